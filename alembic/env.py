@@ -1,0 +1,82 @@
+"""Alembic's environment: which database, which models, and how a migration runs.
+
+One transaction per revision, one migration at a time, sessions as ``app.releases.session`` sets
+them up. The connection comes from the caller (``app.releases.migrate``), else ``DATABASE_URL``.
+"""
+
+import asyncio
+import os
+from typing import Any, cast
+
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlmodel import SQLModel
+
+import app.changes
+import app.entities  # noqa: F401  # a model that is not imported would have its table dropped
+from alembic import context
+from app.releases.migrate import make_engine
+from app.releases.session import lock, set_up, set_up_sql, unlock
+
+target_metadata = SQLModel.metadata
+
+
+def ours(name: str | None, kind: str, _parents: object) -> bool:
+    """Leave alone every table that no model names: the older service's, and Alembic's own."""
+    return kind != "table" or name in target_metadata.tables
+
+
+def configure(**where: Any) -> None:
+    """Tell Alembic what to compare and how to run."""
+    context.configure(
+        target_metadata=target_metadata,
+        include_name=ours,
+        compare_type=True,
+        compare_server_default=True,
+        transaction_per_migration=True,
+        **where,
+    )
+
+
+def render() -> None:
+    """Print the migration as SQL (``--sql``)."""
+    configure(dialect_name="postgresql", literal_binds=True)
+    context.static_output(f"{set_up_sql()};\n")
+    context.run_migrations()
+
+
+def migrate(connection: Connection) -> None:
+    """Run the migration on this connection, alone."""
+    set_up(connection)
+    lock(connection, lambda seconds: _pause(connection, seconds), _say)
+    try:
+        configure(connection=connection)
+        with context.begin_transaction():
+            context.run_migrations()
+    finally:
+        unlock(connection)
+
+
+async def migrate_with(engine: AsyncEngine) -> None:
+    """Run the migration on a connection of this engine."""
+    async with engine.connect() as connection:
+        await connection.run_sync(migrate)
+    await engine.dispose()
+
+
+def _pause(connection: Connection, seconds: float) -> None:
+    adapted = cast("Any", connection.connection.dbapi_connection)
+    adapted.run_async(lambda _: asyncio.sleep(seconds))
+
+
+def _say(line: str) -> None:
+    context.config.attributes.get("say", print)(line)
+
+
+given = context.config.attributes.get("connection")
+if context.is_offline_mode():
+    render()
+elif isinstance(given, Connection):
+    migrate(given)
+else:
+    asyncio.run(migrate_with(given or make_engine(os.environ["DATABASE_URL"])))

@@ -1,0 +1,31 @@
+"""Cameras: what only the older service used is dropped.
+
+Revision 0022_cameras_contract, after 0021_cable_snakes_contract.
+"""
+
+from app.releases.recipe import Contract, production_of
+from app.releases.sync import Link
+
+revision = "0022_cameras_contract"
+down_revision = "0021_cable_snakes_contract"
+branch_labels = None
+depends_on = None
+
+phase = "contract"
+table = "cameras"
+
+step = Contract(
+    table="cameras",
+    links=[production_of("cameras"), Link("cameras", "ccu", "ccus", "SET NULL")],
+    obsolete=["cameras_production_uuid_idx"],
+)
+
+
+def upgrade() -> None:
+    """Drop the old columns."""
+    step.upgrade()
+
+
+def downgrade() -> None:
+    """Refuse: the old columns are gone."""
+    step.downgrade()

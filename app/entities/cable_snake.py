@@ -1,0 +1,23 @@
+"""Cable snakes: multi-channel trunks between positions."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from app.entity import Entity
+from app.fields import MaybeLine, MaybeUuid, Name
+
+
+class CableSnake(Entity, table=True):
+    """A multi-channel trunk, named as the crew names it ("FIBER SNAKE 01")."""
+
+    collection: ClassVar[str] = "cable-snakes"
+    noun: ClassVar[str] = "Cable snake"
+    entity_type: ClassVar[str] = "cableSnake"
+    event_type: ClassVar[str] = "CABLE_SNAKE"
+    prefix: ClassVar[str] = "SNAKE"
+    example: ClassVar[Mapping[str, Any]] = {"name": "FIBER SNAKE 01", "model": "LC x 12"}
+
+    name: Name
+    manufacturer: MaybeLine = None
+    model: MaybeLine = None
+    equipment_uuid: MaybeUuid = None

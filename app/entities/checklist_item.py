@@ -1,0 +1,59 @@
+"""Checklist items: what must be done before a show, by whom, and whether it is."""
+
+import time
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+
+from app.entity import Entity, defaulted
+from app.fields import (
+    Flag,
+    MaybeEpochMs,
+    MaybeItems,
+    MaybeLine,
+    MaybeMoment,
+    MaybeWhole,
+    Name,
+)
+
+
+class ChecklistItem(Entity, table=True):
+    """A thing to do. ``completedAt`` is in milliseconds since 1970-01-01 UTC."""
+
+    collection: ClassVar[str] = "checklist-items"
+    noun: ClassVar[str] = "Checklist item"
+    entity_type: ClassVar[str] = "checklist-item"
+    event_type: ClassVar[str] = "CHECKLIST_ITEM"
+    prefix: ClassVar[str] = "CHK"
+    labels_may_clash: ClassVar[bool] = True
+    synonyms: ClassVar[Mapping[str, str]] = {"name": "title"}
+    wire_names: ClassVar[Mapping[str, str]] = {
+        "completion_note_list": "completionNote",
+        "more_info_list": "moreInfo",
+    }
+    example: ClassVar[Mapping[str, Any]] = {
+        "title": "Power requirements", "category": "VERIFICATIONS", "daysBeforeShow": 14,
+    }  # fmt: skip
+
+    title: Name
+    completed: Flag = defaulted(False, sa.Boolean)
+    completed_at: MaybeEpochMs = None
+    completion_date: MaybeMoment = None
+    completion_note_list: MaybeItems = None
+    more_info_list: MaybeItems = None
+    category: MaybeLine = None
+    assigned_to: MaybeLine = None
+    days_before_show: MaybeWhole = None
+    due_date: MaybeMoment = None
+    reference: MaybeLine = None
+    sort_order: MaybeWhole = None
+
+    @classmethod
+    def settle(cls, before: Mapping[str, Any] | None, values: dict[str, Any]) -> None:
+        """Keep ``completed_at`` true to ``completed``: set when done, cleared when not."""
+        was = before or {}
+        if not values.get("completed", was.get("completed", False)):
+            values["completed_at"] = None
+        elif values.get("completed_at", was.get("completed_at")) is None:
+            values["completed_at"] = was.get("completed_at") or time.time_ns() // 1_000_000

@@ -1,0 +1,42 @@
+"""Connections: a signal's way from a source, perhaps through a device, to where it ends."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from app.entity import End, Entity, PartReference, reference
+from app.fields import MaybeJson, MaybeLine, MaybeUuid, Name
+
+
+class Connection(Entity, table=True):
+    """A path between devices of one production.
+
+    A deleted source stays named, so that the show's checks can report the broken path.
+    """
+
+    collection: ClassVar[str] = "connections"
+    noun: ClassVar[str] = "Connection"
+    entity_type: ClassVar[str] = "connection"
+    event_type: ClassVar[str] = "CONNECTION"
+    prefix: ClassVar[str] = "CON"
+    part_references: ClassVar[Mapping[str, PartReference]] = {
+        "source_output_id": PartReference(reference="source_uuid", parts="outputs")
+    }
+    ends: ClassVar[tuple[End, ...]] = (
+        End(kind="destination_type", label="destination_id", uuid="destination_uuid"),
+        End(kind="intermediate_type", label="intermediate_id"),
+    )
+    example: ClassVar[Mapping[str, Any]] = {
+        "sourceId": "SRC 1", "destinationType": "SEND", "destinationId": "SEND 1",
+    }  # fmt: skip
+
+    name: MaybeLine = None
+    source_uuid: MaybeUuid = reference("sources", cleared=False)
+    source_output_id: MaybeLine = None
+    intermediate_type: MaybeLine = None
+    intermediate_id: MaybeLine = None
+    intermediate_input: MaybeLine = None
+    intermediate_output: MaybeLine = None
+    destination_type: Name
+    destination_id: MaybeLine = None
+    destination_uuid: MaybeUuid = None
+    signal_path: MaybeJson = None

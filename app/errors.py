@@ -1,0 +1,200 @@
+"""Every error that Signalbook answers with; each carries its status and its stable code.
+
+::
+
+    SignalbookError                     500  INTERNAL
+    ├── BadRequest                      400  BAD_REQUEST
+    │   ├── BrokenJson                       BROKEN_JSON
+    │   ├── ProductionNotFound               PRODUCTION_NOT_FOUND
+    │   ├── WrongProduction                  WRONG_PRODUCTION
+    │   ├── VersionMissing                   VERSION_REQUIRED
+    │   └── InvalidTimestamp                 INVALID_TIMESTAMP
+    ├── Unauthorized                    401  UNAUTHORIZED
+    ├── NotFound                        404  NOT_FOUND
+    ├── MethodNotAllowed                405  METHOD_NOT_ALLOWED
+    ├── Conflict                        409  CONFLICT
+    │   ├── DuplicateId                      DUPLICATE_ID
+    │   ├── DuplicateUuid                    DUPLICATE_UUID
+    │   ├── AmbiguousId                      AMBIGUOUS_ID
+    │   └── VersionConflict                  VERSION_CONFLICT
+    ├── BodyTooLarge                    413  BODY_TOO_LARGE
+    ├── UnsupportedMediaType            415  UNSUPPORTED_MEDIA_TYPE
+    ├── Invalid                         422  INVALID
+    └── Unavailable                     503  UNAVAILABLE
+        ├── DatabaseAway                     DATABASE_AWAY
+        ├── Busy                             BUSY
+        └── SchemaMismatch                   SCHEMA_MISMATCH
+
+The body is ``application/problem+json`` with the members that people and the frontend read:
+``error`` is the short text the frontend shows, ``message`` the sentence that says what to do.
+"""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+
+class SignalbookError(Exception):
+    """The root; raised itself only for what nobody foresaw."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "INTERNAL"
+    error: str = "Internal server error"
+    headers: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, message: str, *, error: str | None = None, **members: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.error = error or type(self).error
+        self.members = members
+
+    def body(self, instance: str) -> dict[str, Any]:
+        """Give the problem+json members; ``instance`` is the path that was asked for."""
+        return {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.message,
+            "instance": instance,
+            "error": self.error,
+            "message": self.message,
+            "code": self.code,
+            **self.members,
+        }
+
+
+class BadRequest(SignalbookError):
+    """The request makes no sense as it stands."""
+
+    status, code, error = 400, "BAD_REQUEST", "Bad request"
+
+
+class BrokenJson(BadRequest):
+    """The body is not JSON."""
+
+    code, error = "BROKEN_JSON", "Invalid JSON"
+
+
+class ProductionNotFound(BadRequest):
+    """The body's ``productionId`` names no live production."""
+
+    code, error = "PRODUCTION_NOT_FOUND", "Production not found"
+
+
+class WrongProduction(BadRequest):
+    """An update names another production than the row's: rows do not move."""
+
+    code, error = "WRONG_PRODUCTION", "Rows do not move between productions"
+
+
+class VersionMissing(BadRequest):
+    """An update that must say what it started from does not."""
+
+    code, error = "VERSION_REQUIRED", "Version required for conflict detection"
+
+
+class InvalidTimestamp(BadRequest):
+    """A time in a path is not a number of milliseconds."""
+
+    code, error = "INVALID_TIMESTAMP", "Invalid timestamp"
+
+
+class Unauthorized(SignalbookError):
+    """No credential, or a wrong one."""
+
+    status, code, error = 401, "UNAUTHORIZED", "Unauthorized"
+    headers: ClassVar[Mapping[str, str]] = {"www-authenticate": "Bearer"}
+
+
+class NotFound(SignalbookError):
+    """Nothing lives under that key, or no route under that path."""
+
+    status, code, error = 404, "NOT_FOUND", "Not found"
+
+
+class MethodNotAllowed(SignalbookError):
+    """The path exists, the method does not."""
+
+    status, code, error = 405, "METHOD_NOT_ALLOWED", "Method not allowed"
+
+
+class Conflict(SignalbookError):
+    """What was asked contradicts what is stored."""
+
+    status, code, error = 409, "CONFLICT", "Conflict"
+
+
+class DuplicateId(Conflict):
+    """The label is taken; ``suggestedId`` is the next free one."""
+
+    code, error = "DUPLICATE_ID", "Duplicate ID"
+
+
+class DuplicateUuid(Conflict):
+    """The uuid that the client made is already a row's."""
+
+    code, error = "DUPLICATE_UUID", "Duplicate UUID"
+
+
+class AmbiguousId(Conflict):
+    """Several live rows hold that label; ``candidates`` lists them."""
+
+    code, error = "AMBIGUOUS_ID", "Ambiguous ID"
+
+
+class VersionConflict(Conflict):
+    """Somebody else changed the same fields; carries base, theirs and yours."""
+
+    code = "VERSION_CONFLICT"
+
+
+class BodyTooLarge(SignalbookError):
+    """The body is larger than MAX_BODY_BYTES."""
+
+    status, code, error = 413, "BODY_TOO_LARGE", "Body too large"
+
+
+class UnsupportedMediaType(SignalbookError):
+    """The body is not declared as JSON."""
+
+    status, code, error = 415, "UNSUPPORTED_MEDIA_TYPE", "Unsupported media type"
+
+
+class Invalid(SignalbookError):
+    """The body is JSON but not valid; ``errors`` lists ``{path, message}`` for each fault."""
+
+    status, code, error = 422, "INVALID", "Invalid request"
+
+    def __init__(self, errors: Sequence[Mapping[str, str]]) -> None:
+        first = errors[0]
+        super().__init__(f"{first['path']}: {first['message']}", errors=list(errors))
+
+    @classmethod
+    def at(cls, path: str, message: str) -> "Invalid":
+        """Build the error for one field."""
+        return cls([{"path": path, "message": message}])
+
+
+class Unavailable(SignalbookError):
+    """The service cannot answer now; the same request may succeed in a moment."""
+
+    status, code, error = 503, "UNAVAILABLE", "Service unavailable"
+    headers: ClassVar[Mapping[str, str]] = {"retry-after": "2"}
+
+
+class DatabaseAway(Unavailable):
+    """The database does not answer."""
+
+    code = "DATABASE_AWAY"
+
+
+class Busy(Unavailable):
+    """Every connection is in use, or a lock was not granted in time."""
+
+    code = "BUSY"
+
+
+class SchemaMismatch(Unavailable):
+    """The database lacks what this version of the code needs."""
+
+    code = "SCHEMA_MISMATCH"

@@ -1,0 +1,168 @@
+"""The words an entity declaration is written in: one name per kind of value.
+
+Each word says three things at once: the Python type, what a request may carry, and the
+PostgreSQL column. Words that begin with ``Maybe`` are nullable: ``null`` and ``""`` both mean
+"no value" (the frontend's forms send the empty string). Types are strict: ``"12"`` is not a
+number and ``1`` is not a boolean, so that what is documented is what is accepted.
+
+PostgreSQL cannot store NUL in text, nor numbers beyond its column; every bound here exists so
+that such a value is refused with its path in the body, before any SQL runs.
+"""
+
+import math
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
+
+import sqlalchemy as sa
+from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema
+from pydantic import Field as Limits
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field
+
+INT4_MAX: Final = 2**31 - 1
+# Distances, zooms, rates and lengths: far beyond any venue, still exact as float8.
+NUMBER_MAX: Final = 1e9
+# The last millisecond of the year 9999, as ECMAScript and ISO 8601 both can write it.
+EPOCH_MS_MAX: Final = 253_402_300_799_999
+# PostgreSQL's text cannot hold NUL.
+NO_NUL: Final = r"^[^\x00]*$"
+MOMENT_SCHEMA: Final[dict[str, Any]] = {
+    "anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]
+}
+
+
+def blank_to_none(value: object) -> object:
+    """Read the empty string of a form as "no value"."""
+    return None if value == "" else value
+
+
+def parse_moment(value: object) -> datetime:
+    """Read ``YYYY-MM-DD`` or full ISO 8601 as an instant in UTC; no zone means UTC.
+
+    Raises ValueError (a 422 with the field's path) for anything else, numbers included.
+    """
+    if isinstance(value, datetime):
+        return value.astimezone(UTC)
+    if not isinstance(value, str) or len(value) > 40:
+        raise ValueError("a date is text: YYYY-MM-DD or ISO 8601")
+    try:
+        moment = datetime.fromisoformat(value)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("not a date: send YYYY-MM-DD or ISO 8601") from None
+
+
+def wire_moment(moment: datetime) -> str:
+    """Write an instant as the contract does: UTC, milliseconds, ``Z``."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def storable_json(value: Any, path: str = "") -> Any:
+    """Pass free JSON through, or raise ValueError for what jsonb refuses: NUL and infinity."""
+    if isinstance(value, str) and "\x00" in value:
+        raise ValueError(f"the text at {path or 'the top'} holds a NUL character")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"the number at {path or 'the top'} is not finite")
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            storable_json(key, path)
+            storable_json(inner, f"{path}.{key}")
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            storable_json(inner, f"{path}.{index}")
+    return value
+
+
+def _maybe_moment(value: object) -> datetime | None:
+    return None if value is None or value == "" else parse_moment(value)
+
+
+_Blank = Literal[""]
+_Line = Annotated[str, StringConstraints(max_length=1_000, pattern=NO_NUL)]
+_Text = Annotated[str, StringConstraints(max_length=100_000, pattern=NO_NUL)]
+_Number = Annotated[
+    float, Limits(strict=True, ge=-NUMBER_MAX, le=NUMBER_MAX, allow_inf_nan=False)
+]
+_Whole = Annotated[int, Limits(strict=True, ge=-INT4_MAX, le=INT4_MAX)]
+_EpochMs = Annotated[int, Limits(strict=True, ge=0, le=EPOCH_MS_MAX)]
+_Flag = Annotated[bool, Limits(strict=True)]
+_Row = dict[str, Any]
+
+Label = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$"),
+    Field(sa_type=sa.Text),
+]
+"""What people call a thing ("CAM 1"): 1 to 64 characters, no control characters."""
+
+Name = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=1_000, pattern=NO_NUL),
+    Field(sa_type=sa.Text),
+]
+"""A required text that must say something."""
+
+Line = Annotated[_Line, Field(sa_type=sa.Text)]
+"""A required text that may be empty."""
+
+Whole = Annotated[_Whole, Field(sa_type=sa.Integer)]
+Flag = Annotated[_Flag, Field(sa_type=sa.Boolean)]
+
+MaybeLine = Annotated[_Line | None, BeforeValidator(blank_to_none), Field(sa_type=sa.Text)]
+MaybeText = Annotated[_Text | None, BeforeValidator(blank_to_none), Field(sa_type=sa.Text)]
+MaybeNumber = Annotated[
+    _Number | None,
+    BeforeValidator(blank_to_none, json_schema_input_type=_Number | _Blank | None),
+    Field(sa_type=sa.Double),
+]
+MaybeWhole = Annotated[
+    _Whole | None,
+    BeforeValidator(blank_to_none, json_schema_input_type=_Whole | _Blank | None),
+    Field(sa_type=sa.Integer),
+]
+MaybeEpochMs = Annotated[
+    _EpochMs | None,
+    BeforeValidator(blank_to_none, json_schema_input_type=_EpochMs | _Blank | None),
+    Field(sa_type=sa.BigInteger),
+]
+"""Milliseconds since 1970-01-01 UTC."""
+
+MaybeFlag = Annotated[
+    _Flag | None,
+    BeforeValidator(blank_to_none, json_schema_input_type=_Flag | _Blank | None),
+    Field(sa_type=sa.Boolean),
+]
+MaybeUuid = Annotated[
+    UUID | None,
+    BeforeValidator(blank_to_none, json_schema_input_type=UUID | _Blank | None),
+    Field(sa_type=sa.Uuid),
+]
+MaybeMoment = Annotated[
+    datetime | None,
+    BeforeValidator(_maybe_moment),
+    WithJsonSchema({"anyOf": [*MOMENT_SCHEMA["anyOf"], {"const": ""}, {"type": "null"}]}),
+    Field(sa_type=sa.DateTime(timezone=True)),
+]
+"""An instant; a bare date in a request is UTC midnight."""
+
+MaybeRows = Annotated[
+    list[_Row] | None,
+    BeforeValidator(blank_to_none, json_schema_input_type=list[_Row] | _Blank | None),
+    AfterValidator(storable_json),
+    Field(sa_type=JSONB),
+]
+"""Free JSON: an array of objects whose keys are the frontend's own."""
+
+MaybeItems = Annotated[
+    list[Any] | None,
+    BeforeValidator(blank_to_none, json_schema_input_type=list[Any] | _Blank | None),
+    AfterValidator(storable_json),
+    Field(sa_type=JSONB),
+]
+"""Free JSON: an array of anything."""
+
+MaybeJson = Annotated[
+    Any, BeforeValidator(blank_to_none), AfterValidator(storable_json), Field(sa_type=JSONB)
+]
+"""Free JSON of any shape."""

@@ -1,0 +1,32 @@
+"""Labels: what people call things ("CAM 10"), read, ordered and counted on. Pure."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+# A prefix, then the number that ends the label: "CAM 10", "SRC7", "FIBER SNAKE 01".
+_NUMBERED: Final = re.compile(r"(?P<prefix>.*?)\s*(?P<number>[0-9]{1,18})", re.ASCII | re.DOTALL)
+
+
+def parse(label: str) -> tuple[str, int | None]:
+    """Split "CAM 10" into ("CAM", 10); a label that ends in no number is (label, None)."""
+    if match := _NUMBERED.fullmatch(label):
+        return match["prefix"], int(match["number"])
+    return label, None
+
+
+def next_free(prefix: str, taken: Iterable[str]) -> str:
+    """Give the label after the highest taken one of that prefix; gaps are not refilled.
+
+    >>> next_free("CAM", ["CAM 1", "CAM 3", "ROBO 9"])
+    'CAM 4'
+    """
+    numbers = (number for name, number in map(parse, taken) if name == prefix and number)
+    return f"{prefix} {max(numbers, default=0) + 1}".strip()
+
+
+def suggestion(label: str, taken: Iterable[str], *, longest: int = 64) -> str:
+    """Give a free label in the manner of one that is taken: "ROBO 1" leads to "ROBO 5"."""
+    prefix = parse(label)[0]
+    free = next_free(prefix, [*taken, label])
+    return free if len(free) <= longest else next_free(prefix[: longest - 20].rstrip(), taken)

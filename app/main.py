@@ -1,0 +1,78 @@
+"""Builds the application: lifespan, routers, middleware, error handlers; nothing else."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from fastapi import APIRouter, FastAPI
+from fastapi_offline import FastAPIOffline
+from starlette.middleware.cors import CORSMiddleware
+
+from app import VERSION, health
+from app.database_url import DatabaseUrl
+from app.db import Database
+from app.middleware import Door, RequestLog
+from app.routes import entities, events, openapi, problems
+from app.routes import health as health_routes
+from app.settings import Settings
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_HEADERS = ("content-type", "authorization", "if-match", "if-none-match", "idempotency-key")
+_EXPOSED = ("etag", "x-ignored-fields", "x-request-id", "retry-after")
+
+
+def create_app(settings: Settings, url: DatabaseUrl) -> FastAPI:
+    """Build the application on a database; it starts whether or not the database answers."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        database = Database(url, settings)
+        await database.open()
+        app.state.database = database
+        try:
+            yield
+        finally:
+            await database.close()
+
+    app = FastAPIOffline(
+        title="Signalbook",
+        version=VERSION,
+        summary="The video equipment of live shows: what there is, and how it is connected.",
+        description=openapi.DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        max_body_size=settings.max_body_bytes,
+        swagger_ui_parameters={"docExpansion": "none", "tryItOutEnabled": True},
+    )
+    app.state.settings = settings
+    examine = partial(health.examine, url, settings.health_timeout)
+    app.state.checkup = health.Checkup(examine, settings.health_cache)
+    _add_routes(app)
+    _add_middleware(app, settings)
+    problems.install(app)
+    openapi.install(app)
+    return app
+
+
+def _add_routes(app: FastAPI) -> None:
+    app.include_router(health_routes.router)
+    api = APIRouter(prefix="/api")
+    for router in entities.routers():
+        api.include_router(router)
+    api.include_router(events.router)
+    app.include_router(api)
+
+
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
+    """Add the layers, the innermost first."""
+    if settings.access_token is not None:
+        app.add_middleware(Door, token=settings.access_token.get_secret_value())
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.origins,
+        allow_methods=_METHODS,
+        allow_headers=_HEADERS,
+        expose_headers=_EXPOSED,
+        max_age=600,
+    )
+    app.add_middleware(RequestLog)

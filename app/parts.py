@@ -1,0 +1,84 @@
+"""Lists that belong to an entity and have a table of their own, such as a source's outputs."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+from pydantic.alias_generators import to_camel, to_snake
+from pydantic_core import to_json
+from uuid_utils.compat import uuid7
+
+from app import labels
+from app.db import Connection
+from app.entity import Parts, Row
+from app.errors import DuplicateUuid, Invalid
+from app.shapes import part_shape
+from app.statements import part_statements
+
+Element = dict[str, Any]
+
+
+def prepare(entity: type[Row], values: dict[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the lists out of ``values`` and give them complete, as the wire will show them.
+
+    An element keeps its identity by ``uuid``, else by ``id``; one with neither is new and gets
+    both. Raises Invalid where two elements claim the same uuid.
+    """
+    label = values.get("id") or current.get("id") or ""
+    return {
+        name: _complete(name, declared, values.pop(name) or [], current.get(name) or [], label)
+        for name, declared in entity.parts.items()
+        if name in values
+    }
+
+
+def _complete(
+    name: str, declared: Parts, submitted: list[Element], stored: list[Element], label: str
+) -> list[Element]:
+    by_id = {element["id"]: element["uuid"] for element in stored}
+    taken = {e["id"] for e in [*stored, *submitted] if e.get("id")}
+    elements = []
+    for index, element in enumerate(submitted):
+        made = {**_defaults(declared, index), **{to_camel(k): v for k, v in element.items()}}
+        made["id"] = made["id"] or _next_id(f"{label}-{declared.label}", taken)
+        made["uuid"] = str(made["uuid"] or by_id.get(made["id"]) or uuid7())
+        elements.append(made)
+    _refuse_twice(name, elements)
+    return sorted(elements, key=lambda element: element[to_camel(declared.order)])
+
+
+def _defaults(declared: Parts, index: int) -> Element:
+    """Give what an element that says nothing has; its place in the list is its number."""
+    fields = part_shape(declared).model_fields.items()
+    return {to_camel(k): f.default for k, f in fields} | {to_camel(declared.order): index + 1}
+
+
+def _next_id(prefix: str, taken: set[str]) -> str:
+    free = labels.next_free(prefix, taken).replace(f"{prefix} ", prefix)
+    taken.add(free)
+    return free
+
+
+def _refuse_twice(name: str, elements: Iterable[Element]) -> None:
+    seen: set[str] = set()
+    for index, element in enumerate(elements):
+        if element["uuid"] in seen:
+            raise Invalid.at(f"{name}.{index}.uuid", "two elements have the same uuid or id")
+        seen.add(element["uuid"])
+
+
+async def write(
+    connection: Connection, entity: type[Row], owner: UUID, lists: Mapping[str, list[Element]]
+) -> None:
+    """Replace the owner's lists. Raises DuplicateUuid where an element is another owner's."""
+    for name, elements in lists.items():
+        declared = entity.parts[name]
+        drop, put = part_statements(declared)
+        await connection.execute(drop, owner, [element["uuid"] for element in elements])
+        rows = [
+            {**{to_snake(key): value for key, value in e.items()}, declared.owner: owner}
+            for e in elements
+        ]
+        done = await connection.execute(put, to_json(rows))
+        if done != f"INSERT 0 {len(rows)}":
+            raise DuplicateUuid(f"One of the {name} has a uuid that is already another row's.")

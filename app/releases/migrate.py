@@ -1,0 +1,89 @@
+"""Runs Alembic from code: upgrade, downgrade, and which revision a database is at."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from app.database_url import DatabaseUrl
+from app.releases.revisions import ROOT
+
+Say = Callable[[str], None]
+_CONFIGURATION: Final = ROOT / "pyproject.toml"
+
+
+async def upgrade(url: str, revision: str = "head", say: Say = print) -> None:
+    """Bring the database at ``url`` up to ``revision``; what is happening goes to ``say``.
+
+    Safe to run again after it was killed. Raises MigrationContended, StepBlocked, BackfillStuck.
+    """
+    await _run(url, say, partial(_upgrade, revision))
+
+
+async def downgrade(url: str, revision: str, say: Say = print) -> None:
+    """Bring the database back to ``revision`` ("base" for empty).
+
+    Raises PointOfNoReturn from the first contract on: the old columns are gone.
+    """
+    await _run(url, say, partial(_downgrade, revision))
+
+
+async def current(url: str) -> str | None:
+    """Give the revision the database is at; None when it was never migrated."""
+    engine = make_engine(url)
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(_current)
+    finally:
+        await engine.dispose()
+
+
+def make_engine(url: str) -> AsyncEngine:
+    """Make an engine for migrations: every connection is new, and closed after use."""
+    database = DatabaseUrl.parse(url)
+    return create_async_engine(
+        database.sqlalchemy_url(),
+        connect_args=database.sqlalchemy_connect_args(),
+        poolclass=NullPool,
+    )
+
+
+def configuration(say: Say = print) -> Config:
+    """Read Alembic's configuration from ``pyproject.toml``."""
+    config = Config(toml_file=_CONFIGURATION)
+    config.attributes["say"] = say
+    return config
+
+
+async def _run(url: str, say: Say, order: Callable[[Config], None]) -> None:
+    engine = make_engine(url)
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(partial(_with_connection, order, configuration(say)))
+    finally:
+        await engine.dispose()
+
+
+def _with_connection(
+    order: Callable[[Config], None], config: Config, connection: Connection
+) -> None:
+    config.attributes["connection"] = connection
+    order(config)
+
+
+def _upgrade(revision: str, config: Config) -> None:
+    command.upgrade(config, revision)
+
+
+def _downgrade(revision: str, config: Config) -> None:
+    command.downgrade(config, revision)
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()

@@ -1,0 +1,91 @@
+"""What every connection of a migration is set to, and the lock that lets only one run at a time."""
+
+import random
+from collections.abc import Callable
+from typing import Final
+
+from sqlalchemy import Connection
+
+APPLICATION_NAME: Final = "signalbook-migrate"
+
+# Two seconds: long enough that a waiting ALTER evicts autovacuum, which PostgreSQL does only after
+# deadlock_timeout (1 s); short enough that the writers queued behind it do not time out.
+LOCK_TIMEOUT: Final = "2s"
+
+# For a transaction that locks several tables: give up before the deadlock check (1 s) can choose
+# the older service's transaction as the one to end.
+ACROSS_TABLES: Final = "900ms"
+
+# A step that only touches the catalogue has no business running for longer.
+BRIEF_STATEMENT_TIMEOUT: Final = "30s"
+
+# Any number will do, as long as nothing else in the database uses it.
+MIGRATION_LOCK: Final = 5_316_947_270_317
+LOCK_PATIENCE: Final = 600.0  # seconds to wait for another migration before giving up
+
+# TimeZone: the older service wrote UTC without saying so, and the change to timestamptz reads it
+# in the session's zone. The timeouts are off by default because an index build under lock_timeout
+# leaves an INVALID index behind; every brief step sets its own.
+SETTINGS: Final = {
+    "TimeZone": "UTC",
+    "application_name": APPLICATION_NAME,
+    "lock_timeout": "0",
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+}
+
+
+class MigrationContended(RuntimeError):
+    """Another migration holds the lock; nothing was changed, try again when it has finished."""
+
+
+def set_up_sql() -> str:
+    """Give the statement that applies ``SETTINGS`` to a session."""
+    calls = (f"set_config('{name}', '{value}', false)" for name, value in SETTINGS.items())
+    return "SELECT " + ", ".join(calls)
+
+
+def jittered(seconds: float) -> float:
+    """Spread a wait, so that two who collided do not collide again."""
+    return seconds * random.uniform(0.5, 1.5)  # noqa: S311  # not a secret
+
+
+def set_up(connection: Connection) -> None:
+    """Prepare the connection on which Alembic keeps its version."""
+    connection.exec_driver_sql(set_up_sql())
+    connection.exec_driver_sql(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
+    connection.commit()
+
+
+def lock(
+    connection: Connection, pause: Callable[[float], None], say: Callable[[str], None]
+) -> None:
+    """Become the only migration, by polling.
+
+    Waiting inside ``pg_advisory_lock`` would keep a snapshot, for which the other migration's
+    CREATE INDEX CONCURRENTLY waits: a deadlock. Raises MigrationContended after ``LOCK_PATIENCE``.
+    """
+    waited = 0.0
+    while not _try_lock(connection):
+        if waited == 0:
+            say("Another migration is running on this database; waiting for it to finish.")
+        if waited >= LOCK_PATIENCE:
+            raise MigrationContended(
+                f"Another migration still runs after {waited:.0f} s of waiting; nothing was "
+                f"changed: look for application_name '{APPLICATION_NAME}' in pg_stat_activity."
+            )
+        pause(seconds := jittered(0.5))
+        waited += seconds
+
+
+def unlock(connection: Connection) -> None:
+    """Let the next migration run; closing the connection would do the same."""
+    connection.rollback()
+    connection.exec_driver_sql(f"SELECT pg_advisory_unlock({MIGRATION_LOCK})")
+    connection.commit()
+
+
+def _try_lock(connection: Connection) -> bool:
+    taken = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({MIGRATION_LOCK})").scalar()
+    connection.commit()
+    return bool(taken)

@@ -1,0 +1,163 @@
+"""The routes that every entity gets: list, get, create, update, delete."""
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel
+
+from app import store
+from app.edits import actor_of, edit_of
+from app.entities import discovered
+from app.entity import Entity, Row
+from app.errors import AmbiguousId, Conflict, Invalid, NotFound
+from app.fields import NO_NUL
+from app.routes.plumbing import (
+    BytesRoute,
+    JsonRoute,
+    WriteDep,
+    answer,
+    database,
+    path_parameter,
+    request_id,
+)
+from app.routes.problems import documented
+from app.shapes import DeleteBody, create_shape, read_shape, update_shape
+
+_DELETED: Final = b'{"success":true}'
+_KEY: Final = "The row's uuid, or its label where exactly one live row holds it."
+Person = Annotated[str | None, Query(max_length=1_000, pattern=NO_NUL)]
+
+
+class Deleted(BaseModel):
+    """The row is gone from every list; its history stays."""
+
+    success: bool = True
+
+
+def routers() -> list[APIRouter]:
+    """Give a router for every entity type under its collection, and under its other mounts."""
+    return [
+        _router(entity, mount)
+        for entity in discovered().values()
+        for mount in (entity.collection, *entity.mounts)
+    ]
+
+
+def _router(entity: type[Row], mount: str) -> APIRouter:
+    noun = entity.noun if mount == entity.collection else f"{entity.noun} ({mount})"
+    router = APIRouter(prefix=f"/{mount}", tags=[noun], route_class=JsonRoute)
+    name = mount.replace("-", "_")
+    _add_list(router, entity, name)
+    _add_get(router, entity, name)
+    _add_create(router, entity, name)
+    _add_update(router, entity, name)
+    _add_delete(router, entity, name)
+    return router
+
+
+def _add_list(router: APIRouter, entity: type[Row], name: str) -> None:
+    async def list_rows(request: Request) -> Response:
+        production = request.path_params.get("production", "")
+        return answer(await store.list_all(database(request), entity, production))
+
+    scoped = issubclass(entity, Entity)
+    order = "oldest first; an unknown production has none" if scoped else "newest first"
+    parameters = [path_parameter("production", "The production's uuid or label.")] if scoped else []
+    router.add_api_route(
+        "/production/{production}" if scoped else "",
+        list_rows,
+        methods=["GET"],
+        operation_id=f"list_{name}",
+        summary=f"List every {entity.noun}",
+        description=f"All live rows, {order}.",
+        response_model=None,
+        responses={200: {"model": list[read_shape(entity)]}, **documented(AmbiguousId)},  # type: ignore[misc]
+        openapi_extra={"parameters": parameters},
+        route_class_override=BytesRoute,
+    )
+
+
+def _add_get(router: APIRouter, entity: type[Row], name: str) -> None:
+    async def get_row(request: Request) -> Response:
+        return answer(await store.get(database(request), entity, request.path_params["key"]))
+
+    router.add_api_route(
+        "/{key}",
+        get_row,
+        methods=["GET"],
+        operation_id=f"get_{name}",
+        summary=f"Get one {entity.noun}",
+        response_model=None,
+        responses={200: {"model": read_shape(entity)}, **documented(NotFound, AmbiguousId)},
+        openapi_extra={"parameters": [path_parameter("key", _KEY)]},
+        route_class_override=BytesRoute,
+    )
+
+
+def _add_create(router: APIRouter, entity: type[Row], name: str) -> None:
+    async def create_row(body: BaseModel, connection: WriteDep, request: Request) -> Response:
+        edit = edit_of(entity, body, request_id(request))
+        return answer(await store.create(connection, entity, edit), status=201, request_body=body)
+
+    create_row.__annotations__["body"] = create_shape(entity)
+    router.add_api_route(
+        "",
+        create_row,
+        methods=["POST"],
+        status_code=201,
+        operation_id=f"create_{name}",
+        summary=f"Create a {entity.noun}",
+        response_model=None,
+        responses={201: {"model": read_shape(entity)}, **documented(*_CREATE_ERRORS, Invalid)},
+    )
+
+
+def _add_update(router: APIRouter, entity: type[Row], name: str) -> None:
+    async def update_row(
+        key: str, body: BaseModel, connection: WriteDep, request: Request
+    ) -> Response:
+        edit = edit_of(entity, body, request_id(request))
+        return answer(await store.update(connection, entity, key, edit), request_body=body)
+
+    update_row.__annotations__["body"] = update_shape(entity)
+    for method in ("PATCH", "PUT"):
+        router.add_api_route(
+            "/{key}",
+            update_row,
+            methods=[method],
+            operation_id=f"{method.lower()}_{name}",
+            summary=f"Change a {entity.noun}",
+            description="Members that are absent stay untouched, whichever the method.",
+            response_model=None,
+            responses={200: {"model": read_shape(entity)}, **documented(*_UPDATE_ERRORS, Invalid)},
+        )
+
+
+def _add_delete(router: APIRouter, entity: type[Row], name: str) -> None:
+    async def delete_row(  # the two names are the contract's own
+        key: str,
+        connection: WriteDep,
+        request: Request,
+        body: DeleteBody | None = None,
+        userId: Person = None,  # noqa: N803
+        userName: Person = None,  # noqa: N803
+    ) -> Response:
+        asked = {"user_id": userId, "user_name": userName}
+        said = {k: v for k, v in asked.items() if v} | (body.model_dump() if body else {})
+        said = {k: v or asked.get(k) for k, v in said.items()}
+        await store.delete(connection, entity, key, actor_of(said, request_id(request)))
+        return answer(_DELETED, request_body=body)
+
+    router.add_api_route(
+        "/{key}",
+        delete_row,
+        methods=["DELETE"],
+        operation_id=f"delete_{name}",
+        summary=f"Delete a {entity.noun}",
+        response_model=None,
+        responses={200: {"model": Deleted}, **documented(NotFound, AmbiguousId, Invalid)},
+    )
+
+
+_CREATE_ERRORS: Final = (Conflict,)
+_UPDATE_ERRORS: Final = (NotFound, Conflict)

@@ -1,0 +1,100 @@
+"""What the routes share: strict JSON bodies, the write's transaction, and answers from bytes."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Annotated, Any, Final
+from urllib.parse import quote
+
+from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from pydantic_core import from_json
+
+from app.db import Connection, Database
+from app.errors import UnsupportedMediaType
+from app.shapes import unknown_members
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+_IGNORED_NAMES: Final = 50
+JSON_TYPE: Final = "application/json"
+
+
+class JsonRequest(Request):
+    """A request whose body is parsed strictly: no NaN, no lone surrogates, bounded depth."""
+
+    async def json(self) -> Any:
+        """Parse the body. Raises JSONDecodeError, which is answered with a 400."""
+        try:
+            return from_json(await self.body(), allow_inf_nan=False)
+        except ValueError as broken:
+            raise json.JSONDecodeError(str(broken), "", 0) from None
+
+
+class JsonRoute(APIRoute):
+    """A route whose body must be declared as JSON, or not be declared at all."""
+
+    def get_route_handler(self) -> Handler:
+        """Wrap FastAPI's handler so that it parses the body strictly."""
+        handle = super().get_route_handler()
+
+        async def strictly(request: Request) -> Response:
+            declared = request.headers.get("content-type", JSON_TYPE).partition(";")[0].strip()
+            if not declared.lower().endswith(("/json", "+json")) and await request.body():
+                raise UnsupportedMediaType(f"Send the body as {JSON_TYPE}, not {declared[:100]!r}.")
+            return await handle(JsonRequest(request.scope, request.receive))
+
+        return strictly
+
+
+class BytesRoute(APIRoute):
+    """A hot read: the endpoint takes the request and gives the response, with nothing between.
+
+    FastAPI's solving of parameters costs more than the statement it would prepare for; what it
+    would have documented is declared beside the route instead.
+    """
+
+    def get_route_handler(self) -> Handler:
+        """Give the endpoint itself."""
+        endpoint: Handler = self.endpoint
+        return endpoint
+
+
+def database(request: Request) -> Database:
+    """Give the application's database."""
+    found: Database = request.app.state.database
+    return found
+
+
+async def transaction(request: Request) -> AsyncIterator[Connection]:
+    """Lend a transaction that commits before the response leaves, or not at all."""
+    async with database(request).transaction() as connection:
+        yield connection
+
+
+WriteDep = Annotated[Connection, Depends(transaction, scope="function")]
+
+
+def answer(body: bytes, *, status: int = 200, request_body: BaseModel | None = None) -> Response:
+    """Give JSON bytes as the response, naming the members of the request that were ignored."""
+    response = Response(body, status, media_type=JSON_TYPE)
+    if request_body is not None and (names := unknown_members(request_body)):
+        quoted = [quote(name[:100], safe="") for name in names[:_IGNORED_NAMES]]
+        response.headers["x-ignored-fields"] = ", ".join(quoted)
+    return response
+
+
+def request_id(request: Request) -> str | None:
+    """Give the id that the request log uses for this request."""
+    found: str | None = request.scope.get("state", {}).get("request_id")
+    return found
+
+
+def path_parameter(name: str, description: str) -> dict[str, Any]:
+    """Document a path parameter that a BytesRoute reads itself."""
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": description,
+        "schema": {"type": "string", "minLength": 1},
+    }

@@ -1,0 +1,119 @@
+"""Turns every failure into one body: ``application/problem+json`` (see ``app.errors``)."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+
+from app.errors import (
+    BadRequest,
+    BodyTooLarge,
+    BrokenJson,
+    Invalid,
+    MethodNotAllowed,
+    NotFound,
+    SignalbookError,
+    Unauthorized,
+    Unavailable,
+    UnsupportedMediaType,
+)
+
+PROBLEM_TYPE: Final = "application/problem+json"
+_EVERYWHERE: Final = (BadRequest, Unauthorized, BodyTooLarge, UnsupportedMediaType, Unavailable)
+_log: Final = structlog.get_logger()
+
+
+class Problem(BaseModel):
+    """What every error looks like; some carry more members, named in their description."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    error: str
+    message: str
+    code: str
+
+
+def documented(*errors: type[SignalbookError]) -> dict[int | str, dict[str, Any]]:
+    """Give the OpenAPI responses of these errors and of those that any request may meet."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        error.status: {
+            "description": (error.__doc__ or "").strip(),
+            "content": {PROBLEM_TYPE: {"schema": schema}},
+        }
+        for error in (*_EVERYWHERE, *errors)
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Register the handlers."""
+    app.add_exception_handler(SignalbookError, _answer_ours)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(Exception, _answer_unforeseen)
+
+
+def response(error: SignalbookError, path: str, headers: Mapping[str, str] = {}) -> Response:
+    """Give the response of an error."""
+    body = json.dumps(error.body(path), ensure_ascii=False, default=str).encode(
+        "utf-8", "backslashreplace"
+    )
+    return Response(
+        body, error.status, headers={**error.headers, **headers}, media_type=PROBLEM_TYPE
+    )
+
+
+async def _answer_ours(request: Request, error: Exception) -> Response:
+    assert isinstance(error, SignalbookError)
+    if error.status >= 500 and error.__cause__ is not None:
+        _log.warning("database", code=error.code, cause=type(error.__cause__).__name__,
+                     reason=str(error.__cause__)[:300])  # fmt: skip
+    return response(error, request.url.path)
+
+
+async def _answer_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    faults = error.errors()
+    for fault in faults:
+        if fault["type"] == "json_invalid":
+            why = fault.get("ctx", {}).get("error", "")
+            return response(BrokenJson(f"The body is not JSON: {why}."), request.url.path)
+    return response(Invalid([_fault(fault) for fault in faults[:100]]), request.url.path)
+
+
+def _fault(fault: Mapping[str, Any]) -> dict[str, str]:
+    """Name the field and what was expected; what was sent is left out, as it may be a secret."""
+    return {"path": _path(fault["loc"]), "message": str(fault["msg"]).removeprefix("Value error, ")}
+
+
+def _path(loc: Sequence[object]) -> str:
+    inner = loc[1:] if loc and loc[0] in {"body", "query", "path"} else loc
+    return ".".join(map(str, inner)) or "body"
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    path = request.url.path
+    if error.status_code == 404:
+        return response(NotFound(f"Nothing answers {path!r}.", error="Route not found"), path)
+    if error.status_code == 405:
+        ours: SignalbookError = MethodNotAllowed(f"{path!r} does not take {request.method}.")
+        return response(ours, path, error.headers or {})
+    if error.status_code == 413:
+        return response(BodyTooLarge("The body is larger than this service takes."), path)
+    return response(BadRequest(str(error.detail)), path)
+
+
+async def _answer_unforeseen(request: Request, error: Exception) -> Response:
+    _log.error("unforeseen", path=request.url.path, exc_info=error)
+    return response(SignalbookError("Something failed here; it has been logged."), request.url.path)

@@ -1,0 +1,86 @@
+"""Every setting, read once from the environment into one frozen object.
+
+docs/operations.md documents each in a table; a test fails when the two differ.
+"""
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+class BadSettings(Exception):
+    """The environment holds settings the service will not start with; the text says which."""
+
+
+def _comma_separated(value: object) -> object:
+    return [part for part in map(str.strip, value.split(",")) if part] if isinstance(value, str) else value
+
+
+class Settings(BaseSettings):
+    """What the environment says. Times are in seconds, sizes in bytes."""
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
+
+    environment: Literal["development", "test", "production"] = "development"
+    host: str = "127.0.0.1"
+    port: int = Field(default=3010, ge=0, le=65_535)
+    database_url: SecretStr | None = None
+    data_dir: Path = PROJECT / ".data"
+    access_token: SecretStr | None = Field(default=None, min_length=16)
+    anonymous: Literal["none", "editor"] = "none"
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
+    server_name: str = "Signalbook"
+    pool_size: int = Field(default=10, ge=1, le=200)
+    pool_wait: float = Field(default=5.0, gt=0)
+    statement_timeout: float = Field(default=15.0, gt=0)
+    max_body_bytes: int = Field(default=5_000_000, ge=1_024)
+    health_cache: float = Field(default=3.0, ge=0)
+    health_timeout: float = Field(default=4.0, gt=0)
+    drain: int = Field(default=20, ge=0)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["console", "json"] = "console"
+
+    @property
+    def beyond_loopback(self) -> bool:
+        """Whether others than this machine can reach the service."""
+        if self.host == "localhost":
+            return False
+        try:
+            return not ip_address(self.host).is_loopback
+        except ValueError:
+            return True
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins browsers may call from: any, until production says which."""
+        return self.cors_origins or (() if self.environment == "production" else ("*",))
+
+    def refuse_without_database(self) -> None:
+        """Raise BadSettings in production without a database: the embedded one is for work."""
+        if self.environment == "production" and self.database_url is None:
+            raise BadSettings(
+                "DATABASE_URL is not set: in production Signalbook needs a PostgreSQL of its own "
+                "and never starts the embedded one."
+            )
+
+    def refuse_exposed(self) -> None:
+        """Raise BadSettings where others could reach the service without being asked who."""
+        if self.beyond_loopback and self.access_token is None and self.anonymous != "editor":
+            raise BadSettings(
+                f"HOST={self.host} can be reached from other machines: set ACCESS_TOKEN (at least "
+                "16 characters), or say ANONYMOUS=editor if everybody may edit."
+            )
+
+
+def load_settings() -> Settings:
+    """Read the environment. Raises BadSettings naming each setting that is wrong, not its value."""
+    try:
+        return Settings()
+    except ValidationError as wrong:
+        faults = [f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in wrong.errors()]
+        raise BadSettings("; ".join(faults)) from None

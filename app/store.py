@@ -1,0 +1,328 @@
+"""Get, list, create, update and delete any entity: the only place that writes entities.
+
+A write takes the lock of its production first, so that labels, numbers in the change log and
+references are decided by one writer at a time; every later statement sees what the one before
+it committed. Values travel by field name in the form they have on the wire.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+from pydantic_core import from_json, to_json
+from uuid_utils.compat import uuid7
+
+from app import labels, parts, references
+from app.changes import Actor, bases, record
+from app.db import Connection, Database
+from app.entities import discovered, root
+from app.entity import Entity, Row
+from app.errors import (
+    AmbiguousId,
+    DuplicateId,
+    NotFound,
+    ProductionNotFound,
+    VersionConflict,
+    VersionMissing,
+    WrongProduction,
+)
+from app.merge import Start, differing, stale_fields
+from app.shapes import known_uuid, label_field
+from app.statements import statements
+
+# Serialises the making of productions, whose labels no row's lock can guard.
+_PRODUCTIONS_LOCK: Final = "SELECT pg_advisory_xact_lock(7305791, 1)"
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What a client submits: values by field, what it started from, and the row's production."""
+
+    values: Mapping[str, Any]
+    actor: Actor = Actor()
+    start: Start = field(default_factory=Start)
+    production: str | None = None
+    uuid: UUID | None = None
+
+
+# Reading
+
+
+async def list_all(database: Database, entity: type[Row], production: str = "") -> bytes:
+    """Give the live rows of a collection as a JSON array; ``[]`` for an unknown production."""
+    sql = statements(entity)
+    if not issubclass(entity, Entity):
+        return await database.read(sql.list) or b"[]"
+    rows = None
+    if uuid := known_uuid(production):
+        rows = await database.read(sql.list, uuid)
+    if rows in {None, b"[]"}:
+        rows = await database.read(sql.list_by_label, production)
+    return rows or b"[]"
+
+
+async def get(database: Database, entity: type[Row], key: str) -> bytes:
+    """Give one live row as JSON. Raises NotFound, and AmbiguousId where several hold the label."""
+    sql = statements(entity).one
+    if (uuid := known_uuid(key)) and (body := await database.read(sql, uuid)):
+        return body
+    async with database.connection() as connection:
+        body = await connection.fetchval(sql, await find(connection, entity, key))
+    if body is None:
+        raise _not_found(entity, key)
+    return bytes(body)
+
+
+async def find(connection: Connection, entity: type[Row], key: str) -> UUID:
+    """Give the uuid of the one live row labelled ``key``. Raises NotFound and AmbiguousId."""
+    rows = await connection.fetch(statements(entity).keys, key)
+    if not rows:
+        raise _not_found(entity, key)
+    if len(rows) > 1:
+        candidates = [{"uuid": str(r["uuid"]), "productionId": r["production"]} for r in rows]
+        raise AmbiguousId(
+            f"{len(rows)} rows are called {key!r}: use the uuid of the one you mean.",
+            candidates=candidates,
+        )
+    uuid: UUID = rows[0]["uuid"]
+    return uuid
+
+
+def _not_found(entity: type[Row], key: str) -> NotFound:
+    return NotFound(f"No {entity.noun} is called {key!r}.", error=f"{entity.noun} not found")
+
+
+# Creating
+
+
+async def create(connection: Connection, entity: type[Row], edit: Edit) -> bytes:
+    """Insert a row, log it, and give it as JSON.
+
+    Raises ProductionNotFound, DuplicateId (with ``suggestedId``), DuplicateUuid, and Invalid for
+    a reference to what is not in the production.
+    """
+    uuid = edit.uuid or uuid7()
+    production = await _lock_for_create(connection, entity, edit, uuid)
+    values = dict(edit.values)
+    await references.resolve(connection, entity, production, None, values)
+    values["id"] = await _label(connection, entity, production, values.get("id"))
+    entity.settle(None, values)
+    lists = parts.prepare(entity, values, {})
+    row = {**values, "uuid": uuid, "last_modified_by": edit.actor.row_value}
+    if issubclass(entity, Entity):
+        row["production_uuid"] = production
+    await connection.execute(statements(entity).insert, to_json(row))
+    await parts.write(connection, entity, uuid, lists)
+    made = {name: [None, value] for name, value in {**values, **lists}.items() if value is not None}
+    return await record(
+        connection, entity, "CREATE", (production, uuid), _on_wire(entity, made), edit.actor
+    )
+
+
+async def _lock_for_create(
+    connection: Connection, entity: type[Row], edit: Edit, uuid: UUID
+) -> UUID:
+    if not issubclass(entity, Entity):
+        await connection.execute(_PRODUCTIONS_LOCK)
+        return uuid
+    key = edit.production or ""
+    try:
+        return (await _locked(connection, root(), key))[0]
+    except NotFound:
+        raise ProductionNotFound(
+            f"No production is called {key!r}: create it first.", productionId=key
+        ) from None
+
+
+async def _label(
+    connection: Connection, entity: type[Row], production: UUID, wanted: str | None
+) -> str:
+    """Give the wanted label if it may be used, else the next free one. Raises DuplicateId."""
+    if wanted and entity.labels_may_clash:
+        return wanted
+    scope = (production,) if issubclass(entity, Entity) else ()
+    taken = await connection.fetchval(statements(entity).labels, *scope)
+    if not wanted:
+        return labels.next_free(entity.prefix, taken)
+    if wanted in taken:
+        suggested = labels.suggestion(wanted, taken)
+        raise DuplicateId(
+            f"{wanted!r} is taken: {suggested!r} is free.", suggestedId=suggested
+        )
+    return wanted
+
+
+# Updating
+
+
+async def update(connection: Connection, entity: type[Row], key: str, edit: Edit) -> bytes:
+    """Write what differs from the stored row, log it, and give the row as JSON.
+
+    What differs in nothing writes nothing. Raises NotFound, AmbiguousId, WrongProduction,
+    VersionConflict, VersionMissing, and Invalid as ``create`` does.
+    """
+    if entity.version_required and edit.start == Start():
+        raise VersionMissing("Send version or fieldVersions: what this edit started from.")
+    uuid, production, body = await _locked_row(connection, entity, key)
+    row = from_json(body)
+    _refuse_another_production(edit.production, row)
+    current = _by_field(entity, row)
+    submitted = dict(edit.values)
+    await references.resolve(connection, entity, production, current, submitted)
+    entity.settle(current, submitted)
+    submitted |= parts.prepare(entity, submitted, current)
+    wanted = differing(current, submitted)
+    await _refuse_stale(connection, entity, edit.start, row, (production, uuid), wanted)
+    if not wanted:
+        return body
+    return await _write(connection, entity, (production, uuid), current, wanted, edit.actor)
+
+
+async def _write(
+    connection: Connection,
+    entity: type[Row],
+    place: tuple[UUID, UUID],
+    current: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    actor: Actor,
+) -> bytes:
+    lists = {name: wanted[name] for name in entity.parts if name in wanted}
+    values = {name: value for name, value in wanted.items() if name not in lists}
+    changed = _on_wire(entity, {name: [current.get(name), new] for name, new in wanted.items()})
+    await connection.execute(
+        statements(entity).update, place[1], to_json(values), actor.row_value, list(changed)
+    )
+    await parts.write(connection, entity, place[1], lists)
+    return await record(connection, entity, "UPDATE", place, changed, actor)
+
+
+async def _locked(connection: Connection, entity: type[Row], key: str) -> tuple[UUID, UUID]:
+    """Lock the production of the live row under ``key``; give its uuid and the row's."""
+    if uuid := known_uuid(key):
+        row = await connection.fetchrow(statements(entity).lock, uuid)
+        if row:
+            return row["uuid"], uuid
+    uuid = await find(connection, entity, key)
+    row = await connection.fetchrow(statements(entity).lock, uuid)
+    if row is None:
+        raise _not_found(entity, key)
+    return row["uuid"], uuid
+
+
+async def _locked_row(
+    connection: Connection, entity: type[Row], key: str
+) -> tuple[UUID, UUID, bytes]:
+    """Lock, then read: a statement that waited for a lock may hold older rows beside it."""
+    production, uuid = await _locked(connection, entity, key)
+    body = await connection.fetchval(statements(entity).one, uuid)
+    if body is None:
+        raise _not_found(entity, key)
+    return uuid, production, body
+
+
+def _refuse_another_production(named: str | None, row: Mapping[str, Any]) -> None:
+    if named is not None and named not in {row.get("productionId"), row.get("productionUuid")}:
+        raise WrongProduction(
+            f"This row belongs to production {row.get('productionId')!r} and does not move: "
+            "create a copy there instead."
+        )
+
+
+async def _refuse_stale(
+    connection: Connection,
+    entity: type[Row],
+    start: Start,
+    row: Mapping[str, Any],
+    place: tuple[UUID, UUID],
+    wanted: Mapping[str, Any],
+) -> None:
+    """Raise VersionConflict with base, theirs and yours for what the client may not overwrite."""
+    version = row["version"]
+    versions = {
+        name: known["version"]
+        for name in wanted
+        if (known := row["fieldVersions"].get(entity.wire(name)))
+    }
+    stale = stale_fields(start, version, versions, wanted)
+    ahead = start.version is not None and start.version > version
+    if not stale and not ahead:
+        return
+    started = {name: start.of(name) for name in stale}
+    oldest = min((v for v in started.values() if v is not None), default=version)
+    known = await bases(connection, *place, oldest)
+    conflicts = [
+        {
+            "fieldName": (wire := entity.wire(name)),
+            "clientVersion": started[name],
+            "serverVersion": versions.get(name, 1),
+            "baseValue": from_json(known[wire]) if wire in known else row.get(wire),
+            "clientValue": wanted[name],
+            "serverValue": row.get(wire),
+        }
+        for name in stale
+    ]
+    raise VersionConflict(
+        f"This {entity.noun} is at version {version} and the edit started from "
+        f"{start.version if start.version is not None else 'older fields'}: "
+        "look at both and save again.",
+        error=entity.conflict_error,
+        currentVersion=version,
+        clientVersion=start.version if start.version is not None else oldest,
+        serverData=row,
+        conflicts=conflicts,
+    )
+
+
+# Deleting
+
+
+async def delete(connection: Connection, entity: type[Row], key: str, actor: Actor) -> None:
+    """Mark a row deleted and log it, clearing what points at it where that is declared.
+
+    Raises NotFound and AmbiguousId.
+    """
+    try:
+        production, uuid = await _locked(connection, entity, key)
+    except NotFound:
+        again = await connection.fetchval(statements(entity).deleted, known_uuid(key), key)
+        if entity.delete_repeats and again:
+            return
+        raise
+    for other in discovered().values():
+        await _clear(connection, other, entity, (production, uuid), actor)
+    await connection.execute(statements(entity).delete, uuid, actor.row_value)
+    changed = {"isDeleted": [False, True]}
+    await record(connection, entity, "DELETE", (production, uuid), changed, actor)
+
+
+async def _clear(
+    connection: Connection,
+    other: type[Row],
+    target: type[Row],
+    place: tuple[UUID, UUID],
+    actor: Actor,
+) -> None:
+    """Clear the references of ``other`` to a row that is about to be deleted, with their log."""
+    production, uuid = place
+    for name, reference in other.references().items():
+        if reference.collection != target.collection or not reference.cleared:
+            continue
+        rows = await connection.fetch(statements(other).pointing[name], uuid)
+        for row in rows:
+            current, wanted = {name: str(uuid)}, {name: None}
+            place_of_row = (production, row["uuid"])
+            await _write(connection, other, place_of_row, current, wanted, actor)
+
+
+# Between fields and the wire
+
+
+def _by_field(entity: type[Row], row: Mapping[str, Any]) -> dict[str, Any]:
+    """Give an answer's values by field name, the labels of references included."""
+    names = [*entity.editable(), *entity.parts, *map(label_field, entity.references())]
+    return {name: row.get(entity.wire(name)) for name in names}
+
+
+def _on_wire(entity: type[Row], values: Mapping[str, Any]) -> dict[str, Any]:
+    return {entity.wire(name): value for name, value in values.items()}
