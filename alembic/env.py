@@ -41,7 +41,7 @@ def configure(**where: Any) -> None:
 def render() -> None:
     """Print the migration as SQL (``--sql``)."""
     configure(dialect_name="postgresql", literal_binds=True)
-    context.static_output(f"{set_up_sql()};\n")
+    context.static_output(f"{set_up_sql()};")
     context.run_migrations()
 
 

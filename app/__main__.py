@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
@@ -126,7 +125,7 @@ async def _load(settings: Settings, url: str, file: Path) -> None:
 
 @cli.command()
 def status(
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,  # noqa: FBT002  # typer makes it an option
 ) -> None:
     """Say whether the database is what this version of the code needs; exit 1 where it is not."""
     with _started() as (settings, url):

@@ -7,7 +7,6 @@ order of commits. ``History`` is what the older service logged; it stays readabl
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final, cast
 from uuid import UUID
 
@@ -18,7 +17,6 @@ from sqlmodel import SQLModel
 from uuid_utils.compat import uuid7
 
 from app.db import Connection
-from app.entities import discovered
 from app.entity import Row
 from app.statements import statements
 
@@ -136,5 +134,3 @@ BASES: Final = (
     "jsonb_each(changes.changes) AS each(field, pair) WHERE production_uuid = $1 "
     "AND entity_uuid = $2 AND version > $3 AND operation = 'UPDATE' ORDER BY field, seq"
 )
-
-

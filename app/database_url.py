@@ -5,8 +5,7 @@ What was given is what is used, with three deliberate exceptions:
 - `schema=` (Prisma) or `currentSchema=` (JDBC) other than `public` is refused, because the
   migrations and the drift check look at `public`: give Signalbook its own database instead.
 - several hosts are refused: change numbers and LISTEN need the one primary.
-- members asyncpg has no use for (`channel_binding`, `connection_limit`, ...) are dropped; their
-  names stay readable in `DatabaseUrl.ignored`.
+- members asyncpg has no use for (`channel_binding`, ...) are dropped, and named in `ignored`.
 
 No message, `str()` or `repr()` made here ever contains the password.
 """
@@ -14,7 +13,6 @@ No message, `str()` or `repr()` made here ever contains the password.
 import re
 import ssl
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv6Address
 from typing import Any, Final
 from urllib.parse import quote, unquote
 from uuid import uuid4
@@ -26,6 +24,7 @@ DEFAULT_TIMEOUT: Final = 10.0  # seconds; asyncpg's own 60 outlasts a platform's
 _SSL_WORDS: Final = {"true": "require", "no-verify": "require", "false": "disable"}
 # Free text in which SQLAlchemy and browsers write a space as "+"; anywhere else a "+" is a "+".
 _FREE_TEXT: Final = {"application_name", "fallback_application_name", "options"}
+_IPV6: Final = r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]+(%[\w.-]+)?"
 _ENCODE_HINT: Final = "write a /, ?, # or @ inside the user or password as %2F, %3F, %23, %40"
 
 
@@ -36,7 +35,7 @@ class BadDatabaseUrl(ValueError):
         super().__init__(f"DATABASE_URL {reason}.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Tls:
     """How the connection is encrypted, in libpq's words; the file names are paths."""
 
@@ -51,9 +50,8 @@ class Tls:
     def argument(self) -> str | ssl.SSLContext:
         """Return asyncpg's `ssl=`. Raises BadDatabaseUrl when a certificate file is unusable.
 
-        asyncpg's words suffice while no file is involved, and only its "prefer" and "allow" can
-        fall back to plain text. Its "verify-full" looks for ~/.postgresql/root.crt, which no
-        container has, so verification is a context of our own on the system's trust store.
+        asyncpg's own "verify-full" looks for ~/.postgresql/root.crt, which no container has, so
+        verification is a context of ours. Only asyncpg's "prefer" and "allow" can fall back.
         """
         if self.mode == "disable" or not (self._verifies() or self.certificate):
             return self.mode
@@ -61,8 +59,8 @@ class Tls:
             return self._context()
         except (OSError, ValueError) as unusable:  # ssl.SSLError is an OSError
             reason = unusable.strerror if isinstance(unusable, OSError) else str(unusable)
-        raise BadDatabaseUrl(f"names a TLS certificate, key or CRL file that cannot be used "
-                             f"({self._files()}): {reason}")
+        files = filter(None, (self.root_certificate, self.certificate, self.key, self.revocations))
+        raise BadDatabaseUrl(f"has an unusable TLS certificate in {', '.join(files)}: {reason}")
 
     def _verifies(self) -> bool:
         strict_require = self.mode == "require" and self.root_certificate != ""  # as in libpq
@@ -84,18 +82,13 @@ class Tls:
         context.set_alpn_protocols(["postgresql"])  # PostgreSQL 17+ insists on it for direct TLS
         return context
 
-    def _files(self) -> str:
-        named = (self.root_certificate, self.certificate, self.key, self.revocations)
-        return ", ".join(name for name in named if name) or "the system's trust store"
-
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class DatabaseUrl:
     """Where the database is and how to sign in.
 
-    `host` is a name, an address, or the folder of a Unix socket. `timeout` is in seconds, None
-    waits for ever (`connect_timeout=0`). `pgbouncer` says that connections go through a pooler
-    that cannot keep prepared statements. `ignored` names the members that were dropped.
+    `host` is a name, an address, or a Unix socket's folder; `timeout` is in seconds, None for ever
+    (`connect_timeout=0`); `pgbouncer` means a pooler that cannot keep prepared statements.
     """
 
     host: str = "localhost"
@@ -127,13 +120,21 @@ class DatabaseUrl:
         password = member.pop("password", "") or _decoded(secret, "password")
         database = member.pop("dbname", "") or member.pop("database", "") or path or user
         host, port = _server(place, member)
-        return cls(host=host, port=port, user=user, password=password or None, database=database,
-                   tls=_tls(member), **_session(member), ignored=tuple(sorted(member)))
+        return cls(
+            host=host,
+            port=port,
+            user=user,
+            password=password or None,
+            database=database,
+            tls=_tls(member),
+            **_session(member),
+            ignored=tuple(sorted(member)),
+        )
 
     def connect_args(self) -> dict[str, Any]:
         """Return keyword arguments for `asyncpg.connect` and `asyncpg.create_pool`."""
-        return {"host": self.host, "port": self.port, "user": self.user,
-                "password": self.password, "database": self.database, **self._driver_args()}
+        place = ("host", "port", "user", "password", "database")
+        return {name: getattr(self, name) for name in place} | self._driver_args()
 
     def sqlalchemy_url(self) -> str:
         """Return the `postgresql+asyncpg://` form, WITH the password: never log it."""
@@ -144,8 +145,10 @@ class DatabaseUrl:
         if not self.pgbouncer:
             return self._driver_args()
         # Unique names, or two clients of one pooled connection prepare the same one.
-        return self._driver_args() | {"prepared_statement_cache_size": 0,
-                                      "prepared_statement_name_func": lambda: f"sb_{uuid4()}"}
+        return self._driver_args() | {
+            "prepared_statement_cache_size": 0,
+            "prepared_statement_name_func": lambda: f"sb_{uuid4()}",
+        }
 
     def with_database(self, name: str) -> "DatabaseUrl":
         """Return the same server and sign-in, another database. Raises BadDatabaseUrl."""
@@ -176,8 +179,11 @@ class DatabaseUrl:
         if self.options:
             settings["options"] = self.options
         local = self.host.startswith("/")  # a socket carries no TLS, whatever the URL says
-        args = {"ssl": "disable" if local else self.tls.argument(), "timeout": self.timeout,
-                "server_settings": settings}
+        args = {
+            "ssl": "disable" if local else self.tls.argument(),
+            "timeout": self.timeout,
+            "server_settings": settings,
+        }
         if self.tls.direct and not local:
             args["direct_tls"] = True
         if self.target_session_attrs:
@@ -192,13 +198,13 @@ def _split(text: str) -> tuple[str, str, str]:
     bare = text.strip(" \t\r\n\"'`")
     scheme, separator, rest = bare.partition("://")
     if not separator or not re.fullmatch(r"postgres(ql)?(\+\w+)?", scheme, re.IGNORECASE):
-        raise BadDatabaseUrl("must look like postgresql://user:password@host:5432/database" if bare
-                             else "is empty: set it to postgresql://user:password@host:5432/database")
+        problem = "must look like" if bare else "is empty: set it to"
+        raise BadDatabaseUrl(f"{problem} postgresql://user:password@host:5432/database")
     if re.search(r"[\x00-\x1f\x7f]", rest):
         raise BadDatabaseUrl("contains a line break or another control character")
     place, _, query = rest.partition("?")
     authority, _, path = place.partition("/")
-    if "@" in path:
+    if "@" in path + query:  # the password was cut in two; half of it would be taken for the host
         raise BadDatabaseUrl(f"has an @ after the host: {_ENCODE_HINT}")
     return authority, _decoded(path.rstrip("/"), "database"), query
 
@@ -226,8 +232,7 @@ def _members(query: str) -> dict[str, str]:
 def _raise_if_other_schema(member: dict[str, str]) -> None:
     for name in ("schema", "currentschema"):
         if member.pop(name, "public") not in {"", "public"}:
-            raise BadDatabaseUrl(f"asks for a {name} other than public, where Signalbook keeps its "
-                                 f"tables: drop {name}= and give it a database of its own")
+            raise BadDatabaseUrl(f"has a {name} other than public: use a database of its own")
 
 
 def _server(place: str, member: dict[str, str]) -> tuple[str, int]:
@@ -238,7 +243,7 @@ def _server(place: str, member: dict[str, str]) -> tuple[str, int]:
     host = given or host or DatabaseUrl.host
     if "," in host + asked:
         raise BadDatabaseUrl("names several hosts: name the primary only")
-    if not re.fullmatch(r"/.*|[\w.-]+", host) and not _is_ipv6(host):
+    if not re.fullmatch(rf"/.*|[\w.-]+|{_IPV6}", host):
         raise BadDatabaseUrl("has a host that is neither a name, an address nor a socket's folder")
     return host, _port(asked or port)
 
@@ -248,16 +253,9 @@ def _host_and_port(place: str) -> tuple[str, str]:
         return place, ""
     bracketed = re.fullmatch(r"\[(.*)\](?::(.*))?", place)
     host, port = bracketed.groups("") if bracketed else place.partition(":")[::2]
-    if ":" in port or (bracketed and not _is_ipv6(unquote(host))):
+    if ":" in port or (bracketed and not re.fullmatch(_IPV6, unquote(host))):
         raise BadDatabaseUrl("has a host with stray colons: an IPv6 address stands in [brackets]")
     return _decoded(host, "host"), port
-
-
-def _is_ipv6(text: str) -> bool:
-    try:
-        return bool(IPv6Address(text).packed)
-    except ValueError:
-        return False
 
 
 def _port(text: str) -> int:
@@ -277,18 +275,20 @@ def _tls(member: dict[str, str]) -> Tls:
     direct = member.pop("sslnegotiation", "") == "direct"
     if direct and SSL_MODES.index(mode) < SSL_MODES.index("require"):
         raise BadDatabaseUrl("has sslnegotiation=direct, which needs sslmode=require or stricter")
-    return Tls(mode=mode, root_certificate=root, direct=direct,
-               certificate=member.pop("sslcert", ""), key=member.pop("sslkey", ""),
-               key_password=member.pop("sslpassword", ""), revocations=member.pop("sslcrl", ""))
+    rest = ("sslcert", "sslkey", "sslpassword", "sslcrl")
+    certificate, key, secret, revocations = (member.pop(name, "") for name in rest)
+    return Tls(mode, root, certificate, key, secret, revocations, direct)
 
 
 def _session(member: dict[str, str]) -> dict[str, Any]:
     fallback = member.pop("fallback_application_name", "") or DatabaseUrl.application_name
-    return {"timeout": _timeout(member.pop("connect_timeout", "")),
-            "application_name": member.pop("application_name", "") or fallback,
-            "options": member.pop("options", ""),
-            "target_session_attrs": member.pop("target_session_attrs", ""),
-            "pgbouncer": member.pop("pgbouncer", "").lower() in {"true", "1"}}
+    return {
+        "timeout": _timeout(member.pop("connect_timeout", "")),
+        "application_name": member.pop("application_name", "") or fallback,
+        "options": member.pop("options", ""),
+        "target_session_attrs": member.pop("target_session_attrs", ""),
+        "pgbouncer": member.pop("pgbouncer", "").lower() in {"true", "1"},
+    }
 
 
 def _timeout(text: str) -> float | None:

@@ -47,12 +47,8 @@ def translate(error: Exception) -> SignalbookError | None:
     """Give our error for one that the driver raised, None where it is not the driver's."""
     if isinstance(error, pg.UniqueViolationError):
         return _duplicate(error)
-    if isinstance(error, pg.CardinalityViolationError):
-        return AmbiguousId("Several live rows hold that label: use the uuid.")
-    if isinstance(error, pg.ForeignKeyViolationError):
-        return Conflict("What this refers to has just been removed: reload and try again.")
-    if isinstance(error, pg.DataError):
-        return Invalid.at("body", "a value does not fit its column")
+    if isinstance(error, pg.CardinalityViolationError | pg.ForeignKeyViolationError | pg.DataError):
+        return _refused(error)
     if isinstance(error, _BUSY):
         return Busy("The database is busy: try again in a moment.")
     if isinstance(error, _AWAY):
@@ -60,6 +56,14 @@ def translate(error: Exception) -> SignalbookError | None:
     if isinstance(error, pg.SyntaxOrAccessError):
         return SchemaMismatch("The database lacks what this version needs: see /health.")
     return None
+
+
+def _refused(error: Exception) -> SignalbookError:
+    if isinstance(error, pg.CardinalityViolationError):
+        return AmbiguousId("Several live rows hold that label: use the uuid.")
+    if isinstance(error, pg.ForeignKeyViolationError):
+        return Conflict("What this refers to has just been removed: reload and try again.")
+    return Invalid.at("body", "a value does not fit its column")
 
 
 def _duplicate(error: pg.UniqueViolationError) -> SignalbookError:
@@ -94,7 +98,7 @@ async def _json_as_bytes(connection: asyncpg.Connection) -> None:
 
 
 class Database:
-    """The pool. Opening it connects to nothing, so the service starts while the database is away."""
+    """The pool. Opening it connects to nothing: the service starts while the database is away."""
 
     def __init__(self, url: DatabaseUrl, settings: Settings) -> None:
         self.url = url

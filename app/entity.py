@@ -24,7 +24,7 @@ and answer shapes, SQL, change log, health check and tests. What a declaration m
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -97,9 +97,7 @@ class End:
 def defaulted(value: object, column_type: Any) -> Any:
     """Declare a field with a default that the database knows too."""
     default = str(value).lower() if isinstance(value, bool) else str(value)
-    return Field(
-        default=value, sa_type=column_type, sa_column_kwargs={"server_default": default}
-    )
+    return Field(default=value, sa_type=column_type, sa_column_kwargs={"server_default": default})
 
 
 def live_index(*columns: str) -> sa.Index:
@@ -145,7 +143,7 @@ class Row(SQLModel):
 
     @declared_attr.directive
     @classmethod
-    def __tablename__(cls) -> str:  # type: ignore[override]  # SQLModel types it as a plain string
+    def __tablename__(cls) -> str:
         return cls.collection.replace("-", "_")
 
     @classmethod
@@ -160,10 +158,11 @@ class Row(SQLModel):
     @classmethod
     def references(cls) -> dict[str, Reference]:
         """Give the fields that point at other entities, by field name."""
+        extras = {name: field.json_schema_extra for name, field in cls.model_fields.items()}
         return {
-            name: extra["reference"]
-            for name, field in cls.model_fields.items()
-            if isinstance(extra := field.json_schema_extra, dict) and "reference" in extra
+            name: cast("Reference", extra["reference"])
+            for name, extra in extras.items()
+            if isinstance(extra, dict) and "reference" in extra
         }  # fmt: skip
 
     @classmethod

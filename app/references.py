@@ -34,7 +34,9 @@ async def resolve(
     Raises Invalid naming the member, for what is not in the production.
     """
     for field, reference in entity.references().items():
-        await _resolve_reference(connection, entity, production, current, submitted, field, reference)
+        await _resolve_reference(
+            connection, entity, production, current, submitted, field, reference
+        )
     for end in entity.ends:
         await _resolve_end(connection, entity, production, current or {}, submitted, end)
     for field, named in entity.part_references.items():
@@ -50,7 +52,10 @@ async def _resolve_reference(
     field: str,
     reference: Reference,
 ) -> None:
-    by_uuid, by_label = _said(current, submitted, field), _said(current, submitted, label_field(field))
+    by_uuid, by_label = (
+        _said(current, submitted, field),
+        _said(current, submitted, label_field(field)),
+    )
     submitted.pop(label_field(field), None)
     if by_uuid is None and by_label is None:
         submitted.pop(field, None)
@@ -62,7 +67,9 @@ async def _resolve_reference(
         if key is not None
     }
     if len(found) > 1:
-        raise Invalid.at(entity.wire(field), f"names another {target.noun} than the label beside it")
+        raise Invalid.at(
+            entity.wire(field), f"names another {target.noun} than the label beside it"
+        )
     value = found.pop()
     submitted[field] = str(value) if value else None
 

@@ -18,7 +18,11 @@ class BadSettings(Exception):
 
 
 def _comma_separated(value: object) -> object:
-    return [part for part in map(str.strip, value.split(",")) if part] if isinstance(value, str) else value
+    return (
+        [part for part in map(str.strip, value.split(",")) if part]
+        if isinstance(value, str)
+        else value
+    )
 
 
 class Settings(BaseSettings):

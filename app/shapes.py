@@ -60,7 +60,9 @@ def _editor_fields() -> dict[str, Any]:
     return {name: (MaybeLine, _incoming(name, None)) for name in names}
 
 
-def _incoming(name: str, default: Any, *, wire: str | None = None, also: tuple[str, ...] = ()) -> Any:
+def _incoming(
+    name: str, default: Any, *, wire: str | None = None, also: tuple[str, ...] = ()
+) -> Any:
     primary = wire or to_camel(name)
     choices = dict.fromkeys((primary, *also))
     return Field(default, validation_alias=AliasChoices(*choices))
@@ -83,7 +85,10 @@ def _own_fields(entity: type[Row], *, create: bool) -> dict[str, Any]:
         field = entity.model_fields[name]
         also = tuple(word for word, target in entity.synonyms.items() if target == name)
         default = _default(field) if create else None
-        fields[name] = (_annotation(field), _incoming(name, default, wire=entity.wire(name), also=also))
+        fields[name] = (
+            _annotation(field),
+            _incoming(name, default, wire=entity.wire(name), also=also),
+        )
     for name in entity.references():
         label = label_field(name)
         fields[label] = (MaybeLine, _incoming(label, None))
@@ -120,7 +125,9 @@ def _example(entity: type[Row], *, production: bool) -> ConfigDict:
 def create_shape(entity: type[Row]) -> type[BaseModel]:
     """Give what a create may carry; a client may bring the uuid of a row it made offline."""
     scoped = issubclass(entity, Entity)
-    scope: dict[str, Any] = {"production_id": (Key, _incoming("production_id", ...))} if scoped else {}
+    scope: dict[str, Any] = (
+        {"production_id": (Key, _incoming("production_id", ...))} if scoped else {}
+    )
     return create_model(
         f"{entity.__name__}Create",
         __config__=_example(entity, production=scoped),
@@ -190,7 +197,9 @@ def _part_answer(parts: Parts) -> type[BaseModel]:
         for name, field in parts.model.model_fields.items()
         if name not in hidden
     }
-    return create_model(parts.model.__name__, __config__=_ANSWER, __doc__=parts.model.__doc__, **fields)
+    return create_model(
+        parts.model.__name__, __config__=_ANSWER, __doc__=parts.model.__doc__, **fields
+    )
 
 
 def _outgoing(field: FieldInfo) -> Any:
@@ -204,6 +213,11 @@ def _outgoing(field: FieldInfo) -> Any:
 def unknown_members(body: BaseModel) -> list[str]:
     """Give the members of a request that no field took."""
     return list(body.model_extra or {})
+
+
+def can_be_stored(key: str) -> bool:
+    """Tell whether any row can hold this label: PostgreSQL's text holds no NUL."""
+    return "\x00" not in key
 
 
 def known_uuid(key: str) -> UUID | None:

@@ -186,10 +186,12 @@ def part_statements(parts: Parts) -> tuple[str, str]:
     values = ", ".join(f"part.{column}" for column in every)
     return (
         f"DELETE FROM {name} WHERE {parts.owner} = $1 AND uuid <> ALL($2::uuid[])",
-        f"INSERT INTO {name} ({', '.join(every)}) SELECT {values} "
-        f"FROM json_populate_recordset(NULL::{name}, $1::json) AS part "
-        f"ON CONFLICT (uuid) DO UPDATE SET {written} "
-        f"WHERE {name}.{parts.owner} = excluded.{parts.owner}",
+        (
+            f"INSERT INTO {name} ({', '.join(every)}) SELECT {values} "
+            f"FROM json_populate_recordset(NULL::{name}, $1::json) AS part "
+            f"ON CONFLICT (uuid) DO UPDATE SET {written} "
+            f"WHERE {name}.{parts.owner} = excluded.{parts.owner}"
+        ),
     )
 
 

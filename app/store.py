@@ -28,7 +28,7 @@ from app.errors import (
     WrongProduction,
 )
 from app.merge import Start, differing, stale_fields
-from app.shapes import known_uuid, label_field
+from app.shapes import can_be_stored, known_uuid, label_field
 from app.statements import statements
 
 # Serialises the making of productions, whose labels no row's lock can guard.
@@ -40,7 +40,7 @@ class Edit:
     """What a client submits: values by field, what it started from, and the row's production."""
 
     values: Mapping[str, Any]
-    actor: Actor = Actor()
+    actor: Actor = field(default_factory=Actor)
     start: Start = field(default_factory=Start)
     production: str | None = None
     uuid: UUID | None = None
@@ -57,7 +57,7 @@ async def list_all(database: Database, entity: type[Row], production: str = "") 
     rows = None
     if uuid := known_uuid(production):
         rows = await database.read(sql.list, uuid)
-    if rows in {None, b"[]"}:
+    if rows in {None, b"[]"} and can_be_stored(production):
         rows = await database.read(sql.list_by_label, production)
     return rows or b"[]"
 
@@ -76,7 +76,7 @@ async def get(database: Database, entity: type[Row], key: str) -> bytes:
 
 async def find(connection: Connection, entity: type[Row], key: str) -> UUID:
     """Give the uuid of the one live row labelled ``key``. Raises NotFound and AmbiguousId."""
-    rows = await connection.fetch(statements(entity).keys, key)
+    rows = await connection.fetch(statements(entity).keys, key) if can_be_stored(key) else []
     if not rows:
         raise _not_found(entity, key)
     if len(rows) > 1:
@@ -147,9 +147,7 @@ async def _label(
         return labels.next_free(entity.prefix, taken)
     if wanted in taken:
         suggested = labels.suggestion(wanted, taken)
-        raise DuplicateId(
-            f"{wanted!r} is taken: {suggested!r} is free.", suggestedId=suggested
-        )
+        raise DuplicateId(f"{wanted!r} is taken: {suggested!r} is free.", suggestedId=suggested)
     return wanted
 
 
@@ -285,8 +283,7 @@ async def delete(connection: Connection, entity: type[Row], key: str, actor: Act
     try:
         production, uuid = await _locked(connection, entity, key)
     except NotFound:
-        again = await connection.fetchval(statements(entity).deleted, known_uuid(key), key)
-        if entity.delete_repeats and again:
+        if entity.delete_repeats and await _was_deleted(connection, entity, key):
             return
         raise
     for other in discovered().values():
@@ -294,6 +291,13 @@ async def delete(connection: Connection, entity: type[Row], key: str, actor: Act
     await connection.execute(statements(entity).delete, uuid, actor.row_value)
     changed = {"isDeleted": [False, True]}
     await record(connection, entity, "DELETE", (production, uuid), changed, actor)
+
+
+async def _was_deleted(connection: Connection, entity: type[Row], key: str) -> bool:
+    if not can_be_stored(key):
+        return False
+    sql = statements(entity).deleted
+    return bool(await connection.fetchval(sql, known_uuid(key), key))
 
 
 async def _clear(

@@ -87,9 +87,15 @@ def another_user(empty: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
 
 
 def user_process(folder: Path, python: str = sys.executable, **how: Any) -> subprocess.Popen[str]:
-    return subprocess.Popen([python, "-c", USER, folder], text=True, stdin=subprocess.PIPE,
-                            stdout=subprocess.PIPE, env={"PYTHONPATH": str(PROJECT)} | how.pop(
-                                "env", {}), **how)
+    path = os.pathsep.join([str(PROJECT), str(pg_bin().parents[2])])
+    return subprocess.Popen(
+        [python, "-c", USER, folder],
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={"PYTHONPATH": path},
+        **how,
+    )
 
 
 def pid_told_by(process: subprocess.Popen[str]) -> int:
@@ -123,6 +129,12 @@ def dies(pid: int, seconds: float = 10) -> bool:
     return not is_alive(pid)
 
 
+def child_of(server: EmbeddedServer) -> int:
+    """Return the process id of some PostgreSQL worker, which must not die with its parent."""
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+    return int(children[0])
+
+
 def kill_server(server: EmbeddedServer) -> None:
     pid = server.pid
     assert pid
@@ -139,13 +151,25 @@ def test_a_server_as_the_service_wants_it(empty: Path) -> None:
     with postgres.start(empty, say=said.append) as server:
         assert [words.split()[0] for words in said] == ["Creating", "Starting"]
         assert str(query(server, "show server_version")).startswith("18.")
-        settings = {"server_encoding": "UTF8", "TimeZone": "UTC", "listen_addresses": "",
-                    "max_connections": "200", "fsync": "on", "log_timezone": "UTC",
-                    "unix_socket_permissions": "0700"}
+        settings = {
+            "server_encoding": "UTF8",
+            "TimeZone": "UTC",
+            "listen_addresses": "",
+            "max_connections": "200",
+            "fsync": "on",
+            "log_timezone": "UTC",
+            "unix_socket_permissions": "0700",
+        }
         assert {name: query(server, f"show {name}") for name in settings} == settings
         assert query(server, "select current_user || current_database()") == "postgressignalbook"
-        assert query(server, "select datlocprovider::text || datlocale || upper('é') from "
-                             "pg_database where datname = 'signalbook'") == "bC.UTF-8É"
+        assert (
+            query(
+                server,
+                "select datlocprovider::text || datlocale || upper('é') from "
+                "pg_database where datname = 'signalbook'",
+            )
+            == "bC.UTF-8É"
+        )
     assert server.pid is None
 
 
@@ -154,12 +178,15 @@ def test_data_survives_and_fast_gives_up_durability(folder: Path) -> None:
         query(server, "create table camera as select 7 as channel")
     with started(folder, database="odd 'name\"/%") as server:
         assert query(server, "select channel from camera") == 7
-        assert [query(server, f"show {name}") for name in
-                ("fsync", "synchronous_commit", "full_page_writes")] == ["off"] * 3
+        assert [
+            query(server, f"show {name}")
+            for name in ("fsync", "synchronous_commit", "full_page_writes")
+        ] == ["off"] * 3
 
 
 def test_processes_share_one_server_until_the_last_releases(
-        empty: Path, another_user: Callable[[], subprocess.Popen[str]]) -> None:
+    empty: Path, another_user: Callable[[], subprocess.Popen[str]]
+) -> None:
     first, second = another_user(), another_user()  # at the same time: one of them starts it
     server = started(empty)
     assert server.pid
@@ -183,7 +210,8 @@ def test_two_uses_in_one_process_count_twice(folder: Path) -> None:
 
 @pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_user_does_not_count_as_living(
-        folder: Path, another_user: Callable[[], subprocess.Popen[str]], death: int) -> None:
+    another_user: Callable[[], subprocess.Popen[str]], death: int
+) -> None:
     killed, last = another_user(), another_user()
     pid = pid_told_by(killed)
     assert pid_told_by(last) == pid
@@ -205,6 +233,7 @@ def test_ctrl_c_reaches_the_user_and_not_the_server(folder: Path) -> None:
     assert not is_alive(pid)
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Python 3.12 on, with threads
 def test_a_forked_child_does_not_release_for_its_parent(folder: Path) -> None:
     with started(folder) as server:
         if (child := os.fork()) == 0:
@@ -227,8 +256,7 @@ def test_stop_whoever_uses_it(folder: Path) -> None:
 def test_a_killed_server_with_live_children_heals(folder: Path) -> None:
     with postgres.start(folder) as server:  # durable: "fast" may lose the last commits
         query(server, "create table camera as select 7 as channel")
-        children = postgres._processes_in(folder / "data")
-        stuck = next(pid for pid in children if pid != server.pid)
+        stuck = child_of(server)
         os.kill(stuck, signal.SIGSTOP)  # it cannot notice the death and keeps shared memory
         kill_server(server)
         assert server.pid is None
@@ -237,9 +265,19 @@ def test_a_killed_server_with_live_children_heals(folder: Path) -> None:
             assert query(again, "select channel from camera") == 7
 
 
-@pytest.mark.parametrize("content", [
-    b"", b"\n", b"garbage\n", b"\xff\x00\xfe", b"-5\n", b"99999999999999\n", b"1", b"2147483600\nx",
-    "{}\n", "{}\n{}\n1700000000\n5432\n{}/run\n\n  1234567         0\nready   \n"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"garbage\n",
+        b"\xff\x00\xfe",
+        b"-5\n",
+        b"99999999999999\n",
+        b"2147483600\nx",
+        "{}\n",
+        "{}\n{}\n1700000000\n5432\n{}/run\n\n  1234567         0\nready   \n",
+    ],
+)
 def test_a_stale_pid_file_heals(cluster: Path, content: bytes | str) -> None:
     data, folder = cluster, cluster.parent
     owner = None if os.geteuid() else data.owner()  # PostgreSQL believes pids of its own user
@@ -285,8 +323,9 @@ def test_an_interrupted_initdb_heals(empty: Path) -> None:
 
 
 def test_a_starter_killed_in_the_middle_heals(
-        empty: Path, another_user: Callable[[], subprocess.Popen[str]]) -> None:
-    for seconds in (0.15, 0.35, 0.55):
+    empty: Path, another_user: Callable[[], subprocess.Popen[str]]
+) -> None:
+    for seconds in (0.2, 0.5):
         starter = another_user()
         time.sleep(seconds)
         starter.kill()
@@ -329,7 +368,8 @@ def test_a_folder_unfit_for_a_socket_gets_a_private_one(empty: Path, name: str) 
     try:
         with started(odd) as server:
             socket_folder = Path(DatabaseUrl.parse(server.url).host)
-            assert socket_folder.parent == Path("/tmp")
+            assert len(str(socket_folder)) < 50
+            assert not socket_folder.is_relative_to(odd)
             assert socket_folder.stat().st_mode & 0o777 == 0o700
             assert query(server, "select 1") == 1
     finally:
@@ -354,8 +394,11 @@ def test_without_the_wheel(monkeypatch: pytest.MonkeyPatch, empty: Path) -> None
 
 def test_importing_needs_neither_the_wheel_nor_anything_else() -> None:
     # -S: no site-packages at all, as a production image without the optional extra, and more so.
-    subprocess.run([sys.executable, "-S", "-c", "import app.postgres, app.database_url"],
-                   env={"PYTHONPATH": str(PROJECT)}, check=True)
+    subprocess.run(
+        [sys.executable, "-S", "-c", "import app.postgres, app.database_url"],
+        env={"PYTHONPATH": str(PROJECT)},
+        check=True,
+    )
 
 
 def test_pg_bin_holds_working_programs() -> None:
@@ -366,7 +409,8 @@ def test_pg_bin_holds_working_programs() -> None:
 @AS_ROOT
 @pytest.mark.parametrize("missing", [(), ("postgres",)])
 def test_root_lends_the_server_an_account(
-        empty: Path, monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...]) -> None:
+    empty: Path, monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...]
+) -> None:
     everybody = [entry for entry in pwd.getpwall() if entry.pw_name not in missing]
     monkeypatch.setattr(pwd, "getpwall", lambda: everybody)
     names = {entry.pw_name for entry in everybody}
@@ -381,10 +425,11 @@ def test_root_lends_the_server_an_account(
 def test_root_moves_out_of_a_closed_folder_and_leaves_its_permissions(empty: Path) -> None:
     empty.parent.chmod(0o700)
     said: list[str] = []
-    moved = Path("/var/lib/signalbook") / postgres_home._digest(empty)
+    moved = Path("/nowhere")
     try:
         with started(empty, say=said.append) as server:
-            assert str(moved) in said[0]
+            moved = next(Path(word.rstrip(",")) for word in said[0].split() if word[0] == "/")
+            assert moved.parent == Path("/var/lib/signalbook")
             query(server, "create table camera as select 7 as channel")
         empty.parent.chmod(0o755)  # now it could live there, but its data is where it is
         with started(empty) as server:
@@ -402,15 +447,21 @@ def test_root_moves_out_of_a_closed_folder_and_leaves_its_permissions(empty: Pat
 def test_an_ordinary_user_and_root_share_the_users_folder(empty: Path) -> None:
     python = shutil.which("python3.11", path="/usr/bin:/usr/local/bin")
     nobody = pwd.getpwnam("nobody")
-    reachable = python and subprocess.run(
-        [python, "-c", f"import os, sys; os.stat({str(pg_bin() / 'postgres')!r})"], check=False,
-        user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[]).returncode == 0
+    reachable = (
+        python
+        and subprocess.run(
+            [python, "-c", f"import os, sys; os.stat({str(pg_bin() / 'postgres')!r})"],
+            check=False,
+            user=nobody.pw_uid,
+            group=nobody.pw_gid,
+            extra_groups=[],
+        ).returncode
+        == 0
+    )
     if not python or not reachable:
         pytest.skip("no Python 3.11 that an ordinary user can run, or the wheel is out of reach")
     os.chown(empty.parent, nobody.pw_uid, nobody.pw_gid)
-    path = os.pathsep.join([str(PROJECT), str(pg_bin().parents[2])])
-    process = user_process(empty, python, user=nobody.pw_uid, group=nobody.pw_gid,
-                           extra_groups=[], env={"PYTHONPATH": path})
+    process = user_process(empty, python, user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[])
     try:
         pid = pid_told_by(process)
         assert Path(f"/proc/{pid}").owner() == "nobody"

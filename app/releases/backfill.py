@@ -79,7 +79,8 @@ def fill(steps: Steps, backfill: Backfill) -> None:
     """Fill every pending row. Raises BackfillStuck when rows are left that nothing fills."""
     if steps.offline:
         steps.say("Run live, the next statement goes by key range in batches of about 100 ms.")
-        return steps.patient(backfill.update(""))
+        steps.patient(backfill.update(""))
+        return
     left = _pending(steps, backfill)
     steps.brief(CURSORS)
     while left:

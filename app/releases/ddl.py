@@ -90,7 +90,7 @@ def set_not_null(steps: Steps, table: str, column: str) -> None:
 def add_foreign_key(
     steps: Steps, table: str, column: str, parent: str, *, key: str = "uuid", actions: str
 ) -> None:
-    """Tie ``column`` to ``parent``: new rows at once, then the old ones without stopping writers."""
+    """Tie ``column`` to ``parent``: new rows at once, old ones without stopping writers."""
     name = f"{table}_{column}_fkey"
     if constraint_is_valid(steps, table, name) is None:
         steps.brief(

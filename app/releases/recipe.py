@@ -161,8 +161,8 @@ class Switch:
         return [
             *(_drop(other.table, other.name) for other in moved),
             _drop(self.table, key),
-            f"ALTER TABLE {self.table} ADD CONSTRAINT {key}"
-            f" PRIMARY KEY USING INDEX {to.name(self.table)}",
+            f"""ALTER TABLE {self.table}
+  ADD CONSTRAINT {key} PRIMARY KEY USING INDEX {to.name(self.table)}""",
             *(_add_unchecked(other) for other in moved),
         ]
 

@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from typing import Any, Final, Protocol, cast
 
 import asyncpg
-from sqlalchemy import PoolProxiedConnection
-
-from alembic import op
 from alembic.ddl.impl import DefaultImpl
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, PoolProxiedConnection
+
+from alembic import op
 from app.releases.session import BRIEF_STATEMENT_TIMEOUT, LOCK_TIMEOUT, jittered, set_up_sql
 
 TRIES: Final = 8
@@ -66,11 +66,13 @@ class LiveSteps:
         for tried in range(1, TRIES + 1):
             try:
                 # asyncpg sends a script without arguments as one message: one transaction.
-                return self._execute(script)
+                self._execute(script)
             except _BUSY as busy:
                 if tried == TRIES:
                     raise StepBlocked(_blocked(statements, lock_timeout)) from busy
                 self.pause(jittered(0.1 * tried))
+            else:
+                return
 
     def patient(self, statement: str) -> None:
         self._execute(statement)
@@ -104,9 +106,9 @@ class ScriptSteps:
             self.patient(statement)
 
     def patient(self, statement: str) -> None:
-        self._print(f"{statement};\n")
+        self._print(f"{statement};")
 
-    def rows(self, query: str, *values: object) -> Sequence[Sequence[Any]]:
+    def rows(self, *_query: object) -> Sequence[Sequence[Any]]:
         return []
 
     def say(self, line: str) -> None:
@@ -122,15 +124,25 @@ def beside() -> Iterator[Steps]:
     context = op.get_context()
     if context.as_sql:
         # Alembic has just printed BEGIN; these steps stand outside any transaction.
-        context.impl.static_output("COMMIT;\n")
+        context.impl.static_output("COMMIT;")
         yield ScriptSteps(context.impl)
-        context.impl.static_output("BEGIN;\n")
+        context.impl.static_output("BEGIN;")
         return
+    _let_go_of_snapshot(op.get_bind())
     connection = op.get_bind().engine.raw_connection()
     try:
         yield LiveSteps(connection, _voice(context))
     finally:
         connection.close()
+
+
+def _let_go_of_snapshot(connection: Connection) -> None:
+    """Make Alembic's transaction one that an index build need not wait for: for ever, that is.
+
+    In the extended protocol the last SELECT (of the version) keeps its snapshot until the next
+    statement is bound; a SET takes none.
+    """
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
 
 
 def _voice(context: MigrationContext) -> Callable[[str], None]:

@@ -105,9 +105,8 @@ class Link:
     WHERE {self.new} = NEW.uuid AND {self.old} IS DISTINCT FROM NEW.id;
   RETURN NULL;""",
             ),
-            f"CREATE OR REPLACE TRIGGER {self.follow} AFTER UPDATE OF id ON {self.parent}"
-            " FOR EACH ROW WHEN (OLD.id IS DISTINCT FROM NEW.id)"
-            f" EXECUTE FUNCTION {self.follow}()",
+            f"""CREATE OR REPLACE TRIGGER {self.follow} AFTER UPDATE OF id ON {self.parent}
+  FOR EACH ROW WHEN (OLD.id IS DISTINCT FROM NEW.id) EXECUTE FUNCTION {self.follow}()""",
         )
 
     def drop_extra(self) -> tuple[str, ...]:
@@ -164,9 +163,9 @@ def keep_in_step(pair: Pair) -> tuple[str, ...]:
     return (
         *pair.extra(),
         _function(name, _body(pair)),
-        f"CREATE OR REPLACE TRIGGER {name}"
-        f" BEFORE INSERT OR UPDATE OF {pair.old}, {pair.new} ON {pair.table}"
-        f" FOR EACH ROW EXECUTE FUNCTION {name}()",
+        f"""CREATE OR REPLACE TRIGGER {name}
+  BEFORE INSERT OR UPDATE OF {pair.old}, {pair.new} ON {pair.table}
+  FOR EACH ROW EXECUTE FUNCTION {name}()""",
     )
 
 

@@ -46,12 +46,13 @@ class Problem(BaseModel):
 def documented(*errors: type[SignalbookError]) -> dict[int | str, dict[str, Any]]:
     """Give the OpenAPI responses of these errors and of those that any request may meet."""
     schema = {"$ref": "#/components/schemas/Problem"}
+    every: tuple[type[SignalbookError], ...] = (*_EVERYWHERE, *errors)
     return {
         error.status: {
             "description": (error.__doc__ or "").strip(),
             "content": {PROBLEM_TYPE: {"schema": schema}},
         }
-        for error in (*_EVERYWHERE, *errors)
+        for error in every
     }
 
 

@@ -1,0 +1,39 @@
+# The image that production runs: Python, the runtime packages of requirements.lock, and the code.
+# It holds no compiler, no tests and no PostgreSQL. Both stages name one image by its tag; who can
+# reach the registry may pin its digest as well: FROM python:3.11-slim-bookworm@sha256:…
+# 3.11 on Debian 12 is what CI runs the tests on.
+
+FROM python:3.11-slim-bookworm AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /srv/signalbook
+RUN python -m venv --without-pip /opt/venv
+COPY requirements.lock ./
+# Every package by its hash; wheels only, so that nothing of theirs runs while building.
+RUN pip --python /opt/venv/bin/python install \
+        --require-hashes --no-deps --only-binary :all: -r requirements.lock \
+    && rm requirements.lock
+COPY pyproject.toml ./
+COPY alembic alembic
+COPY app app
+# Compiled here because the account below may not write; unchecked, since the code never changes.
+RUN /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash app alembic
+
+FROM python:3.11-slim-bookworm
+# HOST: the platform routes from outside. Without ACCESS_TOKEN (or ANONYMOUS=editor) the service
+# then refuses to start.
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    ENVIRONMENT=production \
+    HOST=0.0.0.0 \
+    LOG_FORMAT=json
+WORKDIR /srv/signalbook
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /srv/signalbook ./
+# A number, so that a platform can see that it is not root; everything above belongs to root.
+USER 10001:10001
+# Documentation only: the service listens on PORT, 3010 where that is not set.
+EXPOSE 3010
+# No HEALTHCHECK: Railway and Kubernetes ask /health themselves and ignore Docker's.
+# The exec form: python is process 1 and gets the platform's SIGTERM, on which it drains.
+CMD ["python", "-m", "app", "serve"]

@@ -1,0 +1,130 @@
+"""The built-in load generator: reads an order as JSON on standard input, prints what it measured.
+
+It reads no more of an answer than its status and its length, so that it stays well ahead of any
+server written in Python.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from time import perf_counter
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import uvloop
+
+_LENGTH: Final = b"\r\ncontent-length:"
+_END: Final = b"\r\n\r\n"
+
+
+@dataclass
+class Score:
+    """What all connections have seen: seconds of each answer, and how many were errors."""
+
+    times: list[float] = field(default_factory=list)
+    errors: int = 0
+    ends_at: float = 0.0
+
+
+class Client(asyncio.Protocol):
+    """One connection: sends, awaits the whole answer, sends again until the time is up."""
+
+    def __init__(self, requests: Iterator[bytes], score: Score) -> None:
+        self._requests, self._score = requests, score
+        self._received, self._missing = b"", 0
+        self._sent_at = 0.0
+        self._transport: asyncio.Transport | None = None
+        self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the first request."""
+        assert isinstance(transport, asyncio.Transport)  # what a TCP connection has
+        self._transport = transport
+        self._send()
+
+    def data_received(self, data: bytes) -> None:
+        """Count the answer's bytes; when it is whole, send the next request."""
+        if self._missing:
+            self._missing -= len(data)
+        else:
+            self._received += data
+            self._read_head()
+        if not self._missing and not self._received:
+            self._answered()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Count a connection that ended before its time."""
+        if not self.finished.done():
+            self._score.errors += 1
+            self.finished.set_result(None)
+
+    def _read_head(self) -> None:
+        head, end, body = self._received.partition(_END)
+        if not end:
+            return
+        if head[9:10] != b"2":
+            self._score.errors += 1
+        length = head.lower().partition(_LENGTH)[2].split(b"\r\n", 1)[0]
+        self._missing, self._received = int(length) - len(body), b""
+
+    def _send(self) -> None:
+        assert self._transport is not None
+        self._sent_at = perf_counter()
+        self._transport.write(next(self._requests))
+
+    def _answered(self) -> None:
+        now = perf_counter()
+        self._score.times.append(now - self._sent_at)
+        if now < self._score.ends_at:
+            self._send()
+        elif not self.finished.done() and self._transport:
+            self.finished.set_result(None)
+            self._transport.close()
+
+
+def _requests(order: dict[str, Any]) -> Iterator[bytes]:
+    host = urlsplit(order["origin"]).netloc
+    heads = [f"{order['method']} {path} HTTP/1.1\r\nHost: {host}\r\n" for path in order["paths"]]
+    if order["body"] is None:
+        ready = [f"{head}\r\n".encode() for head in heads]
+        while True:
+            yield from ready
+    for n in count(order["first"] + 1):
+        body = order["body"].replace("{n}", str(n)).encode()
+        length = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        yield (heads[n % len(heads)] + length).encode() + body
+
+
+async def _hammer(order: dict[str, Any]) -> dict[str, Any]:
+    target, score, requests = urlsplit(order["origin"]), Score(), _requests(order)
+    started = perf_counter()
+    score.ends_at = started + order["seconds"]
+    loop = asyncio.get_running_loop()
+    clients: list[Client] = []
+    for _ in range(order["connections"]):
+        _, client = await loop.create_connection(
+            lambda: Client(requests, score), target.hostname, target.port
+        )
+        clients.append(client)
+    limit = order["seconds"] + order["answer_seconds"]
+    _, late = await asyncio.wait([client.finished for client in clients], timeout=limit)
+    score.errors += len(late)
+    return _summary(score, perf_counter() - started)
+
+
+def _summary(score: Score, seconds: float) -> dict[str, Any]:
+    times = sorted(score.times) or [0.0]
+    return {
+        "requests": len(score.times),
+        "seconds": seconds,
+        "p50": times[len(times) // 2] * 1_000,
+        "p99": times[len(times) * 99 // 100] * 1_000,
+        "errors": score.errors,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(uvloop.run(_hammer(json.load(sys.stdin)))))

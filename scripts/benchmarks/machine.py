@@ -1,0 +1,26 @@
+"""What the numbers were measured on, without saying where."""
+
+import os
+import platform
+from importlib.metadata import version
+
+_PACKAGES = ("fastapi", "starlette", "uvicorn", "uvloop", "httptools", "asyncpg", "sqlmodel",
+             "sqlalchemy", "pydantic")  # fmt: skip
+
+
+def described(generator: str, postgresql: str) -> list[str]:
+    """Give the lines for the report."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    return [
+        f"Machine: {_cores()} cores ({platform.machine()}), {memory:.0f} GiB; load before the "
+        f"run {os.getloadavg()[0]:.1f}.",
+        f"Python {platform.python_version()}, PostgreSQL {postgresql}, {packages}.",
+        f"Load generator: {generator}.",
+    ]
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # what we may use; macOS does not tell
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

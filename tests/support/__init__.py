@@ -1,0 +1,1 @@
+"""What the tests share: databases, a running service, and bodies made from declarations."""

@@ -1,0 +1,71 @@
+"""Request bodies made from the declarations, so that a new entity type needs none by hand."""
+
+import re
+from typing import Any, Final
+from uuid import UUID
+
+from app.entities import discovered
+from app.entity import Entity, Row
+from app.shapes import create_shape, label_field
+
+ALL: Final = tuple(discovered().values())
+SCOPED: Final = tuple(entity for entity in ALL if issubclass(entity, Entity))
+NOT_A_VALUE: Final = {"uuid", "production_id", "user_id", "user_name", "last_modified_by", "id"}
+SOME_UUID: Final = str(UUID(int=0x018F_0000_0000_7000_8000_0000_0000_0001))
+_VALUES: Final[dict[str, Any]] = {
+    "PLANNING": "READY",
+    "SourceOutputInput": [{"connector": "HDMI", "hRes": 1920, "rate": 59.94}],
+    "datetime": "2027-03-01T08:30:00.000Z",
+    "UUID": SOME_UUID,
+    "dict": [{"id": "A", "Free Key": {"deep": [1, None, "é"]}}],
+    "list": [1, "two", {"three": 3.5}],
+    "bool": True,
+    "float": 59.94,
+    "int": 1_500,
+    "Any": {"free": ["form", 1]},
+}
+
+
+def named(entity: type[Row]) -> str:
+    """Give the collection, as the id of a parametrised test."""
+    return entity.collection
+
+
+def minimal(entity: type[Row], **members: Any) -> dict[str, Any]:
+    """Give the least that a create takes."""
+    fields = create_shape(entity).model_fields.items()
+    needed = {name for name, field in fields if field.is_required()} - {"production_id"}
+    return {entity.wire(name): "A name" for name in needed} | members
+
+
+def full(entity: type[Row], **members: Any) -> dict[str, Any]:
+    """Give a create that sets every member to a value of its kind; references are left out."""
+    skipped = NOT_A_VALUE | set(entity.references()) | set(entity.part_references)
+    skipped |= {label_field(name) for name in entity.references()}
+    skipped |= {member for end in entity.ends for member in (end.label, end.uuid) if member}
+    made = {
+        entity.wire(name): value(field.annotation, name)
+        for name, field in create_shape(entity).model_fields.items()
+        if name not in skipped
+    }
+    return made | members
+
+
+def value(annotation: Any, name: str = "") -> Any:
+    """Give a value that an annotation takes, in the form that the wire gives it back."""
+    return {**_VALUES, "str": f"Some {name} é"}[kind(annotation)]
+
+
+def kind(annotation: Any) -> str:
+    """Give the word for a member's type."""
+    words = re.findall(r"\w+", str(annotation))
+    return next((word for word in [*_VALUES, "str"] if word in words), "Any")
+
+
+def optional(entity: type[Row]) -> dict[str, str]:
+    """Give the nullable members by wire name, each with the word for its type."""
+    return {
+        entity.wire(name): kind(field.annotation)
+        for name, field in entity.model_fields.items()
+        if name in entity.editable() and "None" in str(field.annotation)
+    }

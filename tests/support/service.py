@@ -1,0 +1,50 @@
+"""A running service: the real application behind a real socket, in a thread of the test."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+
+from app.database_url import DatabaseUrl
+from app.main import create_app
+from app.settings import Settings
+
+
+def settings(**changes: Any) -> Settings:
+    """Give the settings of tests: quick to notice, quiet, and never from the environment."""
+    base: dict[str, Any] = {
+        "environment": "test", "health_cache": 0, "pool_size": 10, "log_level": "ERROR",
+    }  # fmt: skip
+    return Settings.model_construct(**{**Settings().model_dump(), **base, **changes})
+
+
+@contextmanager
+def running(app: FastAPI) -> Iterator[str]:
+    """Serve an application on a port of the loopback; give its root URL."""
+    listening = socket.create_server(("127.0.0.1", 0), backlog=512)
+    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        while not server.started and thread.is_alive():
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listening.close()
+
+
+@contextmanager
+def service(url: str, **changes: Any) -> Iterator[httpx.Client]:
+    """Serve a database; give a client of it."""
+    app = create_app(settings(**changes), DatabaseUrl.parse(url))
+    with running(app) as root, httpx.Client(base_url=root, timeout=30) as client:
+        yield client

@@ -1,0 +1,105 @@
+"""The migrations as a whole: what pytest-alembic asks of every history, and what we promise."""
+
+import io
+import re
+
+import pytest
+from alembic.config import Config as AlembicConfig
+from pytest_alembic.config import Config
+from pytest_alembic.tests import (  # noqa: F401  # collected here
+    test_model_definitions_match_ddl,
+    test_single_head_revision,
+    test_up_down_consistency,
+    test_upgrade,
+)
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from alembic import command
+from app.releases import revisions
+from app.releases.migrate import configuration, current, downgrade, make_engine, upgrade
+from app.releases.recipe import PointOfNoReturn
+from tests import legacy
+from tests.legacy import connected, quiet
+
+
+@pytest.fixture
+def alembic_config() -> Config:
+    # Contracts stand at the head and do not downgrade; those before them are tested below.
+    return Config(alembic_config=configuration(quiet), minimum_downgrade_revision=revisions.head())
+
+
+@pytest.fixture
+def alembic_engine(empty_database: str) -> AsyncEngine:
+    return make_engine(empty_database)
+
+
+async def test_there_and_back_and_there_again(empty_database: str) -> None:
+    await upgrade(empty_database, revisions.needed(), say=quiet)
+    await downgrade(empty_database, "base", say=quiet)
+    assert await current(empty_database) is None
+    await upgrade(empty_database, say=quiet)
+    assert await current(empty_database) == revisions.head()
+
+
+async def test_a_contract_is_the_point_of_no_return(empty_database: str) -> None:
+    first = revisions.point_of_no_return()
+    assert first is not None
+    await upgrade(empty_database, first, say=quiet)
+    with pytest.raises(PointOfNoReturn, match="no way back"):
+        await downgrade(empty_database, revisions.needed(), say=quiet)
+    assert await current(empty_database) == first
+
+
+async def test_the_older_database_is_not_dropped_with_rows(empty_database: str) -> None:
+    older = revisions.history()[0].name
+    await upgrade(empty_database, older, say=quiet)
+    async with connected(empty_database) as connection:
+        await legacy.populate(connection, 0.001)
+    with pytest.raises(RuntimeError, match="nothing was changed"):
+        await downgrade(empty_database, "base", say=quiet)
+    assert await current(empty_database) == older
+
+
+async def test_the_rendered_script_builds_what_the_migrations_build(
+    empty_database: str, own_database: str
+) -> None:
+    script = rendered()
+    async with connected(empty_database) as reader, connected(own_database) as migrated:
+        for statement in statements(script):
+            await reader.execute(statement)
+        assert await legacy.catalogue(reader) == await legacy.catalogue(migrated)
+
+
+def rendered() -> str:
+    config: AlembicConfig = configuration(quiet)
+    config.output_buffer = io.StringIO()
+    command.upgrade(config, "head", sql=True)
+    return config.output_buffer.getvalue()
+
+
+def statements(script: str) -> list[str]:
+    """Split Alembic's script: a statement ends with a semicolon and an empty line."""
+    without_comments = re.sub(r"(?m)^-- .*$", "", script)
+    return [part for part in re.split(r";\n\n", without_comments) if part.strip()]
+
+
+def test_every_revision_says_its_phase_and_table() -> None:
+    for revision in revisions.history()[1:]:
+        assert revision.phase in {"expand", "switch", "contract"}
+        assert revision.table is None or revision.table in revision.name
+
+
+def test_contracts_come_last() -> None:
+    phases = [revision.phase for revision in revisions.history()]
+    first = phases.index("contract")
+    assert set(phases[first:]) == {"contract"}
+    assert revisions.needed() == revisions.history()[first - 1].name
+
+
+def test_a_database_is_placed_by_its_revision() -> None:
+    assert revisions.state(None) == "unmigrated"
+    assert revisions.state(revisions.history()[0].name) == "behind"
+    assert revisions.state(revisions.needed()) == "ready"
+    assert revisions.state(str(revisions.point_of_no_return())) == "ready"
+    assert revisions.state(revisions.head()) == "head"
+    assert revisions.state("9999_of_a_newer_image") == "ahead"
