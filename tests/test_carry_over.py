@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 import pytest
@@ -14,18 +14,16 @@ from app.releases import revisions
 from app.releases.migrate import downgrade, upgrade
 from tests import legacy
 from tests.legacy import connected, quiet
+from tests.older_service import (
+    OlderService,
+    new_service_works,
+    older_service_works,
+    raise_unless_in_step,
+)
 from tests.support import databases
 
 OLDER: Final = revisions.history()[0].name
 BOTH_SERVE: Final = [r.name for r in revisions.history() if r.phase != "contract"]
-
-LINKS: Final = (
-    *((table, "production", "productions") for table in legacy.TABLES
-      if table not in {"productions", "source_outputs"}),
-    ("cameras", "ccu", "ccus"),
-    ("source_outputs", "source", "sources"),
-    ("connections", "source", "sources"),
-)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -55,180 +53,16 @@ async def connection(older_url: str) -> AsyncIterator[asyncpg.Connection]:
         yield opened
 
 
-async def raise_unless_in_step(connection: asyncpg.Connection) -> None:
-    """Compare every text key with the uuid beside it, and every note with its list."""
-    now = await legacy.columns(connection)
-    for table, stem, parent in LINKS:
-        if {f"{stem}_id", f"{stem}_uuid"} <= now[table].keys():
-            apart = await connection.fetch(
-                f"SELECT t.id, t.{stem}_id, t.{stem}_uuid FROM {table} t LEFT JOIN {parent} p"
-                f" ON p.id = t.{stem}_id WHERE t.{stem}_uuid IS DISTINCT FROM p.uuid"
-            )
-            assert apart == [], f"{table}.{stem}"
-    if {"more_info", "more_info_list"} <= now["checklist_items"].keys():
-        query = "SELECT id FROM checklist_items WHERE more_info_list IS DISTINCT FROM text_to_list"
-        assert await connection.fetch(f"{query}(more_info)") == []
-
-
-class OlderService:
-    """Writes as the older service does: by ``id`` and text keys, times in UTC without a zone."""
-
-    def __init__(self, connection: asyncpg.Connection, tag: str) -> None:
-        self.connection, self.tag = connection, tag
-
-    def row(self, table: str, name: str) -> dict[str, Any]:
-        own: dict[str, dict[str, Any]] = {
-            "productions": {"client": "c", "show_name": name},
-            "cable_snakes": {"name": name},
-            "ccus": {"name": name},
-            "cameras": {"name": name, "ccu_id": self.id("ccu a")},
-            "sources": {"name": name, "type": "LAPTOP"},
-            "source_outputs": {"source_id": self.id("source"), "connector": "HDMI"},
-            "sends": {"name": name, "type": "LED"},
-            "connections": {"destination_type": "SEND", "source_id": self.id("source")},
-            "checklist_items": {"title": name, "more_info": '["a"]', "completion_note": "b"},
-            "events": {
-                "event_type": "CAMERA", "operation": "CREATE", "entity_id": "1", "user_id": "u",
-            },
-        }  # fmt: skip
-        shared: dict[str, Any] = {"id": self.id(name)}
-        if table not in {"productions", "source_outputs"}:
-            shared["production_id"] = self.id("show")
-        if table not in {"source_outputs", "events"}:
-            shared["updated_at"] = "2026-01-01 10:00:00.123"
-        return shared | own[table]
-
-    def id(self, name: str) -> str:
-        return f"{self.tag} {name}"
-
-    async def insert(self, table: str, name: str, **changes: Any) -> None:
-        row = self.row(table, name) | changes
-        await self._write(table, row, f"INSERT INTO {table} ({', '.join(row)}) SELECT")
-
-    async def upsert(self, table: str, name: str) -> None:
-        row = self.row(table, name)
-        taken = ", ".join(f"{column} = excluded.{column}" for column in row)
-        conflict = f" ON CONFLICT (id) DO UPDATE SET {taken}"
-        await self._write(table, row, f"INSERT INTO {table} ({', '.join(row)}) SELECT", conflict)
-
-    async def update(self, table: str, name: str, **changes: Any) -> None:
-        values = ", ".join(f"{column} = ${place}" for place, column in enumerate(changes, 2))
-        await self.connection.execute(
-            f"UPDATE {table} SET {values} WHERE id = $1", self.id(name), *changes.values()
-        )
-
-    async def read(self, table: str, name: str, column: str) -> Any:
-        return await self.connection.fetchval(
-            f"SELECT {column} FROM {table} WHERE id = $1", self.id(name)
-        )
-
-    async def delete(self, table: str, name: str) -> None:
-        done = await self.connection.execute(f"DELETE FROM {table} WHERE id = $1", self.id(name))
-        assert done == "DELETE 1"
-
-    async def _write(self, table: str, row: dict[str, Any], head: str, tail: str = "") -> None:
-        columns = ", ".join(row)
-        await self.connection.execute(
-            f"{head} {columns} FROM jsonb_populate_record(NULL::{table}, $1){tail}", json.dumps(row)
-        )
-
-    async def a_show(self) -> None:
-        """Write one row of everything."""
-        for table, name in (
-            ("productions", "show"), ("ccus", "ccu a"), ("ccus", "ccu b"), ("cameras", "cam"),
-            ("cable_snakes", "snake"), ("sources", "source"), ("source_outputs", "out"),
-            ("sends", "send"), ("connections", "con"), ("checklist_items", "chk"),
-            ("events", "event"),
-        ):  # fmt: skip
-            await self.insert(table, name)
-            await self.upsert(table, name)
-
-
-async def older_service_works(older: OlderService) -> None:
-    """Do everything the older service does, as it did it before."""
-    await older.a_show()
-    await raise_unless_in_step(older.connection)
-    for ccu in ("ccu b", None, "ccu a"):
-        await older.update("cameras", "cam", ccu_id=ccu and older.id(ccu))
-        await raise_unless_in_step(older.connection)
-    await older.update("checklist_items", "chk", more_info="by hand", completion_note=None)
-    with pytest.raises(asyncpg.ForeignKeyViolationError):
-        await older.insert("cameras", "cam 2", ccu_id="no such ccu")
-    with pytest.raises(asyncpg.ForeignKeyViolationError):
-        await older.update("sends", "send", production_id="no such show")
-    with pytest.raises(asyncpg.UniqueViolationError):
-        await older.insert("cameras", "cam")
-    await older_service_renames(older)
-    await older_service_deletes(older)
-
-
-async def older_service_renames(older: OlderService) -> None:
-    """Change keys: the text keys of the children follow, as ON UPDATE CASCADE made them."""
-    await older.update("ccus", "ccu a", id=older.id("ccu z"))
-    assert await older.read("cameras", "cam", "ccu_id") == older.id("ccu z")
-    await older.update("sources", "source", id=older.id("source z"))
-    assert await older.read("source_outputs", "out", "source_id") == older.id("source z")
-    assert await older.read("connections", "con", "source_id") == older.id("source z")
-    await older.update("productions", "show", id=older.id("show z"))
-    assert await older.read("events", "event", "production_id") == older.id("show z")
-    await raise_unless_in_step(older.connection)
-
-
-async def older_service_deletes(older: OlderService) -> None:
-    """Delete parents: children go with them or lose their link, as before."""
-    await older.delete("ccus", "ccu z")
-    assert await older.read("cameras", "cam", "ccu_id") is None
-    await older.delete("sources", "source z")
-    assert await older.read("source_outputs", "out", "id") is None
-    assert await older.read("connections", "con", "source_id") is None
-    await raise_unless_in_step(older.connection)
-    await older.delete("sends", "send")
-    await older.delete("productions", "show z")
-    for table, name in (("cameras", "cam"), ("checklist_items", "chk"), ("events", "event")):
-        assert await older.read(table, name, "id") is None
-
-
-async def new_service_works(connection: asyncpg.Connection, older: OlderService) -> None:
-    """Write by uuid alone, on every table that has it: the older service reads its text keys."""
-    now = await legacy.columns(connection)
-    await older.a_show()
-    uuids = {}
-    for table, name in (("productions", "show"), ("ccus", "ccu a"), ("ccus", "ccu b")):
-        if "uuid" in now[table]:
-            uuids[name] = await older.read(table, name, "uuid")
-    for table in ("cable_snakes", "ccus", "cameras", "sources", "sends"):
-        if "production_uuid" in now[table]:
-            kind = ", type" if "type" in now[table] else ""
-            await connection.execute(
-                f"INSERT INTO {table} (id, name, production_uuid{kind})"
-                f" VALUES ('by uuid', 'n', $1{', $$t$$' if kind else ''})",
-                uuids["show"],
-            )
-            found = await connection.fetchval(
-                f"SELECT production_id FROM {table} WHERE id = 'by uuid'"
-            )
-            assert found == older.id("show")
-    if "ccu_uuid" in now["cameras"]:
-        for ccu in ("ccu b", None, "ccu a"):
-            uuid, label = (uuids[ccu], older.id(ccu)) if ccu else (None, None)
-            await older.update("cameras", "cam", ccu_uuid=uuid)
-            assert await older.read("cameras", "cam", "ccu_id") == label
-    if "more_info_list" in now["checklist_items"]:
-        await older.update("checklist_items", "chk", more_info_list='["x", {"y": 1}]')
-        assert await older.read("checklist_items", "chk", "more_info") == '["x", {"y": 1}]'
-        await older.update("checklist_items", "chk", more_info_list=None)
-        assert await older.read("checklist_items", "chk", "more_info") is None
-    await raise_unless_in_step(connection)
-    await older.delete("productions", "show")
-
-
 async def test_both_services_work_at_every_revision_until_the_contracts(
-    older_url: str, connection: asyncpg.Connection
+    empty_database: str,
 ) -> None:
-    for number, revision in enumerate(BOTH_SERVE):
-        await upgrade(older_url, revision, say=quiet)
-        await older_service_works(OlderService(connection, f"old {number}"))
-        await new_service_works(connection, OlderService(connection, f"new {number}"))
+    await upgrade(empty_database, OLDER, say=quiet)
+    async with connected(empty_database) as connection:
+        await legacy.populate(connection, 0.05)
+        for number, revision in enumerate(BOTH_SERVE):
+            await upgrade(empty_database, revision, say=quiet)
+            await older_service_works(OlderService(connection, f"old {number}"))
+            await new_service_works(connection, OlderService(connection, f"new {number}"))
 
 
 async def test_everything_survives_to_the_head(
@@ -301,7 +135,8 @@ async def test_the_older_service_writes_throughout(
             await older.a_show()
             await older.update("cameras", "cam", ccu_id=older.id("ccu b"))
             await older.update("ccus", "ccu b", id=older.id("ccu z"))
-            await older_service_deletes_all_but_camera(older)
+            for table, name in (("sends", "send"), ("sources", "source"), ("events", "event")):
+                await older.delete(table, name)
             rounds += 1
 
     writing = asyncio.create_task(write())
@@ -312,12 +147,6 @@ async def test_the_older_service_writes_throughout(
     assert rounds > 3
     async with connected(older_url) as other:
         await raise_unless_in_step(other)
-
-
-async def older_service_deletes_all_but_camera(older: OlderService) -> None:
-    """Leave a linked camera behind each round, so that there is something to compare."""
-    for table, name in (("sends", "send"), ("sources", "source"), ("events", "event")):
-        await older.delete(table, name)
 
 
 async def test_tables_that_are_not_ours_stay(
