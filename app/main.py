@@ -41,7 +41,7 @@ def create_app(settings: Settings, url: DatabaseUrl) -> FastAPI:
         description=openapi.DESCRIPTION,
         lifespan=lifespan,
         redoc_url=None,
-        max_body_size=settings.max_body_bytes,
+        strict_content_type=False,
         swagger_ui_parameters={"docExpansion": "none", "tryItOutEnabled": True},
     )
     app.state.settings = settings

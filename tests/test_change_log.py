@@ -17,7 +17,9 @@ SEQ = "SELECT array_agg(seq ORDER BY seq) FROM changes WHERE production_uuid = $
 
 def events(client: httpx.Client, row: dict[str, Any], **query: Any) -> list[dict[str, Any]]:
     owner = row.get("productionUuid", row["uuid"])
-    listed: list[dict[str, Any]] = client.get(f"/api/productions/{owner}/events", params=query).json()
+    listed: list[dict[str, Any]] = client.get(
+        f"/api/productions/{owner}/events", params=query
+    ).json()
     return listed
 
 
@@ -149,7 +151,13 @@ async def test_what_the_older_service_logged_stays_readable(
     data = json.dumps({"id": "CAM 77", "name": "é"})
     for number, key in enumerate(("CAM 77", "LONG GONE")):
         await databases.execute(
-            shared_database, insert, f"{camera['uuid']}-{number}", production["uuid"], key, data, None
+            shared_database,
+            insert,
+            f"{camera['uuid']}-{number}",
+            production["uuid"],
+            key,
+            data,
+            None,
         )
     oldest = client.get(f"/api/productions/{production['id']}/events/since/0").json()[:2]
     assert {e["entityId"] for e in oldest} == {camera["uuid"], "LONG GONE"}

@@ -9,7 +9,9 @@ import pytest
 
 @pytest.fixture
 def item(make: Any) -> dict[str, Any]:
-    made: dict[str, Any] = make("checklist-items", title="Power requirements", id="chk-1760000000000")
+    made: dict[str, Any] = make(
+        "checklist-items", title="Power requirements", id="chk-1760000000000"
+    )
     return made
 
 
@@ -32,7 +34,10 @@ def test_completing_stamps_the_time_and_undoing_clears_it(client: httpx.Client, 
 
 
 def test_the_clients_own_time_of_completion_is_kept(client: httpx.Client, item: Any) -> None:
-    assert put(client, item, completed=True, completedAt=1_760_000_000_123)["completedAt"] == 1_760_000_000_123
+    assert (
+        put(client, item, completed=True, completedAt=1_760_000_000_123)["completedAt"]
+        == 1_760_000_000_123
+    )
 
 
 def test_a_time_without_completion_is_dropped(client: httpx.Client, make: Any, item: Any) -> None:

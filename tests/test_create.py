@@ -91,7 +91,9 @@ def test_blanks_and_null_are_no_value_but_zero_and_false_are(make: Any, entity: 
 
 
 @every
-def test_unknown_members_are_ignored_and_named(client: httpx.Client, make: Any, entity: Any) -> None:
+def test_unknown_members_are_ignored_and_named(
+    client: httpx.Client, make: Any, entity: Any
+) -> None:
     scope = {"productionId": make("productions", name="Another")["id"]}
     sent = {"metadata": {"a": 1}, "version": 9, "isDeleted": True, "createdAt": "2001-01-01",
             "syncedAt": "2001-01-01", "Zürich\r\nset-cookie: x": 1}  # fmt: skip
@@ -104,5 +106,7 @@ def test_unknown_members_are_ignored_and_named(client: httpx.Client, make: Any, 
     assert made["createdAt"] > "2020"
     assert made["syncedAt"] is None
     ignored = answer.headers["x-ignored-fields"].split(", ")
-    assert {"metadata", "version", "isDeleted", "Z%C3%BCrich%0D%0Aset-cookie%3A%20x"} <= set(ignored)
+    assert {"metadata", "version", "isDeleted", "Z%C3%BCrich%0D%0Aset-cookie%3A%20x"} <= set(
+        ignored
+    )
     assert "set-cookie" not in answer.headers

@@ -146,7 +146,9 @@ def test_the_images_environment_refuses_to_start_unguarded(
 
 def test_the_image_misspells_no_setting() -> None:
     pythons = {"PATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
-    assert {name.lower() for name in _environment().keys() - pythons} <= Settings.model_fields.keys()
+    assert {
+        name.lower() for name in _environment().keys() - pythons
+    } <= Settings.model_fields.keys()
 
 
 # Railway

@@ -42,12 +42,17 @@ def test_a_taken_label_is_refused_with_the_next_free_one(
 ) -> None:
     made = make(entity.collection, **minimal(entity))
     scope = {"productionId": made["productionId"]} if entity in SCOPED else {}
-    answer = client.post(f"/api/{entity.collection}", json={**scope, **minimal(entity, id=made["id"])})
+    answer = client.post(
+        f"/api/{entity.collection}", json={**scope, **minimal(entity, id=made["id"])}
+    )
     body = answer.json()
     assert (answer.status_code, body["code"]) == (409, "DUPLICATE_ID")
     assert body["error"]
     assert body["suggestedId"] in body["message"]
-    assert make(entity.collection, **minimal(entity, id=body["suggestedId"]))["id"] == body["suggestedId"]
+    assert (
+        make(entity.collection, **minimal(entity, id=body["suggestedId"]))["id"]
+        == body["suggestedId"]
+    )
 
 
 @lenient

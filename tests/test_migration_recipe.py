@@ -137,14 +137,15 @@ async def test_a_step_waits_for_a_short_lock_and_gives_up_on_a_long_one(
 ) -> None:
     await upgrade(empty_database, BEFORE, say=quiet)
     monkeypatch.setattr(steps, "TRIES", 2)
+    monkeypatch.setattr(steps, "_timeouts", lambda _: ("SET LOCAL lock_timeout = '100ms'",))
     async with older.transaction():
         await older.execute("UPDATE ccus SET name = 'busy' WHERE id = 'NULL'")
         with pytest.raises(StepBlocked, match="changed nothing"):
             await upgrade(empty_database, CCUS, say=quiet)
         assert await current(empty_database) == BEFORE
-        monkeypatch.setattr(steps, "TRIES", 8)
+        monkeypatch.setattr(steps, "TRIES", 50)
         upgrading = asyncio.create_task(upgrade(empty_database, CCUS, say=quiet))
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(0.5)
         assert not upgrading.done()
     await upgrading
     assert await current(empty_database) == CCUS

@@ -7,12 +7,21 @@ import pytest
 
 from tests.support.bodies import SOME_UUID
 
-HDMI = {"connector": "HDMI", "outputIndex": 1, "hRes": 1920, "vRes": 1080, "rate": 59.94, "standard": None}
+HDMI = {
+    "connector": "HDMI",
+    "outputIndex": 1,
+    "hRes": 1920,
+    "vRes": 1080,
+    "rate": 59.94,
+    "standard": None,
+}
 
 
 @pytest.fixture
 def source(make: Any) -> dict[str, Any]:
-    made: dict[str, Any] = make("sources", name="GFX", type="LAPTOP", id="SRC 1", outputs=[HDMI, {"connector": "SDI"}])
+    made: dict[str, Any] = make(
+        "sources", name="GFX", type="LAPTOP", id="SRC 1", outputs=[HDMI, {"connector": "SDI"}]
+    )
     return made
 
 
@@ -95,5 +104,7 @@ def test_computers_are_the_same_rows(
 ) -> None:
     assert client.get(f"/api/computers/{source['uuid']}").json() == source
     assert client.get(f"/api/computers/production/{production['id']}").json() == [source]
-    made = client.post("/api/computers", json={"productionId": production["id"], "name": "x", "type": "y"})
+    made = client.post(
+        "/api/computers", json={"productionId": production["id"], "name": "x", "type": "y"}
+    )
     assert client.get(f"/api/sources/{made.json()['uuid']}").content == made.content

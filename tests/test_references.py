@@ -28,7 +28,9 @@ def test_renaming_a_ccu_shows_in_its_cameras(client: httpx.Client, make: Any, cc
     assert after == {**camera, "ccuId": "TRUCK A"}
 
 
-@pytest.mark.parametrize("said", [{"ccuId": None}, {"ccuId": ""}, {"ccuUuid": None}, {"ccuUuid": ""}])
+@pytest.mark.parametrize(
+    "said", [{"ccuId": None}, {"ccuId": ""}, {"ccuUuid": None}, {"ccuUuid": ""}]
+)
 def test_null_or_blank_unlinks(client: httpx.Client, make: Any, ccus: Any, said: Any) -> None:
     camera = make("cameras", name="Camera", ccuId="CCU 1")
     after = client.put(f"/api/cameras/{camera['uuid']}", json=said).json()
@@ -46,7 +48,9 @@ def test_of_label_and_uuid_the_changed_one_counts(
     assert (after["ccuId"], after["ccuUuid"]) == ("CCU 2", ccus[1]["uuid"])
 
 
-def test_label_and_uuid_that_disagree_are_refused(client: httpx.Client, make: Any, ccus: Any) -> None:
+def test_label_and_uuid_that_disagree_are_refused(
+    client: httpx.Client, make: Any, ccus: Any
+) -> None:
     camera = make("cameras", name="Camera")
     body = {"ccuId": "CCU 1", "ccuUuid": ccus[1]["uuid"]}
     answer = client.put(f"/api/cameras/{camera['uuid']}", json=body)

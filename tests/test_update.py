@@ -46,7 +46,9 @@ def test_absent_members_stay_untouched(
 
 
 @every
-def test_every_member_can_be_changed_in_one_edit(client: httpx.Client, make: Any, entity: Any) -> None:
+def test_every_member_can_be_changed_in_one_edit(
+    client: httpx.Client, make: Any, entity: Any
+) -> None:
     row = make(entity.collection, **minimal(entity))
     body = full(entity)
     after = edited(client, row, entity, **body).json()
@@ -57,7 +59,9 @@ def test_every_member_can_be_changed_in_one_edit(client: httpx.Client, make: Any
 
 
 @every
-def test_a_whole_form_sent_back_writes_nothing(client: httpx.Client, make: Any, entity: Any) -> None:
+def test_a_whole_form_sent_back_writes_nothing(
+    client: httpx.Client, make: Any, entity: Any
+) -> None:
     row = make(entity.collection, **full(entity))
     answer = edited(client, row, entity, **row)
     assert (answer.status_code, answer.json()) == (200, row)
@@ -76,7 +80,9 @@ def test_optional_members_are_emptied_by_null_and_blank(
 
 
 @every
-def test_null_for_a_required_member_is_refused(client: httpx.Client, make: Any, entity: Any) -> None:
+def test_null_for_a_required_member_is_refused(
+    client: httpx.Client, make: Any, entity: Any
+) -> None:
     row = make(entity.collection, **minimal(entity))
     for name in ("id", *minimal(entity)):
         answer = edited(client, row, entity, **{name: None})
@@ -99,7 +105,9 @@ def test_rows_do_not_move_between_productions(
 
 
 @every
-def test_what_the_server_owns_is_not_the_clients(client: httpx.Client, make: Any, entity: Any) -> None:
+def test_what_the_server_owns_is_not_the_clients(
+    client: httpx.Client, make: Any, entity: Any
+) -> None:
     row = make(entity.collection, **minimal(entity))
     sent = {"uuid": row["uuid"][:-4] + "beef", "isDeleted": True, "createdAt": "2001-01-01",
             "syncedAt": "2001-01-01"}  # fmt: skip

@@ -61,7 +61,9 @@ def test_the_base_is_what_the_client_saw_however_often_it_changed(
 
 
 @every
-def test_a_version_ahead_of_the_server_is_refused(client: httpx.Client, make: Any, entity: Any) -> None:
+def test_a_version_ahead_of_the_server_is_refused(
+    client: httpx.Client, make: Any, entity: Any
+) -> None:
     row = make(entity.collection, **minimal(entity))
     answer = put(client, entity, row, version=7)
     assert (answer.status_code, answer.json()["currentVersion"]) == (409, 1)
@@ -77,7 +79,9 @@ def test_equal_values_never_conflict(client: httpx.Client, make: Any, entity: ty
 
 
 @scoped
-def test_without_a_version_the_last_write_wins(client: httpx.Client, make: Any, entity: Any) -> None:
+def test_without_a_version_the_last_write_wins(
+    client: httpx.Client, make: Any, entity: Any
+) -> None:
     name = next(iter(minimal(entity)))
     row = make(entity.collection, **minimal(entity))
     for value in ("one", "two"):
@@ -141,14 +145,18 @@ def test_sameness_is_that_of_json(left: Any, right: Any) -> None:
     assert not same([0], [False])
 
 
-@given(st.dictionaries(st.sampled_from("abcd"), JSON), st.dictionaries(st.sampled_from("abcd"), JSON))
+@given(
+    st.dictionaries(st.sampled_from("abcd"), JSON), st.dictionaries(st.sampled_from("abcd"), JSON)
+)
 def test_only_what_differs_is_written(current: dict[str, Any], submitted: dict[str, Any]) -> None:
     wanted = differing(current, submitted)
     assert wanted.items() <= submitted.items() or not wanted
     assert differing(current | wanted, submitted) == {}
 
 
-@given(st.integers(1, 9), st.integers(1, 9), st.dictionaries(st.sampled_from("ab"), st.integers(1, 9)))
+@given(
+    st.integers(1, 9), st.integers(1, 9), st.dictionaries(st.sampled_from("ab"), st.integers(1, 9))
+)
 def test_a_client_that_saw_the_newest_is_never_stale(
     version: int, other: int, versions: dict[str, int]
 ) -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 
 from app.db import Connection, Database
-from app.errors import UnsupportedMediaType
+from app.errors import BodyTooLarge, UnsupportedMediaType
 from app.shapes import unknown_members
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -20,7 +20,28 @@ JSON_TYPE: Final = "application/json"
 
 
 class JsonRequest(Request):
-    """A request whose body is parsed strictly: no NaN, no lone surrogates, bounded depth."""
+    """A request whose body is bounded in size and parsed strictly: no NaN, no lone surrogates, no
+    bottomless nesting."""
+
+    _read: bytes | None = None
+
+    async def body(self) -> bytes:
+        """Read the body. Raises BodyTooLarge as soon as it is known to be."""
+        if self._read is None:
+            limit = self.app.state.settings.max_body_bytes
+            declared = self.headers.get("content-length", "")
+            chunks, size = [], int(declared) if declared.isdecimal() else 0
+            if size <= limit:
+                size = 0
+                async for chunk in self.stream():
+                    chunks.append(chunk)
+                    size += len(chunk)
+                    if size > limit:
+                        break
+            if size > limit:
+                raise BodyTooLarge(f"Send at most {limit} bytes.")
+            self._read = b"".join(chunks)
+        return self._read
 
     async def json(self) -> Any:
         """Parse the body. Raises JSONDecodeError, which is answered with a 400."""
@@ -38,10 +59,11 @@ class JsonRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def strictly(request: Request) -> Response:
+            strict = JsonRequest(request.scope, request.receive)
             declared = request.headers.get("content-type", JSON_TYPE).partition(";")[0].strip()
-            if not declared.lower().endswith(("/json", "+json")) and await request.body():
+            if await strict.body() and not declared.lower().endswith(("/json", "+json")):
                 raise UnsupportedMediaType(f"Send the body as {JSON_TYPE}, not {declared[:100]!r}.")
-            return await handle(JsonRequest(request.scope, request.receive))
+            return await handle(strict)
 
         return strictly
 

@@ -110,8 +110,6 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     if error.status_code == 405:
         ours: SignalbookError = MethodNotAllowed(f"{path!r} does not take {request.method}.")
         return response(ours, path, error.headers or {})
-    if error.status_code == 413:
-        return response(BodyTooLarge("The body is larger than this service takes."), path)
     return response(BadRequest(str(error.detail)), path)
 
 

@@ -1,0 +1,171 @@
+"""Health: 200 only when the service can really serve; the incident replayed."""
+
+import asyncio
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from app.health import Checkup, Health
+from app.releases import migrate, revisions
+from tests.support import databases
+from tests.support.bodies import ALL, minimal
+from tests.support.service import service
+
+TABLES = {entity.collection: str(entity.__tablename__) for entity in ALL}
+
+
+def test_a_service_that_can_serve_is_healthy(client: httpx.Client) -> None:
+    answer = client.get("/health")
+    body = answer.json()
+    assert answer.status_code == 200
+    assert set(body) == {"status", "timestamp", "uptime", "version", "environment", "database",
+                         "schema", "resources"}  # fmt: skip
+    assert body["status"] == "healthy"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", body["timestamp"])
+    assert body["environment"] == "test"
+    assert body["database"]["connected"] is True
+    assert body["database"]["latencyMs"] >= 0
+    head = revisions.head()
+    assert body["schema"] == {"revision": head, "head": head, "state": "head"}
+    assert body["resources"] == dict.fromkeys([*TABLES, "changes"], "ok")
+
+
+@pytest.mark.parametrize("collection", TABLES)
+async def test_the_incident(own_database: str, collection: str) -> None:
+    """A uuid column that no migration made: the migration tool says "up to date", we do not."""
+    table = TABLES[collection]
+    await databases.execute(own_database, f"ALTER TABLE {table} RENAME COLUMN uuid TO lost")
+    with service(own_database) as client:
+        answer = client.get("/health")
+        body = answer.json()
+        assert (answer.status_code, body["status"]) == (503, "unhealthy")
+        assert body["schema"]["state"] == "head"
+        assert f"{table}.uuid" in body["resources"][collection]
+        assert client.get("/livez").status_code == 200
+        listed = client.get(
+            f"/api/{collection}/production/x" if collection != "productions" else "/api/productions"
+        )
+        assert (listed.status_code, listed.json()["code"]) == (503, "SCHEMA_MISMATCH")
+
+
+@pytest.mark.parametrize("collection", TABLES)
+async def test_every_column_of_every_collection_is_watched(
+    own_database: str, collection: str
+) -> None:
+    table = TABLES[collection]
+    query = f"SELECT attname::text FROM pg_attribute WHERE attrelid = '{table}'::regclass "
+    query += "AND attnum > 0 AND NOT attisdropped"
+    columns = [str(name) for name in await databases.column(own_database, query)]
+    rename = f"ALTER TABLE {table} RENAME COLUMN {{}} TO {{}}"
+    with service(own_database) as client:
+        for column in columns:
+            await databases.execute(own_database, rename.format(column, "lost"))
+            answer = client.get("/health")
+            assert answer.status_code == 503, column
+            assert column in answer.json()["resources"][collection]
+            await databases.execute(own_database, rename.format("lost", column))
+        assert client.get("/health").status_code == 200
+
+
+def test_an_unmigrated_database_is_not_healthy(empty_database: str) -> None:
+    with service(empty_database) as client:
+        answer = client.get("/health")
+        body = answer.json()
+        assert answer.status_code == 503
+        assert body["schema"] == {"revision": None, "head": revisions.head(), "state": "unmigrated"}
+        assert "migrations" in body["resources"]["cameras"]
+        assert client.get("/livez").status_code == 200
+        assert client.get("/api/health").status_code == 200
+
+
+async def test_a_schema_behind_what_the_code_needs_is_not_healthy(empty_database: str) -> None:
+    before = revisions.history()[revisions.history().index(
+        next(r for r in revisions.history() if r.name == revisions.needed())
+    ) - 1].name  # fmt: skip
+    await migrate.upgrade(empty_database, before, say=lambda _: None)
+    with service(empty_database) as client:
+        answer = client.get("/health")
+        assert (answer.status_code, answer.json()["schema"]["state"]) == (503, "behind")
+
+
+async def test_the_service_works_from_the_needed_revision_on(empty_database: str) -> None:
+    """Contracts may follow weeks later: every type is written and read before them."""
+    await migrate.upgrade(empty_database, revisions.needed(), say=lambda _: None)
+    with service(empty_database) as client:
+        answer = client.get("/health")
+        assert (answer.status_code, answer.json()["schema"]["state"]) == (200, "ready")
+        production = client.post("/api/productions", json={"name": "x"}).raise_for_status().json()
+        for entity in ALL[1:]:
+            body = {"productionId": production["id"], **minimal(entity)}
+            row = client.post(f"/api/{entity.collection}", json=body).raise_for_status().json()
+            path = f"/api/{entity.collection}/{row['uuid']}"
+            after = client.put(path, json={"note": "n", "version": 1}).raise_for_status().json()
+            assert after["note"] == "n"
+            listed = client.get(f"/api/{entity.collection}/production/{production['id']}")
+            assert listed.json() == [after]
+            client.delete(path).raise_for_status()
+        assert len(client.get(f"/api/productions/{production['id']}/events").json()) == 22
+        await migrate.upgrade(empty_database, "head", say=lambda _: None)
+        assert client.get("/health").json()["schema"]["state"] == "head"
+        assert client.get("/api/productions").json()[0]["id"] == production["id"]
+
+
+async def test_a_database_migrated_by_a_newer_version_still_serves(own_database: str) -> None:
+    await databases.execute(
+        own_database, "UPDATE alembic_version SET version_num = 'from_tomorrow'"
+    )
+    with service(own_database) as client:
+        answer = client.get("/health")
+        assert (answer.status_code, answer.json()["schema"]["state"]) == (200, "ahead")
+
+
+def test_a_database_that_is_away_is_said_in_time_and_without_its_address() -> None:
+    url = "postgresql://someone:s3cret@127.0.0.1:1/none"
+    with service(url, health_timeout=2.0) as client:
+        answer = client.get("/health")
+        body = answer.json()
+        assert answer.status_code == 503
+        assert body["database"] == {"connected": False, "latencyMs": None}
+        assert set(body["resources"].values()) == {
+            "The database does not answer: try again in a moment."
+        }
+        assert answer.elapsed.total_seconds() < 3
+        for secret in ("s3cret", "someone", "127.0.0.1"):
+            assert secret not in answer.text
+        assert client.get("/livez").json()["status"] == "alive"
+
+
+async def test_many_ask_and_one_examination_answers() -> None:
+    asked = 0
+
+    async def examine() -> Health:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0.05)
+        return Health(connected=True)
+
+    checkup = Checkup(examine, lasts=0.2)
+    await asyncio.gather(*(checkup() for _ in range(50)))
+    await checkup()
+    assert asked == 1
+    await asyncio.sleep(0.25)
+    await checkup()
+    assert asked == 2
+
+
+def test_fifty_callers_cost_one_connection(own_database: str) -> None:
+    with service(own_database, health_cache=30) as client, ThreadPoolExecutor(20) as threads:
+        answers = list(threads.map(lambda _: client.get("/health").json(), range(50)))
+    assert len({answer["database"]["latencyMs"] for answer in answers}) == 1
+
+
+def test_the_frontend_asks_whether_and_where(client: httpx.Client) -> None:
+    health = client.get("/api/health").json()
+    assert health["status"] == "ok"
+    assert set(health) == {"status", "timestamp", "server", "version"}
+    info: dict[str, Any] = client.get("/api/server/info").json()
+    assert set(info) == {"serverName", "port", "addresses", "isLANServer", "uptime"}
+    assert info["isLANServer"] is False
