@@ -3,10 +3,16 @@
 Revision ${up_revision}, after ${down_revision | comma,n}.
 """
 
-from app.releases.recipe import Expand
+% if upgrades:
+import sqlalchemy as sa
+
+from alembic import op
+% endif
+from app.releases.ddl import add_columns, drop_columns
+from app.releases.steps import beside
 ${imports if imports else ""}
-revision = ${repr(up_revision)}
-down_revision = ${repr(down_revision)}
+revision = "${up_revision}"
+down_revision = "${down_revision}"
 branch_labels = None
 depends_on = None
 
@@ -16,13 +22,23 @@ phase = "expand"
 table = None
 
 
-# What must commit step by step belongs into the recipe (docs/migrations.md): it sets its own
-# timeouts. A statement that stands here runs in this revision's transaction, with lock_timeout 2 s.
+# Steps commit one by one and set their own timeouts (docs/migrations.md). What stands outside them
+# runs in this revision's own transaction, under a lock_timeout of 2 s.
 def upgrade() -> None:
     """Say what it adds."""
-    ${upgrades if upgrades else "pass"}
+% if upgrades:
+    ${upgrades}
+% else:
+    with beside() as steps:
+        add_columns(steps, table, {})
+% endif
 
 
 def downgrade() -> None:
     """Say what it takes back."""
-    ${downgrades if downgrades else "pass"}
+% if downgrades:
+    ${downgrades}
+% else:
+    with beside() as steps:
+        steps.brief(drop_columns(table, []))
+% endif

@@ -23,7 +23,10 @@ from tests.older_service import (
 from tests.support import databases
 
 OLDER: Final = revisions.history()[0].name
-BOTH_SERVE: Final = [r.name for r in revisions.history() if r.phase != "contract"]
+BOTH_SERVE: Final = [
+    revision.name
+    for revision in itertools.takewhile(lambda r: r.phase != "contract", revisions.history())
+]
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +76,7 @@ async def test_everything_survives_to_the_head(
     notes = await connection.fetch("SELECT id, more_info, completion_note FROM checklist_items")
     assert sum(count for count, _ in before.values()) >= 10_000
 
-    await upgrade(older_url, revisions.needed(), say=quiet)
+    await upgrade(older_url, BOTH_SERVE[-1], say=quiet)
     assert await legacy.contents(connection, columns) == before
     await upgrade(older_url, say=quiet)
 
@@ -140,7 +143,7 @@ async def test_the_older_service_writes_throughout(
             rounds += 1
 
     writing = asyncio.create_task(write())
-    await upgrade(older_url, revisions.needed(), say=quiet)
+    await upgrade(older_url, BOTH_SERVE[-1], say=quiet)
     assert not writing.done(), writing.exception()
     writing.cancel()
     await asyncio.wait([writing])
@@ -159,7 +162,7 @@ async def test_tables_that_are_not_ours_stay(
         "INSERT INTO _prisma_migrations VALUES ('1');"
         "INSERT INTO media_servers SELECT id, id FROM productions"
     )
-    await upgrade(older_url, revisions.needed(), say=quiet)
+    await upgrade(older_url, BOTH_SERVE[-1], say=quiet)
     with pytest.raises(asyncpg.ForeignKeyViolationError):
         await connection.execute("INSERT INTO media_servers VALUES ('m', 'no such show')")
     await connection.execute("UPDATE productions SET id = 'renamed' WHERE id = 'NULL'")

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, PoolProxiedConnection
 from alembic import op
 from app.releases.session import BRIEF_STATEMENT_TIMEOUT, LOCK_TIMEOUT, jittered, set_up_sql
 
-TRIES: Final = 8
+TRIES: Final = 20
 _BUSY: Final = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
 
 
@@ -70,7 +70,7 @@ class LiveSteps:
             except _BUSY as busy:
                 if tried == TRIES:
                     raise StepBlocked(_blocked(statements, lock_timeout)) from busy
-                self.pause(jittered(0.1 * tried))
+                self.pause(jittered(min(0.1 * tried, 1.0)))
             else:
                 return
 

@@ -15,7 +15,7 @@ from scripts.benchmarks.contenders import CONTENDERS, OURS, Running, Stage
 from scripts.benchmarks.load import LoadFailed, Measurement
 from scripts.benchmarks.workloads import WORKLOADS, Workload
 
-_WARM_UP_SECONDS: Final = 2
+_WARM_UP_SECONDS: Final = 1
 _NUMBERS_A_TURN: Final = 1_000_000  # more than any server answers in one
 _NAMES: Final = ", ".join(workload.name for workload in WORKLOADS)
 
@@ -83,14 +83,24 @@ def _turns(
             for name in names:
                 if workload.writes:
                     asyncio.run(show.tidy(stage.database_url, stage.show))
-                running[name].measure(workload, _WARM_UP_SECONDS, next(numbers))
-                yield workload.name, name, running[name].measure(workload, seconds, next(numbers))
+                yield workload.name, name, _measure(running[name], workload, seconds, numbers)
+
+
+def _measure(
+    server: Running, workload: Workload, seconds: int, numbers: Iterator[int]
+) -> Measurement:
+    server.measure(workload, _WARM_UP_SECONDS, next(numbers))
+    measured = server.measure(workload, seconds * workload.stretch, next(numbers))
+    if not measured.requests:
+        raise LoadFailed(f"No answer in {seconds} s ({workload.title}): ask for more --seconds.")
+    return measured
 
 
 def _preface(rounds: int, seconds: int, about: list[str]) -> list[str]:
     lines = [
         f"`scripts/bench --rounds {rounds} --seconds {seconds}`: medians of {rounds} rounds of "
-        f"{seconds} s after {_WARM_UP_SECONDS} s of warm-up, the servers in turn, "
+        f"{seconds} s (long lists: twice that) after {_WARM_UP_SECONDS} s of warm-up, the servers "
+        "in turn, "
         f"{load.CONNECTIONS} connections kept open, over loopback.",
         "Each server is one process with uvloop and httptools and writes no log "
         f"(LOG_LEVEL=WARNING for {OURS.title}), save where the table says so.",

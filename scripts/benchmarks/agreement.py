@@ -42,7 +42,7 @@ def _asked(server: Running, workload: Workload, show: Show) -> httpx.Response | 
 def _agree(contender: Contender, ours: httpx.Response, theirs: httpx.Response) -> bool:
     if contender.agrees == "bytes":
         return ours.content == theirs.content
-    return _normal(ours.json()) == _normal(theirs.json())
+    return bool(_normal(ours.json()) == _normal(theirs.json()))
 
 
 def _normal(value: Any) -> Any:

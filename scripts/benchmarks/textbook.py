@@ -17,7 +17,7 @@ from pydantic.alias_generators import to_camel
 from sqlalchemy import DateTime
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import contains_eager, joinedload
 from sqlmodel import Field, Relationship, SQLModel, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -154,7 +154,7 @@ _cameras = (
     select(Camera)
     .join(Production)
     .where(Camera.is_deleted == False, Production.is_deleted == False)  # noqa: E712
-    .options(joinedload(Camera.production), joinedload(Camera.ccu))  # type: ignore[arg-type]
+    .options(contains_eager(Camera.production), joinedload(Camera.ccu))  # type: ignore[arg-type]
 )
 
 

@@ -22,13 +22,17 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Workload:
-    """One kind of request; ``title`` stands in the report."""
+    """One kind of request; ``title`` stands in the report.
+
+    A turn lasts ``stretch`` times as long as the others', where an answer takes its time.
+    """
 
     name: str
     title: str
     paths: Callable[[Show], tuple[str, ...]]
     method: str = "GET"
     body: Callable[[Show], Mapping[str, object]] | None = None
+    stretch: int = 1
 
     @property
     def writes(self) -> bool:
@@ -51,7 +55,7 @@ def _each(cameras: tuple[str, ...]) -> tuple[str, ...]:
 
 WORKLOADS: Final = (
     Workload("list-20", "list of 20 cameras", lambda show: _list(show.small)),
-    Workload("list-500", "list of 500 cameras", lambda show: _list(show.large)),
+    Workload("list-500", "list of 500 cameras", lambda show: _list(show.large), stretch=2),
     Workload("get", "one camera by uuid", lambda show: _each(show.cameras)),
     Workload(
         "create",

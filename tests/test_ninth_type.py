@@ -1,0 +1,22 @@
+"""A ninth type is one declaration and one table: routes, log, health and all tests follow."""
+
+import re
+import subprocess
+import sys
+
+from app.settings import PROJECT
+
+FILES = ("create", "read", "update", "delete", "labels", "versions", "change_log", "dates", "actor",
+         "hostile_input", "health", "concurrency", "openapi")  # fmt: skip
+
+
+def test_a_ninth_type_passes_every_test_of_the_eight() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-n", "0", "-p", "tests.support.ninth_type", "-q",
+         "-k", "multi-viewers", *(f"tests/test_{f}.py" for f in FILES)],
+        cwd=PROJECT, capture_output=True, text=True, check=False, timeout=100,
+    )  # fmt: skip
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert done.returncode == 0, done.stdout[-4_000:] + done.stderr[-2_000:]
+    assert passed
+    assert int(passed[1]) > 80

@@ -1,0 +1,124 @@
+"""The OpenAPI document: complete, honest, and pleasant; schemathesis holds the service to it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    ignored_auth,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from app.database_url import DatabaseUrl
+from app.entities import discovered
+from app.main import create_app
+from app.shapes import create_shape, update_shape
+from tests.support.service import settings as service_settings
+
+# The schema is the application's own: it needs no database.
+DOCUMENT: dict[str, Any] = create_app(service_settings(), DatabaseUrl.parse("postgresql:///none")).openapi()
+OPERATIONS = [
+    (path, method, operation)
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
+]
+schema = schemathesis.openapi.from_dict(DOCUMENT)
+
+
+@pytest.fixture(scope="module")
+def root(client: httpx.Client) -> Iterator[str]:
+    yield str(client.base_url)
+
+
+@schema.parametrize()
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+def test_no_request_meets_a_500_or_an_answer_outside_the_schema(case: Any, root: str) -> None:
+    answer = case.call(base_url=root)
+    case.validate_response(
+        answer,
+        checks=[not_a_server_error, status_code_conformance, content_type_conformance,
+                response_schema_conformance],
+        excluded_checks=[ignored_auth],
+    )  # fmt: skip
+
+
+def test_every_operation_has_a_name_a_summary_and_its_errors() -> None:
+    names = [operation["operationId"] for _, _, operation in OPERATIONS]
+    assert len(names) == len(set(names))
+    for path, method, operation in OPERATIONS:
+        assert operation["summary"], (path, method)
+        assert operation["tags"], (path, method)
+        if path.startswith("/api/") and path not in {"/api/health", "/api/server/info"}:
+            assert {"200", "201"} & operation["responses"].keys()
+            assert {"400", "401", "503"} <= operation["responses"].keys()
+            for status, answer in operation["responses"].items():
+                if int(status) >= 400:
+                    assert list(answer["content"]) == ["application/problem+json"], (path, status)
+
+
+def test_every_path_parameter_is_declared() -> None:
+    for path, method, operation in OPERATIONS:
+        named = {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"}
+        assert named == {part[1:-1] for part in path.split("/") if part.startswith("{")}, (path, method)
+
+
+def test_schemas_have_proper_names_and_every_reference_resolves() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    for entity in discovered().values():
+        name = entity.__name__
+        assert {name, f"{name}Create", f"{name}Update"} <= schemas.keys()
+        assert schemas[f"{name}Create"]["example"]
+    assert not [name for name in schemas if "__" in name or "-" in name]
+    for reference in _references(DOCUMENT):
+        assert reference.removeprefix("#/components/schemas/") in schemas
+
+
+def _references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        node = list(node.values())
+    if isinstance(node, list):
+        for inner in node:
+            yield from _references(inner)
+
+
+@pytest.mark.parametrize("entity", discovered().values(), ids=discovered())
+def test_the_examples_are_valid(entity: Any) -> None:
+    for shape in (create_shape(entity), update_shape(entity)):
+        example = shape.model_json_schema()["example"]
+        assert not shape.model_validate(example).model_extra
+
+
+@pytest.mark.parametrize("entity", discovered().values(), ids=discovered())
+def test_the_create_examples_work_as_they_stand(
+    client: httpx.Client, production: dict[str, Any], make: Any, entity: Any
+) -> None:
+    make("ccus", name="CCU", id="CCU 1")
+    make("sources", name="x", type="y", id="SRC 1")
+    make("sends", name="x", type="y", id="SEND 1")
+    example = create_shape(entity).model_json_schema()["example"]
+    body = {**example, "productionId": production["id"]}
+    if entity.collection == "ccus":
+        body["id"] = "CCU 9"
+    answer = client.post(f"/api/{entity.collection}", json=body)
+    assert answer.status_code == 201, answer.text
+
+
+def test_the_pages_need_nothing_from_elsewhere(client: httpx.Client) -> None:
+    page = client.get("/docs")
+    assert page.status_code == 200
+    assert "https://" not in page.text
+    for line in page.text.split('"'):
+        if line.endswith((".js", ".css", ".png")):
+            assert client.get(line).status_code == 200
