@@ -161,6 +161,9 @@ MaybeItems = Annotated[
 """Free JSON: an array of anything."""
 
 MaybeJson = Annotated[
-    Any, BeforeValidator(blank_to_none), AfterValidator(storable_json), Field(sa_type=JSONB)
+    Any,
+    BeforeValidator(blank_to_none),
+    AfterValidator(storable_json),
+    Field(sa_type=JSONB, nullable=True),
 ]
 """Free JSON of any shape."""

@@ -40,7 +40,7 @@ def same(left: Any, right: Any) -> bool:
         return len(left) == len(right) and all(map(same, left, right))
     if isinstance(left, float) or isinstance(right, float):
         # PostgreSQL writes 1e30 with all its zeros, which reads back as a whole number.
-        return _as_float(left) == _as_float(right)
+        return bool(_as_float(left) == _as_float(right))
     return bool(left == right)
 
 

@@ -66,8 +66,13 @@ def _members(entity: type[Row]) -> dict[str, str]:
 def _value(entity: type[Row], column: str) -> str:
     name = f"{table(entity)}.{column}"
     if column == "field_versions":
-        return f"coalesce({name}, '{{}}')"
+        return object_or_empty(name)
     return _typed(name, column_type(entity, column))
+
+
+def object_or_empty(column: str) -> str:
+    """Give a jsonb column that holds an object, whatever an older service put there."""
+    return f"CASE jsonb_typeof({column}) WHEN 'object' THEN {column} ELSE '{{}}' END"
 
 
 def column_type(model: type[Any], column: str) -> sa.types.TypeEngine[Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 
 from app.entity import Entity, Parts, Row
-from app.projection import live, part_columns, projection, table
+from app.projection import live, object_or_empty, part_columns, projection, table
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def _update(entity: type[Row]) -> str:
         f"UPDATE {name} SET ({', '.join(columns)}) = "
         f"(SELECT {values} FROM json_populate_record({name}, $2::json) AS edited), "
         "version = version + 1, updated_at = now(), last_modified_by = $3, "
-        f"field_versions = coalesce(field_versions, '{{}}') || ({versions}) WHERE uuid = $1"
+        f"field_versions = {object_or_empty('field_versions')} || ({versions}) WHERE uuid = $1"
     )
 
 

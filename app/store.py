@@ -14,7 +14,8 @@ from pydantic_core import from_json, to_json
 from uuid_utils.compat import uuid7
 
 from app import labels, parts, references
-from app.changes import Actor, bases, record
+from app.changes import Actor, record
+from app.conflicts import refuse_stale
 from app.db import Connection, Database
 from app.entities import discovered, root
 from app.entity import Entity, Row
@@ -23,11 +24,10 @@ from app.errors import (
     DuplicateId,
     NotFound,
     ProductionNotFound,
-    VersionConflict,
     VersionMissing,
     WrongProduction,
 )
-from app.merge import Start, differing, stale_fields
+from app.merge import Start, differing
 from app.shapes import can_be_stored, known_uuid, label_field
 from app.statements import statements
 
@@ -171,7 +171,7 @@ async def update(connection: Connection, entity: type[Row], key: str, edit: Edit
     entity.settle(current, submitted)
     submitted |= parts.prepare(entity, submitted, current)
     wanted = differing(current, submitted)
-    await _refuse_stale(connection, entity, edit.start, row, (production, uuid), wanted)
+    await refuse_stale(connection, entity, edit.start, row, (production, uuid), wanted)
     if not wanted:
         return body
     return await _write(connection, entity, (production, uuid), current, wanted, edit.actor)
@@ -225,51 +225,6 @@ def _refuse_another_production(named: str | None, row: Mapping[str, Any]) -> Non
             f"This row belongs to production {row.get('productionId')!r} and does not move: "
             "create a copy there instead."
         )
-
-
-async def _refuse_stale(
-    connection: Connection,
-    entity: type[Row],
-    start: Start,
-    row: Mapping[str, Any],
-    place: tuple[UUID, UUID],
-    wanted: Mapping[str, Any],
-) -> None:
-    """Raise VersionConflict with base, theirs and yours for what the client may not overwrite."""
-    version = row["version"]
-    versions = {
-        name: known["version"]
-        for name in wanted
-        if (known := row["fieldVersions"].get(entity.wire(name)))
-    }
-    stale = stale_fields(start, version, versions, wanted)
-    ahead = start.version is not None and start.version > version
-    if not stale and not ahead:
-        return
-    started = {name: start.of(name) for name in stale}
-    oldest = min((v for v in started.values() if v is not None), default=version)
-    known = await bases(connection, *place, oldest)
-    conflicts = [
-        {
-            "fieldName": (wire := entity.wire(name)),
-            "clientVersion": started[name],
-            "serverVersion": versions.get(name, 1),
-            "baseValue": from_json(known[wire]) if wire in known else row.get(wire),
-            "clientValue": wanted[name],
-            "serverValue": row.get(wire),
-        }
-        for name in stale
-    ]
-    raise VersionConflict(
-        f"This {entity.noun} is at version {version} and the edit started from "
-        f"{start.version if start.version is not None else 'older fields'}: "
-        "look at both and save again.",
-        error=entity.conflict_error,
-        currentVersion=version,
-        clientVersion=start.version if start.version is not None else oldest,
-        serverData=row,
-        conflicts=conflicts,
-    )
 
 
 # Deleting

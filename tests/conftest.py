@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.support import databases
-from tests.support.service import service
+from tests.support.service import created, service
 
 
 @pytest.fixture(scope="session")
@@ -23,23 +23,20 @@ def template(postgres_server: databases.Server) -> str:
 
 @pytest.fixture
 def empty_database(postgres_server: databases.Server) -> Iterator[str]:
-    url = postgres_server.make()
-    yield url
-    postgres_server.drop(url)
+    with postgres_server.lent() as url:
+        yield url
 
 
 @pytest.fixture
 def own_database(postgres_server: databases.Server, template: str) -> Iterator[str]:
-    url = postgres_server.make(template)
-    yield url
-    postgres_server.drop(url)
+    with postgres_server.lent(template) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
 def shared_database(postgres_server: databases.Server, template: str) -> Iterator[str]:
-    url = postgres_server.make(template)
-    yield url
-    postgres_server.drop(url)
+    with postgres_server.lent(template) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -50,9 +47,7 @@ def client(shared_database: str) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def production(client: httpx.Client) -> dict[str, Any]:
-    answer = client.post("/api/productions", json={"name": "A show"})
-    made: dict[str, Any] = answer.raise_for_status().json()
-    return made
+    return created(client, "productions", name="A show")
 
 
 @pytest.fixture
@@ -60,9 +55,6 @@ def make(client: httpx.Client, production: dict[str, Any]) -> Callable[..., dict
     """Make a row of a collection in the test's production."""
 
     def made(collection: str, **body: Any) -> dict[str, Any]:
-        scope = {} if collection == "productions" else {"productionId": production["id"]}
-        answer = client.post(f"/api/{collection}", json={**scope, **body})
-        row: dict[str, Any] = answer.raise_for_status().json()
-        return row
+        return created(client, collection, **{"productionId": production["id"], **body})
 
     return made

@@ -88,7 +88,9 @@ async def test_a_writer_waits_for_another_and_sees_what_it_did(
     with ThreadPoolExecutor(1) as threads:
         try:
             async with connection.transaction():
-                await connection.execute("SELECT FROM productions WHERE uuid = $1 FOR UPDATE", owner)
+                await connection.execute(
+                    "SELECT FROM productions WHERE uuid = $1 FOR UPDATE", owner
+                )
                 waiting = threads.submit(client.put, path, json={name: "late", "version": 1})
                 await _until_blocked(shared_database)
                 await connection.execute(

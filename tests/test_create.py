@@ -85,7 +85,8 @@ def test_blanks_and_null_are_no_value_but_zero_and_false_are(make: Any, entity: 
         assert {name: made[name] for name in members} == dict.fromkeys(members)
     nothing = {"int": 0, "float": 0, "bool": False}
     sent: dict[str, Any] = {n: nothing[kind] for n, kind in members.items() if kind in nothing}
-    sent |= {"completed": True for name in sent if name == "completedAt"}
+    if "completedAt" in sent:
+        sent["completed"] = True
     made = make(entity.collection, **minimal(entity), **sent)
     assert {name: made[name] for name in sent} == sent
 

@@ -22,7 +22,9 @@ from app.shapes import create_shape, update_shape
 from tests.support.service import settings as service_settings
 
 # The schema is the application's own: it needs no database.
-DOCUMENT: dict[str, Any] = create_app(service_settings(), DatabaseUrl.parse("postgresql:///none")).openapi()
+DOCUMENT: dict[str, Any] = create_app(
+    service_settings(), DatabaseUrl.parse("postgresql:///none")
+).openapi()
 OPERATIONS = [
     (path, method, operation)
     for path, methods in DOCUMENT["paths"].items()
@@ -32,13 +34,13 @@ schema = schemathesis.openapi.from_dict(DOCUMENT)
 
 
 @pytest.fixture(scope="module")
-def root(client: httpx.Client) -> Iterator[str]:
-    yield str(client.base_url)
+def root(client: httpx.Client) -> str:
+    return str(client.base_url)
 
 
 @schema.parametrize()
 @settings(
-    max_examples=15,
+    max_examples=8,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
@@ -69,7 +71,10 @@ def test_every_operation_has_a_name_a_summary_and_its_errors() -> None:
 def test_every_path_parameter_is_declared() -> None:
     for path, method, operation in OPERATIONS:
         named = {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"}
-        assert named == {part[1:-1] for part in path.split("/") if part.startswith("{")}, (path, method)
+        assert named == {part[1:-1] for part in path.split("/") if part.startswith("{")}, (
+            path,
+            method,
+        )
 
 
 def test_schemas_have_proper_names_and_every_reference_resolves() -> None:

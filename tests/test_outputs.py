@@ -37,7 +37,9 @@ def test_each_gets_a_uuid_an_id_and_its_place(source: dict[str, Any]) -> None:
 
 
 def test_none_is_an_empty_array(client: httpx.Client, make: Any, source: dict[str, Any]) -> None:
-    for body in ({}, {"outputs": []}, {"outputs": None}):
+    none: dict[str, Any] = {}
+    empty: list[dict[str, Any]] = [none, {"outputs": []}, {"outputs": None}]
+    for body in empty:
         assert make("sources", name="x", type="y", **body)["outputs"] == []
     assert put(client, source, None).json()["outputs"] == []
 

@@ -91,7 +91,9 @@ def test_without_a_version_the_last_write_wins(
 
 def test_a_production_must_say_what_it_started_from(client: httpx.Client, make: Any) -> None:
     row = make("productions", name="A show")
-    for said in ({}, {"fieldVersions": {}}, {"field_versions": {}}, {"version": None}):
+    none: dict[str, Any] = {}
+    empty: list[dict[str, Any]] = [none, {"fieldVersions": {}}, {"version": None}]
+    for said in [*empty, {"field_versions": {}}]:
         answer = client.put(f"/api/productions/{row['uuid']}", json={"name": "New", **said})
         body = answer.json()
         assert answer.status_code == 400
@@ -130,11 +132,13 @@ def test_a_whole_production_form_with_its_own_versions_goes_through(
     assert (after["room"], after["venue"], after["version"]) == ("Hall A", "There", 3)
 
 
+SCALAR = st.none() | st.booleans() | st.integers(-5, 5) | st.floats(allow_nan=False)
+KEY = st.text(max_size=2)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-5, 5) | st.floats(allow_nan=False) | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=3),
+    SCALAR | KEY,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEY, inner, max_size=3),
     max_leaves=6,
-)  # fmt: skip
+)
 
 
 @given(JSON, JSON)

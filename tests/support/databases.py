@@ -34,6 +34,13 @@ class Server:
         self.run(f'CREATE DATABASE {name} TEMPLATE "{template}"')
         return self.within(name)
 
+    @contextmanager
+    def lent(self, template: str = "template0") -> Iterator[str]:
+        """Make a database, give its URL, and drop it in the end."""
+        url = self.make(template)
+        yield url
+        self.drop(url)
+
     def within(self, database: str) -> str:
         """Give the URL of one of this server's databases."""
         return self._address.with_database(database).sqlalchemy_url()

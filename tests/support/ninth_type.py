@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
+from sqlmodel import SQLModel
 
 import app.entities  # noqa: F401  # the eight come first, as they do in the service
 from app.entity import Entity, reference
@@ -42,10 +43,11 @@ _migrated = databases.migrated
 
 def _with_the_table(lent: databases.Server) -> str:
     name = _migrated(lent)
-    table = MultiViewer.__table__  # type: ignore[attr-defined]  # SQLModel types no tables
-    statements = [CreateTable(table), *(CreateIndex(index) for index in table.indexes)]
+    table = SQLModel.metadata.tables[str(MultiViewer.__tablename__)]
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # its constructor is untyped
+    statements: list[ExecutableDDLElement] = [CreateTable(table), *map(CreateIndex, table.indexes)]
     for statement in statements:
-        sql = str(statement.compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
+        sql = str(statement.compile(dialect=dialect))
         asyncio.run(databases.execute(lent.within(name), sql))
     return name
 

@@ -48,3 +48,9 @@ def service(url: str, **changes: Any) -> Iterator[httpx.Client]:
     app = create_app(settings(**changes), DatabaseUrl.parse(url))
     with running(app) as root, httpx.Client(base_url=root, timeout=30) as client:
         yield client
+
+
+def created(client: httpx.Client, collection: str, /, **body: Any) -> dict[str, Any]:
+    """Create a row over HTTP and give it."""
+    row: dict[str, Any] = client.post(f"/api/{collection}", json=body).raise_for_status().json()
+    return row

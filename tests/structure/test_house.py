@@ -1,0 +1,121 @@
+"""The house can be walked through: small modules, short functions, no hidden imports."""
+
+import ast
+import re
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.entities import discovered
+from app.settings import PROJECT
+
+MODULES = sorted((PROJECT / "app").rglob("*.py"))
+PYTHON = [
+    *MODULES,
+    *sorted((PROJECT / "alembic").rglob("*.py")),
+    *sorted((PROJECT / "tests").rglob("*.py")),
+]
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+each = pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PROJECT)))
+UNCLEAR = {"manager", "helper", "helpers", "utils", "util", "base", "data", "process", "common"}
+
+
+def functions(path: Path) -> Iterator[Function]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, Function):
+            yield node
+
+
+def length(function: Function) -> int:
+    """Count the lines of the body, its docstring left out."""
+    body = function.body
+    if isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        body = body[1:]
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+@each
+def test_a_module_stays_under_300_lines(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 300
+
+
+@each
+def test_a_module_says_what_it_is_for(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree)
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), node.name
+
+
+def test_functions_are_short() -> None:
+    lengths = [length(function) for path in MODULES for function in functions(path)]
+    assert statistics.median(lengths) <= 8
+    assert max(lengths) <= 45
+
+
+def test_modules_are_typically_short() -> None:
+    assert statistics.median(len(path.read_text().splitlines()) for path in MODULES) <= 120
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=lambda p: str(p.relative_to(PROJECT)))
+def test_nothing_is_imported_inside_a_function(path: Path) -> None:
+    for function in functions(path):
+        for node in ast.walk(function):
+            assert not isinstance(node, ast.Import | ast.ImportFrom), f"{path}:{node.lineno}"
+
+
+@each
+def test_names_say_something(path: Path) -> None:
+    assert path.stem not in UNCLEAR
+
+
+def test_the_fixtures_fit_on_a_page() -> None:
+    assert len((PROJECT / "tests" / "conftest.py").read_text().splitlines()) <= 60
+
+
+def test_only_a_declaration_names_an_entity_type() -> None:
+    """The production is the scope of all others, and may be named."""
+    types = [entity for entity in discovered().values() if entity.collection != "productions"]
+    words = {
+        w for e in types for w in (e.__name__, e.collection, str(e.__tablename__), e.entity_type)
+    }
+    # English words that are also a type's name are told from it by being quoted or capitalised.
+    named = re.compile(
+        rf"""["'](?:{"|".join(sorted(words))})["']|\b(?:{"|".join(e.__name__ for e in types)})\b"""
+    )
+    for path in MODULES:
+        inside = path.relative_to(PROJECT / "app").parts[0]
+        if inside in {"entities", "releases", "sample"}:
+            continue
+        tree = ast.parse(path.read_text())
+        code = ast.unparse(_without_docstrings(tree))
+        # asyncpg has connections too.
+        found = [m for m in named.findall(code) if m.strip("'") != "Connection"]
+        assert not found, f"{path.name}: {found}"
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | Function) and ast.get_docstring(node):
+            node.body = node.body[1:] or [ast.Pass()]
+    return tree
+
+
+def test_alembic_is_no_package_of_ours() -> None:
+    assert not (PROJECT / "alembic" / "__init__.py").exists()
+
+
+def test_the_project_speaks_of_itself_alone() -> None:
+    elsewhere = re.compile(r"\.\./shared|/work/|/root/|pythonhosted|registry\.npmjs")
+    for path in PROJECT.rglob("*"):
+        parts = path.relative_to(PROJECT).parts
+        if path.is_dir() or parts[0].startswith(
+            (".venv", ".git", ".data", ".mypy", ".ruff", ".pytest", ".hypothesis", ".import")
+        ):
+            continue
+        if path.suffix in {".py", ".md", ".toml", ".lock", ".json", ""} and path != Path(__file__):
+            found = elsewhere.search(path.read_text(errors="replace"))
+            assert not found, f"{path}: {found}"
