@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import uvloop
@@ -41,8 +41,7 @@ class Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the first request."""
-        assert isinstance(transport, asyncio.Transport)  # what a TCP connection has
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own class is unrelated
         self._send()
 
     def data_received(self, data: bytes) -> None:
