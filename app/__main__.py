@@ -15,6 +15,7 @@ from app.database_url import BadDatabaseUrl, DatabaseUrl
 from app.db import Database
 from app.errors import SignalbookError
 from app.releases import migrate as migrations
+from app.releases.session import MigrationError
 from app.settings import BadSettings, Settings, load_settings
 
 cli = typer.Typer(
@@ -28,6 +29,7 @@ cli = typer.Typer(
 
 _EXPECTED = (
     BadSettings, BadDatabaseUrl, SignalbookError, show.BadShow, postgres.EmbeddedPostgresError,
+    MigrationError,
 )  # fmt: skip
 
 

@@ -28,6 +28,8 @@ _AWAY: Final = (
     pg.OperatorInterventionError, pg.InvalidAuthorizationSpecificationError,
     pg.InvalidCatalogNameError, pg.InternalClientError,
 )  # fmt: skip
+# Reconnecting prepares every statement anew; nothing in a session grows with its queries.
+_NEVER: Final = 2**31
 _BUSY: Final = (
     TimeoutError, pg.LockNotAvailableError, pg.QueryCanceledError, pg.TooManyConnectionsError,
     pg.TransactionRollbackError, pg.InsufficientResourcesError,
@@ -125,6 +127,7 @@ class Database:
             reset=_keep_session,
             statement_cache_size=1_000,
             max_cached_statement_lifetime=0,
+            max_queries=_NEVER,
             command_timeout=self._timeout + 5,
         )
 
@@ -152,7 +155,9 @@ class Database:
         """Run one statement that gives one JSON value, in autocommit; give its bytes."""
         with translated():
             pool = self.pool
-            connection = await pool.acquire(timeout=self._wait)
+            # The pool's own timeout would make a task of every acquisition.
+            async with asyncio.timeout(self._wait):
+                connection = await pool.acquire()
             try:
                 return cast("bytes | None", await connection.fetchval(sql, *args))
             finally:

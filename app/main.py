@@ -14,6 +14,7 @@ from app.db import Database
 from app.middleware import Door, RequestLog
 from app.routes import entities, events, openapi, problems
 from app.routes import health as health_routes
+from app.routes.hot import HotReads
 from app.settings import Settings
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -57,10 +58,13 @@ def create_app(settings: Settings, url: DatabaseUrl) -> FastAPI:
 def _add_routes(app: FastAPI) -> None:
     app.include_router(health_routes.router)
     api = APIRouter(prefix="/api")
-    for router in entities.routers():
+    routers = entities.routers()
+    for router in routers:
         api.include_router(router)
     api.include_router(events.router)
     app.include_router(api)
+    hot = HotReads(api.prefix, (route for router in routers for route in router.routes))
+    app.router.routes.insert(0, hot)
 
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 
 import asyncpg
 
-from app.releases.session import jittered
+from app.releases.session import MigrationError, jittered
 from app.releases.steps import Steps
 
 BATCH_SECONDS: Final = 0.1  # what a writer may have to wait for a row of the batch
@@ -40,7 +40,7 @@ CURSORS: Final = """CREATE TABLE IF NOT EXISTS release_backfill (
 )"""
 
 
-class BackfillStuck(RuntimeError):
+class BackfillStuck(MigrationError):
     """Some rows cannot be filled; the message says how many, of which table, and the SQL."""
 
 

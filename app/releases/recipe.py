@@ -27,7 +27,7 @@ from app.releases.ddl import (
     give_zone,
     set_not_null,
 )
-from app.releases.session import ACROSS_TABLES
+from app.releases.session import ACROSS_TABLES, MigrationError
 from app.releases.steps import Steps, beside
 from app.releases.sync import Link, Pair, TextList, keep_in_step, let_go
 
@@ -37,7 +37,7 @@ LABEL: Final = Index("id", unique=True)
 LISTED: Final = (Index("production_uuid, created_at, uuid", LIVE), Index("id", LIVE))
 
 
-class PointOfNoReturn(RuntimeError):
+class PointOfNoReturn(MigrationError):
     """The old columns are gone, and with them the way back."""
 
 

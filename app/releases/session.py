@@ -36,7 +36,11 @@ SETTINGS: Final = {
 }
 
 
-class MigrationContended(RuntimeError):
+class MigrationError(RuntimeError):
+    """A migration did not happen or stopped; the message says why and what to do."""
+
+
+class MigrationContended(MigrationError):
     """Another migration holds the lock; nothing was changed, try again when it has finished."""
 
 

@@ -20,13 +20,19 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, PoolProxiedConnection
 
 from alembic import op
-from app.releases.session import BRIEF_STATEMENT_TIMEOUT, LOCK_TIMEOUT, jittered, set_up_sql
+from app.releases.session import (
+    BRIEF_STATEMENT_TIMEOUT,
+    LOCK_TIMEOUT,
+    MigrationError,
+    jittered,
+    set_up_sql,
+)
 
 TRIES: Final = 20
 _BUSY: Final = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
 
 
-class StepBlocked(RuntimeError):
+class StepBlocked(MigrationError):
     """A brief step never got its lock; it changed nothing, and running again is safe."""
 
 

@@ -11,8 +11,8 @@ from app.entities import discovered
 from app.entity import Entity, Row
 from app.errors import AmbiguousId, Conflict, Invalid, NotFound
 from app.fields import NO_NUL
+from app.routes.hot import HotRoute
 from app.routes.plumbing import (
-    BytesRoute,
     JsonRoute,
     WriteDep,
     answer,
@@ -73,7 +73,7 @@ def _add_list(router: APIRouter, entity: type[Row], name: str) -> None:
         response_model=None,
         responses={200: {"model": list[read_shape(entity)]}, **documented(AmbiguousId)},  # type: ignore[misc]
         openapi_extra={"parameters": parameters},
-        route_class_override=BytesRoute,
+        route_class_override=HotRoute,
     )
 
 
@@ -90,7 +90,7 @@ def _add_get(router: APIRouter, entity: type[Row], name: str) -> None:
         response_model=None,
         responses={200: {"model": read_shape(entity)}, **documented(NotFound, AmbiguousId)},
         openapi_extra={"parameters": [path_parameter("key", _KEY)]},
-        route_class_override=BytesRoute,
+        route_class_override=HotRoute,
     )
 
 

@@ -14,7 +14,7 @@ from app.db import Connection, Database
 from app.errors import BodyTooLarge, UnsupportedMediaType
 from app.shapes import unknown_members
 
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 _IGNORED_NAMES: Final = 50
 JSON_TYPE: Final = "application/json"
 
@@ -54,7 +54,7 @@ class JsonRequest(Request):
 class JsonRoute(APIRoute):
     """A route whose body must be declared as JSON, or not be declared at all."""
 
-    def get_route_handler(self) -> Handler:
+    def get_route_handler(self) -> Endpoint:
         """Wrap FastAPI's handler so that it parses the body strictly."""
         handle = super().get_route_handler()
 
@@ -66,19 +66,6 @@ class JsonRoute(APIRoute):
             return await handle(strict)
 
         return strictly
-
-
-class BytesRoute(APIRoute):
-    """A hot read: the endpoint takes the request and gives the response, with nothing between.
-
-    FastAPI's solving of parameters costs more than the statement it would prepare for; what it
-    would have documented is declared beside the route instead.
-    """
-
-    def get_route_handler(self) -> Handler:
-        """Give the endpoint itself."""
-        endpoint: Handler = self.endpoint
-        return endpoint
 
 
 def database(request: Request) -> Database:
@@ -112,7 +99,7 @@ def request_id(request: Request) -> str | None:
 
 
 def path_parameter(name: str, description: str) -> dict[str, Any]:
-    """Document a path parameter that a BytesRoute reads itself."""
+    """Document a path parameter that a hot read takes itself."""
     return {
         "name": name,
         "in": "path",
