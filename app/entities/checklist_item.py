@@ -51,8 +51,14 @@ class ChecklistItem(Entity, table=True):
 
     @classmethod
     def settle(cls, before: Mapping[str, Any] | None, values: dict[str, Any]) -> None:
-        """Keep ``completed_at`` true to ``completed``: set when done, cleared when not."""
+        """Keep ``completed_at`` true to ``completed``: set when done, cleared when not.
+
+        An edit of other members leaves both alone, also where an older row contradicts itself.
+        """
         was = before or {}
+        said = {n: values[n] for n in ("completed", "completed_at") if n in values}
+        if before is not None and all(value == was.get(name) for name, value in said.items()):
+            return
         if not values.get("completed", was.get("completed", False)):
             values["completed_at"] = None
         elif values.get("completed_at", was.get("completed_at")) is None:

@@ -7,6 +7,7 @@ from typing import Final
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.util.exc import CommandError
+from asyncpg import PostgresError
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -80,6 +81,8 @@ async def _run(url: str, say: Say, order: Callable[[Config], None]) -> None:
         raise MigrationError(f"{refused}.") from refused
     except DBAPIError as failed:
         raise MigrationError(f"PostgreSQL refused: {failed.orig}") from failed
+    except PostgresError as failed:  # from the connection beside Alembic's
+        raise MigrationError(f"PostgreSQL refused: {failed}") from failed
     finally:
         await engine.dispose()
 
