@@ -30,7 +30,13 @@ OPERATIONS = [
     for path, methods in DOCUMENT["paths"].items()
     for method, operation in methods.items()
 ]
-schema = schemathesis.openapi.from_dict(DOCUMENT)
+# The second mount of a collection and PATCH run the same code as the first and PUT.
+MOUNTS = "|".join(mount for entity in discovered().values() for mount in entity.mounts)
+schema = (
+    schemathesis.openapi.from_dict(DOCUMENT)
+    .exclude(path_regex=f"^/api/({MOUNTS})(/|$)")
+    .exclude(method="PATCH")
+)
 
 
 @pytest.fixture(scope="module")
