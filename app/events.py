@@ -12,7 +12,7 @@ from app.db import Database
 from app.entities import discovered, root
 from app.entity import Entity
 from app.errors import NotFound
-from app.projection import table
+from app.projection import MOMENT, table
 from app.shapes import known_uuid
 
 _SHOWN: Final = (
@@ -20,7 +20,7 @@ _SHOWN: Final = (
     'production AS "productionId", production_uuid AS "productionUuid", type AS "eventType", '
     'operation, entity AS "entityId", data AS "entityData", changes, user_id AS "userId", '
     'user_name AS "userName", version, '
-    'to_char(at, \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\') AS "timestamp" '
+    '{moment} AS "timestamp" '
     "FROM (({ours}) UNION ALL ({older})) AS entry ORDER BY at {way}, seq {way} LIMIT $2) AS event"
 )
 _LABELLED: Final = "SELECT uuid, id, production_uuid FROM {table} WHERE NOT is_deleted"
@@ -70,7 +70,9 @@ def _older(condition: str, way: str) -> str:
 
 
 def _events(ours: str, older: str, way: str) -> str:
-    return _SHOWN.format(ours=_ours(ours, way), older=_older(older, way), way=way)
+    return _SHOWN.format(
+        moment=MOMENT.format(column="at"), ours=_ours(ours, way), older=_older(older, way), way=way
+    )
 
 
 NEWEST: Final = _events("true", "true", "DESC")

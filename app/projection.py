@@ -15,7 +15,8 @@ from app.entities import discovered
 from app.entity import End, Entity, Parts, Row
 from app.shapes import label_field
 
-_MOMENT: Final = 'to_char({column}, \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\')'
+# How an instant leaves PostgreSQL, in a session whose TimeZone is UTC: milliseconds and Z.
+MOMENT: Final = 'to_char({column}, \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\')'
 # First what identifies a row; the declaration's own order after that.
 _FIRST: Final = ("uuid", "id", "production_uuid", "name", "note")
 _LAST: Final = ("created_at", "updated_at", "synced_at", "last_modified_by", "version",
@@ -82,7 +83,7 @@ def column_type(model: type[Any], column: str) -> sa.types.TypeEngine[Any]:
 
 
 def _typed(sql: str, kind: sa.types.TypeEngine[Any]) -> str:
-    return _MOMENT.format(column=sql) if isinstance(kind, sa.DateTime) else sql
+    return MOMENT.format(column=sql) if isinstance(kind, sa.DateTime) else sql
 
 
 def part_columns(parts: Parts) -> list[str]:

@@ -7,9 +7,14 @@ database (``/health``) answers whether the code and the database agree.
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
+from typing import Final
 
 from app.entity import Entity, Parts, Row
-from app.projection import live, object_or_empty, part_columns, projection, table
+from app.projection import MOMENT, live, object_or_empty, part_columns, projection, table
+
+# When the statement began, so after the production's lock was granted: times then run in the order
+# of labels and of the log's numbers, which the time a transaction began does not.
+_NOW: Final = "statement_timestamp()"
 
 
 @dataclass(frozen=True)
@@ -132,8 +137,9 @@ def _insert(entity: type[Row]) -> str:
     columns = ["uuid", *scope, *entity.editable(), "last_modified_by"]
     values = ", ".join(f"made.{column}" for column in columns)
     return (
-        f"INSERT INTO {table(entity)} ({', '.join(columns)}) "
-        f"SELECT {values} FROM json_populate_record(NULL::{table(entity)}, $1::json) AS made"
+        f"INSERT INTO {table(entity)} ({', '.join(columns)}, created_at, updated_at) "
+        f"SELECT {values}, {_NOW}, {_NOW} "
+        f"FROM json_populate_record(NULL::{table(entity)}, $1::json) AS made"
     )
 
 
@@ -141,7 +147,7 @@ def _update(entity: type[Row]) -> str:
     name = table(entity)
     columns = entity.editable()
     values = ", ".join(f"edited.{column}" for column in columns)
-    stamp = "to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+    stamp = MOMENT.format(column=_NOW)
     versions = (
         "SELECT jsonb_object_agg(field, jsonb_build_object("
         f"'version', {name}.version + 1, 'updatedAt', {stamp})) FROM unnest($4::text[]) AS field"
@@ -149,7 +155,7 @@ def _update(entity: type[Row]) -> str:
     return (
         f"UPDATE {name} SET ({', '.join(columns)}) = "
         f"(SELECT {values} FROM json_populate_record({name}, $2::json) AS edited), "
-        "version = version + 1, updated_at = now(), last_modified_by = $3, "
+        f"version = version + 1, updated_at = {_NOW}, last_modified_by = $3, "
         f"field_versions = {object_or_empty('field_versions')} || ({versions}) WHERE uuid = $1"
     )
 
@@ -157,7 +163,7 @@ def _update(entity: type[Row]) -> str:
 def _delete(entity: type[Row]) -> str:
     return (
         f"UPDATE {table(entity)} SET is_deleted = true, version = version + 1, "
-        "updated_at = now(), last_modified_by = $2 WHERE uuid = $1"
+        f"updated_at = {_NOW}, last_modified_by = $2 WHERE uuid = $1"
     )
 
 
@@ -168,9 +174,9 @@ def _record(entity: type[Row]) -> str:
         "WITH counted AS (UPDATE productions SET change_seq = change_seq + 1 WHERE uuid = $1 "
         f'RETURNING change_seq), written AS (SELECT row_to_json(r) AS body, r."version" FROM ({row}'
         ") AS r), logged AS (INSERT INTO changes (uuid, production_uuid, seq, collection, "
-        "entity_uuid, operation, version, changes, entity, user_id, user_name, request_id) "
+        "entity_uuid, operation, version, changes, entity, user_id, user_name, request_id, at) "
         f"SELECT $8, $1, change_seq, '{entity.collection}', $2, $3, version, $4::jsonb, body, "
-        "$5, $6, $7 FROM counted, written) SELECT body FROM written"
+        f"$5, $6, $7, {_NOW} FROM counted, written) SELECT body FROM written"
     )
 
 

@@ -33,6 +33,10 @@ async def test_fifty_creates_at_once_get_fifty_labels_and_numbers(
     assert labels == {f"{entity.prefix} {n}" for n in range(1, 51)}
     numbers = await databases.column(shared_database, SEQ, production["uuid"])
     assert numbers == list(range(1, 52))
+    listed = client.get(f"/api/{entity.collection}/production/{production['id']}").json()
+    assert [row["id"] for row in listed] == [f"{entity.prefix} {n}" for n in range(1, 51)]
+    events = client.get(f"/api/productions/{production['id']}/events").json()
+    assert [event["seq"] for event in events] == list(range(51, 0, -1))
 
 
 def test_twenty_productions_at_once_get_twenty_labels(client: httpx.Client) -> None:

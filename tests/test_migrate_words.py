@@ -43,7 +43,7 @@ async def test_a_database_that_is_away_is_said_without_its_password() -> None:
 async def test_a_statement_that_fails_is_shown(empty_database: str) -> None:
     await migrate.upgrade(empty_database, revisions.history()[0].name, quiet)
     await databases.execute(empty_database, "CREATE VIEW uses AS SELECT updated_at FROM cameras")
-    with pytest.raises(MigrationError, match="PostgreSQL refused.*view"):
+    with pytest.raises(MigrationError, match=r"PostgreSQL refused.*view"):
         await migrate.upgrade(empty_database, say=quiet)
 
 
