@@ -1,5 +1,6 @@
 """Pure ASGI middleware: a request id and one log line each, and the door."""
 
+import asyncio
 import hmac
 import time
 from typing import Final
@@ -9,7 +10,7 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import Unauthorized
+from app.errors import Unauthorized, Unavailable
 from app.routes.health import OPEN_PATHS
 from app.routes.problems import response
 
@@ -41,6 +42,12 @@ class RequestLog:
 
         try:
             await self.app(scope, receive, stamped)
+        except asyncio.CancelledError:
+            # The time to drain is over; the client can ask the next process.
+            if not status:
+                stopping = Unavailable("The service is stopping: try again in a moment.")
+                await response(stopping, scope["path"])(scope, receive, stamped)
+            raise
         finally:
             _log.info(
                 "request", method=scope["method"], path=scope["path"], status=status,

@@ -98,12 +98,15 @@ def _measure(
 
 def _preface(rounds: int, seconds: int, about: list[str]) -> list[str]:
     lines = [
-        f"`scripts/bench --rounds {rounds} --seconds {seconds}`: medians of {rounds} rounds of "
-        f"{seconds} s (long lists: twice that) after {_WARM_UP_SECONDS} s of warm-up, the servers "
-        "in turn, "
-        f"{load.CONNECTIONS} connections kept open, over loopback.",
-        "Each server is one process with uvloop and httptools and writes no log "
-        f"(LOG_LEVEL=WARNING for {OURS.title}), save where the table says so.",
+        (
+            f"`scripts/bench --rounds {rounds} --seconds {seconds}`: medians of {rounds} rounds of "
+            f"{seconds} s (long lists: twice that) after {_WARM_UP_SECONDS} s of warm-up, the "
+            f"servers in turn, {load.CONNECTIONS} connections kept open, over loopback."
+        ),
+        (
+            "Each server is one process with uvloop and httptools and writes no log "
+            f"(LOG_LEVEL=WARNING for {OURS.title}), save where the table says so."
+        ),
         "In brackets: the lowest and the highest round.",
         *about,
     ]

@@ -41,7 +41,7 @@ class Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the first request."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's own class is unrelated
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own class is unrelated
         self._send()
 
     def data_received(self, data: bytes) -> None:
@@ -54,7 +54,7 @@ class Client(asyncio.Protocol):
         if not self._missing and not self._received:
             self._answered()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's own name
         """Count a connection that ended before its time."""
         if not self.finished.done():
             self._score.errors += 1

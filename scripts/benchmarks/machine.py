@@ -13,8 +13,10 @@ def described(generator: str, postgresql: str) -> list[str]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     return [
-        f"Machine: {_cores()} cores ({platform.machine()}), {memory:.0f} GiB; load before the "
-        f"run {os.getloadavg()[0]:.1f}.",
+        (
+            f"Machine: {_cores()} cores ({platform.machine()}), {memory:.0f} GiB; load before the "
+            f"run {os.getloadavg()[0]:.1f}."
+        ),
         f"Python {platform.python_version()}, PostgreSQL {postgresql}, {packages}.",
         f"Load generator: {generator}.",
     ]
