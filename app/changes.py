@@ -122,15 +122,24 @@ async def record(
 
 
 async def bases(
-    connection: Connection, production: UUID, entity: UUID, version: int
+    connection: Connection, production: UUID, entity: UUID, seen: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Give each field's value at ``version`` of an entity, for the fields changed since."""
-    rows = await connection.fetch(BASES, production, entity, version)
+    """Give the value each field had at the version seen of it, for the fields changed since.
+
+    ``seen`` maps wire names to versions of the entity.
+    """
+    rows = await connection.fetch(BASES, production, entity, list(seen), list(seen.values()))
     return {row["field"]: row["value"] for row in rows}
 
 
+# Whether entity $2 of production $1 was once labelled $3.
+FORMER_LABEL: Final = (
+    "SELECT EXISTS (SELECT FROM changes WHERE production_uuid = $1 AND entity_uuid = $2 "
+    "AND operation = 'UPDATE' AND changes.changes -> 'id' ->> 0 = $3)"
+)
 BASES: Final = (
     "SELECT DISTINCT ON (field) field, (pair -> 0)::json AS value FROM changes, "
-    "jsonb_each(changes.changes) AS each(field, pair) WHERE production_uuid = $1 "
-    "AND entity_uuid = $2 AND version > $3 AND operation = 'UPDATE' ORDER BY field, seq"
+    "jsonb_each(changes.changes) AS each(field, pair), unnest($3::text[], $4::int[]) "
+    "AS seen(name, at) WHERE production_uuid = $1 AND entity_uuid = $2 AND seen.name = field "
+    "AND version > seen.at AND operation = 'UPDATE' ORDER BY field, seq"
 )

@@ -34,8 +34,8 @@ async def refuse_stale(
     if not stale and (start.version is None or start.version <= version):
         return
     started = {name: start.of(name) for name in stale}
-    oldest = min((v for v in started.values() if v is not None), default=version)
-    known = await bases(connection, *place, oldest)
+    seen = {entity.wire(name): at for name, at in started.items() if at is not None}
+    known = await bases(connection, *place, seen)
     conflicts = [
         {
             "fieldName": (wire := entity.wire(name)),
@@ -47,6 +47,7 @@ async def refuse_stale(
         }
         for name in stale
     ]
+    oldest = min(seen.values(), default=version)
     client = oldest if start.version is None else start.version
     raise VersionConflict(
         f"This {entity.noun} is at version {version} and the edit started from {client}: "

@@ -26,8 +26,9 @@ from app.settings import Settings
 _AWAY: Final = (
     OSError, pg.PostgresConnectionError, pg.CannotConnectNowError, pg.InterfaceError,
     pg.OperatorInterventionError, pg.InvalidAuthorizationSpecificationError,
-    pg.InvalidCatalogNameError, pg.InternalClientError,
+    pg.InvalidCatalogNameError, pg.InternalClientError, pg.InvalidTransactionStateError,
 )  # fmt: skip
+_REFUSED: Final = (pg.CardinalityViolationError, pg.ForeignKeyViolationError, pg.DataError)
 # Reconnecting prepares every statement anew; nothing in a session grows with its queries.
 _NEVER: Final = 2**31
 _BUSY: Final = (
@@ -49,7 +50,9 @@ def translate(error: Exception) -> SignalbookError | None:
     """Give our error for one that the driver raised, None where it is not the driver's."""
     if isinstance(error, pg.UniqueViolationError):
         return _duplicate(error)
-    if isinstance(error, pg.CardinalityViolationError | pg.ForeignKeyViolationError | pg.DataError):
+    if isinstance(error, _REFUSED) or (
+        isinstance(error, pg.InterfaceError) and isinstance(error, ValueError)
+    ):
         return _refused(error)
     if isinstance(error, _BUSY):
         return Busy("The database is busy: try again in a moment.")
@@ -108,6 +111,8 @@ class Database:
         self._size = settings.pool_size
         self._timeout = settings.statement_timeout
         self._pool: asyncpg.Pool | None = None
+        # Writers wait for each other's production; they must not take every connection with them.
+        self._writers = asyncio.Semaphore(max(1, self._size * 3 // 4))
 
     @property
     def pool(self) -> asyncpg.Pool:
@@ -118,15 +123,15 @@ class Database:
 
     async def open(self) -> None:
         """Make the pool."""
+        # What the URL says of a pooler wins over our caching of statements.
+        caching = {"statement_cache_size": 1_000, "max_cached_statement_lifetime": 0}
         self._pool = await asyncpg.create_pool(
-            **self._connect_args(),
+            **{**caching, **self._connect_args()},
             min_size=0,
             max_size=self._size,
             max_inactive_connection_lifetime=300,
             init=_json_as_bytes,
             reset=_keep_session,
-            statement_cache_size=1_000,
-            max_cached_statement_lifetime=0,
             max_queries=_NEVER,
             command_timeout=self._timeout + 5,
         )
@@ -173,5 +178,11 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """Lend a connection inside a transaction, committed when the block ends without error."""
-        async with self.connection() as connection, connection.transaction():
-            yield cast("Connection", connection)
+        with translated():
+            async with asyncio.timeout(self._wait):
+                await self._writers.acquire()
+            try:
+                async with self.connection() as connection, connection.transaction():
+                    yield cast("Connection", connection)
+            finally:
+                self._writers.release()

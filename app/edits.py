@@ -1,6 +1,6 @@
 """Turns a validated request body into what the store writes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,20 +12,19 @@ from app.changes import Actor
 from app.entity import Row
 from app.fields import wire_moment
 from app.merge import Start
+from app.shapes import bounded
 from app.store import Edit
 
 
 def edit_of(entity: type[Row], body: BaseModel, request_id: str | None = None) -> Edit:
     """Give the values by field, in the form the wire has them, with who edits and from what."""
-    ignored = body.model_extra or {}
-    said = {k: v for k, v in body.model_dump(exclude_unset=True).items() if k not in ignored}
-    said |= _defaults(body)
+    said = {name: _plain(getattr(body, name)) for name in _said(body)}
     actor = actor_of(said, request_id)
     start = _start(entity, said.pop("version", None), said.pop("field_versions", None))
     uuid = said.pop("uuid", None)
     production = said.pop("production_id", None)
     values = {name: _on_wire(value) for name, value in said.items()}
-    return Edit(values, actor, start, production, uuid)
+    return Edit(values, actor, start, production, uuid, _other_spellings(entity, body, values))
 
 
 def actor_of(said: dict[str, Any], request_id: str | None) -> Actor:
@@ -38,18 +37,39 @@ def actor_of(said: dict[str, Any], request_id: str | None) -> Actor:
     )
 
 
-def _defaults(body: BaseModel) -> dict[str, Any]:
-    """Give what a create leaves out; an update's absent members stay untouched."""
-    if "version" in type(body).model_fields:
-        return {}
-    unset = type(body).model_fields.keys() - body.model_fields_set
-    return {name: getattr(body, name) for name in unset}
+def _said(body: BaseModel) -> Iterable[str]:
+    """Give the fields to take: an update's absent ones stay untouched, a create's are defaults."""
+    fields = type(body).model_fields.keys()
+    return fields & body.model_fields_set if "version" in fields else fields
+
+
+def _plain(value: Any) -> Any:
+    """Give nested shapes as dictionaries, of what was sent alone."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(exclude_unset=True)
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _other_spellings(
+    entity: type[Row], body: BaseModel, values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Give the values of members sent in both of their spellings: a form echoes one of them.
+
+    Raises Invalid where the second spelling's value is not valid.
+    """
+    extra = body.model_extra or {}
+    twice = {word: name for word, name in entity.synonyms.items() if word in extra}
+    return {
+        name: _on_wire(bounded(entity, name, extra[word], word, lenient=True))
+        for word, name in twice.items()
+        if name in values
+    }
 
 
 def _start(entity: type[Row], version: int | None, versions: Mapping[str, Any] | None) -> Start:
     """Read what the client started from; it may spell fields and members in either case."""
     seen = {
-        _field_named(entity, name): said if isinstance(said, int) else said["version"]
+        _field_named(entity, name): said if isinstance(said, int) else said.version
         for name, said in (versions or {}).items()
     }
     return Start(version, seen or None)

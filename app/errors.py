@@ -11,7 +11,6 @@
     │   └── InvalidTimestamp                 INVALID_TIMESTAMP
     ├── Unauthorized                    401  UNAUTHORIZED
     ├── NotFound                        404  NOT_FOUND
-    ├── MethodNotAllowed                405  METHOD_NOT_ALLOWED
     ├── Conflict                        409  CONFLICT
     │   ├── DuplicateId                      DUPLICATE_ID
     │   ├── DuplicateUuid                    DUPLICATE_UUID
@@ -110,12 +109,6 @@ class NotFound(SignalbookError):
     """Nothing lives under that key, or no route under that path."""
 
     status, code, error = 404, "NOT_FOUND", "Not found"
-
-
-class MethodNotAllowed(SignalbookError):
-    """The path exists, the method does not."""
-
-    status, code, error = 405, "METHOD_NOT_ALLOWED", "Method not allowed"
 
 
 class Conflict(SignalbookError):

@@ -4,7 +4,7 @@ An event's ``entityId`` is the entity's uuid. The older service logged by text k
 row still carries that label, its uuid is given, else the key it was logged with.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from app.errors import NotFound
 from app.projection import MOMENT, table
 from app.shapes import known_uuid
 
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _SHOWN: Final = (
     "SELECT coalesce(json_agg(row_to_json(event)), '[]') FROM (SELECT uuid, seq, "
     'production AS "productionId", production_uuid AS "productionUuid", type AS "eventType", '
@@ -79,7 +80,7 @@ NEWEST: Final = _events("true", "true", "DESC")
 OF_ENTITY: Final = _events(
     "entity_uuid = ANY($3::uuid[])", "events.entity_id = ANY($4::text[])", "DESC"
 )
-SINCE: Final = _events("at > $3::timestamptz", 'events."timestamp" > $3::timestamptz', "ASC")
+SINCE: Final = _events("at >= $3::timestamptz", 'events."timestamp" >= $3::timestamptz', "ASC")
 # A deleted production keeps its history; of several with that label the live one is meant.
 PRODUCTION: Final = (
     "SELECT uuid FROM productions WHERE uuid = $1::uuid OR id = $2 "
@@ -110,9 +111,12 @@ async def of_entity(database: Database, production: str, key: str, limit: int) -
 
 
 async def since(database: Database, production: str, moment: datetime, limit: int) -> bytes:
-    """Give the events after an instant, oldest first. Raises NotFound."""
+    """Give the events after an instant, in whole milliseconds as clients know it, oldest first.
+
+    Raises NotFound.
+    """
     uuid = await _production(database, production)
-    return await database.read(SINCE, uuid, limit, moment) or b"[]"
+    return await database.read(SINCE, uuid, limit, moment + _MILLISECOND) or b"[]"
 
 
 async def _production(database: Database, key: str) -> UUID:

@@ -47,7 +47,7 @@ def parse_moment(value: object) -> datetime:
     if not isinstance(value, str) or len(value) > 40:
         raise ValueError("a date is text: YYYY-MM-DD or ISO 8601")
     try:
-        moment = datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(value.upper())
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError("not a date: send YYYY-MM-DD or ISO 8601") from None

@@ -13,7 +13,7 @@ from typing import Final
 
 import asyncpg
 
-from app.changes import BASES
+from app.changes import BASES, FORMER_LABEL
 from app.database_url import DatabaseUrl
 from app.db import translate
 from app.entities import discovered
@@ -23,6 +23,9 @@ from app.releases import revisions
 from app.statements import all_sql
 
 _MIGRATED: Final = "SELECT to_regclass('alembic_version') IS NOT NULL"
+_READ_ONLY: Final = (
+    "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean"
+)
 _REVISION: Final = "SELECT version_num FROM alembic_version"
 
 
@@ -70,6 +73,8 @@ async def _examined(connection: asyncpg.Connection, head: str) -> Health:
     state = revisions.state(revision)
     if state == "unmigrated":
         resources = _all("the database has no schema yet: run the migrations")
+    elif await connection.fetchval(_READ_ONLY):
+        resources = _all("the database takes no writes: it is a standby, or set to read only")
     else:
         resources = await _prepared(connection)
     return Health(True, latency, revision, head, state, resources)
@@ -80,7 +85,7 @@ async def _prepared(connection: asyncpg.Connection) -> dict[str, str]:
     found = {}
     for collection, entity in discovered().items():
         found[collection] = await _first_failure(connection, all_sql(entity).values())
-    found["changes"] = await _first_failure(connection, (BASES, *EVENT_STATEMENTS))
+    found["changes"] = await _first_failure(connection, (BASES, FORMER_LABEL, *EVENT_STATEMENTS))
     return found
 
 

@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Iterable
+from itertools import count
 from typing import Final
 
+# What people count with; a longer number in a label is a name of its own, not a place in a row.
+_HIGHEST: Final = 10**9
 # A prefix, then the number that ends the label: "CAM 10", "SRC7", "FIBER SNAKE 01".
-_NUMBERED: Final = re.compile(r"(?P<prefix>.*?)\s*(?P<number>[0-9]{1,18})", re.ASCII | re.DOTALL)
+_NUMBERED: Final = re.compile(r"(?P<prefix>.*?)\s*(?P<number>[0-9]+)", re.ASCII | re.DOTALL)
 
 
 def parse(label: str) -> tuple[str, int | None]:
@@ -21,8 +24,11 @@ def next_free(prefix: str, taken: Iterable[str]) -> str:
     >>> next_free("CAM", ["CAM 1", "CAM 3", "ROBO 9"])
     'CAM 4'
     """
-    numbers = (number for name, number in map(parse, taken) if name == prefix and number)
-    return f"{prefix} {max(numbers, default=0) + 1}".strip()
+    used = set(taken)
+    places = (number for name, number in map(parse, used) if name == prefix and number)
+    highest = max((number for number in places if number < _HIGHEST), default=0)
+    candidates = (f"{prefix} {number}".strip() for number in count(highest + 1))
+    return next(label for label in candidates if label not in used)
 
 
 def suggestion(label: str, taken: Iterable[str], *, longest: int = 64) -> str:

@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app import VERSION, health
 from app.database_url import DatabaseUrl
 from app.db import Database
-from app.middleware import Door, RequestLog
+from app.middleware import Door, Faults, RequestLog
 from app.routes import entities, events, openapi, problems
 from app.routes import health as health_routes
 from app.routes.hot import HotReads
@@ -43,6 +43,7 @@ def create_app(settings: Settings, url: DatabaseUrl) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
         strict_content_type=False,
+        redirect_slashes=False,
         swagger_ui_parameters={"docExpansion": "none", "tryItOutEnabled": True},
     )
     app.state.settings = settings
@@ -69,6 +70,7 @@ def _add_routes(app: FastAPI) -> None:
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """Add the layers, the innermost first."""
+    app.add_middleware(Faults)
     if settings.access_token is not None:
         app.add_middleware(Door, token=settings.access_token.get_secret_value())
     app.add_middleware(

@@ -17,8 +17,13 @@ class Start:
     field_versions: Mapping[str, int] | None = None
 
     def of(self, field: str) -> int | None:
-        """Give the version the client last saw of a field, None where it did not say."""
-        return (self.field_versions or {}).get(field, self.version)
+        """Give the version the client last saw of a field, None where it did not say.
+
+        A field missing from a map of versions is one that had not changed: version 1.
+        """
+        if self.version is not None or not self.field_versions:
+            return self.version
+        return self.field_versions.get(field, 1)
 
 
 def differing(current: Mapping[str, Any], submitted: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,10 +63,11 @@ def stale_fields(
 
     ``version`` and ``versions`` are the stored row's. A client that names one version must have
     seen the newest row; one that names versions by field must have seen each field's newest. A
-    field that has no version of its own has not changed since the row was made. A start that is
-    ahead of the row contradicts it as much as one behind.
+    field that has no version, there or here, has not changed since the row was made. A start that
+    is ahead of the row contradicts it as much as one behind.
     """
     if start.version is not None and start.version != version:
         return list(wanted)
-    seen = start.field_versions or {}
-    return [f for f in wanted if f in seen and not versions.get(f, 1) <= seen[f] <= version]
+    if start.version is not None or not start.field_versions:
+        return []
+    return [f for f in wanted if not versions.get(f, 1) <= (start.of(f) or 1) <= version]

@@ -10,7 +10,7 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import Unauthorized, Unavailable
+from app.errors import SignalbookError, Unauthorized, Unavailable
 from app.routes.health import OPEN_PATHS
 from app.routes.problems import response
 
@@ -62,15 +62,44 @@ def _request_id(scope: Scope) -> str:
     return given if harmless else uuid4().hex
 
 
+class Faults:
+    """Answers what nobody foresaw with a 500 that the browser may read and the log can find."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except Exception:
+            request_id = scope.get("state", {}).get("request_id")
+            _log.exception("unforeseen", path=scope["path"], request_id=request_id)
+            if started or scope["type"] != "http":
+                raise
+            words = "Something failed here; it has been logged."
+            await response(SignalbookError(words), scope["path"])(scope, receive, send)
+
+
 class Door:
     """Lets in who brings the access token; health can be asked without one."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self.app = app
-        self._expected = f"Bearer {token}".encode()
+        self._expected = token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401. The comparison takes the same time either way."""
+        if scope["type"] == "websocket" and not self._holds_token(scope):
+            await send({"type": "websocket.close", "code": 1008})
+            return
         if scope["type"] == "http" and not self._may_pass(scope):
             refusal = Unauthorized("Send the access token: Authorization: Bearer …")
             await response(refusal, scope["path"])(scope, receive, send)
@@ -78,9 +107,11 @@ class Door:
         await self.app(scope, receive, send)
 
     def _may_pass(self, scope: Scope) -> bool:
-        if scope["path"] in OPEN_PATHS or scope["method"] == "OPTIONS":
-            return True
-        given = Headers(scope=scope).get("authorization", "")
-        scheme, _, token = given.partition(" ")
-        offered = f"{scheme.capitalize()} {token.strip()}".encode()
-        return hmac.compare_digest(offered, self._expected)
+        asks = scope["path"] in OPEN_PATHS or scope["method"] == "OPTIONS"
+        return asks or self._holds_token(scope)
+
+    def _holds_token(self, scope: Scope) -> bool:
+        given = Headers(scope=scope).get("authorization", "").encode("latin-1")
+        scheme, _, token = given.partition(b" ")
+        same = hmac.compare_digest(token.strip(), self._expected)
+        return same and scheme.lower() == b"bearer"

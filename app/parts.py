@@ -13,7 +13,7 @@ from app.db import Connection
 from app.entity import Parts, Row
 from app.errors import DuplicateUuid, Invalid
 from app.shapes import part_shape
-from app.statements import part_statements
+from app.statements import part_owners, part_statements
 
 Element = dict[str, Any]
 
@@ -62,11 +62,25 @@ def _next_id(prefix: str, taken: set[str]) -> str:
 
 
 def _refuse_twice(name: str, elements: Iterable[Element]) -> None:
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     for index, element in enumerate(elements):
-        if element["uuid"] in seen:
-            raise Invalid.at(f"{name}.{index}.uuid", "two elements have the same uuid or id")
-        seen.add(element["uuid"])
+        for word in ("uuid", "id"):
+            if (word, element[word]) in seen:
+                raise Invalid.at(f"{name}.{index}.{word}", f"two elements have the same {word}")
+            seen.add((word, element[word]))
+
+
+async def forget_foreign(
+    connection: Connection, entity: type[Row], values: Mapping[str, Any]
+) -> None:
+    """Take from a new entity's elements the uuids that are other rows' already: it is a copy."""
+    for name, declared in entity.parts.items():
+        elements = values.get(name) or []
+        uuids = [element["uuid"] for element in elements if element.get("uuid")]
+        taken = {row["uuid"] for row in await connection.fetch(part_owners(declared), uuids)}
+        for element in elements:
+            if element.get("uuid") in taken:
+                element["uuid"] = None
 
 
 async def write(

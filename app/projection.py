@@ -107,11 +107,15 @@ def _end_label(owner: str, end: End) -> str:
     if end.uuid is None:
         return stored
     devices = " UNION ALL ".join(
-        f"SELECT id, uuid FROM {table(entity)}"
+        f"SELECT id, uuid, production_uuid FROM {table(entity)}"
         for entity in discovered().values()
         if issubclass(entity, Entity)
     )
-    today = f"SELECT device.id FROM ({devices}) AS device WHERE device.uuid = {owner}.{end.uuid}"
+    # Two devices of different types may carry one uuid that a client made.
+    today = (
+        f"SELECT device.id FROM ({devices}) AS device WHERE device.uuid = {owner}.{end.uuid} "
+        f"AND device.production_uuid = {owner}.production_uuid LIMIT 1"
+    )
     return f"coalesce(({today}), {stored})"
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic.alias_generators import to_camel
 
+from app.changes import FORMER_LABEL
 from app.db import Connection
 from app.entities import discovered
 from app.entity import End, Entity, PartReference, Reference, Row
@@ -61,6 +62,11 @@ async def _resolve_reference(
         submitted.pop(field, None)
         return
     target = discovered()[reference.collection]
+    if by_uuid is None and by_label and current and submitted.get(field):
+        linked = str(current[field])
+        if await _was_called(connection, target, production, linked, by_label, label_field(field)):
+            submitted.pop(field)
+            return
     found = {
         await _one(connection, target, production, key, entity.wire(name))
         for name, key in ((field, by_uuid), (to_camel(label_field(field)), by_label))
@@ -72,6 +78,27 @@ async def _resolve_reference(
         )
     value = found.pop()
     submitted[field] = str(value) if value else None
+
+
+async def _was_called(
+    connection: Connection,
+    kind: type[Row],
+    production: UUID,
+    linked: str,
+    label: str,
+    member: str,
+) -> bool:
+    """Tell whether a form's label is only the one that the linked row had before a renaming.
+
+    Raises Invalid where another live row is called that now: which of the two is meant, only the
+    client knows.
+    """
+    if not await connection.fetchval(FORMER_LABEL, production, UUID(linked), label):
+        return False
+    if await lookup(connection, kind, production, label):
+        words = f"{label!r} was the label of what is linked and is now another's: send the uuid"
+        raise Invalid.at(to_camel(member), words)
+    return True
 
 
 def _said(current: Values | None, submitted: Values, name: str) -> str | None:
@@ -146,9 +173,17 @@ async def _resolve_end(
     after = {m: submitted.get(m, current.get(m)) for m in members}
     # A label changed beside a uuid that only repeats what is stored decides; else the uuid does.
     relabelled = end.label in changed and end.uuid not in changed
+    kind = kept_type(after[end.kind] or "")
+    linked = submitted.get(end.uuid) if end.uuid else None
+    if kind and relabelled and linked and end.kind not in changed and after[end.label]:
+        named, label = str(linked), str(after[end.label])
+        if await _was_called(connection, kind, production, named, label, end.label):
+            submitted.pop(end.label)
+            return
+    if end.uuid in changed and not linked and end.label not in changed:
+        submitted[end.label] = after[end.label] = None
     member = end.uuid if end.uuid and after[end.uuid] and not relabelled else end.label
     key = str(after[member] or "")
-    kind = kept_type(after[end.kind] or "")
     if kind is None and member == end.label:
         found = None  # a router, a switcher: the frontend's own words
     else:
@@ -175,16 +210,21 @@ async def _resolve_part(
     entity: type[Row],
     production: UUID,
     current: Values,
-    submitted: Mapping[str, Any],
+    submitted: dict[str, Any],
     field: str,
     named: PartReference,
 ) -> None:
     key = submitted.get(field)
-    if not key or key == current.get(field):
-        return
     owner = submitted.get(named.reference, current.get(named.reference))
+    echo = key == current.get(field)
+    if not key or (echo and owner == current.get(named.reference)):
+        return
     owners = discovered()[entity.references()[named.reference].collection]
     sql = part_lookup(owners, owners.parts[named.parts])
-    if not await connection.fetchval(sql, production, key, UUID(owner) if owner else None):
+    if await connection.fetchval(sql, production, key, UUID(owner) if owner else None):
+        return
+    if echo:
+        submitted[field] = None  # it was the former owner's
+    else:
         where = f"of that {owners.noun}" if owner else "in this production"
         raise Invalid.at(entity.wire(field), f"{key!r} is none of the {named.parts} {where}")

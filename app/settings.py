@@ -86,5 +86,8 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as wrong:
-        faults = [f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in wrong.errors()]
+        faults = [
+            f"{str(e['loc'][0]).upper()}: {e['msg'].partition(' after validation')[0]}"
+            for e in wrong.errors()
+        ]
         raise BadSettings("; ".join(faults)) from None

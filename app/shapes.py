@@ -5,7 +5,7 @@ made by PostgreSQL, and a test validates them against it for every type.
 """
 
 from functools import cache
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal, get_args
 from uuid import UUID
 
 from pydantic import (
@@ -15,6 +15,8 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    TypeAdapter,
+    ValidationError,
     WithJsonSchema,
     create_model,
 )
@@ -23,6 +25,7 @@ from pydantic.fields import FieldInfo
 from sqlmodel.main import FieldInfoMetadata
 
 from app.entity import Entity, Parts, Row
+from app.errors import Invalid
 from app.fields import NO_NUL, Label, MaybeLine, MaybeUuid, blank_to_none
 
 # Unknown members are kept apart in model_extra, so that the answer can name them.
@@ -33,6 +36,8 @@ _PART_SERVER_FIELDS: Final = frozenset({"created_at", "version"})
 Key = Annotated[str, StringConstraints(min_length=1, max_length=1_000, pattern=NO_NUL)]
 """What names a row in a request: its uuid or its label."""
 
+_AnyText = Annotated[str, StringConstraints(max_length=1_000_000, pattern=NO_NUL)]
+_MaybeAnyText = Annotated[_AnyText | None, BeforeValidator(blank_to_none)]
 MaybeLabel = Annotated[Label | None, BeforeValidator(blank_to_none)]
 WireMoment = Annotated[
     str,
@@ -51,7 +56,7 @@ class FieldVersion(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     version: Version
-    updatedAt: str | None = None
+    updatedAt: Any = None
 
 
 def _editor_fields() -> dict[str, Any]:
@@ -78,22 +83,66 @@ def _default(field: FieldInfo) -> Any:
     return ... if field.is_required() else field.get_default(call_default_factory=True)
 
 
+def bounded(entity: type[Row], name: str, value: Any, member: str, *, lenient: bool = False) -> Any:
+    """Validate one field's value. Raises Invalid, naming ``member`` of the request."""
+    try:
+        return _adapter(entity, name, lenient).validate_python(value)
+    except ValidationError as wrong:
+        raise Invalid.at(member, wrong.errors()[0]["msg"].removeprefix("Value error, ")) from None
+
+
+@cache
+def _adapter(entity: type[Row], name: str, lenient: bool) -> TypeAdapter[Any]:  # noqa: FBT001
+    field = entity.model_fields[name]
+    return TypeAdapter(_lenient(field) if lenient else _annotation(field))
+
+
+def _lenient(field: FieldInfo) -> Any:
+    """Give a text field's type without its bounds.
+
+    A row that an older service wrote may exceed them, and a form sends it back whole; so an
+    update's text is held to its bounds only where it differs from what is stored.
+    """
+    if field.annotation is str:
+        return _AnyText
+    return _MaybeAnyText if "str" in map(_name, get_args(field.annotation)) else _annotation(field)
+
+
+def _name(kind: Any) -> str:
+    return str(getattr(getattr(kind, "__origin__", kind), "__name__", kind))
+
+
+def _with_default(annotation: Any, default: Any) -> Any:
+    """Let ``null`` and ``""`` in a create mean the default, where the member cannot be empty."""
+    blank = BeforeValidator(
+        lambda value: default if value is None or value == "" else value,
+        json_schema_input_type=annotation | Literal[""] | None,
+    )
+    return Annotated[annotation, blank]
+
+
 def _own_fields(entity: type[Row], *, create: bool) -> dict[str, Any]:
     """Give the members a client may write, each under its wire name and its synonyms."""
-    fields: dict[str, Any] = {"id": (MaybeLabel if create else Label, _incoming("id", None))}
+    fields: dict[str, Any] = {"id": (MaybeLabel if create else _AnyText, _incoming("id", None))}
     for name in entity.editable()[1:]:
         field = entity.model_fields[name]
         also = tuple(word for word, target in entity.synonyms.items() if target == name)
         default = _default(field) if create else None
-        fields[name] = (
-            _annotation(field),
-            _incoming(name, default, wire=entity.wire(name), also=also),
-        )
+        kind = _annotation(field) if create else _lenient(field)
+        if (
+            default is not None
+            and default is not ...
+            and type(None) not in get_args(field.annotation)
+        ):
+            kind = _with_default(kind, default)
+        fields[name] = (kind, _incoming(name, default, wire=entity.wire(name), also=also))
     for name in entity.references():
         label = label_field(name)
         fields[label] = (MaybeLine, _incoming(label, None))
     for name, parts in entity.parts.items():
-        fields[name] = (list[part_shape(parts)] | None, _incoming(name, None))  # type: ignore[misc]
+        elements: Any = list[part_shape(parts)] | None  # type: ignore[misc]
+        blank = BeforeValidator(blank_to_none, json_schema_input_type=elements | Literal[""])
+        fields[name] = (Annotated[elements, blank], _incoming(name, None))
     return fields
 
 

@@ -22,6 +22,7 @@ from app.entity import Row
 from app.errors import SignalbookError
 from app.shapes import create_shape
 
+_ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(7305791, 2)"
 SAMPLE: Final = Path(__file__).parent / "sample" / "show.json"
 
 
@@ -36,18 +37,23 @@ async def load(database: Database, file: Path, say: Callable[[str], None] = prin
     """
     show = _read(file)
     async with database.transaction() as connection:
-        made = await _create(connection, root(), show["production"], "production")
-        label = str(made["id"])
-        counts = await _create_all(connection, show, label)
-    say(f"Loaded {made['showName']!r} as {label!r}: {_counted(counts)}.")
-    return label
+        return await _load(connection, show, say)
 
 
 async def load_sample_if_empty(database: Database, say: Callable[[str], None]) -> None:
-    """Load the sample show into a database that has never had a production."""
-    async with database.connection() as connection:
+    """Load the sample show into a database that has never had a production, once."""
+    async with database.transaction() as connection:
+        await connection.execute(_ONE_AT_A_TIME)
         if await connection.fetchval("SELECT NOT EXISTS (SELECT FROM productions)"):
-            await load(database, SAMPLE, say)
+            await _load(connection, _read(SAMPLE), say)
+
+
+async def _load(connection: Connection, show: Mapping[str, Any], say: Callable[[str], None]) -> str:
+    made = await _create(connection, root(), show["production"], "production")
+    label = str(made["id"])
+    counts = await _create_all(connection, show, label)
+    say(f"Loaded {made['showName']!r} as {label!r}: {_counted(counts)}.")
+    return label
 
 
 def _read(file: Path) -> dict[str, Any]:

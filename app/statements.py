@@ -37,7 +37,10 @@ class Statements:
     lock: str
     """Lock the production of the live row with uuid $1; give the production's uuid and label."""
     labels: str
-    """The labels in use; in the production with uuid $1 where the entity has one."""
+    """The labels in use, and those never to be assigned again; in the production with uuid $1
+    where the entity has one. Several clients delete a production by label, one after another: a
+    new one that had been given the label would be deleted by the second.
+    """
     candidates: str
     """Live rows of production $1 with a uuid in $2 or a label in $3: uuid and label."""
     pointing: Mapping[str, str]
@@ -76,7 +79,7 @@ def all_sql(entity: type[Row]) -> dict[str, str]:
     sql |= {f"pointing by {field}": statement for field, statement in own.pointing.items()}
     for parts in entity.parts.values():
         sql |= dict(zip(("drop", "write"), part_statements(parts), strict=True))
-        sql["find"] = part_lookup(entity, parts)
+        sql |= {"find": part_lookup(entity, parts), "taken": part_owners(parts)}
     return sql
 
 
@@ -106,7 +109,7 @@ def _scoped(entity: type[Row]) -> dict[str, str]:
         "lock": f"SELECT productions.uuid, productions.id FROM productions JOIN {name} "
         f"ON {name}.production_uuid = productions.uuid WHERE {name}.uuid = $1 AND {shown} "
         "FOR NO KEY UPDATE OF productions",
-        "labels": f"SELECT coalesce(array_agg(id), '{{}}') {own}",
+        "labels": f"SELECT coalesce(array_agg(id), '{{}}'), coalesce(array_agg(id), '{{}}') {own}",
         "candidates": f"SELECT uuid, id {own} AND (uuid = ANY($2::uuid[]) OR id = ANY($3::text[]))",
     }
 
@@ -122,7 +125,8 @@ def _unscoped(entity: type[Row]) -> dict[str, str]:
         "deleted": f"SELECT EXISTS (SELECT FROM {name} WHERE is_deleted "
         "AND (uuid = $1::uuid OR id = $2))",
         "lock": f"SELECT uuid, id FROM {name} WHERE uuid = $1 AND {shown} FOR NO KEY UPDATE",
-        "labels": f"SELECT coalesce(array_agg(id), '{{}}') FROM {name} WHERE NOT is_deleted",
+        "labels": "SELECT coalesce(array_agg(id) FILTER (WHERE NOT is_deleted), '{}'), "
+        f"coalesce(array_agg(id), '{{}}') FROM {name}",
         "candidates": f"SELECT uuid, id FROM {name} WHERE uuid = $1 AND NOT is_deleted "
         "AND (uuid = ANY($2::uuid[]) OR id = ANY($3::text[]))",
     }
@@ -199,6 +203,11 @@ def part_statements(parts: Parts) -> tuple[str, str]:
             f"WHERE {name}.{parts.owner} = excluded.{parts.owner}"
         ),
     )
+
+
+def part_owners(parts: Parts) -> str:
+    """Find which of the uuids $1 are parts already."""
+    return f"SELECT uuid FROM {parts.model.__tablename__} WHERE uuid = ANY($1::uuid[])"
 
 
 def part_lookup(entity: type[Row], parts: Parts) -> str:

@@ -27,8 +27,9 @@ from app.errors import (
     VersionMissing,
     WrongProduction,
 )
+from app.forms import by_field, on_wire, one_spelling, refuse_unbounded
 from app.merge import Start, differing
-from app.shapes import can_be_stored, known_uuid, label_field
+from app.shapes import can_be_stored, known_uuid
 from app.statements import statements
 
 # Serialises the making of productions, whose labels no row's lock can guard.
@@ -37,13 +38,17 @@ _PRODUCTIONS_LOCK: Final = "SELECT pg_advisory_xact_lock(7305791, 1)"
 
 @dataclass(frozen=True)
 class Edit:
-    """What a client submits: values by field, what it started from, and the row's production."""
+    """What a client submits: values by field, what it started from, and the row's production.
+
+    ``twice`` holds the other value of fields that were sent in both of their spellings.
+    """
 
     values: Mapping[str, Any]
     actor: Actor = field(default_factory=Actor)
     start: Start = field(default_factory=Start)
     production: str | None = None
     uuid: UUID | None = None
+    twice: Mapping[str, Any] = field(default_factory=dict)
 
 
 # Reading
@@ -108,6 +113,7 @@ async def create(connection: Connection, entity: type[Row], edit: Edit) -> bytes
     await references.resolve(connection, entity, production, None, values)
     values["id"] = await _label(connection, entity, production, values.get("id"))
     entity.settle(None, values)
+    await parts.forget_foreign(connection, entity, values)
     lists = parts.prepare(entity, values, {})
     row = {**values, "uuid": uuid, "last_modified_by": edit.actor.row_value}
     if issubclass(entity, Entity):
@@ -116,7 +122,7 @@ async def create(connection: Connection, entity: type[Row], edit: Edit) -> bytes
     await parts.write(connection, entity, uuid, lists)
     made = {name: [None, value] for name, value in {**values, **lists}.items() if value is not None}
     return await record(
-        connection, entity, "CREATE", (production, uuid), _on_wire(entity, made), edit.actor
+        connection, entity, "CREATE", (production, uuid), on_wire(entity, made), edit.actor
     )
 
 
@@ -142,9 +148,9 @@ async def _label(
     if wanted and entity.labels_may_clash:
         return wanted
     scope = (production,) if issubclass(entity, Entity) else ()
-    taken = await connection.fetchval(statements(entity).labels, *scope)
+    taken, ever = await connection.fetchrow(statements(entity).labels, *scope)
     if not wanted:
-        return labels.next_free(entity.prefix, taken)
+        return labels.next_free(entity.prefix, ever)
     if wanted in taken:
         suggested = labels.suggestion(wanted, taken)
         raise DuplicateId(f"{wanted!r} is taken: {suggested!r} is free.", suggestedId=suggested)
@@ -165,12 +171,13 @@ async def update(connection: Connection, entity: type[Row], key: str, edit: Edit
     uuid, production, body = await _locked_row(connection, entity, key)
     row = from_json(body)
     _refuse_another_production(edit.production, row)
-    current = _by_field(entity, row)
-    submitted = dict(edit.values)
+    current = by_field(entity, row)
+    submitted = one_spelling(entity, current, edit.values, edit.twice)
     await references.resolve(connection, entity, production, current, submitted)
     entity.settle(current, submitted)
     submitted |= parts.prepare(entity, submitted, current)
     wanted = differing(current, submitted)
+    refuse_unbounded(entity, wanted)
     await refuse_stale(connection, entity, edit.start, row, (production, uuid), wanted)
     if not wanted:
         return body
@@ -187,7 +194,7 @@ async def _write(
 ) -> bytes:
     lists = {name: wanted[name] for name in entity.parts if name in wanted}
     values = {name: value for name, value in wanted.items() if name not in lists}
-    changed = _on_wire(entity, {name: [current.get(name), new] for name, new in wanted.items()})
+    changed = on_wire(entity, {name: [current.get(name), new] for name, new in wanted.items()})
     await connection.execute(
         statements(entity).update, place[1], to_json(values), actor.row_value, list(changed)
     )
@@ -196,16 +203,19 @@ async def _write(
 
 
 async def _locked(connection: Connection, entity: type[Row], key: str) -> tuple[UUID, UUID]:
-    """Lock the production of the live row under ``key``; give its uuid and the row's."""
+    """Lock the production of the live row under ``key``; give its uuid and the row's.
+
+    A label may have moved to another row while we waited for the lock: then that one is meant.
+    """
     if uuid := known_uuid(key):
         row = await connection.fetchrow(statements(entity).lock, uuid)
         if row:
             return row["uuid"], uuid
-    uuid = await find(connection, entity, key)
-    row = await connection.fetchrow(statements(entity).lock, uuid)
-    if row is None:
-        raise _not_found(entity, key)
-    return row["uuid"], uuid
+    while True:
+        uuid = await find(connection, entity, key)
+        row = await connection.fetchrow(statements(entity).lock, uuid)
+        if row and uuid == await find(connection, entity, key):
+            return row["uuid"], uuid
 
 
 async def _locked_row(
@@ -220,7 +230,9 @@ async def _locked_row(
 
 
 def _refuse_another_production(named: str | None, row: Mapping[str, Any]) -> None:
-    if named is not None and named not in {row.get("productionId"), row.get("productionUuid")}:
+    if named is None or named == row.get("productionId"):
+        return
+    if str(known_uuid(named)) != row.get("productionUuid"):
         raise WrongProduction(
             f"This row belongs to production {row.get('productionId')!r} and does not move: "
             "create a copy there instead."
@@ -236,7 +248,7 @@ async def delete(connection: Connection, entity: type[Row], key: str, actor: Act
     Raises NotFound and AmbiguousId.
     """
     try:
-        production, uuid = await _locked(connection, entity, key)
+        uuid, production, _ = await _locked_row(connection, entity, key)
     except NotFound:
         if entity.delete_repeats and await _was_deleted(connection, entity, key):
             return
@@ -272,16 +284,3 @@ async def _clear(
             current, wanted = {name: str(uuid)}, {name: None}
             place_of_row = (production, row["uuid"])
             await _write(connection, other, place_of_row, current, wanted, actor)
-
-
-# Between fields and the wire
-
-
-def _by_field(entity: type[Row], row: Mapping[str, Any]) -> dict[str, Any]:
-    """Give an answer's values by field name, the labels of references included."""
-    names = [*entity.editable(), *entity.parts, *map(label_field, entity.references())]
-    return {name: row.get(entity.wire(name)) for name in names}
-
-
-def _on_wire(entity: type[Row], values: Mapping[str, Any]) -> dict[str, Any]:
-    return {entity.wire(name): value for name, value in values.items()}

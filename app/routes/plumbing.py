@@ -9,13 +9,16 @@ from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic_core import from_json
+from starlette.types import Scope
 
 from app.db import Connection, Database
 from app.errors import BodyTooLarge, UnsupportedMediaType
 from app.shapes import unknown_members
 
 Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
+# What proxies take without complaint.
 _IGNORED_NAMES: Final = 50
+_IGNORED_LENGTH: Final = 2_000
 JSON_TYPE: Final = "application/json"
 
 
@@ -59,6 +62,9 @@ class JsonRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def strictly(request: Request) -> Response:
+            if request.method == "DELETE":
+                # fetch() declares a plain string as text; no other method would be preflighted.
+                _declare_json(request.scope)
             strict = JsonRequest(request.scope, request.receive)
             declared = request.headers.get("content-type", JSON_TYPE).partition(";")[0].strip()
             if await strict.body() and not declared.lower().endswith(("/json", "+json")):
@@ -66,6 +72,11 @@ class JsonRoute(APIRoute):
             return await handle(strict)
 
         return strictly
+
+
+def _declare_json(scope: Scope) -> None:
+    others = [header for header in scope["headers"] if header[0] != b"content-type"]
+    scope["headers"] = [*others, (b"content-type", JSON_TYPE.encode())]
 
 
 def database(request: Request) -> Database:
@@ -87,8 +98,9 @@ def answer(body: bytes, *, status: int = 200, request_body: BaseModel | None = N
     """Give JSON bytes as the response, naming the members of the request that were ignored."""
     response = Response(body, status, media_type=JSON_TYPE)
     if request_body is not None and (names := unknown_members(request_body)):
-        quoted = [quote(name[:100], safe="") for name in names[:_IGNORED_NAMES]]
-        response.headers["x-ignored-fields"] = ", ".join(quoted)
+        quoted = ", ".join(quote(name[:100], safe="") for name in names[:_IGNORED_NAMES])
+        whole = quoted if len(quoted) <= _IGNORED_LENGTH else quoted[:_IGNORED_LENGTH] + "..."
+        response.headers["x-ignored-fields"] = whole
     return response
 
 

@@ -15,7 +15,6 @@ from app.errors import (
     BodyTooLarge,
     BrokenJson,
     Invalid,
-    MethodNotAllowed,
     NotFound,
     SignalbookError,
     Unauthorized,
@@ -61,17 +60,14 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(SignalbookError, _answer_ours)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
-    app.add_exception_handler(Exception, _answer_unforeseen)
 
 
-def response(error: SignalbookError, path: str, headers: Mapping[str, str] = {}) -> Response:
+def response(error: SignalbookError, path: str) -> Response:
     """Give the response of an error."""
     body = json.dumps(error.body(path), ensure_ascii=False, default=str).encode(
         "utf-8", "backslashreplace"
     )
-    return Response(
-        body, error.status, headers={**error.headers, **headers}, media_type=PROBLEM_TYPE
-    )
+    return Response(body, error.status, headers=dict(error.headers), media_type=PROBLEM_TYPE)
 
 
 async def _answer_ours(request: Request, error: Exception) -> Response:
@@ -105,14 +101,8 @@ def _path(loc: Sequence[object]) -> str:
 async def _answer_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path = request.url.path
-    if error.status_code == 404:
-        return response(NotFound(f"Nothing answers {path!r}.", error="Route not found"), path)
-    if error.status_code == 405:
-        ours: SignalbookError = MethodNotAllowed(f"{path!r} does not take {request.method}.")
-        return response(ours, path, error.headers or {})
+    # The frontend knows no 405: a method that a path does not take is a route that is not there.
+    if error.status_code in {404, 405}:
+        words = f"Nothing answers {request.method} {path!r}."
+        return response(NotFound(words, error="Route not found"), path)
     return response(BadRequest(str(error.detail)), path)
-
-
-async def _answer_unforeseen(request: Request, error: Exception) -> Response:
-    _log.error("unforeseen", path=request.url.path, exc_info=error)
-    return response(SignalbookError("Something failed here; it has been logged."), request.url.path)
