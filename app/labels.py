@@ -8,7 +8,7 @@ from typing import Final
 # What people count with; a longer number in a label is a name of its own, not a place in a row.
 _HIGHEST: Final = 10**9
 # A prefix, then the number that ends the label: "CAM 10", "SRC7", "FIBER SNAKE 01".
-_NUMBERED: Final = re.compile(r"(?P<prefix>.*?)\s*(?P<number>[0-9]+)", re.ASCII | re.DOTALL)
+_NUMBERED: Final = re.compile(r"(?P<prefix>.*?)\s*(?P<number>[0-9]{1,64})", re.ASCII | re.DOTALL)
 
 
 def parse(label: str) -> tuple[str, int | None]:

@@ -1,6 +1,7 @@
 """The change log: one row per written entity, gapless, in the write's own transaction."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -121,6 +122,10 @@ def test_events_since_a_time_are_oldest_first(
     path = f"/api/productions/{production['id']}/events/since"
     assert [e["seq"] for e in client.get(f"{path}/0").json()] == [1, 2]
     assert client.get(f"{path}/99999999999999").json() == []
+    first, last = client.get(f"{path}/0").json()
+    seen = int(datetime.fromisoformat(first["timestamp"]).timestamp() * 1_000 + 0.5)
+    assert first not in client.get(f"{path}/{seen}").json()
+    assert last in client.get(f"{path}/{seen - 1}").json()
     for wrong in ("yesterday", "-1", "1.5", "٣", "9" * 400, "%00"):
         answer = client.get(f"{path}/{wrong}")
         assert (answer.status_code, answer.json()["error"]) == (400, "Invalid timestamp")

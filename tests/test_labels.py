@@ -115,6 +115,14 @@ def test_productions_are_labelled_across_all(client: httpx.Client, make: Any) ->
         assert (answer.status_code, answer.json()["code"]) == (409, "AMBIGUOUS_ID")
 
 
+@scoped
+def test_a_number_beyond_counting_is_a_name_of_its_own(make: Any, entity: type[Row]) -> None:
+    for label in (f"{entity.prefix} 999999999999999999", f"{entity.prefix} {'9' * 50}"):
+        make(entity.collection, **minimal(entity, id=label))
+    assigned = [make(entity.collection, **minimal(entity))["id"] for _ in range(3)]
+    assert assigned == [f"{entity.prefix} {n}" for n in (1, 2, 3)]
+
+
 @given(st.text(max_size=70), st.lists(st.text(max_size=70)))
 def test_the_next_free_label_is_free(prefix: str, taken: list[str]) -> None:
     assert labels.next_free(prefix, taken) not in taken
