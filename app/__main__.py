@@ -1,4 +1,4 @@
-"""The command line: ``python -m app serve | migrate | load FILE | status``."""
+"""The command line: ``python -m app serve | migrate | load FILE | status | drift``."""
 
 import asyncio
 import json
@@ -14,6 +14,7 @@ from app import health, logs, postgres, server, show
 from app.database_url import BadDatabaseUrl, DatabaseUrl
 from app.db import Database
 from app.errors import SignalbookError
+from app.releases import drift as live_drift
 from app.releases import migrate as migrations
 from app.releases.session import MigrationError
 from app.settings import BadSettings, Settings, load_settings
@@ -137,6 +138,18 @@ def status(
         else:
             typer.echo(_described(found))
         if not found.healthy:
+            raise typer.Exit(1)
+
+
+@cli.command()
+def drift() -> None:
+    """List where the live schema differs from what its migrations build; exit 1 where it does.
+
+    Builds the schema once more in a scratch database beside it, compares the two catalogues, and
+    tells each difference with the SQL that mends it. Nothing of the live database is changed.
+    """
+    with _started() as (_, url):
+        if asyncio.run(live_drift.drift(url, typer.echo)):
             raise typer.Exit(1)
 
 

@@ -306,6 +306,16 @@ def test_status_tells_whether_the_database_fits(own_database: str, empty_databas
     assert "schema     unmigrated: at nothing" in empty.stdout
 
 
+async def test_drift_lists_what_differs_with_its_mend(own_database: str) -> None:
+    clean = _run("drift", DATABASE_URL=own_database)
+    assert (clean.returncode, "No drift" in clean.stdout) == (0, True)
+    await databases.execute(own_database, "ALTER TABLE cameras RENAME COLUMN lens_type TO lost")
+    drifted = _run("drift", DATABASE_URL=own_database)
+    assert drifted.returncode == 1
+    assert "lens_type" in drifted.stdout
+    assert "ALTER TABLE" in drifted.stdout
+
+
 @pytest.mark.parametrize("reachable", [True, False])
 def test_status_tells_machines(own_database: str, *, reachable: bool) -> None:
     done = _run("status", "--json", DATABASE_URL=own_database if reachable else NOWHERE)
@@ -369,6 +379,7 @@ HELP: Final = {
     "migrate": ("schema", "Safe to repeat"),
     "load": ("FILE", "all of it or nothing"),
     "status": ("exit 1", "--json"),
+    "drift": ("differs from what its migrations build",),
 }
 
 

@@ -1,0 +1,223 @@
+"""Compares two snapshots of one server's schemas: what should be, and what is there. Pure.
+
+The findings come in the order in which their mends can be run.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from itertools import chain
+from typing import Final
+
+from app.releases import mend
+from app.releases.compare_columns import compare_columns
+from app.releases.compare_constraints import compare_constraints
+from app.releases.compare_indexes import compare_indexes
+from app.releases.compare_routines import (
+    compare_enums,
+    compare_functions,
+    compare_rules,
+    compare_sequences,
+    compare_triggers,
+    compare_views,
+)
+from app.releases.finding import Finding
+from app.releases.snapshot import Snapshot, Table
+
+# Where it stands, an older service lives here too, and tables that we did not build are its own.
+OLDER_SERVICE: Final = "_prisma_migrations"
+
+_Aspect = Callable[[str, Table, Table], Iterator[Finding]]
+
+
+def compare(
+    expected: Snapshot, live: Snapshot, acquainted: Collection[str] | None = None
+) -> list[Finding]:
+    """Give every difference, in both directions.
+
+    Tables that are not ours are listed in ``live.beside(expected).others``. One is a finding only
+    when it is stray: not among those the database was ``acquainted`` with; where nobody noted
+    these, in a database in which no older service lives.
+    """
+    live = live.beside(expected)
+    each_shared = _each(expected, live)
+    return [
+        *compare_enums(expected, live),
+        *compare_functions(expected, live),
+        *_missing_tables(expected, live),
+        *_stray_tables(live, acquainted),
+        *compare_sequences(expected, live),
+        *each_shared(compare_columns),
+        *each_shared(lambda n, e, _: compare_constraints(n, e, live, *_KEYS)),
+        *each_shared(compare_indexes),
+        *each_shared(lambda n, e, _: compare_constraints(n, e, live, "foreign key", "check")),
+        *each_shared(compare_triggers),
+        *each_shared(_silenced),
+        *each_shared(compare_rules),
+        *compare_views(expected, live),
+        *each_shared(_unlogged),
+        *each_shared(_row_security),
+        *_replication(expected, live),
+        *each_shared(lambda n, e, t: _grants(n, e, t, live.role)),
+    ]
+
+
+_KEYS: Final = ("primary key", "unique", "exclusion")
+
+
+def _each(expected: Snapshot, live: Snapshot) -> Callable[[_Aspect], Iterator[Finding]]:
+    shared = [(n, t, live.tables[n]) for n, t in expected.tables.items() if n in live.tables]
+    return lambda aspect: chain.from_iterable(aspect(*pair) for pair in shared)
+
+
+def _missing_tables(expected: Snapshot, live: Snapshot) -> Iterator[Finding]:
+    for name, table in expected.tables.items():
+        if name not in live.tables:
+            numbers = [
+                n for n, s in expected.sequences.items() if s.table == name and not s.internal
+            ]
+            yield Finding(
+                kind="table_missing",
+                table=name,
+                object=name,
+                expected="table",
+                there=None,
+                words=f"Table {name} is missing, and its rows with it: bring it back from a "
+                "backup; the mend makes an empty one.",
+                mend=(
+                    *(f"CREATE SEQUENCE IF NOT EXISTS {n}" for n in numbers),
+                    *mend.create_table(name, table),
+                ),
+            )
+
+
+def _stray_tables(live: Snapshot, acquainted: Collection[str] | None) -> Iterator[Finding]:
+    if acquainted is None:
+        acquainted = live.others if OLDER_SERVICE in live.others else ()
+    for name in live.others:
+        if name not in acquainted:
+            reason = "Dropping it loses its rows: find out whose it is; its own schema suits it."
+            yield Finding(
+                kind="table_extra",
+                table=name,
+                object=name,
+                expected=None,
+                there="table",
+                words=f"Table {name} was not built by any revision, and belongs to no older "
+                "service that is known here.",
+                mend=mend.by_hand(
+                    reason, "CREATE SCHEMA IF NOT EXISTS strays", _moved(name, "strays")
+                ),
+            )
+
+
+def _moved(table: str, schema: str) -> str:
+    return mend.alter(table, f"SET SCHEMA {schema}")
+
+
+def _silenced(name: str, expected: Table, live: Table) -> Iterator[Finding]:
+    for key in live.silenced:
+        if key not in expected.silenced:
+            yield Finding(
+                kind="foreign_key_triggers_disabled",
+                table=name,
+                object=key,
+                expected="enabled",
+                there="disabled",
+                words=f"The triggers of foreign key {key} are disabled on {name}: rows that name "
+                "nothing are accepted now, and those written meanwhile stay unchecked until the "
+                "key is dropped and added again.",
+                mend=mend.brief(mend.alter(name, "ENABLE TRIGGER ALL")),
+            )
+
+
+def _unlogged(name: str, expected: Table, live: Table) -> Iterator[Finding]:
+    if expected.unlogged != live.unlogged:
+        words = f"Table {name} is UNLOGGED: a crash of the server empties it."
+        if expected.unlogged:
+            words = f"Table {name} should be UNLOGGED and is not."
+        change = "SET UNLOGGED" if expected.unlogged else "SET LOGGED"
+        yield _of_table(
+            "unlogged",
+            name,
+            (expected.unlogged, live.unlogged),
+            words,
+            mend.by_hand(
+                f"PostgreSQL writes {name} anew under an exclusive lock, and refuses while a "
+                "logged table refers to it: choose the hour.",
+                mend.alter(name, change),
+            ),
+        )
+
+
+def _row_security(name: str, expected: Table, live: Table) -> Iterator[Finding]:
+    if expected.row_security != live.row_security:
+        change = "ENABLE" if expected.row_security else "DISABLE"
+        state = "on" if live.row_security else "off"
+        yield _of_table(
+            "row_security",
+            name,
+            (expected.row_security, live.row_security),
+            f"Row level security of {name} is {state}: the app's role sees other rows than it "
+            "should, and no error says so.",
+            mend.brief(mend.alter(name, f"{change} ROW LEVEL SECURITY")),
+        )
+
+
+def _of_table(
+    kind: str, name: str, sides: tuple[bool, bool], words: str, statements: mend.Mend
+) -> Finding:
+    expected, there = ("on" if side else "off" for side in sides)
+    return Finding(
+        kind=kind,
+        table=name,
+        object=name,
+        expected=expected,
+        there=there,
+        words=words,
+        mend=statements,
+    )
+
+
+# The database has no fixed name, so a statement that names it is put together where it runs.
+_IN_DATABASE: Final = "DO $$ BEGIN EXECUTE format('ALTER {} RESET {}', current_database()); END $$"
+
+
+def _replication(expected: Snapshot, live: Snapshot) -> Iterator[Finding]:
+    setting = "session_replication_role"
+    mends = {
+        "database": _IN_DATABASE.format("DATABASE %I", setting),
+        "role": f"ALTER ROLE {live.role} RESET {setting}",
+        "role in database": _IN_DATABASE.format(f"ROLE {live.role} IN DATABASE %I", setting),
+        "all roles": f"ALTER ROLE ALL RESET {setting}",
+        "server": f"ALTER SYSTEM RESET {setting}; SELECT pg_reload_conf()",
+    }
+    for where in sorted(live.replication.keys() - expected.replication.keys()):
+        value = live.replication[where]
+        yield Finding(
+            kind="replication_role",
+            table=None,
+            object=where,
+            expected="origin",
+            there=value,
+            words=f"{setting} is {value}, set for the {where}: in new sessions no trigger fires, "
+            "foreign keys' included, so rows that name nothing are accepted. Sessions that are "
+            "open keep it until they end.",
+            mend=(mends[where],),
+        )
+
+
+def _grants(name: str, expected: Table, live: Table, role: str) -> Iterator[Finding]:
+    if lost := [p for p in expected.grants if p not in live.grants]:
+        privileges = ", ".join(lost)
+        yield Finding(
+            kind="grant_missing",
+            table=name,
+            object=role,
+            expected=", ".join(expected.grants),
+            there=", ".join(live.grants) or None,
+            words=f"The app's role {role} may not {privileges} on {name}: what needs it answers "
+            "with an error.",
+            mend=(
+                f"GRANT USAGE ON SCHEMA public TO {role}",
+                f"GRANT {privileges} ON {name} TO {role}",
+            ),
+        )

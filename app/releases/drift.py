@@ -1,0 +1,92 @@
+"""Drift: where a live database differs from what its applied revisions build, both ways.
+
+``inspect`` builds a scratch database up to the live one's revision and compares the catalogues;
+``drift`` tells an operator about it. There is no hand-kept list of what should be.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+import asyncpg
+
+from app.releases.compare import compare
+from app.releases.finding import Finding
+from app.releases.migrate import current
+from app.releases.revisions import head, known
+from app.releases.scratch import connected, expected
+from app.releases.session import MigrationError
+from app.releases.snapshot import Snapshot, fingerprint
+from app.releases.survey import snapshot
+
+
+class Unplaced(MigrationError):
+    """The database is at no revision of this image, so nothing says what it should be."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found at which revision; ``live`` holds our own tables, and names the others."""
+
+    revision: str
+    expected: Snapshot
+    live: Snapshot
+    findings: list[Finding]
+
+    @property
+    def fingerprint(self) -> str:
+        """The live schema's; other tables change it only by coming and going."""
+        return fingerprint(self.live)
+
+
+async def inspect(
+    url: str, role: str | None = None, acquainted: Collection[str] | None = None
+) -> Inspection:
+    """Compare the database with what its own revision builds.
+
+    ``role`` is the one the service connects as, by default the one in ``url``; ``acquainted`` are
+    other tables that were there before (see ``compare``). Raises Unplaced, NoScratch and
+    MigrationError.
+    """
+    revision = _placed(await current(url))
+    should = await expected(url, revision)
+    live = (await _live(url, role)).beside(should)
+    if await current(url) != revision:
+        raise MigrationError("A migration ran while the schema was compared: compare it again.")
+    return Inspection(revision, should, live, compare(should, live, acquainted))
+
+
+async def drift(url: str, say: Callable[[str], None] = print) -> list[Finding]:
+    """Give every drift of the database, and tell it with its mend. Raises as ``inspect`` does."""
+    found = await inspect(url)
+    for finding in found.findings:
+        say(f"{finding.words}\n{finding.script}")
+    strays = {finding.table for finding in found.findings if finding.kind == "table_extra"}
+    if others := [name for name in found.live.others if name not in strays]:
+        say(f"Not ours, and not looked at: {', '.join(others)}.")
+    say(_summary(len(found.findings), found.revision))
+    return found.findings
+
+
+def _summary(count: int, revision: str) -> str:
+    if not count:
+        return f"No drift: the schema is what the revisions up to {revision} build."
+    return f"{count} drifts from what the revisions up to {revision} build."
+
+
+def _placed(revision: str | None) -> str:
+    if revision is None:
+        raise Unplaced("The database was never migrated: there is nothing to compare it with.")
+    if not known(revision):
+        raise Unplaced(
+            f"The database is ahead: revision {revision} is not known to this version, whose "
+            f"newest is {head()}, so it cannot say what the schema should be."
+        )
+    return revision
+
+
+async def _live(url: str, role: str | None) -> Snapshot:
+    async with connected(url) as connection:
+        try:
+            return await snapshot(connection, role)
+        except asyncpg.UndefinedObjectError as unknown:
+            raise MigrationError(f"PostgreSQL knows no such role: {unknown}.") from unknown

@@ -1,0 +1,31 @@
+"""A drift that was found: what it is, in an operator's words, and the SQL that mends it."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One difference between what the applied revisions build and what is there.
+
+    ``kind`` is a stable word; ``table`` is None for what belongs to none; ``expected`` and
+    ``there`` are PostgreSQL's own text, None for nothing. ``mend`` are statements to be run one by
+    one, outside a transaction; all comments where somebody must look first.
+    """
+
+    kind: str
+    table: str | None
+    object: str
+    expected: str | None
+    there: str | None
+    words: str
+    mend: tuple[str, ...]
+
+    @property
+    def script(self) -> str:
+        """The mend as it is pasted into psql."""
+        return "\n".join(line if line.startswith("--") else f"{line};" for line in self.mend)
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as JSON values."""
+        return asdict(self)

@@ -1,0 +1,109 @@
+"""Scratch databases beside the live one: built by this image's own migrations, dropped always.
+
+Each is named by a number, and whoever works in it holds the advisory lock of that number on a
+connection to the live database. PostgreSQL lets the lock go when that process dies, however it
+dies; so a scratch database whose lock nobody holds is a leftover, and the next run drops it.
+"""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Final
+
+import asyncpg
+
+from app.database_url import DatabaseUrl
+from app.releases.migrate import upgrade
+from app.releases.session import MigrationError
+from app.releases.snapshot import Snapshot
+from app.releases.survey import snapshot
+
+PREFIX: Final = "signalbook_scratch_"
+
+# The first half of the advisory lock's key; any number that nothing else uses as one.
+_LOCKS: Final = 531_694_727
+_LEFTOVERS: Final = f"""SELECT datname FROM pg_database WHERE datname ~ '^{PREFIX}[0-9]+$'
+  AND NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = {_LOCKS}
+    AND objid = substr(datname, {len(PREFIX) + 1})::bigint)"""
+
+
+class NoScratch(MigrationError):
+    """No scratch database could be made; the message says why."""
+
+
+async def expected(url: str, revision: str) -> Snapshot:
+    """Give the schema that this image's revisions build up to ``revision``, on this server.
+
+    Raises NoScratch, or MigrationError when the migrations themselves fail.
+    """
+    async with scratch(url) as built:
+        await upgrade(built, revision, say=_quiet)
+        async with connected(built) as connection:
+            # What is set for a role holds in every database, also here; it is never expected.
+            return replace(await snapshot(connection), replication={})
+
+
+@asynccontextmanager
+async def scratch(url: str) -> AsyncIterator[str]:
+    """Lend an empty database on the server of ``url``. Raises NoScratch."""
+    number = secrets.randbelow(2**31)
+    async with connected(url) as keeper:
+        await keeper.execute(f"SELECT pg_advisory_lock({_LOCKS}, {number})")
+        await sweep(keeper)
+        name = await _made(keeper, f"{PREFIX}{number}")
+        try:
+            yield beside(url, name)
+        finally:
+            await _drop(keeper, name)
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """Lend a connection of its own. Raises MigrationError when the database is away."""
+    try:
+        connection = await asyncpg.connect(**DatabaseUrl.parse(url).connect_args())
+    except (OSError, TimeoutError) as away:
+        raise MigrationError(f"The database does not answer ({type(away).__name__}).") from away
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def sweep(keeper: asyncpg.Connection) -> list[str]:
+    """Drop scratch databases of runs that were killed; give their names."""
+    names = [row["datname"] for row in await keeper.fetch(_LEFTOVERS)]
+    for name in names:
+        await _drop(keeper, name)
+    return names
+
+
+def beside(url: str, database: str) -> str:
+    """Give the URL of another database on the same server, everything else as it was given.
+
+    Of a repeated member the last counts, and a ``dbname`` wins over the path.
+    """
+    bare = url.strip(" \t\r\n\"'`")
+    return f"{bare}{'&' if '?' in bare else '?'}dbname={database}"
+
+
+async def _made(keeper: asyncpg.Connection, name: str) -> str:
+    # template0: nobody is connected to it, and nothing was ever added to it.
+    try:
+        await keeper.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+    except asyncpg.InsufficientPrivilegeError as refused:
+        role = await keeper.fetchval("SELECT quote_ident(current_user)")
+        raise NoScratch(
+            "What the revisions build is read from a scratch database, and the role may not "
+            f"create one: let an administrator run ALTER ROLE {role} CREATEDB."
+        ) from refused
+    return name
+
+
+async def _drop(keeper: asyncpg.Connection, name: str) -> None:
+    await keeper.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def _quiet(_: str) -> None:
+    """Nobody follows the making of a scratch database."""

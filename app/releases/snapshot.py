@@ -1,0 +1,149 @@
+"""A schema as the catalogue tells it: pure data, comparable, and the same text on every reading.
+
+Names come quoted where PostgreSQL would quote them, ready to stand in a statement. Definitions are
+PostgreSQL's own words (``pg_get_constraintdef`` and its kin): they differ between versions, so two
+snapshots are compared only when they come from one server. The order of columns means nothing.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import sha256
+from typing import Any, Final, Literal
+
+from pydantic import TypeAdapter
+
+Firing = Literal["always", "disabled", "enabled", "replica only"]
+Sort = Literal["primary key", "unique", "exclusion", "foreign key", "check"]
+
+# Kept by Alembic and the backfill, of the same form in every database that has it.
+KEPT: Final = ("alembic_version", "release_backfill")
+# What else the gate may keep for itself, outside the revisions.
+_KEEPING: Final = "release_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column. ``default`` and ``generated`` are expressions, "" for none.
+
+    ``not_null`` holds only when every row was checked; ``collation`` is "" for the type's own.
+    """
+
+    type: str
+    not_null: bool
+    default: str
+    identity: Literal["", "ALWAYS", "BY DEFAULT"]
+    generated: str
+    collation: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constraint:
+    """A key, foreign key or CHECK; ``valid`` when every row was checked, or its index is usable."""
+
+    sort: Sort
+    definition: str
+    valid: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    """An index that belongs to no constraint; ``definition`` begins with ON."""
+
+    unique: bool
+    definition: str
+    valid: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trigger:
+    """A trigger; ``definition`` is the statement that creates it."""
+
+    definition: str
+    firing: Firing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sequence:
+    """A sequence owned by a column; ``internal`` when it is an identity column's own.
+
+    ``usable`` when the app's role may take numbers from it.
+    """
+
+    table: str
+    column: str
+    definition: str
+    internal: bool
+    usable: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table; ``silenced`` are foreign keys whose triggers on it do not fire.
+
+    ``grants`` are what the app's role may do with its rows.
+    """
+
+    unlogged: bool = False
+    row_security: bool = False
+    columns: Mapping[str, Column] = field(default_factory=dict)
+    constraints: Mapping[str, Constraint] = field(default_factory=dict)
+    indexes: Mapping[str, Index] = field(default_factory=dict)
+    triggers: Mapping[str, Trigger] = field(default_factory=dict)
+    rules: Mapping[str, str] = field(default_factory=dict)
+    silenced: tuple[str, ...] = ()
+    grants: tuple[str, ...] = ()
+
+    def constraints_of(self, *sorts: Sort) -> dict[str, Constraint]:
+        """Give the constraints of these sorts."""
+        return {name: c for name, c in self.constraints.items() if c.sort in sorts}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """All of the schema ``public``.
+
+    ``views`` names the tables each reads, ``functions`` are keyed with their arguments,
+    ``replication`` says where a ``session_replication_role`` is set that silences triggers,
+    ``others`` are tables that the revisions did not build, ``role`` is the app's.
+    """
+
+    tables: Mapping[str, Table]
+    sequences: Mapping[str, Sequence]
+    enums: Mapping[str, tuple[str, ...]]
+    functions: Mapping[str, str]
+    views: Mapping[str, tuple[str, ...]]
+    replication: Mapping[str, str]
+    role: str
+    others: tuple[str, ...] = ()
+
+    def beside(self, expected: "Snapshot") -> "Snapshot":
+        """Leave out what is not ours: the tables are listed in ``others``, the rest forgotten."""
+        ours = expected.tables.keys()
+        strange = {n for n in self.tables if n not in ours and not n.startswith(_KEEPING)}
+        return replace(
+            self,
+            tables={name: table for name, table in self.tables.items() if name in ours},
+            sequences={n: s for n, s in self.sequences.items() if s.table in ours},
+            enums={n: e for n, e in self.enums.items() if n in expected.enums},
+            functions={n: f for n, f in self.functions.items() if n in expected.functions},
+            views={n: read for n, read in self.views.items() if not ours.isdisjoint(read)},
+            others=tuple(sorted({*self.others, *strange})),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as JSON values."""
+        return asdict(self)
+
+
+def from_json(stored: Mapping[str, Any]) -> Snapshot:
+    """Read what ``as_json`` gave. Raises pydantic's ValidationError for anything else."""
+    return TypeAdapter(Snapshot).validate_json(json.dumps(stored))
+
+
+def fingerprint(snapshot: Snapshot) -> str:
+    """Give the SHA-256 of its canonical form; the app's role may have any name."""
+    content = snapshot.as_json()
+    del content["role"]
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return sha256(canonical.encode()).hexdigest()
