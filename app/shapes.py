@@ -92,7 +92,7 @@ def bounded(entity: type[Row], name: str, value: Any, member: str, *, lenient: b
 
 
 @cache
-def _adapter(entity: type[Row], name: str, lenient: bool) -> TypeAdapter[Any]:  # noqa: FBT001
+def _adapter(entity: type[Row], name: str, lenient: bool) -> TypeAdapter[Any]:  # noqa: FBT001  # a cache's key
     field = entity.model_fields[name]
     return TypeAdapter(_lenient(field) if lenient else _annotation(field))
 
@@ -140,6 +140,7 @@ def _own_fields(entity: type[Row], *, create: bool) -> dict[str, Any]:
         label = label_field(name)
         fields[label] = (MaybeLine, _incoming(label, None))
     for name, parts in entity.parts.items():
+        # The shape is made at run time.
         elements: Any = list[part_shape(parts)] | None  # type: ignore[misc]
         blank = BeforeValidator(blank_to_none, json_schema_input_type=elements | Literal[""])
         fields[name] = (Annotated[elements, blank], _incoming(name, None))
@@ -229,6 +230,7 @@ def read_shape(entity: type[Row]) -> type[BaseModel]:
     for name in entity.references():
         fields[to_camel(label_field(name))] = (str | None, ...)
     for name, parts in entity.parts.items():
+        # The shape is made at run time.
         fields[name] = (list[_part_answer(parts)], ...)  # type: ignore[misc]
     for word, target in entity.synonyms.items():
         fields[word] = (_outgoing(entity.model_fields[target]), ...)

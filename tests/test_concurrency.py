@@ -96,7 +96,7 @@ async def test_a_writer_waits_for_another_and_sees_what_it_did(
                     "SELECT FROM productions WHERE uuid = $1 FOR UPDATE", owner
                 )
                 waiting = threads.submit(client.put, path, json={name: "late", "version": 1})
-                await _until_blocked(shared_database)
+                await databases.until_blocked(shared_database)
                 await connection.execute(
                     f"UPDATE {entity.__tablename__} SET {field} = 'theirs', version = version + 1 "
                     "WHERE uuid = $1", row["uuid"],
@@ -108,17 +108,6 @@ async def test_a_writer_waits_for_another_and_sees_what_it_did(
     assert answer.status_code == 409
     assert body["currentVersion"] == (3 if first == "ours" else 2)
     assert body["serverData"][name] == "theirs"
-
-
-async def _until_blocked(url: str) -> None:
-    blocked = (
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-        "AND wait_event_type = 'Lock'"
-    )
-    for _ in range(500):
-        if (await databases.column(url, blocked))[0]:
-            return
-    pytest.fail("nobody waited")
 
 
 def test_deleting_a_ccu_while_a_camera_is_linked_to_it(client: httpx.Client, make: Any) -> None:

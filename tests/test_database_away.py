@@ -1,7 +1,6 @@
 """A database that is away, busy or restarted: 503 with Retry-After, and then all is well."""
 
 import asyncio
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import asyncpg
@@ -59,22 +58,13 @@ async def test_a_full_pool_is_a_503_and_soon_over(own_database: str) -> None:
         async with connection.transaction():
             await connection.execute("SELECT FROM productions FOR UPDATE")
             waiting = other.submit(client.put, path, json={"name": "late", "version": 1})
-            while not await _waiting(own_database):
-                time.sleep(0.01)
+            await databases.until_blocked(own_database)
             with httpx.Client(base_url=client.base_url) as second:
                 answer = second.get("/api/productions")
         await connection.close()
         assert (answer.status_code, answer.json()["code"]) == (503, "BUSY")
         assert waiting.result(10).json()["name"] == "late"
         assert client.get(path).status_code == 200
-
-
-async def _waiting(url: str) -> bool:
-    sql = (
-        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() "
-        "AND wait_event_type = 'Lock'"
-    )
-    return bool(await databases.column(url, sql))
 
 
 async def test_a_lock_that_is_never_granted_is_a_503(own_database: str) -> None:

@@ -188,7 +188,7 @@ async def test_a_write_by_label_means_who_holds_it_when_its_turn_comes(
         async with connection.transaction():
             await connection.execute("SELECT FROM productions WHERE uuid = $1 FOR UPDATE", owner)
             waiting = threads.submit(client.delete, f"/api/{entity.collection}/{label}")
-            await _until_blocked(shared_database)
+            await databases.until_blocked(shared_database)
             change = "id = 'ELSEWHERE'" if first == "renamed" else "is_deleted = true"
             await connection.execute(f"UPDATE {table} SET {change} WHERE uuid = $1", one["uuid"])
         answer = waiting.result(10)
@@ -221,14 +221,3 @@ def test_repeating_a_productions_delete_by_label_deletes_no_other(
     assert new["id"] != gone["id"]
     assert client.delete(f"/api/productions/{gone['id']}").status_code == 200
     assert client.get(f"/api/productions/{new['uuid']}").status_code == 200
-
-
-async def _until_blocked(url: str) -> None:
-    blocked = (
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-        "AND wait_event_type = 'Lock'"
-    )
-    for _ in range(500):
-        if (await databases.column(url, blocked))[0]:
-            return
-    pytest.fail("nobody waited")

@@ -1,6 +1,6 @@
 """The routes that every entity gets: list, get, create, update, delete."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
@@ -61,6 +61,7 @@ def _add_list(router: APIRouter, entity: type[Row], name: str) -> None:
         return answer(await store.list_all(database(request), entity, production))
 
     scoped = issubclass(entity, Entity)
+    rows: Any = list[read_shape(entity)]  # type: ignore[misc]  # the shape is made at run time
     order = "oldest first; an unknown production has none" if scoped else "newest first"
     parameters = [path_parameter("production", "The production's uuid or label.")] if scoped else []
     router.add_api_route(
@@ -71,7 +72,7 @@ def _add_list(router: APIRouter, entity: type[Row], name: str) -> None:
         summary=f"List every {entity.noun}",
         description=f"All live rows, {order}.",
         response_model=None,
-        responses={200: {"model": list[read_shape(entity)]}, **documented(AmbiguousId)},  # type: ignore[misc]
+        responses={200: {"model": rows}, **documented(AmbiguousId)},
         openapi_extra={"parameters": parameters},
         route_class_override=HotRoute,
     )
@@ -139,8 +140,8 @@ def _add_delete(router: APIRouter, entity: type[Row], name: str) -> None:
         connection: WriteDep,
         request: Request,
         body: DeleteBody | None = None,
-        userId: Person = None,  # noqa: N803
-        userName: Person = None,  # noqa: N803
+        userId: Person = None,  # noqa: N803  # the wire's name
+        userName: Person = None,  # noqa: N803  # the wire's name
     ) -> Response:
         asked = {"user_id": userId, "user_name": userName}
         said = {k: v for k, v in asked.items() if v} | (body.model_dump() if body else {})

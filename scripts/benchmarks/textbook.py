@@ -3,6 +3,8 @@
 Nothing is left out that a tutorial would put in to be fast: the relations come with the same
 SELECT, objects stay loaded after the commit, and FastAPI writes the JSON with Pydantic's Rust
 serialiser. On create it believes the label it is given; it keeps no log and merges nothing.
+
+Its `type: ignore`s are those of any SQLModel query: the attributes are typed as values.
 """
 
 import os

@@ -105,3 +105,14 @@ async def column(url: str, sql: str, *args: object) -> list[object]:
         return [row[0] for row in await connection.fetch(sql, *args)]
     finally:
         await connection.close()
+
+
+async def until_blocked(url: str) -> None:
+    """Wait until somebody in this database waits for a lock. Raises TimeoutError after 10 s."""
+    blocked = (
+        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() "
+        "AND wait_event_type = 'Lock'"
+    )
+    async with asyncio.timeout(10):
+        while not await column(url, blocked):  # noqa: ASYNC110  # another process tells no event
+            await asyncio.sleep(0.01)
