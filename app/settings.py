@@ -86,8 +86,10 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as wrong:
-        faults = [
-            f"{str(e['loc'][0]).upper()}: {e['msg'].partition(' after validation')[0]}"
-            for e in wrong.errors()
-        ]
+        faults = [f"{str(e['loc'][0]).upper()}: {_in_words(e['msg'])}" for e in wrong.errors()]
         raise BadSettings("; ".join(faults)) from None
+
+
+def _in_words(message: str) -> str:
+    """Say it for people: Pydantic counts the characters of a secret as items."""
+    return message.partition(" after validation")[0].replace(" items", " characters")

@@ -50,6 +50,14 @@ def test_a_wrong_setting_is_named_but_not_shown(
     assert value not in str(refused.value).replace(name, "")
 
 
+def test_a_short_token_is_told_in_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCESS_TOKEN", "short")
+    with pytest.raises(
+        BadSettings, match="ACCESS_TOKEN: Value should have at least 16 characters$"
+    ):
+        load_settings()
+
+
 def test_an_empty_setting_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DATABASE_URL", "ACCESS_TOKEN", "PORT"):
         monkeypatch.setenv(name, "")
