@@ -103,12 +103,14 @@ async def test_writers_that_wait_leave_readers_their_connections(own_database: s
                     asyncio.create_task(editors.put(path, json={"name": f"{n}", "version": 1}))
                     for n in range(8)
                 ]
-                await asyncio.sleep(0.3)
+                await databases.until_blocked(own_database)
                 read = await editors.get("/api/productions")
-                await asyncio.sleep(1.0)
+                refused = asyncio.as_completed(edits)
+                first = [(await next(refused)).status_code for _ in range(5)]
             answers = [(await edit).status_code for edit in edits]
         await connection.close()
     assert read.status_code == 200
+    assert first == [503] * 5
     assert sorted(answers) == [200, 409, 409, 503, 503, 503, 503, 503]
 
 
