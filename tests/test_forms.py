@@ -34,6 +34,7 @@ def test_of_two_spellings_the_changed_one_counts(
         answer = put(client, entity, row, **{**row, changed: value})
         row = answer.json()
         assert (row[word], row[wire]) == (value, value)
+        assert word not in answer.headers["x-ignored-fields"].split(", "), "it was read"
     both = put(client, entity, row, **{**row, word: "One", wire: "Two"})
     assert (both.status_code, both.json()["errors"][0]["path"]) == (422, wire)
     wrong = put(client, entity, row, **{**row, word: 5})

@@ -95,7 +95,7 @@ def test_every_operation_has_a_name_a_summary_and_its_errors() -> None:
         assert operation["tags"], (path, method)
         if path.startswith("/api/") and path not in {"/api/health", "/api/server/info"}:
             assert {"200", "201"} & operation["responses"].keys()
-            assert {"400", "401", "503"} <= operation["responses"].keys()
+            assert {"400", "401", "500", "503"} <= operation["responses"].keys()
             for status, answer in operation["responses"].items():
                 if int(status) >= 400:
                     assert list(answer["content"]) == ["application/problem+json"], (path, status)

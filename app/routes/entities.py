@@ -118,7 +118,9 @@ def _add_update(router: APIRouter, entity: type[Row], name: str) -> None:
         key: str, body: BaseModel, connection: WriteDep, request: Request
     ) -> Response:
         edit = edit_of(entity, body, request_id(request))
-        return answer(await store.update(connection, entity, key, edit), request_body=body)
+        changed = await store.update(connection, entity, key, edit)
+        spellings = [word for word, name in entity.synonyms.items() if name in edit.twice]
+        return answer(changed, request_body=body, read_as_well=spellings)
 
     update_row.__annotations__["body"] = update_shape(entity)
     for method in ("PATCH", "PUT"):

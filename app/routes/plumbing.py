@@ -1,7 +1,7 @@
 """What the routes share: strict JSON bodies, the write's transaction, and answers from bytes."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
@@ -94,10 +94,20 @@ async def transaction(request: Request) -> AsyncIterator[Connection]:
 WriteDep = Annotated[Connection, Depends(transaction, scope="function")]
 
 
-def answer(body: bytes, *, status: int = 200, request_body: BaseModel | None = None) -> Response:
-    """Give JSON bytes as the response, naming the members of the request that were ignored."""
+def answer(
+    body: bytes,
+    *,
+    status: int = 200,
+    request_body: BaseModel | None = None,
+    read_as_well: Collection[str] = (),
+) -> Response:
+    """Give JSON bytes as the response, naming the members of the request that were ignored.
+
+    ``read_as_well`` are members that the body's shape does not take but that were not ignored.
+    """
     response = Response(body, status, media_type=JSON_TYPE)
-    if request_body is not None and (names := unknown_members(request_body)):
+    unknown = unknown_members(request_body) if request_body is not None else []
+    if names := [name for name in unknown if name not in read_as_well]:
         quoted = ", ".join(quote(name[:100], safe="") for name in names[:_IGNORED_NAMES])
         whole = quoted if len(quoted) <= _IGNORED_LENGTH else quoted[:_IGNORED_LENGTH] + "..."
         response.headers["x-ignored-fields"] = whole

@@ -23,7 +23,14 @@ from app.errors import (
 )
 
 PROBLEM_TYPE: Final = "application/problem+json"
-_EVERYWHERE: Final = (BadRequest, Unauthorized, BodyTooLarge, UnsupportedMediaType, Unavailable)
+_EVERYWHERE: Final = (
+    SignalbookError,
+    BadRequest,
+    Unauthorized,
+    BodyTooLarge,
+    UnsupportedMediaType,
+    Unavailable,
+)
 _log: Final = structlog.get_logger()
 
 

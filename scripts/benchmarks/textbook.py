@@ -5,6 +5,7 @@ SELECT, objects stay loaded after the commit, and FastAPI writes the JSON with P
 serialiser. On create it believes the label it is given; it keeps no log and merges nothing.
 
 Its `type: ignore`s are those of any SQLModel query: the attributes are typed as values.
+The `noqa: E712` is there because SQLAlchemy makes SQL of `== False`, and nothing of `not`.
 """
 
 import os
