@@ -17,6 +17,8 @@ import app.entities  # noqa: F401  # a model that is not imported would have its
 from alembic import context
 from app.releases.migrate import make_engine
 from app.releases.session import lock, set_up, set_up_sql, unlock
+from app.releases.steps import witness_of
+from app.releases.witness import attended
 
 target_metadata = SQLModel.metadata
 
@@ -47,11 +49,12 @@ def render() -> None:
 
 def migrate(connection: Connection) -> None:
     """Run the migration on this connection, alone."""
-    set_up(connection)
+    witness = witness_of(context.config)
+    set_up(connection, witness.application_name)
     lock(connection, lambda seconds: _pause(connection, seconds), _say)
     try:
         configure(connection=connection)
-        with context.begin_transaction():
+        with attended(connection, witness), context.begin_transaction():
             context.run_migrations()
     finally:
         unlock(connection)

@@ -9,10 +9,11 @@ from typing import Any, Final
 import asyncpg
 import pytest
 
-from app.releases import backfill, revisions, session, steps
+from app.releases import backfill, revisions, session, steps, witness
 from app.releases.migrate import current, upgrade
 from app.releases.session import MIGRATION_LOCK, MigrationContended
-from app.releases.steps import LiveSteps, StepBlocked
+from app.releases.steps import LiveSteps
+from app.releases.witness import StepBlocked
 from tests import legacy
 from tests.legacy import connected, quiet
 
@@ -136,14 +137,14 @@ async def test_a_step_waits_for_a_short_lock_and_gives_up_on_a_long_one(
     empty_database: str, older: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await upgrade(empty_database, BEFORE, say=quiet)
-    monkeypatch.setattr(steps, "TRIES", 2)
+    monkeypatch.setattr(witness, "TRIES", 2)
     monkeypatch.setattr(steps, "_timeouts", lambda _: ("SET LOCAL lock_timeout = '100ms'",))
     async with older.transaction():
         await older.execute("UPDATE ccus SET name = 'busy' WHERE id = 'NULL'")
         with pytest.raises(StepBlocked, match="changed nothing"):
             await upgrade(empty_database, CCUS, say=quiet)
         assert await current(empty_database) == BEFORE
-        monkeypatch.setattr(steps, "TRIES", 50)
+        monkeypatch.setattr(witness, "TRIES", 50)
         upgrading = asyncio.create_task(upgrade(empty_database, CCUS, say=quiet))
         await asyncio.sleep(0.5)
         assert not upgrading.done()

@@ -11,9 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import asyncpg
-
-from app.releases.session import MigrationError, jittered
+from app.releases.session import MigrationError
 from app.releases.steps import Steps
 
 BATCH_SECONDS: Final = 0.1  # what a writer may have to wait for a row of the batch
@@ -23,11 +21,6 @@ SMALLEST_BATCH: Final = 50
 REST: Final = 0.2  # of each batch's time, left to others
 TELL_FROM: Final = 5_000  # rows; a smaller table is done before anyone reads about it
 TELL_EVERY: Final = 2.0  # seconds
-
-# Below the deadlock check (1 s): when we and the older service hold rows the other wants, we yield.
-_ROW_LOCK_TIMEOUT: Final = "500ms"
-_YIELDS: Final = 100
-_BUSY: Final = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
 
 CURSORS: Final = """CREATE TABLE IF NOT EXISTS release_backfill (
   name text PRIMARY KEY,
@@ -106,6 +99,7 @@ class _Walk:
             began = time.monotonic()
             self._done += self._batch(upper)
             self._cursor = upper
+            self._steps.walked(self._backfill.name, self._done, self._total)
             self._settle(time.monotonic() - began)
         self._steps.rows(
             "UPDATE release_backfill SET finished_at = clock_timestamp() WHERE name = $1",
@@ -145,23 +139,8 @@ class _Walk:
             " done = done + (SELECT count(*) FROM filled) WHERE name = $3::text"
             " RETURNING (SELECT count(*) FROM filled)"
         )
-        return int(self._yielding(statement, self._cursor, upper, b.name))
-
-    def _yielding(self, statement: str, *values: object) -> int:
-        """Run a batch, stepping back whenever somebody else holds a row of it."""
-        self._steps.rows("SELECT set_config('lock_timeout', $1, false)", _ROW_LOCK_TIMEOUT)
-        try:
-            for _ in range(_YIELDS):
-                try:
-                    return int(self._steps.rows(statement, *values)[0][0])
-                except _BUSY:
-                    self._steps.pause(jittered(0.2))
-            raise BackfillStuck(
-                f"Others held rows of {self._backfill.table} through {_YIELDS} tries; what is "
-                "filled stays filled: run the migration again when they are done."
-            )
-        finally:
-            self._steps.rows("SELECT set_config('lock_timeout', '0', false)")
+        found = self._steps.batch(b.update(""), statement, self._cursor, upper, b.name)
+        return int(found[0][0])
 
     def _settle(self, seconds: float) -> None:
         """Size the next batch by this one's time, tell how far we are, and let others work."""

@@ -66,12 +66,19 @@ def build_index(steps: Steps, table: str, index: Index) -> None:
     if not valid:
         kind = "UNIQUE INDEX" if index.unique else "INDEX"
         where = f" WHERE {index.where}" if index.where else ""
-        steps.patient(f"CREATE {kind} CONCURRENTLY {name} ON {table} ({index.columns}){where}")
+        steps.patient(
+            f"CREATE {kind} CONCURRENTLY {name} ON {table} ({index.columns}){where}",
+            undo=_drop_index(name),
+        )
 
 
 def drop_index(steps: Steps, name: str) -> None:
     """Drop an index while others read and write its table."""
-    steps.patient(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+    steps.patient(_drop_index(name))
+
+
+def _drop_index(name: str) -> str:
+    return f"DROP INDEX CONCURRENTLY IF EXISTS {name}"
 
 
 def set_not_null(steps: Steps, table: str, column: str) -> None:

@@ -17,6 +17,7 @@ from alembic import command
 from app.database_url import DatabaseUrl
 from app.releases.revisions import ROOT, head, known
 from app.releases.session import MigrationError
+from app.releases.witness import Witness
 
 Say = Callable[[str], None]
 _CONFIGURATION: Final = ROOT / "pyproject.toml"
@@ -25,21 +26,25 @@ _OUR_TABLES: Final = (
 )
 
 
-async def upgrade(url: str, revision: str = "head", say: Say = print) -> None:
+async def upgrade(
+    url: str, revision: str = "head", say: Say = print, witness: Witness | None = None
+) -> None:
     """Bring the database at ``url`` up to ``revision``; what is happening goes to ``say``.
 
-    Safe to run again after it was killed. Raises MigrationError: refused, contended, blocked,
-    stuck, failed, or the database is away.
+    ``witness`` sees every statement. Safe to run again after it was killed. Raises
+    MigrationError: refused, contended, blocked, stuck, failed, or the database is away.
     """
-    await _run(url, say, partial(_upgrade, revision))
+    await _run(url, configuration(say, witness), partial(_upgrade, revision))
 
 
-async def downgrade(url: str, revision: str, say: Say = print) -> None:
+async def downgrade(
+    url: str, revision: str, say: Say = print, witness: Witness | None = None
+) -> None:
     """Bring the database back to ``revision`` ("base" for empty).
 
     Raises PointOfNoReturn from the first contract on: the old columns are gone.
     """
-    await _run(url, say, partial(_downgrade, revision))
+    await _run(url, configuration(say, witness), partial(_downgrade, revision))
 
 
 async def current(url: str) -> str | None:
@@ -62,19 +67,19 @@ def make_engine(url: str) -> AsyncEngine:
     )
 
 
-def configuration(say: Say = print) -> Config:
+def configuration(say: Say = print, witness: Witness | None = None) -> Config:
     """Read Alembic's configuration from ``pyproject.toml``."""
     config = Config(toml_file=_CONFIGURATION)
-    config.attributes["say"] = say
+    config.attributes.update(say=say, witness=witness)
     return config
 
 
-async def _run(url: str, say: Say, order: Callable[[Config], None]) -> None:
+async def _run(url: str, config: Config, order: Callable[[Config], None]) -> None:
     engine = make_engine(url)
     try:
         async with engine.connect() as connection:
             await connection.run_sync(_refuse_strange)
-            await connection.run_sync(partial(_with_connection, order, configuration(say)))
+            await connection.run_sync(partial(_with_connection, order, config))
     except (OSError, TimeoutError) as away:
         raise MigrationError(f"The database does not answer ({type(away).__name__}).") from away
     except CommandError as refused:

@@ -29,7 +29,6 @@ LOCK_PATIENCE: Final = 600.0  # seconds to wait for another migration before giv
 # leaves an INVALID index behind; every brief step sets its own.
 SETTINGS: Final = {
     "TimeZone": "UTC",
-    "application_name": APPLICATION_NAME,
     "lock_timeout": "0",
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
@@ -44,9 +43,10 @@ class MigrationContended(MigrationError):
     """Another migration holds the lock; nothing was changed, try again when it has finished."""
 
 
-def set_up_sql() -> str:
+def set_up_sql(application_name: str = APPLICATION_NAME) -> str:
     """Give the statement that applies ``SETTINGS`` to a session."""
-    calls = (f"set_config('{name}', '{value}', false)" for name, value in SETTINGS.items())
+    settings = {**SETTINGS, "application_name": application_name}
+    calls = (f"set_config('{name}', '{value}', false)" for name, value in settings.items())
     return "SELECT " + ", ".join(calls)
 
 
@@ -55,9 +55,9 @@ def jittered(seconds: float) -> float:
     return seconds * random.uniform(0.5, 1.5)  # noqa: S311  # not a secret
 
 
-def set_up(connection: Connection) -> None:
+def set_up(connection: Connection, application_name: str = APPLICATION_NAME) -> None:
     """Prepare the connection on which Alembic keeps its version."""
-    connection.exec_driver_sql(set_up_sql())
+    connection.exec_driver_sql(set_up_sql(application_name))
     connection.exec_driver_sql(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
     connection.commit()
 

@@ -15,25 +15,17 @@ from contextlib import contextmanager
 from typing import Any, Final, Protocol, cast
 
 import asyncpg
+from alembic.config import Config
 from alembic.ddl.impl import DefaultImpl
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, PoolProxiedConnection
 
 from alembic import op
-from app.releases.session import (
-    BRIEF_STATEMENT_TIMEOUT,
-    LOCK_TIMEOUT,
-    MigrationError,
-    jittered,
-    set_up_sql,
-)
+from app.releases.session import BRIEF_STATEMENT_TIMEOUT, LOCK_TIMEOUT, set_up_sql
+from app.releases.witness import Kind, Patience, Witness
 
-TRIES: Final = 20
-_BUSY: Final = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
-
-
-class StepBlocked(MigrationError):
-    """A brief step never got its lock; it changed nothing, and running again is safe."""
+# Below the deadlock check (1 s): when we and the older service hold rows the other wants, we yield.
+_ROW_LOCK_TIMEOUT: Final = "300ms"
 
 
 class Steps(Protocol):
@@ -44,14 +36,23 @@ class Steps(Protocol):
     def brief(self, *statements: str, lock_timeout: str = LOCK_TIMEOUT) -> None:
         """Run statements that need locks for a moment, in one transaction, retried when busy."""
 
-    def patient(self, statement: str) -> None:
-        """Run one statement that may take long, outside a transaction, without timeouts."""
+    def patient(self, statement: str, *, undo: str = "") -> None:
+        """Run one statement that may take long, outside a transaction, without timeouts.
+
+        ``undo`` clears away what a try that was cancelled leaves behind.
+        """
+
+    def batch(self, backfill: str, statement: str, *values: object) -> Sequence[Sequence[Any]]:
+        """Run one batch of ``backfill`` (the whole of it as one statement), retried when busy."""
 
     def rows(self, query: str, *values: object) -> Sequence[Sequence[Any]]:
         """Read; a script knows nothing of the database and answers no rows."""
 
     def say(self, line: str) -> None:
         """Tell the operator."""
+
+    def walked(self, backfill: str, done: int, total: int) -> None:
+        """Tell how far a backfill is, in rows."""
 
     def pause(self, seconds: float) -> None:
         """Let others work."""
@@ -62,26 +63,29 @@ class LiveSteps:
 
     offline = False
 
-    def __init__(self, connection: PoolProxiedConnection, say: Callable[[str], None]) -> None:
-        self._connection = connection
-        self.say = say
-        self._execute(set_up_sql())
+    def __init__(
+        self, connection: PoolProxiedConnection, say: Callable[[str], None], witness: Witness
+    ) -> None:
+        self._connection, self._witness = connection, witness
+        self.say, self.walked = say, witness.walked
+        self._execute(set_up_sql(witness.application_name))
+        witness.attends(self.rows("SELECT pg_backend_pid()")[0][0])
 
     def brief(self, *statements: str, lock_timeout: str = LOCK_TIMEOUT) -> None:
-        script = ";\n".join((*_timeouts(lock_timeout), *statements))
-        for tried in range(1, TRIES + 1):
-            try:
-                # asyncpg sends a script without arguments as one message: one transaction.
-                self._execute(script)
-            except _BUSY as busy:
-                if tried == TRIES:
-                    raise StepBlocked(_blocked(statements, lock_timeout)) from busy
-                self.pause(jittered(min(0.1 * tried, 1.0)))
-            else:
-                return
+        # asyncpg sends a script without arguments as one message: one transaction.
+        script = ";\n".join((*_timeouts(lock_timeout), *statements, *self._witness.tail()))
+        self._persist("brief", statements, lambda connection: connection.execute(script))
 
-    def patient(self, statement: str) -> None:
-        self._execute(statement)
+    def patient(self, statement: str, *, undo: str = "") -> None:
+        self._persist("patient", [statement], lambda c: c.execute(statement), undo)
+
+    def batch(self, backfill: str, statement: str, *values: object) -> Sequence[Sequence[Any]]:
+        self.rows("SELECT set_config('lock_timeout', $1, false)", _ROW_LOCK_TIMEOUT)
+        try:
+            found = self._persist("batch", [backfill], lambda c: c.fetch(statement, *values))
+            return cast("Sequence[Sequence[Any]]", found)
+        finally:
+            self.rows("SELECT set_config('lock_timeout', '0', false)")
 
     def rows(self, query: str, *values: object) -> Sequence[Sequence[Any]]:
         return cast(
@@ -91,6 +95,25 @@ class LiveSteps:
 
     def pause(self, seconds: float) -> None:
         self._run(lambda _: asyncio.sleep(seconds))
+
+    def _persist(
+        self,
+        kind: Kind,
+        statements: Sequence[str],
+        call: Callable[[asyncpg.Connection], Awaitable[Any]],
+        undo: str = "",
+    ) -> Any:
+        """Try until it is done or the witness has seen enough."""
+        tried = 0
+        with self._witness.watching(kind, statements):
+            while True:
+                try:
+                    return self._run(call)
+                except asyncpg.PostgresError as error:
+                    tried += 1
+                    self.pause(self._witness.refused(error, kind, tried))
+                if undo:
+                    self._execute(undo)
 
     def _execute(self, script: str) -> None:
         self._run(lambda connection: connection.execute(script))
@@ -111,14 +134,21 @@ class ScriptSteps:
         for statement in ("BEGIN", *_timeouts(lock_timeout), *statements, "COMMIT"):
             self.patient(statement)
 
-    def patient(self, statement: str) -> None:
+    def patient(self, statement: str, *, undo: str = "") -> None:  # noqa: ARG002  # nothing is tried
         self._print(f"{statement};")
+
+    def batch(self, backfill: str, *_batch: object) -> Sequence[Sequence[Any]]:
+        self.patient(backfill)
+        return []
 
     def rows(self, *_query: object) -> Sequence[Sequence[Any]]:
         return []
 
     def say(self, line: str) -> None:
         self._print(f"-- {line}")
+
+    def walked(self, backfill: str, done: int, total: int) -> None:
+        """A script goes nowhere."""
 
     def pause(self, seconds: float) -> None:
         """A script does not wait."""
@@ -137,7 +167,7 @@ def beside() -> Iterator[Steps]:
     _let_go_of_snapshot(op.get_bind())
     connection = op.get_bind().engine.raw_connection()
     try:
-        yield LiveSteps(connection, _voice(context))
+        yield LiveSteps(connection, _voice(context), witness_of(context.config))
     finally:
         connection.close()
 
@@ -156,15 +186,13 @@ def _voice(context: MigrationContext) -> Callable[[str], None]:
     return cast("Callable[[str], None]", say or print)
 
 
+def witness_of(config: Config | None) -> Witness:
+    """Give the witness that whoever started the migration named; else ordinary patience."""
+    return cast("Witness | None", config and config.attributes.get("witness")) or Patience()
+
+
 def _timeouts(lock_timeout: str) -> tuple[str, str]:
     return (
         f"SET LOCAL lock_timeout = '{lock_timeout}'",
         f"SET LOCAL statement_timeout = '{BRIEF_STATEMENT_TIMEOUT}'",
-    )
-
-
-def _blocked(statements: Sequence[str], lock_timeout: str) -> str:
-    return (
-        f"Others held the lock through {TRIES} tries of {lock_timeout}, so this step changed "
-        f"nothing; run the migration again when they are done: {statements[0].splitlines()[0]}"
     )
