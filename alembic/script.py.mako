@@ -22,8 +22,10 @@ phase = "expand"
 table = None
 
 
-# Steps commit one by one and set their own timeouts (docs/migrations.md). What stands outside them
-# runs in this revision's own transaction, under a lock_timeout of 2 s.
+# The steps set every timeout themselves, commit one by one and try again when others are in the
+# way: set none here (docs/migrations.md). What stands outside them runs in this revision's own
+# transaction, under a lock_timeout of 2 s, and is tried once. Finished, run scripts/seal: from then
+# on this file is history, and a mistake in it is mended by a new revision.
 def upgrade() -> None:
     """Say what it adds."""
 % if upgrades:

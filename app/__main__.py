@@ -1,23 +1,22 @@
-"""The command line: ``python -m app serve | migrate | load FILE | status | drift``."""
+"""The command line: ``python -m app serve | release … | load FILE | status | drift``."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from app import health, logs, postgres, server, show
-from app.database_url import BadDatabaseUrl, DatabaseUrl
+from app import health, release_words, server, show
+from app.database_url import DatabaseUrl
 from app.db import Database
-from app.errors import SignalbookError
 from app.releases import drift as live_drift
 from app.releases import migrate as migrations
-from app.releases.session import MigrationError
-from app.settings import BadSettings, Settings, load_settings
+from app.settings import Settings
+from app.terminal import say, started
 
 cli = typer.Typer(
     help="Signalbook keeps the video equipment of live shows and serves it as JSON. Settings come "
@@ -27,31 +26,7 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-_EXPECTED = (
-    BadSettings, BadDatabaseUrl, SignalbookError, show.BadShow, postgres.EmbeddedPostgresError,
-    MigrationError,
-)  # fmt: skip
-
-
-def say(words: str) -> None:
-    """Tell the person at the terminal what is going on."""
-    typer.echo(words, err=True)
-
-
-def _give_up(words: object) -> NoReturn:
-    say(f"signalbook: {words}")
-    raise typer.Exit(1)
-
-
-@contextmanager
-def _database(settings: Settings) -> Iterator[str]:
-    """Give the database's URL; without one, run the embedded PostgreSQL meanwhile."""
-    if settings.database_url is not None:
-        yield settings.database_url.get_secret_value()
-        return
-    with postgres.start(settings.data_dir / "postgres", say=say) as embedded:
-        yield embedded.url
+cli.add_typer(release_words.words, name="release")
 
 
 @asynccontextmanager
@@ -64,32 +39,22 @@ async def _opened(settings: Settings, url: str) -> AsyncIterator[Database]:
         await database.close()
 
 
-@contextmanager
-def _started() -> Iterator[tuple[Settings, str]]:
-    """Read the settings and reach for the database; say plainly what went wrong."""
-    try:
-        settings = load_settings()
-        logs.configure(settings)
-        settings.refuse_without_database()
-        with _database(settings) as url:
-            yield settings, url
-    except _EXPECTED as expected:
-        _give_up(getattr(expected, "message", expected))
-
-
 @cli.command()
 def serve(
     prepare: Annotated[
         bool | None,
         typer.Option(
-            help="First migrate, and load the sample show into an empty database. The default: "
-            "yes with the embedded PostgreSQL, no with DATABASE_URL."
+            help="First migrate without the release gate, and load the sample show into an empty "
+            "database: for development. The default: yes with the embedded PostgreSQL, no with "
+            "DATABASE_URL; refused in production."
         ),
     ] = None,
 ) -> None:
     """Serve the API on HOST and PORT (127.0.0.1:3010) until SIGINT or SIGTERM."""
-    with _started() as (settings, url):
+    with started() as (settings, url):
         settings.refuse_exposed()
+        if prepare:
+            settings.refuse_ungated()
         if prepare or (prepare is None and settings.database_url is None):
             asyncio.run(_prepare(settings, url))
         server.serve(settings, DatabaseUrl.parse(url), say)
@@ -103,21 +68,11 @@ async def _prepare(settings: Settings, url: str) -> None:
 
 
 @cli.command()
-def migrate(
-    revision: Annotated[str, typer.Argument(help="Where to go.")] = "head",
-) -> None:
-    """Bring the database's schema up to date. Safe to repeat, and to run beside another."""
-    with _started() as (_, url):
-        asyncio.run(migrations.upgrade(url, revision, say))
-        say("The database's schema is up to date.")
-
-
-@cli.command()
 def load(
     file: Annotated[Path, typer.Argument(help="A show as JSON; app/sample/show.json is one.")],
 ) -> None:
     """Load a show from FILE, all of it or nothing, as a new production."""
-    with _started() as (settings, url):
+    with started() as (settings, url):
         asyncio.run(_load(settings, url, file))
 
 
@@ -128,10 +83,10 @@ async def _load(settings: Settings, url: str, file: Path) -> None:
 
 @cli.command()
 def status(
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,  # noqa: FBT002  # typer makes it an option
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Say whether the database is what this version of the code needs; exit 1 where it is not."""
-    with _started() as (settings, url):
+    with started() as (settings, url):
         found = asyncio.run(health.examine(DatabaseUrl.parse(url), settings.health_timeout))
         if as_json:
             typer.echo(json.dumps(asdict(found) | {"healthy": found.healthy}))
@@ -148,7 +103,7 @@ def drift() -> None:
     Builds the schema once more in a scratch database beside it, compares the two catalogues, and
     tells each difference with the SQL that mends it. Nothing of the live database is changed.
     """
-    with _started() as (_, url):
+    with started() as (_, url):
         if asyncio.run(live_drift.drift(url, typer.echo)):
             raise typer.Exit(1)
 

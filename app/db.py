@@ -33,7 +33,12 @@ _REFUSED: Final = (pg.CardinalityViolationError, pg.ForeignKeyViolationError, pg
 _NEVER: Final = 2**31
 _BUSY: Final = (
     TimeoutError, pg.LockNotAvailableError, pg.QueryCanceledError, pg.TooManyConnectionsError,
-    pg.TransactionRollbackError, pg.InsufficientResourcesError,
+    pg.TransactionRollbackError, pg.InsufficientResourcesError, pg.InvalidCachedStatementError,
+)  # fmt: skip
+# No value that a shape lets through is NULL where it must not be, or breaks a CHECK.
+_MISMATCHED: Final = (
+    pg.SyntaxOrAccessError, pg.InvalidSchemaNameError, pg.FeatureNotSupportedError,
+    pg.NotNullViolationError, pg.CheckViolationError,
 )  # fmt: skip
 
 
@@ -58,7 +63,7 @@ def translate(error: Exception) -> SignalbookError | None:
         return Busy("The database is busy: try again in a moment.")
     if isinstance(error, _AWAY):
         return DatabaseAway("The database does not answer: try again in a moment.")
-    if isinstance(error, pg.SyntaxOrAccessError):
+    if isinstance(error, _MISMATCHED):
         return SchemaMismatch("The database lacks what this version needs: see /health.")
     return None
 

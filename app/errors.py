@@ -10,12 +10,16 @@
     │   ├── VersionMissing                   VERSION_REQUIRED
     │   └── InvalidTimestamp                 INVALID_TIMESTAMP
     ├── Unauthorized                    401  UNAUTHORIZED
+    ├── Forbidden                       403  FORBIDDEN
     ├── NotFound                        404  NOT_FOUND
     ├── Conflict                        409  CONFLICT
     │   ├── DuplicateId                      DUPLICATE_ID
     │   ├── DuplicateUuid                    DUPLICATE_UUID
     │   ├── AmbiguousId                      AMBIGUOUS_ID
-    │   └── VersionConflict                  VERSION_CONFLICT
+    │   ├── VersionConflict                  VERSION_CONFLICT
+    │   ├── PlanClosed                       PLAN_CLOSED
+    │   ├── NotRehearsed                     NOT_REHEARSED
+    │   └── Destroys                         DESTROYS
     ├── BodyTooLarge                    413  BODY_TOO_LARGE
     ├── UnsupportedMediaType            415  UNSUPPORTED_MEDIA_TYPE
     ├── Invalid                         422  INVALID
@@ -105,6 +109,12 @@ class Unauthorized(SignalbookError):
     headers: ClassVar[Mapping[str, str]] = {"www-authenticate": "Bearer"}
 
 
+class Forbidden(SignalbookError):
+    """Only this machine itself may ask this, and no web page of another origin."""
+
+    status, code, error = 403, "FORBIDDEN", "Forbidden"
+
+
 class NotFound(SignalbookError):
     """Nothing lives under that key, or no route under that path."""
 
@@ -139,6 +149,24 @@ class VersionConflict(Conflict):
     """Somebody else changed the same fields; carries base, theirs and yours."""
 
     code = "VERSION_CONFLICT"
+
+
+class PlanClosed(Conflict):
+    """The plan of a release was begun or is done: nothing is left to decide."""
+
+    code, error = "PLAN_CLOSED", "Plan closed"
+
+
+class NotRehearsed(Conflict):
+    """The last rehearsal of the plan is missing or did not pass."""
+
+    code, error = "NOT_REHEARSED", "Not rehearsed"
+
+
+class Destroys(Conflict):
+    """The plan takes something away: ``destroys`` is the table that the approval must name."""
+
+    code, error = "DESTROYS", "Destructive release"
 
 
 class BodyTooLarge(SignalbookError):

@@ -7,20 +7,17 @@ any table or column the code needs and the database lacks.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 import asyncpg
 
-from app.changes import BASES, FORMER_LABEL
 from app.database_url import DatabaseUrl
 from app.db import translate
-from app.entities import discovered
 from app.errors import DatabaseAway
-from app.events import STATEMENTS as EVENT_STATEMENTS
 from app.releases import revisions
-from app.statements import all_sql
+from app.truth import collections, demands, failures
 
 _MIGRATED: Final = "SELECT to_regclass('alembic_version') IS NOT NULL"
 _READ_ONLY: Final = (
@@ -82,24 +79,11 @@ async def _examined(connection: asyncpg.Connection, head: str) -> Health:
 
 async def _prepared(connection: asyncpg.Connection) -> dict[str, str]:
     """Prepare every statement; say of each collection what the first failure was."""
-    found = {}
-    for collection, entity in discovered().items():
-        found[collection] = await _first_failure(connection, all_sql(entity).values())
-    found["changes"] = await _first_failure(connection, (BASES, FORMER_LABEL, *EVENT_STATEMENTS))
-    return found
-
-
-async def _first_failure(connection: asyncpg.Connection, statements: Iterable[str]) -> str:
-    for sql in statements:
-        try:
-            await connection.prepare(sql)
-        except asyncpg.SyntaxOrAccessError as wrong:
-            return str(wrong).partition("\n")[0]
-    return "ok"
+    return _all("ok") | await failures(connection, demands())
 
 
 def _all(words: str) -> dict[str, str]:
-    return dict.fromkeys((*discovered(), "changes"), words)
+    return dict.fromkeys(collections(), words)
 
 
 def _words(error: Exception) -> str:

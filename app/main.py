@@ -12,7 +12,8 @@ from app import VERSION, health
 from app.database_url import DatabaseUrl
 from app.db import Database
 from app.middleware import Door, Faults, RequestLog
-from app.routes import entities, events, openapi, problems
+from app.recorder import Recorder
+from app.routes import admin, entities, events, openapi, operators, problems
 from app.routes import health as health_routes
 from app.routes.hot import HotReads
 from app.settings import Settings
@@ -31,9 +32,12 @@ def create_app(settings: Settings, url: DatabaseUrl) -> FastAPI:
         await database.open()
         app.state.database = database
         try:
-            yield
+            async with recorder.running():
+                yield
         finally:
             await database.close()
+
+    recorder = Recorder(url, settings.soak_check)
 
     app = FastAPIOffline(
         title="Signalbook",
@@ -46,23 +50,25 @@ def create_app(settings: Settings, url: DatabaseUrl) -> FastAPI:
         redirect_slashes=False,
         swagger_ui_parameters={"docExpansion": "none", "tryItOutEnabled": True},
     )
-    app.state.settings = settings
+    app.state.settings, app.state.url, app.state.recorder = settings, url, recorder
     examine = partial(health.examine, url, settings.health_timeout)
     app.state.checkup = health.Checkup(examine, settings.health_cache)
-    _add_routes(app)
+    _add_routes(app, settings)
     _add_middleware(app, settings)
     problems.install(app)
     openapi.install(app)
     return app
 
 
-def _add_routes(app: FastAPI) -> None:
+def _add_routes(app: FastAPI, settings: Settings) -> None:
     app.include_router(health_routes.router)
     api = APIRouter(prefix="/api")
     routers = entities.routers()
     for router in routers:
         api.include_router(router)
     api.include_router(events.router)
+    if operators.exist(settings):
+        api.include_router(admin.router)
     app.include_router(api)
     hot = HotReads(api.prefix, (route for router in routers for route in router.routes))
     app.router.routes.insert(0, hot)
@@ -72,7 +78,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """Add the layers, the innermost first."""
     app.add_middleware(Faults)
     if settings.access_token is not None:
-        app.add_middleware(Door, token=settings.access_token.get_secret_value())
+        app.add_middleware(Door, token=settings.access_token, operator=settings.operator_token)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.origins,

@@ -1,17 +1,18 @@
 """Pure ASGI middleware: a request id and one log line each, and the door."""
 
 import asyncio
-import hmac
 import time
 from typing import Final
 from uuid import uuid4
 
 import structlog
+from pydantic import SecretStr
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import SignalbookError, Unauthorized, Unavailable
 from app.routes.health import OPEN_PATHS
+from app.routes.operators import ADMIN, holds
 from app.routes.problems import response
 
 _log: Final = structlog.get_logger()
@@ -89,15 +90,20 @@ class Faults:
 
 
 class Door:
-    """Lets in who brings the access token; health can be asked without one."""
+    """Lets in who brings the access token; health can be asked without one.
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
+    ``operator`` is the operator token, which opens the operators' own paths as well; whether it
+    is needed there, they decide.
+    """
+
+    def __init__(self, app: ASGIApp, token: SecretStr, operator: SecretStr | None = None) -> None:
         self.app = app
-        self._expected = token.encode()
+        self._expected = token.get_secret_value().encode()
+        self._operator = operator.get_secret_value().encode() if operator else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 401. The comparison takes the same time either way."""
-        if scope["type"] == "websocket" and not self._holds_token(scope):
+        """Pass the request on, or answer 401."""
+        if scope["type"] == "websocket" and not holds(scope, self._expected):
             await send({"type": "websocket.close", "code": 1008})
             return
         if scope["type"] == "http" and not self._may_pass(scope):
@@ -108,10 +114,11 @@ class Door:
 
     def _may_pass(self, scope: Scope) -> bool:
         asks = scope["path"] in OPEN_PATHS or scope["method"] == "OPTIONS"
-        return asks or self._holds_token(scope)
+        return asks or holds(scope, self._expected) or self._is_operator(scope)
 
-    def _holds_token(self, scope: Scope) -> bool:
-        given = Headers(scope=scope).get("authorization", "").encode("latin-1")
-        scheme, _, token = given.partition(b" ")
-        same = hmac.compare_digest(token.strip(), self._expected)
-        return same and scheme.lower() == b"bearer"
+    def _is_operator(self, scope: Scope) -> bool:
+        return (
+            self._operator is not None
+            and scope["path"].startswith(ADMIN)
+            and holds(scope, self._operator)
+        )

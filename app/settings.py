@@ -34,8 +34,10 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=3010, ge=0, le=65_535)
     database_url: SecretStr | None = None
+    database_unpooled_url: SecretStr | None = None
     data_dir: Path = PROJECT / ".data"
     access_token: SecretStr | None = Field(default=None, min_length=16)
+    operator_token: SecretStr | None = Field(default=None, min_length=16)
     anonymous: Literal["none", "editor"] = "none"
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
     server_name: str = "Signalbook"
@@ -46,6 +48,12 @@ class Settings(BaseSettings):
     health_cache: float = Field(default=3.0, ge=0)
     health_timeout: float = Field(default=4.0, gt=0)
     drain: int = Field(default=20, ge=0)
+    stall_budget: float = Field(default=0.5, gt=0)
+    release_wall_clock: float = Field(default=3_600.0, gt=0)
+    release_patience: float = Field(default=600.0, ge=0)
+    connect_patience: float = Field(default=90.0, ge=0)
+    soak_hours: float = Field(default=24.0, ge=0)
+    soak_check: float = Field(default=300.0, gt=0)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "console"
 
@@ -72,12 +80,25 @@ class Settings(BaseSettings):
                 "and never starts the embedded one."
             )
 
+    def refuse_ungated(self) -> None:
+        """Raise BadSettings in production: there only the release gate migrates."""
+        if self.environment == "production":
+            raise BadSettings(
+                "In production the database is migrated by the release gate alone: run "
+                "python -m app release before python -m app serve."
+            )
+
     def refuse_exposed(self) -> None:
-        """Raise BadSettings where others could reach the service without being asked who."""
+        """Raise BadSettings where others could reach what is not theirs without being asked who."""
         if self.beyond_loopback and self.access_token is None and self.anonymous != "editor":
             raise BadSettings(
                 f"HOST={self.host} can be reached from other machines: set ACCESS_TOKEN (at least "
                 "16 characters), or say ANONYMOUS=editor if everybody may edit."
+            )
+        if self.operator_token is not None and self.operator_token == self.access_token:
+            raise BadSettings(
+                "OPERATOR_TOKEN is the same as ACCESS_TOKEN, so that everybody who may edit could "
+                "approve a release: set another."
             )
 
 

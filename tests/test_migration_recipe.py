@@ -9,7 +9,7 @@ from typing import Any, Final
 import asyncpg
 import pytest
 
-from app.releases import backfill, revisions, session, steps, witness
+from app.releases import backfill, recipe, revisions, session, steps, witness
 from app.releases.migrate import current, upgrade
 from app.releases.session import MIGRATION_LOCK, MigrationContended
 from app.releases.steps import LiveSteps
@@ -178,6 +178,28 @@ async def test_a_link_that_names_nothing_stops_the_migration(
         await upgrade(empty_database, CCUS, say=quiet)
     _, _, query = str(stuck.value).partition(": ")
     assert len(await older.fetch(query)) == 1
+
+
+async def test_a_foreign_key_that_is_not_ours_is_validated_though_the_switch_was_killed(
+    empty_database: str, older: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await older.execute(
+        "CREATE TABLE racks (id text PRIMARY KEY, snake_id text REFERENCES cable_snakes (id));"
+        "CREATE TABLE shelves (snake_id text);"
+        "INSERT INTO shelves VALUES ('names nothing');"
+        "ALTER TABLE shelves ADD CONSTRAINT never_valid FOREIGN KEY (snake_id)"
+        " REFERENCES cable_snakes (id) NOT VALID"
+    )
+    await upgrade(empty_database, "0003_cable_snakes_expand", say=quiet)
+    with monkeypatch.context() as killing:
+        killing.setattr(recipe, "_validate_again", lambda *_: kill(iter(())))
+        with pytest.raises(Killed):
+            await upgrade(empty_database, BEFORE, say=quiet)
+    valid = "SELECT convalidated FROM pg_constraint WHERE conrelid = $1::text::regclass"
+    assert await older.fetchval(f"{valid} AND contype = 'f'", "racks") is False
+    await upgrade(empty_database, BEFORE, say=quiet)
+    assert await older.fetchval(f"{valid} AND contype = 'f'", "racks") is True
+    assert await older.fetchval(f"{valid} AND contype = 'f'", "shelves") is False
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The OpenAPI document: complete, honest, and pleasant; schemathesis holds the service to it."""
 
+import asyncio
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,8 +20,10 @@ from schemathesis.specs.openapi.checks import (
 from app.database_url import DatabaseUrl
 from app.entities import discovered
 from app.main import create_app
+from app.releases import soak
 from app.shapes import create_shape, update_shape
 from tests.support.bodies import minimal
+from tests.support.ledgers import opened, plan, proposed
 from tests.support.service import settings as service_settings
 
 # The schema is the application's own: it needs no database.
@@ -46,10 +49,27 @@ def root(client: httpx.Client) -> str:
     return str(client.base_url)
 
 
+@pytest.fixture(scope="module")
+def released(shared_database: str) -> dict[str, str]:
+    """Give the keys of a run of the release gate and of a plan."""
+
+    async def run() -> dict[str, str]:
+        async with opened(shared_database) as ledger:
+            await ledger.stage_ends(await ledger.stage_begins("plan"), "done", "x", {"lint": []})
+            await proposed(ledger, plan(7))
+            await soak.begin(ledger, plan(7), 60)
+            await ledger.end("AWAITING_APPROVAL", 10, "waits", None)
+            return {"run": str(ledger.run), "digest": plan(7).digest}
+
+    return asyncio.run(run())
+
+
 @pytest.fixture
-def existing(make: Any, production: dict[str, Any]) -> Callable[[str], dict[str, str]]:
+def existing(
+    make: Any, production: dict[str, Any], released: dict[str, str]
+) -> Callable[[str], dict[str, str]]:
     """Give the keys of a row of a collection, made when it is first asked for."""
-    made: dict[str, dict[str, str]] = {}
+    made: dict[str, dict[str, str]] = {"admin": released}
 
     def keys(collection: str) -> dict[str, str]:
         if collection not in made:

@@ -72,7 +72,7 @@ def fill(steps: Steps, backfill: Backfill) -> None:
     """Fill every pending row. Raises BackfillStuck when rows are left that nothing fills."""
     if steps.offline:
         steps.say("Run live, the next statement goes by key range in batches of about 100 ms.")
-        steps.patient(backfill.update(""))
+        steps.batch(backfill.update(""), "")
         return
     left = _pending(steps, backfill)
     steps.brief(CURSORS)
@@ -97,7 +97,12 @@ class _Walk:
     def to_the_end(self) -> None:
         while (upper := self._upper()) is not None:
             began = time.monotonic()
-            self._done += self._batch(upper)
+            filled = self._batch(upper)
+            if filled is None:
+                # Fewer rows: fewer that others wait for, and fewer of theirs that we wait for.
+                self._size = max(1, self._size // 2)
+                continue
+            self._done += filled
             self._cursor = upper
             self._steps.walked(self._backfill.name, self._done, self._total)
             self._settle(time.monotonic() - began)
@@ -128,8 +133,11 @@ class _Walk:
         )
         return found[0][0] if found else None
 
-    def _batch(self, upper: str) -> int:
-        """Fill one range and store the cursor, in one statement and so in one transaction."""
+    def _batch(self, upper: str) -> int | None:
+        """Fill one range and store the cursor, in one statement and so in one transaction.
+
+        None when others were in the way.
+        """
         b = self._backfill
         within = f"{b.after(self._cursor)}t.{b.key} <= $2::text::{b.key_type} AND $1::text IS "
         within += "NULL AND " if self._cursor is None else "NOT NULL AND "
@@ -140,7 +148,7 @@ class _Walk:
             " RETURNING (SELECT count(*) FROM filled)"
         )
         found = self._steps.batch(b.update(""), statement, self._cursor, upper, b.name)
-        return int(found[0][0])
+        return None if found is None else int(found[0][0])
 
     def _settle(self, seconds: float) -> None:
         """Size the next batch by this one's time, tell how far we are, and let others work."""

@@ -4,9 +4,11 @@ Offline there is no catalogue: every question is answered so that the step print
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from app.releases.steps import Steps
+
+_UNVALIDATED: Final = "Signalbook validates this again"
 
 
 class ForeignKey(NamedTuple):
@@ -71,14 +73,31 @@ def foreign_keys_on(steps: Steps, index: str) -> list[ForeignKey]:
     return [ForeignKey(*row) for row in found]
 
 
+def mark_unvalidated(key: ForeignKey) -> str:
+    """Give the statement that notes, in the catalogue itself, that a key is to be validated."""
+    return f"COMMENT ON CONSTRAINT {key.name} ON {key.table} IS '{_UNVALIDATED}'"
+
+
+def unvalidated(steps: Steps, index: str) -> list[ForeignKey]:
+    """List the foreign keys on this unique index that carry that note."""
+    noted = steps.rows(
+        "SELECT quote_ident(conname) FROM pg_constraint WHERE contype = 'f'"
+        " AND conindid = to_regclass($1) AND obj_description(oid, 'pg_constraint') = $2::text",
+        index,
+        _UNVALIDATED,
+    )
+    names = {row[0] for row in noted}
+    return [key for key in foreign_keys_on(steps, index) if key.name in names]
+
+
 def without_zone(steps: Steps, table: str, columns: Iterable[str]) -> list[str]:
-    """Name those of the columns that are still timestamps without a zone."""
-    if steps.offline:
-        return list(columns)
+    """Name those of the columns that are still timestamps without a zone, in the given order."""
+    wanted = list(columns)
     found = steps.rows(
         "SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass($1)"
-        " AND attname = ANY($2::text[]) AND atttypid = 'timestamp'::regtype ORDER BY attnum",
+        " AND attname = ANY($2::text[]) AND atttypid <> 'timestamp'::regtype",
         table,
-        list(columns),
+        wanted,
     )
-    return [str(row[0]) for row in found]
+    other = {row[0] for row in found}
+    return [column for column in wanted if column not in other]

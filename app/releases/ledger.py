@@ -84,10 +84,11 @@ class Ledger:
         )  # fmt: skip
 
     async def propose(self, proposed: Plan, offline_hash: str) -> None:
-        """Note a plan and that this run is about it; one that is known stays as it is."""
+        """Note a plan and that this run is about it; one that was taken back is new again."""
         await self.do(
             "INSERT INTO release_plans (digest, plan, offline_hash) VALUES ($1, $2, $3)"
-            " ON CONFLICT (digest) DO NOTHING",
+            " ON CONFLICT (digest) DO UPDATE SET state = 'proposed', changed_at = clock_timestamp()"
+            " WHERE release_plans.state = 'rolled back'",
             proposed.digest, encoded(proposed.as_json()), offline_hash,
         )  # fmt: skip
         await self.concerns(proposed.digest)

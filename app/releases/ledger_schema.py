@@ -114,7 +114,8 @@ TABLES: Final = (
   at timestamptz NOT NULL DEFAULT clock_timestamp()
 )""",
     # "acquainted": tables that were there at adoption; "expected": {revision, snapshot} for drift
-    # checks while serving; "drift": {at, findings}; "image": {head, statements} of the last deploy.
+    # checks while serving; "recheck": whose turn that is; "drift": {at, revision, findings};
+    # "image": {statements} of the last deploy.
     """CREATE TABLE IF NOT EXISTS release_facts (
   name text PRIMARY KEY,
   value jsonb NOT NULL,

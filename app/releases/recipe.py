@@ -12,7 +12,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from app.releases.backfill import Backfill, fill
-from app.releases.catalogue import ForeignKey, foreign_keys_on, key_column
+from app.releases.catalogue import (
+    ForeignKey,
+    foreign_keys_on,
+    key_column,
+    mark_unvalidated,
+    unvalidated,
+)
 from app.releases.ddl import (
     LIVE,
     NOW,
@@ -129,16 +135,24 @@ class Switch:
     def upgrade(self) -> None:
         """Change the primary key to ``uuid``."""
         with beside() as steps:
-            if key_column(steps, self.table) == "uuid":
-                return
-            older = {f"{child.table}_{child.old}_fkey" for child in self.children}
-            others = [key for key in self._on_key(steps) if key.name not in older]
-            steps.brief(
-                *(_drop(child.table, f"{child.table}_{child.old}_fkey") for child in self.children),
-                *self._swap(KEY, others),
-                lock_timeout=ACROSS_TABLES,
-            )
-            _validate_again(steps, [other for other in others if other.valid])
+            moved = unvalidated(steps, LABEL.name(self.table))
+            if key_column(steps, self.table) != "uuid":
+                moved = self._switch(steps)
+            _validate_again(steps, moved)
+
+    def _switch(self, steps: Steps) -> list[ForeignKey]:
+        """Swap the keys; give the foreign keys that were moved and are to be validated again."""
+        older = {f"{child.table}_{child.old}_fkey" for child in self.children}
+        others = [key for key in self._on_key(steps) if key.name not in older]
+        valid = [other for other in others if other.valid]
+        steps.brief(
+            *(_drop(child.table, f"{child.table}_{child.old}_fkey") for child in self.children),
+            *self._swap(KEY, others),
+            # Only we know that it was valid before; a killed run must leave that behind.
+            *(mark_unvalidated(other) for other in valid),
+            lock_timeout=ACROSS_TABLES,
+        )
+        return valid
 
     def downgrade(self) -> None:
         """Change it back to ``id``, and restore the children's older foreign keys."""
@@ -268,3 +282,4 @@ def _add_unchecked(key: ForeignKey) -> str:
 def _validate_again(steps: Steps, keys: Sequence[ForeignKey]) -> None:
     for key in keys:
         steps.patient(f"ALTER TABLE {key.table} VALIDATE CONSTRAINT {key.name}")
+        steps.brief(f"COMMENT ON CONSTRAINT {key.name} ON {key.table} IS NULL")

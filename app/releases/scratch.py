@@ -27,6 +27,17 @@ _LEFTOVERS: Final = f"""SELECT datname FROM pg_database WHERE datname ~ '^{PREFI
   AND NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = {_LOCKS}
     AND objid = substr(datname, {len(PREFIX) + 1})::bigint)"""
 
+# As the live database sorts and encodes, so that the same statements mean the same. The catalogue
+# names its locale in another column from PostgreSQL 17 on.
+_LIKE_LIVE: Final = """SELECT format('ENCODING %L LC_COLLATE %L LC_CTYPE %L',
+    pg_encoding_to_char(encoding), datcollate, datctype)
+  || CASE datlocprovider WHEN 'i' THEN format(' LOCALE_PROVIDER icu ICU_LOCALE %L', locale)
+    WHEN 'b' THEN format(' LOCALE_PROVIDER builtin BUILTIN_LOCALE %L', locale)
+    ELSE ' LOCALE_PROVIDER libc' END
+  FROM pg_database d,
+    coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') AS locale
+  WHERE datname = current_database()"""
+
 
 class NoScratch(MigrationError):
     """No scratch database could be made; the message says why."""
@@ -91,12 +102,14 @@ def beside(url: str, database: str) -> str:
 async def _made(keeper: asyncpg.Connection, name: str) -> str:
     # template0: nobody is connected to it, and nothing was ever added to it.
     try:
-        await keeper.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        like_live = await keeper.fetchval(_LIKE_LIVE)
+        await keeper.execute(f"CREATE DATABASE {name} TEMPLATE template0 {like_live}")
     except asyncpg.InsufficientPrivilegeError as refused:
         role = await keeper.fetchval("SELECT quote_ident(current_user)")
         raise NoScratch(
-            "What the revisions build is read from a scratch database, and the role may not "
-            f"create one: let an administrator run ALTER ROLE {role} CREATEDB."
+            "What the revisions build is read from a scratch database, a release is rehearsed in "
+            "one, and the role may not create any: let an administrator run "
+            f"ALTER ROLE {role} CREATEDB."
         ) from refused
     return name
 

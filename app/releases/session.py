@@ -1,12 +1,16 @@
 """What every connection of a migration is set to, and the lock that lets only one run at a time."""
 
 import random
+import re
 from collections.abc import Callable
 from typing import Final
 
 from sqlalchemy import Connection
 
 APPLICATION_NAME: Final = "signalbook-migrate"
+
+# What the gate's connections are called while it applies: a gate that was killed is told by it.
+RELEASE_NAME: Final = "signalbook-release"
 
 # Two seconds: long enough that a waiting ALTER evicts autovacuum, which PostgreSQL does only after
 # deadlock_timeout (1 s); short enough that the writers queued behind it do not time out.
@@ -34,6 +38,13 @@ SETTINGS: Final = {
     "idle_in_transaction_session_timeout": "0",
 }
 
+# So that the statement of a killed process ends by itself, also while it waits for a lock. A server
+# on Windows cannot look whether its client is there, and refuses the setting.
+_CHECK_CLIENT: Final = (
+    "set_config('client_connection_check_interval',"
+    " CASE WHEN version() ~* 'windows|mingw|visual c' THEN '0' ELSE '2s' END, false)"
+)
+
 
 class MigrationError(RuntimeError):
     """A migration did not happen or stopped; the message says why and what to do."""
@@ -47,7 +58,17 @@ def set_up_sql(application_name: str = APPLICATION_NAME) -> str:
     """Give the statement that applies ``SETTINGS`` to a session."""
     settings = {**SETTINGS, "application_name": application_name}
     calls = (f"set_config('{name}', '{value}', false)" for name, value in settings.items())
-    return "SELECT " + ", ".join(calls)
+    return "SELECT " + ", ".join([*calls, _CHECK_CLIENT])
+
+
+def shorter(one: str, other: str) -> str:
+    """Give the shorter of two timeouts in PostgreSQL's words ("250ms", "2s")."""
+    return min(one, other, key=_milliseconds)
+
+
+def _milliseconds(timeout: str) -> int:
+    number, unit = re.fullmatch(r"(\d+)(ms|s)", timeout).groups()  # type: ignore[union-attr]  # ours
+    return int(number) * (1 if unit == "ms" else 1000)
 
 
 def jittered(seconds: float) -> float:
@@ -55,10 +76,14 @@ def jittered(seconds: float) -> float:
     return seconds * random.uniform(0.5, 1.5)  # noqa: S311  # not a secret
 
 
-def set_up(connection: Connection, application_name: str = APPLICATION_NAME) -> None:
+def set_up(
+    connection: Connection,
+    application_name: str = APPLICATION_NAME,
+    lock_timeout: str = LOCK_TIMEOUT,
+) -> None:
     """Prepare the connection on which Alembic keeps its version."""
     connection.exec_driver_sql(set_up_sql(application_name))
-    connection.exec_driver_sql(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
+    connection.exec_driver_sql(f"SET lock_timeout = '{lock_timeout}'")
     connection.commit()
 
 

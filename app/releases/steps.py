@@ -11,7 +11,7 @@ Rendered offline (``alembic upgrade … --sql``), the same steps print as a scri
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, Protocol, cast
 
 import asyncpg
@@ -21,11 +21,14 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, PoolProxiedConnection
 
 from alembic import op
-from app.releases.session import BRIEF_STATEMENT_TIMEOUT, LOCK_TIMEOUT, set_up_sql
+from app.releases.session import BRIEF_STATEMENT_TIMEOUT, LOCK_TIMEOUT, set_up_sql, shorter
 from app.releases.witness import Kind, Patience, Witness
 
 # Below the deadlock check (1 s): when we and the older service hold rows the other wants, we yield.
 _ROW_LOCK_TIMEOUT: Final = "300ms"
+
+# What an interrupted try left behind is dropped when it can be, and else by the next try or run.
+_CLEARING_TIMEOUT: Final = "1s"
 
 
 class Steps(Protocol):
@@ -42,8 +45,13 @@ class Steps(Protocol):
         ``undo`` clears away what a try that was cancelled leaves behind.
         """
 
-    def batch(self, backfill: str, statement: str, *values: object) -> Sequence[Sequence[Any]]:
-        """Run one batch of ``backfill`` (the whole of it as one statement), retried when busy."""
+    def batch(
+        self, backfill: str, statement: str, *values: object
+    ) -> Sequence[Sequence[Any]] | None:
+        """Run one batch of ``backfill`` (the whole of it as one statement).
+
+        None, after a pause, when others were in the way and nothing was done: try a smaller one.
+        """
 
     def rows(self, query: str, *values: object) -> Sequence[Sequence[Any]]:
         """Read; a script knows nothing of the database and answers no rows."""
@@ -67,56 +75,96 @@ class LiveSteps:
         self, connection: PoolProxiedConnection, say: Callable[[str], None], witness: Witness
     ) -> None:
         self._connection, self._witness = connection, witness
+        self._lock_timeout, self._refusals = "0", 0
         self.say, self.walked = say, witness.walked
         self._execute(set_up_sql(witness.application_name))
         witness.attends(self.rows("SELECT pg_backend_pid()")[0][0])
 
     def brief(self, *statements: str, lock_timeout: str = LOCK_TIMEOUT) -> None:
+        timeouts = _timeouts(shorter(lock_timeout, self._witness.lock_timeout))
         # asyncpg sends a script without arguments as one message: one transaction.
-        script = ";\n".join((*_timeouts(lock_timeout), *statements, *self._witness.tail()))
-        self._persist("brief", statements, lambda connection: connection.execute(script))
+        script = ";\n".join((*timeouts, *statements, *self._witness.tail()))
+        self._persist("brief", statements, script)
 
     def patient(self, statement: str, *, undo: str = "") -> None:
-        self._persist("patient", [statement], lambda c: c.execute(statement), undo)
+        self._wait_for_locks("0")
+        self._persist("patient", [statement], statement, undo)
 
-    def batch(self, backfill: str, statement: str, *values: object) -> Sequence[Sequence[Any]]:
-        self.rows("SELECT set_config('lock_timeout', $1, false)", _ROW_LOCK_TIMEOUT)
-        try:
-            found = self._persist("batch", [backfill], lambda c: c.fetch(statement, *values))
-            return cast("Sequence[Sequence[Any]]", found)
-        finally:
-            self.rows("SELECT set_config('lock_timeout', '0', false)")
+    def batch(
+        self, backfill: str, statement: str, *values: object
+    ) -> Sequence[Sequence[Any]] | None:
+        self._wait_for_locks(_ROW_LOCK_TIMEOUT)
+        with self._witness.watching("batch", [backfill]):
+            try:
+                found = self.rows(statement, *values)
+            except asyncpg.PostgresError as error:
+                self._refusals += 1
+                wait = self._witness.refused(error, "batch", self._refusals)
+            else:
+                self._refusals = 0
+                return found
+        self.pause(wait)
+        return None
 
     def rows(self, query: str, *values: object) -> Sequence[Sequence[Any]]:
         return cast(
             "Sequence[Sequence[Any]]",
-            self._run(lambda connection: connection.fetch(query, *values)),
+            self._try(lambda connection: connection.fetch(query, *values)),
         )
 
     def pause(self, seconds: float) -> None:
         self._run(lambda _: asyncio.sleep(seconds))
 
-    def _persist(
-        self,
-        kind: Kind,
-        statements: Sequence[str],
-        call: Callable[[asyncpg.Connection], Awaitable[Any]],
-        undo: str = "",
-    ) -> Any:
+    def _persist(self, kind: Kind, statements: Sequence[str], script: str, undo: str = "") -> None:
         """Try until it is done or the witness has seen enough."""
         tried = 0
         with self._witness.watching(kind, statements):
             while True:
                 try:
-                    return self._run(call)
+                    if tried and undo:
+                        self._clear_away(undo)
+                    self._execute(script)
                 except asyncpg.PostgresError as error:
                     tried += 1
-                    self.pause(self._witness.refused(error, kind, tried))
-                if undo:
-                    self._execute(undo)
+                    wait = self._refused(error, kind, tried, undo)
+                else:
+                    return
+                self.pause(wait)
+
+    def _refused(self, error: asyncpg.PostgresError, kind: Kind, tried: int, undo: str) -> float:
+        """Ask the witness for one more try; without it, leave nothing behind."""
+        try:
+            return self._witness.refused(error, kind, tried)
+        except Exception:
+            if undo:
+                with suppress(asyncpg.PostgresError, asyncpg.InterfaceError):
+                    self._clear_away(undo)
+            raise
+
+    def _clear_away(self, undo: str) -> None:
+        """Drop what an interrupted try left. The witness is not asked: it may have seen enough."""
+        self._set_lock_timeout(_CLEARING_TIMEOUT)
+        self._run(lambda connection: connection.execute(undo))
+        self._set_lock_timeout(self._lock_timeout)
+
+    def _wait_for_locks(self, timeout: str) -> None:
+        """Set how long what follows may wait for a lock; brief steps say it themselves."""
+        if timeout != self._lock_timeout:
+            self._set_lock_timeout(timeout)
+            self._lock_timeout = timeout
+
+    def _set_lock_timeout(self, timeout: str) -> None:
+        self._run(lambda connection: connection.execute(f"SET lock_timeout = '{timeout}'"))
 
     def _execute(self, script: str) -> None:
-        self._run(lambda connection: connection.execute(script))
+        self._try(lambda connection: connection.execute(script))
+
+    def _try(self, call: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
+        async def seen(connection: asyncpg.Connection) -> Any:
+            async with self._witness.trying(connection):
+                return await call(connection)
+
+        return self._run(seen)
 
     def _run(self, call: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
         return cast("Any", self._connection.dbapi_connection).run_async(call)
@@ -156,29 +204,36 @@ class ScriptSteps:
 
 @contextmanager
 def beside() -> Iterator[Steps]:
-    """Open the connection beside Alembic's on which a migration's steps run."""
+    """Open the connection beside Alembic's on which a migration's steps run.
+
+    Who renders a plan names steps of its own, which only note what would be done.
+    """
     context = op.get_context()
+    if collecting := context.config and context.config.attributes.get("steps"):
+        yield collecting
+        return
     if context.as_sql:
         # Alembic has just printed BEGIN; these steps stand outside any transaction.
         context.impl.static_output("COMMIT;")
         yield ScriptSteps(context.impl)
         context.impl.static_output("BEGIN;")
         return
-    _let_go_of_snapshot(op.get_bind())
+    witness = witness_of(context.config)
+    _let_go_of_snapshot(op.get_bind(), witness.lock_timeout)
     connection = op.get_bind().engine.raw_connection()
     try:
-        yield LiveSteps(connection, _voice(context), witness_of(context.config))
+        yield LiveSteps(connection, _voice(context), witness)
     finally:
         connection.close()
 
 
-def _let_go_of_snapshot(connection: Connection) -> None:
+def _let_go_of_snapshot(connection: Connection, lock_timeout: str) -> None:
     """Make Alembic's transaction one that an index build need not wait for: for ever, that is.
 
     In the extended protocol the last SELECT (of the version) keeps its snapshot until the next
     statement is bound; a SET takes none.
     """
-    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{lock_timeout}'")
 
 
 def _voice(context: MigrationContext) -> Callable[[str], None]:

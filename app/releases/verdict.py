@@ -13,7 +13,7 @@ from app.releases.session import MigrationError
 class Verdict(IntEnum):
     """The exit code of a run. docs/migrations.md has the table with what to do."""
 
-    DEPLOYABLE = 0  # the database is what this image needs
+    DONE = 0  # all is well: the image may be deployed, or what was asked is done
     FAILED = 1  # something nobody foresaw
     AWAITING_APPROVAL = 10  # a named operator must approve the plan's digest
     CONTENDED = 11  # others were in the way, or the time was over: run it again

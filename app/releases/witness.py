@@ -6,13 +6,19 @@ gate brings its own, which also watch who waits for us and hold every statement 
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    ExitStack,
+    contextmanager,
+    nullcontext,
+)
 from typing import Any, Final, Literal, Protocol
 
 import asyncpg
 from sqlalchemy import Connection, event
 
-from app.releases.session import APPLICATION_NAME, MigrationError, jittered
+from app.releases.session import APPLICATION_NAME, LOCK_TIMEOUT, MigrationError, jittered
 
 # "brief": one transaction under a short lock_timeout. "patient": one statement outside any
 # transaction. "batch": one of a backfill's. "direct": in Alembic's own transaction.
@@ -36,11 +42,20 @@ class Witness(Protocol):
     application_name: str
     """What our connections call themselves."""
 
+    lock_timeout: str
+    """The longest that a brief step may wait for a lock; a step may ask for less."""
+
     def attends(self, pid: int) -> None:
         """Hear which backend runs what follows; there may be several."""
 
     def watching(self, kind: Kind, statements: Sequence[str]) -> AbstractContextManager[None]:
         """Wrap one step with all its tries. A batch comes under its backfill's own statement."""
+
+    def trying(self, connection: asyncpg.Connection) -> AbstractAsyncContextManager[None]:
+        """Wrap whatever is sent on the connection beside Alembic's: every try, every reading.
+
+        May wait before it lets a statement begin.
+        """
 
     def refused(self, error: asyncpg.PostgresError, kind: Kind, tried: int) -> float:
         """After a try that failed: give the seconds until the next, or raise."""
@@ -56,11 +71,15 @@ class Patience:
     """Tries again when others are in the way, and gives up after a number of tries."""
 
     application_name = APPLICATION_NAME
+    lock_timeout = LOCK_TIMEOUT
 
     def attends(self, pid: int) -> None:
         """Nothing is done with it."""
 
     def watching(self, _kind: Kind, _statements: Sequence[str]) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def trying(self, _connection: asyncpg.Connection) -> AbstractAsyncContextManager[None]:
         return nullcontext()
 
     def refused(self, error: asyncpg.PostgresError, kind: Kind, tried: int) -> float:
@@ -81,8 +100,11 @@ class Patience:
         """Progress is told in words already."""
 
 
-# What Alembic itself says on its connection: reading, settings, and its own version.
-_BOOKKEEPING: Final = re.compile(r"(?is)\s*(SELECT|SET|SHOW)\b|.*\balembic_version\b")
+# What Alembic itself says on its connection: where it stands, and our leave of its snapshot.
+_BOOKKEEPING: Final = re.compile(
+    r"\s*(SELECT\s+(pg_catalog\.pg_class|alembic_version)\.|SET LOCAL lock_timeout = '\w+'\Z"
+    r"|(CREATE TABLE|INSERT INTO|UPDATE|DELETE FROM) alembic_version\b)"
+)
 
 
 @contextmanager
@@ -90,21 +112,20 @@ def attended(connection: Connection, witness: Witness) -> Iterator[None]:
     """Let the witness see what runs in Alembic's own transaction."""
     witness.attends(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
     connection.commit()
-    open_watches: list[AbstractContextManager[None]] = []
+    watch = ExitStack()
 
     def before(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if not _BOOKKEEPING.match(statement):
-            open_watches.append(watch := witness.watching("direct", [statement]))
-            watch.__enter__()
+            watch.enter_context(witness.watching("direct", [statement]))
 
     def after(*_: Any) -> None:
-        if open_watches:
-            open_watches.pop().__exit__(None, None, None)
+        watch.close()
 
     event.listen(connection, "before_cursor_execute", before)
     event.listen(connection, "after_cursor_execute", after)
     try:
-        yield
+        with watch:  # a statement that failed has no "after": its error passes through here
+            yield
     finally:
         event.remove(connection, "before_cursor_execute", before)
         event.remove(connection, "after_cursor_execute", after)

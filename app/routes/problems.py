@@ -21,6 +21,8 @@ from app.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
+from app.recorder import Recorder
+from app.routes.operators import ADMIN
 
 PROBLEM_TYPE: Final = "application/problem+json"
 _EVERYWHERE: Final = (
@@ -79,10 +81,23 @@ def response(error: SignalbookError, path: str) -> Response:
 
 async def _answer_ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, SignalbookError)
+    if error.__cause__ is not None and not request.url.path.startswith(ADMIN):
+        recorder: Recorder = request.app.state.recorder
+        recorder.note(error.__cause__, f"{request.method} {_template(request)}")
     if error.status >= 500 and error.__cause__ is not None:
         _log.warning("database", code=error.code, cause=type(error.__cause__).__name__,
                      reason=str(error.__cause__)[:300])  # fmt: skip
     return response(error, request.url.path)
+
+
+def _template(request: Request) -> str:
+    """Give the route that was asked for: its path, the values in it replaced by their names."""
+    parts = request.scope["path"].split("/")
+    for name, value in request.path_params.items():
+        if value in parts:
+            last = len(parts) - 1 - parts[::-1].index(value)
+            parts[last] = f"{{{name}}}"
+    return "/".join(parts)
 
 
 async def _answer_invalid(request: Request, error: Exception) -> Response:

@@ -1,0 +1,178 @@
+"""Runs the gate: stage after stage, each with a page in the ledger, to one verdict."""
+
+import asyncio
+import time
+import traceback
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from types import ModuleType
+from typing import Any, Final
+
+import asyncpg
+
+from app.releases.failure import LOST, failed
+from app.releases.ledger import Ledger
+from app.releases.migrate import current
+from app.releases.release import Ended, Order, Outcome, Release
+from app.releases.revisions import needed
+from app.releases.session import MigrationContended, MigrationError
+from app.releases.stages import (
+    adopt,
+    apply,
+    approve,
+    connect,
+    drift,
+    history,
+    plan,
+    policy,
+    rehearse,
+    rollback,
+    soak,
+    truth,
+    unfinished,
+    verify,
+)
+from app.releases.telling import Silence, Tell
+from app.releases.verdict import Stopped, Verdict
+
+STAGES: Final = (
+    connect, history, drift, truth, plan, policy, rehearse, approve, apply, verify, soak,
+)  # fmt: skip
+PLAN: Final = STAGES[: STAGES.index(policy) + 1]
+REHEARSE: Final = STAGES[: STAGES.index(rehearse) + 1]
+RESUME: Final = (*STAGES[:2], unfinished, *STAGES[2:])
+ROLLBACK: Final = (connect, history, rollback, verify)
+ADOPT: Final = (connect, adopt)
+
+
+async def gate(
+    order: Order,
+    statements: Mapping[str, tuple[str, ...]],
+    tell: Tell | None = None,
+    stages: tuple[ModuleType, ...] = STAGES,
+) -> Ended:
+    """Run the stages in order and tell how it ended. Raises nothing that the database did.
+
+    ``statements`` are what this image's code demands of the database, by collection.
+    """
+    async with AsyncExitStack() as stack:
+        release = Release(order, stack, tell or Silence(), statements)
+        run = _Run(release)
+        verdict, words = await run.through(stages)
+        return await run.closed(verdict, words)
+
+
+class _Run:
+    """The course of one run, in the ledger and in the telling."""
+
+    def __init__(self, release: Release) -> None:
+        self._release, self._tell = release, release.tell
+        self._told: list[dict[str, Any]] = []
+
+    async def through(self, stages: tuple[ModuleType, ...]) -> tuple[Verdict, str]:
+        try:
+            for stage in stages:
+                await self._take(stage)
+        except asyncio.CancelledError:
+            return self._interrupted()
+        except Exception as error:  # noqa: BLE001  # every run ends with a verdict, in the ledger
+            stopped = self._stopped(error)
+            return stopped.verdict, stopped.words
+        return self._arrived()
+
+    def _stopped(self, error: Exception) -> Stopped:
+        """Give any error its verdict."""
+        if isinstance(error, Stopped):
+            return error
+        if isinstance(error, MigrationError):
+            away = isinstance(error.__cause__, OSError | TimeoutError)
+            verdict = Verdict.UNREACHABLE if away else Verdict.FAILED
+            busy = isinstance(error, MigrationContended)
+            return Stopped(Verdict.CONTENDED if busy else verdict, str(error))
+        if isinstance(error, LOST):
+            return failed(error, "")
+        self._tell.say("".join(traceback.format_exception(error)))
+        return Stopped(Verdict.FAILED, f"Nobody foresaw this: {type(error).__name__}: {error}")
+
+    def _interrupted(self) -> tuple[Verdict, str]:
+        """End a run that a signal stopped: its own statement was cancelled, and it is closed."""
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()
+        begun = self._release.plan is not None and not self._release.applied
+        rest = "python -m app release takes it up where it was." if begun else "Run it again."
+        return Verdict.CONTENDED, f"Stopped from outside; the old version serves on. {rest}"
+
+    def _arrived(self) -> tuple[Verdict, str]:
+        release = self._release
+        if release.arrival:
+            return Verdict.DONE, release.arrival
+        if release.deployable:
+            return (
+                Verdict.DONE,
+                f"The database is at {release.current}: this image can serve.",
+            )
+        if release.applied:
+            return Verdict.STEP_DONE, (
+                f"{release.current} is done; this image needs {needed()}, so it is not deployable "
+                "yet and the old version serves on. The next step waits for the soak."
+            )
+        return Verdict.DONE, "Looked at; nothing was changed."
+
+    async def _take(self, stage: ModuleType) -> None:
+        """Run one stage and write its page, whatever happens to it."""
+        release, began = self._release, time.monotonic()
+        self._tell.stage(stage.NAME)
+        position = await release.ledger.stage_begins(stage.NAME) if release.ledger else None
+        try:
+            outcome: Outcome = await stage.run(release)
+        except BaseException as error:
+            evidence = error.evidence if isinstance(error, Stopped) else {}
+            words = str(error) or type(error).__name__
+            await self._write(position, stage.NAME, "stopped", words, evidence, began)
+            raise
+        if position is None:
+            position = await self._opened(stage.NAME)
+        how = "skipped" if outcome.skipped else "done"
+        await self._write(position, stage.NAME, how, outcome.words, outcome.evidence, began)
+
+    async def _opened(self, stage: str) -> int:
+        """Open the run, now that there is a ledger."""
+        order, book = self._release.order, self._release.book
+        await book.begin(order.word, order.who, order.why, await current(order.url))
+        return await book.stage_begins(stage)
+
+    async def _write(
+        self,
+        position: int | None,
+        stage: str,
+        outcome: str,
+        words: str,
+        evidence: Mapping[str, Any],
+        began: float,
+    ) -> None:
+        seconds = time.monotonic() - began
+        self._told.append({
+            "stage": stage, "outcome": outcome, "words": words, "seconds": round(seconds, 3),
+        })  # fmt: skip
+        self._tell.stage_over(stage, outcome, words, seconds)
+        if position is not None:
+            await _if_it_answers(self._release.book.stage_ends(position, outcome, words, evidence))
+
+    async def closed(self, verdict: Verdict, words: str) -> Ended:
+        release = self._release
+        revision = release.current
+        if release.ledger is not None and release.ledger.run:
+            revision = await _if_it_answers(current(release.order.url)) or revision
+            book: Ledger = release.ledger
+            await _if_it_answers(book.end(verdict.name, int(verdict), words, revision))
+        run = release.ledger.run if release.ledger else None
+        return Ended(verdict, words, run or None, release.plan, revision, tuple(self._told))
+
+
+async def _if_it_answers(writing: Any) -> Any:
+    """Write to the ledger where the database still answers: the verdict stands either way."""
+    try:
+        return await writing
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return None

@@ -1,0 +1,63 @@
+"""The rehearsal of a release on a copy of the database: everything that can be known beforehand.
+
+The copy is migrated, compared, tried with the statements of those who go on serving, taken back,
+and compared again. Every check that fails is a finding, and the others are made all the same.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+from app.releases import revisions
+from app.releases.copies import Progress, Say, copy_of
+from app.releases.plan import Plan
+from app.releases.scratch import expected
+from app.releases.trial import Statements, Trial
+
+STALL_BUDGET: Final = 0.5  # seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearsal:
+    """What a rehearsal found out."""
+
+    findings: list[str]
+    evidence: dict[str, Any]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+
+async def rehearse(
+    url: str,
+    plan: Plan,
+    *,
+    previous: Statements,
+    own: Statements,
+    say: Say,
+    progress: Progress,
+    stall_budget: float = STALL_BUDGET,
+) -> Rehearsal:
+    """Rehearse the plan on a copy, which is gone afterwards.
+
+    ``previous`` are the statements of the image that serves now, ``own`` this one's. Raises
+    NoScratch, Stopped and MigrationError when there is no copy to rehearse on, or when this
+    image's revisions cannot even be run on an empty database.
+    """
+    began = time.monotonic()
+    should = await expected(url, plan.target)
+    left = await expected(url, revisions.history()[0].name)
+    async with copy_of(url, say, progress) as copy:
+        trial = Trial(copy, plan, should, say, progress)
+        await trial.look_before(left, previous)
+        if await trial.apply(stall_budget):
+            await trial.compare_schema()
+            await trial.try_statements(own)
+            await trial.compare_contents("after", f"After {plan.target}", trial.shared)
+            await trial.go_back()
+        else:
+            await trial.compare_contents("after", f"After {plan.target} failed", trial.shared)
+    trial.evidence |= {"seconds": round(time.monotonic() - began, 3), "findings": trial.findings}
+    return Rehearsal(findings=trial.findings, evidence=trial.evidence)

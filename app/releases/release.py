@@ -1,0 +1,123 @@
+"""One run of the gate: what was ordered, and what the stages have found out so far."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.database_url import DatabaseUrl
+from app.releases.drift import Inspection
+from app.releases.ledger import Ledger
+from app.releases.plan import Plan
+from app.releases.revisions import history, needed
+from app.releases.telling import Silence, Tell
+from app.releases.verdict import Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What somebody asked of the gate.
+
+    ``url`` is how the gate connects, ``service_url`` how the service does. Times in seconds.
+    ``contract``: take the next contract too, and fail where it may not be taken. ``override``: the
+    reason for which an unfinished or red soak is passed over.
+    """
+
+    url: str
+    service_url: str
+    word: str = "release"
+    who: str = "release"
+    why: str | None = None
+    contract: bool = False
+    anew: bool = False
+    override: str | None = None
+    allow_ahead: bool = False
+    stall_budget: float = 0.5
+    wall_clock: float = 3_600.0
+    connect_patience: float = 90.0
+    patience: float = 600.0
+    soak_seconds: float = 86_400.0
+
+    @property
+    def service_role(self) -> str | None:
+        """The service's role where it is another than the gate's."""
+        role = DatabaseUrl.parse(self.service_url).user
+        return None if role == DatabaseUrl.parse(self.url).user else role
+
+
+@dataclass
+class Release:
+    """The state that the stages of one run share."""
+
+    order: Order
+    stack: AsyncExitStack
+    tell: Tell = field(default_factory=Silence)
+    statements: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What this image's code demands of the database, by collection."""
+    ledger: Ledger | None = None
+    current: str | None = None
+    empty: bool = False
+    resumed: Plan | None = None
+    inspection: Inspection | None = None
+    plan: Plan | None = None
+    rehearsal: int | None = None
+    predicted: Mapping[str, float] = field(default_factory=dict)
+    applied: bool = False
+    arrival: str | None = None
+    """The last words of a run that was not about taking the next step."""
+
+    @property
+    def book(self) -> Ledger:
+        """The ledger, once the first stage has opened it."""
+        assert self.ledger is not None
+        return self.ledger
+
+    @property
+    def deployable(self) -> bool:
+        """Whether this image can serve on the database as it is."""
+        names = [revision.name for revision in history()]
+        return self.current in names and names.index(str(self.current)) >= names.index(needed())
+
+    @property
+    def optional(self) -> bool:
+        """Whether the pending release may wait: the image serves without it."""
+        return self.deployable and not self.order.contract and self.resumed is None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a stage ended: "done" or "skipped", in words, with what it found out."""
+
+    words: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    skipped: bool = False
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended."""
+
+    verdict: Verdict
+    words: str
+    run: int | None = None
+    plan: Plan | None = None
+    revision: str | None = None
+    stages: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def digest(self) -> str | None:
+        """The digest of the plan it was about."""
+        return self.plan.digest if self.plan else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as JSON values, as ``--json`` prints it."""
+        return {
+            "verdict": self.verdict.name,
+            "exitCode": int(self.verdict),
+            "words": self.words,
+            "run": self.run,
+            "digest": self.digest,
+            "plan": self.plan.as_json() if self.plan else None,
+            "revision": self.revision,
+            "stages": list(self.stages),
+        }

@@ -1,0 +1,132 @@
+"""Runs squawk, the linter of PostgreSQL migrations, over the statements of a plan.
+
+Each revision becomes one script as it would run, with its transactions and timeouts; comments stay
+out, so that no ``squawk-ignore`` does anything. One process reads all scripts.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import sysconfig
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final, NamedTuple
+
+from app.releases.plan import Statement
+from app.releases.session import BRIEF_STATEMENT_TIMEOUT, LOCK_TIMEOUT
+from app.releases.sql_text import normalised
+
+# What is left out everywhere, and why; docs/decisions/0007-lint.md has it at length.
+_STEPS_DO: Final = "the steps look first, set timeouts and retry; squawk sees only their SQL"
+EXCLUDED: Final = {
+    "prefer-robust-stmts": f"{_STEPS_DO}, and IF NOT EXISTS calls an INVALID index done",
+    "require-timeout-settings": _STEPS_DO,
+    "require-lock-timeout": _STEPS_DO,
+    "require-statement-timeout": _STEPS_DO,
+    "changing-column-type": "our own rule tells a change that rewrites from one that does not",
+    "ban-drop-constraint": "the recipe drops its own CHECKs and swaps keys; ours forbids CASCADE",
+    "prefer-bigint-over-int": "a count or a place in a list stays small; keys are uuids",
+    "prefer-bigint-over-smallint": "as for int",
+}
+# What only a contract may do, when nobody reads the old any more.
+CONTRACTS_MAY: Final = frozenset(
+    f"ban-drop-{kind}"
+    for kind in ("column", "function", "table", "type", "schema", "sequence", "view", "domain")
+)
+
+_OLDEST_SERVER: Final = "15.0"
+_PATIENCE: Final = 20.0  # seconds; all our revisions take it a fraction of one
+
+# squawk may not know newest syntax, and PostgreSQL itself judges it in the rehearsal.
+_ADVICE: Final = ("prefer-", "syntax-error", "identifier-too-long", "unused-", "ban-drop-not-null")
+
+
+class Remark(NamedTuple):
+    """What squawk says about a statement."""
+
+    rule: str
+    is_error: bool
+    statement: Statement
+    words: str
+
+
+class NoSquawk(RuntimeError):
+    """squawk could not be asked; the message says why."""
+
+
+class _Script(NamedTuple):
+    """One revision's SQL, and which statement begins at which line."""
+
+    text: str
+    begins: list[int]
+    statements: list[Statement]
+
+
+def remarks(statements: Sequence[Statement]) -> list[Remark]:
+    """Ask squawk about these statements. Raises NoSquawk."""
+    grouped = groupby(statements, attrgetter("revision"))
+    scripts = [_script(list(own)) for _, own in grouped]
+    with TemporaryDirectory() as folder:
+        for number, script in enumerate(scripts):
+            (Path(folder) / f"{number}.sql").write_text(script.text)
+        answer = _asked(folder, len(scripts)) if scripts else []
+    return [_remark(entry, scripts[int(Path(entry["file"]).stem)]) for entry in answer]
+
+
+def _asked(folder: str, count: int) -> list[dict[str, Any]]:
+    names = [f"{number}.sql" for number in range(count)]
+    options = ["--reporter", "json", "--pg-version", _OLDEST_SERVER, "-e", ",".join(EXCLUDED)]
+    try:
+        done = subprocess.run(  # noqa: S603  # our own files, by names that we made
+            [_program(), *options, *names],
+            cwd=folder, capture_output=True, text=True, timeout=_PATIENCE, check=False,
+        )  # fmt: skip
+        # It ends with 1 when it has found something.
+        return list(json.loads(done.stdout)) if done.returncode in {0, 1} else _broken(done.stderr)
+    except (OSError, subprocess.TimeoutExpired, ValueError) as failed:
+        return _broken(f"{type(failed).__name__}")
+
+
+def _broken(words: str) -> list[dict[str, Any]]:
+    raise NoSquawk(f"squawk could not be run: {words.strip()[:300]}")
+
+
+def _program() -> str:
+    """Find the program that the package squawk-cli installs beside this Python's own."""
+    places = [str(Path(sys.executable).parent), sysconfig.get_path("scripts")]
+    for place in places:
+        if found := shutil.which("squawk", path=place):
+            return found
+    raise NoSquawk(f"squawk is not installed beside {sys.executable}; it comes with squawk-cli")
+
+
+def _script(statements: list[Statement]) -> _Script:
+    lines: list[str] = []
+    begins: list[int] = []
+    for way, own in groupby(statements, lambda s: (s.step, s.way)):
+        together = way[1] in {"brief", "direct"}
+        lines += _opening() if together else []
+        for statement in own:
+            begins.append(len(lines))
+            lines += f"{normalised(statement.sql)};".split("\n")
+        lines += ["COMMIT;"] if together else []
+    return _Script("\n".join(lines), begins, statements)
+
+
+def _opening() -> Iterator[str]:
+    yield "BEGIN;"
+    yield f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}';"
+    yield f"SET LOCAL statement_timeout = '{BRIEF_STATEMENT_TIMEOUT}';"
+
+
+def _remark(entry: dict[str, Any], script: _Script) -> Remark:
+    place = max(0, bisect_right(script.begins, entry["line"]) - 1)
+    rule = str(entry["rule_name"])
+    advice = entry.get("help")
+    words = f"{entry['message'].rstrip('.')}.{f' {advice}.' if advice else ''}"
+    return Remark(rule, not rule.startswith(_ADVICE), script.statements[place], words)

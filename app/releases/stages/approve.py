@@ -1,0 +1,45 @@
+"""Stage 8: a named operator has approved exactly this plan, after exactly this rehearsal."""
+
+from typing import Final
+
+from app.releases.decisions import valid
+from app.releases.plan import Plan
+from app.releases.release import Outcome, Release
+from app.releases.verdict import Stopped, Verdict
+
+NAME: Final = "approve"
+
+
+async def run(release: Release) -> Outcome:
+    """Ask for the approval. Raises Stopped with the words that give it."""
+    plan = release.plan
+    if plan is None or release.empty:
+        return Outcome("none is needed", skipped=True)
+    decision = await release.book.decision(plan.digest)
+    if release.resumed:
+        return Outcome("approved when it was begun", skipped=True)
+    if decision and decision["decision"] == "approved" and valid(decision, release.rehearsal):
+        return Outcome(
+            f"by {decision['who']}: {decision['why']}",
+            {name: decision[name] for name in ("id", "who", "why", "rehearsal", "destroys")},
+        )
+    raise Stopped(
+        Verdict.DONE if release.optional else Verdict.AWAITING_APPROVAL,
+        ("This image can serve; " if release.optional else "") + _wanted(plan, decision),
+        {"digest": plan.digest, "rehearsal": release.rehearsal},
+    )
+
+
+def _wanted(plan: Plan, decision: dict[str, object] | None) -> str:
+    destroys = f" --destroys {plan.table}" if plan.destroys else ""
+    how = (
+        f"python -m app release approve {plan.digest[:12]} --who NAME --why REASON{destroys}, "
+        "then run the release again"
+    )
+    if decision and decision["decision"] == "withheld":
+        return (
+            f"{plan.target} was withheld by {decision['who']}: {decision['why']}. To approve it "
+            f"after all: {how}."
+        )
+    void = " (an approval that was there is void: it was of another rehearsal)" if decision else ""
+    return f"{plan.target} was rehearsed and waits for a person's approval{void}: {how}."

@@ -1,0 +1,71 @@
+"""Stage 3: the live schema is what its applied revisions build, or the release stops."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from app.releases.drift import Inspection, inspect
+from app.releases.finding import Finding
+from app.releases.release import Outcome, Release
+from app.releases.stages.history import touched
+from app.releases.verdict import Stopped, Verdict
+
+NAME: Final = "drift"
+
+
+async def run(release: Release) -> Outcome:
+    """Compare, and say every difference with the SQL that mends it."""
+    if release.current is None:
+        return Outcome("nothing was built yet", skipped=True)
+    found = await inspected(release)
+    release.inspection = found
+    findings = _not_ours_in_the_making(release, found.findings)
+    await noted(release, found, findings)
+    if findings:
+        for finding in findings:
+            release.tell.say(f"{finding.words}\n{finding.script}")
+        raise Stopped(Verdict.DRIFTED, in_words(findings), {"findings": as_json(findings)})
+    begun = f"; {len(found.findings)} of the release in the making" if found.findings else ""
+    return Outcome(
+        f"none{begun}; {len(found.live.others)} tables are not ours and were left alone",
+        {"fingerprint": found.fingerprint, "others": found.live.others, "findings": []},
+    )
+
+
+async def inspected(release: Release) -> Inspection:
+    """Inspect the live schema as it is now, with the tables it was adopted with."""
+    order = release.order
+    acquainted = await release.book.fact("acquainted")
+    return await inspect(order.url, order.service_role, acquainted)
+
+
+async def noted(release: Release, found: Inspection, findings: list[Finding]) -> None:
+    """Keep the finding for the status, and what should be for checks while serving."""
+    await release.book.note("drift", {
+        "at": datetime.now(UTC).isoformat(), "revision": found.revision,
+        "findings": as_json(findings),
+    })  # fmt: skip
+    await release.book.note(
+        "expected", {"revision": found.revision, "snapshot": found.expected.as_json()}
+    )
+
+
+def as_json(findings: list[Finding]) -> list[dict[str, object]]:
+    """Give findings as JSON values."""
+    return [finding.as_json() for finding in findings]
+
+
+def in_words(findings: list[Finding]) -> str:
+    """Sum up for an operator, the first in full."""
+    more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
+    return (
+        f"The live schema is not what its revisions build: {findings[0].words}{more}. Run the SQL "
+        "shown for each, or undo what was done by hand, then run this again."
+    )
+
+
+def _not_ours_in_the_making(release: Release, findings: list[Finding]) -> list[Finding]:
+    """Leave out what a release that was begun is about to finish; its end is verified in full."""
+    if release.resumed is None:
+        return findings
+    making = touched(release.resumed)
+    return [finding for finding in findings if finding.table not in making]

@@ -1,0 +1,133 @@
+"""Stage 2: where the database stands in this image's history, and whether that was edited."""
+
+from typing import Final
+
+from app.releases.migrate import current
+from app.releases.plan import Plan
+from app.releases.release import Outcome, Release
+from app.releases.render import offline_hash
+from app.releases.revisions import head, history, known, needed
+from app.releases.sealed import hash_of
+from app.releases.truth import live_failures
+from app.releases.verdict import Stopped, Verdict
+
+NAME: Final = "history"
+_OURS: Final = "SELECT count(to_regclass(t)) FROM unnest(ARRAY['productions', 'cameras']) AS t"
+
+
+async def run(release: Release) -> Outcome:
+    """Place the database, refuse edited revisions, and find a release that was begun."""
+    release.current = await current(release.order.url)
+    await _raise_if_unadopted(release)
+    if release.current is not None and not known(release.current):
+        raise await _ahead(release, release.current)
+    applied = _upto(release.current)
+    trusted = await _seal(release, applied)
+    await _take_over(release)
+    pending = [revision.name for revision in history()[len(applied) :]]
+    words = f"at {release.current or 'nothing'}, {len(pending)} of {len(history())} pending"
+    if release.resumed:
+        words += f"; {release.resumed.target} was begun and is taken up again"
+    return Outcome(
+        words,
+        {"revision": release.current, "head": head(), "needed": needed(), "pending": pending,
+         "takenOnTrust": trusted, "resumed": release.resumed and release.resumed.digest},
+    )  # fmt: skip
+
+
+def ahead(revision: str) -> Stopped:
+    """Say that a newer image has migrated the database."""
+    return Stopped(
+        Verdict.AHEAD,
+        f"The database is ahead of this image: revision {revision} is not known to it, whose "
+        f"newest is {head()}. Deploy the image that migrated it, or a newer one; to serve with "
+        "this older one for now: python -m app release --allow-ahead.",
+        {"revision": revision, "head": head()},
+    )
+
+
+async def _ahead(release: Release, revision: str) -> Stopped:
+    """With permission, an older image may serve where all its statements still run."""
+    if not release.order.allow_ahead:
+        return ahead(revision)
+    if found := await live_failures(release.order.service_url, release.statements):
+        told = "; ".join(f"{name}: {words}" for name, words in found.items())
+        return Stopped(
+            Verdict.AHEAD,
+            f"The database is ahead, at {revision}, and this image cannot serve there: {told}.",
+            {"failures": found},
+        )
+    return Stopped(
+        Verdict.DONE,
+        f"The database is ahead, at {revision}; every statement of this older image runs on it, "
+        "so it may serve, as was asked.",
+    )
+
+
+async def _raise_if_unadopted(release: Release) -> None:
+    if release.current is None and await release.book.value(_OURS):
+        raise Stopped(
+            Verdict.UNADOPTED,
+            "The database holds tables of an older service and no history of ours: look at it and "
+            "take it over with: python -m app release adopt --who NAME --why REASON.",
+        )
+
+
+def _upto(revision: str | None) -> list[str]:
+    names = [known_one.name for known_one in history()]
+    return names[: names.index(revision) + 1] if revision else []
+
+
+async def _seal(release: Release, applied: list[str]) -> list[str]:
+    """Compare each applied revision with what it was; note those that nobody noted yet."""
+    rows = await release.book.rows("SELECT revision, hash FROM release_revisions")
+    noted = {row["revision"]: row["hash"] for row in rows}
+    edited = [name for name in applied if name in noted and noted[name] != hash_of(name)]
+    if edited:
+        raise Stopped(
+            Verdict.EDITED,
+            f"{', '.join(edited)} was changed after it had been applied here, so the file no "
+            "longer tells what this database is: restore the file as it was, and write the change "
+            "as a new revision.",
+            {"edited": edited},
+        )
+    missing = [name for name in applied if name not in noted]
+    for name in missing:
+        await note_applied(release, name)
+    return missing
+
+
+async def note_applied(release: Release, revision: str) -> None:
+    """Keep what a revision said when it was applied."""
+    await release.book.do(
+        "INSERT INTO release_revisions (revision, hash, run) VALUES ($1, $2, $3)"
+        " ON CONFLICT (revision) DO UPDATE SET hash = excluded.hash, run = excluded.run,"
+        " applied_at = clock_timestamp()",
+        revision, hash_of(revision), release.book.run,
+    )  # fmt: skip
+
+
+async def _take_over(release: Release) -> None:
+    """Take up a release that a killed or stopped run has begun. Raises Stopped: other code."""
+    found = await release.book.unfinished()
+    if found is None:
+        return
+    begun, _, offline = found
+    if unknown := [name for name in begun.revisions if not known(name)]:
+        raise ahead(unknown[0])
+    if offline_hash(begun.revisions) != offline:
+        raise Stopped(
+            Verdict.BROKEN,
+            f"{begun.target} was begun by an image whose SQL for it was another: finish it with "
+            "that image (python -m app release resume), or go back with it "
+            "(python -m app release rollback --who NAME --why REASON).",
+            {"digest": begun.digest},
+        )
+    release.resumed = begun
+    await release.book.concerns(begun.digest)
+
+
+def touched(plan: Plan) -> set[str]:
+    """Name the tables that a plan works on."""
+    named = {table for statement in plan.statements for table in statement.tables}
+    return named | ({plan.table} if plan.table else set())

@@ -1,0 +1,105 @@
+"""Stage 5: what the next release would do, statement by statement, and its digest."""
+
+import asyncio
+from typing import Any, Final
+
+import asyncpg
+
+from app.releases.lint import Lint, lint
+from app.releases.plan import Plan, Statement
+from app.releases.release import Outcome, Release
+from app.releases.render import new_tables, next_release, offline_hash, planned
+from app.releases.revisions import history
+from app.releases.verdict import Stopped, Verdict
+
+NAME: Final = "plan"
+
+
+async def run(release: Release) -> Outcome:
+    """Render the next release, lint it, and keep it under its digest."""
+    release.empty = await _is_empty(release)
+    if release.resumed is not None:
+        release.plan = release.resumed
+        return Outcome("the release that was begun", _evidence(release.resumed, []), skipped=True)
+    revisions = next_release(release.current, everything=release.empty)
+    if not revisions:
+        return Outcome("nothing is pending", skipped=True)
+    made = await _planned(release, revisions)
+    findings = await asyncio.to_thread(lint, made.statements)
+    errors = [finding for finding in findings if finding.level == "error"]
+    await release.book.propose(made, offline_hash(revisions))
+    if errors:
+        raise Stopped(
+            Verdict.BROKEN,
+            f"{errors[0].revision} would do harm: {errors[0].words}"
+            f"{f' and {len(errors) - 1} more' if len(errors) > 1 else ''}. Rewrite the revision "
+            "(docs/migrations.md, the recipe) and deploy again; the database was not touched.",
+            _evidence(made, findings),
+        )
+    release.plan = made
+    return Outcome(_in_words(made, findings), _evidence(made, findings))
+
+
+async def _planned(release: Release, revisions: tuple[str, ...]) -> Plan:
+    phases = {revision.name: revision for revision in history()}
+    tables = [phases[name].table for name in revisions if phases[name].table]
+    statements = await planned(release.order.url, revisions, release.current)
+    return Plan(
+        before=release.current,
+        revisions=revisions,
+        phase=phases[revisions[-1]].phase,
+        table=None if release.empty else next(iter(tables), None),
+        statements=(*statements, *await _grants(release, statements)),
+        fingerprint=release.inspection.fingerprint if release.inspection else "",
+    )
+
+
+async def _grants(release: Release, statements: tuple[Statement, ...]) -> list[Statement]:
+    """Let the service's own role at tables that are new; ours by default are our own."""
+    made = new_tables(statements)
+    if not made or release.order.service_role is None:
+        return []
+    role = await release.book.value("SELECT quote_ident($1)", release.order.service_role)
+    last = statements[-1]
+    return [
+        Statement(
+            revision=last.revision,
+            step=last.step + number,
+            way="direct",
+            sql=f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {role}",
+        )
+        for number, table in enumerate(made, 1)
+    ]
+
+
+async def _is_empty(release: Release) -> bool:
+    """Whether no table of ours holds a row: then there is nothing to protect."""
+    if release.inspection is None:
+        return release.current is None
+    for table in release.inspection.live.tables:
+        try:
+            if await release.book.value(f"SELECT EXISTS (SELECT FROM {table})"):
+                return False
+        except asyncpg.PostgresError:
+            return False
+    return True
+
+
+def _in_words(made: Plan, findings: list[Lint]) -> str:
+    where = f" of {made.table}" if made.table else ""
+    warned = f", {len(findings)} lint warnings" if findings else ""
+    return (
+        f"{', '.join(made.revisions)}: {made.phase}{where}, {len(made.statements)} statements"
+        f"{warned}; digest {made.digest[:12]}"
+    )
+
+
+def _evidence(made: Plan, findings: list[Lint]) -> dict[str, Any]:
+    return {
+        "digest": made.digest,
+        "revisions": made.revisions,
+        "table": made.table,
+        "phase": made.phase,
+        "statements": len(made.statements),
+        "lint": [{"rule": f.rule, "level": f.level, "words": f.words} for f in findings],
+    }

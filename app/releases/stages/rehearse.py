@@ -1,0 +1,71 @@
+"""Stage 7: the release happens to a copy first."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from app.releases.plan import Plan
+from app.releases.rehearsal import rehearse
+from app.releases.release import Outcome, Release
+from app.releases.render import normalised
+from app.releases.telling import Pace
+from app.releases.verdict import Stopped, Verdict
+
+NAME: Final = "rehearse"
+
+
+async def run(release: Release) -> Outcome:
+    """Rehearse what was not rehearsed yet. Raises Stopped where the copy came to harm."""
+    plan = release.plan
+    if plan is None or release.empty:
+        return Outcome("nothing to rehearse", skipped=True)
+    last = await release.book.rehearsal(plan.digest)
+    if last and last["passed"] and not release.order.anew:
+        release.rehearsal, release.predicted = last["id"], _predicted(last["evidence"])
+        return Outcome(f"rehearsed already, as number {last['id']}", skipped=True)
+    if release.resumed:
+        return Outcome("it is half done on the live database: no copy would show it", skipped=True)
+    if release.optional:
+        raise Stopped(
+            Verdict.DONE,
+            f"This image can serve; {plan.target} stays pending until an operator rehearses it: "
+            "python -m app release rehearse.",
+        )
+    return await _rehearsed(release, plan)
+
+
+async def _rehearsed(release: Release, plan: Plan) -> Outcome:
+    image = await release.book.fact("image") or {"statements": {}}
+    done = await rehearse(
+        release.order.url,
+        plan,
+        previous=image["statements"],
+        own=release.statements,
+        stall_budget=release.order.stall_budget,
+        say=release.tell.say,
+        progress=Pace(release.tell),
+    )
+    number = await release.book.rehearsed(plan.digest, passed=done.passed, evidence=done.evidence)
+    if not done.passed:
+        for finding in done.findings:
+            release.tell.say(finding)
+        raise Stopped(
+            Verdict.BROKEN,
+            f"The rehearsal of {plan.target} went wrong on the copy: {done.findings[0]}"
+            f"{f' and {len(done.findings) - 1} more' if len(done.findings) > 1 else ''}. The live "
+            "database was not touched: mend the revision and deploy again.",
+            {"rehearsal": number, "findings": done.findings},
+        )
+    release.rehearsal, release.predicted = number, _predicted(done.evidence)
+    return Outcome(
+        f"number {number} passed in {done.evidence['seconds']:.1f} s",
+        {"rehearsal": number, **done.evidence},
+    )
+
+
+def _predicted(evidence: Mapping[str, Any]) -> dict[str, float]:
+    """Give how long each step took on the copy, in seconds."""
+    found: dict[str, float] = {}
+    for step in evidence.get("statements", ()):
+        text = normalised(step["sql"])
+        found[text] = found.get(text, 0.0) + step["seconds"]
+    return found

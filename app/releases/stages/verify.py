@@ -1,0 +1,51 @@
+"""Stage 10: the live database is what the revisions build, and the code runs on it."""
+
+from typing import Final
+
+from app.releases.release import Outcome, Release
+from app.releases.stages.drift import as_json, inspected, noted
+from app.releases.truth import live_failures
+from app.releases.verdict import Stopped, Verdict
+
+NAME: Final = "verify"
+
+
+async def run(release: Release) -> Outcome:
+    """Look at the live database once more. Raises Stopped, loudly, with the way back."""
+    if release.applied:
+        await _raise_if_drifted(release)
+    if not release.deployable:
+        return Outcome("the schema is what its revisions build; this image needs more of them")
+    if found := await live_failures(release.order.service_url, release.statements):
+        told = "; ".join(f"{name}: {words}" for name, words in found.items())
+        raise Stopped(
+            Verdict.UNVERIFIED,
+            f"The code cannot run on the live database ({told}); the old version serves on. "
+            f"{_way_back(release)}",
+            {"failures": found},
+        )
+    await release.book.note("image", {"statements": release.statements})
+    return Outcome("no drift, and every statement of the code runs on it")
+
+
+async def _raise_if_drifted(release: Release) -> None:
+    found = await inspected(release)
+    await noted(release, found, found.findings)
+    if found.findings:
+        for finding in found.findings:
+            release.tell.say(f"{finding.words}\n{finding.script}")
+        raise Stopped(
+            Verdict.UNVERIFIED,
+            f"{release.current} was applied, and the schema is not what it builds: "
+            f"{found.findings[0].words} {_way_back(release)}",
+            {"findings": as_json(found.findings)},
+        )
+
+
+def _way_back(release: Release) -> str:
+    if release.plan is None or release.plan.phase == "contract":
+        return "There is no way back from a contract: run the SQL shown, then this again."
+    return (
+        "Run the SQL shown and this again, or go back: python -m app release rollback "
+        "--who NAME --why REASON."
+    )

@@ -1,0 +1,83 @@
+"""Model truth: what the code demands, held against a database that its own migrations build."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection
+from sqlmodel import SQLModel
+
+from app.releases.migrate import make_engine, upgrade
+from app.releases.revisions import head, needed
+from app.releases.scratch import connected, scratch
+from app.truth import failures
+
+Statements = Mapping[str, tuple[str, ...]]
+
+
+async def image_failures(url: str, statements: Statements) -> dict[str, str]:
+    """Build this image's schema in a scratch database and try the code on it.
+
+    At the revision the image needs and at its head, since it serves at both. Gives words by
+    collection; empty when all is well. Raises NoScratch and MigrationError.
+    """
+    found: dict[str, str] = {}
+    async with scratch(url) as built:
+        for revision in dict.fromkeys((needed(), head())):
+            await upgrade(built, revision, say=_quiet)
+            for name, words in (await live_failures(built, statements)).items():
+                found.setdefault(name, f"{words} (at {revision})")
+        for words in await model_differences(built):
+            found.setdefault(words, "the model and the migrations disagree")
+    return found
+
+
+async def live_failures(url: str, statements: Statements) -> dict[str, str]:
+    """Prepare every statement on a database, as the role of ``url``."""
+    async with connected(url) as connection:
+        return await failures(connection, statements)
+
+
+async def model_differences(url: str) -> list[str]:
+    """Say where tables and models differ in columns, types, NULL or defaults."""
+    engine = make_engine(url)
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(_compared)
+    finally:
+        await engine.dispose()
+
+
+def _compared(connection: Connection) -> list[str]:
+    tables = SQLModel.metadata.tables
+    context = MigrationContext.configure(connection, opts={
+        "compare_type": True,
+        "compare_server_default": True,
+        "include_name": partial(_ours, tables),
+    })  # fmt: skip
+    return [_in_words(change) for change in _flat(compare_metadata(context, SQLModel.metadata))]
+
+
+def _ours(tables: Mapping[str, Any], name: str | None, kind: str, _: object) -> bool:
+    return kind != "table" or name in tables
+
+
+def _flat(changes: list[Any]) -> list[tuple[Any, ...]]:
+    """Alembic gives changes of one column as a list of their own."""
+    return [c for change in changes for c in (change if isinstance(change, list) else [change])]
+
+
+def _in_words(change: tuple[Any, ...]) -> str:
+    kind = str(change[0]).replace("_", " ")
+    if kind in {"add column", "remove column"}:
+        return f"{kind} {change[2]}.{change[3].name}"
+    if kind.startswith("modify"):
+        return f"{kind} {change[2]}.{change[3]}: {change[5]} → {change[6]}"
+    named = change[1]
+    return f"{kind} {getattr(named, 'name', None) or named}"
+
+
+def _quiet(_: str) -> None:
+    """Nobody follows the building of a scratch database."""

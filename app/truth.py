@@ -1,0 +1,44 @@
+"""What the code demands of the database: every statement it will ever run, ready to be prepared.
+
+A statement is planned by PostgreSQL against the catalogue as it is, so one that names a column
+which no migration made fails here, before a client meets it.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import asyncpg
+
+from app.changes import BASES, FORMER_LABEL
+from app.entities import discovered
+from app.events import STATEMENTS as EVENT_STATEMENTS
+from app.statements import all_sql
+
+CHANGE_LOG = "changes"
+
+
+def demands() -> dict[str, tuple[str, ...]]:
+    """Give every statement of every collection, and of the change log."""
+    own = {name: tuple(all_sql(entity).values()) for name, entity in discovered().items()}
+    return {**own, CHANGE_LOG: (BASES, FORMER_LABEL, *EVENT_STATEMENTS)}
+
+
+def collections() -> tuple[str, ...]:
+    """Name what ``demands`` tells of."""
+    return (*discovered(), CHANGE_LOG)
+
+
+async def failures(
+    connection: asyncpg.Connection, statements: Mapping[str, Iterable[str]]
+) -> dict[str, str]:
+    """Prepare all of them; give for each collection that cannot be served its first failure."""
+    found = {name: await _first_failure(connection, sql) for name, sql in statements.items()}
+    return {name: words for name, words in found.items() if words}
+
+
+async def _first_failure(connection: asyncpg.Connection, statements: Iterable[str]) -> str:
+    for sql in statements:
+        try:
+            await connection.prepare(sql)
+        except asyncpg.SyntaxOrAccessError as wrong:
+            return str(wrong).partition("\n")[0]
+    return ""

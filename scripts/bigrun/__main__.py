@@ -1,0 +1,95 @@
+"""The command line: scripts/big-run."""
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from app.postgres import EmbeddedPostgresError
+from app.releases.session import MigrationError
+from scripts.benchmarks import show
+from scripts.bigrun.gate import GateStopped
+from scripts.bigrun.older_database import NotEmpty, Sizes
+from scripts.bigrun.report import told
+from scripts.bigrun.run import Options, Result, carry
+from scripts.bigrun.serving import NotServing
+
+cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@cli.command()
+def big_run(  # noqa: PLR0917  # options of a command line
+    cameras: Annotated[int, typer.Option(min=1, help="Rows of cameras.")] = 100_000,
+    sources: Annotated[int, typer.Option(min=1, help="Rows of sources.")] = 100_000,
+    events: Annotated[int, typer.Option(min=1, help="Rows of events.")] = 1_000_000,
+    older: Annotated[int, typer.Option(min=1, help="Writers of the older service.")] = 4,
+    ours: Annotated[int, typer.Option(min=1, help="Writers of ours.")] = 4,
+    pause: Annotated[float, typer.Option(min=0, help="Seconds between a writer's steps.")] = 0.02,
+    together: Annotated[float, typer.Option(min=0, help="Seconds both services write.")] = 20.0,
+    database: Annotated[
+        str | None,
+        typer.Option(envvar="BIG_RUN_DATABASE", help="An empty database; else an embedded one."),
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the result there as JSON.")
+    ] = None,
+) -> None:
+    """Carry a large older database to head through the release gate while everybody writes.
+
+    Exit 0 when no statement failed, no row was lost, and nobody waited longer than 500 ms for us.
+    """
+    options = Options(
+        sizes=Sizes(cameras, sources, events),
+        older=older, ours=ours, pause=pause, together=together,
+    )  # fmt: skip
+    signal.signal(signal.SIGTERM, _end)  # so that what was started is ended, and folders removed
+    try:
+        with _database(database) as url:
+            result = asyncio.run(carry(url, options, Teller()))
+    except (GateStopped, NotServing, NotEmpty, MigrationError, EmbeddedPostgresError) as stopped:
+        typer.echo(f"big-run: {stopped}", err=True)
+        raise typer.Exit(1) from None
+    _tell(result, json_file)
+    raise typer.Exit(1 if result.faults else 0)
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+@contextmanager
+def _database(named: str | None) -> Iterator[str]:
+    if named:
+        yield named
+        return
+    with show.postgresql() as url:
+        yield url
+
+
+class Teller:
+    """Says lines with the seconds since the beginning."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def __call__(self, line: str) -> None:
+        """Say one line."""
+        typer.echo(f"{time.monotonic() - self._began:7.1f} s  {line}", err=True)
+
+
+def _tell(result: Result, json_file: Path | None) -> None:
+    found = result.as_json()
+    typer.echo("\n".join(told(found)))
+    if json_file:
+        json_file.write_text(json.dumps(found, indent=1, default=str))
+        typer.echo(f"Written to {json_file}.", err=True)
+
+
+if __name__ == "__main__":
+    cli(prog_name="scripts/big-run")

@@ -1,0 +1,231 @@
+"""A writer and reader of the older service: its own SQL, by text keys, as its library makes it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any, Final
+
+import asyncpg
+
+from scripts.bigrun.journal import Journal
+from scripts.bigrun.timings import Board, Timings, message, number_in
+from tests.legacy import connected
+
+_ROOM: Final = 12  # rows that a writer keeps of each table; older ones it deletes
+_JSON: Final = frozenset({"outputs", "signal_path", "entity_data", "changes"})
+_LISTED: Final = {
+    "cable_snakes": "id, production_id, name, manufacturer, model, note, created_at, updated_at",
+    "ccus": "id, production_id, name, format_mode, outputs, note, created_at, updated_at, version",
+    "cameras": "id, production_id, name, model, ccu_id, max_zoom, note, created_at, updated_at",
+    "sources": "id, production_id, type, name, rate, h_res, v_res, note, created_at, updated_at",
+    "sends": "id, production_id, type, name, output_connector, note, created_at, updated_at",
+    "connections": "id, production_id, source_id, destination_type, signal_path, updated_at",
+}  # fmt: skip
+
+
+class OlderWriter:
+    """Writes its own productions, journals what was acknowledged, and reads what others wrote."""
+
+    def __init__(self, number: int, url: str, timings: Timings, board: Board, shows: int) -> None:
+        self.who = f"older {number}"
+        self.journal = Journal()
+        self._url, self._timings, self._board, self._shows = url, timings, board, shows
+        self._numbers = count(1)
+        self._kept: dict[str, list[str]] = {}
+        self._show = ""
+
+    async def run(self, stop: asyncio.Event, pause: float) -> None:
+        """Write and read until told to stop. Ends at the first failure, which is noted."""
+        async with connected(self._url) as self._connection:
+            await self._new_show()
+            while not stop.is_set():
+                for step in (self._build, self._edit, self._look, self._rename, self._clear):
+                    await step()
+                    await asyncio.sleep(pause)
+
+    # ---- rounds
+
+    async def _new_show(self) -> None:
+        self._show = await self._create("productions", client="c 🎬", show_name=self.who)
+        await self._create("cameras", key=f"{self.who} message", name=message(0))
+
+    async def _build(self) -> None:
+        """Make one of everything; a source, its output and the event in one transaction."""
+        ccu = await self._create("ccus", name="n", outputs=[{"id": "O1"}], note="a\nb")
+        await self._create("cable_snakes", name="snake")
+        await self._create("cameras", name="wide", ccu_id=ccu, max_zoom=86.5)
+        async with self._together("insert source with output and event"):
+            source = await self._insert("sources", {"name": "laptop", "type": "LAPTOP"})
+            await self._insert("source_outputs", {"source_id": source, "connector": "HDMI"})
+            await self._insert("events", self._event(source))
+        await self._create("sends", name="wall", type="LED", output_connector="SDI 1")
+        await self._create("connections", source_id=source, destination_type="SEND",
+                           signal_path=[source, {"via": None}])  # fmt: skip
+        await self._create("checklist_items", title="power", more_info='["a", {"b": 1}]',
+                           completion_note="call the venue")  # fmt: skip
+
+    async def _edit(self) -> None:
+        number = next(self._numbers)
+        await self._update("cameras", f"{self.who} message", {"name": message(number)})
+        self._board.last[self.who] = number
+        cameras = self._kept["cameras"]
+        await self._update("cameras", cameras[-1], {"ccu_id": self._kept["ccus"][0]})
+        await self._update("cameras", cameras[0], {"ccu_id": None, "note": f"note {number}"})
+        await self._update("checklist_items", self._kept["checklist_items"][-1],
+                           {"more_info": f"by hand {number}", "completed": True})  # fmt: skip
+        await self._upsert("sends", self._kept["sends"][-1], {"name": f"wall {number}"})
+        await self._upsert("cable_snakes", self._key("cable_snakes"), {"name": "new by upsert"})
+
+    async def _look(self) -> None:
+        """Read its own, a large production of others, and what the new service wrote last."""
+        for table, names in _LISTED.items():
+            key = self._kept[table][-1]
+            found = await self._fetch(f"select {table}", f"SELECT {names} FROM {table}"
+                " WHERE (id = $1 AND 1=1) LIMIT $2 OFFSET $3", key, 1, 0)  # fmt: skip
+            self._expect(table, key, found)
+        show = f"SHOW {1 + next(self._numbers) % self._shows}"
+        await self._fetch("list cameras", f"SELECT {_LISTED['cameras']} FROM cameras WHERE"
+            " (production_id = $1 AND is_deleted = $2) ORDER BY created_at ASC",
+            show, False)  # fmt: skip
+        await self._fetch("list events", "SELECT id, entity_id, operation::text FROM events WHERE"
+            ' production_id = $1 ORDER BY "timestamp" DESC LIMIT $2', show, 50)  # fmt: skip
+        for who, last in self._board.of("ours").items():
+            await self._see(who, last)
+
+    async def _see(self, who: str, last: int) -> None:
+        with self._timings.timed(self.who, f"see what {who} wrote last"):
+            row = await self._connection.fetchrow(
+                "SELECT name, production_id FROM cameras WHERE id = $1", f"{who} message"
+            )
+            if row is None or number_in(row["name"]) < last or row["production_id"] != who:
+                raise AssertionError(f"{row} in place of {message(last)}")
+        self._board.read["older reads ours"] += 1
+
+    async def _rename(self) -> None:
+        """Change keys: those that name them follow."""
+        for table in ("ccus", "sources"):
+            old = self._kept[table][-1]
+            await self._change_key(table, old, f"{old} renamed")
+            self._kept[table][-1] = f"{old} renamed"
+        if next(self._numbers) % 5 == 0:
+            renamed = self._key("productions")
+            await self._change_key("productions", self._show, renamed)
+            self._show = renamed
+
+    async def _clear(self) -> None:
+        """Delete what is too much, the oldest first."""
+        for table, keys in self._kept.items():
+            while len(keys) > _ROOM:
+                key = keys.pop(0)
+                if key in self.journal.rows[table]:  # not gone along with its parent
+                    await self._execute(f"delete {table}", f"DELETE FROM {table} WHERE"
+                        " (id = $1 AND 1=1)", key)  # fmt: skip
+                    self.journal.deleted(table, key)
+
+    # ---- statements
+
+    def _key(self, table: str) -> str:
+        return f"{self.who} {table} {next(self._numbers)}"
+
+    def _event(self, entity: str) -> dict[str, Any]:
+        return {
+            "event_type": "SOURCE", "operation": "CREATE", "entity_id": entity, "user_id": "u",
+            "entity_data": {"é": [1, None]},
+        }  # fmt: skip
+
+    def _row(self, table: str, key: str, values: dict[str, Any]) -> dict[str, Any]:
+        shared: dict[str, Any] = {"id": key, "version": 1}
+        if table not in {"productions", "source_outputs"}:
+            shared["production_id"] = self._show
+        if table not in {"source_outputs", "events"}:
+            shared["updated_at"] = _now()
+        return shared | values
+
+    async def _create(self, table: str, key: str = "", **values: Any) -> str:
+        row = self._row(table, key or self._key(table), values)
+        await self._execute(f"insert {table}", _insert(table, row), *_sent(row))
+        self._noted(table, row, kept=not key)
+        return str(row["id"])
+
+    async def _insert(self, table: str, values: dict[str, Any]) -> str:
+        """Insert in a transaction that is timed and journalled as a whole."""
+        row = self._row(table, self._key(table), values)
+        await self._connection.execute(_insert(table, row), *_sent(row))
+        self._open.append((table, row))
+        return str(row["id"])
+
+    @asynccontextmanager
+    async def _together(self, what: str) -> AsyncIterator[None]:
+        self._open: list[tuple[str, dict[str, Any]]] = []
+        with self._timings.timed(self.who, what):
+            async with self._connection.transaction():
+                yield
+        for table, row in self._open:
+            self._noted(table, row, kept=True)
+
+    async def _upsert(self, table: str, key: str, changes: dict[str, Any]) -> None:
+        known = self.journal.rows[table].get(key)
+        row = (known or self._row(table, key, {})) | changes | {"updated_at": _now()}
+        taken = ", ".join(f"{name} = excluded.{name}" for name in row)
+        sql = f"{_insert(table, row)} ON CONFLICT (id) DO UPDATE SET {taken}"
+        await self._execute(f"upsert {table}", sql, *_sent(row))
+        self._noted(table, row, kept=known is None)
+
+    async def _update(self, table: str, key: str, changes: dict[str, Any]) -> None:
+        row = changes | {"updated_at": _now()}
+        places = ", ".join(f"{name} = ${place}" for place, name in enumerate(row, 3))
+        found = await self._fetch(f"update {table}", f"UPDATE {table} SET {places},"
+            f" version = ({table}.version + $1) WHERE (id = $2 AND 1=1) RETURNING id, version",
+            1, key, *_sent(row))  # fmt: skip
+        expected = self.journal.rows[table][key]["version"] + 1
+        if [tuple(each) for each in found] != [(key, expected)]:
+            raise AssertionError(f"{found} in place of {key}, {expected}")
+        self.journal.wrote(table, key, row | {"version": expected})
+
+    async def _change_key(self, table: str, key: str, new: str) -> None:
+        sql = f"UPDATE {table} SET id = $1 WHERE (id = $2 AND 1=1)"
+        await self._execute(f"rename {table}", sql, new, key)
+        self.journal.renamed(table, key, new)
+
+    def _noted(self, table: str, row: dict[str, Any], *, kept: bool) -> None:
+        self.journal.wrote(table, row["id"], row)
+        if kept and table != "productions":
+            self._kept.setdefault(table, []).append(row["id"])
+
+    def _expect(self, table: str, key: str, found: Sequence[asyncpg.Record]) -> None:
+        """Raise where a row read is not what was written last."""
+        written = self.journal.rows[table][key]
+        for name, value in dict(found[0]).items() if found else []:
+            there = json.loads(value) if name in _JSON and value is not None else value
+            if name in written and written[name] != there:
+                raise AssertionError(f"{table} {key}: {name} {there!r} is not {written[name]!r}")
+        if not found:
+            raise AssertionError(f"{table} {key} is not to be seen")
+
+    async def _execute(self, what: str, sql: str, *values: Any) -> None:
+        with self._timings.timed(self.who, what):
+            done = await self._connection.execute(sql, *values)
+            if not done.endswith(" 1"):
+                raise AssertionError(f"{done}: one row was meant")
+
+    async def _fetch(self, what: str, sql: str, *values: Any) -> list[asyncpg.Record]:
+        with self._timings.timed(self.who, what):
+            return await self._connection.fetch(sql, *values)
+
+
+def _now() -> datetime:
+    """A time as the older service writes it: UTC in milliseconds, without saying so."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def _insert(table: str, row: dict[str, Any]) -> str:
+    places = ", ".join(f"${place}" for place in range(1, len(row) + 1))
+    return f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})"
+
+
+def _sent(row: dict[str, Any]) -> list[Any]:
+    return [json.dumps(value) if name in _JSON else value for name, value in row.items()]

@@ -1,0 +1,159 @@
+"""Makes the database of an older service of any size, quickly and always with the same rows.
+
+What is made here is older than ``YOUNGER``; whatever is written later is younger. That tells the
+rows nobody touches from those that the writers write.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg
+
+from app.releases.migrate import upgrade
+from app.releases.revisions import history
+from tests import foreign_tables
+
+YOUNGER: Final = "2026-01-01"
+_A_ROUND: Final = 100_000  # rows in one INSERT, so that progress can be told
+
+
+_TABLES: Final = """SELECT string_agg(relname, ', ' ORDER BY relname) FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"""
+
+
+class NotEmpty(Exception):
+    """The database is not for the big run: somebody's rows may be in it."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many rows there are of the three tables that matter; the others follow from these."""
+
+    cameras: int = 100_000
+    sources: int = 100_000
+    events: int = 1_000_000
+
+    @property
+    def productions(self) -> int:
+        """One for 500 cameras, and at least 10."""
+        return max(10, self.cameras // 500)
+
+    def rows(self) -> dict[str, int]:
+        """Give the number of rows of each table."""
+        shows = self.productions
+        return {
+            "productions": shows,
+            "cable_snakes": max(shows, self.cameras // 10),
+            "ccus": shows * max(1, self.cameras // 5 // shows),
+            "cameras": self.cameras,
+            "sources": self.sources,
+            "source_outputs": self.sources * 3 // 2,
+            "sends": max(shows, self.sources // 4),
+            "connections": max(shows, self.sources // 2),
+            "checklist_items": max(shows, self.cameras // 10),
+            "events": self.events,
+        }
+
+
+async def make(
+    url: str, connection: asyncpg.Connection, sizes: Sizes, say: Callable[[str], None]
+) -> None:
+    """Turn an empty database into one that a live older service left in its place.
+
+    Raises NotEmpty where the database holds anything.
+    """
+    if tables := await connection.fetchval(_TABLES):
+        raise NotEmpty(f"The database already holds {tables}: the big run needs an empty one.")
+    await upgrade(url, history()[0].name, say=lambda _: None)
+    await connection.execute("DROP TABLE alembic_version")
+    for table, count in sizes.rows().items():
+        began = time.monotonic()
+        for first in range(0, count, _A_ROUND):
+            await connection.execute(_insert(table, sizes, first, min(count, first + _A_ROUND)))
+            done = min(count, first + _A_ROUND)
+            if count > _A_ROUND:
+                say(f"  {table}: {done:,} of {count:,} rows, {time.monotonic() - began:.0f} s")
+    await foreign_tables.add(connection, rows=5)
+    await connection.execute("VACUUM ANALYZE")
+
+
+def _insert(table: str, sizes: Sizes, first: int, beyond: int) -> str:
+    values = {**_shared(table, sizes), **_own(table, sizes)}
+    chosen = ", ".join(values.values())
+    return (
+        f"INSERT INTO {table} ({', '.join(values)}) SELECT {chosen}"
+        f" FROM generate_series({first}, {beyond - 1}) n"
+    )
+
+
+_PREFIXES: Final[Mapping[str, str]] = {
+    "productions": "SHOW", "cable_snakes": "SNAKE", "ccus": "CCU", "cameras": "CAM",
+    "sources": "SRC", "source_outputs": "OUT", "sends": "SEND", "connections": "CON",
+    "checklist_items": "CHK", "events": "EVT",
+}  # fmt: skip
+
+
+def _shared(table: str, sizes: Sizes) -> dict[str, str]:
+    """Give what nearly every table has; each value is an expression over the row's number n."""
+    moment = "timestamp '2024-01-01' + (n % 1600000) * interval '37.123 s'"
+    shared = {"id": f"'{_PREFIXES[table]} ' || n + 1", "version": "1 + n % 9"}
+    if table == "events":
+        shared['"timestamp"'] = moment
+    else:
+        shared["created_at"] = moment
+    if table not in {"events", "source_outputs"}:
+        shared["updated_at"] = f"{moment} + interval '1 h'"
+    if table not in {"events", "source_outputs", "checklist_items"}:
+        shared["is_deleted"] = "n % 11 = 7"
+        shared["last_modified_by"] = "CASE WHEN n % 3 = 0 THEN 'anna' END"
+    if table not in {"productions", "source_outputs"}:
+        shared["production_id"] = f"'SHOW ' || 1 + n % {sizes.productions}"
+    return shared
+
+
+def _own(table: str, sizes: Sizes) -> dict[str, str]:
+    shows, rows = sizes.productions, sizes.rows()
+
+    def some(parent: str) -> str:
+        """The label of a parent in the same production."""
+        each = max(1, rows[parent] // shows)
+        return f"'{_PREFIXES[parent]} ' || 1 + n % {shows} + {shows} * ((n / {shows}) % {each})"
+
+    named = {"name": "'Name ' || n % 97", "note": "CASE n % 4 WHEN 0 THEN 'note 🎥 ' || n END"}
+    own: dict[str, dict[str, str]] = {
+        "productions": {
+            "client": "'Client ' || n", "show_name": "'Show ' || n",
+            "status": """(enum_range(NULL::"ProductionStatus"))[1 + n % 5]""",
+            "load_in": "timestamp '2026-03-29 02:30:00.123'",
+            "field_versions": """CASE n % 2 WHEN 1 THEN '{"venue": {"version": 3}}'::jsonb END""",
+        },
+        "cable_snakes": named,
+        "ccus": named | {"outputs": """jsonb_build_array(jsonb_build_object('id', n))"""},
+        "cameras": named | {
+            "ccu_id": f"CASE WHEN n % 10 > 0 THEN {some('ccus')} END", "max_zoom": "n / 7.0",
+        },
+        "sources": named | {"type": "'LAPTOP'", "rate": "59.94", "h_res": "1920"},
+        "source_outputs": {
+            "source_id": f"'SRC ' || 1 + n % {rows['sources']}", "connector": "'HDMI'",
+            "output_index": f"1 + n / {rows['sources']}",
+        },
+        "sends": named | {"type": "'LED'"},
+        "connections": {
+            "source_id": f"CASE WHEN n % 5 > 0 THEN {some('sources')} END",
+            "destination_type": "'SEND'", "destination_id": "'SEND ' || n",
+        },
+        "checklist_items": {
+            "title": "'Title ' || n", "completed": "n % 2 = 0",
+            "more_info": "CASE n % 3 WHEN 0 THEN 'call ' || n WHEN 1 THEN '[\"a\"]' END",
+            "completion_note": "CASE n % 5 WHEN 0 THEN 'done ' || n END",
+        },
+        "events": {
+            "event_type": """(enum_range(NULL::"EventType"))[1 + n % 18]""",
+            "operation": """(enum_range(NULL::"EventOperation"))[1 + n % 3]""",
+            "entity_id": f"'CAM ' || 1 + n % {rows['cameras']}", "user_id": "'system'",
+            "entity_data": "jsonb_build_object('name', n)",
+        },
+    }  # fmt: skip
+    return own[table]

@@ -1,0 +1,58 @@
+"""The service itself, as a deploy starts it: a process of its own on a port of the loopback."""
+
+import asyncio
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from app.settings import PROJECT
+from scripts.bigrun.gate import environment
+
+_SECONDS_TO_START: Final = 30
+
+
+class NotServing(Exception):
+    """The service did not start; the text holds the end of what it said."""
+
+
+@asynccontextmanager
+async def served(url: str) -> AsyncIterator[str]:
+    """Run the service on the database; give its root URL. Raises NotServing."""
+    settings = {"HOST": "127.0.0.1", "PORT": "0", "LOG_LEVEL": "ERROR"}
+    running = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "app", "serve",
+        cwd=PROJECT, env=environment(url, **settings),
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert running.stderr is not None
+    try:
+        origin, said = await _invited(running.stderr)
+        reading = asyncio.create_task(_drain(running.stderr, said))
+        yield origin
+        reading.cancel()
+    finally:
+        if running.returncode is None:
+            running.terminate()
+        await running.wait()
+
+
+async def _invited(said: asyncio.StreamReader) -> tuple[str, list[str]]:
+    """Read until the service says where it serves."""
+    lines: list[str] = []
+    try:
+        async with asyncio.timeout(_SECONDS_TO_START):
+            while line := (await said.readline()).decode(errors="replace"):
+                lines.append(line)
+                if found := re.search(r"serves on (\S+)", line):
+                    return found[1], lines
+    except TimeoutError:
+        pass
+    raise NotServing(f"The service did not start: {''.join(lines)[-2_000:]}")
+
+
+async def _drain(said: asyncio.StreamReader, lines: list[str]) -> None:
+    """Keep reading, or the service would wait for room to write."""
+    while line := (await said.readline()).decode(errors="replace"):
+        lines.append(line)

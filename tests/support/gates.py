@@ -1,0 +1,125 @@
+"""The release gate as tests run it: in this process, on short patience, and heard."""
+
+import asyncio
+from types import ModuleType
+from typing import Any, Final, cast
+
+import asyncpg
+
+from app.database_url import DatabaseUrl
+from app.releases import drift, rehearsal, revisions, scratch, truth
+from app.releases.decisions import decide
+from app.releases.gate import ADOPT, STAGES, gate
+from app.releases.migrate import upgrade
+from app.releases.release import Ended, Order
+from app.releases.scratch import connected
+from app.releases.snapshot import Snapshot
+from app.releases.stages import truth as truth_stage
+from app.truth import demands
+from tests import foreign_tables, legacy
+from tests.support.databases import Server, execute
+
+OLDER: Final = revisions.history()[0].name
+
+# What the code's own revisions build, and whether the code runs on it, is the same for every run in
+# this process: it is found out once, not forty times.
+_BUILT: Final[dict[str, Snapshot]] = {}
+_TRUTH: Final[dict[int, dict[str, str]]] = {}
+_build, _try = scratch.expected, truth.image_failures
+
+
+async def _expected(url: str, revision: str) -> Snapshot:
+    if revision not in _BUILT:
+        _BUILT[revision] = await _build(url, revision)
+    return _BUILT[revision]
+
+
+async def _image_failures(url: str, statements: truth.Statements) -> dict[str, str]:
+    key = hash(tuple(statements.items()))
+    if key not in _TRUTH:
+        _TRUTH[key] = await _try(url, statements)
+    return _TRUTH[key]
+
+
+for _module in cast("tuple[Any, ...]", (drift, rehearsal)):
+    _module.expected = _expected
+cast("Any", truth_stage).image_failures = _image_failures
+
+
+class Heard:
+    """Keeps what the gate said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.stages: dict[str, str] = {}
+        self.steps: list[tuple[str, int, int]] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+    def stage(self, name: str) -> None:
+        self.stages[name] = "running"
+
+    def stage_over(self, name: str, outcome: str, words: str, seconds: float) -> None:
+        self.stages[name] = outcome
+
+    def progress(self, what: str, done: int, total: int, rate: float, left: float | None) -> None:
+        self.steps.append((what, done, total))
+
+
+def order(url: str, **changes: Any) -> Order:
+    """Give an order with little patience and, unless asked for, a soak that is over at once."""
+    given: dict[str, Any] = {"url": url, "service_url": url, "connect_patience": 2.0,
+                             "patience": 30.0, "wall_clock": 60.0, "soak_seconds": 0.0}  # fmt: skip
+    return Order(**(given | changes))
+
+
+async def ran(
+    url: str, stages: tuple[ModuleType, ...] = STAGES, heard: Heard | None = None, **changes: Any
+) -> Ended:
+    """Run the gate on a database."""
+    return await gate(order(url, **changes), demands(), heard or Heard(), stages)
+
+
+async def adopted(url: str) -> Ended:
+    """Adopt an older database."""
+    return await ran(url, ADOPT, word="adopt", who="anna", why="carry it over")
+
+
+async def approved(url: str, ended: Ended, **changes: Any) -> dict[str, Any]:
+    """Approve what a run waits for."""
+    assert ended.digest is not None, ended
+    asked = {"who": "anna", "why": "rehearsed and read", "destroys": None} | changes
+    async with connected(url) as connection:
+        return await decide(connection, ended.digest, "approve", **asked)
+
+
+async def stepped(url: str, **changes: Any) -> Ended:
+    """Take the next release as an operator does: rehearse, approve, apply."""
+    waiting = await ran(url, **changes)
+    assert waiting.verdict.name == "AWAITING_APPROVAL", waiting
+    await approved(url, waiting)
+    return await ran(url, **changes)
+
+
+def older_database(server: Server, share: float = 0.02) -> str:
+    """Make an older service's database, as it left it, adopted; give its name as a template."""
+    url = server.make()
+
+    async def fill() -> None:
+        await upgrade(url, OLDER, say=legacy.quiet)
+        async with legacy.connected(url) as connection:
+            await legacy.populate(connection, share)
+            await foreign_tables.add(connection)
+        await execute(url, "DROP TABLE alembic_version")
+        ended = await adopted(url)
+        assert ended.verdict.name == "DONE", ended
+
+    asyncio.run(fill())
+    return DatabaseUrl.parse(url).database
+
+
+async def rows(url: str, sql: str, *values: object) -> list[asyncpg.Record]:
+    """Give a query's rows."""
+    async with connected(url) as connection:
+        return await connection.fetch(sql, *values)

@@ -1,0 +1,577 @@
+"""The operators' routes: who may ask, what they see while a migration hangs, what they decide."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from app.database_url import DatabaseUrl
+from app.main import create_app
+from app.releases import revisions
+from app.releases.ledger import GATE_LOCK
+from app.releases.migrate import upgrade
+from app.releases.scratch import connected
+from app.releases.status import status
+from app.routes.operators import is_loopback
+from app.settings import BadSettings, Settings
+from tests.support import databases
+from tests.support.ledgers import BEFORE, destroying, opened, plan, proposed
+from tests.support.service import service, settings
+
+CREW = "a-token-for-the-crew"
+OPERATOR = "a-token-for-operators"
+STATUS = "/api/admin/migration-status"
+PLAN = f"/api/admin/releases/plans/{plan().digest}"
+DECISIONS = f"{PLAN}/decisions"
+PATHS = (STATUS, "/api/admin/releases", "/api/admin/releases/1", PLAN)
+DECISION = {"decision": "approve", "who": "anna", "why": "rehearsed and read"}
+PARTS = {"revision", "head", "needed", "state", "pending", "next", "drift", "driftCheckedAt",
+         "soak", "running", "overrides", "runs"}  # fmt: skip
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+# Who may ask
+
+
+@pytest.fixture(scope="module")
+def guarded(shared_database: str) -> Iterator[httpx.Client]:
+    tokens = {"access_token": SecretStr(CREW), "operator_token": SecretStr(OPERATOR)}
+    with service(shared_database, host="0.0.0.0", **tokens) as client:
+        yield client
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    "offered",
+    [None, "", "Bearer", "Bearer wrong", f"Bearer {OPERATOR}x", f"Bearer {OPERATOR[:-1]}",
+     f"Basic {OPERATOR}", OPERATOR, f"Bearer {OPERATOR.upper()}", f"Bearer {CREW}", "Bearer é"],
+)  # fmt: skip
+def test_only_the_operator_token_opens(
+    guarded: httpx.Client, path: str, offered: str | None
+) -> None:
+    headers = {} if offered is None else {b"authorization": offered.encode()}
+    for answer in (guarded.get(path, headers=headers),
+                   guarded.post(DECISIONS, headers=headers, json=DECISION)):  # fmt: skip
+        assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHORIZED")
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert OPERATOR not in answer.text
+
+
+def test_who_has_only_the_operator_token_passes_the_door(guarded: httpx.Client) -> None:
+    headers = bearer(OPERATOR)
+    assert guarded.get(STATUS, headers=headers).status_code == 200
+    assert guarded.get("/api/admin/releases", headers=headers).status_code == 200
+    assert guarded.get(PLAN, headers=headers).status_code == 404
+    for path in ("/api/productions", "/docs", "/api/adminx", "/api/admin"):
+        assert guarded.get(path, headers=headers).status_code == 401, path
+
+
+def test_what_does_not_exist_tells_nobody(guarded: httpx.Client) -> None:
+    assert guarded.get("/api/admin/nothing").status_code == 401
+    assert guarded.get("/api/admin/nothing", headers=bearer(OPERATOR)).status_code == 404
+
+
+def test_an_open_service_still_guards_its_operators(shared_database: str) -> None:
+    token = SecretStr(OPERATOR)
+    with service(shared_database, operator_token=token, anonymous="editor") as client:
+        assert client.get(STATUS).status_code == 401
+        assert client.get(STATUS, headers=bearer(OPERATOR)).status_code == 200
+        assert client.get("/api/productions").status_code == 200
+
+
+@pytest.mark.parametrize("access", [None, SecretStr(CREW)])
+def test_beyond_loopback_without_the_token_they_are_no_routes(
+    shared_database: str, access: SecretStr | None
+) -> None:
+    with service(shared_database, host="0.0.0.0", access_token=access) as client:
+        for headers in ({}, bearer(CREW)):
+            unknown = client.get("/api/unknown/path", headers=headers)
+            assert unknown.status_code == (401 if access and not headers else 404)
+            for path in PATHS:
+                answer = client.get(path, headers=headers)
+                assert answer.status_code == unknown.status_code
+                same = {"instance", "detail", "message"}
+                assert without(answer.json(), same) == without(unknown.json(), same)
+            assert client.post(DECISIONS, headers=headers, json=DECISION).status_code in {401, 404}
+        document = client.get("/openapi.json", headers=bearer(CREW)).json()
+        assert not [path for path in document["paths"] if path.startswith("/api/admin")]
+
+
+def without(body: dict[str, Any], members: set[str]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if name not in members}
+
+
+@pytest.mark.parametrize(
+    ("headers", "status_code"),
+    [
+        ({}, 200),
+        ({"host": "localhost:3010"}, 200),
+        ({"host": "[::1]:3010"}, 200),
+        ({"host": "LOCALHOST", "origin": "http://LOCALHOST"}, 200),
+        ({"sec-fetch-site": "same-origin"}, 200),
+        ({"sec-fetch-site": "none"}, 200),
+        ({"host": "evil.example"}, 403),
+        ({"host": "127.0.0.1.evil.example"}, 403),
+        ({"host": "localhost.evil.example:3010"}, 403),
+        ({"host": "192.168.1.5:3010"}, 403),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": "http://localhost:5173"}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"x-forwarded-for": "10.0.0.1"}, 403),
+        ({"forwarded": "for=10.0.0.1"}, 403),
+    ],
+)
+def test_on_loopback_no_web_page_may_ask(
+    client: httpx.Client, headers: dict[str, str], status_code: int
+) -> None:
+    assert client.get(STATUS, headers=headers).status_code == status_code
+    decided = client.post(DECISIONS, headers=headers, json=DECISION)
+    assert decided.status_code == (404 if status_code == 200 else 403)
+    if status_code == 403:
+        assert decided.json()["code"] == "FORBIDDEN"
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [("localhost", True), ("localhost:80", True), ("127.0.0.1", True), ("127.9.9.9:1", True),
+     ("[::1]", True), ("[::1]:80", True), ("", False), (":80", False), ("localhost:x", False),
+     ("::1", False), ("[127.0.0.1]", False), ("[::1", False), ("0.0.0.0", False),
+     ("localhost.", False), ("localhost@evil", False), ("[::2]:80", False), ("127.1", False)],
+)  # fmt: skip
+def test_which_hosts_are_this_machine(host: str, local: bool) -> None:
+    assert is_loopback(host) is local
+
+
+def test_the_crews_token_is_needed_on_loopback_too(shared_database: str) -> None:
+    with service(shared_database, access_token=SecretStr(CREW)) as client:
+        assert client.get(STATUS).status_code == 401
+        assert client.get(STATUS, headers=bearer(CREW)).status_code == 200
+        evil = {**bearer(CREW), "host": "evil.example"}
+        assert client.get(STATUS, headers=evil).status_code == 403
+
+
+def test_the_two_tokens_must_differ() -> None:
+    same = SecretStr(OPERATOR)
+    with pytest.raises(BadSettings, match="OPERATOR_TOKEN"):
+        Settings(access_token=same, operator_token=same).refuse_exposed()
+
+
+def test_the_status_is_documented() -> None:
+    document = create_app(settings(), DatabaseUrl.parse("postgresql:///none")).openapi()
+    assert set(document["components"]["schemas"]["Status"]["properties"]) == PARTS
+
+
+# What they see
+
+
+async def test_the_status_of_an_empty_database(empty_database: str) -> None:
+    found = await status(empty_database)
+    assert found.keys() == PARTS
+    names = [revision.name for revision in revisions.history()]
+    assert (found["revision"], found["state"]) == (None, "unmigrated")
+    assert [pending["revision"] for pending in found["pending"]] == names
+    assert (found["next"]["revisions"], found["next"]["digest"]) == (names, None)
+    assert (found["drift"], found["soak"], found["running"]) == (None, None, None)
+    assert (found["overrides"], found["runs"]) == ([], [])
+
+
+async def test_the_status_of_a_database_on_its_way(empty_database: str) -> None:
+    names = [revision.name for revision in revisions.history()]
+    await upgrade(empty_database, names[2], say=lambda _: None)
+    found = await status(empty_database)
+    assert found["state"] == "behind"
+    assert found["next"]["revisions"][0] == names[3]
+    assert found["next"]["table"] == revisions.history()[3].table
+
+
+async def test_the_status_where_the_gate_never_ran(own_database: str) -> None:
+    with service(own_database) as client:
+        found = client.get(STATUS).json()
+        assert found.keys() == PARTS
+        assert (found["revision"], found["state"]) == (revisions.head(), "head")
+        assert (found["pending"], found["next"], found["runs"]) == ([], None, [])
+        assert client.get("/api/admin/releases").json() == []
+        for path in ("/api/admin/releases/1", PLAN):
+            assert client.get(path).status_code == 404
+        assert client.post(DECISIONS, json=DECISION).status_code == 404
+
+
+async def test_the_status_of_a_database_that_is_ahead(own_database: str) -> None:
+    await databases.execute(own_database, "UPDATE alembic_version SET version_num = 'tomorrow'")
+    found = await status(own_database)
+    assert (found["state"], found["pending"], found["next"]) == ("ahead", [], None)
+
+
+def test_a_database_that_is_away_is_a_503() -> None:
+    with service("postgresql://someone:s3cret@127.0.0.1:1/none") as client:
+        for answer in (*map(client.get, PATHS), client.post(DECISIONS, json=DECISION)):
+            assert (answer.status_code, answer.json()["code"]) == (503, "DATABASE_AWAY")
+            assert int(answer.headers["retry-after"]) > 0
+            assert "s3cret" not in answer.text
+
+
+async def test_drift_counts_only_where_it_was_looked_for(own_database: str) -> None:
+    async with opened(own_database) as ledger:
+        fact = {"at": "2027-03-01T12:00:00+00:00", "revision": revisions.head(), "findings": []}
+        await ledger.note("drift", fact)
+        found = await status(own_database)
+        assert (found["drift"], found["driftCheckedAt"]) == ([], "2027-03-01T12:00:00.000Z")
+        await ledger.note("drift", fact | {"revision": "0001_older_schema"})
+        found = await status(own_database)
+        assert (found["drift"], found["driftCheckedAt"]) == (None, None)
+
+
+AT = "UPDATE alembic_version SET version_num = $1"
+HANGING = "ALTER TABLE cameras ADD COLUMN x1 int"
+
+
+@asynccontextmanager
+async def hanging(url: str, role: str | None = None) -> AsyncIterator[dict[str, Any]]:
+    """Run a gate that hangs: it waits for a transaction, and the service's readers for it."""
+    async with (
+        opened(url) as ledger,
+        connected(url) as ours,
+        connected(url) as theirs,
+        connected(url) as behind,
+    ):
+        await ledger.prepare(role)
+        assert await ledger.try_lock()
+        await proposed(ledger, plan())
+        await ledger.stage_ends(await ledger.stage_begins("connect"), "done", "there", {})
+        await ledger.stage_begins("apply")
+        await ledger.plan_is(plan().digest, "applying")
+        await ledger.do(
+            "INSERT INTO release_statements (run, position, stage, kind, sql, lock, started_at,"
+            " predicted, tries) VALUES ($1, 1, 'apply', 'brief', $2, 'ACCESS EXCLUSIVE',"
+            " clock_timestamp() - interval '3 seconds', 0.25, 4)",
+            ledger.run, HANGING,
+        )  # fmt: skip
+        await ledger.do(
+            "INSERT INTO release_backfill (name, done, total, started_at, updated_at) VALUES"
+            " ('cameras: uuid', 300, 900, clock_timestamp() + interval '1 s',"
+            " clock_timestamp() + interval '4 s')"
+        )
+        await ours.execute("SET application_name = 'signalbook-release'")
+        await theirs.execute("SET application_name = 'older service'")
+        pids = {
+            name: await each.fetchval("SELECT pg_backend_pid()")
+            for name, each in {"theirs": theirs, "behind": behind}.items()
+        }
+        await theirs.execute("BEGIN; LOCK TABLE cameras IN ACCESS EXCLUSIVE MODE")
+        tasks = []
+        for connection, sql in ((ours, HANGING), (behind, "SELECT count(*) FROM cameras")):
+            tasks.append(asyncio.create_task(connection.execute(sql)))
+            await waiting(url, len(tasks))
+        yield {"run": ledger.run, **pids}
+        await theirs.execute("ROLLBACK")
+        await asyncio.gather(*tasks)
+
+
+async def waiting(url: str, count: int) -> None:
+    async with asyncio.timeout(10):
+        while len(await databases.column(url, "SELECT 1 FROM pg_locks WHERE NOT granted")) < count:  # noqa: ASYNC110  # PostgreSQL tells no event
+            await asyncio.sleep(0.01)
+
+
+async def test_the_status_answers_while_a_migration_hangs(own_database: str) -> None:
+    with service(own_database) as client:
+        async with hanging(own_database) as made:
+            began = time.monotonic()
+            answer = await asyncio.to_thread(client.get, STATUS)
+            seconds = time.monotonic() - began
+    found = answer.raise_for_status().json()
+    assert seconds < 1
+    running = found["running"]
+    assert (running["run"], running["who"], running["stage"]) == (made["run"], "anna", "apply")
+    statement = running["statement"]
+    assert (statement["sql"], statement["lock"]) == (HANGING, "ACCESS EXCLUSIVE")
+    assert 3 <= statement["seconds"] < 60
+    assert (statement["predictedSeconds"], statement["tries"]) == (0.25, 4)
+    (waits,) = running["waitsFor"]
+    assert (waits["pid"], waits["application"]) == (made["theirs"], "older service")
+    assert waits["state"] == "idle in transaction"
+    assert waits["transactionSeconds"] > 0
+    assert "LOCK TABLE cameras" in waits["query"]
+    (blocks,) = running["blocks"]
+    assert (blocks["pid"], blocks["query"]) == (made["behind"], "SELECT count(*) FROM cameras")
+    assert blocks["seconds"] > 0
+    (walk,) = running["progress"]
+    assert (walk["what"], walk["done"], walk["total"]) == ("backfill of cameras: uuid", 300, 900)
+    assert walk["rate"] == pytest.approx(100)
+    assert walk["remainingSeconds"] == pytest.approx(6)
+    assert running["safeToCancel"] is True
+    assert "rolled back" in running["safeWords"]
+    assert (found["next"]["state"], found["next"]["digest"]) == ("applying", plan().digest)
+    (run,) = found["runs"]
+    assert (run["verdict"], run["finishedAt"]) == (None, None)
+    assert [(s["stage"], s["outcome"]) for s in run["stages"]] == [
+        ("connect", "done"), ("apply", None),
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def lesser(postgres_server: databases.Server, own_database: str) -> Iterator[str]:
+    """Give the URL as a role that may use the rows and owns nothing, as a service's may be."""
+    role = f"signalbook_lesser_{os.getpid()}"
+    postgres_server.run(f"CREATE ROLE {role} LOGIN")
+    rows = f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}"
+    asyncio.run(databases.execute(own_database, rows))
+    yield own_database.replace("postgres@", f"{role}@")
+    postgres_server.drop(own_database)
+    postgres_server.run(f"DROP ROLE {role}")
+
+
+async def test_a_role_that_owns_nothing_notes_sees_and_decides(
+    own_database: str, lesser: str
+) -> None:
+    role = DatabaseUrl.parse(lesser).user
+    with service(lesser) as client:
+        async with hanging(own_database, role) as made:
+            running = (await asyncio.to_thread(client.get, STATUS)).json()["running"]
+        async with opened(own_database) as ledger:
+            await proposed(ledger, plan(2))
+            path = f"/api/admin/releases/plans/{plan(2).digest}/decisions"
+            assert client.post(path, json=DECISION).status_code == 201
+            await databases.execute(own_database, f"REVOKE SELECT ON cameras FROM {role}")
+            assert client.get("/api/cameras/production/x").status_code == 503
+    (signal,) = await databases.column(own_database, "SELECT words FROM release_signals")
+    assert signal == "permission denied for table cameras"
+    assert [waits["pid"] for waits in running["waitsFor"]] == [made["theirs"]]
+    assert [blocks["pid"] for blocks in running["blocks"]] == [made["behind"]]
+
+
+async def test_a_gate_whose_process_is_gone_was_killed(own_database: str) -> None:
+    async with opened(own_database):
+        pass
+    found = await status(own_database)
+    assert found["running"] is None
+    (run,) = found["runs"]
+    assert (run["verdict"], run["finishedAt"]) == ("KILLED", None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sql", "safe", "words"),
+    [
+        ("batch", "UPDATE cameras SET uuid = x", True, "batch"),
+        ("direct", "DROP TABLE x", True, "rolled back"),
+        ("patient", "CREATE UNIQUE INDEX CONCURRENTLY i ON cameras (uuid)", True, "INVALID"),
+        ("patient", 'ALTER TABLE "cameras" VALIDATE CONSTRAINT x', True, "again"),
+        ("patient", "VACUUM FULL cameras", False, "by hand"),
+    ],
+)
+async def test_whether_it_is_safe_to_cancel(
+    own_database: str, kind: str, sql: str, safe: bool, words: str
+) -> None:
+    async with opened(own_database) as ledger:
+        assert await ledger.try_lock()
+        await ledger.stage_begins("apply")
+        before = await status(own_database)
+        assert before["running"]["safeToCancel"] is True
+        assert before["running"]["statement"] is None
+        await ledger.do(
+            "INSERT INTO release_statements (run, position, stage, kind, sql, started_at)"
+            " VALUES ($1, 1, 'apply', $2, $3, now())", ledger.run, kind, sql,
+        )  # fmt: skip
+        running = (await status(own_database))["running"]
+    assert running["safeToCancel"] is safe
+    assert words in running["safeWords"]
+
+
+async def test_an_index_that_is_built_is_shown(own_database: str) -> None:
+    """The build waits for an older transaction, and so can be looked at."""
+    async with (
+        connected(own_database) as ours,
+        connected(own_database) as theirs,
+        connected(own_database) as gate,
+    ):
+        await gate.execute(f"SELECT pg_advisory_lock({GATE_LOCK})")
+        await ours.execute("SET application_name = 'signalbook-migrate'")
+        await theirs.execute("BEGIN; UPDATE cameras SET note = 'x' WHERE false")
+        sql = "CREATE INDEX CONCURRENTLY on_note ON cameras (note)"
+        build = asyncio.create_task(ours.execute(sql))
+        await waiting(own_database, 1)
+        running = (await status(own_database))["running"]
+        await theirs.execute("ROLLBACK")
+        await build
+    assert running["run"] is None
+    assert len(running["waitsFor"]) == 1
+    (progress,) = running["progress"]
+    assert progress["what"].startswith("on_note: waiting for writers")
+
+
+async def test_nobody_waits_for_whoever_has_locked_the_gates_own_tables(own_database: str) -> None:
+    with service(own_database) as client:
+        async with opened(own_database), connected(own_database) as other:
+            await other.execute("BEGIN; LOCK TABLE release_runs IN ACCESS EXCLUSIVE MODE")
+            began = time.monotonic()
+            answer = await asyncio.to_thread(client.get, STATUS)
+            assert time.monotonic() - began < 1
+    assert (answer.status_code, answer.json()["code"]) == (503, "BUSY")
+
+
+async def test_a_password_in_somebodys_query_is_not_shown(own_database: str) -> None:
+    async with (
+        opened(own_database) as ledger,
+        connected(own_database) as ours,
+        connected(own_database) as theirs,
+    ):
+        assert await ledger.try_lock()
+        await ours.execute("SET application_name = 'signalbook-release'")
+        await theirs.execute("BEGIN; LOCK TABLE cameras; CREATE ROLE sb_x PASSWORD 's3cret''s'")
+        build = asyncio.create_task(ours.execute("SELECT count(*) FROM cameras"))
+        await waiting(own_database, 1)
+        (waits,) = (await status(own_database))["running"]["waitsFor"]
+        await theirs.execute("ROLLBACK")
+        await build
+    assert "PASSWORD '***'" in waits["query"]
+    assert "s3cret" not in waits["query"]
+
+
+async def test_a_run_is_shown_with_all_its_evidence(own_database: str) -> None:
+    with service(own_database) as client:
+        async with opened(own_database) as ledger:
+            position = await ledger.stage_begins("drift")
+            await ledger.stage_ends(position, "stopped", "drifted", {"findings": ["é"]})
+            await ledger.do(
+                "INSERT INTO release_statements (run, position, stage, kind, sql, started_at,"
+                " seconds, predicted, stall, error) VALUES ($1, 1, 'apply', 'brief', 'SELECT 1',"
+                " now(), 0.5, 0.25, 0.1, 'canceled')", ledger.run,
+            )  # fmt: skip
+            await ledger.end("DRIFTED", 12, "the schema drifted", revisions.head())
+            number = ledger.run
+            await ledger.begin("status", "ben", "why not", None)
+        shown = client.get(f"/api/admin/releases/{number}").json()
+        listed = client.get("/api/admin/releases?limit=1").json()
+        assert client.get("/api/admin/releases/999").status_code == 404
+        assert client.get("/api/admin/releases/x").status_code == 422
+        assert client.get(f"/api/admin/releases/{2**63}").status_code == 422
+    assert (shown["verdict"], shown["exitCode"], shown["head"]) == (
+        "DRIFTED", 12, revisions.head(),
+    )  # fmt: skip
+    (stage,) = shown["stages"]
+    assert (stage["outcome"], stage["evidence"]) == ("stopped", {"findings": ["é"]})
+    assert stage["seconds"] >= 0
+    (statement,) = shown["statements"]
+    assert (statement["seconds"], statement["predictedSeconds"]) == (0.5, 0.25)
+    assert [(run["who"], run["why"]) for run in listed] == [("ben", "why not")]
+
+
+# What they decide
+
+
+async def test_an_approval_is_of_the_last_rehearsal(own_database: str) -> None:
+    with service(own_database) as client:
+        async with opened(own_database) as ledger:
+            first = await proposed(ledger, plan())
+            shown = client.get(PLAN).json()
+            assert (shown["state"], shown["rehearsal"]["id"]) == ("proposed", first)
+            assert shown["decision"] is None
+            short = f"/api/admin/releases/plans/{plan().digest[:8]}/decisions"
+            answer = client.post(short, json={**DECISION, "who": "  anna "})
+            stored = answer.json()
+            assert (answer.status_code, stored["rehearsal"]) == (201, first)
+            assert (stored["decision"], stored["who"], stored["valid"]) == (
+                "approved",
+                "anna",
+                True,
+            )
+            assert client.get(PLAN).json()["decision"]["valid"] is True
+            await databases.execute(own_database, AT, BEFORE)
+            after = (await status(own_database))["next"]
+            assert after["decision"]["why"] == DECISION["why"]
+            assert after["sql"] == plan().sql
+            assert after["statements"][0]["lock"] == "ACCESS EXCLUSIVE"
+            await proposed(ledger, plan())
+            assert client.get(PLAN).json()["decision"]["valid"] is False
+
+
+async def test_what_was_withheld_is_not_approved(own_database: str) -> None:
+    with service(own_database) as client:
+        async with opened(own_database) as ledger:
+            await proposed(ledger, plan())
+            client.post(DECISIONS, json=DECISION).raise_for_status()
+            answer = client.post(DECISIONS, json={**DECISION, "decision": "withhold"})
+            assert (answer.status_code, answer.json()["decision"]) == (201, "withheld")
+            assert client.get(PLAN).json()["decision"]["valid"] is False
+
+
+@pytest.mark.parametrize("passed", [None, False])
+async def test_what_was_not_rehearsed_well_may_only_be_withheld(
+    own_database: str, passed: bool | None
+) -> None:
+    with service(own_database) as client:
+        async with opened(own_database) as ledger:
+            await proposed(ledger, plan(), passed=passed)
+            answer = client.post(DECISIONS, json=DECISION)
+            assert (answer.status_code, answer.json()["code"]) == (409, "NOT_REHEARSED")
+            assert ("3 rows" in answer.json()["message"]) is (passed is False)
+            withheld = client.post(DECISIONS, json={**DECISION, "decision": "withhold"})
+            assert withheld.status_code == 201
+
+
+@pytest.mark.parametrize("state", ["applying", "applied", "verified", "rolled back"])
+async def test_what_was_begun_is_decided(own_database: str, state: str) -> None:
+    with service(own_database) as client:
+        async with opened(own_database) as ledger:
+            await proposed(ledger, plan())
+            await ledger.plan_is(plan().digest, state)
+            answer = client.post(DECISIONS, json=DECISION)
+            assert (answer.status_code, answer.json()["code"]) == (409, "PLAN_CLOSED")
+            assert await ledger.rows("SELECT * FROM release_decisions") == []
+
+
+async def test_destruction_needs_the_word(own_database: str) -> None:
+    path = f"/api/admin/releases/plans/{destroying().digest}/decisions"
+    with service(own_database) as client:
+        async with opened(own_database) as ledger:
+            await proposed(ledger, destroying())
+            for word in ({}, {"destroys": None}, {"destroys": "ccus"}, {"destroys": "CAMERAS"}):
+                answer = client.post(path, json={**DECISION, **word})
+                assert (answer.status_code, answer.json()["code"]) == (409, "DESTROYS")
+                assert answer.json()["destroys"] == "cameras"
+                assert "DROP COLUMN note" in answer.json()["message"]
+            stored = client.post(path, json={**DECISION, "destroys": "cameras"})
+            assert (stored.status_code, stored.json()["destroys"]) == (201, "cameras")
+
+
+async def test_a_digest_must_mean_one_plan(own_database: str) -> None:
+    with service(own_database) as client:
+        async with opened(own_database) as ledger:
+            await proposed(ledger, plan())
+            twin = plan().digest[:10] + "0" * 54
+            await ledger.do("INSERT INTO release_plans (digest, plan, offline_hash)"
+                            " SELECT $1, plan, '' FROM release_plans", twin)  # fmt: skip
+            for digest, code, status_code in (
+                (plan().digest[:10], "AMBIGUOUS_ID", 409), ("f" * 64, "NOT_FOUND", 404),
+                (plan().digest[:7], "INVALID", 422), (plan().digest + "0", "INVALID", 422),
+                (plan().digest.upper(), "INVALID", 422), ("x" * 64, "INVALID", 422),
+                ("%25%25%25%25%25%25%25%25", "INVALID", 422),
+            ):  # fmt: skip
+                path = f"/api/admin/releases/plans/{digest}"
+                for answer in (client.get(path), client.post(f"{path}/decisions", json=DECISION)):
+                    assert (answer.status_code, answer.json()["code"]) == (status_code, code)
+            assert client.get(PLAN).json()["digest"] == plan().digest
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"decision": "yes"}, {"who": ""}, {"who": "  "}, {"why": ""}, {"who": "x" * 201},
+     {"why": "x" * 2_001}, {"who": "a\x00"}, {"why": 1}, {"destroys": "a\x00"}, {"role": "admin"}],
+)  # fmt: skip
+async def test_a_decision_says_who_and_why(
+    client: httpx.Client, shared_database: str, wrong: dict[str, Any]
+) -> None:
+    answer = client.post(DECISIONS, json={**DECISION, **wrong})
+    assert (answer.status_code, answer.json()["code"]) == (422, "INVALID")
+    assert answer.json()["errors"][0]["path"] == next(iter(wrong))

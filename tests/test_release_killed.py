@@ -1,0 +1,136 @@
+"""Killed anywhere: run again, and the end is as if nothing had happened."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from app.releases.gate import RESUME, STAGES
+from app.releases.migrate import current
+from app.releases.verdict import Verdict
+from app.settings import PROJECT
+from tests import legacy
+from tests.legacy import connected
+from tests.support.databases import Server
+from tests.support.gates import approved, older_database, ran, rows, stepped
+
+SNAKES = "0004_cable_snakes_switch"
+
+
+@pytest.fixture(scope="session")
+def approved_template(postgres_server: Server) -> str:
+    """An older database whose cable snakes are rehearsed and approved, and not begun."""
+    name = older_database(postgres_server, 0.2)
+    url = postgres_server.within(name)
+
+    async def prepare() -> None:
+        await stepped(url)
+        await approved(url, await ran(url))
+
+    asyncio.run(prepare())
+    return name
+
+
+@pytest.fixture
+def older(postgres_server: Server, approved_template: str) -> Iterator[str]:
+    with postgres_server.lent(approved_template) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def undisturbed(postgres_server: Server, approved_template: str) -> object:
+    """What the database is after the release when nobody disturbs it."""
+    with postgres_server.lent(approved_template) as url:
+        assert asyncio.run(ran(url)).verdict.name == "STEP_DONE"
+        return asyncio.run(end_state(url))
+
+
+async def end_state(url: str) -> object:
+    async with connected(url) as connection:
+        columns = await legacy.columns(connection)
+        for named in columns.values():
+            named.pop("uuid", None)  # made anew each time
+            for name in [name for name in named if name.endswith("_uuid")]:
+                named.pop(name)
+        filled = await connection.fetchval("SELECT count(*) FROM cable_snakes WHERE uuid IS NULL")
+        return (
+            await current(url), await legacy.catalogue(connection), filled,
+            await legacy.contents(connection, columns),
+        )  # fmt: skip
+
+
+def started(url: str, *where: str) -> subprocess.Popen[str]:
+    """Start the release in a process of its own, to halt somewhere."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.support.halting", *where, "release"],
+        cwd=PROJECT,
+        env={**os.environ, "DATABASE_URL": url, "SOAK_HOURS": "0"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def killed(url: str, *where: str) -> None:
+    """Run the release in a process of its own, and kill it where it halts."""
+    process = started(url, *where)
+    assert process.stdout is not None
+    said = process.stdout.readline()
+    process.kill()
+    _, err = process.communicate()
+    assert said == "halted\n", err
+
+
+async def test_killed_in_every_stage_one_after_another(older: str, undisturbed: object) -> None:
+    for stage in STAGES[1:]:
+        for moment in ("before", "after") if stage.NAME in {"apply", "verify"} else ("before",):
+            await asyncio.to_thread(killed, older, moment, stage.NAME)
+    ended = await ran(older, RESUME, word="resume")
+    assert ended.verdict.name == "STEP_DONE", ended
+    assert await end_state(older) == undisturbed
+    runs = await rows(older, "SELECT verdict FROM release_runs ORDER BY id DESC")
+    assert [run["verdict"] for run in runs[:2]] == ["STEP_DONE", "KILLED"]
+
+
+@pytest.mark.parametrize("where", [("batch", "2"), ("statement", "1"), ("statement", "4"),
+                                   ("statement", "9"), ("statement", "14")],
+                         ids=" ".join)  # fmt: skip
+async def test_killed_in_the_middle_of_the_work(
+    older: str, undisturbed: object, where: tuple[str, str]
+) -> None:
+    await asyncio.to_thread(killed, older, *where)
+    assert await current(older) != SNAKES
+    ended = await ran(older)
+    assert ended.verdict.name == "STEP_DONE", ended
+    assert await end_state(older) == undisturbed
+
+
+async def test_the_older_service_serves_while_the_gate_is_dead(older: str) -> None:
+    await asyncio.to_thread(killed, older, "batch", "2")
+    async with connected(older) as connection:
+        snake = await connection.fetchrow("SELECT id, name FROM cable_snakes LIMIT 1")
+        assert snake is not None
+        await connection.execute("UPDATE cable_snakes SET name = 'n' WHERE id = $1", snake["id"])
+    status = await rows(older, "SELECT count(*) FROM release_backfill WHERE finished_at IS NULL")
+    assert status[0][0] == 1
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT], ids=lambda s: s.name)
+async def test_a_signal_stops_it_between_two_statements(
+    older: str, undisturbed: object, sent: signal.Signals
+) -> None:
+    """What a platform sends, and Ctrl-C: the run closes its page and says how to go on."""
+    process = started(older, "batch", "2")
+    assert process.stdout is not None
+    assert await asyncio.to_thread(process.stdout.readline) == "halted\n"
+    process.send_signal(sent)
+    _, err = await asyncio.to_thread(process.communicate)
+    assert (process.returncode, "takes it up" in err) == (Verdict.CONTENDED, True), err
+    runs = await rows(older, "SELECT verdict FROM release_runs ORDER BY id DESC LIMIT 1")
+    assert runs[0]["verdict"] == "CONTENDED"
+    assert (await ran(older)).verdict is Verdict.STEP_DONE
+    assert await end_state(older) == undisturbed
