@@ -108,10 +108,9 @@ class _Run:
         if release.arrival:
             return Verdict.DONE, release.arrival
         if release.deployable:
-            return (
-                Verdict.DONE,
-                f"The database is at {release.current}: this image can serve.",
-            )
+            rest = f" {release.put_off}" if release.put_off else ""
+            words = f"The database is at {release.current}: this image can serve.{rest}"
+            return Verdict.DONE, words
         if release.applied:
             return Verdict.STEP_DONE, (
                 f"{release.current} is done; this image needs {needed()}, so it is not deployable "
@@ -167,7 +166,7 @@ class _Run:
             book: Ledger = release.ledger
             await _if_it_answers(book.end(verdict.name, int(verdict), words, revision))
         run = release.ledger.run if release.ledger else None
-        return Ended(verdict, words, run or None, release.plan, revision, tuple(self._told))
+        return Ended(verdict, words, run or None, release.shown, revision, tuple(self._told))
 
 
 async def _if_it_answers(writing: Any) -> Any:

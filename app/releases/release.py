@@ -63,6 +63,10 @@ class Release:
     rehearsal: int | None = None
     predicted: Mapping[str, float] = field(default_factory=dict)
     applied: bool = False
+    shown: Plan | None = None
+    """The plan that this run is about, taken on or put off."""
+    put_off: str | None = None
+    """Why a release that may wait is not taken on by this run."""
     arrival: str | None = None
     """The last words of a run that was not about taking the next step."""
 
@@ -71,6 +75,13 @@ class Release:
         """The ledger, once the first stage has opened it."""
         assert self.ledger is not None
         return self.ledger
+
+    def wait(self, words: str, evidence: Mapping[str, Any] | None = None) -> "Outcome":
+        """Put the pending release off: the image serves without it. The rest is still verified."""
+        assert self.plan is not None
+        self.put_off = f"{self.plan.target} stays pending: {words}"
+        self.plan = None
+        return Outcome(self.put_off, evidence or {}, skipped=True)
 
     @property
     def deployable(self) -> bool:

@@ -7,6 +7,8 @@ from app.releases.plan import Plan
 from app.releases.release import Outcome, Release
 from app.releases.render import allowed, normalised
 from app.releases.stages.history import note_applied
+from app.releases.stages.plan import is_empty
+from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "apply"
 
@@ -16,6 +18,12 @@ async def run(release: Release) -> Outcome:
     plan = release.plan
     if plan is None:
         return Outcome("nothing to apply", skipped=True)
+    if release.empty and not await is_empty(release):
+        raise Stopped(
+            Verdict.CONTENDED,
+            "The database was empty when this run looked, and rows have arrived since: run it "
+            "again, so that they are protected.",
+        )
     await release.book.plan_is(plan.digest, "applying")
     done = await _applied(release, plan)
     for statement in plan.statements:

@@ -23,11 +23,10 @@ async def run(release: Release) -> Outcome:
             f"by {decision['who']}: {decision['why']}",
             {name: decision[name] for name in ("id", "who", "why", "rehearsal", "destroys")},
         )
-    raise Stopped(
-        Verdict.DONE if release.optional else Verdict.AWAITING_APPROVAL,
-        ("This image can serve; " if release.optional else "") + _wanted(plan, decision),
-        {"digest": plan.digest, "rehearsal": release.rehearsal},
-    )
+    evidence = {"digest": plan.digest, "rehearsal": release.rehearsal}
+    if release.optional:
+        return release.wait(_wanted(plan, decision), evidence)
+    raise Stopped(Verdict.AWAITING_APPROVAL, _wanted(plan, decision), evidence)
 
 
 def _wanted(plan: Plan, decision: dict[str, object] | None) -> str:

@@ -17,9 +17,9 @@ NAME: Final = "plan"
 
 async def run(release: Release) -> Outcome:
     """Render the next release, lint it, and keep it under its digest."""
-    release.empty = await _is_empty(release)
+    release.empty = await is_empty(release)
     if release.resumed is not None:
-        release.plan = release.resumed
+        release.plan = release.shown = release.resumed
         return Outcome("the release that was begun", _evidence(release.resumed, []), skipped=True)
     revisions = next_release(release.current, everything=release.empty)
     if not revisions:
@@ -36,7 +36,7 @@ async def run(release: Release) -> Outcome:
             "(docs/migrations.md, the recipe) and deploy again; the database was not touched.",
             _evidence(made, findings),
         )
-    release.plan = made
+    release.plan = release.shown = made
     return Outcome(_in_words(made, findings), _evidence(made, findings))
 
 
@@ -72,8 +72,8 @@ async def _grants(release: Release, statements: tuple[Statement, ...]) -> list[S
     ]
 
 
-async def _is_empty(release: Release) -> bool:
-    """Whether no table of ours holds a row: then there is nothing to protect."""
+async def is_empty(release: Release) -> bool:
+    """Tell whether no table of ours holds a row: then there is nothing to protect."""
     if release.inspection is None:
         return release.current is None
     for table in release.inspection.live.tables:

@@ -22,11 +22,7 @@ async def run(release: Release) -> Outcome:
         words = await _soaked(release, plan)
     except Stopped as refused:
         if release.optional:
-            raise Stopped(
-                Verdict.DONE,
-                f"This image can serve; {plan.target} stays pending: {refused.words}",
-                refused.evidence,
-            ) from refused
+            return release.wait(refused.words, refused.evidence)
         raise
     destroyed = f"; it destroys, so its approval must name {plan.table}" if plan.destroys else ""
     return Outcome(f"{words}{destroyed}", {"destroys": plan.destroys})

@@ -25,11 +25,7 @@ async def run(release: Release) -> Outcome:
     if release.resumed:
         return Outcome("it is half done on the live database: no copy would show it", skipped=True)
     if release.optional:
-        raise Stopped(
-            Verdict.DONE,
-            f"This image can serve; {plan.target} stays pending until an operator rehearses it: "
-            "python -m app release rehearse.",
-        )
+        return release.wait("an operator must rehearse it: python -m app release rehearse.")
     return await _rehearsed(release, plan)
 
 
