@@ -37,9 +37,14 @@ class Statements:
     lock: str
     """Lock the production of the live row with uuid $1; give the production's uuid and label."""
     labels: str
-    """The labels in use, and those never to be assigned again; in the production with uuid $1
-    where the entity has one. Several clients delete a production by label, one after another: a
-    new one that had been given the label would be deleted by the second.
+    """The labels in use, those never to be assigned again, and whether a label is still unique
+    everywhere; in the production with uuid $1 where the entity has one. Several clients delete a
+    production by label, one after another: a new one that had been given the label would be
+    deleted by the second.
+    """
+    everywhere: str
+    """The labels of all rows whatever their production, that begin with $1. While an older
+    service's index makes them unique, no other may be given.
     """
     candidates: str
     """Live rows of production $1 with a uuid in $2 or a label in $3: uuid and label."""
@@ -65,6 +70,8 @@ def statements(entity: type[Row]) -> Statements:
         **make(entity),
         one=f"SELECT row_to_json(entity) FROM ({_one(entity)}) AS entity",
         pointing={field: _pointing(entity, field) for field in entity.references()},
+        everywhere=f"SELECT coalesce(array_agg(id), '{{}}') FROM {table(entity)} "
+        "WHERE starts_with(id, $1)",
         insert=_insert(entity),
         update=_update(entity),
         delete=_delete(entity),
@@ -109,7 +116,8 @@ def _scoped(entity: type[Row]) -> dict[str, str]:
         "lock": f"SELECT productions.uuid, productions.id FROM productions JOIN {name} "
         f"ON {name}.production_uuid = productions.uuid WHERE {name}.uuid = $1 AND {shown} "
         "FOR NO KEY UPDATE OF productions",
-        "labels": f"SELECT coalesce(array_agg(id), '{{}}'), coalesce(array_agg(id), '{{}}') {own}",
+        "labels": f"SELECT coalesce(array_agg(id), '{{}}'), coalesce(array_agg(id), '{{}}'), "
+        f"{_unique_everywhere(name)} {own}",
         "candidates": f"SELECT uuid, id {own} AND (uuid = ANY($2::uuid[]) OR id = ANY($3::text[]))",
     }
 
@@ -126,10 +134,14 @@ def _unscoped(entity: type[Row]) -> dict[str, str]:
         "AND (uuid = $1::uuid OR id = $2))",
         "lock": f"SELECT uuid, id FROM {name} WHERE uuid = $1 AND {shown} FOR NO KEY UPDATE",
         "labels": "SELECT coalesce(array_agg(id) FILTER (WHERE NOT is_deleted), '{}'), "
-        f"coalesce(array_agg(id), '{{}}') FROM {name}",
+        f"coalesce(array_agg(id), '{{}}'), {_unique_everywhere(name)} FROM {name}",
         "candidates": f"SELECT uuid, id FROM {name} WHERE uuid = $1 AND NOT is_deleted "
         "AND (uuid = ANY($2::uuid[]) OR id = ANY($3::text[]))",
     }
+
+
+def _unique_everywhere(name: str) -> str:
+    return f"to_regclass('{name}_id_key') IS NOT NULL"
 
 
 def _pointing(entity: type[Row], field: str) -> str:

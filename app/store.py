@@ -145,16 +145,29 @@ async def _label(
     connection: Connection, entity: type[Row], production: UUID, wanted: str | None
 ) -> str:
     """Give the wanted label if it may be used, else the next free one. Raises DuplicateId."""
-    if wanted and entity.labels_may_clash:
-        return wanted
     scope = (production,) if issubclass(entity, Entity) else ()
-    taken, ever = await connection.fetchrow(statements(entity).labels, *scope)
-    if not wanted:
+    taken, ever, everywhere = await connection.fetchrow(statements(entity).labels, *scope)
+    if everywhere:
+        taken = ever = await _labels_everywhere(connection, entity, wanted)
+    elif wanted and entity.labels_may_clash:
+        return wanted
+    if not wanted or (wanted in taken and entity.labels_may_clash):
         return labels.next_free(entity.prefix, ever)
     if wanted in taken:
         suggested = labels.suggestion(wanted, taken)
         raise DuplicateId(f"{wanted!r} is taken: {suggested!r} is free.", suggestedId=suggested)
     return wanted
+
+
+async def _labels_everywhere(
+    connection: Connection, entity: type[Row], wanted: str | None
+) -> list[str]:
+    """Give the labels of all productions, one writer at a time: until the older service is retired
+    its look-ups need them unique, also those of deleted rows."""
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtext($1))", entity.collection)
+    prefix = labels.parse(wanted)[0] if wanted else entity.prefix
+    found: list[str] = await connection.fetchval(statements(entity).everywhere, prefix)
+    return found
 
 
 # Updating

@@ -10,8 +10,8 @@ from app.releases.revisions import history, needed
 from tests import legacy
 from tests.legacy import connected, quiet
 from tests.support import databases
-from tests.support.bodies import SCOPED
-from tests.support.service import service
+from tests.support.bodies import SCOPED, minimal
+from tests.support.service import created, service
 
 LIVE = "SELECT uuid::text FROM {table} WHERE production_uuid = $1 AND NOT is_deleted"
 
@@ -54,3 +54,22 @@ async def _walk(client: httpx.Client, url: str, production: str) -> None:
 
 
 CHANGES = {"note", "version", "updatedAt", "lastModifiedBy", "fieldVersions"}
+
+
+def test_two_productions_may_count_from_one(carried_over: str) -> None:
+    """Before the contracts a label is unique everywhere: then the next free one is given."""
+    with service(carried_over) as client:
+        shows = [created(client, "productions", name=name)["uuid"] for name in ("a", "b")]
+        for entity in SCOPED:
+            made = [
+                created(client, entity.collection, **minimal(entity, productionId=show))["id"]
+                for show in (shows[0], shows[1], shows[1])
+            ]
+            assert made[1] != made[2]
+            taken = minimal(entity, productionId=shows[1], id=made[2])
+            again = client.post(f"/api/{entity.collection}", json=taken)
+            if entity.labels_may_clash:
+                assert again.status_code == 201, again.text
+            else:
+                assert again.status_code == 409
+                assert again.json()["suggestedId"] not in made
