@@ -28,6 +28,7 @@ from app.releases.plan import Statement
 from app.releases.revisions import history
 from app.releases.session import MigrationContended, MigrationError
 from app.releases.sql_text import masked, normalised, unquoted
+from app.releases.telling import silently
 
 __all__ = [
     "allowed", "in_code", "new_tables", "next_release", "normalised", "offline_hash", "planned",
@@ -145,7 +146,7 @@ def _read(
 def _collected(revisions: Sequence[str], before: str | None, ask: Ask) -> tuple[Noted, ...]:
     """Run the revisions in Alembic's offline mode, and take down what they would do."""
     collected = Collected(ask)
-    config = configuration(_quiet)
+    config = configuration(silently)
     config.attributes["steps"] = config.output_buffer = cast("Any", collected)
     span = f"{before}:{revisions[-1]}" if before else revisions[-1]
     try:
@@ -169,7 +170,3 @@ def _described(
 
 def _names() -> list[str]:
     return [revision.name for revision in history()]
-
-
-def _quiet(_: str) -> None:
-    """Nothing happens of which anybody would want to hear."""

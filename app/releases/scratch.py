@@ -18,6 +18,7 @@ from app.releases.migrate import upgrade
 from app.releases.session import MigrationError
 from app.releases.snapshot import Snapshot
 from app.releases.survey import snapshot
+from app.releases.telling import silently
 
 PREFIX: Final = "signalbook_scratch_"
 
@@ -49,7 +50,7 @@ async def expected(url: str, revision: str) -> Snapshot:
     Raises NoScratch, or MigrationError when the migrations themselves fail.
     """
     async with scratch(url) as built:
-        await upgrade(built, revision, say=_quiet)
+        await upgrade(built, revision, say=silently)
         async with connected(built) as connection:
             # What is set for a role holds in every database, also here; it is never expected.
             return replace(await snapshot(connection), replication={})
@@ -116,7 +117,3 @@ async def _made(keeper: asyncpg.Connection, name: str) -> str:
 
 async def _drop(keeper: asyncpg.Connection, name: str) -> None:
     await keeper.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-
-
-def _quiet(_: str) -> None:
-    """Nobody follows the making of a scratch database."""

@@ -20,6 +20,10 @@ class Tell(Protocol):
         """Hear how far long work is: units done and in all, units per second, seconds left."""
 
 
+def silently(_: str) -> None:
+    """Drop a sentence that nobody waits for."""
+
+
 class Silence:
     """Says nothing to nobody."""
 

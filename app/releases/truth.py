@@ -12,6 +12,7 @@ from sqlmodel import SQLModel
 from app.releases.migrate import make_engine, upgrade
 from app.releases.revisions import head, needed
 from app.releases.scratch import connected, scratch
+from app.releases.telling import silently
 from app.truth import failures
 
 Statements = Mapping[str, tuple[str, ...]]
@@ -26,7 +27,7 @@ async def image_failures(url: str, statements: Statements) -> dict[str, str]:
     found: dict[str, str] = {}
     async with scratch(url) as built:
         for revision in dict.fromkeys((needed(), head())):
-            await upgrade(built, revision, say=_quiet)
+            await upgrade(built, revision, say=silently)
             for name, words in (await live_failures(built, statements)).items():
                 found.setdefault(name, f"{words} (at {revision})")
         for words in await model_differences(built):
@@ -77,7 +78,3 @@ def _in_words(change: tuple[Any, ...]) -> str:
         return f"{kind} {change[2]}.{change[3]}: {change[5]} → {change[6]}"
     named = change[1]
     return f"{kind} {getattr(named, 'name', None) or named}"
-
-
-def _quiet(_: str) -> None:
-    """Nobody follows the building of a scratch database."""
