@@ -1,14 +1,14 @@
 """The big run in small: an older database carried to head while both services write."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
 
-from app.releases import drift, gate, rehearsal, scratch, stages, truth
+from app.releases import gate
 from app.releases.decisions import decide
 from app.releases.release import Order
-from app.releases.snapshot import Snapshot
 from app.truth import demands
 from scripts.bigrun import older_database
 from scripts.bigrun.contents import contents, orphans
@@ -20,6 +20,7 @@ from scripts.bigrun.run import Options, carry
 from scripts.bigrun.timings import Board, Failed, Timings
 from tests import legacy
 from tests.legacy import connected, quiet
+from tests.support.remembered import remembered
 
 # An expand and switch together, the last switch with a new table beside it, and a contract: what
 # the gate does of every kind. scripts/big-run takes all of them this way.
@@ -53,27 +54,13 @@ class GateHere(Gate):
 
 
 @pytest.fixture
-def built_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def built_once() -> Iterator[None]:
     """Build what each revision should be once: the code does not change between two steps.
 
     So too whether the code fits its own migrations, which other tests ask.
     """
-    known: dict[str, Snapshot] = {}
-    asked: dict[str, dict[str, str]] = {}
-
-    async def image_failures(url: str, statements: Any) -> dict[str, str]:
-        if not asked:
-            asked["once"] = await truth.image_failures(url, statements)
-        return asked["once"]
-
-    async def expected(url: str, revision: str) -> Snapshot:
-        if revision not in known:
-            known[revision] = await scratch.expected(url, revision)
-        return known[revision]
-
-    monkeypatch.setattr(stages.truth, "image_failures", image_failures)
-    for module in (drift, rehearsal):
-        monkeypatch.setattr(module, "expected", expected)
+    with remembered():
+        yield
 
 
 @pytest.mark.timeout(240)

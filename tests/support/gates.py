@@ -2,48 +2,23 @@
 
 import asyncio
 from types import ModuleType
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import asyncpg
 
 from app.database_url import DatabaseUrl
-from app.releases import drift, rehearsal, revisions, scratch, truth
+from app.releases import revisions
 from app.releases.decisions import decide
 from app.releases.gate import ADOPT, STAGES, gate
 from app.releases.migrate import upgrade
 from app.releases.release import Ended, Order
 from app.releases.scratch import connected
-from app.releases.snapshot import Snapshot
-from app.releases.stages import truth as truth_stage
 from app.truth import demands
 from tests import foreign_tables, legacy
 from tests.support.databases import Server, execute
+from tests.support.remembered import remembered
 
 OLDER: Final = revisions.history()[0].name
-
-# What the code's own revisions build, and whether the code runs on it, is the same for every run in
-# this process: it is found out once, not forty times.
-_BUILT: Final[dict[str, Snapshot]] = {}
-_TRUTH: Final[dict[int, dict[str, str]]] = {}
-_build, _try = scratch.expected, truth.image_failures
-
-
-async def _expected(url: str, revision: str) -> Snapshot:
-    if revision not in _BUILT:
-        _BUILT[revision] = await _build(url, revision)
-    return _BUILT[revision]
-
-
-async def _image_failures(url: str, statements: truth.Statements) -> dict[str, str]:
-    key = hash(tuple(statements.items()))
-    if key not in _TRUTH:
-        _TRUTH[key] = await _try(url, statements)
-    return _TRUTH[key]
-
-
-for _module in cast("tuple[Any, ...]", (drift, rehearsal)):
-    _module.expected = _expected
-cast("Any", truth_stage).image_failures = _image_failures
 
 
 class Heard:
@@ -78,7 +53,8 @@ async def ran(
     url: str, stages: tuple[ModuleType, ...] = STAGES, heard: Heard | None = None, **changes: Any
 ) -> Ended:
     """Run the gate on a database."""
-    return await gate(order(url, **changes), demands(), heard or Heard(), stages)
+    with remembered():
+        return await gate(order(url, **changes), demands(), heard or Heard(), stages)
 
 
 async def adopted(url: str) -> Ended:
