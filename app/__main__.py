@@ -103,8 +103,9 @@ def drift() -> None:
     Builds the schema once more in a scratch database beside it, compares the two catalogues, and
     tells each difference with the SQL that mends it. Nothing of the live database is changed.
     """
-    with started() as (_, url):
-        if asyncio.run(live_drift.drift(url, typer.echo)):
+    with started() as (settings, url):
+        order = release_words.order_of(settings, url)
+        if asyncio.run(live_drift.drift(order.url, typer.echo, order.service_role)):
             raise typer.Exit(1)
 
 

@@ -6,7 +6,7 @@ looks for drift while a soak runs. Neither ever disturbs a request, nor the star
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, Final
@@ -31,13 +31,16 @@ Key = tuple[str, str, str]
 
 
 class Recorder:
-    """Counts schema errors and writes them down. Times in seconds; the clock gives UTC."""
+    """Counts schema errors and writes them down. Times in seconds.
+
+    ``clock`` gives UTC, by default the database's time, as that is what a soak is judged by.
+    """
 
     def __init__(
         self,
         url: DatabaseUrl,
         check_every: float,
-        clock: Clock = utc_now,
+        clock: Clock | None = None,
         together: float = _TOGETHER,
     ) -> None:
         self._url, self._every, self._clock, self._together = url, check_every, clock, together
@@ -47,11 +50,7 @@ class Recorder:
     def note(self, error: BaseException | None, source: str) -> None:
         """Count an error if it means that code and schema disagree; ``source`` is the route."""
         if told := signals.heard(error):
-            key = (*told, source)
-            if key not in self._tally and len(self._tally) >= _KEPT_APART:
-                key = _OVERFLOW
-            now = self._clock()
-            self._add(_signal(key, now))
+            self._add(_signal((*told, source), (self._clock or utc_now)()))
             self._something.set()
 
     @asynccontextmanager
@@ -75,7 +74,7 @@ class Recorder:
         taken, self._tally = self._tally, {}
         try:
             async with self._connected() as connection:
-                await signals.write(connection, taken.values())
+                await signals.write(connection, await self._timed(connection, taken.values()))
         except BaseException:
             for signal in taken.values():
                 self._add(signal)
@@ -89,8 +88,18 @@ class Recorder:
 
     def _add(self, signal: Signal) -> None:
         key = (signal.code, signal.words, signal.source)
+        if key not in self._tally and len(self._tally) >= _KEPT_APART:
+            key = _OVERFLOW
+            signal = _renamed(signal, key)
         known = self._tally.get(key)
         self._tally[key] = signal if known is None else _together(known, signal)
+
+    async def _timed(self, connection: asyncpg.Connection, noted: Iterable[Signal]) -> list[Signal]:
+        """Give signals by the database's clock; this machine's may be wrong."""
+        if self._clock is not None:
+            return list(noted)
+        ahead = await connection.fetchval("SELECT clock_timestamp()") - utc_now()
+        return [replace(s, at=s.at + ahead, last_at=s.last_at + ahead) for s in noted]
 
     async def _keep_writing(self) -> None:
         wait = self._together
@@ -103,7 +112,7 @@ class Recorder:
             except Exception as error:  # noqa: BLE001  # one that fails must not be the last
                 _log.warning("recorder", reason=f"cannot write yet: {type(error).__name__}")
                 self._something.set()
-                wait = min(max(wait, _TOGETHER) * 2, _LONGEST_WAIT)
+                wait = min(wait * 2, _LONGEST_WAIT)
             await asyncio.sleep(wait)
 
     async def _look(self) -> None:
@@ -127,6 +136,11 @@ def _signal(key: Key, now: Any) -> Signal:
     code, words, source = key
     return Signal(kind=SCHEMA_ERROR, code=code, words=words, source=source,
                   count=1, at=now, last_at=now)  # fmt: skip
+
+
+def _renamed(signal: Signal, key: Key) -> Signal:
+    code, words, source = key
+    return replace(signal, code=code, words=words, source=source)
 
 
 def _together(one: Signal, other: Signal) -> Signal:

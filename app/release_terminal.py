@@ -109,18 +109,26 @@ def described(found: dict[str, Any]) -> list[str]:
     needs = f"this image needs {found['needed']}, its newest is {found['head']}"
     lines = [
         f"revision   {found['revision'] or 'nothing'} ({found['state']}); {needs}",
-        f"pending    {', '.join(p['revision'] for p in found['pending']) or 'nothing'}",
+        f"pending    {_pending(found['pending'])}",
         f"drift      {_drift(found)}",
         f"soak       {_soak(found['soak'])}",
         *_running(found["running"]),
-        *(f"overridden {o['rule']} by {o['who']}: {o['why']}" for o in found["overrides"]),
+        *(f"overridden {o['rule']} by {o['who']}: {o['why']}" for o in found["overrides"] or ()),
         *_next(found["next"]),
     ]
-    for run in found["runs"][:5]:
+    if found["unread"]:
+        lines.append(f"unread     {', '.join(found['unread'])}: locked, or too slow")
+    for run in (found["runs"] or ())[:5]:
         verdict = run["verdict"] or "running"
         words = (run["words"] or "").partition("\n")[0]
         lines.append(f"run {run['id']:<6} {run['word']} by {run['who']}: {verdict}. {words}")
     return lines
+
+
+def _pending(pending: list[dict[str, Any]] | None) -> str:
+    if pending is None:
+        return "not known"
+    return ", ".join(revision["revision"] for revision in pending) or "nothing"
 
 
 def _drift(found: dict[str, Any]) -> str:

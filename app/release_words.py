@@ -15,8 +15,10 @@ from app.release_terminal import Terminal, planned, tell_end, tell_status
 from app.releases import gate as gates
 from app.releases.beside import Beside, beside
 from app.releases.decisions import decide
-from app.releases.release import Ended, Order
+from app.releases.release import NOBODY, Ended, Order
 from app.releases.scratch import connected
+from app.releases.session import MigrationError
+from app.releases.status import looked
 from app.releases.status import status as status_of
 from app.releases.telling import Silence
 from app.releases.verdict import Stopped, Verdict
@@ -60,7 +62,7 @@ def release(
     contract: Contract = False,
     override_soak: Override = None,
     allow_ahead: Ahead = False,
-    who: Annotated[str, typer.Option(help="Who runs it; kept with the run.")] = "deploy",
+    who: Annotated[str, typer.Option(help="Who runs it; kept with the run.")] = NOBODY,
 ) -> None:
     """Take the next approved step; exit 0 when this image may be deployed."""
     if context.invoked_subcommand is None:
@@ -72,7 +74,7 @@ def release(
 def plan(as_json: Json = False) -> None:
     """Show what the next release would do, statement by statement; change nothing."""
     with started() as (settings, url):
-        order = _order(settings, url, "plan", {"contract": True})
+        order = order_of(settings, url, "plan", contract=True)
         ended = _run(order, gates.PLAN, as_json=as_json)
         if ended.plan is not None and not as_json:
             typer.echo("\n".join(planned(ended.plan)))
@@ -86,9 +88,19 @@ def rehearse(as_json: Json = False) -> None:
 
 
 @words.command()
-def resume(as_json: Json = False) -> None:
+def resume(
+    plan_anew: Annotated[
+        str | None,
+        typer.Option(
+            "--plan-anew", help="Plan, rehearse and approve the rest anew, for this reason."
+        ),
+    ] = None,
+    who: Annotated[str, typer.Option(help="Who runs it; kept with the run.")] = NOBODY,
+    as_json: Json = False,
+) -> None:
     """Finish a release that a killed or stopped run has begun."""
-    _gate("resume", as_json, gates.RESUME, contract=True)
+    stages = gates.RESUME if plan_anew is None else gates.STAGES
+    _gate("resume", as_json, stages, contract=True, supersede=plan_anew, who=who)
 
 
 @words.command()
@@ -133,7 +145,9 @@ def status(as_json: Json = False) -> None:
     """Say where the database stands, what is pending, what runs now, and what ran before."""
 
     async def examined(settings: Settings, url: str) -> dict[str, Any]:
-        return await status_of(_gate_url(settings, url), within=5.0)
+        order = order_of(settings, url)
+        found = await status_of(order.url, within=5.0)
+        return await looked(order.url, found, role=order.service_role)
 
     found = _asked(examined)
     if as_json:
@@ -167,7 +181,7 @@ def _gate(
 ) -> NoReturn:
     """Run the gate and exit with its verdict."""
     with started() as (settings, url):
-        ended = _run(_order(settings, url, word, order), stages, as_json=as_json)
+        ended = _run(order_of(settings, url, word, **order), stages, as_json=as_json)
     raise typer.Exit(int(ended.verdict))
 
 
@@ -186,7 +200,8 @@ async def _stoppable(gate: Coroutine[Any, Any, Ended]) -> Ended:
     return await task
 
 
-def _order(settings: Settings, url: str, word: str, order: dict[str, Any]) -> Order:
+def order_of(settings: Settings, url: str, word: str = "release", **order: Any) -> Order:
+    """Make an order of the settings; ``url`` is how the service connects."""
     return Order(
         url=_gate_url(settings, url),
         service_url=url,
@@ -217,6 +232,9 @@ def _asked(question: Callable[[Settings, str], Coroutine[Any, Any, Answer]]) -> 
             _refuse(Verdict.REFUSED, refused.message)
         except Stopped as stopped:
             _refuse(stopped.verdict, stopped.words)
+        except MigrationError as error:
+            gone = isinstance(error.__cause__, OSError | TimeoutError)
+            _refuse(Verdict.UNREACHABLE if gone else Verdict.FAILED, str(error))
 
 
 def _refuse(verdict: Verdict, words: str) -> NoReturn:

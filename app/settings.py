@@ -11,6 +11,9 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT = Path(__file__).resolve().parents[1]
+# No header could ever bear white space that was pasted around a token.
+_Pasted = BeforeValidator(lambda value: value.strip() if isinstance(value, str) else value)
+Token = Annotated[SecretStr, _Pasted, Field(min_length=16)]
 
 
 class BadSettings(Exception):
@@ -18,11 +21,9 @@ class BadSettings(Exception):
 
 
 def _comma_separated(value: object) -> object:
-    return (
-        [part for part in map(str.strip, value.split(",")) if part]
-        if isinstance(value, str)
-        else value
-    )
+    if not isinstance(value, str):
+        return value
+    return [part for part in map(str.strip, value.split(",")) if part]
 
 
 class Settings(BaseSettings):
@@ -36,8 +37,8 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     database_unpooled_url: SecretStr | None = None
     data_dir: Path = PROJECT / ".data"
-    access_token: SecretStr | None = Field(default=None, min_length=16)
-    operator_token: SecretStr | None = Field(default=None, min_length=16)
+    access_token: Token | None = None
+    operator_token: Token | None = None
     anonymous: Literal["none", "editor"] = "none"
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
     server_name: str = "Signalbook"

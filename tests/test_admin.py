@@ -2,26 +2,29 @@
 
 import asyncio
 import os
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from pydantic import SecretStr
 
 from app.database_url import DatabaseUrl
 from app.main import create_app
-from app.releases import revisions
-from app.releases.ledger import GATE_LOCK
+from app.releases import backends, revisions, status_running
+from app.releases.ledger import GATE_LOCK, Ledger
 from app.releases.migrate import upgrade
+from app.releases.recheck import keep_look
 from app.releases.scratch import connected
-from app.releases.status import status
+from app.releases.status import looked, status
 from app.routes.operators import is_loopback
-from app.settings import BadSettings, Settings
+from app.settings import BadSettings, Settings, load_settings
 from tests.support import databases
-from tests.support.ledgers import BEFORE, destroying, opened, plan, proposed
+from tests.support.ledgers import BEFORE, NOON, destroying, opened, plan, proposed
 from tests.support.service import service, settings
 
 CREW = "a-token-for-the-crew"
@@ -32,7 +35,7 @@ DECISIONS = f"{PLAN}/decisions"
 PATHS = (STATUS, "/api/admin/releases", "/api/admin/releases/1", PLAN)
 DECISION = {"decision": "approve", "who": "anna", "why": "rehearsed and read"}
 PARTS = {"revision", "head", "needed", "state", "pending", "next", "drift", "driftCheckedAt",
-         "soak", "running", "overrides", "runs"}  # fmt: skip
+         "soak", "running", "overrides", "runs", "unread"}  # fmt: skip
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -106,6 +109,29 @@ def test_beyond_loopback_without_the_token_they_are_no_routes(
         assert not [path for path in document["paths"] if path.startswith("/api/admin")]
 
 
+def test_in_production_without_the_token_they_are_no_routes(shared_database: str) -> None:
+    """A proxy on the same machine may say nothing of itself."""
+    changes = {"environment": "production", "access_token": SecretStr(CREW)}
+    with service(shared_database, **changes) as client:
+        for path in PATHS:
+            assert client.get(path, headers=bearer(CREW)).status_code == 404
+    with service(shared_database, operator_token=SecretStr(OPERATOR), **changes) as client:
+        assert client.get(STATUS, headers=bearer(OPERATOR)).status_code == 200
+
+
+def test_who_speaks_the_http_of_proxies_is_refused(client: httpx.Client) -> None:
+    """What nginx sends unless it is told otherwise."""
+    port = client.base_url.port
+    asked = f"GET {STATUS} HTTP/{{}}\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
+    answers = []
+    for version in ("1.0", "1.1"):
+        with socket.create_connection(("127.0.0.1", port or 0), timeout=5) as line:
+            line.sendall(asked.format(version).encode())
+            answers.append(line.makefile("rb").readline())
+    assert b" 403 " in answers[0]
+    assert b" 200 " in answers[1]
+
+
 def without(body: dict[str, Any], members: set[str]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name not in members}
 
@@ -130,6 +156,13 @@ def without(body: dict[str, Any], members: set[str]) -> dict[str, Any]:
         ({"sec-fetch-site": "same-site"}, 403),
         ({"x-forwarded-for": "10.0.0.1"}, 403),
         ({"forwarded": "for=10.0.0.1"}, 403),
+        ({"x-forwarded-proto": "https"}, 403),
+        ({"X-Forwarded-Server": "edge"}, 403),
+        ({"via": "1.1 edge"}, 403),
+        ({"cf-connecting-ip": "10.0.0.1"}, 403),
+        ({"true-client-ip": "10.0.0.1"}, 403),
+        ({"x-client-ip": "10.0.0.1"}, 403),
+        ({"x-real-ip": "10.0.0.1"}, 403),
     ],
 )
 def test_on_loopback_no_web_page_may_ask(
@@ -165,6 +198,17 @@ def test_the_two_tokens_must_differ() -> None:
     same = SecretStr(OPERATOR)
     with pytest.raises(BadSettings, match="OPERATOR_TOKEN"):
         Settings(access_token=same, operator_token=same).refuse_exposed()
+
+
+@pytest.mark.parametrize("name", ["access_token", "operator_token"])
+def test_what_was_pasted_around_a_token_is_taken_away(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name.upper(), f"\t {OPERATOR}\n")
+    assert getattr(Settings(), name).get_secret_value() == OPERATOR
+    monkeypatch.setenv(name.upper(), f"short{' ' * 30}")
+    with pytest.raises(BadSettings, match=f"{name.upper()}: .*at least 16 characters"):
+        load_settings()
 
 
 def test_the_status_is_documented() -> None:
@@ -223,13 +267,50 @@ def test_a_database_that_is_away_is_a_503() -> None:
 
 async def test_drift_counts_only_where_it_was_looked_for(own_database: str) -> None:
     async with opened(own_database) as ledger:
-        fact = {"at": "2027-03-01T12:00:00+00:00", "revision": revisions.head(), "findings": []}
-        await ledger.note("drift", fact)
+        await keep_look(ledger, revisions.head(), [], NOON)
         found = await status(own_database)
         assert (found["drift"], found["driftCheckedAt"]) == ([], "2027-03-01T12:00:00.000Z")
-        await ledger.note("drift", fact | {"revision": "0001_older_schema"})
+        await keep_look(ledger, "0001_older_schema", [], NOON)
         found = await status(own_database)
         assert (found["drift"], found["driftCheckedAt"]) == (None, None)
+
+
+async def test_the_terminal_looks_for_drift_where_nobody_had(own_database: str) -> None:
+    found = await status(own_database)
+    assert (found["drift"], found["driftCheckedAt"]) == (None, None)
+    clean = await looked(own_database, found)
+    assert clean["drift"] == []
+    assert clean["driftCheckedAt"].endswith("Z")
+    assert clean | {"drift": None, "driftCheckedAt": None} == found
+    sql = "ALTER TABLE cameras ALTER name DROP NOT NULL; CREATE TABLE lanterns (id int)"
+    await databases.execute(own_database, sql)
+    async with opened(own_database) as ledger:
+        await ledger.note("acquainted", [])
+        told = await looked(own_database, await status(own_database))
+        assert {drift["table"] for drift in told["drift"]} == {"cameras", "lanterns"}
+        await ledger.note("acquainted", ["lanterns"])
+        told = await looked(own_database, await status(own_database))
+    assert [drift["table"] for drift in told["drift"]] == ["cameras"]
+    assert told["drift"][0]["mend"]
+
+
+@pytest.mark.parametrize("when", ["looked", "ahead", "running", "unmigrated", "away"])
+async def test_the_terminal_does_not_look_where_it_cannot(own_database: str, when: str) -> None:
+    url = own_database
+    async with opened(own_database) as ledger:
+        if when == "looked":
+            await keep_look(ledger, revisions.head(), [], NOON)
+        if when == "ahead":
+            await databases.execute(own_database, "UPDATE alembic_version SET version_num = 'x'")
+        if when == "running":
+            assert await ledger.try_lock()
+        if when == "unmigrated":
+            await databases.execute(own_database, "DROP TABLE alembic_version")
+        if when == "away":
+            url = "postgresql://someone@127.0.0.1:1/none"
+        found = await status(own_database)
+        assert await looked(url, found) == found
+        assert found["drift"] == ([] if when == "looked" else None)
 
 
 AT = "UPDATE alembic_version SET version_num = $1"
@@ -278,9 +359,14 @@ async def hanging(url: str, role: str | None = None) -> AsyncIterator[dict[str, 
         await asyncio.gather(*tasks)
 
 
+# Other tests may wait in other databases.
+WAITING = """SELECT pid FROM pg_locks JOIN pg_stat_activity USING (pid)
+  WHERE NOT granted AND datname = current_database()"""
+
+
 async def waiting(url: str, count: int) -> None:
     async with asyncio.timeout(10):
-        while len(await databases.column(url, "SELECT 1 FROM pg_locks WHERE NOT granted")) < count:  # noqa: ASYNC110  # PostgreSQL tells no event
+        while len(await databases.column(url, WAITING)) < count:  # noqa: ASYNC110  # PostgreSQL tells no event
             await asyncio.sleep(0.01)
 
 
@@ -351,6 +437,42 @@ async def test_a_role_that_owns_nothing_notes_sees_and_decides(
     assert [blocks["pid"] for blocks in running["blocks"]] == [made["behind"]]
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE release_facts SET value = '[]'",
+        "INSERT INTO release_facts (name, value) VALUES ('acquainted', '[]')",
+        "UPDATE release_decisions SET who = 'x'",
+        "UPDATE release_soaks SET seconds = 0",
+        "DELETE FROM release_looks",
+        "DELETE FROM release_signals",
+    ],
+)
+async def test_a_role_that_owns_nothing_cannot_change_what_the_gate_goes_by(
+    own_database: str, lesser: str, sql: str
+) -> None:
+    async with opened(own_database) as ledger, connected(lesser) as service:
+        await ledger.prepare(DatabaseUrl.parse(lesser).user)
+        await keep_look(Ledger(service), revisions.head(), [], NOON)
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await service.execute(sql)
+
+
+async def test_a_killed_run_does_not_live_on_in_the_next_gate(own_database: str) -> None:
+    """The next one holds the lock, and has not opened its page."""
+    async with opened(own_database) as killed:
+        await killed.stage_begins("apply")
+    async with connected(own_database) as gate:
+        await gate.execute(f"SELECT pg_advisory_lock({GATE_LOCK})")
+        found = await status(own_database)
+        assert (found["running"]["run"], found["running"]["stage"]) == (None, None)
+        assert [run["verdict"] for run in found["runs"]] == ["KILLED"]
+        number = await Ledger(gate).begin("release", "ben", None, None)
+        found = await status(own_database)
+        assert (found["running"]["run"], found["running"]["who"]) == (number, "ben")
+        assert [run["verdict"] for run in found["runs"]] == [None, "KILLED"]
+
+
 async def test_a_gate_whose_process_is_gone_was_killed(own_database: str) -> None:
     async with opened(own_database):
         pass
@@ -366,7 +488,11 @@ async def test_a_gate_whose_process_is_gone_was_killed(own_database: str) -> Non
         ("batch", "UPDATE cameras SET uuid = x", True, "batch"),
         ("direct", "DROP TABLE x", True, "rolled back"),
         ("patient", "CREATE UNIQUE INDEX CONCURRENTLY i ON cameras (uuid)", True, "INVALID"),
-        ("patient", 'ALTER TABLE "cameras" VALIDATE CONSTRAINT x', True, "again"),
+        ("patient", "DROP INDEX CONCURRENTLY i", True, "dropped again"),
+        ("patient", 'ALTER TABLE "cameras" VALIDATE CONSTRAINT x', True, "stays NOT VALID"),
+        ("patient", "ANALYZE cameras", True, "statistics"),
+        ("patient", "SELECT setval('x', 1)", True, "as if it had never begun"),
+        ("patient", "SET statement_timeout = 0", True, "session"),
         ("patient", "VACUUM FULL cameras", False, "by hand"),
     ],
 )
@@ -386,6 +512,7 @@ async def test_whether_it_is_safe_to_cancel(
         running = (await status(own_database))["running"]
     assert running["safeToCancel"] is safe
     assert words in running["safeWords"]
+    assert ("INVALID" in running["safeWords"]) is ("INDEX" in sql)
 
 
 async def test_an_index_that_is_built_is_shown(own_database: str) -> None:
@@ -410,14 +537,109 @@ async def test_an_index_that_is_built_is_shown(own_database: str) -> None:
     assert progress["what"].startswith("on_note: waiting for writers")
 
 
-async def test_nobody_waits_for_whoever_has_locked_the_gates_own_tables(own_database: str) -> None:
+# What is lost of the status when a table is locked. The linters' words of a plan are in the runs.
+LOST = {
+    "alembic_version": {"revision", "state", "pending", "next", "drift"},
+    "release_runs": {"running.run", "runs", "next"},
+    "release_stages": {"running.run", "runs", "next"},
+    "release_statements": {"running.statement"},
+    "release_backfill": {"running.progress"},
+    "release_plans": {"next"},
+    "release_decisions": {"next"},
+    "release_looks": {"drift"},
+    "release_soaks": {"soak"},
+    "release_overrides": {"overrides"},
+    "cameras": set[str](),
+}
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [*((table,) for table in LOST), tuple(LOST)],
+    ids=lambda tables: tables[0] if len(tables) == 1 else "everything",
+)
+async def test_what_is_locked_takes_only_its_own_part_of_the_status(
+    own_database: str, tables: tuple[str, ...]
+) -> None:
     with service(own_database) as client:
-        async with opened(own_database), connected(own_database) as other:
-            await other.execute("BEGIN; LOCK TABLE release_runs IN ACCESS EXCLUSIVE MODE")
+        async with hanging(own_database) as made, connected(own_database) as other:
+            await databases.execute(own_database, AT, BEFORE)
+            # Others are queued at the cameras already.
+            locks = [f"LOCK TABLE {table}" for table in tables if table != "cameras"]
+            await other.execute("; ".join(["SET lock_timeout = '5s'", "BEGIN", *locks]))
             began = time.monotonic()
             answer = await asyncio.to_thread(client.get, STATUS)
+            assert time.monotonic() - began < 2
+            await other.execute("ROLLBACK")
+            whole = (await asyncio.to_thread(client.get, STATUS)).json()
+    found = answer.raise_for_status().json()
+    unread = set().union(*(LOST[table] for table in tables))
+    if "running.run" in unread:
+        unread -= {"running.statement", "running.progress"}  # of no run, nothing is asked
+    assert set(found["unread"]) == unread
+    assert (found["head"], found["needed"]) == (revisions.head(), revisions.needed())
+    assert [waits["pid"] for waits in found["running"]["waitsFor"]] == [made["theirs"]]
+    assert [blocks["pid"] for blocks in found["running"]["blocks"]] == [made["behind"]]
+    for name in PARTS - {"unread", "running", "driftCheckedAt", "soak"}:
+        assert found[name] == (None if name in unread else whole[name]), name
+    assert found["running"]["safeToCancel"] is not bool(
+        unread & {"running.run", "running.statement"}
+    )
+    assert whole["unread"] == []
+
+
+async def test_the_status_comes_in_time_with_what_was_read_until_then(
+    own_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that becomes slow in the middle."""
+    monkeypatch.setattr(status_running, "_BLOCKS", "SELECT pg_sleep(5)")
+    async with hanging(own_database) as made:
+        began = time.monotonic()
+        found = await status(own_database, within=0.5)
+        assert time.monotonic() - began < 1
+    assert [waits["pid"] for waits in found["running"]["waitsFor"]] == [made["theirs"]]
+    assert {"running.blocks", "running.run", "revision", "drift", "soak", "overrides", "runs"} <= {
+        *found["unread"]
+    }
+    assert (found["head"], found["revision"], found["runs"]) == (revisions.head(), None, None)
+    assert found["running"]["safeToCancel"] is False
+
+
+async def test_a_database_that_lets_nobody_in_is_told_within_a_second() -> None:
+    """It takes the connection and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://someone@127.0.0.1:{silent.getsockname()[1]}/none"
+        with service(url) as client:
+            client.get("/livez")
+            began = time.monotonic()
+            answer = client.get(STATUS)
             assert time.monotonic() - began < 1
-    assert (answer.status_code, answer.json()["code"]) == (503, "BUSY")
+    assert answer.status_code == 503
+
+
+SECRETS = [
+    "ALTER ROLE sb_x PASSWORD 's3cret''s'",
+    "ALTER ROLE sb_x PASSWORD E's3cret\\'s3cret'",
+    "ALTER ROLE sb_x PASSWORD $$s3cret$$",
+    "ALTER ROLE sb_x PASSWORD $x$s3cret",
+    "SELECT * FROM dblink('host=x password=s3cret', 'SELECT 1')",
+    "SELECT * FROM dblink('postgresql://me:s3cret@x/y', 'SELECT 1')",
+    "CREATE SUBSCRIPTION s CONNECTION 'host=x pass=s3cret'",
+    "ALTER ROLE sb_x PASSWORD\n  's3cret",
+]
+
+
+@pytest.mark.parametrize("query", SECRETS)
+def test_no_secret_of_a_query_is_shown(query: str) -> None:
+    for length in (20, 60, 500):
+        told = backends.shown(query, length)
+        assert "s3cret" not in told
+        assert told.startswith(query[:12])
+        assert len(told) <= length
+
+
+def test_a_query_without_a_secret_is_shown_whole() -> None:
+    assert backends.shown("SELECT 'x'\n  FROM cameras") == "SELECT 'x' FROM cameras"
 
 
 async def test_a_password_in_somebodys_query_is_not_shown(own_database: str) -> None:
@@ -428,14 +650,38 @@ async def test_a_password_in_somebodys_query_is_not_shown(own_database: str) -> 
     ):
         assert await ledger.try_lock()
         await ours.execute("SET application_name = 'signalbook-release'")
-        await theirs.execute("BEGIN; LOCK TABLE cameras; CREATE ROLE sb_x PASSWORD 's3cret''s'")
+        await theirs.execute("BEGIN; LOCK TABLE cameras; CREATE ROLE sb_x PASSWORD E's3cret'")
         build = asyncio.create_task(ours.execute("SELECT count(*) FROM cameras"))
         await waiting(own_database, 1)
         (waits,) = (await status(own_database))["running"]["waitsFor"]
+        async with connected(own_database) as watching:
+            waiter = await watching.fetchval(WAITING)
+            (told,) = await backends.blockers(watching, waiter)
         await theirs.execute("ROLLBACK")
         await build
-    assert "PASSWORD '***'" in waits["query"]
-    assert "s3cret" not in waits["query"]
+    assert "PASSWORD ''" in waits["query"]
+    assert "PASSWORD ''" in str(told)
+    assert "s3cret" not in waits["query"] + str(told)
+
+
+@pytest.mark.parametrize(
+    "name", ["gate", "migrate", "release", "copy", "rehearsal", "recorder", "status"]
+)
+async def test_which_sessions_are_the_gates(own_database: str, name: str) -> None:
+    async with (
+        opened(own_database) as ledger,
+        connected(own_database) as session,
+        connected(own_database) as theirs,
+    ):
+        assert await ledger.try_lock()
+        await session.execute(f"SET application_name = 'signalbook-{name}'")
+        await theirs.execute("BEGIN; LOCK TABLE cameras")
+        reads = asyncio.create_task(session.execute("SELECT count(*) FROM cameras"))
+        await waiting(own_database, 1)
+        running = (await status(own_database))["running"]
+        await theirs.execute("ROLLBACK")
+        await reads
+    assert bool(running["waitsFor"]) is (name not in {"recorder", "status"})
 
 
 async def test_a_run_is_shown_with_all_its_evidence(own_database: str) -> None:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -97,6 +98,8 @@ BAD: Final[list[tuple[str, Way, str]]] = [
     ("rename", "brief", "ALTER TABLE cameras RENAME COLUMN a TO b"),
     ("rename", "brief", "ALTER TABLE cameras RENAME a TO b"),
     ("rename", "brief", "ALTER TABLE cameras SET SCHEMA attic"),
+    ("rename", "brief", """ALTER TYPE "EventType" RENAME VALUE 'a' TO 'b'"""),
+    ("rename", "brief", "ALTER FUNCTION f() SET SCHEMA attic"),
     ("drop-outside-contract", "brief", "ALTER TABLE cameras DROP COLUMN a"),
     ("drop-outside-contract", "brief", "ALTER TABLE cameras ADD b text, DROP a"),
     ("drop-outside-contract", "brief", "DROP TABLE cameras"),
@@ -105,6 +108,69 @@ BAD: Final[list[tuple[str, Way, str]]] = [
     ("drop-outside-contract", "brief", "DROP FUNCTION text_to_list(text)"),
     ("endless-wait", "patient", "ALTER TABLE cameras ADD COLUMN a text"),
     ("endless-wait", "patient", "CREATE TRIGGER t AFTER INSERT ON cameras EXECUTE FUNCTION f()"),
+    ("several-statements", "brief",
+     "SET LOCAL search_path = public; ALTER TABLE cameras DROP COLUMN zoom"),
+    ("several-statements", "brief", "SELECT 1; LOCK TABLE cameras"),
+    ("several-statements", "direct", "; SELECT 1"),
+    ("several-statements", "patient", 'COMMENT ON COLUMN cameras."a;" IS \'a;\'; SELECT 1;'),
+    ("several-statements", "brief", "SELECT E'a'\n'\\''; LOCK TABLE cameras --'"),
+    ("drop-outside-contract", "brief", "SELECT 1; ALTER TABLE cameras DROP COLUMN zoom"),
+    ("rewriting-storage", "brief", "ALTER TABLE cameras SET UNLOGGED"),
+    ("rewriting-storage", "brief", "ALTER TABLE public . cameras SET UNLOGGED"),
+    ("rewriting-storage", "brief", "ALTER TABLE cameras SET LOGGED"),
+    ("rewriting-storage", "brief", "ALTER TABLE cameras ADD a text, SET TABLESPACE fast"),
+    ("rewriting-storage", "brief", "ALTER TABLE ALL IN TABLESPACE slow SET TABLESPACE fast"),
+    ("rewriting-storage", "brief", "ALTER INDEX cameras_pkey SET TABLESPACE fast"),
+    ("rewriting-storage", "brief", "ALTER MATERIALIZED VIEW totals SET ACCESS METHOD heap2"),
+    ("rewriting-storage", "brief", "ALTER TABLE cameras SET ACCESS METHOD heap2"),
+    ("rewriting-storage", "brief", "ALTER TABLE cameras ALTER COLUMN g SET EXPRESSION AS (a + 2)"),
+    ("row-security", "brief", "ALTER TABLE cameras ENABLE ROW LEVEL SECURITY"),
+    ("row-security", "brief", "ALTER TABLE cameras FORCE ROW LEVEL SECURITY"),
+    ("row-security", "brief", "ALTER TABLE cameras DISABLE ROW LEVEL SECURITY"),
+    ("rights", "brief", "ALTER TABLE cameras OWNER TO somebody"),
+    ("rights", "brief", "ALTER FUNCTION f() OWNER TO somebody"),
+    ("rights", "brief", "REASSIGN OWNED BY a TO b"),
+    ("rights", "brief", "REVOKE INSERT ON cameras FROM somebody"),
+    ("rights", "brief", "ALTER DEFAULT PRIVILEGES REVOKE SELECT ON TABLES FROM somebody"),
+    ("unbatched-write", "patient", "EXPLAIN ANALYZE UPDATE cameras SET name = 'x'"),
+    ("unbatched-write", "patient", "EXPLAIN (ANALYZE, BUFFERS) DELETE FROM cameras"),
+    ("unbatched-write", "brief",
+     "CREATE TABLE n AS WITH d AS (DELETE FROM cameras RETURNING *) SELECT * FROM d"),
+    ("unbatched-write", "brief",
+     "INSERT INTO ccus (id) WITH d AS (UPDATE cameras AS c SET a = 1 RETURNING id) TABLE d"),
+    ("unbatched-write", "brief", "PREPARE p AS DELETE FROM cameras"),
+    ("unbatched-write", "brief", 'WITH "a\n" AS (SELECT 1) UPDATE cameras SET a = 1'),
+    ("unbatched-write", "brief",
+     "WITH RECURSIVE x (a) AS (SELECT 1) CYCLE a SET c USING p UPDATE cameras SET a = 1"),
+    ("drop-outside-contract", "brief", "DROP OWNED BY somebody"),
+    ("drop-outside-contract", "brief", "DROP RULE r ON cameras"),
+    ("drop-outside-contract", "brief", "DROP POLICY p ON cameras"),
+    ("drop-outside-contract", "brief", "DROP EXTENSION pgcrypto"),
+    ("instead-rule", "brief", "CREATE RULE r AS ON DELETE TO cameras DO INSTEAD NOTHING"),
+    ("instead-rule", "brief",
+     "CREATE OR REPLACE RULE r AS ON INSERT TO cameras WHERE NEW.a > 1 DO INSTEAD SELECT 1"),
+    ("disabled-trigger", "brief",
+     "SELECT set_config('session_replication_role', 'replica', true)"),
+    ("disabled-trigger", "brief", "ALTER DATABASE d SET session_replication_role = replica"),
+    ("disabled-trigger", "brief", "ALTER ROLE r IN DATABASE d SET session_replication_role TO x"),
+    ("disabled-trigger", "brief", 'SET "session_replication_role" = replica'),
+    ("timeout-off", "brief", "SET LOCAL statement_timeout = '1h'"),
+    ("timeout-off", "brief", "SET LOCAL statement_timeout = 30001"),
+    ("timeout-off", "brief", "SET LOCAL lock_timeout = '3s'"),
+    ("timeout-off", "brief", "SET lock_timeout = '1s'"),
+    ("timeout-off", "patient", "SELECT pg_catalog.set_config('lock_timeout', '1d', false)"),
+    ("timeout-off", "brief", "ALTER ROLE somebody SET statement_timeout = '5s'"),
+    ("timeout-off", "brief", "ALTER ROLE somebody RESET ALL"),
+    ("timeout-off", "brief", "DISCARD ALL"),
+    ("rewriting-default", "brief",
+     'ALTER TABLE cameras ADD COLUMN u uuid DEFAULT "gen_random_uuid"()'),
+    ("rewriting-default", "brief", "ALTER TABLE cameras ADD u text DEFAULT attic.lower('X')"),
+    ("rewriting-default", "brief",
+     "ALTER TABLE cameras ADD n numeric DEFAULT 1::numeric(10,2) + random()"),
+    ("rewriting-type", "brief", 'ALTER TABLE cameras ALTER COLUMN "a b" TYPE bigint'),
+    ("not-null-scan", "brief", 'ALTER TABLE cameras ALTER COLUMN "a b" SET NOT NULL'),
+    ("constraint-scan", "brief", 'ALTER TABLE cameras ADD CONSTRAINT "a b" CHECK (a > 0)'),
+    ("constraint-scan", "brief", "ALTER TABLE cameras ADD COLUMN a int CHECK (a > 0)"),
     ("squawk/transaction-nesting", "brief", "BEGIN"),
     ("squawk/constraint-missing-not-valid", "brief",
      "ALTER TABLE cameras ADD CONSTRAINT c CHECK (a > 0)"),
@@ -155,6 +221,18 @@ ZONED: Final = "ALTER TABLE cameras ALTER COLUMN a TYPE timestamptz"
         [("brief", ("ALTER TABLE cameras ADD CONSTRAINT k UNIQUE USING INDEX i",))],
         [("brief", ("COMMENT ON TABLE cameras IS 'LOCK TABLE; UPDATE cameras CASCADE'",))],
         [("brief", (FUNCTION,))],
+        [("brief", ("ALTER TABLE cameras ADD COLUMN a numeric(10,2) DEFAULT 1::numeric(10,2)",))],
+        [("brief", ("ALTER TABLE cameras ADD a varchar(10) DEFAULT 'x'::character varying(10)",))],
+        [("brief", ("ALTER TABLE cameras ADD COLUMN a text DEFAULT lower('X')",))],
+        [("brief", ("ALTER TABLE cameras ADD COLUMN a date DEFAULT make_date(2020, 1, 1)",))],
+        [("brief", ("ALTER TABLE cameras ADD a numeric DEFAULT CAST(1 AS numeric(10, 2))",))],
+        [("brief", ("ALTER TABLE cameras ADD a text DEFAULT pg_catalog.lower('X'), ADD b text",))],
+        [("brief", ("COMMENT ON TABLE cameras IS 'a; DROP TABLE cameras';",))],
+        [("brief", ("CREATE TRIGGER t BEFORE INSERT OR UPDATE OF a ON cameras EXECUTE FUNCTION f()",
+                    "GRANT SELECT (a), UPDATE (a) ON cameras TO somebody"))],
+        [("brief", ("INSERT INTO cameras VALUES ('a') ON CONFLICT (id) DO UPDATE SET a = 1",))],
+        [("brief", ("ALTER TABLE cameras ADD COLUMN lock_timeout integer",))],
+        [("brief", ("ALTER TABLE cameras ALTER COLUMN statement_timeout SET DEFAULT 5",))],
         [("brief", ("SET LOCAL statement_timeout = '5s'",))],
         # A table that the same plan makes has no users yet.
         [("brief", ("CREATE TABLE lenses (id text NOT NULL)", "CREATE INDEX i ON lenses (id)")),
@@ -194,6 +272,8 @@ def test_a_time_gets_its_zone_only_in_utc() -> None:
         "DROP FUNCTION f()",
         "ALTER TABLE cameras DROP COLUMN a",
         "DROP TABLE cameras",
+        "DROP RULE r ON cameras",
+        "DROP POLICY p ON cameras",
     ],
 )
 def test_a_contract_may_drop_what_nobody_uses_any_more(sql: str) -> None:
@@ -207,7 +287,21 @@ def test_a_contract_may_drop_what_nobody_uses_any_more(sql: str) -> None:
         ("not-a-step", "direct", "ALTER TABLE cameras ADD COLUMN a text"),
         ("unread-block", "direct", "DO $$ BEGIN PERFORM 1; END $$"),
         ("write-from-select", "direct", "INSERT INTO cameras SELECT * FROM ccus"),
+        (
+            "write-from-select",
+            "direct",
+            "WITH x AS (INSERT INTO cameras SELECT * FROM ccus RETURNING id) SELECT 1 FROM x",
+        ),
         ("widening-type", "brief", "ALTER TABLE cameras ALTER a TYPE text"),
+        ("unread-call", "brief", "CALL carry_over()"),
+        ("unread-call", "brief", "SELECT attic.carry_over(1)"),
+        ("unread-call", "brief", "EXPLAIN ANALYZE SELECT count(*), carry_over(id) FROM ccus"),
+        ("advisory-lock", "brief", "SELECT pg_advisory_lock(1)"),
+        ("advisory-lock", "brief", "SELECT pg_try_advisory_xact_lock(1)"),
+        ("sequence-moved", "brief", "SELECT setval('s', 1)"),
+        ("sequence-moved", "brief", "ALTER SEQUENCE s RESTART"),
+        ("sequence-moved", "brief", "ALTER SEQUENCE s INCREMENT 2 RESTART WITH 5"),
+        ("sequence-moved", "brief", "ALTER TABLE cameras ALTER COLUMN n RESTART"),
         ("squawk/syntax-error", "brief", "FROBNICATE cameras"),
     ],
 )
@@ -215,6 +309,11 @@ def test_what_may_be_meant_is_a_warning(rule: str, way: Way, sql: str) -> None:
     found = lint(plan([(way, (sql,))]))
     assert rule in rules(found, "warning")
     assert rules(found) == set()
+
+
+def test_what_only_reads_is_none() -> None:
+    reads = "WITH x (a) AS (SELECT lower(name) FROM cameras) SELECT count(*), max(a) FROM x"
+    assert lint(plan([("brief", (reads, "SELECT now() IN (SELECT now())"))])) == []
 
 
 def test_a_finding_names_its_revision_and_statement() -> None:
@@ -236,20 +335,53 @@ def test_nothing_to_lint_is_nothing_found() -> None:
     assert lint([]) == []
 
 
-@pytest.mark.parametrize("program", ["missing", "failing", "babbling", "hanging"])
-def test_without_squawk_our_own_rules_stand(
-    program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture(params=["missing", "failing", "babbling", "chatting", "hanging"])
+def no_squawk(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script = {"failing": "exit 3", "babbling": "echo hello", "hanging": "exec sleep 60"}
-    if program in script:
-        (tmp_path / "squawk").write_text(f"#!/bin/sh\n{script[program]}\n")
+    """Make squawk one that cannot be asked."""
+    script = {
+        "failing": "exit 3",
+        "babbling": "echo hello",
+        "chatting": """echo '[{"hello": 1}]'""",
+        "hanging": "exec sleep 60",
+    }
+    if request.param in script:
+        (tmp_path / "squawk").write_text(f"#!/bin/sh\n{script[request.param]}\n")
         (tmp_path / "squawk").chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
-    monkeypatch.setattr(squawk, "_PATIENCE", 0.2)
-    found = lint(plan([("brief", ("LOCK TABLE cameras",))]))
+
+
+@pytest.mark.usefixtures("no_squawk")
+def test_without_squawk_our_own_rules_stand_in_the_gate() -> None:
+    found = lint(plan([("brief", ("LOCK TABLE cameras",))]), patience=0.2)
     assert rules(found) == {"lock-table"}
     assert "squawk-absent" in rules(found, "warning")
+
+
+@pytest.mark.usefixtures("no_squawk")
+def test_without_squawk_the_check_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(linting, "in_code", lambda _: plan([("brief", ("ANALYZE cameras",))]))
+    assert linting.main(patience=0.2) == 1
+    told = capsys.readouterr()
+    assert "squawk-absent" in told.out
+    assert "squawk must read them, too" in told.err
+
+
+def test_the_check_waits_longer_for_squawk_than_the_gate_does() -> None:
+    """A check may share its machine with every test; a gate keeps a deploy waiting."""
+    assert linting.CHECKS_PATIENCE >= 5 * squawk.PATIENCE
+
+
+def test_without_a_folder_for_its_scripts_squawk_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere/at/all")
+    found = lint(plan([("brief", ("LOCK TABLE cameras",))]))
+    assert rules(found) == {"lock-table"}
+    (absent,) = [finding.words for finding in found if finding.rule == "squawk-absent"]
+    assert "FileNotFoundError" in absent
 
 
 def test_every_rule_of_squawks_that_we_leave_out_is_one_it_has() -> None:

@@ -63,10 +63,10 @@ async def end_state(url: str) -> object:
         )  # fmt: skip
 
 
-def started(url: str, *where: str) -> subprocess.Popen[str]:
+def started(url: str, *where: str, words: tuple[str, ...] = ("release",)) -> subprocess.Popen[str]:
     """Start the release in a process of its own, to halt somewhere."""
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.support.halting", *where, "release"],
+        [sys.executable, "-m", "tests.support.halting", *where, *words],
         cwd=PROJECT,
         env={**os.environ, "DATABASE_URL": url, "SOAK_HOURS": "0"},
         stdout=subprocess.PIPE,
@@ -75,9 +75,9 @@ def started(url: str, *where: str) -> subprocess.Popen[str]:
     )
 
 
-def killed(url: str, *where: str) -> None:
+def killed(url: str, *where: str, words: tuple[str, ...] = ("release",)) -> None:
     """Run the release in a process of its own, and kill it where it halts."""
-    process = started(url, *where)
+    process = started(url, *where, words=words)
     assert process.stdout is not None
     said = process.stdout.readline()
     process.kill()

@@ -3,14 +3,18 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from app.releases import revisions, sealed
+from app.releases.render import offline_hash
 from app.releases.source_hash import source_hash
 from app.settings import PROJECT
 from tests.support.images import Image
@@ -32,8 +36,25 @@ def upgrade() -> None:
 '''
 
 
+class Helpers:
+    """Stands in for what the revisions call: what they say in SQL, by revision."""
+
+    def __init__(self) -> None:
+        self.says: dict[str, str] = {}
+
+    def offline_hash(self, names: Sequence[str]) -> str:
+        return sha256(" ".join(self.says.get(name, name) for name in names).encode()).hexdigest()
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def helpers(monkeypatch: pytest.MonkeyPatch) -> Helpers:
+    found = Helpers()
+    monkeypatch.setattr(sealed, "offline_hash", found.offline_hash)
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path, helpers: Helpers) -> Path:
     """An Alembic folder of two sealed revisions."""
     (tmp_path / "versions").mkdir()
     (tmp_path / "versions" / "0001_a.py").write_text(SOURCE)
@@ -106,8 +127,9 @@ def test_a_file_that_is_gone_is_noticed(folder: Path) -> None:
     (folder / "versions" / "0002_b.py").unlink()
     (problem,) = sealed.problems(folder)
     assert "0002_b.py is gone" in problem
+    (folder / "versions" / "0003_c.py").write_text(SOURCE)
     assert sealed.seal(folder) == []
-    assert sealed.problems(folder) == [problem]
+    assert problem in sealed.problems(folder)
 
 
 def test_a_new_one_must_be_sealed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,6 +141,33 @@ def test_a_new_one_must_be_sealed(folder: Path, capsys: pytest.CaptureFixture[st
     after = json.loads((folder / sealed.SEALS).read_text())
     assert before.items() < after.items()
     assert after.keys() - before.keys() == {"0003_c"}
+    assert after["0003_c"].keys() == {"file", "sql"}
+
+
+def test_a_helper_that_says_something_else_is_noticed(
+    folder: Path, helpers: Helpers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (folder / sealed.SEALS).read_text()
+    helpers.says["0002_b"] = "SELECT 2"
+    (problem,) = sealed.problems(folder)
+    assert "what the revisions call was changed" in problem
+    assert "0002_b" in problem
+    assert "0001_a" not in problem
+    assert "a new parameter or a new helper" in problem
+    assert sealed.main(["seal"], folder) == 1
+    assert capsys.readouterr().err == f"{problem}\n"
+    assert (folder / sealed.SEALS).read_text() == before
+
+
+def test_half_a_seal_is_none_and_what_there_is_stays(folder: Path, helpers: Helpers) -> None:
+    seals = json.loads((folder / sealed.SEALS).read_text())
+    for name, part in (("0001_a", "file"), ("0002_b", "sql")):
+        half = {**seals, name: {part: seals[name][part]}}
+        (folder / sealed.SEALS).write_text(json.dumps(half))
+        (problem,) = sealed.problems(folder)
+        assert f"{name}.py is not sealed yet" in problem
+        assert sealed.seal(folder) == [name]
+        assert json.loads((folder / sealed.SEALS).read_text()) == seals
 
 
 def test_a_piece_of_sql_is_kept_as_it_is() -> None:
@@ -145,14 +194,52 @@ def test_the_hash_is_the_same_on_every_python() -> None:
 
 def test_all_our_revisions_are_sealed() -> None:
     seals = json.loads((revisions.FOLDER / sealed.SEALS).read_text())
-    assert {r.name: sealed.hash_of(r.name) for r in revisions.history()} == seals
+    assert seals == {
+        r.name: {"file": sealed.hash_of(r.name), "sql": offline_hash([r.name])}
+        for r in revisions.history()
+    }
 
 
-def test_the_checks_ask_for_it() -> None:
-    check = (PROJECT / "scripts" / "check").read_text()
-    assert "-m app.releases.sealed" in check
-    assert "-m app.releases.lint" in check
-    assert "app.releases.sealed seal" in (PROJECT / "scripts" / "seal").read_text()
+@pytest.fixture
+def asked(tmp_path: Path) -> Callable[..., tuple[int, list[str]]]:
+    """Run a script of ours whose programs only note what they are asked; one may fail."""
+    for path in (".venv/bin/python", ".venv/bin/hadolint", "scripts/install"):
+        stand_in = tmp_path / path
+        stand_in.parent.mkdir(parents=True, exist_ok=True)
+        stand_in.write_text(STAND_IN)
+        stand_in.chmod(0o755)
+
+    def run_script(name: str, failing: str = "nothing") -> tuple[int, list[str]]:
+        shutil.copy(PROJECT / "scripts" / name, tmp_path / "scripts")
+        (tmp_path / "asked").write_text("")
+        done = subprocess.run(
+            [tmp_path / "scripts" / name],
+            check=False, capture_output=True, env={**os.environ, "FAILING": failing},
+        )  # fmt: skip
+        return done.returncode, (tmp_path / "asked").read_text().splitlines()
+
+    return run_script
+
+
+STAND_IN: Final = """#!/bin/sh
+echo "$*" >> asked
+test "$*" != "$FAILING"
+"""
+
+
+@pytest.mark.parametrize("check", ["-m app.releases.sealed", "-m app.releases.lint"])
+def test_the_checks_ask_for_it_and_fail_with_it(
+    check: str, asked: Callable[..., tuple[int, list[str]]]
+) -> None:
+    passed, found = asked("check")
+    assert (passed, check in found) == (0, True)
+    failed, others = asked("check", failing=check)
+    assert failed == 1
+    assert others == found, "every check runs, even when one has failed"
+
+
+def test_the_script_seals(asked: Callable[..., tuple[int, list[str]]]) -> None:
+    assert asked("seal") == (0, ["dev", "-m app.releases.sealed seal"])
 
 
 def test_a_new_revision_from_the_template_passes_every_check(tmp_path: Path) -> None:
@@ -189,6 +276,51 @@ def test_an_edited_revision_of_an_image_fails_its_check(tmp_path: Path) -> None:
     checked = run(tmp_path, "app.releases.sealed")
     assert checked.returncode == 1
     assert "0019_changes.py is edited history" in checked.stderr
+
+
+def test_two_heads_are_told_and_nothing_is_sealed(tmp_path: Path) -> None:
+    image = Image(tmp_path)
+    nothing = "def upgrade() -> None:\n    pass\n"
+    for name in ("0030_here", "0030_there"):
+        image.revision(name, "0029_productions_contract", phase="expand", table=None, body=nothing)
+    before = (tmp_path / "alembic" / sealed.SEALS).read_text()
+    done = run(tmp_path, "app.releases.sealed", "seal")
+    assert done.returncode == 1
+    assert "The revisions cannot be read one after another" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "alembic" / sealed.SEALS).read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "revision"),
+    [
+        ("recipe.py", "PRIMARY KEY USING INDEX", "UNIQUE USING INDEX", "0004_cable_snakes_switch"),
+        ("sync.py", "NEW.{self.new} := text_to_list(", "NEW.{self.new} := to_jsonb(",
+         "0015_checklist_items_expand"),
+        ("ddl.py", "ANALYZE {table}", "ANALYZE VERBOSE {table}", "0021_cable_snakes_contract"),
+        ("backfill.py", "UPDATE {self.table}", "UPDATE ONLY {self.table}",
+         "0002_productions_expand"),
+    ],
+)  # fmt: skip
+def test_a_changed_helper_of_an_image_fails_its_check(
+    tmp_path: Path, path: str, old: str, new: str, revision: str
+) -> None:
+    image = Image(tmp_path)
+    image.replace(f"app/releases/{path}", old, new)
+    for words in ([], ["seal"]):
+        checked = run(tmp_path, "app.releases.sealed", *words)
+        assert checked.returncode == 1
+        assert revision in checked.stderr
+    assert (tmp_path / "alembic" / sealed.SEALS).read_text() == (
+        revisions.FOLDER / sealed.SEALS
+    ).read_text()
+
+
+def test_how_a_helper_is_written_does_not_count(tmp_path: Path) -> None:
+    image = Image(tmp_path)
+    image.replace("app/releases/ddl.py", "ANALYZE {table}", "ANALYZE\\n  {table} -- now")
+    checked = run(tmp_path, "app.releases.sealed")
+    assert (checked.returncode, checked.stderr) == (0, "")
 
 
 PLACED: Final = "from app.releases.revisions import history; print(*history()[-1])"

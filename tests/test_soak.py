@@ -3,19 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
 from asyncpg import exceptions as pg
+from structlog.testing import capture_logs
 
 from app.database_url import DatabaseUrl
 from app.recorder import Recorder
+from app.releases import recheck as rechecks
 from app.releases import signals, soak
 from app.releases.ledger import Ledger
-from app.releases.recheck import recheck
+from app.releases.recheck import last_look, recheck
 from app.releases.scratch import connected
 from app.releases.soak import Signal, Soak
 from app.releases.status import status
@@ -106,6 +108,23 @@ async def test_a_schema_error_turns_it_red_until_a_reason_is_given(own_database:
     assert override["why"] == "the old laptop is gone"
 
 
+async def test_an_override_passes_over_what_was_known_and_nothing_more(own_database: str) -> None:
+    clock = Hands()
+    async with soaking(own_database, clock) as ledger, connected(own_database) as app:
+        clock.forward(hours=1)
+        await soak.override(ledger, "anna", "fine so far", clock)
+        assert (await standing(ledger, clock)).state == "overridden"
+        assert (await standing(ledger, clock)).watched(clock())
+        await signals.write(app, [signal(2)])
+        clock.forward(hours=2)
+        found = await standing(ledger, clock)
+        assert (found.state, "fine so far" in found.reasons[0]) == ("red", True)
+        with pytest.raises(Stopped):
+            await soak.raise_unless_green(ledger, clock)
+        await soak.override(ledger, "anna", "seen as well", clock)
+        assert (await standing(ledger, clock)).state == "overridden"
+
+
 async def standing(ledger: Ledger, clock: Hands) -> soak.Standing:
     found = await soak.current(ledger, clock)
     assert found is not None
@@ -178,7 +197,7 @@ async def test_nobody_looks_for_drift_without_a_reason(own_database: str, when: 
         if when == "no soak":
             await ledger.do("DELETE FROM release_soaks")
         assert await recheck(app, 300, clock) is None
-        assert await ledger.fact("drift") is None
+        assert await last_look(ledger) is None
 
 
 async def test_the_serving_app_finds_drift_by_itself(own_database: str) -> None:
@@ -269,13 +288,43 @@ def test_words_carry_no_values() -> None:
 
 
 @pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (pg.UniqueViolationError("taken\nDETAIL:  Key (name)=(s3cret)"), "taken"),
+        (pg.NumericValueOutOfRangeError('value "s3cret" is out of range'), "… is out of range"),
+        (pg.NumericValueOutOfRangeError('value "s3c\nret"'), "…"),
+        (pg.DataError("invalid input for query argument $1: 's3cret' (x)"),
+         "invalid input for query argument $1"),
+        (pg.RaiseError("no room for 's3cret''s3cret' here"), "no room for … here"),
+        (OSError(111, "Connect call failed"), "[Errno 111] Connect call failed"),
+        (TimeoutError(), ""),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_what_is_logged_of_an_error_has_no_values(error: Exception, words: str) -> None:
+    assert signals.without_values(error) == words
+
+
+async def test_the_log_shows_no_row(own_database: str) -> None:
+    await databases.execute(own_database, "ALTER TABLE productions ADD CHECK (venue IS NULL)")
+    with service(own_database) as client, capture_logs() as lines:
+        body = {"name": "x", "venue": "s3cret"}
+        assert client.post("/api/productions", json=body).status_code == 503
+    (line,) = [line for line in lines if line["event"] == "database"]
+    assert "violates check constraint" in line["reason"]
+    assert "s3cret" not in str(lines)
+
+
+@pytest.mark.parametrize(
     "error",
     [pg.UniqueViolationError("x"), pg.ForeignKeyViolationError("x"), pg.LockNotAvailableError("x"),
      pg.CharacterNotInRepertoireError("x"), pg.NumericValueOutOfRangeError("x"),
-     pg.DataError("x"), OSError("x"), TimeoutError("x"), pg.CardinalityViolationError("x"), None],
+     pg.DataError("x"), OSError("x"), TimeoutError("x"), pg.CardinalityViolationError("x"), None,
+     pg.DuplicatePreparedStatementError("x"), pg.DuplicateCursorError("x"),
+     pg.DuplicateDatabaseError("x")],
     ids=repr,
 )  # fmt: skip
-def test_what_clients_and_networks_cause_is_no_signal(error: Exception | None) -> None:
+def test_what_clients_networks_and_poolers_cause_is_no_signal(error: Exception | None) -> None:
     assert signals.heard(error) is None
 
 
@@ -341,6 +390,36 @@ async def test_the_tally_is_bounded_and_counts(own_database: str) -> None:
     assert {row["words"]: row["count"] for row in rows}["column x7 does not exist"] == 251
 
 
+async def test_the_tally_is_bounded_however_often_it_cannot_be_written(own_database: str) -> None:
+    recorder = Recorder(DatabaseUrl.parse(own_database), 300, Hands())
+    async with opened(own_database) as ledger, connected(own_database) as other:
+        await ledger.do("ALTER TABLE release_signals RENAME COLUMN words TO elsewhere")
+        for hundred in range(5):
+            # More comes while what came before is on its way.
+            await other.execute("BEGIN; LOCK TABLE release_signals")
+            recorder.note(error(hundred * 100), "GET /x")
+            flush = asyncio.create_task(recorder.flush())
+            await a_lock_is_waited_for(ledger)
+            for number in range(1, 100):
+                recorder.note(error(hundred * 100 + number), "GET /x")
+            await other.execute("COMMIT")
+            with pytest.raises(asyncpg.UndefinedColumnError):
+                await flush
+        await ledger.do("ALTER TABLE release_signals RENAME COLUMN elsewhere TO words")
+        await recorder.flush()
+        rows = await ledger.rows("SELECT code, count FROM release_signals")
+    assert len(rows) == 101
+    assert sum(row["count"] for row in rows) == 500
+
+
+async def a_lock_is_waited_for(ledger: Ledger) -> None:
+    query = """SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
+      WHERE NOT granted AND datname = current_database()"""
+    async with asyncio.timeout(10):
+        while not await ledger.rows(query):  # noqa: ASYNC110  # PostgreSQL tells no event
+            await asyncio.sleep(0.01)
+
+
 async def test_what_cannot_be_written_is_kept_and_tried_again(own_database: str) -> None:
     recorder = Recorder(DatabaseUrl.parse(own_database), 300, Hands(), together=0.01)
     async with opened(own_database) as ledger:
@@ -366,8 +445,107 @@ async def test_where_the_gate_never_ran_nothing_is_kept(own_database: str) -> No
         assert await ledger.rows("SELECT * FROM release_signals") == []
 
 
-async def test_without_a_database_the_recorder_runs_and_stops() -> None:
-    recorder = Recorder(DatabaseUrl.parse("postgresql://127.0.0.1:1/x"), 0.01, together=0.01)
-    async with recorder.running():
+@pytest.mark.parametrize("loop", ["writes", "looks"])
+async def test_without_a_database_the_recorder_tries_again_and_stops(loop: str) -> None:
+    tries, thrice = 0, asyncio.Event()
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 3:
+            thrice.set()
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        url = DatabaseUrl.parse(f"postgresql://me@127.0.0.1:{port}/x?sslmode=disable")
+        every = 0.01 if loop == "looks" else 300
+        recorder = Recorder(url, every, together=0.01)
+        async with asyncio.timeout(10), recorder.running():
+            if loop == "writes":
+                recorder.note(error(), "GET /x")
+            await thrice.wait()
+
+
+# Whose clock
+
+
+async def test_the_soaks_clock_is_the_databases(
+    own_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the machines say on which the gate and the service run."""
+
+    class Wrong(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return NOON
+
+    monkeypatch.setattr(soak, "datetime", Wrong)
+    recorder = Recorder(DatabaseUrl.parse(own_database), 300)
+    async with opened(own_database) as ledger:
+        before = await ledger.value("SELECT clock_timestamp()")
+        await proposed(ledger, plan())
+        await soak.begin(ledger, plan(), DAY)
+        found = await soak.current(ledger)
+        assert found is not None
+        assert 0 <= (found.soak.started_at - before).total_seconds() < 60
+        assert DAY - 60 < found.remaining <= DAY
         recorder.note(error(), "GET /x")
-        await asyncio.sleep(0.1)
+        await recorder.flush()
+        found = await soak.current(ledger)
+        assert found is not None
+        assert found.state == "red"
+        await soak.override(ledger, "anna", "known")
+        took = await ledger.value("SELECT ended_at - started_at FROM release_soaks")
+    assert timedelta(0) <= took < timedelta(minutes=1)
+
+
+# Whether anybody looked
+
+
+@pytest.mark.parametrize("looking", ["never", "fails", "before", "once"])
+async def test_green_says_so_when_nobody_looked(own_database: str, looking: str) -> None:
+    clock = Hands()
+    async with soaking(own_database, clock) as ledger, connected(own_database) as app:
+        assert (await status(own_database, clock=clock))["soak"]["lastLookAt"] is None
+        clock.forward(hours=1)
+        if looking == "fails":
+            await databases.execute(own_database, "ALTER TABLE release_looks RENAME at TO away")
+            with pytest.raises(asyncpg.UndefinedColumnError):
+                await recheck(app, 300, clock)
+            await databases.execute(own_database, "ALTER TABLE release_looks RENAME away TO at")
+        elif looking != "never":
+            assert await recheck(app, 300, clock) == []
+        shown = (await status(own_database, clock=clock))["soak"]["lastLookAt"]
+        seen = looking in {"before", "once"}
+        assert shown == ("2027-03-01T13:00:00.000Z" if seen else None)
+        if looking == "before":
+            clock.forward(hours=1)
+            await soak.begin(ledger, plan(), DAY, clock)
+        clock.forward(days=2)
+        words = await soak.raise_unless_green(ledger, clock)
+    assert "is green" in words
+    assert ("nobody looked at it" in words) is (looking != "once")
+
+
+async def test_a_look_that_fails_halfway_is_none(
+    own_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had the turn, and then the catalogue could not be read."""
+    clock = Hands()
+
+    async def away(_: asyncpg.Connection) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(rechecks, "snapshot", away)
+    async with soaking(own_database, clock) as ledger, connected(own_database) as app:
+        with pytest.raises(TimeoutError):
+            await recheck(app, 300, clock)
+        assert (await standing(ledger, clock)).looked_at is None
+
+
+async def test_a_soak_of_no_time_needs_no_look(own_database: str) -> None:
+    async with opened(own_database) as ledger:
+        await proposed(ledger, plan())
+        await soak.begin(ledger, plan(), 0)
+        assert await soak.raise_unless_green(ledger) == "the soak of cameras is green"

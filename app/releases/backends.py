@@ -17,11 +17,11 @@ from app.releases.sql_text import masked
 from app.releases.verdict import Stopped, Verdict
 
 QUERY_LENGTH: Final = 200  # characters of a query that are shown
+_TELLS: Final = re.compile(r"(?i)password|connection|://")  # where a literal may be a secret
 _UNTIL_GONE: Final = 10_000  # milliseconds for a terminated backend to go away
 
-# One line, shortened; PostgreSQL says so where our role may not see it.
-QUERY: Final = f"""coalesce(left(regexp_replace(nullif(a.query, '<insufficient privilege>'),
-  '\\s+', ' ', 'g'), {QUERY_LENGTH}), '') AS query"""
+# To be shown by way of ``shown``; PostgreSQL says so where our role may not see it.
+QUERY: Final = "coalesce(nullif(left(a.query, 5000), '<insufficient privilege>'), '') AS query"
 _SEEN: Final = f"""a.pid, coalesce(a.application_name, '') AS application_name,
   coalesce(a.state, '') AS state,
   extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS age,
@@ -95,6 +95,15 @@ async def vacuums(connection: asyncpg.Connection, tables: Collection[str]) -> li
     return [replace(_backend(row), application_name="autovacuum") for row in found]
 
 
+def shown(query: str, length: int = QUERY_LENGTH) -> str:
+    """Give somebody's query in one line of at most ``length`` characters, without a secret.
+
+    Where a password or an address may stand in it, every literal is emptied, however it is quoted.
+    """
+    told = masked(query) if _TELLS.search(query) else query
+    return " ".join(told.split())[:length]
+
+
 def named_tables(statement: str) -> tuple[str, ...]:
     """Give the names in a statement that may be tables'; some may be no table at all."""
     return tuple(dict.fromkeys(_NAMED.findall(masked(statement))))
@@ -133,4 +142,5 @@ async def end_orphans(connection: asyncpg.Connection, say: Callable[[str], None]
 
 
 def _backend(row: asyncpg.Record) -> Backend:
-    return Backend(row["pid"] or 0, row["application_name"], row["state"], row["age"], row["query"])
+    query = shown(row["query"])
+    return Backend(row["pid"] or 0, row["application_name"], row["state"], row["age"], query)

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from app.releases.plan import Way
 from app.releases.session import LOCK_TIMEOUT, set_up_sql
-from app.releases.sql_text import normalised
+from app.releases.sql_text import normalised, statements
 
 Ask = Callable[[str, tuple[object, ...]], Sequence[Sequence[Any]]]
 
@@ -77,7 +77,8 @@ class Collected:
     def write(self, printed: str) -> None:
         """Take one piece of what Alembic prints: a statement of its own transaction."""
         statement = normalised(printed)
-        if not statement or _ALEMBICS.match(statement) or statement == normalised(set_up_sql()):
+        own = _ALEMBICS.match(statement) and len(statements(statement)) == 1
+        if not statement or own or statement == normalised(set_up_sql()):
             return
         if self._direct_step is None:
             self._direct_step = self._next_step()

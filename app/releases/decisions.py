@@ -58,22 +58,22 @@ async def decide(
     ledger = Ledger(connection)
     known = await find(ledger, digest)
     plan = from_json(known["plan"])
-    if known["state"] != "proposed":
-        raise PlanClosed(
-            f"{plan.target} is {known['state']}: only a plan that is proposed can be decided on."
-        )
+    _refuse_closed(plan, known["state"])
     last = await ledger.rehearsal(known["digest"])
     if choice == "approve":
         _refuse_unrehearsed(plan, last)
         _refuse_destruction(plan, destroys)
-    row = await ledger.row(
-        "INSERT INTO release_decisions (digest, rehearsal, decision, who, why, destroys)"
-        " VALUES ($1, $2, $3, $4, $5, $6)"
-        " RETURNING id, digest, rehearsal, decision, who, why, destroys, at",
-        known["digest"], last and last["id"], _DECIDED[choice], who, why,
-        destroys if plan.destroys else None,
-    )  # fmt: skip
-    assert row is not None
+    async with connection.transaction():
+        row = await ledger.row(
+            "INSERT INTO release_decisions (digest, rehearsal, decision, who, why, destroys)"
+            " VALUES ($1, $2, $3, $4, $5, $6)"
+            " RETURNING id, digest, rehearsal, decision, who, why, destroys, at",
+            known["digest"], last and last["id"], _DECIDED[choice], who, why,
+            destroys if plan.destroys else None,
+        )  # fmt: skip
+        assert row is not None
+        # The foreign key holds the plan's row from here on: nobody begins to apply it meanwhile.
+        _refuse_closed(plan, (await find(ledger, known["digest"]))["state"])
     return row
 
 
@@ -95,6 +95,13 @@ async def find(ledger: Ledger, digest: str) -> Row:
             candidates=[row["digest"] for row in rows],
         )
     return rows[0]
+
+
+def _refuse_closed(plan: Plan, state: str) -> None:
+    if state != "proposed":
+        raise PlanClosed(
+            f"{plan.target} is {state}: only a plan that is proposed can be decided on."
+        )
 
 
 def _refuse_nobody(who: str, why: str) -> None:
@@ -120,7 +127,7 @@ def _refuse_destruction(plan: Plan, destroys: str | None) -> None:
     destroying = [statement for statement in plan.statements if statement.destroys]
     if not destroying:
         return
-    table = plan.table or next(iter(destroying[0].tables), plan.target)
+    table = plan.destroyed
     if destroys != table:
         raise Destroys(
             f"{plan.target} takes something away for good ({destroying[0].sql}): to approve it, "

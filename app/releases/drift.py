@@ -4,6 +4,7 @@
 ``drift`` tells an operator about it. There is no hand-kept list of what should be.
 """
 
+import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
@@ -55,9 +56,14 @@ async def inspect(
     return Inspection(revision, should, live, compare(should, live, acquainted))
 
 
-async def drift(url: str, say: Callable[[str], None] = print) -> list[Finding]:
-    """Give every drift of the database, and tell it with its mend. Raises as ``inspect`` does."""
-    found = await inspect(url)
+async def drift(
+    url: str, say: Callable[[str], None] = print, role: str | None = None
+) -> list[Finding]:
+    """Give every drift of the database, and tell it with its mend. Raises as ``inspect`` does.
+
+    What the gate noted at adoption is known here too: both must come to the same end.
+    """
+    found = await inspect(url, role, await _acquainted(url))
     for finding in found.findings:
         say(f"{finding.words}\n{finding.script}")
     strays = {finding.table for finding in found.findings if finding.kind == "table_extra"}
@@ -65,6 +71,16 @@ async def drift(url: str, say: Callable[[str], None] = print) -> list[Finding]:
         say(f"Not ours, and not looked at: {', '.join(others)}.")
     say(_summary(len(found.findings), found.revision))
     return found.findings
+
+
+async def _acquainted(url: str) -> list[str] | None:
+    async with connected(url) as connection:
+        if await connection.fetchval("SELECT to_regclass('release_facts') IS NULL"):
+            return None
+        noted = await connection.fetchval(
+            "SELECT value FROM release_facts WHERE name = 'acquainted'"
+        )
+        return list(json.loads(noted)) if noted else None
 
 
 def _summary(count: int, revision: str) -> str:

@@ -49,5 +49,6 @@ def _gone(error: asyncpg.PostgresError) -> bool:
         asyncpg.PostgresConnectionError,
         asyncpg.AdminShutdownError,
         asyncpg.CrashShutdownError,
+        asyncpg.InvalidCatalogNameError,
     )
     return isinstance(error, (*ended, asyncpg.CannotConnectNowError))

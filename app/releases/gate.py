@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from types import ModuleType
 from typing import Any, Final
 
-import asyncpg
+from sqlalchemy.exc import DBAPIError
 
 from app.releases.failure import LOST, failed
 from app.releases.ledger import Ledger
@@ -38,6 +38,8 @@ from app.releases.verdict import Stopped, Verdict
 STAGES: Final = (
     connect, history, drift, truth, plan, policy, rehearse, approve, apply, verify, soak,
 )  # fmt: skip
+# These mind the wall clock statement by statement, and leave nothing half done.
+OWN_CLOCK: Final = (connect, apply, rollback)
 PLAN: Final = STAGES[: STAGES.index(policy) + 1]
 REHEARSE: Final = STAGES[: STAGES.index(rehearse) + 1]
 RESUME: Final = (*STAGES[:2], unfinished, *STAGES[2:])
@@ -84,6 +86,8 @@ class _Run:
         """Give any error its verdict."""
         if isinstance(error, Stopped):
             return error
+        if isinstance(error, DBAPIError) and isinstance(error.orig, BaseException):
+            error = getattr(error.orig, "__cause__", None) or error
         if isinstance(error, MigrationError):
             away = isinstance(error.__cause__, OSError | TimeoutError)
             verdict = Verdict.UNREACHABLE if away else Verdict.FAILED
@@ -124,7 +128,7 @@ class _Run:
         self._tell.stage(stage.NAME)
         position = await release.ledger.stage_begins(stage.NAME) if release.ledger else None
         try:
-            outcome: Outcome = await stage.run(release)
+            outcome = await self._bounded(stage)
         except BaseException as error:
             evidence = error.evidence if isinstance(error, Stopped) else {}
             words = str(error) or type(error).__name__
@@ -134,6 +138,23 @@ class _Run:
             position = await self._opened(stage.NAME)
         how = "skipped" if outcome.skipped else "done"
         await self._write(position, stage.NAME, how, outcome.words, outcome.evidence, began)
+
+    async def _bounded(self, stage: ModuleType) -> Outcome:
+        """Run a stage within the wall clock; the work on the live database keeps its own."""
+        order = self._release.order
+        try:
+            async with asyncio.timeout(None if stage in OWN_CLOCK else order.wall_clock) as clock:
+                found: Outcome = await stage.run(self._release)
+                return found
+        except TimeoutError as over:
+            if not clock.expired():
+                raise
+            raise Stopped(
+                Verdict.CONTENDED,
+                f"The stage {stage.NAME} was not done after {order.wall_clock:.0f} s and was "
+                "stopped; nothing was changed on the live database. A revision that waits for "
+                "itself does this too: look at the one that comes next.",
+            ) from over
 
     async def _opened(self, stage: str) -> int:
         """Open the run, now that there is a ledger."""
@@ -151,9 +172,8 @@ class _Run:
         began: float,
     ) -> None:
         seconds = time.monotonic() - began
-        self._told.append({
-            "stage": stage, "outcome": outcome, "words": words, "seconds": round(seconds, 3),
-        })  # fmt: skip
+        page = {"stage": stage, "outcome": outcome, "words": words, "seconds": round(seconds, 3)}
+        self._told.append(page | ({"evidence": evidence} if outcome == "stopped" else {}))
         self._tell.stage_over(stage, outcome, words, seconds)
         if position is not None:
             await _if_it_answers(self._release.book.stage_ends(position, outcome, words, evidence))
@@ -173,5 +193,5 @@ async def _if_it_answers(writing: Any) -> Any:
     """Write to the ledger where the database still answers: the verdict stands either way."""
     try:
         return await writing
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except (*LOST, MigrationError):
         return None

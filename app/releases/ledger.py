@@ -6,7 +6,7 @@ may come from several tasks at once.
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -14,6 +14,7 @@ import asyncpg
 from app.releases import ledger_schema, plan
 from app.releases.plan import Plan
 from app.releases.revisions import head, needed
+from app.releases.verdict import Verdict
 
 # Any number that nothing else in the database uses as an advisory lock.
 GATE_LOCK: Final = 5_316_947_270_318
@@ -42,6 +43,16 @@ class Ledger:
             if service_role:
                 for statement in ledger_schema.grants(service_role):
                     await self._connection.execute(statement)
+
+    async def turned_away(self, word: str, who: str, why: str | None, words: str) -> None:
+        """Note a run that never became the only gate, where there is a ledger to note it in."""
+        if await self.value("SELECT to_regclass('release_runs') IS NOT NULL"):
+            await self.do(
+                "INSERT INTO release_runs (word, who, why, head, needed, finished_at, verdict,"
+                " exit_code, words) VALUES ($1, $2, $3, $4, $5, clock_timestamp(), $6, $7, $8)",
+                word, who, why, head(), needed(), Verdict.CONTENDED.name,
+                int(Verdict.CONTENDED), words,
+            )  # fmt: skip
 
     async def begin(self, word: str, who: str, why: str | None, before: str | None) -> int:
         """Open a run; earlier ones that never finished were killed, since we hold the lock."""
@@ -84,32 +95,80 @@ class Ledger:
         )  # fmt: skip
 
     async def propose(self, proposed: Plan, offline_hash: str) -> None:
-        """Note a plan and that this run is about it; one that was taken back is new again."""
-        await self.do(
+        """Note a plan and that this run is about it.
+
+        One that was over is pending again when somebody has taken the database back: what
+        approved it then approves nothing now.
+        """
+        again = await self.value(
             "INSERT INTO release_plans (digest, plan, offline_hash) VALUES ($1, $2, $3)"
             " ON CONFLICT (digest) DO UPDATE SET state = 'proposed', changed_at = clock_timestamp()"
-            " WHERE release_plans.state = 'rolled back'",
+            " WHERE release_plans.state <> 'proposed' RETURNING xmax <> 0",
             proposed.digest, encoded(proposed.as_json()), offline_hash,
         )  # fmt: skip
+        if again:
+            await self.withhold(proposed.digest, "gate", "it was done before and is pending again")
         await self.concerns(proposed.digest)
 
-    async def concerns(self, digest: str) -> None:
-        """Note which plan this run is about."""
-        await self.do("UPDATE release_runs SET digest = $2 WHERE id = $1", self.run, digest)
+    async def withhold(self, digest: str, who: str, why: str) -> None:
+        """Void what approved a plan, unless somebody has withheld it already."""
+        await self.do(
+            "INSERT INTO release_decisions (digest, decision, who, why)"
+            " SELECT $1, 'withheld', $2, $3 WHERE 'approved' = (SELECT decision"
+            " FROM release_decisions WHERE digest = $1 ORDER BY id DESC LIMIT 1)",
+            digest, who, why,
+        )  # fmt: skip
+
+    async def apply_begins(self, digest: str, decision: int | None) -> bool:
+        """Move a plan to applying, if ``decision`` is still the last about it."""
+        async with self._turn, self._connection.transaction():
+            # Whoever decides takes this lock too: what is decided after it comes too late.
+            await self._connection.execute(
+                "SELECT FROM release_plans WHERE digest = $1 FOR UPDATE", digest
+            )
+            done = await self._connection.execute(
+                "UPDATE release_plans SET state = 'applying', changed_at = clock_timestamp()"
+                " WHERE digest = $1 AND (SELECT max(id) FROM release_decisions WHERE digest = $1)"
+                " IS NOT DISTINCT FROM $2",
+                digest, decision,
+            )  # fmt: skip
+        return bool(done == "UPDATE 1")
+
+    async def taken_back(self, digest: str, revisions: Sequence[str], words: str) -> None:
+        """Note that a release was taken back: all of it, or nothing."""
+        async with self._turn, self._connection.transaction():
+            await self._connection.execute(
+                "UPDATE release_plans SET state = 'rolled back', changed_at = clock_timestamp()"
+                " WHERE digest = $1",
+                digest,
+            )
+            await self._connection.execute(
+                "UPDATE release_soaks SET ended_at = clock_timestamp(), ended = $2"
+                " WHERE digest = $1",
+                digest, words,
+            )  # fmt: skip
+            await self._connection.execute(
+                "DELETE FROM release_revisions WHERE revision = ANY($1::text[])", list(revisions)
+            )
 
     async def plan_is(self, digest: str, state: str) -> None:
-        """Move a plan on: proposed, applying, applied, verified, rolled back."""
+        """Move a plan on: applied, verified, taking back, superseded."""
         await self.do(
             "UPDATE release_plans SET state = $2, changed_at = clock_timestamp()"
             " WHERE digest = $1",
             digest, state,
         )  # fmt: skip
 
+    async def concerns(self, digest: str) -> None:
+        """Note which plan this run is about."""
+        await self.do("UPDATE release_runs SET digest = $2 WHERE id = $1", self.run, digest)
+
     async def unfinished(self) -> tuple[Plan, str, str] | None:
         """Give the plan that was begun and not verified, its state and its offline hash."""
         row = await self.row(
             "SELECT plan, state, offline_hash FROM release_plans"
-            " WHERE state IN ('applying', 'applied') ORDER BY changed_at DESC LIMIT 1"
+            " WHERE state IN ('applying', 'applied', 'taking back')"
+            " ORDER BY changed_at DESC LIMIT 1"
         )
         if row is None:
             return None

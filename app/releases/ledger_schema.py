@@ -1,8 +1,8 @@
 """The gate's own tables. They stand outside the revisions, so that they are there before the first.
 
 All are named ``release_…``, which drift detection leaves alone. The service's role reads them all,
-and writes what the running service finds out (``release_signals``) and what operators decide there
-(``release_decisions``).
+and writes no more than what the running service finds out (``release_signals``, ``release_looks``)
+and what operators decide there (``release_decisions``).
 """
 
 from typing import Final
@@ -114,9 +114,16 @@ TABLES: Final = (
   at timestamptz NOT NULL DEFAULT clock_timestamp()
 )""",
     # "acquainted": tables that were there at adoption; "expected": {revision, snapshot} for drift
-    # checks while serving; "recheck": whose turn that is; "drift": {at, revision, findings};
-    # "image": {statements} of the last deploy.
+    # checks while serving; "image": {statements} of the last deploy. They decide what the gate
+    # does, so the service may only read them.
     """CREATE TABLE IF NOT EXISTS release_facts (
+  name text PRIMARY KEY,
+  value jsonb NOT NULL,
+  at timestamptz NOT NULL DEFAULT clock_timestamp()
+)""",
+    # "recheck": whose turn it is to look for drift while serving, and {at} of the last such look;
+    # "drift": {at, revision, findings} of the last look, the gate's or the service's.
+    """CREATE TABLE IF NOT EXISTS release_looks (
   name text PRIMARY KEY,
   value jsonb NOT NULL,
   at timestamptz NOT NULL DEFAULT clock_timestamp()
@@ -125,12 +132,16 @@ TABLES: Final = (
 )
 
 NAMES: Final = tuple(sql.split()[5] for sql in TABLES)
-WRITTEN_BY_THE_SERVICE: Final = ("release_signals", "release_decisions", "release_facts")
+WRITTEN_BY_THE_SERVICE: Final = {
+    "release_signals": "INSERT, UPDATE",
+    "release_looks": "INSERT, UPDATE",
+    "release_decisions": "INSERT",
+}
 
 
 def grants(role: str) -> tuple[str, ...]:
     """Give what the service's role needs; ``role`` is quoted."""
     return (
         f"GRANT SELECT ON {', '.join(NAMES)} TO {role}",
-        f"GRANT INSERT, UPDATE ON {', '.join(WRITTEN_BY_THE_SERVICE)} TO {role}",
+        *(f"GRANT {what} ON {name} TO {role}" for name, what in WRITTEN_BY_THE_SERVICE.items()),
     )

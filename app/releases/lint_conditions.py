@@ -8,19 +8,33 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from app.releases.locks import NAME, stronger, subcommands
+from app.releases.locks import NAME, UPDATES, stronger, subcommands
 from app.releases.plan import Statement
 from app.releases.revisions import Phase
-from app.releases.sql_text import masked, normalised
+from app.releases.sql_text import masked, normalised, statements
 
 # Functions that give one value for the whole statement, so that a default of them rewrites nothing.
-_STABLE: Final = frozenset({"now", "transaction_timestamp", "statement_timestamp"})
+_STABLE: Final = """now transaction_timestamp statement_timestamp current_timestamp localtimestamp
+  current_setting lower upper btrim replace concat format left right md5 coalesce nullif greatest
+  least abs round make_date make_time make_timestamp make_timestamptz make_interval date_trunc
+  to_date to_timestamp to_char to_jsonb jsonb_build_object jsonb_build_array cast"""
+# A type with its length, after :: or in CAST(… AS …): no call.
+_TYPE: Final = re.compile(
+    r"(?:::|\bAS\b) ?[\w.]+(?: varying)? ?\( ?\d+(?: ?, ?-?\d+)? ?\)", re.IGNORECASE
+)
+_CALL: Final = re.compile(
+    rf'(?<!\bWITH )(?<!\bRECURSIVE )(?<!\bINTO )(?<!\bAS )(?<![\w"$])({NAME}) ?\(', re.IGNORECASE
+)
 
 
 class Seen(NamedTuple):
-    """A statement with what stands before it in its plan."""
+    """A statement with what stands before it in its plan.
+
+    ``sql`` is normalised, ``text`` masked: of one statement, where a text holds several.
+    """
 
     statement: Statement
+    sql: str
     text: str
     changes: tuple[str, ...]
     phase: Phase
@@ -32,13 +46,17 @@ class Seen(NamedTuple):
         return bool(self.statement.tables)
 
 
-def seen(statements: Sequence[Statement], phases: dict[str, Phase]) -> list[Seen]:
+def seen(plan: Sequence[Statement], phases: dict[str, Phase]) -> list[Seen]:
     """Prepare a plan's statements for the rules; a revision without a phase is an expand."""
     found: list[Seen] = []
-    for statement in statements:
-        text = masked(statement.sql)
+    for statement in plan:
         phase = phases.get(statement.revision, "expand")
-        found.append(Seen(statement, text, tuple(subcommands(text)), phase, tuple(found)))
+        for sql in statements(statement.sql):
+            text = masked(sql)
+            one = Seen(
+                statement, normalised(sql), text, tuple(subcommands(text)), phase, tuple(found)
+            )
+            found.append(one)
     return found
 
 
@@ -64,24 +82,22 @@ def either(*conditions: Callable[[Seen], bool]) -> Callable[[Seen], bool]:
     return lambda s: any(condition(s) for condition in conditions)
 
 
+def several(s: Seen) -> bool:
+    """Tell whether one text holds several statements."""
+    return len(statements(masked(s.statement.sql))) > 1
+
+
+_UNBATCHED: Final = re.compile(rf"{UPDATES}|\b(?:DELETE FROM|MERGE INTO)\b", re.IGNORECASE)
+
+
 def unbatched(s: Seen) -> bool:
-    """Tell whether it writes rows of an existing table other than in batches."""
-    writes = re.match(r"(?:WITH\b.*\b)?(?:UPDATE|DELETE FROM|MERGE INTO)\b", s.text, re.IGNORECASE)
-    return s.existing and s.statement.way != "backfill" and bool(writes)
+    """Tell whether it, or a part of it, writes rows of an existing table other than in batches."""
+    return s.existing and s.statement.way != "backfill" and bool(_UNBATCHED.search(s.text))
 
 
-def timeout_off(s: Seen) -> bool:
-    """Tell whether it takes a timeout away."""
-    # A value in quotes is masked, so the SQL itself is asked.
-    setting = r"(?:statement|lock)_timeout"
-    return bool(
-        re.match(rf"RESET (?:ALL|{setting})\b", s.text, re.IGNORECASE)
-        or re.search(
-            rf"\b{setting}'? ?(?:=|\bTO\b|,) ?(?:'?0 ?\w*'?(?:\W|$)|DEFAULT\b)",
-            normalised(s.statement.sql),
-            re.IGNORECASE,
-        )
-    )
+def copies(s: Seen) -> bool:
+    """Tell whether it writes what it has read."""
+    return s.existing and bool(re.search(r"\bINSERT INTO\b.*\bSELECT\b", s.text, re.IGNORECASE))
 
 
 def cascades(s: Seen) -> bool:
@@ -93,7 +109,7 @@ def cascades(s: Seen) -> bool:
 
 
 def _retypes(s: Seen) -> list[str]:
-    pattern = re.compile(r"ALTER (?:COLUMN )?\S+ (?:SET DATA )?TYPE (.*)", re.IGNORECASE)
+    pattern = re.compile(rf"ALTER (?:COLUMN )?{NAME} (?:SET DATA )?TYPE (.*)", re.IGNORECASE)
     return [found[1].lower() for c in s.changes if s.existing and (found := pattern.match(c))]
 
 
@@ -120,7 +136,7 @@ def fills_on_adding(s: Seen) -> bool:
     """Tell whether a column is added whose value differs from row to row: a rewrite."""
     return s.existing and any(
         re.search(r"\b(?:small|big)?serial\b|\bGENERATED\b", change, re.IGNORECASE)
-        or (set(_called(change)) - _STABLE)
+        or (_called_by_default(change) - {*_STABLE.split()})
         for change in s.changes
         if re.match(
             r"ADD (?!CONSTRAINT\b|CHECK\b|FOREIGN\b|UNIQUE\b|PRIMARY\b)", change, re.IGNORECASE
@@ -128,9 +144,17 @@ def fills_on_adding(s: Seen) -> bool:
     )
 
 
-def _called(change: str) -> list[str]:
+def _called_by_default(change: str) -> set[str]:
     default = re.search(r"\bDEFAULT (.*)", change, re.IGNORECASE)
-    return [name.lower() for name in re.findall(r"(\w+) ?\(", default[1])] if default else []
+    return called(_TYPE.sub(" ", default[1])) if default else set()
+
+
+def called(text: str) -> set[str]:
+    """Name the functions that are called, in small letters; with its schema one that is not
+    PostgreSQL's. ``text`` is masked. A word before a bracket is taken for one, too.
+    """
+    names = (found.replace('"', "").lower() for found in _CALL.findall(text))
+    return {name.removeprefix("pg_catalog.") for name in names}
 
 
 def requires(s: Seen) -> bool:
@@ -145,7 +169,7 @@ def requires(s: Seen) -> bool:
 
 def scans_for_null(s: Seen) -> bool:
     """Tell whether SET NOT NULL has to look at every row."""
-    pattern = re.compile(r"ALTER (?:COLUMN )?(\S+) SET NOT NULL", re.IGNORECASE)
+    pattern = re.compile(rf"ALTER (?:COLUMN )?({NAME}) SET NOT NULL", re.IGNORECASE)
     columns = [found[1] for c in s.changes if (found := pattern.match(c))]
     return s.existing and not all(_is_proven(s, column) for column in columns)
 
@@ -179,9 +203,11 @@ _ADDED: Final = re.compile(r"ADD CONSTRAINT ", re.IGNORECASE)
 
 def proves_at_once(s: Seen) -> bool:
     """Tell whether a constraint is added that all rows are checked for at once."""
-    proof = r"(?:CONSTRAINT \S+ )?(?:CHECK|FOREIGN KEY|UNIQUE|PRIMARY KEY|EXCLUDE)\b"
+    proof = rf"(?:CONSTRAINT {NAME} )?(?:CHECK|FOREIGN KEY|UNIQUE|PRIMARY KEY|EXCLUDE)\b"
     pattern = re.compile(rf"ADD {proof}(?!.*\b(?:NOT VALID|USING INDEX)\b)", re.IGNORECASE)
-    inline = re.compile(r"ADD (?:COLUMN )?.*\b(?:REFERENCES|UNIQUE|PRIMARY KEY)\b", re.IGNORECASE)
+    inline = re.compile(
+        r"ADD (?:COLUMN )?.*\b(?:REFERENCES|UNIQUE|PRIMARY KEY|CHECK)\b", re.IGNORECASE
+    )
     return s.existing and any(
         pattern.match(c) or (not re.match(rf"ADD {proof}", c, re.IGNORECASE) and inline.match(c))
         for c in s.changes
@@ -219,6 +245,8 @@ def blocks_itself(s: Seen) -> bool:
 
 def drops(s: Seen) -> bool:
     """Tell whether something is dropped that others may use."""
-    kinds = "TABLE|COLUMN|TYPE|SCHEMA|DOMAIN|SEQUENCE|VIEW|MATERIALIZED VIEW|FUNCTION|PROCEDURE"
-    whole = re.match(rf"(?:DROP (?:{kinds})|TRUNCATE)\b", s.text, re.IGNORECASE)
-    return bool(whole) or (bool(s.changes) and s.statement.destroys)
+    # Of a trigger another rule speaks; an index is only slower to be without.
+    pattern = r"DROP (?!(?:INDEX|TRIGGER|STATISTICS)\b)|TRUNCATE\b"
+    return bool(re.match(pattern, s.text, re.IGNORECASE)) or (
+        bool(s.changes) and s.statement.destroys
+    )

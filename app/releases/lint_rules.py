@@ -9,6 +9,7 @@ from app.releases.lint_conditions import (
     cascades,
     changes,
     concurrent_together,
+    copies,
     drops,
     either,
     fills_on_adding,
@@ -18,13 +19,21 @@ from app.releases.lint_conditions import (
     rewrites,
     says,
     scans_for_null,
+    several,
     stands_outside,
-    timeout_off,
     unbatched,
     validates_at_once,
     waits_for_ever,
     widens,
 )
+from app.releases.lint_session import (
+    calls_unread,
+    locks_by_number,
+    sets_sequence,
+    silences_triggers,
+    timeout_off,
+)
+from app.releases.locks import NAME
 
 Level = Literal["error", "warning"]
 
@@ -39,12 +48,15 @@ class Rule(NamedTuple):
 
 
 RULES: Final = (
+    Rule("several-statements", "error",
+         "one text holds several statements, and only its first words are judged: give each a text "
+         "of its own, and a function's body its $$", several),
     Rule("unbatched-write", "error",
          "it writes all rows in one transaction, and whoever writes one of them waits that long: "
          "fill with a Backfill", unbatched),
     Rule("write-from-select", "warning",
          "it may write many rows in one transaction; where it does, use a Backfill",
-         says(r"INSERT INTO \S+.*\bSELECT\b", existing=True)),
+         copies),
     Rule("lock-table", "error",
          "LOCK TABLE stops others for as long as the transaction lasts: let each statement take "
          "the lock it needs", says(r"LOCK\b")),
@@ -61,9 +73,21 @@ RULES: Final = (
     Rule("disabled-trigger", "error",
          "rows that are written meanwhile miss what the trigger does, foreign keys included",
          either(changes(r"DISABLE (?:TRIGGER|RULE)\b", existing=False),
-              says(r"SET (?:LOCAL |SESSION )?session_replication_role\b"))),
+              silences_triggers)),
+    Rule("instead-rule", "error",
+         "what the serving version writes no longer reaches the table: keep both in step with a "
+         "trigger", says(r"CREATE (?:OR REPLACE )?RULE\b.*\bDO INSTEAD\b")),
+    Rule("row-security", "error",
+         "who serves sees other rows from that moment, and may see none: ship it with code that "
+         "expects it, by hand", changes(r"(?:ENABLE|DISABLE|(?:NO )?FORCE) ROW LEVEL SECURITY\b")),
+    Rule("rights", "error",
+         "the version that serves may lose what it may do: owners and rights are given by hand, "
+         "apart from a release",
+         says(r"REVOKE\b|REASSIGN OWNED\b|ALTER DEFAULT PRIVILEGES\b.*\bREVOKE\b"
+              r"|ALTER\b.*\bOWNER TO\b")),
     Rule("timeout-off", "error",
-         "without its timeout a statement can hold a lock for ever: the steps set what is right",
+         "without its timeout a statement can hold a lock for ever, and a long one is as bad: the "
+         "steps set what is right; SET LOCAL may make it shorter",
          timeout_off),
     Rule("index-if-not-exists", "error",
          "IF NOT EXISTS calls an index done that an interrupted build left INVALID: use "
@@ -81,6 +105,13 @@ RULES: Final = (
     Rule("rewriting-type", "error",
          "the new type rewrites every row while nobody may read the table: add a column beside, "
          "keep both in step, and drop the old one in a contract (times: give_zone)", rewrites),
+    Rule("rewriting-storage", "error",
+         "it writes every row anew while nobody may read the table: move it by hand, in a window, "
+         "or to a new table",
+         either(changes(r"SET (?:UNLOGGED|LOGGED|TABLESPACE|ACCESS METHOD)\b"),
+                changes(rf"ALTER (?:COLUMN )?{NAME} SET EXPRESSION\b"),
+                says(r"ALTER (?:TABLE ALL IN|INDEX|MATERIALIZED VIEW)\b.*"
+                     r"\bSET (?:TABLESPACE|ACCESS METHOD)\b"))),
     Rule("widening-type", "warning",
          "only from one text type to another does this rewrite nothing", widens),
     Rule("rewriting-default", "error",
@@ -101,7 +132,9 @@ RULES: Final = (
     Rule("rename", "error",
          "the version that serves knows the old name: add the new beside it, keep both in step, "
          "and drop the old one in a contract",
-         either(changes(r"RENAME (?!CONSTRAINT\b)"), changes(r"SET SCHEMA\b"))),
+         either(changes(r"RENAME (?!CONSTRAINT\b)"), changes(r"SET SCHEMA\b"),
+                says(r"ALTER (?:TYPE|DOMAIN|FUNCTION|PROCEDURE|ROUTINE|SEQUENCE|SCHEMA"
+                     r"|(?:MATERIALIZED )?VIEW)\b.*\b(?:RENAME|SET SCHEMA)\b"))),
     Rule("drop-outside-contract", "error",
          "the version that serves may still use it: drop it in a contract",
          outside_contract(drops)),
@@ -117,4 +150,13 @@ RULES: Final = (
     Rule("unread-block", "warning",
          "what a DO block does cannot be read beforehand: write its statements out",
          says(r"DO\b")),
+    Rule("unread-call", "warning",
+         "what a function does cannot be read beforehand: write its statements out", calls_unread),
+    Rule("advisory-lock", "warning",
+         "who else asks for this number waits, for as long as the session lasts: the gate lets "
+         "only one migration run anyway", locks_by_number),
+    Rule("sequence-moved", "warning",
+         "a sequence that goes back gives numbers again that are taken",
+         either(sets_sequence, says(r"ALTER SEQUENCE\b.*\bRESTART\b"),
+                changes(rf"ALTER (?:COLUMN )?{NAME} (?:.* )?RESTART\b"))),
 )  # fmt: skip

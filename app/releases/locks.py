@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final, NamedTuple
 
-from app.releases.sql_text import bodies, masked, parts, unquoted
+from app.releases.sql_text import bodies, masked, parts, statements, unquoted
 
 # From the weakest to the strongest, in PostgreSQL's words.
 STRENGTH: Final = (
@@ -34,10 +34,21 @@ _INDEXED: Final = re.compile(
 )
 _DESTROYS: Final = re.compile(
     r"^DROP (TABLE|TYPE|SCHEMA|DOMAIN|MATERIALIZED VIEW|SEQUENCE|OWNED|DATABASE|EXTENSION)\b"
-    r"|^TRUNCATE\b|\bDELETE FROM\b|^MERGE\b.*\bTHEN DELETE\b",
+    r"|^TRUNCATE\b|\bDELETE FROM\b|\bMERGE INTO\b.*\bTHEN DELETE\b",
     re.IGNORECASE,
 )
 _DROPS_COLUMN: Final = re.compile(r"DROP (?!CONSTRAINT\b)", re.IGNORECASE)
+
+# What names no table and may touch any.
+_ANY_TABLE: Final = re.compile(
+    r"(?:DROP|REASSIGN) OWNED\b|DROP SCHEMA\b|ALTER TABLE ALL IN\b", re.IGNORECASE
+)
+# An UPDATE of its own, and not that of "FOR UPDATE", of a trigger, of a foreign key or of a right.
+UPDATES: Final = (
+    rf"(?<!\bFOR )(?<!\bKEY )(?<!\bON )(?<!\bDO )(?<!\bTHEN )(?<!\bOR )(?<!\bBEFORE )(?<!\bAFTER )"
+    rf"(?<!\bOF )\bUPDATE (?:ONLY )?{NAME} ?\*? ?(?:AS )?(?:{NAME} )?SET\b"
+)
+_WRITES: Final = re.compile(rf"\b(?:INSERT INTO|DELETE FROM|MERGE INTO)\b|{UPDATES}", re.IGNORECASE)
 
 _Lock = str | Callable[[str], str]
 
@@ -53,10 +64,18 @@ class Effect(NamedTuple):
 def describe(sql: str, known: Collection[str], indexes: Mapping[str, str] | None = None) -> Effect:
     """Tell which of the ``known`` tables a statement names, its strongest lock, what it destroys.
 
-    ``indexes`` gives the table of each index; where it does not, the index's name tells.
+    ``indexes`` gives the table of each index; where it does not, the index's name tells. Of
+    several statements in one text it tells all.
     """
+    effects = [_describe(one, known, indexes or {}) for one in statements(sql)]
+    tables = {table for effect in effects for table in effect.tables}
+    lock = max((effect.lock for effect in effects), key=STRENGTH.index)
+    return Effect(tuple(sorted(tables)), lock, any(effect.destroys for effect in effects))
+
+
+def _describe(sql: str, known: Collection[str], indexes: Mapping[str, str]) -> Effect:
     text = masked(sql)
-    tables = _tables(text, known, indexes or {})
+    tables = [*known] if _ANY_TABLE.match(text) else _tables(text, known, indexes)
     destroys = bool(_DESTROYS.search(text)) or _drops_columns(text)
     if re.match(r"DO\b", text, re.IGNORECASE):
         body = bodies(sql)
@@ -101,14 +120,14 @@ def _drops_columns(text: str) -> bool:
 
 
 def _lock(text: str) -> str:
-    for pattern, lock in _LOCKS:
-        if pattern.match(text):
-            return lock if isinstance(lock, str) else lock(text)
-    return "ACCESS EXCLUSIVE"
+    found = next((lock for pattern, lock in _LOCKS if pattern.match(text)), "ACCESS EXCLUSIVE")
+    lock = found if isinstance(found, str) else found(text)
+    return max(lock, "ROW EXCLUSIVE" if _WRITES.search(text) else "", key=STRENGTH.index)
 
 
 def _of_alter_table(text: str) -> str:
-    return max((_of_change(change) for change in subcommands(text)), key=STRENGTH.index)
+    changes = (_of_change(change) for change in subcommands(text))
+    return max(changes, key=STRENGTH.index, default="ACCESS EXCLUSIVE")
 
 
 def _of_change(change: str) -> str:
@@ -121,8 +140,6 @@ def _of_lock_table(text: str) -> str:
 
 
 def _of_reading(text: str) -> str:
-    if re.search(r"\b(UPDATE \S+ SET|DELETE FROM|INSERT INTO|MERGE INTO)\b", text, re.IGNORECASE):
-        return "ROW EXCLUSIVE"
     locking = re.search(r"\bFOR (NO KEY |KEY )?(UPDATE|SHARE)\b", text, re.IGNORECASE)
     return "ROW SHARE" if locking else "ACCESS SHARE"
 
@@ -133,13 +150,19 @@ def _of_create_table(text: str) -> str:
     if re.search(r"\bREFERENCES\b", text, re.IGNORECASE):
         return "SHARE ROW EXCLUSIVE"
     inherits = re.search(r"\bINHERITS\b", text, re.IGNORECASE)
-    return "SHARE UPDATE EXCLUSIVE" if inherits else "ACCESS SHARE"
+    return "SHARE UPDATE EXCLUSIVE" if inherits else _of_reading(text)
+
+
+def _of_explained(text: str) -> str:
+    """Tell what the statement takes that is explained: it is planned at least."""
+    return _lock(_EXPLAIN.sub("", text))
 
 
 def _compiled(*rows: tuple[str, _Lock]) -> tuple[tuple[re.Pattern[str], _Lock], ...]:
     return tuple((re.compile(rf"(?:{pattern})\b", re.IGNORECASE), lock) for pattern, lock in rows)
 
 
+_EXPLAIN: Final = re.compile(r"EXPLAIN (?:(?:ANALY[SZ]E|VERBOSE) |\([^)]*\) ?)*", re.IGNORECASE)
 # The first that fits the statement's beginning counts.
 _LOCKS: Final = _compiled(
     ("ALTER TABLE", _of_alter_table),
@@ -157,18 +180,19 @@ _LOCKS: Final = _compiled(
     ("LOCK", _of_lock_table),
     ("REFRESH MATERIALIZED VIEW CONCURRENTLY", "EXCLUSIVE"),
     ("CREATE (OR REPLACE )?(FUNCTION|PROCEDURE|AGGREGATE|TYPE|DOMAIN|SCHEMA|SEQUENCE)", ""),
-    ("GRANT|REVOKE|EXPLAIN", "ACCESS SHARE"),
+    ("EXPLAIN", _of_explained),
+    ("GRANT|REVOKE", "ACCESS SHARE"),
     ("(DROP|ALTER) (FUNCTION|PROCEDURE|AGGREGATE)|SET|RESET", ""),
 )
 _CHANGES: Final = tuple(
     (re.compile(pattern, re.IGNORECASE), lock)
     for pattern, lock in (
         ("VALIDATE CONSTRAINT", "SHARE UPDATE EXCLUSIVE"),
-        (r"(ALTER (COLUMN )?\S+ )?SET STATISTICS", "SHARE UPDATE EXCLUSIVE"),
-        (r"(ALTER (COLUMN )?\S+ )?(RE)?SET ?\(", "SHARE UPDATE EXCLUSIVE"),
+        (rf"(ALTER (COLUMN )?{NAME} )?SET STATISTICS", "SHARE UPDATE EXCLUSIVE"),
+        (rf"(ALTER (COLUMN )?{NAME} )?(RE)?SET ?\(", "SHARE UPDATE EXCLUSIVE"),
         ("CLUSTER ON|SET WITHOUT CLUSTER", "SHARE UPDATE EXCLUSIVE"),
         ("ATTACH PARTITION|DETACH PARTITION .*(CONCURRENTLY|FINALIZE)", "SHARE UPDATE EXCLUSIVE"),
         ("(ENABLE|DISABLE) ((REPLICA|ALWAYS) )?TRIGGER", "SHARE ROW EXCLUSIVE"),
-        (r"ADD (CONSTRAINT \S+ )?FOREIGN KEY", "SHARE ROW EXCLUSIVE"),
+        (rf"ADD (CONSTRAINT {NAME} )?FOREIGN KEY", "SHARE ROW EXCLUSIVE"),
     )
 )

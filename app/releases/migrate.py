@@ -48,11 +48,17 @@ async def downgrade(
 
 
 async def current(url: str) -> str | None:
-    """Give the revision the database is at; None when it was never migrated."""
+    """Give the revision the database is at; None when it was never migrated.
+
+    Raises MigrationError when it cannot be read.
+    """
     engine = make_engine(url)
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(_current)
+    except (OSError, TimeoutError, DBAPIError) as away:
+        cause = getattr(away, "orig", None) or away
+        raise MigrationError(f"The database's revision cannot be read: {cause}") from away
     finally:
         await engine.dispose()
 

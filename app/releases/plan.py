@@ -57,6 +57,14 @@ class Plan:
         """Whether something is gone afterwards."""
         return any(statement.destroys for statement in self.statements)
 
+    @property
+    def destroyed(self) -> str | None:
+        """What an approval must name: the release's table, else the first that loses something."""
+        if not self.destroys:
+            return None
+        losing = (table for s in self.statements if s.destroys for table in s.tables)
+        return self.table or next(losing, self.target)
+
     @cached_property
     def sql(self) -> str:
         """All statements, as an operator reads them."""
@@ -74,6 +82,12 @@ class Plan:
     def as_json(self) -> dict[str, Any]:
         """Give it as JSON values."""
         return asdict(self) | {"digest": self.digest}
+
+
+def approval(plan: Plan) -> str:
+    """Give the command that approves a plan, to be completed by whoever answers for it."""
+    destroys = f" --destroys {plan.destroyed}" if plan.destroys else ""
+    return f"python -m app release approve {plan.digest[:12]} --who NAME --why REASON{destroys}"
 
 
 def from_json(stored: Mapping[str, Any]) -> Plan:

@@ -5,6 +5,7 @@ No scratch database is built: the gate has stored what the live revision should 
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ import asyncpg
 from app.releases import soak
 from app.releases.compare import compare
 from app.releases.finding import Finding
-from app.releases.ledger import GATE_LOCK, Ledger
+from app.releases.ledger import GATE_LOCK, Ledger, encoded
 from app.releases.session import MIGRATION_LOCK
 from app.releases.signals import write
 from app.releases.snapshot import from_json
@@ -24,19 +25,38 @@ DRIFT: Final = "drift"
 _SOURCE: Final = "the serving app's look at the live schema"
 _REVISION: Final = "SELECT version_num FROM alembic_version"
 _THERE: Final = """SELECT to_regclass('alembic_version') IS NOT NULL
-  AND to_regclass('release_facts') IS NOT NULL"""
+  AND to_regclass('release_looks') IS NOT NULL"""
 # PostgreSQL shows the key of an advisory lock in two halves.
 HOLDERS: Final = f"""SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1
   AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND (classid::bigint << 32) | objid::bigint IN ({GATE_LOCK}, {MIGRATION_LOCK})"""
 # Whoever gets the turn does the work for all processes, and for this long.
-_TURN: Final = """INSERT INTO release_facts AS f (name, value, at) VALUES ('recheck', '{}', $1)
+_TURN: Final = """INSERT INTO release_looks AS l (name, value, at) VALUES ('recheck', '{}', $1)
   ON CONFLICT (name) DO UPDATE SET at = excluded.at
-  WHERE f.at <= excluded.at - make_interval(secs => $2) RETURNING 1"""
+  WHERE l.at <= excluded.at - make_interval(secs => $2) RETURNING 1"""
+_LOOKED: Final = "UPDATE release_looks SET value = $1 WHERE name = 'recheck'"
+_KEEP: Final = """INSERT INTO release_looks (name, value) VALUES ('drift', $1) ON CONFLICT (name)
+  DO UPDATE SET value = excluded.value, at = clock_timestamp()"""
+_LAST: Final = "SELECT value FROM release_looks WHERE name = 'drift'"
+
+
+async def keep_look(
+    ledger: Ledger, revision: str, findings: Sequence[Finding], at: datetime
+) -> None:
+    """Keep what a look at the live schema found, in place of an earlier one."""
+    told = [finding.as_json() for finding in findings]
+    look = {"at": at.isoformat(), "revision": revision, "findings": told}
+    await ledger.do(_KEEP, encoded(look))
+
+
+async def last_look(ledger: Ledger) -> dict[str, Any] | None:
+    """Give {at, revision, findings} of the last look, the gate's or a serving app's."""
+    row = await ledger.row(_LAST)
+    return row["value"] if row else None
 
 
 async def recheck(
-    connection: asyncpg.Connection, every: float, clock: Clock
+    connection: asyncpg.Connection, every: float, clock: Clock | None = None
 ) -> list[Finding] | None:
     """Compare, note what is found, and give it; None where there was no reason to look.
 
@@ -47,9 +67,9 @@ async def recheck(
     if not await ledger.value(_THERE):
         return None
     standing = await soak.current(ledger, clock)
-    if standing is None or standing.state not in {"running", "red"}:
+    if standing is None or not standing.watched(await soak.time(ledger, clock)):
         return None
-    if not await ledger.value(_TURN, clock(), every * 0.9):
+    if not await ledger.value(_TURN, await soak.time(ledger, clock), every * 0.9):
         return None
     expected = await _expected(ledger)
     if expected is None:
@@ -59,7 +79,10 @@ async def recheck(
         return None  # a release began meanwhile
     should = from_json(expected["snapshot"])
     findings = compare(should, live.beside(should), await ledger.fact("acquainted"))
-    await _note(ledger, connection, standing, expected["revision"], findings, clock)
+    now = await soak.time(ledger, clock)
+    await keep_look(ledger, expected["revision"], findings, now)
+    await _tell(connection, standing, findings, now)
+    await ledger.do(_LOOKED, encoded({"at": now.isoformat()}))
     return findings
 
 
@@ -73,17 +96,11 @@ async def _expected(ledger: Ledger) -> Mapping[str, Any] | None:
     return expected
 
 
-async def _note(
-    ledger: Ledger,
-    connection: asyncpg.Connection,
-    standing: Standing,
-    revision: str,
-    findings: Sequence[Finding],
-    clock: Clock,
+async def _tell(
+    connection: asyncpg.Connection, standing: Standing, findings: Sequence[Finding], now: datetime
 ) -> None:
-    now = clock()
+    """Turn the soak red by what was found, once for the same findings."""
     told = [finding.as_json() for finding in findings]
-    await ledger.note("drift", {"at": now.isoformat(), "revision": revision, "findings": told})
     code = sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
     known = {signal.code for signal in standing.signals if signal.kind == DRIFT}
     if findings and code not in known:

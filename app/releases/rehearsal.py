@@ -39,9 +39,12 @@ async def rehearse(
     say: Say,
     progress: Progress,
     stall_budget: float = STALL_BUDGET,
+    half_done: bool = False,
 ) -> Rehearsal:
     """Rehearse the plan on a copy, which is gone afterwards.
 
+    ``half_done`` where a release that was begun has left its work there: what it made so far is
+    no part of what must come back.
     ``previous`` are the statements of the image that serves now, ``own`` this one's. Raises
     NoScratch, Stopped and MigrationError when there is no copy to rehearse on, or when this
     image's revisions cannot even be run on an empty database.
@@ -49,9 +52,10 @@ async def rehearse(
     began = time.monotonic()
     should = await expected(url, plan.target)
     left = await expected(url, revisions.history()[0].name)
+    clean = await expected(url, plan.before) if half_done and plan.before else None
     async with copy_of(url, say, progress) as copy:
         trial = Trial(copy, plan, should, say, progress)
-        await trial.look_before(left, previous)
+        await trial.look_before(left, previous, clean)
         if await trial.apply(stall_budget):
             await trial.compare_schema()
             await trial.try_statements(own)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from app.database_url import DatabaseUrl
 from app.releases.drift import Inspection
@@ -13,6 +13,9 @@ from app.releases.revisions import history, needed
 from app.releases.telling import Silence, Tell
 from app.releases.verdict import Verdict
 
+# Who runs the gate when no person does.
+NOBODY: Final = "deploy"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
@@ -20,18 +23,20 @@ class Order:
 
     ``url`` is how the gate connects, ``service_url`` how the service does. Times in seconds.
     ``contract``: take the next contract too, and fail where it may not be taken. ``override``: the
-    reason for which an unfinished or red soak is passed over.
+    reason for which an unfinished or red soak is passed over. ``supersede``: the reason for which
+    a release that was begun is planned anew.
     """
 
     url: str
     service_url: str
     word: str = "release"
-    who: str = "release"
+    who: str = NOBODY
     why: str | None = None
     contract: bool = False
     anew: bool = False
     override: str | None = None
     allow_ahead: bool = False
+    supersede: str | None = None
     stall_budget: float = 0.5
     wall_clock: float = 3_600.0
     connect_patience: float = 90.0
@@ -58,6 +63,10 @@ class Release:
     current: str | None = None
     empty: bool = False
     resumed: Plan | None = None
+    making: frozenset[str] = frozenset()
+    """Tables in which a release that was begun may have left its work half done."""
+    decision: int | None = None
+    """The number of the approval."""
     inspection: Inspection | None = None
     plan: Plan | None = None
     rehearsal: int | None = None

@@ -33,6 +33,11 @@ def history() -> tuple[Revision, ...]:
     return tuple(reversed([_read(script) for script in newest_first]))
 
 
+def heads() -> list[str]:
+    """Give the revisions that no other follows: one, unless two were written side by side."""
+    return sorted(ScriptDirectory(str(FOLDER)).get_heads())
+
+
 def head() -> str:
     """Give the newest revision."""
     return history()[-1].name

@@ -4,6 +4,7 @@ No client can cause one: values travel as parameters and every shape refuses, be
 what its column would not take. Nothing of a request gets into a signal's words.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -24,6 +25,9 @@ _CODES: Final = frozenset({
     "22P02", "22P03",  # a value does not read as the column's type, though a shape let it through
     "23502", "23514",  # NOT NULL or a CHECK that the code does not know
 })  # fmt: skip
+# A cursor, database or prepared statement that is there already: a pooler's doing.
+_OF_POOLERS: Final = frozenset({"42P03", "42P04", "42P05"})
+_QUOTED_VALUE: Final = re.compile(r"""\bvalue "[^"]*("|$)|'(?:[^']|'')*('|$)""")
 
 # An error that goes on is one row an hour, so that a soak sees when it was first and last met.
 _WRITE: Final = """WITH known AS (UPDATE release_signals SET count = count + $5, last_at = $7
@@ -42,15 +46,26 @@ def heard(error: BaseException | None) -> tuple[str, str] | None:
         words = f"a parameter has another type in the database: {error.__cause__}"
         return DRIVER, words[:_LONGEST]
     code = error.sqlstate or ""
+    if code in _OF_POOLERS:
+        return None
     if code in _CODES or code.startswith(_CLASSES):
-        return code, _without_values(code, str(error))
+        return code, without_values(error)
     return None
 
 
-def _without_values(code: str, message: str) -> str:
-    """Take the first line; in class 22 PostgreSQL puts the value behind a colon."""
-    line = message.partition("\n")[0]
-    return (line.partition(": ")[0] if code.startswith("22") else line)[:_LONGEST]
+def without_values(error: BaseException) -> str:
+    """Give what an error says, without the values of rows or of a request.
+
+    Its first line, since those after it show the row; in class 22, and where the driver refuses a
+    value, without what stands behind a colon.
+    """
+    line = str(error).partition("\n")[0]
+    code = getattr(error, "sqlstate", None) or ""
+    if code.startswith("22") or isinstance(error, ValueError):
+        line = line.partition(": ")[0]
+    if isinstance(error, pg.PostgresError | ValueError):
+        line = _QUOTED_VALUE.sub("…", line)
+    return line[:_LONGEST]
 
 
 async def write(connection: asyncpg.Connection, signals: Iterable[Signal]) -> None:

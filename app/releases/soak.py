@@ -6,7 +6,7 @@ overrides it with a reason, or the release is taken back.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
@@ -19,17 +19,25 @@ State = Literal["running", "green", "red", "overridden"]
 
 _RULE: Final = "soak"
 _OVERRIDDEN: Final = "overridden"
+_UNWATCHED: Final = ", but nobody looked at it: its version did not serve meanwhile, or could not"
 # What else ends a soak: the release that it watched was taken back.
 _CURRENT: Final = f"""SELECT * FROM release_soaks
   WHERE ended_at IS NULL OR ended LIKE '{_OVERRIDDEN} by %' ORDER BY started_at DESC LIMIT 1"""
 _SIGNALS: Final = """SELECT kind, code, words, source, count, at, last_at FROM release_signals
   WHERE last_at >= $1 AND at < $2 ORDER BY id LIMIT 100"""
+_LOOKED: Final = "SELECT value ->> 'at' FROM release_looks WHERE name = 'recheck'"
 _HOW: Final = "python -m app release --override-soak REASON --who NAME"
 
 
 def utc_now() -> datetime:
-    """Give the time: the clock of everything that is not a test."""
+    """Give this machine's time."""
     return datetime.now(UTC)
+
+
+async def time(ledger: Ledger, clock: Clock | None) -> datetime:
+    """Give the clock's time; without one the database's, which is the same for every machine."""
+    now: datetime = clock() if clock else await ledger.value("SELECT clock_timestamp()")
+    return now
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,12 +90,28 @@ class Soak:
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """How a soak stands. ``remaining`` is in seconds, 0 when no time is waited for."""
+    """How a soak stands. ``remaining`` is in seconds, 0 when no time is waited for.
+
+    ``looked_at`` is when the serving app last finished a look for drift, whatever soak it was in.
+    """
 
     soak: Soak
     state: State
     remaining: float
     signals: tuple[Signal, ...]
+    looked_at: datetime | None = None
+
+    @property
+    def unwatched(self) -> bool:
+        """Whether time passed, and no serving app ever looked."""
+        seen = self.looked_at is not None and self.looked_at >= self.soak.started_at
+        return self.soak.seconds > 0 and not seen
+
+    def watched(self, now: datetime) -> bool:
+        """Whether the serving app still looks: an override passes over nothing that is to come."""
+        return self.state in {"running", "red"} or (
+            self.state == "overridden" and now < self.soak.due
+        )
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -100,7 +124,9 @@ def state(soak: Soak, signals: Iterable[Signal], now: datetime) -> Standing:
     """Judge a soak by what was noted. Pure."""
     covered = tuple(signal for signal in signals if soak.covers(signal))
     remaining = max(0.0, (soak.due - now).total_seconds())
-    if soak.ended is not None:
+    # Who overrides passes over what was known then, not over what comes after.
+    known = soak.ended_at if soak.ended is not None else None
+    if known is not None and all(signal.last_at <= known for signal in covered):
         return Standing(soak=soak, state="overridden", remaining=0.0, signals=covered)
     if covered:
         return Standing(soak=soak, state="red", remaining=0.0, signals=covered)
@@ -108,48 +134,57 @@ def state(soak: Soak, signals: Iterable[Signal], now: datetime) -> Standing:
     return Standing(soak=soak, state=word, remaining=remaining, signals=())
 
 
-async def begin(ledger: Ledger, plan: Plan, seconds: float, clock: Clock = utc_now) -> None:
+async def begin(ledger: Ledger, plan: Plan, seconds: float, clock: Clock | None = None) -> None:
     """Start the watch over a release; one that was taken back and comes again is watched anew."""
     await ledger.do(
         'INSERT INTO release_soaks (digest, "table", phase, revisions, started_at, seconds)'
         " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (digest) DO UPDATE SET"
         " started_at = excluded.started_at, seconds = excluded.seconds,"
         " ended_at = NULL, ended = NULL",
-        plan.digest, plan.table, plan.phase, list(plan.revisions), clock(), float(seconds),
+        plan.digest, plan.table, plan.phase, list(plan.revisions),
+        await time(ledger, clock), float(seconds),
     )  # fmt: skip
 
 
-async def current(ledger: Ledger, clock: Clock = utc_now) -> Standing | None:
+async def current(ledger: Ledger, clock: Clock | None = None) -> Standing | None:
     """Give how the last release's soak stands; None where none was begun, or it was taken back."""
     row = await ledger.row(_CURRENT)
     if row is None:
         return None
     soak = Soak(**row | {"revisions": tuple(row["revisions"])})
     rows = await ledger.rows(_SIGNALS, soak.started_at, soak.due)
-    return state(soak, [Signal(**signal) for signal in rows], clock())
+    now = await time(ledger, clock)
+    looked = await ledger.value(_LOOKED)
+    return replace(
+        state(soak, [Signal(**signal) for signal in rows], now),
+        looked_at=datetime.fromisoformat(looked) if looked else None,
+    )
 
 
-async def raise_unless_green(ledger: Ledger, clock: Clock = utc_now) -> str:
-    """Say in words that nothing is waited for. Raises Stopped while a soak runs or is red."""
+async def raise_unless_green(ledger: Ledger, clock: Clock | None = None) -> str:
+    """Say in words that nothing is waited for. Raises Stopped while a soak runs or is red.
+
+    Green is also a soak in which nobody looked, because an older service served: the words say so.
+    """
     standing = await current(ledger, clock)
     if standing is None:
         return "no soak is waited for"
     name = standing.soak.name
     if standing.state == "green":
-        return f"the soak of {name} is green"
+        return f"the soak of {name} is green{_UNWATCHED if standing.unwatched else ''}"
     if standing.state == "overridden":
         return f"the soak of {name} was {standing.soak.ended}"
     raise Stopped(Verdict.REFUSED, _refusal(standing), _evidence(standing))
 
 
-async def override(ledger: Ledger, who: str, why: str, clock: Clock = utc_now) -> None:
+async def override(ledger: Ledger, who: str, why: str, clock: Clock | None = None) -> None:
     """Pass over the soak that stands in the way; who did it and why are kept for ever."""
     await ledger.overridden(_RULE, who, why)
     standing = await current(ledger, clock)
     if standing is not None and standing.state in {"running", "red"}:
         await ledger.do(
             "UPDATE release_soaks SET ended_at = $2, ended = $3 WHERE digest = $1",
-            standing.soak.digest, clock(), f"{_OVERRIDDEN} by {who}: {why}",
+            standing.soak.digest, await time(ledger, clock), f"{_OVERRIDDEN} by {who}: {why}",
         )  # fmt: skip
 
 
@@ -175,6 +210,7 @@ def _evidence(standing: Standing) -> dict[str, Any]:
         "state": standing.state,
         "remainingSeconds": standing.remaining,
         "reasons": standing.reasons,
+        "lastLookAt": standing.looked_at,
     }
 
 

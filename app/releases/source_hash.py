@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import Final
 
-from app.releases.sql_text import normalised, tokens
+from app.releases.sql_text import normalised
+from app.releases.sql_tokens import tokens
 
 _SQL: Final = re.compile(
     r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(?:ALTER|ANALYZE|COMMENT ON|CREATE|DELETE FROM|DO|DROP"

@@ -1,50 +1,15 @@
 """Reads SQL just far enough to compare and to classify it: gaps, comments, literals, words.
 
-It is no parser. What it does know is where text begins and ends, so that nothing inside a literal
-or a function's body is ever taken for SQL, or changed.
+It is no parser: what it knows of SQL is where its pieces begin and end.
 """
 
 import re
 from collections.abc import Iterator
-from typing import Final, Literal, NamedTuple, cast
+from typing import Final
 
-Kind = Literal["gap", "text", "body", "name", "word", "other"]
+from app.releases.sql_tokens import Token, tokens
 
-_TOKEN: Final = re.compile(
-    r"""(?P<gap>\s+|--[^\n]*)
-    |(?P<text>[eE]'(?:[^'\\]|''|\\.)*(?:'|\Z)|'(?:[^']|'')*(?:'|\Z))
-    |(?P<name>"(?:[^"]|"")*(?:"|\Z))
-    |(?P<body>\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z))
-    |(?P<word>[^\W\d][\w$]*|\$?\d[\w.]*)
-    |(?P<other>.)""",
-    re.VERBOSE | re.DOTALL,
-)
-_COMMENT: Final = re.compile(r"/\*|\*/")
-
-
-class Token(NamedTuple):
-    """A piece of SQL; all pieces together are the SQL again.
-
-    "gap" is white space or a comment, "text" a literal, "body" a dollar-quoted one, "name" a
-    quoted identifier.
-    """
-
-    kind: Kind
-    text: str
-
-
-def tokens(sql: str) -> Iterator[Token]:
-    """Take SQL apart. What is left open ends with the SQL."""
-    at = 0
-    while at < len(sql):
-        if sql.startswith("/*", at):
-            end = _end_of_comment(sql, at)
-            yield Token("gap", sql[at:end])
-        else:
-            found = cast("re.Match[str]", _TOKEN.match(sql, at))
-            end = found.end()
-            yield Token(_kind(found), found.group())
-        at = end
+_DOTTED: Final = re.compile(r"""(?<=[\w$"]) ?\. ?(?=[^\W\d]|")""")
 
 
 def normalised(sql: str) -> str:
@@ -56,9 +21,31 @@ def normalised(sql: str) -> str:
 
 
 def masked(sql: str) -> str:
-    """Give the statement normalised, its literals and bodies emptied: only SQL is left."""
+    """Give the statement normalised, its literals and bodies emptied: one line, only SQL.
+
+    Between a schema and what is in it stands no gap.
+    """
+    return _DOTTED.sub(".", _joined(_emptied(token) for token in tokens(sql)))
+
+
+def _emptied(token: Token) -> Token:
+    """Empty a literal or a body, and give all else on one line."""
+    kind, text = token
     empty = {"text": "''", "body": "$$$$"}
-    return _joined(Token(kind, empty.get(kind, text)) for kind, text in tokens(sql))
+    if kind == "break":
+        return Token("gap", text)
+    return Token(kind, empty.get(kind) or re.sub(r"[\n\r]", " ", text))
+
+
+def statements(sql: str) -> list[str]:
+    """Split at the semicolons between statements; what is between two of them may be empty."""
+    found = [""]
+    for kind, text in tokens(sql):
+        if (kind, text) == ("other", ";"):
+            found.append("")
+        else:
+            found[-1] += text
+    return found
 
 
 def bodies(sql: str) -> str:
@@ -87,7 +74,8 @@ def unquoted(name: str) -> str:
 
 
 def _joined(pieces: Iterator[Token]) -> str:
-    whole = "".join(" " if kind == "gap" else text for kind, text in _merged(pieces))
+    gaps = {"gap": " ", "break": "\n"}
+    whole = "".join(gaps.get(kind, text) for kind, text in _merged(pieces))
     return whole.rstrip(" ;").lstrip(" ")
 
 
@@ -99,18 +87,3 @@ def _merged(pieces: Iterator[Token]) -> Iterator[Token]:
         if not (gap and before):
             yield piece
         before = gap
-
-
-def _kind(found: re.Match[str]) -> Kind:
-    name = next(name for name, text in found.groupdict().items() if text is not None)
-    return cast("Kind", name)
-
-
-def _end_of_comment(sql: str, at: int) -> int:
-    """Find the end; PostgreSQL's comments nest."""
-    depth = 0
-    for mark in _COMMENT.finditer(sql, at):
-        depth += 1 if mark.group() == "/*" else -1
-        if depth == 0:
-            return mark.end()
-    return len(sql)

@@ -29,6 +29,7 @@ EXCLUDED: Final = {
     "require-lock-timeout": _STEPS_DO,
     "require-statement-timeout": _STEPS_DO,
     "changing-column-type": "our own rule tells a change that rewrites from one that does not",
+    "adding-field-with-default": "our own rule knows which defaults are the same in every row",
     "ban-drop-constraint": "the recipe drops its own CHECKs and swaps keys; ours forbids CASCADE",
     "prefer-bigint-over-int": "a count or a place in a list stays small; keys are uuids",
     "prefer-bigint-over-smallint": "as for int",
@@ -40,7 +41,12 @@ CONTRACTS_MAY: Final = frozenset(
 )
 
 _OLDEST_SERVER: Final = "15.0"
-_PATIENCE: Final = 20.0  # seconds; all our revisions take it a fraction of one
+PATIENCE: Final = 20.0  # seconds; all our revisions take it a fraction of one
+
+# No place for its scripts, no program, no answer in time, or one that is not as we know it.
+_FAILURES: Final = (
+    OSError, subprocess.TimeoutExpired, ValueError, LookupError, TypeError, AttributeError,
+)  # fmt: skip
 
 # squawk may not know newest syntax, and PostgreSQL itself judges it in the rehearsal.
 _ADVICE: Final = ("prefer-", "syntax-error", "identifier-too-long", "unused-", "ban-drop-not-null")
@@ -67,33 +73,34 @@ class _Script(NamedTuple):
     statements: list[Statement]
 
 
-def remarks(statements: Sequence[Statement]) -> list[Remark]:
-    """Ask squawk about these statements. Raises NoSquawk."""
+def remarks(statements: Sequence[Statement], patience: float = PATIENCE) -> list[Remark]:
+    """Ask squawk about these statements, for ``patience`` seconds at most.
+
+    Raises NoSquawk: it is not there, could not be run, took too long, or answered in other words.
+    """
     grouped = groupby(statements, attrgetter("revision"))
     scripts = [_script(list(own)) for _, own in grouped]
-    with TemporaryDirectory() as folder:
-        for number, script in enumerate(scripts):
-            (Path(folder) / f"{number}.sql").write_text(script.text)
-        answer = _asked(folder, len(scripts)) if scripts else []
-    return [_remark(entry, scripts[int(Path(entry["file"]).stem)]) for entry in answer]
-
-
-def _asked(folder: str, count: int) -> list[dict[str, Any]]:
-    names = [f"{number}.sql" for number in range(count)]
-    options = ["--reporter", "json", "--pg-version", _OLDEST_SERVER, "-e", ",".join(EXCLUDED)]
     try:
+        answer = _asked(scripts, patience) if scripts else []
+        return [_remark(entry, scripts[int(Path(entry["file"]).stem)]) for entry in answer]
+    except _FAILURES as failed:
+        raise NoSquawk(f"squawk could not be run: {type(failed).__name__}") from failed
+
+
+def _asked(scripts: Sequence[_Script], patience: float) -> list[dict[str, Any]]:
+    names = [f"{number}.sql" for number in range(len(scripts))]
+    options = ["--reporter", "json", "--pg-version", _OLDEST_SERVER, "-e", ",".join(EXCLUDED)]
+    with TemporaryDirectory() as folder:
+        for name, script in zip(names, scripts, strict=True):
+            (Path(folder) / name).write_text(script.text, encoding="utf-8")
         done = subprocess.run(  # noqa: S603  # our own files, by names that we made
             [_program(), *options, *names],
-            cwd=folder, capture_output=True, text=True, timeout=_PATIENCE, check=False,
+            cwd=folder, capture_output=True, encoding="utf-8", timeout=patience, check=False,
         )  # fmt: skip
-        # It ends with 1 when it has found something.
-        return list(json.loads(done.stdout)) if done.returncode in {0, 1} else _broken(done.stderr)
-    except (OSError, subprocess.TimeoutExpired, ValueError) as failed:
-        return _broken(f"{type(failed).__name__}")
-
-
-def _broken(words: str) -> list[dict[str, Any]]:
-    raise NoSquawk(f"squawk could not be run: {words.strip()[:300]}")
+    # It ends with 1 when it has found something.
+    if done.returncode not in {0, 1}:
+        raise NoSquawk(f"squawk could not be run: {done.stderr.strip()[:300]}")
+    return list(json.loads(done.stdout))
 
 
 def _program() -> str:

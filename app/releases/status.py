@@ -1,7 +1,8 @@
 """The migration status: one answer for the terminal, the API and a console.
 
 It must come while a migration runs, waits or hangs with everything locked: so it is read on a
-connection of its own, from the gate's own tables and PostgreSQL's views, and nothing in it waits.
+connection of its own, from the gate's own tables and PostgreSQL's views, nothing in it waits, and
+what cannot be read is left out by name.
 """
 
 import asyncio
@@ -10,18 +11,25 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import asyncpg
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.database_url import DatabaseUrl
 from app.db import translated
-from app.releases import revisions, soak, status_runs
+from app.errors import SignalbookError
+from app.fields import wire_moment
+from app.releases import drift, revisions, soak, status_runs
 from app.releases.ledger import Ledger, Row
 from app.releases.pending import next_release
+from app.releases.recheck import last_look
+from app.releases.session import MigrationError
 from app.releases.soak import Clock, Standing, utc_now
+from app.releases.status_parts import Parts
 from app.releases.status_running import living_run, running
 from app.releases.status_shapes import (
     Drift,
     PendingRevision,
     Release,
+    Run,
     SignalSeen,
     SoakClock,
     Status,
@@ -29,14 +37,21 @@ from app.releases.status_shapes import (
 
 _RUNS: Final = 20
 _THERE: Final = """SELECT to_regclass('alembic_version') IS NOT NULL AS migrated,
-  to_regclass('release_runs') IS NOT NULL AND to_regclass('release_facts') IS NOT NULL AS gated"""
+  to_regclass('release_runs') IS NOT NULL AND to_regclass('release_looks') IS NOT NULL AS gated"""
 _REVISION: Final = "SELECT version_num FROM alembic_version"
 # One that was begun comes first; then the newest that starts where the database is.
 _NEXT: Final = """SELECT * FROM release_plans WHERE state IN ('applying', 'applied')
     OR state = 'proposed' AND plan ->> 'before' IS NOT DISTINCT FROM $1
   ORDER BY state = 'proposed', proposed_at DESC LIMIT 1"""
 # Nothing here may wait: whoever has locked one of the gate's own tables is not waited for.
-_LIMITS: Final = {"lock_timeout": "100", "statement_timeout": "800"}  # milliseconds
+_LIMITS: Final = {"lock_timeout": "50", "statement_timeout": "800"}  # milliseconds
+_TO_ASK: Final = 4.0  # seconds to ask what a look at the live schema needs to know
+_NO_LOOK: Final = (
+    MigrationError, SignalbookError, asyncpg.PostgresError, asyncpg.InterfaceError,
+    SQLAlchemyError, OSError,
+)  # fmt: skip
+_OF_REVISION: Final = ("state", "pending", "next", "drift")
+_OF_LEDGER: Final = ("soak", "overrides", "runs")
 
 
 @asynccontextmanager
@@ -45,26 +60,47 @@ async def reading(url: str | DatabaseUrl, within: float) -> AsyncIterator[Ledger
 
     Raises DatabaseAway, Busy and SchemaMismatch, which say so in words.
     """
-    address = url if isinstance(url, DatabaseUrl) else DatabaseUrl.parse(url)
-    arguments = address.connect_args()
-    named = {"application_name": "signalbook-status"}
-    settings = {**arguments["server_settings"], **_LIMITS, **named}
-    arguments |= {"timeout": within, "server_settings": settings}
     with translated():
-        async with asyncio.timeout(within):
-            connection = await asyncpg.connect(**arguments)
-            try:
-                yield Ledger(connection)
-            finally:
-                connection.terminate()
+        async with asyncio.timeout(within), _connected(url, within) as ledger:
+            yield ledger
 
 
 async def status(
-    url: str | DatabaseUrl, *, within: float = 4.0, clock: Clock = utc_now
+    url: str | DatabaseUrl, *, within: float = 4.0, clock: Clock | None = None
 ) -> dict[str, Any]:
-    """Give the whole status as JSON values. Raises as ``reading`` does."""
-    async with reading(url, within) as ledger:
-        return (await _status(ledger, clock)).as_json()
+    """Give the whole status as JSON values, in ``within`` seconds, connecting included.
+
+    What could not be read by then, or is locked, is null and named in ``unread``. Raises as
+    ``reading`` does where there is no connection.
+    """
+    parts = Parts(asyncio.get_running_loop().time() + within)
+    with translated():
+        async with _connected(url, within) as ledger:
+            return (await _status(ledger, parts, clock)).as_json()
+
+
+async def looked(url: str, found: dict[str, Any], *, role: str | None = None) -> dict[str, Any]:
+    """Give the status with ``drift`` looked for on the spot, where nobody had looked before.
+
+    It takes seconds and a scratch database: for the terminal, not for a route. ``role`` is the one
+    the service connects as, by default the one in ``url``. Where one cannot look (nothing was
+    migrated, a newer image was here, the gate is at work, no scratch can be made), ``drift`` stays
+    null.
+    """
+    at, revision = utc_now(), found["revision"]
+    unknown = revision is None or not revisions.known(revision)
+    if found["drift"] is not None or unknown or found["running"] or "running" in found["unread"]:
+        return found
+    try:
+        async with reading(url, _TO_ASK) as ledger:
+            acquainted = await ledger.fact("acquainted") if await is_gated(ledger) else None
+        inspection = await drift.inspect(url, role, acquainted)
+    except _NO_LOOK:
+        return found
+    findings = [Drift(**finding.as_json()).as_json() for finding in inspection.findings]
+    unread = [name for name in found["unread"] if name != "drift"]
+    checked = {"drift": findings, "driftCheckedAt": wire_moment(at), "unread": unread}
+    return found | checked if inspection.revision == revision else found
 
 
 async def is_gated(ledger: Ledger) -> bool:
@@ -78,27 +114,67 @@ async def _there(ledger: Ledger) -> Row:
     return row
 
 
-async def _status(ledger: Ledger, clock: Clock) -> Status:
-    there = await _there(ledger)
-    gated = there["gated"]
-    revision = await ledger.value(_REVISION) if there["migrated"] else None
-    drift = await _drift(ledger, revision) if gated else None
-    standing = await soak.current(ledger, clock) if gated else None
-    living = await living_run(ledger) if gated else None
-    return Status(
-        revision=revision,
-        head=revisions.head(),
-        needed=revisions.needed(),
-        state=revisions.state(revision),
-        pending=_pending(revision),
-        next=await _next(ledger, revision, gated=gated),
-        drift=[Drift(**finding) for finding in drift["findings"]] if drift else None,
-        drift_checked_at=drift["at"] if drift else None,
-        soak=_soak(standing) if standing else None,
-        running=await running(ledger, recorded=gated),
-        overrides=await status_runs.overrides(ledger) if gated else [],
-        runs=await status_runs.runs(ledger, _RUNS, living) if gated else [],
-    )
+@asynccontextmanager
+async def _connected(url: str | DatabaseUrl, within: float) -> AsyncIterator[Ledger]:
+    address = url if isinstance(url, DatabaseUrl) else DatabaseUrl.parse(url)
+    arguments = address.connect_args()
+    named = {"application_name": "signalbook-status"}
+    settings = {**arguments["server_settings"], **_LIMITS, **named}
+    arguments |= {"timeout": within, "server_settings": settings}
+    async with asyncio.timeout(within):
+        connection = await asyncpg.connect(**arguments)
+    try:
+        yield Ledger(connection)
+    finally:
+        connection.terminate()
+
+
+async def _status(ledger: Ledger, parts: Parts, clock: Clock | None) -> Status:
+    found: dict[str, Any] = dict.fromkeys(Status.model_fields)
+    found |= {"head": revisions.head(), "needed": revisions.needed(), "unread": parts.unread}
+    there = await parts.read("revision", _there, ledger)
+    if there is None:
+        parts.unread += [*_OF_REVISION, *_OF_LEDGER, "running"]
+        return Status(**found)
+    gated = bool(there["gated"])
+    found["running"] = await running(ledger, parts, recorded=gated)
+    found |= await _of_revision(ledger, parts, there)
+    found |= await _of_ledger(ledger, parts, clock) if gated else {"overrides": [], "runs": []}
+    return Status(**found)
+
+
+async def _of_ledger(ledger: Ledger, parts: Parts, clock: Clock | None) -> dict[str, Any]:
+    """Give the members that only a database has on which the gate ever ran."""
+    standing = await parts.read("soak", soak.current, ledger, clock)
+    return {
+        "soak": _soak(standing) if standing else None,
+        "overrides": await parts.read("overrides", status_runs.overrides, ledger),
+        "runs": await parts.read("runs", _runs, ledger),
+    }
+
+
+async def _of_revision(ledger: Ledger, parts: Parts, there: Row) -> dict[str, Any]:
+    """Give the members of a status that depend on where the database is."""
+    revision = None
+    if there["migrated"]:
+        revision = await parts.read("revision", ledger.value, _REVISION)
+        if not parts.has("revision"):
+            parts.unread += _OF_REVISION
+            return {}
+    gated = bool(there["gated"])
+    look = await parts.read("drift", _drift, ledger, revision) if gated else None
+    return {
+        "revision": revision,
+        "state": revisions.state(revision),
+        "pending": _pending(revision),
+        "next": await parts.read("next", _next, ledger, revision, gated=gated),
+        "drift": [Drift(**finding) for finding in look["findings"]] if look else None,
+        "drift_checked_at": look["at"] if look else None,
+    }
+
+
+async def _runs(ledger: Ledger) -> list[Run]:
+    return await status_runs.runs(ledger, _RUNS, await living_run(ledger))
 
 
 def _pending(revision: str | None) -> list[PendingRevision]:
@@ -129,8 +205,8 @@ async def _next(ledger: Ledger, revision: str | None, *, gated: bool) -> Release
 
 async def _drift(ledger: Ledger, revision: str | None) -> dict[str, Any] | None:
     """Give the last look at the schema, if it was of the revision that is live."""
-    fact: dict[str, Any] | None = await ledger.fact("drift")
-    return fact if fact and fact.get("revision") == revision else None
+    look = await last_look(ledger)
+    return look if look and look["revision"] == revision else None
 
 
 def _soak(standing: Standing) -> SoakClock:
@@ -143,6 +219,7 @@ def _soak(standing: Standing) -> SoakClock:
         started_at=watched.started_at,
         seconds=watched.seconds,
         remaining_seconds=standing.remaining,
+        last_look_at=standing.looked_at,
         reasons=list(standing.reasons),
         signals=[
             SignalSeen.model_validate(signal, from_attributes=True) for signal in standing.signals

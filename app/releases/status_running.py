@@ -8,15 +8,26 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from app.releases.backends import shown
 from app.releases.ledger import GATE_LOCK, Ledger, Row
+from app.releases.status_parts import Parts
 from app.releases.status_shapes import Blocked, Progress, Running, RunningStatement, WaitedFor
 
 _QUERY_LENGTH: Final = 500  # characters of somebody's query
-_SECRET: Final = re.compile(r"(?i)(\bpassword\s+)'(?:[^']|'')*'?")
-_TAKEN_UP_AGAIN: Final = re.compile(
-    r"(?is)\s*(CREATE\s+(UNIQUE\s+)?INDEX\s+CONCURRENTLY|DROP\s+INDEX\s+CONCURRENTLY"
-    r"|ALTER\s+TABLE\s+\S+\s+VALIDATE\s+CONSTRAINT|SELECT|ANALYZE|SET)\b"
-)
+# What may be cancelled although it runs outside a transaction, and what that leaves.
+_TAKEN_UP_AGAIN: Final = tuple(
+    (re.compile(rf"(?is)\s*(?:{pattern})\b"), words)
+    for pattern, words in (
+        (r"CREATE\s+(UNIQUE\s+)?INDEX\s+CONCURRENTLY",
+         "the index is left INVALID, is dropped and built again"),
+        (r"DROP\s+INDEX\s+CONCURRENTLY", "the index may be left INVALID, and is dropped again"),
+        (r"ALTER\s+TABLE\s+\S+\s+VALIDATE\s+CONSTRAINT",
+         "the constraint stays NOT VALID, and all rows are looked at again"),
+        ("ANALYZE", "the statistics stay as they were, and are gathered again"),
+        ("SELECT", "it is undone as if it had never begun, and runs again"),
+        ("SET", "it changes only the gate's own session, and runs again"),
+    )
+)  # fmt: skip
 
 # PostgreSQL shows the key of an advisory lock in two halves.
 HOLDER: Final = f"""SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1
@@ -26,7 +37,7 @@ HOLDER: Final = f"""SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND obj
 # of another role may not see what they do, but does see their names and locks.
 _OURS: Final = f"""WITH ours AS (SELECT pid FROM pg_stat_activity
   WHERE datname = current_database() AND (pid IN ({HOLDER})
-    OR application_name ~ '^signalbook-(gate|migrate|release)')),
+    OR application_name ~ '^signalbook-(gate|migrate|release|copy|rehearsal)$')),
 waiting AS (SELECT a.*, pg_blocking_pids(a.pid) AS blockers FROM pg_stat_activity a
   WHERE a.datname = current_database()
     AND a.pid IN (SELECT pid FROM pg_locks WHERE NOT granted)) """
@@ -52,15 +63,23 @@ _INDEXES: Final = f"""{_OURS} SELECT p.phase, p.blocks_done, p.blocks_total, p.t
 _BACKFILLS: Final = """SELECT name, done, total,
     extract(epoch FROM updated_at - greatest(started_at, $1))::float8 AS seconds
   FROM release_backfill WHERE finished_at IS NULL AND updated_at >= $1 ORDER BY name"""
-_RUN: Final = """SELECT r.id, r.word, r.who, r.digest, r.started_at AS run_started,
+# A page that was open before the holder came is of a gate that was killed. When that was, is hidden
+# from a role that may not see what others do.
+_RUN: Final = f"""SELECT r.id, r.word, r.who, r.digest, r.started_at AS run_started,
     s.stage, coalesce(s.started_at, r.started_at) AS since
   FROM release_runs r LEFT JOIN LATERAL (SELECT stage, started_at FROM release_stages
     WHERE run = r.id AND finished_at IS NULL ORDER BY position DESC LIMIT 1) s ON true
-  WHERE r.finished_at IS NULL ORDER BY r.id DESC LIMIT 1"""
+  WHERE r.finished_at IS NULL AND r.started_at >= coalesce((SELECT min(backend_start)
+    FROM pg_stat_activity WHERE pid IN ({HOLDER})), '-infinity') ORDER BY r.id DESC LIMIT 1"""
 _STATEMENT: Final = """SELECT sql, kind, lock, predicted AS predicted_seconds, tries, stall,
     extract(epoch FROM clock_timestamp() - started_at)::float8 AS seconds
   FROM release_statements WHERE run = $1 AND seconds IS NULL AND error IS NULL
   ORDER BY position DESC LIMIT 1"""
+
+
+_UNKNOWN: Final = (
+    False, "Not known: what it is at cannot be read now; look again before you stop it.",
+)  # fmt: skip
 
 
 async def is_running(ledger: Ledger) -> bool:
@@ -74,14 +93,21 @@ async def living_run(ledger: Ledger) -> int | None:
     return row["id"] if row else None
 
 
-async def running(ledger: Ledger, *, recorded: bool) -> Running | None:
-    """Give what runs now, None for nothing. ``recorded``: the ledger's tables are there."""
-    if not await is_running(ledger):
+async def running(ledger: Ledger, parts: Parts, *, recorded: bool) -> Running | None:
+    """Give what runs now, None for nothing. ``recorded``: the ledger's tables are there.
+
+    Who waits for whom comes first: it is read from no table, and so can always be told.
+    """
+    if not await parts.read("running", is_running, ledger):
         return None
-    run = (await ledger.row(_RUN) if recorded else None) or {}
-    row = await ledger.row(_STATEMENT, run["id"]) if run else None
+    waits = await parts.read("running.waitsFor", ledger.rows, _WAITS_FOR)
+    blocks = await parts.read("running.blocks", ledger.rows, _BLOCKS)
+    run = (await parts.read("running.run", ledger.row, _RUN) if recorded else None) or {}
+    row = await parts.read("running.statement", ledger.row, _STATEMENT, run["id"]) if run else None
     statement = RunningStatement(**row) if row else None
-    safe, words = _cancelling(run.get("word"), run.get("stage"), statement)
+    safe, words = _UNKNOWN
+    if parts.has("running.run", "running.statement"):
+        safe, words = _cancelling(run.get("word"), run.get("stage"), statement)
     return Running(
         run=run.get("id"),
         word=run.get("word"),
@@ -89,9 +115,9 @@ async def running(ledger: Ledger, *, recorded: bool) -> Running | None:
         stage=run.get("stage"),
         since=run.get("since"),
         statement=statement,
-        waits_for=[WaitedFor(**_shown(row)) for row in await ledger.rows(_WAITS_FOR)],
-        blocks=[Blocked(**_shown(row)) for row in await ledger.rows(_BLOCKS)],
-        progress=await _progress(ledger, run.get("run_started")),
+        waits_for=[WaitedFor(**_shown(row)) for row in waits or ()],
+        blocks=[Blocked(**_shown(row)) for row in blocks or ()],
+        progress=await parts.read("running.progress", _progress, ledger, run.get("run_started")),
         safe_to_cancel=safe,
         safe_words=words,
     )
@@ -135,8 +161,9 @@ def _cancelling(
         return True, f"Safe: the batch at hand is undone, all before are kept; {after}"
     if statement.kind in {"brief", "direct"}:
         return True, f"Safe: its transaction is rolled back as if it had never begun; {after}"
-    if _TAKEN_UP_AGAIN.match(statement.sql):
-        return True, f"Safe: an index left INVALID is dropped and built again; {after}"
+    for pattern, left in _TAKEN_UP_AGAIN:
+        if pattern.match(statement.sql):
+            return True, f"Safe: {left}; {after}"
     return False, (
         "Let it end: this statement runs outside a transaction, and what it leaves behind when it "
         "is cancelled must be looked at by hand."
@@ -144,5 +171,4 @@ def _cancelling(
 
 
 def _shown(row: Row) -> dict[str, Any]:
-    """Shorten somebody's query, and leave out a password that stands in it."""
-    return row | {"query": _SECRET.sub(r"\1'***'", row["query"])[:_QUERY_LENGTH]}
+    return row | {"query": shown(row["query"], _QUERY_LENGTH)}

@@ -125,7 +125,10 @@ class SignalSeen(Shape):
 
 
 class SoakClock(Shape):
-    """How the soak of the last release stands: running, green, red or overridden."""
+    """How the soak of the last release stands: running, green, red or overridden.
+
+    ``last_look_at`` is when a serving app last finished a look for drift; null for never.
+    """
 
     digest: str
     table: str | None
@@ -134,6 +137,7 @@ class SoakClock(Shape):
     started_at: Moment
     seconds: float
     remaining_seconds: float
+    last_look_at: Moment | None
     reasons: list[str]
     signals: list[SignalSeen]
 
@@ -179,7 +183,9 @@ class Progress(Shape):
 
 
 class Running(Shape):
-    """What the gate is doing now. ``run`` is null while it opens its page."""
+    """What the gate is doing now. ``run`` is null while it opens its page, and when it is unread;
+    so is ``progress``, which is otherwise a list.
+    """
 
     run: int | None
     word: str | None
@@ -189,7 +195,7 @@ class Running(Shape):
     statement: RunningStatement | None
     waits_for: list[WaitedFor]
     blocks: list[Blocked]
-    progress: list[Progress]
+    progress: list[Progress] | None
     safe_to_cancel: bool
     safe_words: str
 
@@ -264,17 +270,23 @@ class RunEvidence(Run):
 
 
 class Status(Shape):
-    """Where the database stands, what is pending, what runs now, and what ran before."""
+    """Where the database stands, what is pending, what runs now, and what ran before.
+
+    ``unread`` names the members that are null because something had locked what they are read
+    from, or the time was over. ``drift`` is also null, with ``drift_checked_at``, where nobody
+    looked at the live revision yet.
+    """
 
     revision: str | None
     head: str
     needed: str
-    state: str
-    pending: list[PendingRevision]
+    state: str | None
+    pending: list[PendingRevision] | None
     next: Release | None
     drift: list[Drift] | None
     drift_checked_at: Moment | None
     soak: SoakClock | None
     running: Running | None
-    overrides: list[Override]
-    runs: list[Run]
+    overrides: list[Override] | None
+    runs: list[Run] | None
+    unread: list[str]

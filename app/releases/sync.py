@@ -101,8 +101,8 @@ class Link:
         return (
             _function(
                 self.follow,
-                f"""  UPDATE {self.table} SET {self.old} = NEW.id
-    WHERE {self.new} = NEW.uuid AND {self.old} IS DISTINCT FROM NEW.id;
+                # By the text key, whose index stands: that of the uuid comes after the backfill.
+                f"""  UPDATE {self.table} SET {self.old} = NEW.id WHERE {self.old} = OLD.id;
   RETURN NULL;""",
             ),
             f"""CREATE OR REPLACE TRIGGER {self.follow} AFTER UPDATE OF id ON {self.parent}

@@ -54,15 +54,19 @@ class Trial:
         self._previous: Statements = {}
         self._failed: dict[str, Failures] = {}
 
-    async def look_before(self, left: Snapshot, previous: Statements) -> None:
+    async def look_before(
+        self, left: Snapshot, previous: Statements, clean: Snapshot | None = None
+    ) -> None:
         """Note the schema, what the tables hold, and which statements fail already.
 
-        ``left`` is the schema that the older service left.
+        ``left`` is the schema that the older service left. ``clean`` is what should be there where
+        the copy is of a release that was begun and not finished.
         """
         self._say("Looking at the copy as it is now.")
         changing = _changing(self._plan)
         async with connected(self.url) as connection:
-            self.before = self.after = await snapshot(connection)
+            there = await snapshot(connection)
+            self.before = self.after = _without_work(there, clean, self._should) if clean else there
             self._all = {name: list(table.columns) for name, table in self.before.tables.items()}
             self._same = _lasting(self._all, self.before, changing)
             self.shared = _lasting(self._same, self._should, {})
@@ -261,3 +265,13 @@ def _left(before: Snapshot, back: Snapshot) -> Iterator[str]:
 def _said(failed: Exception) -> str:
     words = str(failed) or "it gives no reason"
     return words if isinstance(failed, MigrationError) else f"{type(failed).__name__}: {words}"
+
+
+def _without_work(there: Snapshot, clean: Snapshot, should: Snapshot) -> Snapshot:
+    """Give what was there before a release was begun: our tables as they should be."""
+    begun = should.functions.keys() - clean.functions.keys()
+    return replace(
+        there,
+        tables={**there.tables, **clean.tables},
+        functions={name: f for name, f in there.functions.items() if name not in begun},
+    )

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
+import asyncpg
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
@@ -16,6 +17,9 @@ from app.releases.telling import silently
 from app.truth import failures
 
 Statements = Mapping[str, tuple[str, ...]]
+_REQUIRED: Final = """SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass($1)
+  AND attnum > 0 AND NOT attisdropped AND attnotnull AND NOT atthasdef AND attidentity = ''
+  AND attname <> ALL($2::text[])"""
 
 
 async def image_failures(url: str, statements: Statements) -> dict[str, str]:
@@ -36,13 +40,36 @@ async def image_failures(url: str, statements: Statements) -> dict[str, str]:
 
 
 async def live_failures(url: str, statements: Statements) -> dict[str, str]:
-    """Prepare every statement on a database, as the role of ``url``."""
+    """Prepare every statement on a database, as the role of ``url``; and read its revision."""
     async with connected(url) as connection:
-        return await failures(connection, statements)
+        found = await failures(connection, statements)
+        try:
+            await connection.fetchval("SELECT version_num FROM alembic_version")
+        except asyncpg.SyntaxOrAccessError as refused:
+            found["alembic_version"] = str(refused)
+        return found
+
+
+async def unfilled(url: str) -> dict[str, str]:
+    """Name columns that must be filled and that this image does not know, by table.
+
+    PostgreSQL plans an INSERT that leaves such a column out, and refuses it only when it runs.
+    """
+    found = {}
+    async with connected(url) as connection:
+        for name, table in SQLModel.metadata.tables.items():
+            known = [column.name for column in table.columns]
+            if rows := await connection.fetch(_REQUIRED, name, known):
+                columns = ", ".join(row["attname"] for row in rows)
+                found[name] = f"must be filled and is not known to it: {columns}"
+    return found
 
 
 async def model_differences(url: str) -> list[str]:
-    """Say where tables and models differ in columns, types, NULL or defaults."""
+    """Say where models want columns, types, NULL or defaults that the tables do not have.
+
+    What a table has beyond its model is no fault: an expand may come a deploy before its code.
+    """
     engine = make_engine(url)
     try:
         async with engine.connect() as connection:
@@ -58,7 +85,8 @@ def _compared(connection: Connection) -> list[str]:
         "compare_server_default": True,
         "include_name": partial(_ours, tables),
     })  # fmt: skip
-    return [_in_words(change) for change in _flat(compare_metadata(context, SQLModel.metadata))]
+    changes = _flat(compare_metadata(context, SQLModel.metadata))
+    return [_in_words(change) for change in changes if not str(change[0]).startswith("remove")]
 
 
 def _ours(tables: Mapping[str, Any], name: str | None, kind: str, _: object) -> bool:
@@ -72,7 +100,7 @@ def _flat(changes: list[Any]) -> list[tuple[Any, ...]]:
 
 def _in_words(change: tuple[Any, ...]) -> str:
     kind = str(change[0]).replace("_", " ")
-    if kind in {"add column", "remove column"}:
+    if kind == "add column":
         return f"{kind} {change[2]}.{change[3].name}"
     if kind.startswith("modify"):
         return f"{kind} {change[2]}.{change[3]}: {change[5]} → {change[6]}"

@@ -157,8 +157,9 @@ class Watcher:
             if row["seconds"] > page.stall:
                 page.stall = row["seconds"]
                 page.waiter = Waiter(
-                    row["pid"], row["application_name"], row["seconds"], row["query"]
-                )
+                    row["pid"], row["application_name"], row["seconds"],
+                    backends.shown(row["query"]),
+                )  # fmt: skip
                 self._note(page)
             if row["seconds"] >= ACT_AT * self._budget:
                 self.elsewhere = self._runs_in not in row["blocking"]

@@ -1,11 +1,13 @@
 """Who may ask what only operators may: the operator token, or this very machine.
 
-With OPERATOR_TOKEN set these routes take it and nothing else. Without it they exist only where the
-service listens on loopback; there a web page could still reach them, by a name that it lets point
-to 127.0.0.1 or by a cross-origin request, so the request itself must look local.
+With OPERATOR_TOKEN set these routes take it and nothing else. Without it they exist only outside
+production where the service listens on loopback. There a web page could still reach them, by a name
+that it lets point to 127.0.0.1 or by a cross-origin request, and a local proxy could hand on what
+others ask; so the request itself must look local. A proxy that says nothing of itself looks so too.
 """
 
 import hmac
+import re
 from ipaddress import ip_address
 from typing import Final
 
@@ -19,7 +21,10 @@ from app.routes.plumbing import Endpoint, JsonRoute
 from app.settings import Settings
 
 ADMIN: Final = "/api/admin/"
-_FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+_FORWARDED: Final = re.compile(
+    "x-forwarded-.*|forwarded|via|cf-connecting-ip|true-client-ip|x-client-ip|x-real-ip"
+)
+_OF_PROXIES: Final = "1.0"  # nobody else speaks this HTTP, and nginx does unless it is told
 _SAME_SITE: Final = frozenset({"same-origin", "none"})
 
 
@@ -39,7 +44,9 @@ class OperatorRoute(JsonRoute):
 
 def exist(settings: Settings) -> bool:
     """Tell whether there are routes for operators at all."""
-    return settings.operator_token is not None or not settings.beyond_loopback
+    if settings.operator_token is not None:
+        return True
+    return settings.environment != "production" and not settings.beyond_loopback
 
 
 def refuse_others(request: Request) -> None:
@@ -67,12 +74,13 @@ def _refuse_strangers(request: Request) -> None:
         and is_loopback(hosts[0])
         and origin in {None, f"{request.url.scheme}://{hosts[0]}"}
         and headers.get("sec-fetch-site", "none") in _SAME_SITE
-        and not any(name in headers for name in _FORWARDED)
+        and request.scope["http_version"] != _OF_PROXIES
+        and not any(_FORWARDED.fullmatch(name) for name in headers)
     )
     if not local:
         raise Forbidden(
-            "Without OPERATOR_TOKEN only this machine may ask this: call it as localhost, not "
-            "through a proxy and not from a page of another origin."
+            "Without OPERATOR_TOKEN only this machine may ask this: call it as localhost, with "
+            "HTTP/1.1, not through a proxy and not from a page of another origin."
         )
 
 

@@ -22,6 +22,7 @@ from app.errors import (
     UnsupportedMediaType,
 )
 from app.recorder import Recorder
+from app.releases import signals
 from app.routes.operators import ADMIN
 
 PROBLEM_TYPE: Final = "application/problem+json"
@@ -86,7 +87,7 @@ async def _answer_ours(request: Request, error: Exception) -> Response:
         recorder.note(error.__cause__, f"{request.method} {_template(request)}")
     if error.status >= 500 and error.__cause__ is not None:
         _log.warning("database", code=error.code, cause=type(error.__cause__).__name__,
-                     reason=str(error.__cause__)[:300])  # fmt: skip
+                     reason=signals.without_values(error.__cause__))  # fmt: skip
     return response(error, request.url.path)
 
 

@@ -1,7 +1,8 @@
 """``python -m tests.support.halting WHERE release …``: the command line, halted to be killed.
 
-WHERE is ``before STAGE``, ``after STAGE``, ``statement N`` (before the Nth step of the migration)
-or ``batch N`` (before the Nth batch of a backfill). There the process prints "halted" and waits
+WHERE is ``before STAGE``, ``after STAGE``, ``statement N`` (before the Nth step of the migration),
+``batch N`` (before the Nth batch of a backfill), ``steps-back N`` (before the Nth step of a
+rollback) or ``contract N`` (before the Nth contract). There the process prints "halted" and waits
 for ever.
 """
 
@@ -11,7 +12,9 @@ import sys
 from typing import Any
 
 from app.__main__ import cli
+from app.releases import apply as applying
 from app.releases import backfill, gate
+from app.releases.revisions import history
 from app.releases.steps import LiveSteps
 
 
@@ -29,11 +32,27 @@ def halt_at_stage(moment: str, name: str) -> None:
     stage.run = halting
 
 
-def halt_at_step(method: str, number: int) -> None:
+def halt_at_contract(number: int) -> None:
+    """Halt before the Nth contract is begun on the live database."""
+    calls = itertools.count(1)
+    apply: Any = applying
+    upgrade = apply._upgrade  # noqa: SLF001  # the moment between two revisions
+    contracts = {revision.name for revision in history() if revision.phase == "contract"}
+
+    async def halting(url: str, revision: str, *arguments: Any) -> None:
+        if revision in contracts and next(calls) == number:
+            print("halted", flush=True)  # noqa: T201  # the test waits for it
+            await asyncio.sleep(3_600)
+        await upgrade(url, revision, *arguments)
+
+    apply._upgrade = halting  # noqa: SLF001  # see above
+
+
+def halt_at_step(method: str, number: int, stage: str) -> None:
     """Halt before the Nth call of a method of the steps, once the live database is worked on."""
     calls = itertools.count(1)
     do = getattr(LiveSteps, method)
-    apply: Any = next(stage for stage in gate.STAGES if stage.NAME == "apply")
+    apply: Any = next(s for s in (*gate.STAGES, *gate.ROLLBACK) if stage == s.NAME)
     run = apply.run
 
     def halting(self: LiveSteps, *arguments: Any, **named: Any) -> Any:
@@ -56,8 +75,11 @@ def main() -> None:
     kind, place = sys.argv[1:3]
     if kind in {"before", "after"}:
         halt_at_stage(kind, place)
+    elif kind == "contract":
+        halt_at_contract(int(place))
     else:
-        halt_at_step("batch" if kind == "batch" else "_persist", int(place))
+        stage = "rollback" if kind == "steps-back" else "apply"
+        halt_at_step("batch" if kind == "batch" else "_persist", int(place), stage)
     sys.argv[1:3] = []
     cli(prog_name="python -m app")
 

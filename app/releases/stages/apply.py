@@ -3,11 +3,15 @@
 from typing import Final
 
 from app.releases.apply import Applied, Limits, apply
+from app.releases.occupied import occupied
 from app.releases.plan import Plan
 from app.releases.release import Outcome, Release
 from app.releases.render import allowed, normalised
+from app.releases.revisions import history
+from app.releases.scratch import connected
+from app.releases.snapshot import fingerprint
 from app.releases.stages.history import note_applied
-from app.releases.stages.plan import is_empty
+from app.releases.survey import snapshot
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "apply"
@@ -18,13 +22,14 @@ async def run(release: Release) -> Outcome:
     plan = release.plan
     if plan is None:
         return Outcome("nothing to apply", skipped=True)
-    if release.empty and not await is_empty(release):
+    await _raise_if_changed(release, plan)
+    if release.resumed is None and not await release.book.apply_begins(
+        plan.digest, release.decision
+    ):
         raise Stopped(
-            Verdict.CONTENDED,
-            "The database was empty when this run looked, and rows have arrived since: run it "
-            "again, so that they are protected.",
+            Verdict.AWAITING_APPROVAL,
+            f"Somebody has just decided about {plan.target} again: run the release again to see.",
         )
-    await release.book.plan_is(plan.digest, "applying")
     done = await _applied(release, plan)
     for statement in plan.statements:
         if statement.sql.startswith("GRANT "):
@@ -45,6 +50,7 @@ async def _applied(release: Release, plan: Plan) -> Applied:
 
     async def noted(revision: str) -> None:
         await note_applied(release, revision)
+        await _raise_if_rows_arrived(release, plan, revision)
 
     return await apply(
         order.url,
@@ -57,3 +63,31 @@ async def _applied(release: Release, plan: Plan) -> Applied:
         say=release.tell.say,
         progress=release.tell.progress,
     )
+
+
+async def _raise_if_changed(release: Release, plan: Plan) -> None:
+    """Refuse a schema that is no longer the one which the plan was made for."""
+    if release.inspection is None or release.resumed is not None:
+        return
+    async with connected(release.order.url) as connection:
+        live = await snapshot(connection, release.order.service_role)
+    if fingerprint(live.beside(release.inspection.expected)) != plan.fingerprint:
+        raise Stopped(
+            Verdict.CONTENDED,
+            "Somebody has changed the live schema since this run looked at it; nothing was "
+            "applied: run it again, and what is there now is looked at.",
+        )
+
+
+async def _raise_if_rows_arrived(release: Release, plan: Plan, revision: str) -> None:
+    """Stop before the contracts of a plan that nobody approved, since there was nothing to lose."""
+    if release.decision is not None or not release.empty:
+        return
+    following = plan.revisions[plan.revisions.index(revision) + 1 :]
+    phases = {known.name: known.phase for known in history()}
+    if following and phases[following[0]] == "contract" and await occupied(release.book):
+        raise Stopped(
+            Verdict.CONTENDED,
+            f"The database was empty when this run looked, and rows have arrived since: "
+            f"{following[0]} waits for an approval. Run the release again.",
+        )

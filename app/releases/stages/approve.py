@@ -3,7 +3,7 @@
 from typing import Final
 
 from app.releases.decisions import valid
-from app.releases.plan import Plan
+from app.releases.plan import Plan, approval
 from app.releases.release import Outcome, Release
 from app.releases.verdict import Stopped, Verdict
 
@@ -19,6 +19,7 @@ async def run(release: Release) -> Outcome:
     if release.resumed:
         return Outcome("approved when it was begun", skipped=True)
     if decision and decision["decision"] == "approved" and valid(decision, release.rehearsal):
+        release.decision = decision["id"]
         return Outcome(
             f"by {decision['who']}: {decision['why']}",
             {name: decision[name] for name in ("id", "who", "why", "rehearsal", "destroys")},
@@ -30,11 +31,7 @@ async def run(release: Release) -> Outcome:
 
 
 def _wanted(plan: Plan, decision: dict[str, object] | None) -> str:
-    destroys = f" --destroys {plan.table}" if plan.destroys else ""
-    how = (
-        f"python -m app release approve {plan.digest[:12]} --who NAME --why REASON{destroys}, "
-        "then run the release again"
-    )
+    how = f"{approval(plan)}, then run the release again"
     if decision and decision["decision"] == "withheld":
         return (
             f"{plan.target} was withheld by {decision['who']}: {decision['why']}. To approve it "

@@ -9,7 +9,8 @@ import asyncpg
 from app.database_url import DatabaseUrl
 from app.releases.backends import end_orphans
 from app.releases.ledger import Ledger
-from app.releases.release import Outcome, Release
+from app.releases.release import NOBODY, Order, Outcome, Release
+from app.releases.revisions import heads
 from app.releases.session import jittered
 from app.releases.verdict import Stopped, Verdict
 
@@ -23,6 +24,10 @@ _AWAY: Final = (
 _READ_ONLY: Final = (
     "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean"
 )
+_STRANGE: Final = """SELECT EXISTS (SELECT FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p'))
+  AND NOT EXISTS (SELECT FROM unnest(ARRAY['alembic_version', 'release_runs', 'productions',
+    'cameras']) AS t WHERE to_regclass(t) IS NOT NULL)"""
 _RUNNING: Final = (
     "SELECT format('run %s (%s by %s, since %s)', id, word, who, to_char(started_at, 'HH24:MI:SS'))"
     " FROM release_runs WHERE finished_at IS NULL ORDER BY id DESC LIMIT 1"
@@ -32,6 +37,8 @@ _RUNNING: Final = (
 async def run(release: Release) -> Outcome:
     """Connect, wait for another run to end, and end what a killed one left running."""
     order = release.order
+    _raise_if_nobody(order)
+    _raise_if_forked()
     address = DatabaseUrl.parse(order.url)
     if address.pgbouncer:
         raise Stopped(
@@ -44,6 +51,7 @@ async def run(release: Release) -> Outcome:
     release.stack.push_async_callback(connection.close, timeout=5)
     version = connection.get_server_version()
     await _raise_if_unfit(connection)
+    await _raise_if_strange(connection)
     ledger = Ledger(connection)
     await _alone(release, ledger)
     await ledger.prepare(await _quoted(connection, order.service_role))
@@ -54,6 +62,39 @@ async def run(release: Release) -> Outcome:
         {"server": f"{version.major}.{version.minor}", "seconds": time.monotonic() - began,
          "orphansEnded": [str(orphan) for orphan in ended]},
     )  # fmt: skip
+
+
+def _raise_if_nobody(order: Order) -> None:
+    """What a person answers for has that person's name, and a reason."""
+    reasons = [order.override, order.supersede]
+    asked = order.word in {"rollback", "adopt"} or any(reason is not None for reason in reasons)
+    given = [order.who, *(r for r in reasons if r is not None)]
+    if order.word in {"rollback", "adopt"}:
+        given.append(order.why or "")
+    if asked and (order.who == NOBODY or not all(word.strip() for word in given)):
+        raise Stopped(
+            Verdict.REFUSED, "Say who you are and why: --who NAME and a reason that is not empty."
+        )
+
+
+def _raise_if_forked() -> None:
+    if len(found := heads()) != 1:
+        raise Stopped(
+            Verdict.BROKEN,
+            f"This image's revisions have {len(found)} heads ({', '.join(found)}): two were "
+            "written after the same one. Let one follow the other, and deploy again.",
+            {"heads": found},
+        )
+
+
+async def _raise_if_strange(connection: asyncpg.Connection) -> None:
+    """Leave a database alone that holds something, and nothing of ours."""
+    if await connection.fetchval(_STRANGE):
+        raise Stopped(
+            Verdict.REFUSED,
+            "The database holds tables, and none of them is ours: is DATABASE_URL the right one? "
+            "Signalbook wants an empty database, its own, or the older service's.",
+        )
 
 
 async def _reached(release: Release, address: DatabaseUrl) -> asyncpg.Connection:
@@ -108,11 +149,13 @@ async def _alone(release: Release, ledger: Ledger) -> None:
             release.tell.say(f"Another release is running: {who}; waiting for it to finish.")
             told = True
         if time.monotonic() > deadline:
-            raise Stopped(
-                Verdict.CONTENDED,
+            words = (
                 f"Another release still runs after {release.order.patience:.0f} s: {who}; nothing "
-                "was changed: run it again when that one has finished.",
+                "was changed: run it again when that one has finished."
             )
+            order = release.order
+            await ledger.turned_away(order.word, order.who, order.why, words)
+            raise Stopped(Verdict.CONTENDED, words)
         await asyncio.sleep(jittered(0.5))
 
 

@@ -5,8 +5,8 @@ from typing import Final
 
 from app.releases.drift import Inspection, inspect
 from app.releases.finding import Finding
+from app.releases.recheck import keep_look
 from app.releases.release import Outcome, Release
-from app.releases.stages.history import touched
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "drift"
@@ -40,10 +40,7 @@ async def inspected(release: Release) -> Inspection:
 
 async def noted(release: Release, found: Inspection, findings: list[Finding]) -> None:
     """Keep the finding for the status, and what should be for checks while serving."""
-    await release.book.note("drift", {
-        "at": datetime.now(UTC).isoformat(), "revision": found.revision,
-        "findings": as_json(findings),
-    })  # fmt: skip
+    await keep_look(release.book, found.revision, findings, datetime.now(UTC))
     await release.book.note(
         "expected", {"revision": found.revision, "snapshot": found.expected.as_json()}
     )
@@ -58,14 +55,11 @@ def in_words(findings: list[Finding]) -> str:
     """Sum up for an operator, the first in full."""
     more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
     return (
-        f"The live schema is not what its revisions build: {findings[0].words}{more}. Run the SQL "
-        "shown for each, or undo what was done by hand, then run this again."
+        f"The live schema is not what its revisions build: {findings[0].words.rstrip('.')}{more}. "
+        "Run the SQL shown for each, or undo what was done by hand, then run this again."
     )
 
 
 def _not_ours_in_the_making(release: Release, findings: list[Finding]) -> list[Finding]:
     """Leave out what a release that was begun is about to finish; its end is verified in full."""
-    if release.resumed is None:
-        return findings
-    making = touched(release.resumed)
-    return [finding for finding in findings if finding.table not in making]
+    return [finding for finding in findings if finding.table not in release.making]

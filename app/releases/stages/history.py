@@ -3,12 +3,13 @@
 from typing import Final
 
 from app.releases.migrate import current
+from app.releases.occupied import occupied
 from app.releases.plan import Plan
 from app.releases.release import Outcome, Release
 from app.releases.render import offline_hash
 from app.releases.revisions import head, history, known, needed
 from app.releases.sealed import hash_of
-from app.releases.truth import live_failures
+from app.releases.truth import live_failures, unfilled
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "history"
@@ -17,6 +18,7 @@ _OURS: Final = "SELECT count(to_regclass(t)) FROM unnest(ARRAY['productions', 'c
 
 async def run(release: Release) -> Outcome:
     """Place the database, refuse edited revisions, and find a release that was begun."""
+    await _take_off_stamp(release)
     release.current = await current(release.order.url)
     await _raise_if_unadopted(release)
     if release.current is not None and not known(release.current):
@@ -35,6 +37,16 @@ async def run(release: Release) -> Outcome:
     )  # fmt: skip
 
 
+async def _take_off_stamp(release: Release) -> None:
+    """Count no revision as done that a rollback, killed in the middle, had counted to undo it."""
+    if stamp := await release.book.fact("stamped"):
+        await release.book.do(
+            "UPDATE alembic_version SET version_num = $1 WHERE version_num = $2",
+            stamp["was"], stamp["revision"],
+        )  # fmt: skip
+        await release.book.note("stamped", None)
+
+
 def ahead(revision: str) -> Stopped:
     """Say that a newer image has migrated the database."""
     return Stopped(
@@ -50,7 +62,9 @@ async def _ahead(release: Release, revision: str) -> Stopped:
     """With permission, an older image may serve where all its statements still run."""
     if not release.order.allow_ahead:
         return ahead(revision)
-    if found := await live_failures(release.order.service_url, release.statements):
+    found = await live_failures(release.order.service_url, release.statements)
+    found |= await unfilled(release.order.service_url)
+    if found:
         told = "; ".join(f"{name}: {words}" for name, words in found.items())
         return Stopped(
             Verdict.AHEAD,
@@ -59,8 +73,8 @@ async def _ahead(release: Release, revision: str) -> Stopped:
         )
     return Stopped(
         Verdict.DONE,
-        f"The database is ahead, at {revision}; every statement of this older image runs on it, "
-        "so it may serve, as was asked.",
+        f"The database is ahead, at {revision}; PostgreSQL can plan every statement of this older "
+        "image and it fills every column that must be filled, so it may serve, as was asked.",
     )
 
 
@@ -112,19 +126,45 @@ async def _take_over(release: Release) -> None:
     found = await release.book.unfinished()
     if found is None:
         return
-    begun, _, offline = found
+    begun, state, offline = found
     if unknown := [name for name in begun.revisions if not known(name)]:
-        raise ahead(unknown[0])
+        raise await _ahead(release, unknown[0])
+    if state == "taking back" and release.order.word != "rollback":
+        raise Stopped(
+            Verdict.REFUSED,
+            f"Taking {begun.target} back was begun and is not finished: python -m app release "
+            "rollback --who NAME --why REASON finishes it.",
+        )
+    release.making = frozenset(touched(begun))
+    if await _superseded(release, begun):
+        await release.book.plan_is(begun.digest, "superseded")
+        return
     if offline_hash(begun.revisions) != offline:
         raise Stopped(
             Verdict.BROKEN,
             f"{begun.target} was begun by an image whose SQL for it was another: finish it with "
-            "that image (python -m app release resume), or go back with it "
-            "(python -m app release rollback --who NAME --why REASON).",
+            "that image (python -m app release resume), go back with it (python -m app release "
+            "rollback --who NAME --why REASON), or have the rest planned, rehearsed and approved "
+            "anew: python -m app release resume --plan-anew REASON --who NAME.",
             {"digest": begun.digest},
         )
     release.resumed = begun
     await release.book.concerns(begun.digest)
+
+
+async def _superseded(release: Release, begun: Plan) -> bool:
+    """Whether the rest must be planned anew: by order, or since what needed no approval does now.
+
+    A plan for an empty database was approved by nobody; rows may have arrived since it was begun.
+    """
+    order = release.order
+    if order.supersede is not None:
+        await release.book.overridden("plan", order.who, order.supersede)
+        return True
+    decision = await release.book.decision(begun.digest)
+    if order.word == "rollback" or (decision and decision["decision"] == "approved"):
+        return False
+    return await occupied(release.book)
 
 
 def touched(plan: Plan) -> set[str]:

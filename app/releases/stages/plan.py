@@ -3,9 +3,8 @@
 import asyncio
 from typing import Any, Final
 
-import asyncpg
-
 from app.releases.lint import Lint, lint
+from app.releases.occupied import occupied
 from app.releases.plan import Plan, Statement
 from app.releases.release import Outcome, Release
 from app.releases.render import new_tables, next_release, offline_hash, planned
@@ -17,7 +16,7 @@ NAME: Final = "plan"
 
 async def run(release: Release) -> Outcome:
     """Render the next release, lint it, and keep it under its digest."""
-    release.empty = await is_empty(release)
+    release.empty = not await occupied(release.book)
     if release.resumed is not None:
         release.plan = release.shown = release.resumed
         return Outcome("the release that was begun", _evidence(release.resumed, []), skipped=True)
@@ -37,6 +36,10 @@ async def run(release: Release) -> Outcome:
             _evidence(made, findings),
         )
     release.plan = release.shown = made
+    if release.order.word == "plan":
+        release.arrival = (
+            f"{made.target} is planned, digest {made.digest[:12]}; nothing was changed."
+        )
     return Outcome(_in_words(made, findings), _evidence(made, findings))
 
 
@@ -70,19 +73,6 @@ async def _grants(release: Release, statements: tuple[Statement, ...]) -> list[S
         )
         for number, table in enumerate(made, 1)
     ]
-
-
-async def is_empty(release: Release) -> bool:
-    """Tell whether no table of ours holds a row: then there is nothing to protect."""
-    if release.inspection is None:
-        return release.current is None
-    for table in release.inspection.live.tables:
-        try:
-            if await release.book.value(f"SELECT EXISTS (SELECT FROM {table})"):
-                return False
-        except asyncpg.PostgresError:
-            return False
-    return True
 
 
 def _in_words(made: Plan, findings: list[Lint]) -> str:

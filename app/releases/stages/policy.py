@@ -1,14 +1,17 @@
 """Stage 6: the rules that no approval sets aside: one table, its soak, and what is destroyed."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from app.releases import soak
-from app.releases.plan import Plan
+from app.releases.plan import Plan, Statement
 from app.releases.release import Outcome, Release
 from app.releases.revisions import history
+from app.releases.snapshot import Table
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "policy"
+_CHANGING: Final = frozenset({"SHARE ROW EXCLUSIVE", "EXCLUSIVE", "ACCESS EXCLUSIVE"})
 
 
 async def run(release: Release) -> Outcome:
@@ -18,13 +21,13 @@ async def run(release: Release) -> Outcome:
         reason = "nothing to protect" if release.empty else "nothing new to decide"
         return Outcome(reason, skipped=True)
     try:
-        _raise_if_more_than_it_says(plan)
+        _raise_if_more_than_it_says(release, plan)
         words = await _soaked(release, plan)
     except Stopped as refused:
         if release.optional:
             return release.wait(refused.words, refused.evidence)
         raise
-    destroyed = f"; it destroys, so its approval must name {plan.table}" if plan.destroys else ""
+    destroyed = f"; its approval must name {plan.destroyed}" if plan.destroys else ""
     return Outcome(f"{words}{destroyed}", {"destroys": plan.destroys})
 
 
@@ -46,7 +49,9 @@ async def _soaked(release: Release, plan: Plan) -> str:
 async def _raise_unless_expand_soaked(release: Release, plan: Plan) -> None:
     """A contract may drop only what was seen to be replaced, in this very database."""
     expands = [r.name for r in history() if r.table == plan.table and r.phase != "contract"]
-    rows = await release.book.rows("SELECT revisions FROM release_soaks")
+    rows = await release.book.rows(
+        "SELECT revisions FROM release_soaks WHERE ended IS NULL OR ended LIKE 'overridden%'"
+    )
     soaked = {name for row in rows for name in row["revisions"]}
     if expands and not soaked.intersection(expands):
         raise Stopped(
@@ -57,16 +62,38 @@ async def _raise_unless_expand_soaked(release: Release, plan: Plan) -> None:
         )
 
 
-def _raise_if_more_than_it_says(plan: Plan) -> None:
-    """A revision that names no table may make new ones, and change none."""
+def _raise_if_more_than_it_says(release: Release, plan: Plan) -> None:
+    """A revision changes the table that it names, and those tied to it by a foreign key."""
     tables = {revision.name: revision.table for revision in history()}
+    ours = release.inspection.live.tables if release.inspection else {}
     for statement in plan.statements:
-        heavy = statement.lock == "ACCESS EXCLUSIVE" and statement.tables
-        if heavy and tables.get(statement.revision) is None:
+        named = tables.get(statement.revision)
+        allowed = _tied(ours, named) if named else set()
+        strange = [table for table in statement.tables if table in ours and table not in allowed]
+        if strange and _heavy(statement, named):
             raise Stopped(
                 Verdict.REFUSED,
-                f"{statement.revision} says it changes no existing table, and changes "
-                f"{', '.join(statement.tables)}: set its `table`, so that it soaks and is "
-                f"approved alone: {statement.sql.splitlines()[0]}",
+                f"{statement.revision} says it changes {named or 'no existing table'}, and changes "
+                f"{', '.join(strange)}: write one revision for each table and set its `table`, so "
+                f"that each soaks and is approved alone: {statement.sql.splitlines()[0]}",
                 {"statement": statement.sql},
             )
+
+
+def _heavy(statement: Statement, named: str | None) -> bool:
+    """Whether a statement changes a table rather than looking at it or referring to it."""
+    if named is None and " REFERENCES " in statement.sql.upper():
+        return False
+    return statement.lock in _CHANGING
+
+
+def _tied(ours: Mapping[str, Table], named: str) -> set[str]:
+    """Give the table with its parents and children."""
+    keys = {
+        (table, parent)
+        for table, there in ours.items()
+        for key in there.constraints_of("foreign key").values()
+        for parent in ours
+        if f"REFERENCES {parent}(" in key.definition
+    }
+    return {named, *(c for c, p in keys if p == named), *(p for c, p in keys if c == named)}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from app.releases.plan import Plan
+from app.releases.plan import Plan, approval
 from app.releases.rehearsal import rehearse
 from app.releases.release import Outcome, Release
 from app.releases.render import normalised
@@ -37,6 +37,7 @@ async def _rehearsed(release: Release, plan: Plan) -> Outcome:
         previous=image["statements"],
         own=release.statements,
         stall_budget=release.order.stall_budget,
+        half_done=bool(release.making),
         say=release.tell.say,
         progress=Pace(release.tell),
     )
@@ -52,6 +53,8 @@ async def _rehearsed(release: Release, plan: Plan) -> Outcome:
             {"rehearsal": number, "findings": done.findings},
         )
     release.rehearsal, release.predicted = number, _predicted(done.evidence)
+    if release.order.word == "rehearse":
+        release.arrival = f"{plan.target} is rehearsed and waits for a person: {approval(plan)}."
     return Outcome(
         f"number {number} passed in {done.evidence['seconds']:.1f} s",
         {"rehearsal": number, **done.evidence},

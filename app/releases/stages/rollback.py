@@ -2,45 +2,30 @@
 
 from typing import Final
 
-from app.releases.apply import Limits, undo
+from app.releases.apply import Applied, Limits, undo
 from app.releases.plan import Plan, from_json
 from app.releases.release import Outcome, Release
 from app.releases.revisions import history
+from app.releases.stages.drift import inspected
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "rollback"
 
 
 async def run(release: Release) -> Outcome:
-    """Downgrade what the last release upgraded, finished or not. Raises Stopped from a contract."""
-    last = await _last(release)
+    """Downgrade what the last release upgraded, finished or not. Raises Stopped from a contract.
+
+    One that is stopped is finished by the same word; nothing else goes on meanwhile.
+    """
+    last, order, book = await _last(release), release.order, release.book
     _raise_unless_way_back(last)
-    order = release.order
-    await release.book.concerns(last.digest)
-    await release.book.plan_is(last.digest, "applying")
-    await _stamp_half_done(release, last)
-    done = await undo(
-        order.url,
-        last.before or "base",
-        release.book,
-        Limits(stall_budget=order.stall_budget, wall_clock=order.wall_clock),
-        say=release.tell.say,
-        progress=release.tell.progress,
-    )
-    await release.book.do(
-        "DELETE FROM release_revisions WHERE revision = ANY($1::text[])", list(last.revisions)
-    )
-    await release.book.plan_is(last.digest, "rolled back")
-    # What approved it approves nothing any more: it must not come back with the next deploy.
-    await release.book.do(
-        "INSERT INTO release_decisions (digest, decision, who, why)"
-        " VALUES ($1, 'withheld', $2, $3)",
-        last.digest, order.who, f"rolled back: {order.why}",
-    )  # fmt: skip
-    await release.book.do(
-        "UPDATE release_soaks SET ended_at = clock_timestamp(), ended = $2 WHERE digest = $1",
-        last.digest, f"rolled back by {order.who}: {order.why}",
-    )  # fmt: skip
+    words = f"rolled back by {order.who}: {order.why}"
+    await book.concerns(last.digest)
+    # First of all: what approved it must not bring it back with the next deploy.
+    await book.withhold(last.digest, order.who, f"rolled back: {order.why}")
+    await book.plan_is(last.digest, "taking back")
+    done = await _undone(release, last)
+    await book.taken_back(last.digest, last.revisions, words)
     release.resumed, release.plan = None, None
     release.current, release.applied = last.before, True
     release.arrival = f"{last.target} was taken back; the database is at {last.before} again."
@@ -81,13 +66,48 @@ def _raise_unless_way_back(last: Plan) -> None:
         )
 
 
-async def _stamp_half_done(release: Release, last: Plan) -> None:
-    """Alembic takes back only what it counts as done: count the revision that was begun.
+async def _undone(release: Release, last: Plan) -> Applied:
+    order = release.order
+    begun = await _half_done(release, last)
+    if begun:
+        await _count_as_done(release, begun)
+    try:
+        return await undo(
+            order.url,
+            last.before or "base",
+            release.book,
+            Limits(stall_budget=order.stall_budget, wall_clock=order.wall_clock),
+            say=release.tell.say,
+            progress=release.tell.progress,
+        )
+    finally:
+        if begun:
+            await _count_as_before(release, begun)
 
-    Its downgrade forgets whatever of it is there.
-    """
-    done = release.current if release.current in last.revisions else last.before
+
+async def _half_done(release: Release, last: Plan) -> str | None:
+    """Give the revision of which something is there, though Alembic does not count it."""
     names = [revision.name for revision in history()]
-    begun = names[names.index(str(done)) + 1]
-    if begun in last.revisions:
-        await release.book.do("UPDATE alembic_version SET version_num = $1", begun)
+    begun = next(iter(names[names.index(str(release.current)) + 1 :]), None)
+    # Alembic's own transaction leaves nothing half done.
+    steps = {s.revision for s in last.statements if s.way != "direct"}
+    if begun not in last.revisions or begun not in steps:
+        return None
+    return begun if (await inspected(release)).findings else None
+
+
+async def _count_as_done(release: Release, begun: str) -> None:
+    """Let Alembic take back a revision that it does not count: its downgrade forgets what is there.
+
+    That is noted first, so that a run that is killed here leaves no wrong word behind.
+    """
+    await release.book.note("stamped", {"revision": begun, "was": release.current})
+    await release.book.do("UPDATE alembic_version SET version_num = $1", begun)
+
+
+async def _count_as_before(release: Release, begun: str) -> None:
+    await release.book.do(
+        "UPDATE alembic_version SET version_num = $1 WHERE version_num = $2",
+        release.current, begun,
+    )  # fmt: skip
+    await release.book.note("stamped", None)

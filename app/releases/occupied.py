@@ -1,0 +1,21 @@
+"""Whether a database holds anything that must be protected: a row in any table of ours."""
+
+from typing import Final
+
+from sqlmodel import SQLModel
+
+import app.changes
+import app.entities  # noqa: F401  # a table whose model is not imported would not be asked
+from app.releases.ledger import Ledger
+
+_HISTORIC: Final = "events"  # the older service's, of which there is no model
+_THERE: Final = "SELECT t FROM unnest($1::text[]) AS t WHERE to_regclass(t) IS NOT NULL"
+
+
+async def occupied(ledger: Ledger) -> bool:
+    """Tell whether a table of ours holds a row, deleted ones included."""
+    names = [*SQLModel.metadata.tables, _HISTORIC]
+    for row in await ledger.rows(_THERE, names):
+        if await ledger.value(f'SELECT EXISTS (SELECT FROM "{row["t"]}")'):
+            return True
+    return False

@@ -1,0 +1,80 @@
+"""Takes SQL apart into gaps, literals, names and words.
+
+What it does know is where text begins and ends, as PostgreSQL does, so that nothing inside a
+literal or a function's body is ever taken for SQL, or changed.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final, Literal, NamedTuple, cast
+
+Kind = Literal["gap", "break", "text", "body", "name", "word", "other"]
+
+_TOKEN: Final = re.compile(
+    r"""(?P<gap>\s+|--[^\n\r]*)
+    |(?P<text>[eE]'(?:[^'\\]|''|\\.)*(?:'|\Z)|'(?:[^']|'')*(?:'|\Z))
+    |(?P<name>"(?:[^"]|"")*(?:"|\Z))
+    |(?P<body>\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z))
+    |(?P<word>[^\W\d][\w$]*|\$?\d[\w.]*)
+    |(?P<other>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+# Two literals with no more than this between them are one, which ends as its beginning would.
+_BREAK: Final = re.compile(r"(?:[ \t\f\v]|--[^\n\r]*+)*+[\n\r](?:\s|--[^\n\r]*+[\n\r])*+(?=')")
+_REST: Final = re.compile(r"'(?:[^']|'')*(?:'|\Z)", re.DOTALL)
+_ESCAPED_REST: Final = re.compile(r"'(?:[^'\\]|''|\\.)*(?:'|\Z)", re.DOTALL)
+_COMMENT: Final = re.compile(r"/\*|\*/")
+
+
+class Token(NamedTuple):
+    """A piece of SQL; all pieces together are the SQL again.
+
+    "gap" is white space or a comment, "text" a literal, "body" a dollar-quoted one, "name" a
+    quoted identifier; "break" is a gap after which a literal goes on.
+    """
+
+    kind: Kind
+    text: str
+
+
+def tokens(sql: str) -> Iterator[Token]:
+    """Take SQL apart. What is left open ends with the SQL."""
+    at = 0
+    while at < len(sql):
+        if sql.startswith("/*", at):
+            end = _end_of_comment(sql, at)
+            yield Token("gap", sql[at:end])
+        else:
+            found = cast("re.Match[str]", _TOKEN.match(sql, at))
+            end = found.end()
+            kind = _kind(found)
+            yield Token(kind, found.group())
+            if kind == "text":
+                more = list(_rest(sql, end, _ESCAPED_REST if found[0][0] in "eE" else _REST))
+                yield from more
+                end += sum(len(token.text) for token in more)
+        at = end
+
+
+def _rest(sql: str, at: int, piece: re.Pattern[str]) -> Iterator[Token]:
+    """Give what a literal goes on with, on lines of its own."""
+    while gap := _BREAK.match(sql, at):
+        text = cast("re.Match[str]", piece.match(sql, gap.end()))
+        yield Token("break", gap.group())
+        yield Token("text", text.group())
+        at = text.end()
+
+
+def _kind(found: re.Match[str]) -> Kind:
+    name = next(name for name, text in found.groupdict().items() if text is not None)
+    return cast("Kind", name)
+
+
+def _end_of_comment(sql: str, at: int) -> int:
+    """Find the end; PostgreSQL's comments nest."""
+    depth = 0
+    for mark in _COMMENT.finditer(sql, at):
+        depth += 1 if mark.group() == "/*" else -1
+        if depth == 0:
+            return mark.end()
+    return len(sql)
