@@ -9,6 +9,8 @@ import pytest
 from tests.support import databases
 from tests.support.service import created, service
 
+pytest_plugins = ["tests.support.older"]
+
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[databases.Server]:
@@ -52,8 +54,6 @@ def production(client: httpx.Client) -> dict[str, Any]:
 
 @pytest.fixture
 def make(client: httpx.Client, production: dict[str, Any]) -> Callable[..., dict[str, Any]]:
-    """Make a row of a collection in the test's production."""
-
     def made(collection: str, **body: Any) -> dict[str, Any]:
         return created(client, collection, **{"productionId": production["id"], **body})
 

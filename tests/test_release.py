@@ -2,28 +2,21 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from app.releases import revisions
 from app.releases.gate import PLAN, REHEARSE, RESUME, STAGES
 from app.releases.migrate import current
-from tests.support.databases import Server, column, execute
-from tests.support.gates import Heard, adopted, approved, older_database, ran, rows, stepped
+from tests.support.databases import column, execute
+from tests.support.gates import Heard, adopted, approved, ran, rows, stepped
 
 NEXT = "0002_productions_expand"
 
 
-@pytest.fixture(scope="session")
-def older_template(postgres_server: Server) -> str:
-    return older_database(postgres_server)
-
-
 @pytest.fixture
-def older(postgres_server: Server, older_template: str) -> Iterator[str]:
-    with postgres_server.lent(older_template) as url:
-        yield url
+def older(adopted_database: str) -> str:
+    return adopted_database
 
 
 async def test_an_empty_database_is_built_at_once(empty_database: str) -> None:

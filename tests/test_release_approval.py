@@ -1,7 +1,5 @@
 """An approval is of one plan, one schema and one rehearsal; anything else makes it void."""
 
-import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,27 +9,17 @@ from app.releases import revisions
 from app.releases.gate import PLAN, REHEARSE
 from app.releases.migrate import current
 from app.releases.verdict import Verdict
-from tests.support.databases import Server, execute
-from tests.support.gates import approved, older_database, ran, rows
+from tests.support.databases import execute
+from tests.support.gates import approved, ran, rows
 from tests.support.images import Image
 
 OLDER = revisions.history()[0].name
 NEXT = "0002_productions_expand"
 
 
-@pytest.fixture(scope="session")
-def rehearsed_template(postgres_server: Server) -> str:
-    """An adopted older database whose first release is rehearsed and waits."""
-    name = older_database(postgres_server)
-    ended = asyncio.run(ran(postgres_server.within(name)))
-    assert ended.verdict is Verdict.AWAITING_APPROVAL, ended
-    return name
-
-
 @pytest.fixture
-def older(postgres_server: Server, rehearsed_template: str) -> Iterator[str]:
-    with postgres_server.lent(rehearsed_template) as url:
-        yield url
+def older(rehearsed_database: str) -> str:
+    return rehearsed_database
 
 
 async def test_an_unapproved_plan_has_its_own_code(older: str) -> None:

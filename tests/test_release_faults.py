@@ -1,7 +1,6 @@
 """What must not go wrong around a release: other hands, other roles, other code, too much time."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +18,7 @@ from app.releases.stages import truth as truth_stage
 from app.releases.verdict import Verdict
 from tests.legacy import connected
 from tests.support.databases import Server, column, execute
-from tests.support.gates import approved, older_database, ran, rows
+from tests.support.gates import ran, rows
 from tests.support.images import Image
 from tests.test_release_killed import killed, started
 
@@ -28,23 +27,9 @@ A_SHOW = "INSERT INTO productions (id, client, show_name) VALUES ('A show', 'c',
 BY_ANNA: Final[dict[str, Any]] = {"who": "anna", "why": "the old page is slow"}
 
 
-@pytest.fixture(scope="session")
-def approved_template(postgres_server: Server) -> str:
-    """An older database whose first release is rehearsed and approved."""
-    name = older_database(postgres_server)
-    url = postgres_server.within(name)
-
-    async def prepare() -> None:
-        await approved(url, await ran(url))
-
-    asyncio.run(prepare())
-    return name
-
-
 @pytest.fixture
-def older(postgres_server: Server, approved_template: str) -> Iterator[str]:
-    with postgres_server.lent(approved_template) as url:
-        yield url
+def older(approved_database: str) -> str:
+    return approved_database
 
 
 @pytest.fixture

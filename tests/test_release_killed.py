@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -16,35 +15,20 @@ from app.settings import PROJECT
 from tests import legacy
 from tests.legacy import connected
 from tests.support.databases import Server
-from tests.support.gates import approved, older_database, ran, rows, stepped
+from tests.support.gates import ran, rows
 
 SNAKES = "0004_cable_snakes_switch"
 
 
-@pytest.fixture(scope="session")
-def approved_template(postgres_server: Server) -> str:
-    """An older database whose cable snakes are rehearsed and approved, and not begun."""
-    name = older_database(postgres_server, 0.2)
-    url = postgres_server.within(name)
-
-    async def prepare() -> None:
-        await stepped(url)
-        await approved(url, await ran(url))
-
-    asyncio.run(prepare())
-    return name
-
-
 @pytest.fixture
-def older(postgres_server: Server, approved_template: str) -> Iterator[str]:
-    with postgres_server.lent(approved_template) as url:
-        yield url
+def older(ready_database: str) -> str:
+    return ready_database
 
 
 @pytest.fixture(scope="session")
-def undisturbed(postgres_server: Server, approved_template: str) -> object:
+def undisturbed(postgres_server: Server, ready_template: str) -> object:
     """What the database is after the release when nobody disturbs it."""
-    with postgres_server.lent(approved_template) as url:
+    with postgres_server.lent(ready_template) as url:
         assert asyncio.run(ran(url)).verdict.name == "STEP_DONE"
         return asyncio.run(end_state(url))
 

@@ -5,37 +5,29 @@ from collections.abc import Iterator
 
 import pytest
 
+from app.database_url import DatabaseUrl
 from app.errors import Destroys
 from app.releases import revisions
 from app.releases.migrate import current, upgrade
 from app.releases.verdict import Verdict
 from tests.legacy import connected, quiet
 from tests.support.databases import Server, execute
-from tests.support.gates import approved, older_database, ran, rows, stepped
+from tests.support.gates import approved, ran, rows
 
 CONTRACT = "0021_cable_snakes_contract"
-DAY = 86_400.0
-
-
-@pytest.fixture(scope="session")
-def stepped_template(postgres_server: Server) -> str:
-    """An older database after its first release, which soaks for a day."""
-    name = older_database(postgres_server)
-    asyncio.run(stepped(postgres_server.within(name), soak_seconds=DAY))
-    return name
 
 
 @pytest.fixture
-def soaking(postgres_server: Server, stepped_template: str) -> Iterator[str]:
-    with postgres_server.lent(stepped_template) as url:
-        yield url
+async def soaking(stepped_database: str) -> str:
+    """An older database after its first release, which soaks for a day."""
+    await execute(stepped_database, "UPDATE release_soaks SET seconds = 86400")
+    return stepped_database
 
 
 @pytest.fixture(scope="session")
-def served_template(postgres_server: Server) -> str:
+def served_template(postgres_server: Server, adopted_template: str) -> str:
     """A database with rows at the revision this image needs; every table's soak is on record."""
-    name = older_database(postgres_server)
-    url = postgres_server.within(name)
+    url = postgres_server.make(adopted_template)
 
     async def carry() -> None:
         await upgrade(url, revisions.needed(), say=quiet)
@@ -50,7 +42,7 @@ def served_template(postgres_server: Server) -> str:
         )
 
     asyncio.run(carry())
-    return name
+    return DatabaseUrl.parse(url).database
 
 
 @pytest.fixture

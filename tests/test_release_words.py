@@ -3,26 +3,18 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from app.releases.verdict import Verdict
 from app.settings import PROJECT
-from tests.support.databases import Server, column, execute
-from tests.support.gates import older_database
-
-
-@pytest.fixture(scope="session")
-def adopted_template(postgres_server: Server) -> str:
-    return older_database(postgres_server)
+from tests.support.databases import column, execute
 
 
 @pytest.fixture
-def older(postgres_server: Server, adopted_template: str) -> Iterator[str]:
-    with postgres_server.lent(adopted_template) as url:
-        yield url
+def older(adopted_database: str) -> str:
+    return adopted_database
 
 
 def said(url: str, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:

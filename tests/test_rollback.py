@@ -1,7 +1,6 @@
 """Back to before the last release: finished or half done, with every row."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
@@ -10,32 +9,17 @@ from app.releases.gate import ROLLBACK
 from app.releases.migrate import current
 from tests import legacy
 from tests.legacy import connected
-from tests.support.databases import Server, execute
-from tests.support.gates import approved, older_database, ran, rows, stepped
+from tests.support.databases import execute
+from tests.support.gates import approved, ran, rows
 from tests.test_release_killed import killed
 
 BEFORE = "0002_productions_expand"
 WHO: Final[dict[str, Any]] = {"word": "rollback", "who": "anna", "why": "the old page is slow"}
 
 
-@pytest.fixture(scope="session")
-def ready_template(postgres_server: Server) -> str:
-    """An older database at its first release, the second rehearsed and approved."""
-    name = older_database(postgres_server, 0.1)
-    url = postgres_server.within(name)
-
-    async def prepare() -> None:
-        await stepped(url)
-        await approved(url, await ran(url))
-
-    asyncio.run(prepare())
-    return name
-
-
 @pytest.fixture
-def older(postgres_server: Server, ready_template: str) -> Iterator[str]:
-    with postgres_server.lent(ready_template) as url:
-        yield url
+def older(ready_database: str) -> str:
+    return ready_database
 
 
 async def seen(url: str) -> tuple[object, object]:
