@@ -193,10 +193,14 @@ def _run(order: Order, stages: tuple[ModuleType, ...], *, as_json: bool) -> Ende
 
 
 async def _stoppable(gate: Coroutine[Any, Any, Ended]) -> Ended:
-    """Let SIGTERM stop the gate as Ctrl-C does: between two statements, its page closed."""
+    """Let SIGTERM and Ctrl-C stop the gate between two statements, its page closed.
+
+    Also where it was started with these signals ignored, as shells start what runs behind.
+    """
     task = asyncio.ensure_future(gate)
     with suppress(NotImplementedError):  # Windows has no such handlers
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     return await task
 
 
