@@ -109,10 +109,13 @@ async def test_a_signal_stops_it_between_two_statements(
 ) -> None:
     """What a platform sends, and Ctrl-C: the run closes its page and says how to go on."""
     process = started(older, "batch", "2")
-    assert process.stdout is not None
-    assert await asyncio.to_thread(process.stdout.readline) == "halted\n"
-    process.send_signal(sent)
-    _, err = await asyncio.to_thread(process.communicate)
+    try:
+        assert process.stdout is not None
+        assert await asyncio.to_thread(process.stdout.readline) == "halted\n"
+        process.send_signal(sent)
+        _, err = await asyncio.to_thread(process.communicate, timeout=60)
+    finally:
+        process.kill()
     assert (process.returncode, "takes it up" in err) == (Verdict.CONTENDED, True), err
     runs = await rows(older, "SELECT verdict FROM release_runs ORDER BY id DESC LIMIT 1")
     assert runs[0]["verdict"] == "CONTENDED"
