@@ -17,7 +17,7 @@ from app.database_url import DatabaseUrl
 from app.releases import apply as engine
 from app.releases import migrate
 from app.releases.apply import Limits
-from app.releases.backends import end_orphans
+from app.releases.backends import connect, end_orphans
 from app.releases.migrate import current, upgrade
 from app.releases.session import MIGRATION_LOCK, RELEASE_NAME, set_up
 from app.releases.sql_text import normalised
@@ -198,6 +198,21 @@ async def test_killed_inside_a_backfill(run: Applying, undisturbed: str) -> None
         assert await schema(connection) == expected
         assert await legacy.contents(connection, columns) == contents
         assert await connection.fetchval("SELECT count(*) FROM ccus WHERE uuid IS NULL") == 0
+
+
+async def test_an_orphan_that_went_by_itself_is_not_called_stubborn(run: Applying) -> None:
+    """PostgreSQL says of a session that has just ended that it could not be ended."""
+    async with connected(run.url) as gate:
+        orphan = await connect(run.url)
+        await gate.execute("""
+            CREATE FUNCTION public.pg_terminate_backend(pid integer, wait bigint) RETURNS boolean
+            LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_catalog.pg_terminate_backend(pid, wait);
+            RETURN false; END $$;
+            SET search_path = public, pg_catalog""")
+        try:
+            assert len(await end_orphans(gate, run.said.append)) == 1
+        finally:
+            orphan.terminate()
 
 
 async def test_orphans_are_ended(run: Applying) -> None:

@@ -109,6 +109,9 @@ def named_tables(statement: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_NAMED.findall(masked(statement))))
 
 
+_LEFT: Final = "SELECT pid FROM pg_stat_activity WHERE pid = ANY($1::integer[])"
+
+
 async def end_orphans(connection: asyncpg.Connection, say: Callable[[str], None]) -> list[Backend]:
     """End what a killed gate left running in this database, and wait until it is gone.
 
@@ -132,7 +135,10 @@ async def end_orphans(connection: asyncpg.Connection, say: Callable[[str], None]
     orphans = [_backend(row) for row in found]
     for orphan in orphans:
         say(f"Ended what an earlier release left running: {orphan}")
-    if stubborn := [_backend(row) for row in found if row["ended"] is False]:
+    # One that went by itself between being seen and being ended is not "ended" either.
+    left = await connection.fetch(_LEFT, [row["pid"] for row in found if row["ended"] is False])
+    present = {row["pid"] for row in left}
+    if stubborn := [_backend(row) for row in found if row["pid"] in present]:
         raise Stopped(
             Verdict.CONTENDED,
             f"An earlier release's session does not go away: {stubborn[0]}. Nothing was changed; "
