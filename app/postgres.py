@@ -245,7 +245,7 @@ def _launch(home: Home, *, fast: bool) -> None:
     log = home.open("log")
     try:
         os.ftruncate(log, 0)
-        watcher = subprocess.Popen(  # noqa: S603 - every word of it is ours
+        watcher = subprocess.Popen(  # noqa: S603  # every word of it is ours
             [*watcher_of, json.dumps(home.account), *server],
             cwd="/",
             env=ENVIRONMENT,

@@ -78,7 +78,7 @@ class Home:
         plain = re.fullmatch(r"[\w./+-]+", str(run), re.ASCII)
         if plain and len(os.fsencode(self._socket_in(run))) <= _SOCKET_PATH_LIMIT:
             return run
-        return Path("/tmp") / f"signalbook-{_digest(self.folder)}"  # noqa: S108 - made private
+        return Path("/tmp") / f"signalbook-{_digest(self.folder)}"  # noqa: S108  # made private
 
     @property
     def socket(self) -> Path:
@@ -95,7 +95,7 @@ class Home:
 
         It inherits the descriptors to `keep`: a lock among them is held until it ends, too.
         """
-        done = subprocess.run(  # noqa: S603 - PostgreSQL's own programs
+        done = subprocess.run(  # noqa: S603  # PostgreSQL's own programs
             command,
             cwd="/",
             env=ENVIRONMENT,

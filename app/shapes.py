@@ -140,8 +140,7 @@ def _own_fields(entity: type[Row], *, create: bool) -> dict[str, Any]:
         label = label_field(name)
         fields[label] = (MaybeLine, _incoming(label, None))
     for name, parts in entity.parts.items():
-        # The shape is made at run time.
-        elements: Any = list[part_shape(parts)] | None  # type: ignore[misc]
+        elements: Any = list[part_shape(parts)] | None  # type: ignore[misc]  # made at run time
         blank = BeforeValidator(blank_to_none, json_schema_input_type=elements | Literal[""])
         fields[name] = (Annotated[elements, blank], _incoming(name, None))
     return fields
@@ -230,8 +229,7 @@ def read_shape(entity: type[Row]) -> type[BaseModel]:
     for name in entity.references():
         fields[to_camel(label_field(name))] = (str | None, ...)
     for name, parts in entity.parts.items():
-        # The shape is made at run time.
-        fields[name] = (list[_part_answer(parts)], ...)  # type: ignore[misc]
+        fields[name] = (list[_part_answer(parts)], ...)  # type: ignore[misc]  # made at run time
     for word, target in entity.synonyms.items():
         fields[word] = (_outgoing(entity.model_fields[target]), ...)
     if issubclass(entity, Entity):

@@ -13,6 +13,8 @@ from app.releases import drift as live_drift
 from app.releases import revisions
 from app.releases.gate import ADOPT, PLAN, ROLLBACK
 from app.releases.migrate import current
+from app.releases.plan import Plan
+from app.releases.release import Release
 from app.releases.stages import apply as apply_stage
 from app.releases.stages import truth as truth_stage
 from app.releases.verdict import Verdict
@@ -238,8 +240,8 @@ async def test_what_is_withheld_at_the_last_moment_is_not_applied(
 ) -> None:
     checked = apply_stage._raise_if_changed  # noqa: SLF001  # the moment before it is applied
 
-    async def withheld(release: object, plan: object) -> None:
-        await checked(release, plan)  # type: ignore[arg-type]
+    async def withheld(release: Release, plan: Plan) -> None:
+        await checked(release, plan)
         await execute(
             older,
             "INSERT INTO release_decisions (digest, decision, who, why)"

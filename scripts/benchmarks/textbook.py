@@ -115,7 +115,7 @@ class Camera(CameraBase, table=True):
 class CameraRead(CameraBase):
     """The answer."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)  # type: ignore[assignment]
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)  # type: ignore[assignment]  # SQLModel's own
 
     uuid: UUID
     production_uuid: UUID
@@ -133,7 +133,7 @@ class CameraRead(CameraBase):
 class CameraCreate(CameraBase):
     """The body of a create."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)  # type: ignore[assignment]
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)  # type: ignore[assignment]  # SQLModel's own
 
     production_id: str
 
@@ -156,8 +156,8 @@ app = FastAPI()
 _cameras = (
     select(Camera)
     .join(Production)
-    .where(Camera.is_deleted == False, Production.is_deleted == False)  # noqa: E712
-    .options(contains_eager(Camera.production), joinedload(Camera.ccu))  # type: ignore[arg-type]
+    .where(Camera.is_deleted == False, Production.is_deleted == False)  # noqa: E712  # SQL, not Python
+    .options(contains_eager(Camera.production), joinedload(Camera.ccu))  # type: ignore[arg-type]  # a value to mypy
 )
 
 
@@ -166,8 +166,8 @@ async def list_cameras(production: UUID, session: SessionDep) -> Sequence[Camera
     """Give the live cameras of a production, oldest first."""
     rows = await session.exec(
         _cameras.where(Camera.production_uuid == production).order_by(
-            Camera.created_at,  # type: ignore[arg-type]
-            Camera.uuid,  # type: ignore[arg-type]
+            Camera.created_at,  # type: ignore[arg-type]  # a value to mypy
+            Camera.uuid,  # type: ignore[arg-type]  # a value to mypy
         )
     )
     return rows.all()

@@ -118,5 +118,5 @@ def project_files() -> Iterator[Path]:
     for folder, folders, files in os.walk(PROJECT):
         if Path(folder) == PROJECT:
             folders[:] = [name for name in folders if not name.startswith(kept)]
-            files = [name for name in files if not name.startswith(kept)]  # noqa: PLW2901
-        yield from (Path(folder, name) for name in files)
+        paths = (Path(folder, name) for name in files)
+        yield from (p for p in paths if not p.relative_to(PROJECT).parts[0].startswith(kept))
