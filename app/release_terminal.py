@@ -26,8 +26,8 @@ _EVERY: Final = 5.0  # seconds between two lines about the same work where there
 class Terminal:
     """Speaks on standard error. On a terminal long work has a bar, elsewhere a line at times."""
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True, highlight=False, soft_wrap=True)
         self._bar: Progress | None = None
         self._task: tuple[str, TaskID] | None = None
         self._told: dict[str, float] = {}
