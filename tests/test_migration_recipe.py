@@ -187,8 +187,8 @@ async def test_a_foreign_key_that_is_not_ours_is_validated_though_the_switch_was
         "CREATE TABLE racks (id text PRIMARY KEY, snake_id text REFERENCES cable_snakes (id));"
         "CREATE TABLE shelves (snake_id text);"
         "INSERT INTO shelves VALUES ('names nothing');"
-        "ALTER TABLE shelves ADD CONSTRAINT never_valid FOREIGN KEY (snake_id)"
-        " REFERENCES cable_snakes (id) NOT VALID"
+        "ALTER TABLE shelves ADD CONSTRAINT racks_snake_id_fkey FOREIGN KEY (snake_id)"
+        " REFERENCES cable_snakes (id) NOT VALID"  # the same name, on another table
     )
     await upgrade(empty_database, "0003_cable_snakes_expand", say=quiet)
     with monkeypatch.context() as killing:

@@ -14,13 +14,15 @@ _UNVALIDATED: Final = "Signalbook validates this again"
 class ForeignKey(NamedTuple):
     """A foreign key: on which table, under which name, its definition, and whether validated.
 
-    Table and name come quoted, ready to stand in a statement.
+    Table and name come quoted, ready to stand in a statement. ``noted`` when we made it unvalidated
+    and have to validate it again.
     """
 
     table: str
     name: str
     definition: str
     valid: bool
+    noted: bool
 
 
 def index_is_valid(steps: Steps, name: str) -> bool | None:
@@ -66,9 +68,10 @@ def foreign_keys_on(steps: Steps, index: str) -> list[ForeignKey]:
     """List the foreign keys that depend on this unique index, whoever's tables they stand on."""
     found = steps.rows(
         "SELECT conrelid::regclass::text, quote_ident(conname), pg_get_constraintdef(oid),"
-        " convalidated FROM pg_constraint"
-        " WHERE contype = 'f' AND conindid = to_regclass($1) ORDER BY 1, 2",
+        " convalidated, obj_description(oid, 'pg_constraint') IS NOT DISTINCT FROM $2::text"
+        " FROM pg_constraint WHERE contype = 'f' AND conindid = to_regclass($1) ORDER BY 1, 2",
         index,
+        _UNVALIDATED,
     )
     return [ForeignKey(*row) for row in found]
 
@@ -80,14 +83,7 @@ def mark_unvalidated(key: ForeignKey) -> str:
 
 def unvalidated(steps: Steps, index: str) -> list[ForeignKey]:
     """List the foreign keys on this unique index that carry that note."""
-    noted = steps.rows(
-        "SELECT quote_ident(conname) FROM pg_constraint WHERE contype = 'f'"
-        " AND conindid = to_regclass($1) AND obj_description(oid, 'pg_constraint') = $2::text",
-        index,
-        _UNVALIDATED,
-    )
-    names = {row[0] for row in noted}
-    return [key for key in foreign_keys_on(steps, index) if key.name in names]
+    return [key for key in foreign_keys_on(steps, index) if key.noted]
 
 
 def without_zone(steps: Steps, table: str, columns: Iterable[str]) -> list[str]:
