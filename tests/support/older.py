@@ -5,6 +5,7 @@ Each is made from the one before, once in a process; a test gets a copy of its o
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -52,36 +53,21 @@ def _approved(server: Server, template: str) -> str:
     return DatabaseUrl.parse(url).database
 
 
-@pytest.fixture
-def adopted_database(postgres_server: Server, adopted_template: str) -> Iterator[str]:
-    """Adopted, and nothing more."""
-    with postgres_server.lent(adopted_template) as url:
-        yield url
+def _copy_of(template: str) -> Any:
+    @pytest.fixture
+    def copy(postgres_server: Server, request: pytest.FixtureRequest) -> Iterator[str]:
+        with postgres_server.lent(request.getfixturevalue(template)) as url:
+            yield url
+
+    return copy
 
 
-@pytest.fixture
-def rehearsed_database(postgres_server: Server, rehearsed_template: str) -> Iterator[str]:
-    """Its first release is rehearsed and waits for approval."""
-    with postgres_server.lent(rehearsed_template) as url:
-        yield url
-
-
-@pytest.fixture
-def approved_database(postgres_server: Server, approved_template: str) -> Iterator[str]:
-    """Its first release is rehearsed and approved, and not begun."""
-    with postgres_server.lent(approved_template) as url:
-        yield url
-
-
-@pytest.fixture
-def stepped_database(postgres_server: Server, stepped_template: str) -> Iterator[str]:
-    """Its first release is done; the soak was none."""
-    with postgres_server.lent(stepped_template) as url:
-        yield url
-
-
-@pytest.fixture
-def ready_database(postgres_server: Server, ready_template: str) -> Iterator[str]:
-    """Its second release, of the cable snakes, is rehearsed and approved, and not begun."""
-    with postgres_server.lent(ready_template) as url:
-        yield url
+# Adopted, and nothing more.
+adopted_database = _copy_of("adopted_template")
+# Its first release is rehearsed and waits for approval; then approved, and not begun.
+rehearsed_database = _copy_of("rehearsed_template")
+approved_database = _copy_of("approved_template")
+# Its first release is done; the soak was none.
+stepped_database = _copy_of("stepped_template")
+# Its second release, of the cable snakes, is rehearsed and approved, and not begun.
+ready_database = _copy_of("ready_template")
