@@ -7,18 +7,16 @@ order of commits. ``History`` is what the older service logged; it stays readabl
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Final
 from uuid import UUID
 
 import sqlalchemy as sa
-from pydantic_core import to_json
+from pydantic_core import from_json
 from sqlalchemy.dialects.postgresql import ENUM, JSON, JSONB
 from sqlmodel import SQLModel
-from uuid_utils.compat import uuid7
 
 from app.db import Connection
-from app.entity import Row
-from app.statements import statements
+from app.merge import Base
 
 _metadata: Final = SQLModel.metadata
 _MOMENT: Final = sa.DateTime(timezone=True)
@@ -95,41 +93,26 @@ class Actor:
         return self.modified_by or self.user_id or None
 
 
-async def record(
-    connection: Connection,
-    entity: type[Row],
-    operation: str,
-    place: tuple[UUID, UUID],
-    changed: Mapping[str, Any],
-    actor: Actor,
-) -> bytes:
-    """Log a write inside its transaction and give the entity as JSON, as every answer has it.
-
-    ``place`` is the production's uuid and the row's; ``changed`` maps wire names to
-    ``[before, after]``. The caller holds the production's lock.
-    """
-    body = await connection.fetchval(
-        statements(entity).record,
-        *place,
-        operation,
-        to_json(changed).decode(),
-        actor.user_id or "system",
-        actor.user_name or "System",
-        actor.request_id,
-        uuid7(),
-    )
-    return cast("bytes", body)
-
-
 async def bases(
-    connection: Connection, production: UUID, entity: UUID, seen: Mapping[str, int]
-) -> dict[str, Any]:
-    """Give the value each field had at the version seen of it, for the fields changed since.
+    connection: Connection,
+    production: UUID,
+    entity: UUID,
+    version: int,
+    seen: Mapping[str, int],
+) -> dict[str, Base]:
+    """Give what is known of the fields that changed since a client saw them.
 
-    ``seen`` maps wire names to versions of the entity.
+    ``version`` is the row's, ``seen`` maps wire names to versions of it. The log tells a field's
+    value only where it holds every version since: an older service logs elsewhere, and the log is
+    trimmed. Else the field counts as changed, its base as not known.
     """
-    rows = await connection.fetch(BASES, production, entity, list(seen), list(seen.values()))
-    return {row["field"]: row["value"] for row in rows}
+    rows = await connection.fetch(
+        BASES, production, entity, list(seen), list(seen.values()), version
+    )
+    known = {row["name"]: row["value"] for row in rows if row["whole"]}
+    unknown = {row["name"]: Base(known=False, changed=True) for row in rows if not row["whole"]}
+    changed = {name: value for name, value in known.items() if value is not None}
+    return unknown | {name: Base(from_json(v), changed=True) for name, v in changed.items()}
 
 
 # Whether entity $2 of production $1 was once labelled $3.
@@ -137,9 +120,12 @@ FORMER_LABEL: Final = (
     "SELECT EXISTS (SELECT FROM changes WHERE production_uuid = $1 AND entity_uuid = $2 "
     "AND operation = 'UPDATE' AND changes.changes -> 'id' ->> 0 = $3)"
 )
+# For each field $3, seen at version $4: what the first change since replaced, NULL where there was
+# none, and whether the log holds them all, up to version $5.
 BASES: Final = (
-    "SELECT DISTINCT ON (field) field, (pair -> 0)::json AS value FROM changes, "
-    "jsonb_each(changes.changes) AS each(field, pair), unnest($3::text[], $4::int[]) "
-    "AS seen(name, at) WHERE production_uuid = $1 AND entity_uuid = $2 AND seen.name = field "
-    "AND version > seen.at AND operation = 'UPDATE' ORDER BY field, seq"
+    "WITH entries AS (SELECT seq, version, changes.changes AS pairs FROM changes "
+    "WHERE production_uuid = $1 AND entity_uuid = $2 AND version <= $5) "
+    "SELECT name, (SELECT count(*) FROM entries WHERE version > seen.at) = $5 - seen.at AS whole, "
+    "(SELECT (pairs -> name -> 0)::json FROM entries WHERE version > seen.at AND pairs ? name "
+    "ORDER BY seq LIMIT 1) AS value FROM unnest($3::text[], $4::int[]) AS seen(name, at)"
 )

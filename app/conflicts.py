@@ -1,68 +1,106 @@
-"""Refuses a stale edit, with all that a person needs to settle it: base, theirs and yours."""
+"""What others have changed since a client looked, and the refusal that lets people settle it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from pydantic_core import from_json
-
 from app.changes import bases
 from app.db import Connection
+from app.entities import discovered
 from app.entity import Row
 from app.errors import VersionConflict
-from app.merge import Start, stale_fields
+from app.merge import Base, Start
+from app.shapes import label_field
+from app.statements import statements
 
 Values = Mapping[str, Any]
 
 
-async def refuse_stale(
+async def changed_since(
     connection: Connection,
     entity: type[Row],
     start: Start,
     row: Values,
     place: tuple[UUID, UUID],
-    wanted: Values,
-) -> None:
-    """Raise VersionConflict for what the client may not overwrite.
+    submitted: Iterable[str],
+) -> dict[str, Base]:
+    """Give the submitted fields that others changed since ``start``, with what the client saw.
 
-    ``row`` is the stored row as the wire has it, ``wanted`` the values to write by field,
-    ``place`` the uuids of the production and the row.
+    ``row`` is the stored row as the wire has it, ``place`` the uuids of the production and the
+    row. A reference brings its label along: a form sends both.
     """
-    version: int = row["version"]
-    versions = _versions(entity, row, wanted)
-    stale = stale_fields(start, version, versions, wanted)
-    if not stale and (start.version is None or start.version <= version):
+    linked = {label_field(name): name for name in entity.references()}
+    fields = {linked.get(name, name) for name in submitted}
+    seen = _seen(entity, start, row, fields)
+    ahead = {name for name, at in seen.items() if at > row["version"]}
+    behind = {entity.wire(name): at for name, at in seen.items() if name not in ahead}
+    found = await bases(connection, *place, row["version"], behind) if behind else {}
+    known = {name: found[entity.wire(name)] for name in seen if entity.wire(name) in found}
+    known |= {name: Base(known=False, changed=True) for name in ahead}
+    for label, name in linked.items():
+        if name in known:
+            known[label] = await _label_of(connection, entity, name, known[name])
+    return known
+
+
+def _seen(entity: type[Row], start: Start, row: Values, fields: Iterable[str]) -> dict[str, int]:
+    """Give the version the client saw of each field that may have changed since."""
+    versions = _versions(entity, row, fields)
+    seen = {name: at for name in fields if (at := start.of(name)) is not None}
+    if start.version is not None:
+        return {name: at for name, at in seen.items() if at != row["version"]}
+    return {n: at for n, at in seen.items() if not versions.get(n, 1) <= at <= row["version"]}
+
+
+async def _label_of(connection: Connection, entity: type[Row], name: str, base: Base) -> Base:
+    """Give the label beside a reference as the client may have seen it."""
+    if not base.known or base.value is None:
+        return base
+    target = discovered()[entity.references()[name].collection]
+    label = await connection.fetchval(statements(target).label, UUID(base.value))
+    return Base(label, changed=True)
+
+
+def refuse(
+    entity: type[Row],
+    start: Start,
+    row: Values,
+    wanted: Values,
+    conflicts: Iterable[str],
+    known: Mapping[str, Base],
+) -> None:
+    """Raise VersionConflict if there are conflicts, or if the client is ahead of the row."""
+    conflicts = list(conflicts)
+    if not conflicts and not start.is_ahead_of(row["version"]):
         return
-    started = {name: start.of(name) for name in stale}
-    seen = {entity.wire(name): at for name, at in started.items() if at is not None}
-    known = await bases(connection, *place, seen)
-    conflicts = [
+    versions = _versions(entity, row, conflicts)
+    told = [
         {
-            "fieldName": (wire := entity.wire(name)),
-            "clientVersion": started[name],
+            "fieldName": entity.wire(name),
+            "clientVersion": start.of(name),
             "serverVersion": versions.get(name, 1),
-            "baseValue": from_json(known[wire]) if wire in known else row.get(wire),
+            "baseValue": known[name].value,
             "clientValue": wanted[name],
-            "serverValue": row.get(wire),
+            "serverValue": row.get(entity.wire(name)),
         }
-        for name in stale
+        for name in conflicts
     ]
-    oldest = min(seen.values(), default=version)
+    oldest = min((entry["clientVersion"] for entry in told), default=row["version"])
     client = oldest if start.version is None else start.version
     raise VersionConflict(
-        f"This {entity.noun} is at version {version} and the edit started from {client}: "
+        f"This {entity.noun} is at version {row['version']} and the edit started from {client}: "
         "look at both and save again.",
         error=entity.conflict_error,
-        currentVersion=version,
+        currentVersion=row["version"],
         clientVersion=client,
         serverData=row,
-        conflicts=conflicts,
+        conflicts=told,
     )
 
 
-def _versions(entity: type[Row], row: Values, wanted: Values) -> dict[str, int]:
-    """Give the version at which each wanted field last changed, where the row knows it."""
-    known = {name: row["fieldVersions"].get(entity.wire(name)) for name in wanted}
+def _versions(entity: type[Row], row: Values, names: Iterable[str]) -> dict[str, int]:
+    """Give the version at which each field last changed, where the row knows it."""
+    known = {name: row["fieldVersions"].get(entity.wire(name)) for name in names}
     said = {
         n: found.get("version") if isinstance(found, dict) else found for n, found in known.items()
     }

@@ -1,14 +1,15 @@
-"""The database at run time: one pool of raw connections, reads in autocommit, writes in one
-transaction, and every failure translated into an error of ours."""
+"""The database at run time: reads in autocommit, writes in one transaction or one statement, and
+every failure translated into an error of ours."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, Final, Protocol, cast
 
 import asyncpg
 from asyncpg import exceptions as pg
 
+from app.connections import Connections
 from app.database_url import DatabaseUrl
 from app.errors import (
     AmbiguousId,
@@ -29,8 +30,6 @@ _AWAY: Final = (
     pg.InvalidCatalogNameError, pg.InternalClientError, pg.InvalidTransactionStateError,
 )  # fmt: skip
 _REFUSED: Final = (pg.CardinalityViolationError, pg.ForeignKeyViolationError, pg.DataError)
-# Reconnecting prepares every statement anew; nothing in a session grows with its queries.
-_NEVER: Final = 2**31
 _BUSY: Final = (
     TimeoutError, pg.LockNotAvailableError, pg.QueryCanceledError, pg.TooManyConnectionsError,
     pg.TransactionRollbackError, pg.InsufficientResourcesError, pg.InvalidCachedStatementError,
@@ -49,6 +48,7 @@ class Connection(Protocol):
     async def fetchrow(self, query: str, *args: Any) -> Any: ...
     async def fetch(self, query: str, *args: Any) -> Any: ...
     async def execute(self, query: str, *args: Any) -> str: ...
+    def transaction(self) -> AbstractAsyncContextManager[Any]: ...
 
 
 def translate(error: Exception) -> SignalbookError | None:
@@ -96,10 +96,6 @@ def translated() -> Iterator[None]:
         raise ours from error
 
 
-async def _keep_session(connection: asyncpg.Connection) -> None:
-    """Leave the session as it is: nothing here changes it, and the default costs a round trip."""
-
-
 async def _json_as_bytes(connection: asyncpg.Connection) -> None:
     """Hand JSON through as the bytes PostgreSQL made, neither decoded nor parsed."""
     await connection.set_type_codec(
@@ -108,48 +104,49 @@ async def _json_as_bytes(connection: asyncpg.Connection) -> None:
 
 
 class Database:
-    """The pool. Opening it connects to nothing: the service starts while the database is away."""
+    """What the service asks of PostgreSQL. Opening it connects to nothing: the service starts
+    while the database is away."""
 
     def __init__(self, url: DatabaseUrl, settings: Settings) -> None:
         self.url = url
         self._wait = settings.pool_wait
         self._size = settings.pool_size
         self._timeout = settings.statement_timeout
-        self._pool: asyncpg.Pool | None = None
+        self._connections: Connections | None = None
         # Writers wait for each other's production; they must not take every connection with them.
         self._writers = asyncio.Semaphore(max(1, self._size * 3 // 4))
 
     @property
-    def pool(self) -> asyncpg.Pool:
-        """The open pool."""
-        if self._pool is None:
+    def connections(self) -> Connections:
+        """The connections. Raises DatabaseAway while the service starts or stops."""
+        if self._connections is None:
             raise DatabaseAway("The service is starting or stopping: try again in a moment.")
-        return self._pool
+        return self._connections
 
     async def open(self) -> None:
-        """Make the pool."""
-        # What the URL says of a pooler wins over our caching of statements.
-        caching = {"statement_cache_size": 1_000, "max_cached_statement_lifetime": 0}
-        self._pool = await asyncpg.create_pool(
-            **{**caching, **self._connect_args()},
-            min_size=0,
-            max_size=self._size,
-            max_inactive_connection_lifetime=300,
-            init=_json_as_bytes,
-            reset=_keep_session,
-            max_queries=_NEVER,
-            command_timeout=self._timeout + 5,
-        )
+        """Be ready to connect."""
+        self._connections = Connections(self._connect, self._size, self._wait)
 
     async def close(self) -> None:
         """Let running statements end, for a moment, then hang up."""
-        pool, self._pool = self._pool, None
-        if pool is None:
-            return
+        connections, self._connections = self._connections, None
+        if connections is not None:
+            await connections.close()
+
+    async def _connect(self) -> asyncpg.Connection:
+        # What the URL says of a pooler wins over our caching of statements.
+        caching = {"statement_cache_size": 1_000, "max_cached_statement_lifetime": 0,
+                   "max_cacheable_statement_size": 0}  # fmt: skip
+        # PostgreSQL ends a long statement itself; this is for a network that has gone silent.
+        silent = {"command_timeout": self._timeout + 5}
+        arguments = {**caching, **silent, **self._connect_args()}
+        connection: asyncpg.Connection = await asyncpg.connect(**arguments)
         try:
-            await asyncio.wait_for(pool.close(), timeout=5)
-        except TimeoutError:
-            pool.terminate()
+            await _json_as_bytes(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
 
     def _connect_args(self) -> dict[str, Any]:
         args = self.url.connect_args()
@@ -158,36 +155,62 @@ class Database:
             "statement_timeout": milliseconds,
             "lock_timeout": milliseconds,
             "idle_in_transaction_session_timeout": milliseconds,
+            # A statement's plan depends on no value; planning would cost more than running.
+            "plan_cache_mode": "force_generic_plan",
         }
         return {**args, "server_settings": {**args.get("server_settings", {}), **limits}}
 
     async def read(self, sql: str, *args: object) -> bytes | None:
-        """Run one statement that gives one JSON value, in autocommit; give its bytes."""
-        with translated():
-            pool = self.pool
-            # The pool's own timeout would make a task of every acquisition.
-            async with asyncio.timeout(self._wait):
-                connection = await pool.acquire()
+        """Run one statement in autocommit; give the first column of its first row."""
+        row = await self.row(sql, *args)
+        return None if row is None else cast("bytes | None", row[0])
+
+    async def row(self, sql: str, *args: object) -> asyncpg.Record | None:
+        """Run one statement in autocommit; give its first row."""
+        try:
+            connections = self.connections
+            connection = connections.at_once() or await connections.acquire()
             try:
-                return cast("bytes | None", await connection.fetchval(sql, *args))
-            finally:
-                await pool.release(connection)
+                row = await connection.fetchrow(sql, *args)
+            except BaseException as error:
+                connections.release(connection, error)
+                raise
+            connections.release(connection)
+        except Exception as error:
+            if ours := translate(error):
+                raise ours from error
+            raise
+        return row
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
+    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
         """Lend a connection in autocommit."""
         with translated():
-            async with self.pool.acquire(timeout=self._wait) as connection:
+            async with self.connections.lent() as connection:
                 yield connection
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
-        """Lend a connection inside a transaction, committed when the block ends without error."""
+    async def writing(self) -> AsyncIterator[Connection]:
+        """Lend a writer's slot and a connection in autocommit."""
         with translated():
-            async with asyncio.timeout(self._wait):
-                await self._writers.acquire()
+            await self._slot()
             try:
-                async with self.connection() as connection, connection.transaction():
+                async with self.connections.lent() as connection:
                     yield cast("Connection", connection)
             finally:
                 self._writers.release()
+
+    async def _slot(self) -> None:
+        if not self._writers.locked():
+            await self._writers.acquire()  # at once, so without a timer
+            return
+        async with asyncio.timeout(self._wait):
+            await self._writers.acquire()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """Lend a writer's connection inside a transaction, committed when the block ends without
+        error."""
+        with translated():
+            async with self.writing() as connection, connection.transaction():
+                yield connection

@@ -5,15 +5,31 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_snake
 
 from app.changes import Actor
 from app.entity import Row
+from app.errors import Invalid
 from app.fields import wire_moment
 from app.merge import Start
 from app.shapes import bounded
 from app.store import Edit
+
+
+def validated(shape: type[BaseModel], members: Mapping[str, Any]) -> BaseModel:
+    """Read one of several bodies of a request. Raises Invalid as a body of its own would."""
+    try:
+        return shape.model_validate(members)
+    except ValidationError as wrong:
+        raise Invalid(
+            [_fault(fault) for fault in wrong.errors(include_input=False)[:100]]
+        ) from None
+
+
+def _fault(fault: Mapping[str, Any]) -> dict[str, str]:
+    path = ".".join(map(str, fault["loc"])) or "body"
+    return {"path": path, "message": str(fault["msg"]).removeprefix("Value error, ")}
 
 
 def edit_of(entity: type[Row], body: BaseModel, request_id: str | None = None) -> Edit:

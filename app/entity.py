@@ -24,6 +24,7 @@ and answer shapes, SQL, change log, health check and tests. What a declaration m
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, ClassVar, Final, cast
 from uuid import UUID
 
@@ -86,12 +87,14 @@ class End:
     """A place that names a device of any type: its type, and its label and/or uuid field.
 
     Where the type is one that Signalbook keeps, what is named must live in the same production;
-    any other type (a router, a switcher) is the frontend's own text.
+    any other type (a router, a switcher) is the frontend's own text. ``likely`` is the collection
+    that most rows name: it is looked at first.
     """
 
     kind: str
     label: str
     uuid: str | None = None
+    likely: str = ""
 
 
 def defaulted(value: object, column_type: Any) -> Any:
@@ -151,12 +154,14 @@ class Row(SQLModel):
         """Adjust ``values`` (field name to value) of a write; ``before`` is None on create."""
 
     @classmethod
+    @cache
     def wire(cls, field: str) -> str:
         """Give the member's name on the wire: ``ccu_uuid`` is ``ccuUuid``."""
         return cls.wire_names.get(field, to_camel(field))
 
     @classmethod
-    def references(cls) -> dict[str, Reference]:
+    @cache
+    def references(cls) -> Mapping[str, Reference]:
         """Give the fields that point at other entities, by field name."""
         extras = {name: field.json_schema_extra for name, field in cls.model_fields.items()}
         return {
@@ -166,6 +171,7 @@ class Row(SQLModel):
         }  # fmt: skip
 
     @classmethod
+    @cache
     def editable(cls) -> tuple[str, ...]:
         """Give the columns a client may write, in order of declaration, label first."""
         own = [name for name in cls.model_fields if name not in cls.server_fields | {"id"}]

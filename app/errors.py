@@ -17,9 +17,12 @@
     │   ├── DuplicateUuid                    DUPLICATE_UUID
     │   ├── AmbiguousId                      AMBIGUOUS_ID
     │   ├── VersionConflict                  VERSION_CONFLICT
+    │   ├── BulkFailed                       BULK_FAILED
     │   ├── PlanClosed                       PLAN_CLOSED
     │   ├── NotRehearsed                     NOT_REHEARSED
     │   └── Destroys                         DESTROYS
+    ├── PreconditionFailed              412  PRECONDITION_FAILED
+    ├── LogTrimmed                      410  LOG_TRIMMED
     ├── BodyTooLarge                    413  BODY_TOO_LARGE
     ├── UnsupportedMediaType            415  UNSUPPORTED_MEDIA_TYPE
     ├── Invalid                         422  INVALID
@@ -151,6 +154,12 @@ class VersionConflict(Conflict):
     code = "VERSION_CONFLICT"
 
 
+class BulkFailed(Conflict):
+    """One of several operations that belong together was refused; ``results`` tells which."""
+
+    code, error = "BULK_FAILED", "Bulk edit failed"
+
+
 class PlanClosed(Conflict):
     """The plan of a release was begun or is done: nothing is left to decide."""
 
@@ -167,6 +176,18 @@ class Destroys(Conflict):
     """The plan takes something away: ``destroys`` is the table that the approval must name."""
 
     code, error = "DESTROYS", "Destructive release"
+
+
+class PreconditionFailed(SignalbookError):
+    """The row is no longer the one that ``If-Match`` names; ``serverData`` is what it is now."""
+
+    status, code, error = 412, "PRECONDITION_FAILED", "Precondition failed"
+
+
+class LogTrimmed(SignalbookError):
+    """The change log does not hold what was asked for, or not any more."""
+
+    status, code, error = 410, "LOG_TRIMMED", "Change log trimmed"
 
 
 class BodyTooLarge(SignalbookError):

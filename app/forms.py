@@ -1,6 +1,7 @@
 """What a client's form means beside the stored row: fields and wire names, echoes, bounds. Pure."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from app.entity import Row
@@ -11,8 +12,13 @@ from app.shapes import bounded, label_field
 
 def by_field(entity: type[Row], row: Mapping[str, Any]) -> dict[str, Any]:
     """Give an answer's values by field name, the labels of references included."""
+    return {name: row.get(wire) for name, wire in _members(entity)}
+
+
+@cache
+def _members(entity: type[Row]) -> tuple[tuple[str, str], ...]:
     names = [*entity.editable(), *entity.parts, *map(label_field, entity.references())]
-    return {name: row.get(entity.wire(name)) for name in names}
+    return tuple((name, entity.wire(name)) for name in names)
 
 
 def on_wire(entity: type[Row], values: Mapping[str, Any]) -> dict[str, Any]:

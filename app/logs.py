@@ -1,27 +1,35 @@
 """Structured logging: one line an event, for people in development and for machines elsewhere."""
 
+import json
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+from pydantic_core import to_json
 
 from app.settings import Settings
+
+
+def _as_json(_: object, __: str, event: MutableMapping[str, Any]) -> bytes:
+    """Render a line; one that cannot be written as it is, is still written."""
+    try:
+        return to_json(event, fallback=repr)
+    except ValueError:
+        return json.dumps(event, default=repr).encode()
 
 
 def configure(settings: Settings) -> None:
     """Set up logging for the whole process, from the settings; lines go to standard error."""
     level = logging.getLevelNamesMapping()[settings.log_level]
     shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if settings.log_format == "json":
-        last: list[Any] = [
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ]
+        last: list[Any] = [structlog.processors.format_exc_info, _as_json]
+        factory: Any = structlog.BytesLoggerFactory(sys.stderr.buffer)
     else:
         # A plain traceback: a richer one shows the values of variables, credentials among them.
         last = [
@@ -29,10 +37,11 @@ def configure(settings: Settings) -> None:
                 colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
             )
         ]
+        factory = structlog.PrintLoggerFactory(sys.stderr)
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=factory,
         cache_logger_on_first_use=True,
     )
     # What libraries say: only what went wrong, in the same place.

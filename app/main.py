@@ -6,17 +6,31 @@ from functools import partial
 
 from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
-from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute
 
 from app import VERSION, health
 from app.database_url import DatabaseUrl
 from app.db import Database
-from app.middleware import Door, Faults, RequestLog
+from app.middleware import Cors, Door, Faults, RequestLog
 from app.recorder import Recorder
-from app.routes import admin, entities, events, openapi, operators, problems
+from app.retention import Retention
+from app.routes import (
+    admin,
+    bulk,
+    entities,
+    events,
+    feed,
+    history,
+    openapi,
+    operators,
+    problems,
+    shows,
+)
 from app.routes import health as health_routes
 from app.routes.hot import HotReads
+from app.routes.hot_writes import HotWrites
 from app.settings import Settings
+from app.writer import Writer
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _HEADERS = ("content-type", "authorization", "if-match", "if-none-match", "idempotency-key")
@@ -31,8 +45,10 @@ def create_app(settings: Settings, url: DatabaseUrl) -> FastAPI:
         database = Database(url, settings)
         await database.open()
         app.state.database = database
+        app.state.writer = Writer(database, settings.pool_wait)
         try:
-            async with recorder.running():
+            retention = Retention(database, settings.log_retention_days)
+            async with recorder.running(), retention.running():
                 yield
         finally:
             await database.close()
@@ -47,40 +63,44 @@ def create_app(settings: Settings, url: DatabaseUrl) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
         strict_content_type=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,
         swagger_ui_parameters={"docExpansion": "none", "tryItOutEnabled": True},
     )
     app.state.settings, app.state.url, app.state.recorder = settings, url, recorder
     examine = partial(health.examine, url, settings.health_timeout)
     app.state.checkup = health.Checkup(examine, settings.health_cache)
-    _add_routes(app, settings)
-    _add_middleware(app, settings)
+    _add_middleware(app, settings, _add_routes(app, settings))
     problems.install(app)
     openapi.install(app)
     return app
 
 
-def _add_routes(app: FastAPI, settings: Settings) -> None:
+def _add_routes(app: FastAPI, settings: Settings) -> list[BaseRoute]:
+    """Add the routes; give those under /api that may be hot."""
     app.include_router(health_routes.router)
     api = APIRouter(prefix="/api")
-    routers = entities.routers()
+    routers = [*entities.routers(), shows.router()]
     for router in routers:
         api.include_router(router)
-    api.include_router(events.router)
+    for router in (*history.routers(), events.router, feed.router):
+        api.include_router(router)
+    api.include_router(bulk.router())
     if operators.exist(settings):
         api.include_router(admin.router)
     app.include_router(api)
-    hot = HotReads(api.prefix, (route for router in routers for route in router.routes))
-    app.router.routes.insert(0, hot)
+    return [route for router in routers for route in router.routes]
 
 
-def _add_middleware(app: FastAPI, settings: Settings) -> None:
+def _add_middleware(app: FastAPI, settings: Settings, routes: list[BaseRoute]) -> None:
     """Add the layers, the innermost first."""
+    app.add_middleware(HotWrites, prefix="/api", routes=routes)
+    app.add_middleware(HotReads, prefix="/api", routes=routes)
     app.add_middleware(Faults)
     if settings.access_token is not None:
         app.add_middleware(Door, token=settings.access_token, operator=settings.operator_token)
     app.add_middleware(
-        CORSMiddleware,
+        Cors,
         allow_origins=settings.origins,
         allow_methods=_METHODS,
         allow_headers=_HEADERS,

@@ -1,12 +1,15 @@
-"""What a stale edit may still write. Pure: no SQL, no FastAPI.
+"""Merging two edits of one row, field by field. Pure: no SQL, no FastAPI.
 
-``stale_fields`` is the seam for merging field by field: today an edit that started from an
-older version conflicts on every field in which it differs from what is stored.
+A client says what it started from. Against that *base* a submitted field is either untouched,
+and the server's value stays, or the client's own; and where somebody else has changed it since,
+to another value, the two are in conflict. Lists whose elements have ids are merged by element.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+Element = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,22 @@ class Start:
             return self.version
         return self.field_versions.get(field, 1)
 
+    def is_ahead_of(self, version: int) -> bool:
+        """Tell whether the client names a version that the row has never had."""
+        return self.version is not None and self.version > version
+
+
+@dataclass(frozen=True)
+class Base:
+    """What is known of one field since the client saw it.
+
+    ``value`` is what the client saw, where ``known``; ``changed`` tells whether others changed it.
+    """
+
+    value: Any = None
+    known: bool = True
+    changed: bool = False
+
 
 def differing(current: Mapping[str, Any], submitted: Mapping[str, Any]) -> dict[str, Any]:
     """Give the submitted fields whose value is not the stored one."""
@@ -33,6 +52,98 @@ def differing(current: Mapping[str, Any], submitted: Mapping[str, Any]) -> dict[
         for name, value in submitted.items()
         if not same(current.get(name), value)
     }  # fmt: skip
+
+
+def touched(bases: Mapping[str, Base], submitted: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the submitted fields that the client changed itself; of the others it sent an echo.
+
+    Where the base is not known, every submitted value counts as the client's own.
+    """
+    return {
+        name: value
+        for name, value in submitted.items()
+        if not ((base := bases.get(name)) and base.known and same(base.value, value))
+    }
+
+
+def merge(
+    bases: Mapping[str, Base], current: Mapping[str, Any], submitted: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """Give the values to write, and the fields in conflict.
+
+    A field without a base is one that nobody else has changed. What equals the stored value is
+    neither written nor in conflict.
+    """
+    wanted, conflicts = differing(current, touched(bases, submitted)), []
+    for name in list(wanted):
+        base = bases.get(name)
+        if base is None or not base.changed:
+            continue
+        merged = merged_list(base.value, current.get(name), wanted[name]) if base.known else None
+        if merged is None:
+            conflicts.append(name)
+        elif same(merged, current.get(name)):
+            del wanted[name]
+        else:
+            wanted[name] = merged
+    return wanted, conflicts
+
+
+def merged_list(base: Any, theirs: Any, mine: Any) -> list[Any] | None:
+    """Merge two edits of a list by the ids of its elements.
+
+    None where that cannot be: an element without an id, or one that both have changed, to
+    different things. The order is theirs; what only I have stands after what precedes it in mine.
+    Where only I have changed the order, it is mine.
+    """
+    lists = ([] if elements is None else elements for elements in (base, theirs, mine))
+    keyed = [_by_id(elements) for elements in lists]
+    if any(elements is None for elements in keyed):
+        return None
+    started, stored, sent = (elements or {} for elements in keyed)
+    kept: dict[Any, Any] = {}
+    for key in {**stored, **sent, **started}:
+        found = _element(started.get(key), stored.get(key), sent.get(key))
+        if found is _CONFLICT:
+            return None
+        if found is not None:
+            kept[key] = found
+    return [kept[key] for key in _ordered(list(started), list(stored), list(sent)) if key in kept]
+
+
+_CONFLICT: Any = object()
+
+
+def _by_id(elements: Any) -> dict[Any, Any] | None:
+    """Give the elements by ``uuid``, else ``id``; None where one has neither or two share one."""
+    if not isinstance(elements, list):
+        return None
+    keyed: dict[Any, Any] = {}
+    for element in elements:
+        key = (element.get("uuid") or element.get("id")) if isinstance(element, dict) else None
+        if not isinstance(key, (str, int)) or isinstance(key, bool) or key in keyed:
+            return None
+        keyed[key] = element
+    return keyed
+
+
+def _element(base: Element | None, theirs: Element | None, mine: Element | None) -> Any:
+    """Merge one element; None means that it is not there."""
+    if same(mine, base) or same(mine, theirs):
+        return theirs
+    return mine if same(theirs, base) else _CONFLICT
+
+
+def _ordered(base: Sequence[Any], theirs: Sequence[Any], mine: Sequence[Any]) -> list[Any]:
+    common = set(base) & set(theirs) & set(mine)
+    was, stored, sent = ([k for k in keys if k in common] for keys in (base, theirs, mine))
+    first, second = (mine, theirs) if stored == was != sent else (theirs, mine)
+    order = list(first)
+    for place, key in enumerate(second):
+        if key not in order:
+            before = next((k for k in reversed(second[:place]) if k in order), None)
+            order.insert(order.index(before) + 1 if before is not None else 0, key)
+    return order
 
 
 def same(left: Any, right: Any) -> bool:
@@ -54,20 +165,3 @@ def _as_float(value: Any) -> Any:
         return float(value) if isinstance(value, int) else value
     except OverflowError:
         return value
-
-
-def stale_fields(
-    start: Start, version: int, versions: Mapping[str, int], wanted: Iterable[str]
-) -> list[str]:
-    """Give the wanted fields that the client may not overwrite, knowing what it started from.
-
-    ``version`` and ``versions`` are the stored row's. A client that names one version must have
-    seen the newest row; one that names versions by field must have seen each field's newest. A
-    field that has no version, there or here, has not changed since the row was made. A start that
-    is ahead of the row contradicts it as much as one behind.
-    """
-    if start.version is not None and start.version != version:
-        return list(wanted)
-    if start.version is not None or not start.field_versions:
-        return []
-    return [f for f in wanted if not versions.get(f, 1) <= (start.of(f) or 1) <= version]

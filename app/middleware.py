@@ -2,12 +2,12 @@
 
 import asyncio
 import time
+from secrets import token_hex
 from typing import Final
-from uuid import uuid4
 
 import structlog
 from pydantic import SecretStr
-from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import SignalbookError, Unauthorized, Unavailable
@@ -17,6 +17,7 @@ from app.routes.problems import response
 
 _log: Final = structlog.get_logger()
 _ID_LENGTH: Final = 64
+_VARY: Final = (b"vary", b"Origin")
 
 
 class RequestLog:
@@ -32,13 +33,14 @@ class RequestLog:
             return
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
+        stamp = (b"x-request-id", request_id.encode())
         started, status = time.perf_counter(), 0
 
         async def stamped(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                message["headers"] = [*message["headers"], stamp]
             await send(message)
 
         try:
@@ -58,9 +60,33 @@ class RequestLog:
 
 def _request_id(scope: Scope) -> str:
     """Take the caller's id where it is harmless, else make one."""
-    given = Headers(scope=scope).get("x-request-id", "")
-    harmless = 0 < len(given) <= _ID_LENGTH and given.replace("-", "").isalnum() and given.isascii()
-    return given if harmless else uuid4().hex
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            return _harmless(value) or token_hex(16)
+    return token_hex(16)
+
+
+def _harmless(given: bytes) -> str:
+    """Give an id of letters, digits and hyphens; "" for anything else."""
+    plain = 0 < len(given) <= _ID_LENGTH and given.replace(b"-", b"").isalnum()
+    return given.decode() if plain else ""
+
+
+class Cors(CORSMiddleware):
+    """Starlette's, without its work where no page of another origin asks."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] != "http" or any(name == b"origin" for name, _ in scope["headers"]):
+            await super().__call__(scope, receive, send)
+            return
+
+        async def varied(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], _VARY]
+            await send(message)
+
+        await self.app(scope, receive, varied)
 
 
 class Faults:

@@ -11,9 +11,9 @@ from uuid_utils.compat import uuid7
 from app import labels
 from app.db import Connection
 from app.entity import Parts, Row
-from app.errors import DuplicateUuid, Invalid
+from app.errors import Invalid
 from app.shapes import part_shape
-from app.statements import part_owners, part_statements
+from app.statements import part_owners
 
 Element = dict[str, Any]
 
@@ -77,24 +77,15 @@ async def forget_foreign(
     for name, declared in entity.parts.items():
         elements = values.get(name) or []
         uuids = [element["uuid"] for element in elements if element.get("uuid")]
+        if not uuids:
+            continue
         taken = {row["uuid"] for row in await connection.fetch(part_owners(declared), uuids)}
         for element in elements:
             if element.get("uuid") in taken:
                 element["uuid"] = None
 
 
-async def write(
-    connection: Connection, entity: type[Row], owner: UUID, lists: Mapping[str, list[Element]]
-) -> None:
-    """Replace the owner's lists. Raises DuplicateUuid where an element is another owner's."""
-    for name, elements in lists.items():
-        declared = entity.parts[name]
-        drop, put = part_statements(declared)
-        await connection.execute(drop, owner, [element["uuid"] for element in elements])
-        rows = [
-            {**{to_snake(key): value for key, value in e.items()}, declared.owner: owner}
-            for e in elements
-        ]
-        done = await connection.execute(put, to_json(rows))
-        if done != f"INSERT 0 {len(rows)}":
-            raise DuplicateUuid(f"One of the {name} has a uuid that is already another row's.")
+def rows(entity: type[Row], name: str, owner: UUID, elements: list[Element]) -> bytes:
+    """Give a list's elements as a JSON array of rows, for the statement that replaces the list."""
+    owned = {entity.parts[name].owner: owner}
+    return to_json([{**{to_snake(k): value for k, value in e.items()}, **owned} for e in elements])

@@ -28,16 +28,28 @@ def table(entity: type[Row]) -> str:
     return str(entity.__tablename__)
 
 
-def projection(entity: type[Row], condition: str, *, order: str = "") -> str:
-    """Give the SELECT of the entity's members under their wire names."""
-    members = ", ".join(f'{sql} AS "{wire}"' for wire, sql in _members(entity).items())
-    return f"SELECT {members} FROM {_from(entity)} WHERE {condition}{order}"
+def projection(
+    entity: type[Row],
+    condition: str,
+    *,
+    order: str = "",
+    written: bool = False,
+    lists: bool = False,
+) -> str:
+    """Give the SELECT of the entity's members under their wire names.
+
+    With ``written`` it is the row that the statement's own step ``written`` gives, with ``lists``
+    also its parts those of the steps ``<name>_now``: what a statement writes, its other steps do
+    not see in the tables.
+    """
+    members = ", ".join(f'{sql} AS "{wire}"' for wire, sql in _members(entity, lists=lists).items())
+    return f"SELECT {members} FROM {_from(entity, written=written)} WHERE {condition}{order}"
 
 
-def _from(entity: type[Row]) -> str:
+def _from(entity: type[Row], *, written: bool) -> str:
     """Give the tables: the entity's, its production's, and those its references point at."""
     name = table(entity)
-    joins = [name]
+    joins = [f"written AS {name}" if written else name]
     if issubclass(entity, Entity):
         joins.append(f"JOIN productions ON productions.uuid = {name}.production_uuid")
     for field, reference in entity.references().items():
@@ -46,7 +58,7 @@ def _from(entity: type[Row]) -> str:
     return " ".join(joins)
 
 
-def _members(entity: type[Row]) -> dict[str, str]:
+def _members(entity: type[Row], *, lists: bool) -> dict[str, str]:
     """Give each wire name with the SQL of its value."""
     own = [c for c in entity.model_fields if c not in {*_FIRST, *_LAST, "change_seq"}]
     first = [c for c in _FIRST if c in entity.model_fields]
@@ -54,7 +66,7 @@ def _members(entity: type[Row]) -> dict[str, str]:
     for field in entity.references():
         members[to_camel(label_field(field))] = f"{field}_row.id"
     for name, parts in entity.parts.items():
-        members[name] = _part_list(table(entity), parts)
+        members[name] = _part_list(table(entity), parts, f"{name}_now" if lists else "")
     for end in entity.ends:
         members[entity.wire(end.label)] = _end_label(table(entity), end)
     for word, target in entity.synonyms.items():
@@ -91,12 +103,13 @@ def part_columns(parts: Parts) -> list[str]:
     return [c for c in parts.model.model_fields if c not in {parts.owner, "created_at", "version"}]
 
 
-def _part_list(owner: str, parts: Parts) -> str:
+def _part_list(owner: str, parts: Parts, step: str) -> str:
     name = str(parts.model.__tablename__)
+    source = f"{step} AS {name}" if step else name
     columns = ", ".join(f'{name}.{c} AS "{to_camel(c)}"' for c in part_columns(parts))
     order = f"{name}.{parts.order}, {name}.created_at, {name}.uuid"
     rows = (
-        f"SELECT {columns} FROM {name} WHERE {name}.{parts.owner} = {owner}.uuid ORDER BY {order}"
+        f"SELECT {columns} FROM {source} WHERE {name}.{parts.owner} = {owner}.uuid ORDER BY {order}"
     )
     return f"(SELECT coalesce(json_agg(row_to_json(part)), '[]') FROM ({rows}) AS part)"
 
@@ -106,12 +119,13 @@ def _end_label(owner: str, end: End) -> str:
     stored = f"{owner}.{end.label}"
     if end.uuid is None:
         return stored
+    kept = [entity for entity in discovered().values() if issubclass(entity, Entity)]
     devices = " UNION ALL ".join(
         f"SELECT id, uuid, production_uuid FROM {table(entity)}"
-        for entity in discovered().values()
-        if issubclass(entity, Entity)
+        for entity in sorted(kept, key=lambda entity: entity.collection != end.likely)
     )
-    # Two devices of different types may carry one uuid that a client made.
+    # The tables are tried in turn up to the first that has it: two devices of different types may
+    # carry one uuid that a client made.
     today = (
         f"SELECT device.id FROM ({devices}) AS device WHERE device.uuid = {owner}.{end.uuid} "
         f"AND device.production_uuid = {owner}.production_uuid LIMIT 1"

@@ -1,5 +1,6 @@
 """Runs the application: binds the port with clear words, serves, and drains on SIGTERM."""
 
+import gc
 import socket
 from collections.abc import Callable
 
@@ -19,8 +20,11 @@ def serve(settings: Settings, url: DatabaseUrl, say: Callable[[str], None]) -> N
     Raises BadSettings where the port cannot be had.
     """
     listening = _listen(settings)
+    app = create_app(settings, url)
+    # All this lives as long as the process: to search it for garbage would hold up requests.
+    gc.freeze()
     config = uvicorn.Config(
-        create_app(settings, url),
+        app,
         access_log=False,
         log_config=None,
         server_header=False,

@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     connect_patience: float = Field(default=90.0, ge=0)
     soak_hours: float = Field(default=24.0, ge=0)
     soak_check: float = Field(default=300.0, gt=0)
+    log_retention_days: int = Field(default=0, ge=0, le=36_500)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "console"
 

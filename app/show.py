@@ -15,12 +15,13 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import from_json
 
 from app import store
-from app.db import Connection, Database
+from app.db import Database
 from app.edits import edit_of
 from app.entities import discovered, root
 from app.entity import Row
 from app.errors import SignalbookError
 from app.shapes import create_shape
+from app.writer import Unit
 
 _ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(7305791, 2)"
 SAMPLE: Final = Path(__file__).parent / "sample" / "show.json"
@@ -37,7 +38,7 @@ async def load(database: Database, file: Path, say: Callable[[str], None] = prin
     """
     show = _read(file)
     async with database.transaction() as connection:
-        return await _load(connection, show, say)
+        return await _load(Unit(connection, locked=True), show, say)
 
 
 async def load_sample_if_empty(database: Database, say: Callable[[str], None]) -> None:
@@ -45,13 +46,13 @@ async def load_sample_if_empty(database: Database, say: Callable[[str], None]) -
     async with database.transaction() as connection:
         await connection.execute(_ONE_AT_A_TIME)
         if await connection.fetchval("SELECT NOT EXISTS (SELECT FROM productions)"):
-            await _load(connection, _read(SAMPLE), say)
+            await _load(Unit(connection, locked=True), _read(SAMPLE), say)
 
 
-async def _load(connection: Connection, show: Mapping[str, Any], say: Callable[[str], None]) -> str:
-    made = await _create(connection, root(), show["production"], "production")
+async def _load(unit: Unit, show: Mapping[str, Any], say: Callable[[str], None]) -> str:
+    made = await _create(unit, root(), show["production"], "production")
     label = str(made["id"])
-    counts = await _create_all(connection, show, label)
+    counts = await _create_all(unit, show, label)
     say(f"Loaded {made['showName']!r} as {label!r}: {_counted(counts)}.")
     return label
 
@@ -68,9 +69,7 @@ def _read(file: Path) -> dict[str, Any]:
     return show
 
 
-async def _create_all(
-    connection: Connection, show: Mapping[str, Any], production: str
-) -> Counter[str]:
+async def _create_all(unit: Unit, show: Mapping[str, Any], production: str) -> Counter[str]:
     """Create the rows, those that others refer to first."""
     kinds = [kind for kind in discovered().values() if kind is not root()]
     counts: Counter[str] = Counter()
@@ -80,20 +79,20 @@ async def _create_all(
         if not isinstance(rows, list):
             raise BadShow(f"{name} is not an array")
         for index, row in enumerate(rows):
-            await _create(connection, kind, row, f"{name}.{index}", production)
+            await _create(unit, kind, row, f"{name}.{index}", production)
         counts[kind.collection] = len(rows)
     return counts
 
 
 async def _create(
-    connection: Connection, kind: type[Row], row: Any, where: str, production: str | None = None
+    unit: Unit, kind: type[Row], row: Any, where: str, production: str | None = None
 ) -> Any:
     if not isinstance(row, dict):
         raise BadShow(f"{where} is not an object")
     scope = {"productionId": production} if production else {}
     try:
         body = create_shape(kind).model_validate({**row, **scope})
-        return from_json(await store.create(connection, kind, edit_of(kind, body)))
+        return from_json(await store.create(unit, kind, edit_of(kind, body)))
     except ValidationError as wrong:
         first = wrong.errors(include_input=False)[0]
         path = ".".join(map(str, first["loc"]))

@@ -1,4 +1,4 @@
-"""Every SQL statement that reads or writes an entity, made once from its declaration.
+"""Every SQL statement that reads an entity, made once from its declaration.
 
 Nothing else in the service touches an entity's table, so preparing these against the live
 database (``/health``) answers whether the code and the database agree.
@@ -10,11 +10,7 @@ from functools import cache
 from typing import Final
 
 from app.entity import Entity, Parts, Row
-from app.projection import MOMENT, live, object_or_empty, part_columns, projection, table
-
-# When the statement began, so after the production's lock was granted: times then run in the order
-# of labels and of the log's numbers, which the time a transaction began does not.
-_NOW: Final = "statement_timestamp()"
+from app.projection import live, projection, table
 
 
 @dataclass(frozen=True)
@@ -25,22 +21,30 @@ class Statements:
     """
 
     list: str
-    """All live rows; of the production with uuid $1 where the entity has one."""
+    """All live rows, and the tag of this list (see ``tag``) in the same snapshot; of the
+    production with uuid $1 where the entity has one."""
     list_by_label: str
-    """The same for the production labelled $1; several such are a cardinality error."""
+    """The same for the production labelled $1, and its uuid; several such are a cardinality
+    error."""
+    tag: str
+    """A number that every change of the list raises: the changes of the production with uuid $1.
+    NULL where there is none, and while an older service may write without counting."""
+    tag_by_label: str
+    """The same for the production labelled $1, with its uuid: another may be called so tomorrow,
+    and have had as many changes. Several such are a cardinality error."""
     one: str
     """The live row with uuid $1."""
+    label: str
+    """The label of the row with uuid $1, deleted or not."""
     keys: str
     """Up to 20 live rows labelled $1: uuid, and what tells them apart."""
     deleted: str
     """Whether a deleted row has uuid $1::uuid or label $2."""
-    lock: str
-    """Lock the production of the live row with uuid $1; give the production's uuid and label."""
     labels: str
     """The labels in use, those never to be assigned again, and whether a label is still unique
-    everywhere; in the production with uuid $1 where the entity has one. Several clients delete a
-    production by label, one after another: a new one that had been given the label would be
-    deleted by the second.
+    everywhere, in the production with uuid $1. Where the entity has none, of each only the one
+    with the highest number after prefix $1. Several clients delete a production by label, one
+    after another: a new one that had been given the label would be deleted by the second.
     """
     everywhere: str
     """The labels of all rows whatever their production, that begin with $1. While an older
@@ -50,15 +54,6 @@ class Statements:
     """Live rows of production $1 with a uuid in $2 or a label in $3: uuid and label."""
     pointing: Mapping[str, str]
     """By reference field: the live rows that point at $1."""
-    insert: str
-    """Insert the row that the JSON object $1 holds, column by column."""
-    update: str
-    """Write the columns that the JSON object $2 names into row $1, for $3; $4 names the fields."""
-    delete: str
-    """Mark row $1 deleted, for $2."""
-    record: str
-    """Log a write and give the entity: production $1, row $2, operation $3, changes $4, user $5
-    and $6, request $7, log uuid $8."""
 
 
 @cache
@@ -69,13 +64,10 @@ def statements(entity: type[Row]) -> Statements:
     return Statements(
         **make(entity),
         one=f"SELECT row_to_json(entity) FROM ({_one(entity)}) AS entity",
+        label=f"SELECT id FROM {table(entity)} WHERE uuid = $1",
         pointing={field: _pointing(entity, field) for field in entity.references()},
         everywhere=f"SELECT coalesce(array_agg(id), '{{}}') FROM {table(entity)} "
         "WHERE starts_with(id, $1)",
-        insert=_insert(entity),
-        update=_update(entity),
-        delete=_delete(entity),
-        record=_record(entity),
     )
 
 
@@ -85,12 +77,28 @@ def all_sql(entity: type[Row]) -> dict[str, str]:
     sql = {f.name: getattr(own, f.name) for f in fields(own) if f.name != "pointing"}
     sql |= {f"pointing by {field}": statement for field, statement in own.pointing.items()}
     for parts in entity.parts.values():
-        sql |= dict(zip(("drop", "write"), part_statements(parts), strict=True))
         sql |= {"find": part_lookup(entity, parts), "taken": part_owners(parts)}
     return sql
 
 
-def _aggregate(rows: str) -> str:
+def _tag(condition: str) -> str:
+    """Give the column that holds the tag of all that is in the live production.
+
+    The index goes with the older service: until then rows may change without being counted.
+    """
+    return (
+        f"(SELECT change_seq FROM productions WHERE {condition} AND NOT is_deleted "
+        f"AND NOT {unique_everywhere('productions')}) AS tag"
+    )
+
+
+def aggregate(entity: type[Row], condition: str) -> str:
+    """Give the SELECT of the entity's rows as one JSON array, in the order of lists."""
+    name = table(entity)
+    order = f" ORDER BY {name}.created_at, {name}.uuid"
+    if not issubclass(entity, Entity):
+        order = f" ORDER BY {name}.created_at DESC, {name}.uuid DESC"
+    rows = projection(entity, condition, order=order)
     return f"SELECT coalesce(json_agg(row_to_json(entity)), '[]') FROM ({rows}) AS entity"
 
 
@@ -100,121 +108,87 @@ def _one(entity: type[Row]) -> str:
 
 def _scoped(entity: type[Row]) -> dict[str, str]:
     name, shown = table(entity), live(entity)
-    order = f" ORDER BY {name}.created_at, {name}.uuid"
-    by_label = "(SELECT uuid FROM productions WHERE id = $1 AND NOT is_deleted)"
+    labelled = f"productions.uuid = {LABELLED}"
     joined = f"{name} JOIN productions ON productions.uuid = {name}.production_uuid"
     own = f"FROM {name} WHERE production_uuid = $1 AND NOT is_deleted"
     return {
-        "list": _aggregate(projection(entity, f"productions.uuid = $1 AND {shown}", order=order)),
-        "list_by_label": _aggregate(
-            projection(entity, f"productions.uuid = {by_label} AND {shown}", order=order)
-        ),
-        "keys": f"SELECT {name}.uuid, productions.id AS production FROM {joined} "
-        f"WHERE {name}.id = $1 AND {shown} ORDER BY {name}.created_at, {name}.uuid LIMIT 20",
-        "deleted": f"SELECT EXISTS (SELECT FROM {name} WHERE is_deleted "
-        "AND (uuid = $1::uuid OR id = $2))",
-        "lock": f"SELECT productions.uuid, productions.id FROM productions JOIN {name} "
-        f"ON {name}.production_uuid = productions.uuid WHERE {name}.uuid = $1 AND {shown} "
-        "FOR NO KEY UPDATE OF productions",
+        "list": f"SELECT ({aggregate(entity, f'productions.uuid = $1 AND {shown}')}) AS body, "
+        f"{TAG}",
+        "list_by_label": f"SELECT ({aggregate(entity, f'{labelled} AND {shown}')}) AS body, "
+        f"{TAG_BY_LABEL}",
+        "tag": f"SELECT {TAG}",
+        "tag_by_label": f"SELECT {TAG_BY_LABEL}",
+        "keys": _keys(entity, f"{name}.uuid, productions.id AS production", joined),
+        "deleted": f"SELECT EXISTS (SELECT FROM {name} WHERE uuid = $1::uuid AND is_deleted) "
+        f"OR EXISTS (SELECT FROM {name} WHERE id = $2 AND is_deleted)",
         "labels": f"SELECT coalesce(array_agg(id), '{{}}'), coalesce(array_agg(id), '{{}}'), "
-        f"{_unique_everywhere(name)} {own}",
+        f"{unique_everywhere(name)} {own}",
         "candidates": f"SELECT uuid, id {own} AND (uuid = ANY($2::uuid[]) OR id = ANY($3::text[]))",
     }
 
 
 def _unscoped(entity: type[Row]) -> dict[str, str]:
     name, shown = table(entity), live(entity)
-    newest = f" ORDER BY {name}.created_at DESC, {name}.uuid DESC"
+    # Every write raises one row's version, and no row ever goes: the sum only grows.
+    tag = f"(SELECT sum(version) FROM {name} HAVING NOT {unique_everywhere(name)}) AS tag"
     return {
-        "list": _aggregate(projection(entity, shown, order=newest)),
-        "list_by_label": _aggregate(projection(entity, f"{name}.id = $1 AND {shown}")),
-        "keys": f"SELECT uuid, id AS production FROM {name} WHERE id = $1 AND {shown} "
-        "ORDER BY created_at, uuid LIMIT 20",
-        "deleted": f"SELECT EXISTS (SELECT FROM {name} WHERE is_deleted "
-        "AND (uuid = $1::uuid OR id = $2))",
-        "lock": f"SELECT uuid, id FROM {name} WHERE uuid = $1 AND {shown} FOR NO KEY UPDATE",
-        "labels": "SELECT coalesce(array_agg(id) FILTER (WHERE NOT is_deleted), '{}'), "
-        f"coalesce(array_agg(id), '{{}}'), {_unique_everywhere(name)} FROM {name}",
+        "list": f"SELECT ({aggregate(entity, shown)}) AS body, {tag}",
+        "list_by_label": f"SELECT ({aggregate(entity, f'{name}.id = $1 AND {shown}')}) AS body, "
+        f"{tag}",
+        "tag": f"SELECT {tag}",
+        "tag_by_label": f"SELECT {tag}",
+        "keys": _keys(entity, "uuid, id AS production", name),
+        "deleted": f"SELECT EXISTS (SELECT FROM {name} WHERE uuid = $1::uuid AND is_deleted) "
+        f"OR EXISTS (SELECT FROM {name} WHERE id = $2 AND is_deleted)",
+        "labels": f"SELECT ARRAY({_highest(name, 'NOT is_deleted')}), "
+        f"ARRAY({_highest(name, 'true')}), {unique_everywhere(name)}",
         "candidates": f"SELECT uuid, id FROM {name} WHERE uuid = $1 AND NOT is_deleted "
         "AND (uuid = ANY($2::uuid[]) OR id = ANY($3::text[]))",
     }
 
 
-def _unique_everywhere(name: str) -> str:
+def _highest(name: str, condition: str) -> str:
+    """Find the label with the highest number after prefix $1, counted as ``app.labels`` does."""
+    numbered = (
+        f"SELECT id, substring(id FROM '[0-9]+$') AS digits FROM {name} "
+        f"WHERE starts_with(id, $1) AND {condition}"
+    )
+    return (
+        f"SELECT id FROM ({numbered}) AS numbered WHERE length(digits) < 10 "
+        "AND rtrim(left(id, -length(digits))) = $1 ORDER BY digits::bigint DESC LIMIT 1"
+    )
+
+
+def unique_everywhere(name: str) -> str:
+    """Ask whether an older service's index makes a label unique across all productions."""
     return f"to_regclass('{name}_id_key') IS NOT NULL"
+
+
+LABELLED: Final = "(SELECT uuid FROM productions WHERE id = $1 AND NOT is_deleted)"
+TAG: Final = _tag("uuid = $1")
+TAG_BY_LABEL: Final = f"{_tag('id = $1')}, {LABELLED} AS labelled"
+
+
+def few_labelled(entity: type[Row], most: int) -> str:
+    """Give the condition and the bounds for up to ``most`` live rows labelled $1.
+
+    Many shows have a "CAM 1", so PostgreSQL takes a scan of the table for the quickest way to the
+    first few, and reads all of it where the label is rare. An array as the condition keeps the
+    order by label worth asking for, which only the index gives without reading everything.
+    """
+    own = f"{table(entity)}.id"
+    return f"{own} = ANY (ARRAY[$1::text]) AND {live(entity)} ORDER BY {own} LIMIT {most}"
+
+
+def _keys(entity: type[Row], members: str, tables: str) -> str:
+    return (
+        f"SELECT uuid, production FROM (SELECT {members}, {table(entity)}.created_at FROM {tables} "
+        f"WHERE {few_labelled(entity, 20)}) AS held ORDER BY created_at, uuid"
+    )
 
 
 def _pointing(entity: type[Row], field: str) -> str:
     return f"SELECT uuid FROM {table(entity)} WHERE {field} = $1 AND NOT is_deleted"
-
-
-def _insert(entity: type[Row]) -> str:
-    scope = ["production_uuid"] if issubclass(entity, Entity) else []
-    columns = ["uuid", *scope, *entity.editable(), "last_modified_by"]
-    values = ", ".join(f"made.{column}" for column in columns)
-    return (
-        f"INSERT INTO {table(entity)} ({', '.join(columns)}, created_at, updated_at) "
-        f"SELECT {values}, {_NOW}, {_NOW} "
-        f"FROM json_populate_record(NULL::{table(entity)}, $1::json) AS made"
-    )
-
-
-def _update(entity: type[Row]) -> str:
-    name = table(entity)
-    columns = entity.editable()
-    values = ", ".join(f"edited.{column}" for column in columns)
-    stamp = MOMENT.format(column=_NOW)
-    versions = (
-        "SELECT jsonb_object_agg(field, jsonb_build_object("
-        f"'version', {name}.version + 1, 'updatedAt', {stamp})) FROM unnest($4::text[]) AS field"
-    )
-    return (
-        f"UPDATE {name} SET ({', '.join(columns)}) = "
-        f"(SELECT {values} FROM json_populate_record({name}, $2::json) AS edited), "
-        f"version = version + 1, updated_at = {_NOW}, last_modified_by = $3, "
-        f"field_versions = {object_or_empty('field_versions')} || ({versions}) WHERE uuid = $1"
-    )
-
-
-def _delete(entity: type[Row]) -> str:
-    return (
-        f"UPDATE {table(entity)} SET is_deleted = true, version = version + 1, "
-        f"updated_at = {_NOW}, last_modified_by = $2 WHERE uuid = $1"
-    )
-
-
-def _record(entity: type[Row]) -> str:
-    """Take the production's next number, log the entity as it now is, and give it."""
-    row = projection(entity, f"{table(entity)}.uuid = $2")
-    return (
-        "WITH counted AS (UPDATE productions SET change_seq = change_seq + 1 WHERE uuid = $1 "
-        f'RETURNING change_seq), written AS (SELECT row_to_json(r) AS body, r."version" FROM ({row}'
-        ") AS r), logged AS (INSERT INTO changes (uuid, production_uuid, seq, collection, "
-        "entity_uuid, operation, version, changes, entity, user_id, user_name, request_id, at) "
-        f"SELECT $8, $1, change_seq, '{entity.collection}', $2, $3, version, $4::jsonb, body, "
-        f"$5, $6, $7, {_NOW} FROM counted, written) SELECT body FROM written"
-    )
-
-
-def part_statements(parts: Parts) -> tuple[str, str]:
-    """Make the two statements that replace a list of parts.
-
-    The first deletes those of owner $1 whose uuid is not in $2; the second writes the JSON array
-    $1, and leaves a part alone that another owner has, so that the count of rows tells.
-    """
-    name, columns = str(parts.model.__tablename__), part_columns(parts)
-    every = [parts.owner, *columns]
-    written = ", ".join(f"{column} = excluded.{column}" for column in columns)
-    values = ", ".join(f"part.{column}" for column in every)
-    return (
-        f"DELETE FROM {name} WHERE {parts.owner} = $1 AND uuid <> ALL($2::uuid[])",
-        (
-            f"INSERT INTO {name} ({', '.join(every)}) SELECT {values} "
-            f"FROM json_populate_recordset(NULL::{name}, $1::json) AS part "
-            f"ON CONFLICT (uuid) DO UPDATE SET {written} "
-            f"WHERE {name}.{parts.owner} = excluded.{parts.owner}"
-        ),
-    )
 
 
 def part_owners(parts: Parts) -> str:

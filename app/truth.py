@@ -11,20 +11,35 @@ import asyncpg
 from app.changes import BASES, FORMER_LABEL
 from app.entities import discovered
 from app.events import STATEMENTS as EVENT_STATEMENTS
+from app.feed import FEED
+from app.history import all_history_sql
+from app.retention import STATEMENTS as RETENTION_STATEMENTS
+from app.show_sql import all_show_sql
 from app.statements import all_sql
+from app.write_statements import all_write_sql
+from app.writer import LOCK
 
 CHANGE_LOG = "changes"
+SHOW = "show"
 
 
 def demands() -> dict[str, tuple[str, ...]]:
-    """Give every statement of every collection, and of the change log."""
-    own = {name: tuple(all_sql(entity).values()) for name, entity in discovered().items()}
-    return {**own, CHANGE_LOG: (BASES, FORMER_LABEL, *EVENT_STATEMENTS)}
+    """Give every statement of every collection, of the change log, and of the show."""
+    own = {
+        name: tuple(
+            sql
+            for made in (all_sql, all_write_sql, all_history_sql)
+            for sql in made(entity).values()
+        )
+        for name, entity in discovered().items()
+    }
+    log = (LOCK, BASES, FORMER_LABEL, FEED, *EVENT_STATEMENTS, *RETENTION_STATEMENTS)
+    return {**own, CHANGE_LOG: log, SHOW: all_show_sql()}
 
 
 def collections() -> tuple[str, ...]:
     """Name what ``demands`` tells of."""
-    return (*discovered(), CHANGE_LOG)
+    return (*discovered(), CHANGE_LOG, SHOW)
 
 
 async def failures(

@@ -175,6 +175,9 @@ async def test_a_form_of_an_older_row_beyond_our_bounds_can_be_saved(
         assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "id")
 
 
+COUNTED = "UPDATE productions SET change_seq = change_seq + 1 WHERE uuid = $1"
+
+
 @pytest.mark.parametrize("first", ["renamed", "deleted"])
 @scoped
 async def test_a_write_by_label_means_who_holds_it_when_its_turn_comes(
@@ -192,6 +195,7 @@ async def test_a_write_by_label_means_who_holds_it_when_its_turn_comes(
             await databases.until_blocked(shared_database)
             change = "id = 'ELSEWHERE'" if first == "renamed" else "is_deleted = true"
             await connection.execute(f"UPDATE {table} SET {change} WHERE uuid = $1", one["uuid"])
+            await connection.execute(COUNTED, owner)
         answer = waiting.result(10)
     await connection.close()
     assert answer.status_code == 404

@@ -142,3 +142,31 @@ def test_a_suggestion_is_free_and_short_enough(label: str, taken: list[str]) -> 
 )  # fmt: skip
 def test_labels_are_read_as_people_do(label: str, parsed: tuple[str, int | None]) -> None:
     assert labels.parse(label) == parsed
+
+
+def test_a_production_cannot_have_a_label_below_the_highest_twice(client: httpx.Client) -> None:
+    """Only the highest label of a prefix is read where there may be thousands of shows."""
+    for label in ("ZED 5", "ZED 9", "PLAIN"):
+        client.post("/api/productions", json={"id": label, "name": "x"}).raise_for_status()
+    for taken, suggested in (("ZED 5", "ZED 10"), ("ZED 9", "ZED 10"), ("PLAIN", "PLAIN 1")):
+        answer = client.post("/api/productions", json={"id": taken, "name": "x"})
+        told = answer.json()
+        assert (answer.status_code, told["code"]) == (409, "DUPLICATE_ID")
+        assert told["suggestedId"] == suggested
+
+
+def test_the_next_show_comes_after_the_highest_ever_however_it_is_written(
+    client: httpx.Client,
+) -> None:
+    def made(label: str) -> dict[str, Any]:
+        answer = client.post("/api/productions", json={"id": label, "name": "x"})
+        return dict(answer.raise_for_status().json())
+
+    first = client.post("/api/productions", json={"name": "x"}).json()
+    number = int(first["id"].split()[1])
+    gone = made(f"SHOW  0{number + 20}")
+    client.delete(f"/api/productions/{gone['uuid']}").raise_for_status()
+    for other in (f"SHOW-{number + 500}", f"XSHOW {number + 500}", f"SHOW {10**12}", "SHOW"):
+        made(other)
+    after = client.post("/api/productions", json={"name": "x"}).json()
+    assert after["id"] == f"SHOW {number + 21}"

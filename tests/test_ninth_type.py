@@ -9,7 +9,8 @@ import pytest
 from app.settings import PROJECT
 
 FILES = ("create", "read", "update", "delete", "labels", "versions", "change_log", "dates", "actor",
-         "hostile_input", "health", "concurrency", "openapi", "forms")  # fmt: skip
+         "hostile_input", "health", "concurrency", "openapi", "forms", "bulk",
+         "renumber")  # fmt: skip
 
 
 @pytest.mark.timeout(300)

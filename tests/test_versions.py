@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.entity import Row
-from app.merge import Start, differing, same, stale_fields
+from app.merge import differing, same
 from tests.support.bodies import ALL, SCOPED, minimal, named
 
 every = pytest.mark.parametrize("entity", ALL, ids=named)
@@ -156,17 +156,3 @@ def test_only_what_differs_is_written(current: dict[str, Any], submitted: dict[s
     wanted = differing(current, submitted)
     assert wanted.items() <= submitted.items() or not wanted
     assert differing(current | wanted, submitted) == {}
-
-
-@given(
-    st.integers(1, 9), st.integers(1, 9), st.dictionaries(st.sampled_from("ab"), st.integers(1, 9))
-)
-def test_a_client_that_saw_the_newest_is_never_stale(
-    version: int, other: int, versions: dict[str, int]
-) -> None:
-    known = {name: min(v, version) for name, v in versions.items()}
-    assert stale_fields(Start(version), version, known, "ab") == []
-    assert stale_fields(Start(), version, known, "ab") == []
-    assert stale_fields(Start(None, known), version, known, "ab") == []
-    if other != version:
-        assert stale_fields(Start(other), version, known, "ab") == ["a", "b"]

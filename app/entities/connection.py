@@ -22,7 +22,12 @@ class Connection(Entity, table=True):
         "source_output_id": PartReference(reference="source_uuid", parts="outputs")
     }
     ends: ClassVar[tuple[End, ...]] = (
-        End(kind="destination_type", label="destination_id", uuid="destination_uuid"),
+        End(
+            kind="destination_type",
+            label="destination_id",
+            uuid="destination_uuid",
+            likely="sends",
+        ),
         End(kind="intermediate_type", label="intermediate_id"),
     )
     example: ClassVar[Mapping[str, Any]] = {

@@ -1,9 +1,8 @@
 """What operators ask and decide: the migration status, the gate's runs, and its plans."""
 
 from contextlib import AbstractAsyncContextManager
-from typing import Annotated, Any, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal
 
-import asyncpg
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import to_json
@@ -108,8 +107,7 @@ async def plan(request: Request, digest: Digest) -> Response:
                         **documented(Forbidden, NotFound, Conflict, Invalid)})  # fmt: skip
 async def decision(request: Request, digest: Digest, body: DecisionBody) -> Response:
     """Approve the plan after its last rehearsal, or withhold it; the gate asks on its next run."""
-    async with database(request).connection() as lent:
-        connection = cast("asyncpg.Connection", lent)
+    async with database(request).connection() as connection:
         stored = await decide(
             connection, digest, body.decision, who=body.who, why=body.why, destroys=body.destroys
         )

@@ -1,27 +1,33 @@
 """The routes that every entity gets: list, get, create, update, delete."""
 
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
-from app import store
+from app import reading, store
 from app.edits import actor_of, edit_of
 from app.entities import discovered
 from app.entity import Entity, Row
-from app.errors import AmbiguousId, Conflict, Invalid, NotFound
+from app.errors import AmbiguousId, Conflict, Invalid, NotFound, PreconditionFailed
 from app.fields import NO_NUL
-from app.routes.hot import HotRoute
+from app.releases import revisions
+from app.routes.conditional import IF_MATCH, IF_NONE_MATCH, conditional
+from app.routes.hot import Answer, HotRoute, has_newest, header
+from app.routes.hot_writes import WriteRoute
 from app.routes.plumbing import (
     JsonRoute,
-    WriteDep,
     answer,
     database,
     path_parameter,
     request_id,
+    writer,
 )
 from app.routes.problems import documented
 from app.shapes import DeleteBody, create_shape, read_shape, update_shape
+from app.statements import statements
+from app.tags import entity_tag, fingerprint, list_tag
 
 _DELETED: Final = b'{"success":true}'
 _KEY: Final = "The row's uuid, or its label where exactly one live row holds it."
@@ -56,9 +62,17 @@ def _router(entity: type[Row], mount: str) -> APIRouter:
 
 
 def _add_list(router: APIRouter, entity: type[Row], name: str) -> None:
-    async def list_rows(request: Request) -> Response:
+    known_by = fingerprint(statements(entity).list, revisions.head())
+
+    async def list_rows(request: Request) -> Answer:
         production = request.path_params.get("production", "")
-        return answer(await store.list_all(database(request), entity, production))
+        db = database(request)
+        if header(request, b"if-none-match"):
+            etag = list_tag(await reading.mark(db, entity, production), known_by)
+            if has_newest(request, etag):
+                return Answer(None, etag, several=True)
+        listed = await reading.list_all(db, entity, production)
+        return Answer([listed.body], list_tag(listed.mark, known_by), several=True)
 
     scoped = issubclass(entity, Entity)
     rows: Any = list[read_shape(entity)]  # type: ignore[misc]  # the shape is made at run time
@@ -72,15 +86,17 @@ def _add_list(router: APIRouter, entity: type[Row], name: str) -> None:
         summary=f"List every {entity.noun}",
         description=f"All live rows, {order}.",
         response_model=None,
-        responses={200: {"model": rows}, **documented(AmbiguousId)},
-        openapi_extra={"parameters": parameters},
+        responses={**conditional(rows), **documented(AmbiguousId)},
+        openapi_extra={"parameters": [*parameters, IF_NONE_MATCH]},
         route_class_override=HotRoute,
     )
 
 
 def _add_get(router: APIRouter, entity: type[Row], name: str) -> None:
-    async def get_row(request: Request) -> Response:
-        return answer(await store.get(database(request), entity, request.path_params["key"]))
+    async def get_row(request: Request) -> Answer:
+        body = await reading.get(database(request), entity, request.path_params["key"])
+        etag = entity_tag(body)
+        return Answer(None if has_newest(request, etag) else [body], etag)
 
     router.add_api_route(
         "/{key}",
@@ -89,16 +105,18 @@ def _add_get(router: APIRouter, entity: type[Row], name: str) -> None:
         operation_id=f"get_{name}",
         summary=f"Get one {entity.noun}",
         response_model=None,
-        responses={200: {"model": read_shape(entity)}, **documented(NotFound, AmbiguousId)},
-        openapi_extra={"parameters": [path_parameter("key", _KEY)]},
+        responses={**conditional(read_shape(entity)), **documented(NotFound, AmbiguousId)},
+        openapi_extra={"parameters": [path_parameter("key", _KEY), IF_NONE_MATCH]},
         route_class_override=HotRoute,
     )
 
 
 def _add_create(router: APIRouter, entity: type[Row], name: str) -> None:
-    async def create_row(body: BaseModel, connection: WriteDep, request: Request) -> Response:
+    async def create_row(body: BaseModel, request: Request) -> Response:
         edit = edit_of(entity, body, request_id(request))
-        return answer(await store.create(connection, entity, edit), status=201, request_body=body)
+        key = edit.production or ""
+        made = await writer(request).write(key, lambda unit: store.create(unit, entity, edit))
+        return answer(made, status=201, request_body=body, etag=entity_tag(made))
 
     create_row.__annotations__["body"] = create_shape(entity)
     router.add_api_route(
@@ -110,17 +128,20 @@ def _add_create(router: APIRouter, entity: type[Row], name: str) -> None:
         summary=f"Create a {entity.noun}",
         response_model=None,
         responses={201: {"model": read_shape(entity)}, **documented(*_CREATE_ERRORS, Invalid)},
+        route_class_override=WriteRoute,
     )
 
 
 def _add_update(router: APIRouter, entity: type[Row], name: str) -> None:
-    async def update_row(
-        key: str, body: BaseModel, connection: WriteDep, request: Request
-    ) -> Response:
-        edit = edit_of(entity, body, request_id(request))
-        changed = await store.update(connection, entity, key, edit)
+    async def update_row(key: str, body: BaseModel, request: Request) -> Response:
+        match = header(request, b"if-match")
+        edit = replace(edit_of(entity, body, request_id(request)), match=match)
+        changed = await writer(request).write(
+            key, lambda unit: store.update(unit, entity, key, edit)
+        )
         spellings = [word for word, name in entity.synonyms.items() if name in edit.twice]
-        return answer(changed, request_body=body, read_as_well=spellings)
+        etag = entity_tag(changed)
+        return answer(changed, request_body=body, read_as_well=spellings, etag=etag)
 
     update_row.__annotations__["body"] = update_shape(entity)
     for method in ("PATCH", "PUT"):
@@ -133,13 +154,14 @@ def _add_update(router: APIRouter, entity: type[Row], name: str) -> None:
             description="Members that are absent stay untouched, whichever the method.",
             response_model=None,
             responses={200: {"model": read_shape(entity)}, **documented(*_UPDATE_ERRORS, Invalid)},
+            openapi_extra={"parameters": [IF_MATCH]},
+            route_class_override=WriteRoute,
         )
 
 
 def _add_delete(router: APIRouter, entity: type[Row], name: str) -> None:
     async def delete_row(  # the two names are the contract's own
         key: str,
-        connection: WriteDep,
         request: Request,
         body: DeleteBody | None = None,
         userId: Person = None,  # noqa: N803  # the wire's name
@@ -148,7 +170,8 @@ def _add_delete(router: APIRouter, entity: type[Row], name: str) -> None:
         asked = {"user_id": userId, "user_name": userName}
         said = {k: v for k, v in asked.items() if v} | (body.model_dump() if body else {})
         said = {k: v or asked.get(k) for k, v in said.items()}
-        await store.delete(connection, entity, key, actor_of(said, request_id(request)))
+        actor, match = actor_of(said, request_id(request)), header(request, b"if-match")
+        await writer(request).write(key, lambda unit: store.delete(unit, entity, key, actor, match))
         return answer(_DELETED, request_body=body)
 
     router.add_api_route(
@@ -158,9 +181,11 @@ def _add_delete(router: APIRouter, entity: type[Row], name: str) -> None:
         operation_id=f"delete_{name}",
         summary=f"Delete a {entity.noun}",
         response_model=None,
-        responses={200: {"model": Deleted}, **documented(NotFound, AmbiguousId, Invalid)},
+        responses={200: {"model": Deleted}, **documented(*_DELETE_ERRORS, Invalid)},
+        openapi_extra={"parameters": [IF_MATCH]},
     )
 
 
 _CREATE_ERRORS: Final = (Conflict,)
-_UPDATE_ERRORS: Final = (NotFound, Conflict)
+_UPDATE_ERRORS: Final = (NotFound, Conflict, PreconditionFailed)
+_DELETE_ERRORS: Final = (NotFound, AmbiguousId, PreconditionFailed)

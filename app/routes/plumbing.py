@@ -1,19 +1,20 @@
 """What the routes share: strict JSON bodies, the write's transaction, and answers from bytes."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine
-from typing import Annotated, Any, Final
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from typing import Any, Final
 from urllib.parse import quote
 
-from fastapi import Depends, Request, Response
+from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic_core import from_json
 from starlette.types import Scope
 
-from app.db import Connection, Database
+from app.db import Database
 from app.errors import BodyTooLarge, UnsupportedMediaType
 from app.shapes import unknown_members
+from app.writer import Writer
 
 Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 # What proxies take without complaint.
@@ -66,12 +67,17 @@ class JsonRoute(APIRoute):
                 # fetch() declares a plain string as text; no other method would be preflighted.
                 _declare_json(request.scope)
             strict = JsonRequest(request.scope, request.receive)
-            declared = request.headers.get("content-type", JSON_TYPE).partition(";")[0].strip()
-            if await strict.body() and not declared.lower().endswith(("/json", "+json")):
-                raise UnsupportedMediaType(f"Send the body as {JSON_TYPE}, not {declared[:100]!r}.")
+            refuse_undeclared(strict, await strict.body())
             return await handle(strict)
 
         return strictly
+
+
+def refuse_undeclared(request: Request, body: bytes) -> None:
+    """Raise UnsupportedMediaType for a body that says that it is something else than JSON."""
+    declared = request.headers.get("content-type", JSON_TYPE).partition(";")[0].strip()
+    if body and not declared.lower().endswith(("/json", "+json")):
+        raise UnsupportedMediaType(f"Send the body as {JSON_TYPE}, not {declared[:100]!r}.")
 
 
 def _declare_json(scope: Scope) -> None:
@@ -85,13 +91,10 @@ def database(request: Request) -> Database:
     return found
 
 
-async def transaction(request: Request) -> AsyncIterator[Connection]:
-    """Lend a transaction that commits before the response leaves, or not at all."""
-    async with database(request).transaction() as connection:
-        yield connection
-
-
-WriteDep = Annotated[Connection, Depends(transaction, scope="function")]
+def writer(request: Request) -> Writer:
+    """Give what runs the application's writes."""
+    found: Writer = request.app.state.writer
+    return found
 
 
 def answer(
@@ -100,18 +103,26 @@ def answer(
     status: int = 200,
     request_body: BaseModel | None = None,
     read_as_well: Collection[str] = (),
+    etag: str = "",
 ) -> Response:
     """Give JSON bytes as the response, naming the members of the request that were ignored.
 
     ``read_as_well`` are members that the body's shape does not take but that were not ignored.
     """
     response = Response(body, status, media_type=JSON_TYPE)
+    if etag:
+        response.headers["etag"] = etag
     unknown = unknown_members(request_body) if request_body is not None else []
-    if names := [name for name in unknown if name not in read_as_well]:
+    name_ignored(response, [name for name in unknown if name not in read_as_well])
+    return response
+
+
+def name_ignored(response: Response, names: Sequence[str]) -> None:
+    """Name members that were ignored in the response, if there are any."""
+    if names:
         quoted = ", ".join(quote(name[:100], safe="") for name in names[:_IGNORED_NAMES])
         whole = quoted if len(quoted) <= _IGNORED_LENGTH else quoted[:_IGNORED_LENGTH] + "..."
         response.headers["x-ignored-fields"] = whole
-    return response
 
 
 def request_id(request: Request) -> str | None:

@@ -67,20 +67,25 @@ def documented(*errors: type[SignalbookError]) -> dict[int | str, dict[str, Any]
 
 def install(app: FastAPI) -> None:
     """Register the handlers."""
-    app.add_exception_handler(SignalbookError, _answer_ours)
-    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(SignalbookError, answer_ours)
+    app.add_exception_handler(RequestValidationError, answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
+
+
+def encoded(error: SignalbookError, path: str) -> bytes:
+    """Give an error's body as JSON."""
+    words = json.dumps(error.body(path), ensure_ascii=False, default=str)
+    return words.encode("utf-8", "backslashreplace")
 
 
 def response(error: SignalbookError, path: str) -> Response:
     """Give the response of an error."""
-    body = json.dumps(error.body(path), ensure_ascii=False, default=str).encode(
-        "utf-8", "backslashreplace"
-    )
-    return Response(body, error.status, headers=dict(error.headers), media_type=PROBLEM_TYPE)
+    headers = dict(error.headers)
+    return Response(encoded(error, path), error.status, headers=headers, media_type=PROBLEM_TYPE)
 
 
-async def _answer_ours(request: Request, error: Exception) -> Response:
+async def answer_ours(request: Request, error: Exception) -> Response:
+    """Give the response of an error of ours, and tell who keeps watch of what caused it."""
     assert isinstance(error, SignalbookError)
     if error.__cause__ is not None and not request.url.path.startswith(ADMIN):
         recorder: Recorder = request.app.state.recorder
@@ -101,7 +106,8 @@ def _template(request: Request) -> str:
     return "/".join(parts)
 
 
-async def _answer_invalid(request: Request, error: Exception) -> Response:
+async def answer_invalid(request: Request, error: Exception) -> Response:
+    """Give the response for what a shape refused."""
     assert isinstance(error, RequestValidationError)
     faults = error.errors()
     for fault in faults:

@@ -1,0 +1,75 @@
+"""The feed of a production: its change log by number, oldest first, for clients that keep up.
+
+One statement gives the entries, the newest number and the oldest that is still held, so all of one
+snapshot. Numbers are given under the production's lock and become visible with their entries: who
+has read up to a number has missed nothing before it.
+"""
+
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from app.db import Database
+from app.entities import discovered, root
+from app.errors import LogTrimmed
+from app.events import event_type, production_of
+from app.projection import MOMENT
+from app.shapes import known_uuid
+
+
+def _entity_type() -> str:
+    words = " ".join(
+        f"WHEN '{collection}' THEN '{entity.entity_type}'"
+        for collection, entity in discovered().items()
+    )
+    return f"CASE collection {words} ELSE collection END"
+
+
+_ENTRIES: Final = (
+    'SELECT changes.uuid, seq, place.id AS "productionId", '
+    f'changes.production_uuid AS "productionUuid", {event_type()} AS "eventType", collection, '
+    f'{_entity_type()} AS "entityType", operation, entity_uuid AS "entityId", '
+    'entity AS "entityData", changes.changes, user_id AS "userId", user_name AS "userName", '
+    f'changes.version, {MOMENT.format(column="at")} AS "timestamp" '
+    "FROM changes WHERE changes.production_uuid = place.uuid AND seq > $2 ORDER BY seq LIMIT $3"
+)
+_OLDEST: Final = "SELECT seq FROM changes WHERE production_uuid = place.uuid ORDER BY seq LIMIT 1"
+# The entries of production $1 after number $2, at most $3: as JSON, and the last one's number.
+FEED: Final = (
+    "SELECT place.change_seq AS latest, "
+    f"coalesce(({_OLDEST}), place.change_seq + 1) AS oldest, page.entries, page.last "
+    "FROM productions AS place, LATERAL (SELECT coalesce(json_agg(row_to_json(entry) "
+    "ORDER BY entry.seq), '[]') AS entries, coalesce(max(entry.seq), $2::bigint) AS last "
+    f"FROM ({_ENTRIES}) AS entry) AS page WHERE place.uuid = $1"
+)
+
+
+async def page(database: Database, production: str, since: int, limit: int) -> bytes:
+    """Give at most ``limit`` entries after number ``since`` as a JSON object.
+
+    Raises NotFound, and LogTrimmed where the log does not hold what follows ``since``.
+    """
+    uuid = known_uuid(production)
+    row = await database.row(FEED, uuid, since, limit) if uuid else None
+    if row is None:
+        uuid = await production_of(database, production)
+        row = await database.row(FEED, uuid, since, limit)
+    assert row is not None, "productions are never removed"
+    _refuse_gap(uuid, row, since)
+    last, latest = row["last"], row["latest"]
+    more = b"true" if last < latest else b"false"
+    return b'{"changes":%b,"next":%d,"latest":%d,"more":%b}' % (row["entries"], last, latest, more)
+
+
+def _refuse_gap(production: UUID | None, row: asyncpg.Record, since: int) -> None:
+    oldest, latest = row["oldest"], row["latest"]
+    if oldest - 1 <= since <= latest:
+        return
+    raise LogTrimmed(
+        f"The log of this production holds the changes {oldest} to {latest}, so not all that "
+        f"followed {since}: load the show from 'resync', then ask for the changes since {latest}.",
+        oldest=oldest,
+        latest=latest,
+        resync=f"/api/{root().collection}/{production}/show",
+    )

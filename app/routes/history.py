@@ -1,0 +1,116 @@
+"""The routes that tell a row's history and bring it back, for every entity type."""
+
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from app import history
+from app.edits import actor_of
+from app.entities import discovered
+from app.entity import Row
+from app.errors import AmbiguousId, Conflict, Invalid, LogTrimmed, NotFound
+from app.fields import NO_NUL
+from app.restore import Wish, restore
+from app.routes.plumbing import JsonRoute, answer, database, request_id, writer
+from app.routes.problems import documented
+from app.shapes import DeleteBody, WireMoment, read_shape
+
+_WORDS: Final = "The row's uuid, also of a deleted one, or the label of exactly one live row."
+Key = Annotated[str, Path(pattern=NO_NUL, description=_WORDS)]
+Limit = Annotated[int, Query(ge=1, le=1_000, description="How many at most.")]
+Before = Annotated[int, Query(ge=1, le=history.NEWEST, description="The last answer's `next`.")]
+Full = Annotated[bool, Query(description="Whether to add the row as it was, as `entity`.")]
+
+
+class HistoryEntry(BaseModel):
+    """One write of the row. ``entity`` is there only where it was asked for."""
+
+    seq: int
+    version: int
+    operation: Literal["CREATE", "UPDATE", "DELETE"]
+    timestamp: WireMoment
+    userId: str
+    userName: str
+    changes: dict[str, list[Any]]
+    entity: Any = None
+
+
+class History(BaseModel):
+    """Writes of a row, newest first. ``next`` is null where no older ones are held."""
+
+    history: list[HistoryEntry]
+    next: int | None
+
+
+class RestoreBody(DeleteBody):
+    """What to bring back, and who does. Without ``version`` a deleted row comes back as it was."""
+
+    version: Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)] | None = None
+    fields: Annotated[list[str], Field(min_length=1, max_length=1_000)] | None = None
+
+
+def routers() -> list[APIRouter]:
+    """Give a router for every entity type under its collection, and under its other mounts."""
+    return [
+        _router(entity, mount)
+        for entity in discovered().values()
+        for mount in (entity.collection, *entity.mounts)
+    ]
+
+
+def _router(entity: type[Row], mount: str) -> APIRouter:
+    noun = entity.noun if mount == entity.collection else f"{entity.noun} ({mount})"
+    router = APIRouter(prefix=f"/{mount}/{{key}}", tags=[noun], route_class=JsonRoute)
+    _add_history(router, entity, mount.replace("-", "_"))
+    _add_restore(router, entity, mount.replace("-", "_"))
+    return router
+
+
+def _add_history(router: APIRouter, entity: type[Row], name: str) -> None:
+    async def list_history(
+        request: Request,
+        key: Key,
+        limit: Limit = 100,
+        before: Before = history.NEWEST,
+        full: Full = False,  # noqa: FBT002  # a member of the query
+    ) -> Response:
+        found = await history.of_row(
+            database(request), entity, key, before=before, limit=limit, full=full
+        )
+        return answer(found)
+
+    router.add_api_route(
+        "/history",
+        list_history,
+        methods=["GET"],
+        operation_id=f"list_{name}_history",
+        summary=f"Tell who changed what of a {entity.noun}",
+        description="Newest first, as far as the change log goes back.",
+        response_model=None,
+        responses={200: {"model": History}, **documented(NotFound, AmbiguousId, Invalid)},
+    )
+
+
+def _add_restore(router: APIRouter, entity: type[Row], name: str) -> None:
+    async def restore_row(request: Request, key: Key, body: RestoreBody | None = None) -> Response:
+        said = body or RestoreBody()
+        actor = actor_of(said.model_dump(), request_id(request))
+        wish = Wish(said.version, said.fields, actor)
+        back = await writer(request).write(key, lambda unit: restore(unit, entity, key, wish))
+        return answer(back, request_body=body)
+
+    router.add_api_route(
+        "/restore",
+        restore_row,
+        methods=["POST"],
+        operation_id=f"restore_{name}",
+        summary=f"Bring a {entity.noun} back",
+        description="Writes what differs from an earlier version, as any edit; a deleted row comes "
+        "back to life. Where nothing differs, nothing is written.",
+        response_model=None,
+        responses={200: {"model": read_shape(entity)}, **documented(*_ERRORS)},
+    )
+
+
+_ERRORS: Final = (NotFound, Conflict, LogTrimmed, Invalid)

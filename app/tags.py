@@ -1,0 +1,51 @@
+"""Entity tags (RFC 9110): what lets a client ask whether its copy is still the newest.
+
+An entity's tag is a digest of its bytes. A list's is the number of its production's last change
+with a fingerprint of the code that made it, so that another version never confirms this one's.
+"""
+
+import re
+from hashlib import blake2b
+from typing import Final
+
+from app import VERSION
+
+_TAG: Final = re.compile(rb'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+
+
+def entity_tag(body: bytes) -> str:
+    """Give the strong tag of one entity's JSON."""
+    return f'"{blake2b(body, digest_size=8).hexdigest()}"'
+
+
+def list_tag(mark: str, fingerprint: str) -> str:
+    """Give the tag of rows with a mark that every change of them changes; "" for no mark.
+
+    It is weak, since a compressed answer has other bytes.
+    """
+    return f'W/"{mark}-{fingerprint}"' if mark else ""
+
+
+def fingerprint(sql: str, revision: str) -> str:
+    """Give 8 hex digits that stand for a statement, this version and its newest migration."""
+    told = f"{VERSION}\n{revision}\n{sql}".encode()
+    return blake2b(told, digest_size=4).hexdigest()
+
+
+def matches(if_none_match: bytes, tag: str) -> bool:
+    """Tell whether ``If-None-Match`` names a tag, compared weakly. What is no tag names none."""
+    if if_none_match.strip() == b"*":
+        return True
+    opaque = tag.removeprefix("W/").encode()
+    return opaque in if_none_match and opaque in _TAG.findall(if_none_match)
+
+
+def allows(if_match: bytes, tag: str) -> bool:
+    """Tell whether ``If-Match`` lets a write through that finds an entity with this tag.
+
+    The comparison is strong: a weak tag matches nothing. No header allows everything.
+    """
+    if not if_match or if_match.strip() == b"*":
+        return True
+    strong = [match[0] for match in _TAG.finditer(if_match)]
+    return tag.encode() in strong

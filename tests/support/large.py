@@ -1,0 +1,139 @@
+"""A large database, made by the server itself from the declarations: many shows, each with some
+rows of every type, their parts, their log and the older service's events.
+
+Row ``n`` of a table has the uuid ``key(table, n)`` and lies in show ``n / rows``.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+import sqlalchemy as sa
+from sqlmodel import SQLModel
+
+from app.changes import changes, history
+from app.database_url import DatabaseUrl
+from app.entities import discovered, root
+from app.entity import Entity, Row
+from app.projection import table
+
+# No foreign key is checked while the rows are made: they are right by construction.
+_UNCHECKED: Final = "SET session_replication_role = replica"
+_MOMENT: Final = "timestamptz '2027-01-01' + n * interval '1 second'"
+_TABLES: Final = [*(table(entity) for entity in discovered().values())]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many shows there are, how many rows of each type and how many log entries in each."""
+
+    shows: int
+    rows: int = 20
+    logged: int = 20
+    first: int = 0
+    """The number of the first show, so that shows can be added to a database."""
+
+
+def key(of: str, n: int) -> UUID:
+    """Give the uuid of row ``n`` of a table."""
+    return UUID(int=(_TABLES.index(of) + 1 << 96) + n)
+
+
+def grow(url: str, size: Size) -> None:
+    """Add the shows of ``size`` to a migrated database, and renew what the planner knows."""
+    asyncio.run(_grow(url, size))
+
+
+async def _grow(url: str, size: Size) -> None:
+    connection = await asyncpg.connect(**DatabaseUrl.parse(url).connect_args())
+    try:
+        await connection.execute(_UNCHECKED)
+        for statement in _filling(size):
+            await connection.execute(statement)
+        await connection.execute("VACUUM ANALYZE")
+    finally:
+        await connection.close()
+
+
+def _filling(size: Size) -> Iterator[str]:
+    yield _insert(table(root()), _row(root()), size, 1)
+    for entity in discovered().values():
+        if issubclass(entity, Entity):
+            yield _insert(table(entity), _row(entity), size, size.rows)
+        for parts in entity.parts.values():
+            name = str(parts.model.__tablename__)
+            made = {"uuid": "gen_random_uuid()", "id": "'OUT ' || n"}
+            made[parts.owner] = _key(table(entity), "n")
+            yield _insert(name, made, size, size.rows)
+    yield _insert(changes.name, _LOGGED, size, size.logged)
+    yield _insert(history.name, _OLDER, size, size.logged)
+
+
+def _key(of: str, n: str) -> str:
+    """Give the SQL of ``key``."""
+    place = f"{_TABLES.index(of) + 1:08x}"
+    return f"('{place}' || lpad(to_hex({n}), 24, '0'))::uuid"
+
+
+_SHOW: Final = _key(table(root()), "n / {rows}")
+_SOME: Final = next(e for e in discovered().values() if issubclass(e, Entity))
+_COUNTED: Final = "1 + n % {rows}"
+_LOGGED: Final = {
+    "production_uuid": _SHOW,
+    "seq": _COUNTED,
+    "uuid": "gen_random_uuid()",
+    "collection": f"'{_SOME.collection}'",
+    "entity_uuid": _key(table(_SOME), "n / {rows} * {each} + n % {each}"),
+    "operation": "CASE n % 20 WHEN 0 THEN 'DELETE' ELSE 'UPDATE' END",
+    "changes": """'{"id": ["A label", "Another"]}'""",
+    "entity": f"""json_build_object('id', '{_SOME.prefix} ' || 1 + n % {{each}})""",
+    "at": _MOMENT,
+}
+_OLDER: Final = {
+    "production_uuid": _SHOW,
+    "entity_id": f"'{_SOME.prefix} ' || 1 + n % {{each}}",
+    "timestamp": _MOMENT,
+}
+
+
+def _row(entity: type[Row]) -> dict[str, str]:
+    """Give the SQL of what makes row ``n`` what it is; the rest follows from the columns."""
+    made = {
+        "uuid": _key(table(entity), "n"),
+        "id": f"'{entity.prefix} ' || {_COUNTED if issubclass(entity, Entity) else 'n'}",
+        "created_at": _MOMENT,
+        "is_deleted": "n % 20 = 19",
+    }
+    if issubclass(entity, Entity):
+        made |= {"production_uuid": _SHOW, "note": "repeat('A note. ', 10)"}
+    for field, reference in entity.references().items():
+        made[field] = _key(table(discovered()[reference.collection]), "n")
+    for end in entity.ends:
+        made |= {end.kind: f"'{_SOME.entity_type}'", end.label: f"'{_SOME.prefix} 1'"}
+        if end.uuid:
+            made[end.uuid] = _key(table(_SOME), "n")
+    return made
+
+
+def _insert(name: str, made: Mapping[str, str], size: Size, rows: int) -> str:
+    known = SQLModel.metadata.tables[name]
+    values = {c.name: _required(c) for c in known.columns if _must_be_filled(c)}
+    values.update(made)
+    shown = ", ".join(values.values()).replace("{rows}", str(rows))
+    return (
+        f"INSERT INTO {name} ({', '.join(values)}) SELECT {shown.replace('{each}', str(size.rows))}"
+        f" FROM generate_series({size.first * rows}, {(size.first + size.shows) * rows - 1}) AS n"
+    )
+
+
+def _must_be_filled(column: sa.Column[object]) -> bool:
+    return not column.nullable and column.server_default is None
+
+
+def _required(column: sa.Column[object]) -> str:
+    if isinstance(column.type, sa.Enum):
+        return f"'{column.type.enums[0]}'"
+    return "'A word'" if isinstance(column.type, sa.String) else "1"

@@ -1,0 +1,90 @@
+"""Standing in line to write: first come, first served, and nobody who left holds up the others."""
+
+import asyncio
+from uuid import UUID
+
+import pytest
+
+from app.turns import Turns
+
+SHOW = UUID(int=1)
+
+
+async def test_first_come_first_served_and_one_at_a_time() -> None:
+    turns, order, inside = Turns(5), [], 0
+
+    async def write(number: int) -> None:
+        nonlocal inside
+        async with turns.turn("show"):
+            inside += 1
+            assert inside == 1
+            await asyncio.sleep(0)
+            order.append(number)
+            inside -= 1
+
+    await asyncio.gather(*map(write, range(50)))
+    assert order == list(range(50))
+    assert not turns._lines  # noqa: SLF001  # a line that nobody stands in takes no memory
+
+
+async def test_two_productions_do_not_wait_for_each_other() -> None:
+    turns = Turns(5)
+    async with turns.turn("one"), turns.turn("other"):
+        pass
+
+
+async def test_names_of_one_production_stand_in_one_line() -> None:
+    turns = Turns(0.01)
+    turns.learn("CAM 1", SHOW)
+    turns.learn("SHOW 1", SHOW)
+    async with turns.turn("CAM 1"):
+        with pytest.raises(TimeoutError):
+            async with turns.turn("SHOW 1"):
+                pytest.fail("two at once")
+
+
+async def test_who_waits_too_long_leaves_the_line_to_the_next() -> None:
+    turns = Turns(0.05)
+    async with turns.turn("show"):
+        with pytest.raises(TimeoutError):
+            async with turns.turn("show"):
+                pytest.fail("two at once")
+    async with turns.turn("show"):
+        pass
+
+
+@pytest.mark.parametrize("when", ["waiting", "called"])
+async def test_who_is_cancelled_takes_no_turn_with_it(when: str) -> None:
+    turns, served = Turns(5), []
+
+    async def write(name: str) -> None:
+        async with turns.turn("show"):
+            served.append(name)
+
+    async with turns.turn("show"):
+        tasks = [asyncio.create_task(write(name)) for name in ("leaves", "stays")]
+        await asyncio.sleep(0)  # both stand in line now
+        if when == "waiting":
+            tasks[0].cancel()
+    if when == "called":
+        tasks[0].cancel()
+    await asyncio.wait(tasks)
+    assert (tasks[0].cancelled(), served) == (True, ["stays"])
+    assert not turns._lines  # noqa: SLF001  # a turn that was lost would stay here
+
+
+async def test_an_error_ends_the_turn() -> None:
+    turns = Turns(0.05)
+    with pytest.raises(ZeroDivisionError):
+        async with turns.turn("show"):
+            raise ZeroDivisionError
+    async with turns.turn("show"):
+        pass
+
+
+def test_what_is_known_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.turns._KNOWN", 3)
+    turns = Turns(5)
+    for number in range(10):
+        turns.learn(str(number), SHOW)
+    assert list(turns._known) == ["7", "8", "9"]  # noqa: SLF001  # its size is the point

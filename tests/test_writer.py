@@ -1,0 +1,257 @@
+"""A write that is overtaken starts again, and one that fails leaves nothing: no number, no log
+entry, no announcement."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import httpx
+import pytest
+from pydantic_core import from_json
+
+from app import store
+from app.database_url import DatabaseUrl
+from app.db import Connection, Database
+from app.edits import edit_of
+from app.entities import discovered, root
+from app.entity import Row
+from app.errors import Busy, SignalbookError
+from app.shapes import create_shape
+from app.store import Edit
+from app.write_statements import CHANNEL
+from app.writer import Overtaken, Unit, Writer
+from tests.support import databases
+from tests.support.bodies import ALL, SCOPED, minimal, named
+from tests.support.service import settings
+
+every = pytest.mark.parametrize("entity", ALL, ids=named)
+scoped = pytest.mark.parametrize("entity", SCOPED, ids=named)
+LOGGED = "SELECT seq FROM changes WHERE production_uuid = $1 ORDER BY seq"
+COUNTED = "SELECT change_seq FROM productions WHERE uuid = $1"
+Work = Callable[[Unit], Awaitable[Any]]
+
+
+class Watched:
+    """A connection that counts its statements, and lets ``first`` happen before the first write."""
+
+    def __init__(self, real: Connection, first: Callable[[], Awaitable[Any]] | None = None) -> None:
+        self.real, self.first, self.statements = real, first, 0
+
+    def __getattr__(self, name: str) -> Any:
+        async def run(sql: str, *args: Any) -> Any:
+            self.statements += 1
+            if sql.startswith("WITH") and self.first:
+                first, self.first = self.first, None
+                await first()
+            return await getattr(self.real, name)(sql, *args)
+
+        return run
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Database]:
+    database = Database(DatabaseUrl.parse(url), settings())
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def listening(url: str) -> AsyncIterator[list[str]]:
+    """Collect what is announced."""
+    heard: list[str] = []
+    connection = await asyncpg.connect(**DatabaseUrl.parse(url).connect_args())
+    await connection.add_listener(CHANNEL, lambda *told: heard.append(told[-1]))
+    try:
+        yield heard
+        # Announcements arrive before the answer to what is asked after them.
+        await connection.execute("SELECT 1")
+    finally:
+        await connection.close()
+
+
+def owner(row: dict[str, Any]) -> UUID:
+    return UUID(row.get("productionUuid", row["uuid"]))
+
+
+def changing(entity: type[Row], row: dict[str, Any], value: str) -> Work:
+    """Change the note of a row, or of a production its venue."""
+    name = "note" if entity in SCOPED else "venue"
+    start = replace(Edit({}).start, version=row["version"] if entity.version_required else None)
+    edit = Edit({name: value}, start=start)
+    return lambda unit: store.update(unit, entity, row["uuid"], edit)
+
+
+def creation(entity: type[Row], **members: Any) -> Edit:
+    """Give what a client's body would make."""
+    return edit_of(entity, create_shape(entity).model_validate({**minimal(entity), **members}))
+
+
+def writes(entity: type[Row], row: dict[str, Any]) -> dict[str, Work]:
+    edit = creation(entity, productionId=str(owner(row)))
+    return {
+        "create": lambda unit: store.create(unit, entity, edit),
+        "update": changing(entity, row, "Ours"),
+        "delete": lambda unit: store.delete(unit, entity, row["uuid"], edit.actor),
+    }
+
+
+@pytest.mark.parametrize("operation", ["create", "update", "delete"])
+@scoped
+async def test_a_write_is_two_statements(
+    own_database: str, shared_database: str, make: Any, entity: type[Row], operation: str
+) -> None:
+    row = make(entity.collection, **minimal(entity))
+    clearing = sum(
+        reference.collection == entity.collection and reference.cleared
+        for other in discovered().values()
+        for reference in other.references().values()
+    )
+    async with opened(shared_database) as database, database.writing() as connection:
+        watched = Watched(connection)
+        await writes(entity, row)[operation](Unit(watched))
+        # A delete asks each type that points here for what it must clear.
+        assert watched.statements == 2 + (clearing if operation == "delete" else 0)
+
+
+@pytest.mark.parametrize("operation", ["create", "update", "delete"])
+@scoped
+async def test_an_overtaken_write_leaves_nothing_and_starts_again(
+    shared_database: str, make: Any, client: httpx.Client, entity: type[Row], operation: str
+) -> None:
+    """Another process writes to the production between our reading and our writing."""
+    row = make(entity.collection, **minimal(entity))
+    other = make(entity.collection, **minimal(entity))
+    path = f"/api/{entity.collection}/{other['uuid']}"
+
+    async def overtake() -> None:
+        answer = await asyncio.to_thread(client.put, path, json={"note": "Theirs"})
+        answer.raise_for_status()
+
+    work = writes(entity, row)[operation]
+    tries: list[int] = []
+
+    async def interrupted(unit: Unit) -> Any:
+        tries.append(await counted(shared_database, row))
+        first = overtake if len(tries) == 1 else None
+        return await work(replace(unit, connection=Watched(unit.connection, first)))
+
+    async with listening(shared_database) as heard, opened(shared_database) as database:
+        await Writer(database, 5).write(row["uuid"], interrupted)
+    before, then = tries
+    assert then == before + 1
+    assert await numbers(shared_database, row) == list(range(1, then + 2))
+    ours = [told for told in heard if told.startswith(str(owner(row)))]
+    assert ours == [f"{owner(row)} {seq}" for seq in (then, then + 1)]
+
+
+@pytest.mark.parametrize("operation", ["update", "delete"])
+@every
+async def test_a_row_that_moved_on_without_a_number_is_not_overwritten(
+    own_database: str, entity: type[Row], operation: str
+) -> None:
+    """An older service raises the row's version only; the count must be undone."""
+    async with opened(own_database) as database:
+        row = await made(Writer(database, 5), entity)
+        before = await numbers(own_database, row)
+        sql = f"UPDATE {entity.__tablename__} SET version = version + 1 WHERE uuid = $1"
+
+        async def older() -> None:
+            await databases.execute(own_database, sql, row["uuid"])
+
+        async with listening(own_database) as heard, database.writing() as connection:
+            with pytest.raises(Overtaken):
+                await writes(entity, row)[operation](Unit(Watched(connection, older)))
+    assert not heard
+    assert await numbers(own_database, row) == before
+    assert await counted(own_database, row) == before[-1]
+
+
+@every
+async def test_every_write_is_announced_once_and_a_rejected_one_never(
+    own_database: str, entity: type[Row]
+) -> None:
+    async with opened(own_database) as database, listening(own_database) as heard:
+        writer = Writer(database, 5)
+        row = await made(writer, entity)
+        await writer.write(row["uuid"], changing(entity, row, "Once"))
+        stale = replace(Edit({}).start, version=1)
+        edit = Edit({"note" if entity in SCOPED else "venue": "Never"}, start=stale)
+        with pytest.raises(SignalbookError):
+            await writer.write("", lambda unit: store.update(unit, entity, row["uuid"], edit))
+        with pytest.raises(ZeroDivisionError):
+            await writer.locked(lambda unit: rolled_back(unit, entity, row))
+        assert await writer.write("", changing(entity, {**row, "version": 2}, "Once"))
+    numbered = await numbers(own_database, row)
+    assert heard == [f"{owner(row)} {seq}" for seq in numbered]
+    assert await counted(own_database, row) == len(numbered)
+
+
+async def rolled_back(unit: Unit, entity: type[Row], row: dict[str, Any]) -> None:
+    await changing(entity, {**row, "version": 2}, "Never")(unit)
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+async def test_several_processes_write_one_show_at_once(own_database: str, processes: int) -> None:
+    entity = discovered()["cameras"]
+    async with AsyncExitStack() as stack:
+        lent = [await stack.enter_async_context(opened(own_database)) for _ in range(processes)]
+        writers = [Writer(database, 5) for database in lent]
+        row = await made(writers[0], entity)
+        create = writes(entity, row)["create"]
+        sixty = (writers[n % processes].write(row["uuid"], create) for n in range(60))
+        await asyncio.gather(*sixty)
+    sql = "SELECT id FROM cameras ORDER BY created_at, uuid"
+    assert await databases.column(own_database, sql) == [f"CAM {n}" for n in range(1, 62)]
+    assert await numbers(own_database, row) == list(range(1, 63))
+
+
+async def test_who_is_always_overtaken_is_told_so(own_database: str) -> None:
+    async def hopeless(_: Unit) -> None:
+        raise Overtaken
+
+    async with opened(own_database) as database:
+        with pytest.raises(Busy, match="Another service"):
+            await Writer(database, 5).write("x", hopeless)
+
+
+async def test_who_stands_in_line_too_long_is_told_so(own_database: str) -> None:
+    async with opened(own_database) as database:
+        writer = Writer(database, 0.05)
+        slow = asyncio.Event()
+
+        async def holding(_: Unit) -> None:
+            await slow.wait()
+
+        held = asyncio.create_task(writer.write("x", holding))
+        await asyncio.sleep(0)
+        with pytest.raises(Busy, match="Too many"):
+            await writer.write("x", holding)
+        slow.set()
+        await held
+
+
+async def made(writer: Writer, entity: type[Row]) -> dict[str, Any]:
+    """Make a show and, where the entity lives in one, a row in it."""
+    show = creation(root(), name="A show")
+    row = from_json(await writer.write("", lambda unit: store.create(unit, root(), show)))
+    if entity is not root():
+        work = writes(entity, row)["create"]
+        row = from_json(await writer.write(row["uuid"], work))
+    return dict(row)
+
+
+async def numbers(url: str, row: dict[str, Any]) -> list[Any]:
+    return await databases.column(url, LOGGED, owner(row))
+
+
+async def counted(url: str, row: dict[str, Any]) -> int:
+    [seq] = await databases.column(url, COUNTED, owner(row))
+    return int(str(seq))
