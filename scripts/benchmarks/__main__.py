@@ -1,116 +1,142 @@
 """The command line: scripts/bench."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
-from itertools import count
-from typing import Annotated, Final
+import signal
+from collections.abc import Sequence
+from types import FrameType
+from typing import Annotated, Final, NoReturn
 
 import typer
 
 from app.postgres import EmbeddedPostgresError
-from scripts.benchmarks import agreement, load, machine, report, show
-from scripts.benchmarks.contenders import CONTENDERS, OURS, Running, Stage
-from scripts.benchmarks.load import LoadFailed, Measurement
-from scripts.benchmarks.workloads import WORKLOADS, Workload
+from scripts.benchmarks import footprints, growth, load, machine, memory, report, show
+from scripts.benchmarks.agreement import Disagreement
+from scripts.benchmarks.contenders import OURS, contenders, grown
+from scripts.benchmarks.load import LoadFailed
+from scripts.benchmarks.rounds import WARM_UP_SECONDS, Effort, Outcome, run
+from scripts.benchmarks.serving import Stage
+from scripts.benchmarks.workloads import CONNECTIONS, GROWTH, RACES, WORKLOADS, Workload
 
-_WARM_UP_SECONDS: Final = 1
-_NUMBERS_A_TURN: Final = 1_000_000  # more than any server answers in one
-_NAMES: Final = ", ".join(workload.name for workload in WORKLOADS)
+_MEMORY: Final = "memory"
+_PARTS: Final = ", ".join((*RACES, _MEMORY))
+_INTERRUPTED: Final = 130
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @cli.command()
 def bench(
-    quick: Annotated[bool, typer.Option("--quick", help="3 rounds of 2 s; not written.")] = False,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns of each server.")] = 5,
-    seconds: Annotated[int, typer.Option(min=1, help="Seconds of a turn.")] = 4,
-    only: Annotated[list[str] | None, typer.Option(help=f"Only this workload: {_NAMES}.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="2 rounds of 1 s, 20,000 requests; not written.")
+    ] = False,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each server.")] = 4,
+    seconds: Annotated[int, typer.Option(min=1, help="Seconds of a turn.")] = 3,
+    only: Annotated[
+        list[str] | None, typer.Option(help=f"Only this part, not written unless --write: {_PARTS}")
+    ] = None,
+    requests: Annotated[
+        int, typer.Option(min=1, help="Requests between two looks at memory.")
+    ] = 100_000,
     generator: Annotated[str, typer.Option(help="auto, wrk or builtin.")] = "auto",
-    write: Annotated[bool, typer.Option(help="Write docs/performance.md.")] = True,
+    write: Annotated[
+        bool | None, typer.Option(help="Write docs/performance.md; the default for a full run.")
+    ] = None,
 ) -> None:
     """Measure Signalbook beside other servers on the same rows, in turn, over loopback.
 
-    Starts all it needs: a PostgreSQL in a temporary folder and each server as one process.
-    A run takes about six minutes, a quick one about two.
+    Starts all it needs: a PostgreSQL in a temporary folder and each server as one process. A full
+    run takes about 20 minutes, with --requests 1000000 about 6 more; a quick one about 8.
     """
     if quick:
-        rounds, seconds, write = 3, 2, False
-    workloads = [w for w in WORKLOADS if not only or w.name in only]
+        rounds, seconds, requests = 2, 1, min(requests, 20_000)
+    _refuse_unknown(only)
+    signal.signal(signal.SIGTERM, _interrupted)
+    effort = Effort(rounds, seconds, lambda text: typer.echo(text, err=True))
     try:
-        told = _measured(workloads, rounds, seconds, load.choose(generator))
-    except (LoadFailed, agreement.Disagreement, EmbeddedPostgresError) as failure:
+        told = _report(set(only or (*RACES, _MEMORY)), effort, requests, load.choose(generator))
+    except (LoadFailed, Disagreement, EmbeddedPostgresError) as failure:
         typer.echo(f"bench: {failure}", err=True)
         raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo("bench: interrupted; all that it started is stopped.", err=True)
+        raise typer.Exit(_INTERRUPTED) from None
     typer.echo(told)
-    if write and not only:
+    if write or (write is None and not only and not quick):
         report.write(told)
         typer.echo(f"\nWritten to {report.PAGE}.", err=True)
 
 
-def _measured(
-    workloads: list[Workload], rounds: int, seconds: int, generator: load.Generator
-) -> str:
-    with show.postgresql() as url, ExitStack() as stack:
-        typer.echo("Seeding …", err=True)
-        seeded = asyncio.run(show.seed(url))
+def _refuse_unknown(only: Sequence[str] | None) -> None:
+    for name in only or ():
+        if name not in {*RACES, _MEMORY}:
+            typer.echo(f"bench: there is no part {name!r}: choose from {_PARTS}.", err=True)
+            raise typer.Exit(2)
+
+
+def _interrupted(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """End as Ctrl-C does, so that every block that started a process stops it."""
+    raise KeyboardInterrupt
+
+
+def _report(parts: set[str], effort: Effort, requests: int, generator: load.Generator) -> str:
+    outcome = Outcome()
+    absent: list[str] = []
+    sections: list[str] = []
+    with show.postgresql() as url:
+        effort.say("Seeding …")
+        stage = Stage(url, asyncio.run(show.seed(url)), generator)
         about = machine.described(generator.title, asyncio.run(show.version(url)))
-        stage = Stage(url, seeded, generator)
-        running = {c.name: stack.enter_context(c.perform(stage)) for c in CONTENDERS}
-        agreement.check(running, seeded)
-        turns = _turns(stage, running, workloads, rounds, seconds)
-        results: dict[str, dict[str, list[Measurement]]] = defaultdict(lambda: defaultdict(list))
-        for workload, name, measured in turns:
-            results[workload][name].append(measured)
-    return "\n".join([*_preface(rounds, seconds, about), "", report.table(results)])
+        chosen = [workload for workload in WORKLOADS if workload.race in parts]
+        _compare(stage, [w for w in chosen if w.table != GROWTH], effort, outcome, absent)
+        _grow(stage, [w for w in chosen if w.table == GROWTH], effort, outcome)
+        if _MEMORY in parts:
+            started = memory.start_up(stage, effort.say)
+            kept = memory.footprint(stage, requests, effort.say)
+            sections.append(footprints.table(started, kept, requests))
+    preface = _preface(effort, requests, [*about, *absent])
+    compared = report.tables(outcome.results, outcome.titles)
+    return "\n\n".join(filter(None, [preface, compared, *sections]))
 
 
-def _turns(
+def _compare(
     stage: Stage,
-    running: Mapping[str, Running],
     workloads: list[Workload],
-    rounds: int,
-    seconds: int,
-) -> Iterator[tuple[str, str, Measurement]]:
-    """Give the measurements: of each workload all rounds, in each round every server in turn."""
-    numbers = count(0, _NUMBERS_A_TURN)
-    for workload in workloads:
-        names = [c.name for c in CONTENDERS if workload.name in c.workloads]
-        for turn in range(rounds):
-            typer.echo(f"{workload.title}: round {turn + 1} of {rounds}", err=True)
-            for name in names:
-                if workload.writes:
-                    asyncio.run(show.tidy(stage.database_url, stage.show))
-                yield workload.name, name, _measure(running[name], workload, seconds, numbers)
+    effort: Effort,
+    outcome: Outcome,
+    absent: list[str],
+) -> None:
+    if workloads:
+        entries = [(contender, stage) for contender in contenders(absent.append)]
+        run(entries, workloads, effort, outcome)
 
 
-def _measure(
-    server: Running, workload: Workload, seconds: int, numbers: Iterator[int]
-) -> Measurement:
-    server.measure(workload, _WARM_UP_SECONDS, next(numbers))
-    measured = server.measure(workload, seconds * workload.stretch, next(numbers))
-    if not measured.requests:
-        raise LoadFailed(f"No answer in {seconds} s ({workload.title}): ask for more --seconds.")
-    return measured
+def _grow(stage: Stage, workloads: list[Workload], effort: Effort, outcome: Outcome) -> None:
+    if not workloads:
+        return
+    entries = []
+    for size in growth.SIZES:
+        effort.say(f"Filling a database of {size:,} productions …")
+        filled = growth.database(stage.database_url, size, stage.generator)
+        entries.append((grown(size), filled))
+    run(entries, workloads, effort, outcome)
 
 
-def _preface(rounds: int, seconds: int, about: list[str]) -> list[str]:
+def _preface(effort: Effort, requests: int, about: list[str]) -> str:
+    command = f"scripts/bench --rounds {effort.rounds} --seconds {effort.seconds}"
     lines = [
         (
-            f"`scripts/bench --rounds {rounds} --seconds {seconds}`: medians of {rounds} rounds of "
-            f"{seconds} s (long lists: twice that) after {_WARM_UP_SECONDS} s of warm-up, the "
-            f"servers in turn, {load.CONNECTIONS} connections kept open, over loopback."
+            f"`{command} --requests {requests}`: medians of {effort.rounds} rounds of "
+            f"{effort.seconds} s (the list of 500: twice that) after {WARM_UP_SECONDS} s of "
+            f"warm-up, the servers in turn, {CONNECTIONS} connections kept open, over loopback."
         ),
         (
-            "Each server is one process with uvloop and httptools and writes no log "
+            "Each server is one process and writes no log "
             f"(LOG_LEVEL=WARNING for {OURS.title}), save where the table says so."
         ),
         "In brackets: the lowest and the highest round.",
         *about,
     ]
-    return [line for paragraph in lines for line in (paragraph, "")][:-1]
+    return "\n\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -1,42 +1,49 @@
-"""Refuses to compare servers that do not give the same answer."""
+"""Refuses to compare servers that do not give the same answer, or do not write what they say."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import httpx
 
-from scripts.benchmarks.contenders import CONTENDERS, OURS, Contender, Running
-from scripts.benchmarks.show import Show
-from scripts.benchmarks.workloads import WORKLOADS, Workload
+from scripts.benchmarks import show
+from scripts.benchmarks.contenders import OURS, Contender
+from scripts.benchmarks.load import Measurement
+from scripts.benchmarks.serving import Running, ask
+from scripts.benchmarks.workloads import Workload
+
+Entered = Sequence[tuple[Contender, Running]]
+"""Who takes part, each with its server."""
 
 
 class Disagreement(Exception):
-    """Two servers answer the same request differently."""
+    """Two servers answer the same request differently, or a write left no trace."""
 
 
-def check(running: Mapping[str, Running], show: Show) -> None:
+def check(entered: Entered, workloads: Sequence[Workload]) -> None:
     """Ask every server each read once. Raises Disagreement."""
-    for workload in WORKLOADS:
-        if not workload.writes:
-            _check(workload, running, show)
+    ours = next((running for contender, running in entered if contender.name == OURS.name), None)
+    for workload in workloads:
+        if ours is not None and not workload.writes and not workload.conditional:
+            for contender, running in entered:
+                if workload.name in contender.workloads and running.origin is not None:
+                    _check(workload, contender, ours, running)
 
 
-def _check(workload: Workload, running: Mapping[str, Running], show: Show) -> None:
-    ours = _asked(running[OURS.name], workload, show)
-    for contender in CONTENDERS:
-        if contender.name not in running or workload.name not in contender.workloads:
-            continue
-        theirs = _asked(running[contender.name], workload, show)
-        if ours is not None and theirs is not None and not _agree(contender, ours, theirs):
-            raise Disagreement(f"{contender.title} answers differently: {workload.title}.")
+def _check(workload: Workload, contender: Contender, ours: Running, theirs: Running) -> None:
+    for path in workload.traffic(ours.stage.show).paths:
+        mine, other = (_asked(server, path) for server in (ours, theirs))
+        if not _agree(contender, mine, other):
+            raise Disagreement(f"{contender.title} answers differently: {workload.title}, {path}.")
 
 
-def _asked(server: Running, workload: Workload, show: Show) -> httpx.Response | None:
-    if server.origin is None:
-        return None
-    path = workload.traffic(show).paths[0]
-    return httpx.get(server.origin + path, timeout=10, trust_env=False).raise_for_status()
+def _asked(server: Running, path: str) -> httpx.Response:
+    try:
+        return ask(f"{server.origin}{path}").raise_for_status()
+    except httpx.HTTPStatusError as refused:
+        status = refused.response.status_code
+        raise Disagreement(f"{path} is answered with {status}: nothing to measure.") from None
 
 
 def _agree(contender: Contender, ours: httpx.Response, theirs: httpx.Response) -> bool:
@@ -57,3 +64,18 @@ def _normal(value: Any) -> Any:
         except ValueError:
             return value
     return value
+
+
+def check_written(
+    contender: Contender, running: Running, workload: Workload, measured: Sequence[Measurement]
+) -> None:
+    """Look for every write that was answered in the change log. Raises Disagreement."""
+    if not (workload.writes and contender.logs):
+        return
+    answered = sum(one.requests for one in measured)
+    logged = asyncio.run(show.logged(running.stage.database_url))
+    if logged < answered:
+        raise Disagreement(
+            f"{contender.title} answered {answered} requests ({workload.title}) and logged "
+            f"{logged}: what it measures is not the same work."
+        )

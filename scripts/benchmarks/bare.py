@@ -1,25 +1,39 @@
 """The bare server: Starlette and asyncpg, with nothing between PostgreSQL's bytes and the wire.
 
-It runs the service's own SQL, so the database's work is the same and the difference is ours.
+It runs the service's own SQL, so the database's work is the same and the difference is ours. Its
+writes are the service's two statements, with writers of one production in line as there; they
+parse the body and validate nothing, and know nothing but cameras.
 """
 
+import asyncio
 import os
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 from uuid import UUID
 
 import asyncpg
+from pydantic.alias_generators import to_snake
+from pydantic_core import from_json, to_json
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from uuid_utils.compat import uuid7
 
 from app.database_url import DatabaseUrl
 from app.entities import discovered
-from app.statements import statements
+from app.statements import Statements, statements
+from app.write_statements import write_statements
+from scripts.benchmarks.workloads import SIX
 
-_SQL: Final = statements(discovered()["cameras"])
+_SQL: Final = {name: statements(discovered()[name]) for name in SIX}
+
+_WRITE: Final = write_statements(discovered()["cameras"])
+_WHO: Final = ("system", "System", None)
+_turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
 
 async def _bytes(connection: asyncpg.Connection) -> None:
@@ -36,7 +50,13 @@ async def _as_it_is(_: asyncpg.Connection) -> None:
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     url = DatabaseUrl.parse(os.environ["DATABASE_URL"])
     async with asyncpg.create_pool(
-        **url.connect_args(), min_size=10, max_size=10, init=_bytes, reset=_as_it_is
+        **url.connect_args(),
+        min_size=10,
+        max_size=10,
+        init=_bytes,
+        reset=_as_it_is,
+        max_cached_statement_lifetime=0,
+        max_cacheable_statement_size=0,
     ) as pool:
         app.state.pool = pool
         yield
@@ -47,18 +67,62 @@ async def _answer(request: Request, sql: str, key: str) -> Response:
     return Response(body, media_type="application/json")
 
 
-async def _list(request: Request) -> Response:
-    return await _answer(request, _SQL.list, "production")
+async def _list(sql: Statements, request: Request) -> Response:
+    return await _answer(request, sql.list, "production")
 
 
 async def _get(request: Request) -> Response:
-    return await _answer(request, _SQL.one, "uuid")
+    return await _answer(request, _SQL["cameras"].one, "uuid")
+
+
+async def _create(request: Request) -> Response:
+    sent = from_json(await request.body())
+    label, production = sent["id"], sent.pop("productionId")
+    row = to_json({to_snake(name): value for name, value in sent.items()})
+    changes = to_json({name: [None, value] for name, value in sent.items()}).decode()
+    async with _turns[production], request.app.state.pool.acquire() as connection:
+        room = await connection.fetchrow(_WRITE.room_by_label, production, label)
+        if room is None or label in room["taken"]:
+            return Response(status_code=409)
+        place = (room["production"], room["seq"], uuid7())
+        written = await connection.fetchrow(
+            _WRITE.create, *place, row, None, changes, *_WHO, uuid7()
+        )
+    return _written(written, 201)
+
+
+async def _update(request: Request) -> Response:
+    uuid, sent = UUID(request.path_params["uuid"]), from_json(await request.body())
+    row = to_json({to_snake(name): value for name, value in sent.items()})
+    async with request.app.state.pool.acquire() as connection:
+        seen = await connection.fetchrow(_WRITE.seen, uuid)
+        if seen is None:
+            return Response(status_code=404)
+        before = from_json(seen["body"])
+        changes = to_json({name: [before[name], value] for name, value in sent.items()}).decode()
+        place = (seen["production"], seen["seq"], uuid, before["version"])
+        written = await connection.fetchrow(
+            _WRITE.update, *place, row, None, changes, *_WHO, uuid7(), list(sent)
+        )
+    return _written(written, 200)
+
+
+def _written(row: asyncpg.Record | None, status: int) -> Response:
+    """Answer; a write that was overtaken is refused, since only one process writes here."""
+    if row is None:
+        return Response(status_code=409)
+    return Response(row["body"], status, media_type="application/json")
 
 
 app = Starlette(
     routes=[
-        Route("/api/cameras/production/{production}", _list),
+        *(
+            Route(f"/api/{name}/production/{{production}}", partial(_list, sql))
+            for name, sql in _SQL.items()
+        ),
+        Route("/api/cameras", _create, methods=["POST"]),
         Route("/api/cameras/{uuid}", _get),
+        Route("/api/cameras/{uuid}", _update, methods=["PATCH"]),
     ],
     lifespan=_lifespan,
 )

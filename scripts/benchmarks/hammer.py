@@ -17,7 +17,10 @@ from urllib.parse import urlsplit
 import uvloop
 
 _LENGTH: Final = b"\r\ncontent-length:"
+_CHUNKED: Final = b"\r\ntransfer-encoding: chunked"
+_LAST_CHUNK: Final = b"0\r\n\r\n"
 _END: Final = b"\r\n\r\n"
+_UNCHANGED: Final = b"304"
 
 
 @dataclass
@@ -34,7 +37,7 @@ class Client(asyncio.Protocol):
 
     def __init__(self, requests: Iterator[bytes], score: Score) -> None:
         self._requests, self._score = requests, score
-        self._received, self._missing = b"", 0
+        self._received, self._missing, self._chunked = b"", 0, False
         self._sent_at = 0.0
         self._transport: asyncio.Transport | None = None
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -46,12 +49,14 @@ class Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Count the answer's bytes; when it is whole, send the next request."""
-        if self._missing:
+        if self._chunked:
+            self._read_chunks(data)
+        elif self._missing:
             self._missing -= len(data)
         else:
             self._received += data
             self._read_head()
-        if not self._missing and not self._received:
+        if not self._missing and not self._received and not self._chunked:
             self._answered()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's own name
@@ -64,10 +69,22 @@ class Client(asyncio.Protocol):
         head, end, body = self._received.partition(_END)
         if not end:
             return
-        if head[9:10] != b"2":
+        status, head = head[9:12], head.lower()
+        if status[:1] != b"2" and status != _UNCHANGED:
             self._score.errors += 1
-        length = head.lower().partition(_LENGTH)[2].split(b"\r\n", 1)[0]
-        self._missing, self._received = int(length) - len(body), b""
+        self._received = b""
+        if _CHUNKED in head:
+            self._chunked = True
+            self._read_chunks(body)
+        elif _LENGTH in head and status != _UNCHANGED:
+            length = head.partition(_LENGTH)[2].split(b"\r\n", 1)[0]
+            self._missing = int(length) - len(body)
+
+    def _read_chunks(self, data: bytes) -> None:
+        """Look for the last chunk: nothing follows it, since one request is under way at a time."""
+        self._received = (self._received + data)[-len(_LAST_CHUNK) :]
+        if self._received == _LAST_CHUNK:
+            self._received, self._chunked = b"", False
 
     def _send(self) -> None:
         assert self._transport is not None
@@ -85,8 +102,9 @@ class Client(asyncio.Protocol):
 
 
 def _requests(order: dict[str, Any]) -> Iterator[bytes]:
-    host = urlsplit(order["origin"]).netloc
-    heads = [f"{order['method']} {path} HTTP/1.1\r\nHost: {host}\r\n" for path in order["paths"]]
+    headers = {"Host": urlsplit(order["origin"]).netloc, **order["headers"]}
+    told = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    heads = [f"{order['method']} {path} HTTP/1.1\r\n{told}" for path in order["paths"]]
     if order["body"] is None:
         ready = [f"{head}\r\n".encode() for head in heads]
         while True:

@@ -16,7 +16,6 @@ from typing import Final, Protocol
 
 from scripts.benchmarks.workloads import Traffic
 
-CONNECTIONS: Final = 16
 ANSWER_SECONDS: Final = 10
 _GRACE_SECONDS: Final = 30
 
@@ -34,11 +33,13 @@ class Measurement:
     p50: float
     p99: float
     errors: int
+    requests_each: int = 1
+    """How many requests make one of what is counted."""
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
-        return self.requests / self.seconds
+        """How many were done in a second."""
+        return self.requests / self.requests_each / self.seconds
 
 
 class Generator(Protocol):
@@ -73,7 +74,7 @@ class Wrk:
             script = Path(folder) / "traffic.lua"
             script.write_text(_lua(traffic, first))
             options = [f"-d{seconds}s", f"--timeout={ANSWER_SECONDS}s", f"--script={script}"]
-            return _run(["wrk", "-t1", f"-c{CONNECTIONS}", *options, origin], "", seconds)
+            return _run(["wrk", "-t1", f"-c{traffic.connections}", *options, origin], "", seconds)
 
 
 class Builtin:
@@ -83,7 +84,7 @@ class Builtin:
 
     def send(self, origin: str, traffic: Traffic, seconds: int, first: int) -> Measurement:
         """Run it in a process of its own. Raises LoadFailed."""
-        order = {"origin": origin, "seconds": seconds, "first": first, "connections": CONNECTIONS}
+        order = {"origin": origin, "seconds": seconds, "first": first}
         order |= {"answer_seconds": ANSWER_SECONDS, **asdict(traffic)}
         return _run([sys.executable, "-m", "scripts.benchmarks.hammer"], json.dumps(order), seconds)
 
@@ -109,17 +110,21 @@ def _lua(traffic: Traffic, first: int) -> str:
     """Write the script: ready-made requests where they do not change, else one made each time."""
     paths = ", ".join(json.dumps(path) for path in traffic.paths)
     body = f"[==[{traffic.body}]==]" if traffic.body is not None else "nil"
-    head = f'local method, paths, body, n = "{traffic.method}", {{{paths}}}, {body}, {first}\n'
+    told = {**traffic.headers, **({"Content-Type": "application/json"} if traffic.body else {})}
+    headers = ", ".join(f"[{json.dumps(k)}] = {json.dumps(v)}" for k, v in told.items())
+    head = (
+        f'local method, paths, body, n = "{traffic.method}", {{{paths}}}, {body}, {first}\n'
+        f"local headers = {{{headers}}}\n"
+    )
     return head + (_LUA_FIXED if traffic.body is None else _LUA_NUMBERED) + _LUA_REPORT
 
 
 _LUA_FIXED: Final = """
 local ready, turn = {}, 0
-function init() for i, path in ipairs(paths) do ready[i] = wrk.format(method, path) end end
+function init() for i, path in ipairs(paths) do ready[i] = wrk.format(method, path, headers) end end
 function request() turn = turn % #ready + 1; return ready[turn] end
 """
 _LUA_NUMBERED: Final = """
-local headers = {["Content-Type"] = "application/json"}
 function request()
   n = n + 1
   local numbered = body:gsub("{n}", string.format("%d", n))

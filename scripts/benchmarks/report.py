@@ -1,17 +1,14 @@
 """Turns measurements into the tables of docs/performance.md."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Final
 
-from scripts.benchmarks.contenders import CONTENDERS, OURS
+from scripts.benchmarks.contenders import OURS
 from scripts.benchmarks.load import Measurement
-from scripts.benchmarks.workloads import WORKLOADS, Workload
-
-Results = Mapping[str, Mapping[str, Sequence[Measurement]]]
-"""By workload and contender, a measurement for each round."""
+from scripts.benchmarks.targets import Results, judged, ratio
+from scripts.benchmarks.workloads import GROWTH, WORKLOADS, Workload
 
 PAGE: Final = Path("docs/performance.md")
 _BEGIN, _END = "<!-- bench:begin -->", "<!-- bench:end -->"
@@ -19,75 +16,51 @@ _INTRODUCTION: Final = """# Performance
 
 Written by `scripts/bench` between the two markers; notes around them stay.
 """
+_BESIDE: Final = "Signalbook is … times as fast"
+_SMALLEST: Final = "of the smallest's rate"
 
 
-@dataclass(frozen=True)
-class Target:
-    """A promise: ours is at least ``ratio`` times as fast as another."""
-
-    workload: str
-    against: str
-    ratio: float
-
-
-TARGETS: Final = (Target("list-20", "textbook", 6.0), Target("list-20", "bare", 0.7))
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """How many times as fast ours is, with the lowest and the highest round."""
-
-    middle: float
-    lowest: float
-    highest: float
-
-    def __str__(self) -> str:
-        return f"{self.middle:.2f} ({self.lowest:.2f}–{self.highest:.2f})"
+def tables(results: Results, titles: Mapping[str, str]) -> str:
+    """Give the tables in Markdown, and which bars are met; ``titles`` name the contenders."""
+    lines = []
+    for name in dict.fromkeys(workload.table for workload in WORKLOADS):
+        rows = [
+            row
+            for workload in WORKLOADS
+            if workload.table == name and workload.name in results
+            for row in _rows(workload, results[workload.name], titles)
+        ]
+        if rows:
+            lines += [*_head(name), *rows, ""]
+    return "\n".join([*lines, *judged(results, titles)]).strip()
 
 
-def ratio(ours: Sequence[Measurement], theirs: Sequence[Measurement]) -> Ratio:
-    """Compare the rates round by round, since a busy machine slows both of a round."""
-    each = [mine.rate / other.rate for mine, other in zip(ours, theirs, strict=True)]
-    return Ratio(median(each), min(each), max(each))
-
-
-def table(results: Results) -> str:
-    """Give the tables in Markdown."""
-    lines = [
-        "| workload | server | requests/s | p50 ms | p99 ms | Signalbook is … times as fast |",
+def _head(name: str) -> list[str]:
+    grown = name == GROWTH
+    of, compared = ("database of", _SMALLEST) if grown else ("server", _BESIDE)
+    return [
+        f"### {name}",
+        "",
+        f"| workload | {of} | a second | p50 ms | p99 ms | {compared} |",
         "|---|---|--:|--:|--:|--:|",
     ]
-    for workload in WORKLOADS:
-        if workload.name in results:
-            lines += _rows(workload, results[workload.name])
-    return "\n".join([*lines, "", *_targets(results)])
 
 
-def _rows(workload: Workload, measured: Mapping[str, Sequence[Measurement]]) -> list[str]:
-    ours, rows = measured[OURS.name], []
-    for contender in CONTENDERS:
-        if turns := measured.get(contender.name):
-            compared = "" if contender is OURS else str(ratio(ours, turns))
-            numbers = [median(turn.rate for turn in turns), median(turn.p50 for turn in turns),
-                       median(turn.p99 for turn in turns)]  # fmt: skip
-            cells = f"{numbers[0]:,.0f} | {numbers[1]:.2f} | {numbers[2]:.2f}"
-            rows.append(f"| {workload.title} | {contender.title} | {cells} | {compared} |")
+def _rows(
+    workload: Workload, measured: Mapping[str, Sequence[Measurement]], titles: Mapping[str, str]
+) -> list[str]:
+    grown, rows = workload.table == GROWTH, []
+    first = next(iter(measured)) if grown else OURS.name
+    for name, turns in measured.items():
+        compared = ""
+        if name != first:
+            ours, theirs = measured[first], turns
+            compared = str(ratio(theirs, ours) if grown else ratio(ours, theirs))
+        rate = median(turn.rate for turn in turns)
+        p50, p99 = median(turn.p50 for turn in turns), median(turn.p99 for turn in turns)
+        cells = f"{rate:,.0f} | {p50:.2f} | {p99:.2f}"
+        rows.append(f"| {workload.title} | {titles[name]} | {cells} | {compared} |")
     return rows
-
-
-def _targets(results: Results) -> list[str]:
-    return [
-        _judged(target, ratio(turns[OURS.name], turns[target.against]))
-        for target in TARGETS
-        if target.against in (turns := results.get(target.workload, {}))
-    ]
-
-
-def _judged(target: Target, found: Ratio) -> str:
-    title = next(workload.title for workload in WORKLOADS if workload.name == target.workload)
-    other = next(one.title for one in CONTENDERS if one.name == target.against)
-    verdict = "met" if found.middle >= target.ratio else "MISSED"
-    return f"- {title}, at least {target.ratio} × {other}: {found.middle:.2f}, {verdict}."
 
 
 def write(report: str, page: Path = PAGE) -> None:

@@ -1,9 +1,10 @@
 """The rows that are measured: made through the service's own store, then put at rest."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
@@ -11,6 +12,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
+from pydantic_core import from_json
 
 from app import postgres
 from app.database_url import DatabaseUrl
@@ -18,34 +20,56 @@ from app.db import Database
 from app.postgres_home import existing_homes
 from app.releases import migrate
 from app.settings import Settings
-from app.show import load
+from app.show import SAMPLE, load
 
-SMALL, LARGE = 20, 500
+SMALL, LARGE, EDITED = 20, 500, 100
+MADE: Final = "Made by the benchmark"
+"""The name of the productions that a workload creates."""
 
 # Rows as they are after a night's rest: times that JSON and PostgreSQL both write exactly, no
 # dead rows, fresh statistics.
 _REST: Final = (
-    "UPDATE cameras SET created_at = date_trunc('milliseconds', created_at), "
+    "UPDATE {table} SET created_at = date_trunc('milliseconds', created_at), "
     "updated_at = date_trunc('milliseconds', updated_at), "
-    "field_versions = coalesce(field_versions, '{}')"
+    "field_versions = coalesce(field_versions, '{{}}')"
 )
-_TIDY: Final = ("TRUNCATE changes", "VACUUM (ANALYZE) cameras", "VACUUM (ANALYZE) productions")
-_EXTRA: Final = "DELETE FROM cameras WHERE production_uuid = $1 AND uuid <> ALL($2::uuid[])"
+_RESTING: Final = ("cameras", "ccus", "sources", "sends", "cable_snakes", "connections")
+# Deleting productions would look in every other table for what belongs to each: nothing does.
+_TIDY: Final = (
+    "TRUNCATE changes", "SET session_replication_role = replica",
+    f"DELETE FROM productions WHERE show_name = '{MADE}'",
+    "VACUUM (ANALYZE) cameras", "VACUUM (ANALYZE) productions", "CHECKPOINT",
+)  # fmt: skip
+_EXTRA: Final = (
+    "DELETE FROM cameras WHERE production_uuid = $1 AND NOT is_deleted AND uuid <> ALL($2::uuid[])"
+)
+_PRODUCTION: Final = "SELECT uuid FROM productions WHERE id = $1"
 _CAMERAS: Final = (
-    "SELECT uuid FROM cameras WHERE production_uuid = $1 ORDER BY created_at, cameras.uuid"
+    "SELECT uuid FROM cameras WHERE production_uuid = $1 AND NOT is_deleted "
+    "ORDER BY created_at, cameras.uuid"
 )
 
 
 @dataclass(frozen=True)
 class Show:
-    """What was seeded, as uuids: two productions to read and one to write in."""
+    """What was seeded, as uuids.
 
-    small: str
-    large: str
+    ``small`` are productions of 20 cameras and ``large`` is one of 500; ``sample`` is the sample
+    show, ``cameras`` are those to get, ``scratch`` is the production to write in, and ``edited``
+    are cameras of as many productions.
+    """
+
+    small: tuple[str, ...]
+    cameras: tuple[str, ...]
     scratch: str
     scratch_label: str
-    cameras: tuple[str, ...]
     scratch_cameras: tuple[str, ...]
+    large: str = ""
+    sample: str = ""
+    edited: tuple[str, ...] = ()
+
+
+Fill = Callable[[asyncpg.Connection], Awaitable[Show]]
 
 
 @contextmanager
@@ -64,14 +88,15 @@ def postgresql() -> Iterator[str]:
 
 async def seed(url: str) -> Show:
     """Migrate the database and fill it."""
-    await migrate.upgrade(url, say=_quietly)
-    database = Database(DatabaseUrl.parse(url), Settings())
-    await database.open()
-    try:
-        labels = [await _load(database, count) for count in (SMALL, LARGE, SMALL)]
-    finally:
-        await database.close()
-    return await _settled(url, labels)
+    shows = [_show(SMALL), _show(LARGE), _show(SMALL), from_json(SAMPLE.read_bytes())]
+    labels = await _loaded(url, [*shows, *[_show(1)] * EDITED])
+    return await _settled(url, partial(_places, labels))
+
+
+async def seed_small(url: str, fill: Fill) -> Show:
+    """Migrate the database, make one show of 20 cameras labelled SHOW 1, and fill it further."""
+    await _loaded(url, [_show(SMALL)])
+    return await _settled(url, fill)
 
 
 async def tidy(url: str, show: Show) -> None:
@@ -81,6 +106,15 @@ async def tidy(url: str, show: Show) -> None:
         await connection.execute(_EXTRA, show.scratch, list(show.scratch_cameras))
         for statement in _TIDY:
             await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def logged(url: str) -> int:
+    """Count the entries of the change log."""
+    connection = await connect(url)
+    try:
+        return int(await connection.fetchval("SELECT count(*) FROM changes"))
     finally:
         await connection.close()
 
@@ -103,38 +137,55 @@ def _quietly(_: str) -> None:
     """Say nothing."""
 
 
-async def _load(database: Database, count: int) -> str:
+async def _loaded(url: str, shows: list[dict[str, Any]]) -> list[str]:
+    """Migrate, load the shows and give their labels."""
+    await migrate.upgrade(url, say=_quietly)
+    database = Database(DatabaseUrl.parse(url), Settings())
+    await database.open()
+    try:
+        return [await _load(database, show) for show in shows]
+    finally:
+        await database.close()
+
+
+async def _load(database: Database, show: dict[str, Any]) -> str:
     with TemporaryDirectory() as folder:
         file = Path(folder) / "show.json"
-        file.write_text(json.dumps(_show(count)))
+        file.write_text(json.dumps(show))
         return await load(database, file, _quietly)
 
 
-async def _settled(url: str, labels: list[str]) -> Show:
+async def _settled(url: str, find: Fill) -> Show:
     connection = await connect(url)
     try:
-        await connection.execute(_REST)
-        small, large, scratch = [await _production(connection, label) for label in labels]
-        show = Show(
-            small=str(small),
-            large=str(large),
-            scratch=str(scratch),
-            scratch_label=labels[2],
-            cameras=await _cameras(connection, small),
-            scratch_cameras=await _cameras(connection, scratch),
-        )
+        for table in _RESTING:
+            await connection.execute(_REST.format(table=table))
+        show = await find(connection)
+        await connection.execute("VACUUM (ANALYZE)")
     finally:
         await connection.close()
     await tidy(url, show)
     return show
 
 
-async def _production(connection: asyncpg.Connection, label: str) -> UUID:
-    found: UUID = await connection.fetchval("SELECT uuid FROM productions WHERE id = $1", label)
-    return found
+async def _places(labels: list[str], connection: asyncpg.Connection) -> Show:
+    """Find the rows of the shows that ``seed`` loaded."""
+    places = [await connection.fetchval(_PRODUCTION, label) for label in labels]
+    small, large, scratch, sample, *others = places
+    return Show(
+        small=(str(small),),
+        large=str(large),
+        scratch=str(scratch),
+        scratch_label=labels[2],
+        sample=str(sample),
+        cameras=await cameras(connection, small),
+        scratch_cameras=await cameras(connection, scratch),
+        edited=tuple([(await cameras(connection, other))[0] for other in others]),
+    )
 
 
-async def _cameras(connection: asyncpg.Connection, production: UUID) -> tuple[str, ...]:
+async def cameras(connection: asyncpg.Connection, production: UUID) -> tuple[str, ...]:
+    """Give the uuids of a production's cameras, oldest first."""
     return tuple(str(row["uuid"]) for row in await connection.fetch(_CAMERAS, production))
 
 
@@ -142,7 +193,7 @@ def _show(count: int) -> dict[str, Any]:
     """Give a show with every field of its cameras filled, one CCU for four of them."""
     return {
         "production": {"showName": f"Benchmark of {count}", "venue": "Convention Center"},
-        "ccus": [{"id": f"CCU {n}", "name": f"CCU {n}"} for n in range(1, count // 4 + 1)],
+        "ccus": [{"id": f"CCU {n}", "name": f"CCU {n}"} for n in range(1, -(-count // 4) + 1)],
         "cameras": [_camera(n) for n in range(count)],
     }
 

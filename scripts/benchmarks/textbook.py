@@ -5,135 +5,46 @@ SELECT, objects stay loaded after the commit, and FastAPI writes the JSON with P
 serialiser. On create it believes the label it is given; it keeps no log and merges nothing.
 
 Its `type: ignore`s are those of any SQLModel query: the attributes are typed as values.
+Its tables are in ``textbook_models``.
 The `noqa: E712` is there because SQLAlchemy makes SQL of `== False`, and nothing of `not`.
 """
 
 import os
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
 from typing import Annotated, Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi import Depends, FastAPI, HTTPException
-from pydantic import ConfigDict
-from pydantic.alias_generators import to_camel
-from sqlalchemy import DateTime
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.orm import contains_eager, joinedload
-from sqlmodel import Field, Relationship, SQLModel, select
+from sqlalchemy.orm import contains_eager, joinedload, selectinload
+from sqlmodel import SQLModel, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.database_url import DatabaseUrl
-
-_URL = DatabaseUrl.parse(os.environ["DATABASE_URL"])
-_ENGINE = create_async_engine(
-    _URL.sqlalchemy_url(), connect_args=_URL.sqlalchemy_connect_args(), pool_size=10
+from scripts.benchmarks.textbook_models import (
+    CAMEL,
+    CableSnake,
+    CableSnakeRead,
+    Camera,
+    CameraColumns,
+    CameraRead,
+    Ccu,
+    CcuRead,
+    Connection,
+    ConnectionRead,
+    Production,
+    Send,
+    SendRead,
+    Source,
+    SourceRead,
+    now,
 )
-_MOMENT: Any = DateTime(timezone=True)
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-class Production(SQLModel, table=True):
-    """A show, as far as its cameras' answers need it."""
-
-    __tablename__ = "productions"
-
-    uuid: UUID = Field(primary_key=True)
-    id: str
-    is_deleted: bool
-
-
-class Ccu(SQLModel, table=True):
-    """A CCU, as far as its cameras' answers need it."""
-
-    __tablename__ = "ccus"
-
-    uuid: UUID = Field(primary_key=True)
-    id: str
-
-
-class CameraBase(SQLModel):
-    """What a client may write."""
-
-    id: str
-    name: str
-    note: str | None = None
-    manufacturer: str | None = None
-    model: str | None = None
-    format_mode: str | None = None
-    lens_type: str | None = None
-    max_zoom: float | None = None
-    shooting_distance: float | None = None
-    calculated_zoom: float | None = None
-    focal_length: float | None = None
-    smpte_cable_length: float | None = None
-    has_heavy_tripod: bool | None = None
-    has_medium_tripod: bool | None = None
-    has_tripod: bool | None = None
-    has_short_tripod: bool | None = None
-    has_dolly: bool | None = None
-    has_jib: bool | None = None
-    has_steadicam: bool | None = None
-    has_magic_arm: bool | None = None
-    equipment_uuid: UUID | None = None
-    last_modified_by: str | None = None
-
-
-class Camera(CameraBase, table=True):
-    """The table."""
-
-    __tablename__ = "cameras"
-
-    uuid: UUID = Field(default_factory=uuid4, primary_key=True)
-    production_uuid: UUID = Field(foreign_key="productions.uuid")
-    ccu_uuid: UUID | None = Field(default=None, foreign_key="ccus.uuid")
-    created_at: datetime = Field(default_factory=_now, sa_type=_MOMENT)
-    updated_at: datetime = Field(default_factory=_now, sa_type=_MOMENT)
-    synced_at: datetime | None = Field(default=None, sa_type=_MOMENT)
-    version: int = 1
-    field_versions: dict[str, Any] = Field(default_factory=dict, sa_type=JSONB)
-    is_deleted: bool = False
-
-    production: Production = Relationship()
-    ccu: Ccu | None = Relationship()
-
-    @property
-    def production_id(self) -> str:
-        """Give the label of the production."""
-        return self.production.id
-
-    @property
-    def ccu_id(self) -> str | None:
-        """Give the label of the CCU."""
-        return self.ccu.id if self.ccu else None
-
-
-class CameraRead(CameraBase):
-    """The answer."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)  # type: ignore[assignment]  # SQLModel's own
-
-    uuid: UUID
-    production_uuid: UUID
-    ccu_uuid: UUID | None
-    created_at: datetime
-    updated_at: datetime
-    synced_at: datetime | None
-    version: int
-    field_versions: dict[str, Any]
-    is_deleted: bool
-    production_id: str
-    ccu_id: str | None
-
-
-class CameraCreate(CameraBase):
+class CameraCreate(CameraColumns):
     """The body of a create."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)  # type: ignore[assignment]  # SQLModel's own
+    model_config = CAMEL  # type: ignore[assignment]  # SQLModel's own
 
     production_id: str
 
@@ -146,6 +57,12 @@ class CameraUpdate(SQLModel):
     note: str | None = None
 
 
+_URL = DatabaseUrl.parse(os.environ["DATABASE_URL"])
+_ENGINE = create_async_engine(
+    _URL.sqlalchemy_url(), connect_args=_URL.sqlalchemy_connect_args(), pool_size=10
+)
+
+
 async def _session() -> AsyncIterator[AsyncSession]:
     async with AsyncSession(_ENGINE, expire_on_commit=False) as session:
         yield session
@@ -153,30 +70,73 @@ async def _session() -> AsyncIterator[AsyncSession]:
 
 SessionDep = Annotated[AsyncSession, Depends(_session)]
 app = FastAPI()
-_cameras = (
-    select(Camera)
-    .join(Production)
-    .where(Camera.is_deleted == False, Production.is_deleted == False)  # noqa: E712  # SQL, not Python
-    .options(contains_eager(Camera.production), joinedload(Camera.ccu))  # type: ignore[arg-type]  # a value to mypy
-)
+
+
+def _live(model: Any, *relations: Any) -> Any:
+    """Select the live rows of a table, with their production and other relations."""
+    return (
+        select(model)
+        .join(Production)
+        .where(model.is_deleted == False, Production.is_deleted == False)  # noqa: E712  # SQL, not Python
+        .options(contains_eager(model.production), *relations)
+    )
+
+
+async def _rows(session: AsyncSession, model: Any, rows: Any, production: UUID) -> Sequence[Any]:
+    """Give the rows of a production, oldest first."""
+    own = rows.where(model.production_uuid == production).order_by(model.created_at, model.uuid)
+    found: Sequence[Any] = (await session.exec(own)).all()
+    return found
+
+
+_cameras = _live(Camera, joinedload(Camera.ccu))  # type: ignore[arg-type]  # a value to mypy
+_ccus = _live(Ccu)
+_sources = _live(Source, selectinload(Source.outputs))  # type: ignore[arg-type]  # a value to mypy
+_sends = _live(Send)
+_snakes = _live(CableSnake)
+_connections = _live(Connection, joinedload(Connection.source))  # type: ignore[arg-type]  # a value to mypy
 
 
 @app.get("/api/cameras/production/{production}", response_model=list[CameraRead])
 async def list_cameras(production: UUID, session: SessionDep) -> Sequence[Camera]:
-    """Give the live cameras of a production, oldest first."""
-    rows = await session.exec(
-        _cameras.where(Camera.production_uuid == production).order_by(
-            Camera.created_at,  # type: ignore[arg-type]  # a value to mypy
-            Camera.uuid,  # type: ignore[arg-type]  # a value to mypy
-        )
-    )
-    return rows.all()
+    """Give the live cameras of a production."""
+    return await _rows(session, Camera, _cameras, production)
+
+
+@app.get("/api/ccus/production/{production}", response_model=list[CcuRead])
+async def list_ccus(production: UUID, session: SessionDep) -> Sequence[Ccu]:
+    """Give the live CCUs of a production."""
+    return await _rows(session, Ccu, _ccus, production)
+
+
+@app.get("/api/sources/production/{production}", response_model=list[SourceRead])
+async def list_sources(production: UUID, session: SessionDep) -> Sequence[Source]:
+    """Give the live sources of a production."""
+    return await _rows(session, Source, _sources, production)
+
+
+@app.get("/api/sends/production/{production}", response_model=list[SendRead])
+async def list_sends(production: UUID, session: SessionDep) -> Sequence[Send]:
+    """Give the live sends of a production."""
+    return await _rows(session, Send, _sends, production)
+
+
+@app.get("/api/cable-snakes/production/{production}", response_model=list[CableSnakeRead])
+async def list_snakes(production: UUID, session: SessionDep) -> Sequence[CableSnake]:
+    """Give the live cable snakes of a production."""
+    return await _rows(session, CableSnake, _snakes, production)
+
+
+@app.get("/api/connections/production/{production}", response_model=list[ConnectionRead])
+async def list_connections(production: UUID, session: SessionDep) -> Sequence[Connection]:
+    """Give the live connections of a production."""
+    return await _rows(session, Connection, _connections, production)
 
 
 @app.get("/api/cameras/{uuid}", response_model=CameraRead)
 async def get_camera(uuid: UUID, session: SessionDep) -> Camera:
     """Give one live camera."""
-    camera = (await session.exec(_cameras.where(Camera.uuid == uuid))).one_or_none()
+    camera: Camera | None = (await session.exec(_cameras.where(Camera.uuid == uuid))).one_or_none()
     if camera is None:
         raise HTTPException(404)
     return camera
@@ -202,6 +162,6 @@ async def update_camera(uuid: UUID, body: CameraUpdate, session: SessionDep) -> 
     camera = await get_camera(uuid, session)
     camera.sqlmodel_update(body.model_dump(exclude_unset=True))
     camera.version += 1
-    camera.updated_at = _now()
+    camera.updated_at = now()
     await session.commit()
     return camera

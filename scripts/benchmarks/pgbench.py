@@ -1,0 +1,108 @@
+"""The database alone: pgbench runs the service's own SQL, with no HTTP and no Python beside it."""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from app.database_url import DatabaseUrl
+from app.entities import discovered
+from app.postgres import pg_bin
+from app.show_sql import show_sql
+from app.statements import statements
+from scripts.benchmarks.load import ANSWER_SECONDS, LoadFailed, Measurement
+from scripts.benchmarks.serving import Stage
+from scripts.benchmarks.show import Show
+from scripts.benchmarks.workloads import SIX, Workload
+
+_SQL: Final = {name: statements(discovered()[name]) for name in SIX}
+_CAMERAS: Final = _SQL["cameras"]
+Asked = list[tuple[str, str]]
+"""Statements, each with what stands in the place of its one parameter."""
+_ASKED: Final[Mapping[str, Callable[[Show], Asked]]] = {
+    "list-20": lambda show: [(_CAMERAS.list, production) for production in show.small],
+    "304": lambda show: [(_CAMERAS.tag, production) for production in show.small],
+    "list-500": lambda show: [(_CAMERAS.list, show.large)],
+    "get": lambda show: [(_CAMERAS.one, camera) for camera in show.cameras],
+    "six-lists": lambda show: [(sql.list, show.sample) for sql in _SQL.values()],
+    "show": lambda show: [(show_sql(), show.sample)],
+}
+WORKLOADS: Final = frozenset(_ASKED)
+_KEEP_SECONDS: Final = 30
+
+
+@dataclass(frozen=True)
+class Pgbench:
+    """pgbench with as many clients as the load generator has connections, and one thread."""
+
+    stage: Stage
+    origin: None = None
+
+    def measure(self, workload: Workload, seconds: int, first: int) -> Measurement:
+        """Run the workload's statement. Raises LoadFailed. ``first`` numbers nothing here."""
+        del first
+        with TemporaryDirectory() as name:
+            folder = Path(name)
+            options = ["-n", "-Mprepared", "-j1", f"-c{workload.connections}", f"-T{seconds}", "-l"]
+            options.append(f"--log-prefix={folder / 'log'}")
+            for number, (sql, value) in enumerate(_ASKED[workload.name](self.stage.show)):
+                script = _script(folder, sql, f"wanted{number}")
+                options += [f"-f{script}", f"-Dwanted{number}={value}"]
+            self._run(options, seconds)
+            return replace(_measured(folder, seconds), requests_each=workload.requests)
+
+    def _run(self, options: list[str], seconds: int) -> None:
+        try:
+            subprocess.run(
+                [str(pg_bin() / "pgbench"), *options], env=_environment(self.stage.database_url),
+                capture_output=True, text=True, check=True,
+                timeout=seconds + ANSWER_SECONDS + _KEEP_SECONDS,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise LoadFailed("pgbench did not end in time.") from None
+        except subprocess.CalledProcessError as failed:
+            raise LoadFailed(f"pgbench failed: {failed.stderr[-1000:]}") from None
+
+
+@contextmanager
+def alone(stage: Stage) -> Iterator[Pgbench]:
+    """Give pgbench on the stage's database; there is nothing to start."""
+    yield Pgbench(stage)
+
+
+def _script(folder: Path, sql: str, variable: str) -> Path:
+    """Write a script with a variable in the place of the statement's parameter.
+
+    pgbench takes ``:MI`` in the format of a time for a variable of its own; quoted colons are the
+    same format.
+    """
+    quoted = re.sub(r"'[^']*'", lambda text: text[0].replace(":", '":"'), sql)
+    script = folder / f"{variable}.sql"
+    script.write_text(f"{quoted.replace('$1', f':{variable}')};\n")
+    return script
+
+
+def _environment(url: str) -> dict[str, str]:
+    """Say where the database is; a password travels in no argument."""
+    place = DatabaseUrl.parse(url)
+    told = {"PGHOST": place.host, "PGPORT": str(place.port), "PGUSER": place.user}
+    told |= {"PGDATABASE": place.database, "PGTZ": "UTC", "PATH": os.defpath}
+    return told | ({"PGPASSWORD": place.password} if place.password else {})
+
+
+def _measured(folder: Path, seconds: int) -> Measurement:
+    """Read pgbench's log: the third word of a line is a transaction's time in microseconds.
+
+    Raises LoadFailed where none ended in time.
+    """
+    lines = [line for log in folder.glob("log*") for line in log.read_text().splitlines()]
+    times = sorted(int(line.split()[2]) / 1_000 for line in lines)
+    if not times:
+        raise LoadFailed(f"pgbench ran no statement to its end in {seconds} s.")
+    middle, late = times[len(times) // 2], times[len(times) * 99 // 100]
+    return Measurement(len(times), seconds, middle, late, errors=0)

@@ -1,0 +1,172 @@
+"""Starts a server for the benchmark, waits until it answers, sends it traffic, and stops it."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
+from tempfile import TemporaryFile
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+import httpx
+
+from scripts.benchmarks.load import Generator, LoadFailed, Measurement
+from scripts.benchmarks.show import Show
+from scripts.benchmarks.workloads import Traffic, Workload
+
+HOST: Final = "127.0.0.1"
+_START_SECONDS, _STOP_SECONDS = 30, 10
+_LOOK_AGAIN: Final = 0.005
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What every contender finds: the database, its rows, and who sends the requests."""
+
+    database_url: str
+    show: Show
+    generator: Generator
+
+
+class Running(Protocol):
+    """A contender that is ready. One that speaks no HTTP has no ``origin``."""
+
+    @property
+    def stage(self) -> Stage: ...
+    @property
+    def origin(self) -> str | None: ...
+    def measure(self, workload: Workload, seconds: int, first: int) -> Measurement: ...
+
+
+Perform = Callable[[Stage], AbstractContextManager[Running]]
+
+
+@dataclass(frozen=True)
+class HttpServer:
+    """A server that listens on loopback, as one process."""
+
+    stage: Stage
+    origin: str
+    pid: int
+
+    def measure(self, workload: Workload, seconds: int, first: int) -> Measurement:
+        """Send it a workload's requests. Raises LoadFailed."""
+        traffic = workload.traffic(self.stage.show)
+        if workload.conditional:
+            traffic = self._conditional(traffic)
+        measured = self.stage.generator.send(self.origin, traffic, seconds, first)
+        return replace(measured, requests_each=workload.requests)
+
+    def _conditional(self, traffic: Traffic) -> Traffic:
+        """Name the tag that the first path's answer has today."""
+        path = self.origin + traffic.paths[0]
+        headers = {"If-None-Match": ask(path).headers.get("etag", "")}
+        if (status := ask(path, headers).status_code) != HTTPStatus.NOT_MODIFIED:
+            raise LoadFailed(f"{traffic.paths[0]} answers {status} to its own ETag, not 304.")
+        return replace(traffic, paths=traffic.paths[:1], headers=headers)
+
+
+def ask(url: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
+    """Send one GET, past any proxy."""
+    return httpx.get(url, headers=headers, timeout=10, trust_env=False)
+
+
+def served(*command: str, probe: str = "", **environment: str) -> Perform:
+    """Give what starts a server: a command that finds DATABASE_URL, HOST and PORT set.
+
+    ``{port}`` in the command stands for the port; ``probe`` is the path that must answer before
+    it counts as started, the list of 20 cameras where none is given.
+    """
+
+    @contextmanager
+    def perform(stage: Stage) -> Iterator[HttpServer]:
+        with spawned(stage, command, environment) as (process, origin):
+            path = probe or f"/api/cameras/production/{stage.show.small[0]}"
+            until_answered(process, origin + path)
+            yield HttpServer(stage, origin, process.pid)
+
+    return perform
+
+
+@contextmanager
+def spawned(
+    stage: Stage, command: tuple[str, ...], environment: Mapping[str, str]
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Start a command and stop it; give the process and where it will listen.
+
+    Its standard output is dropped, and its standard error shown where it ends too early.
+    """
+    port = _free_port()
+    told = {"DATABASE_URL": stage.database_url, "HOST": HOST, "PORT": str(port), **environment}
+    told.setdefault("PATH", os.environ.get("PATH", os.defpath))
+    quiet = told.pop("STDERR", "") == os.devnull
+    with TemporaryFile() as said:
+        process = subprocess.Popen(
+            [word.replace("{port}", str(port)) for word in command], env=told,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL if quiet else said,
+        )  # fmt: skip
+        try:
+            yield process, f"http://{HOST}:{port}"
+        except LoadFailed as failure:
+            if process.poll() is None:  # it was another that failed
+                raise
+            said.seek(0)
+            errors = said.read()[-2000:].decode(errors="replace")
+            raise LoadFailed(f"{failure}\n{errors}".strip()) from None
+        finally:
+            _stop(process)
+
+
+def until_answered(process: subprocess.Popen[bytes], url: str) -> None:
+    """Return as soon as the URL is answered with a success. Raises LoadFailed."""
+    give_up = time.monotonic() + _START_SECONDS
+    while process.poll() is None and time.monotonic() < give_up:
+        if _is_success(url):
+            return
+        time.sleep(_LOOK_AGAIN)
+    command = [str(word) for word in process.args] if isinstance(process.args, list) else []
+    raise LoadFailed(f"{' '.join(command[:4])} did not answer {url} in {_START_SECONDS} s.")
+
+
+def _is_success(url: str) -> bool:
+    """Ask once, with little ado: httpx would take longer than some servers to start."""
+    place = urlsplit(url)
+    connection = HTTPConnection(place.hostname or "", place.port, timeout=_START_SECONDS)
+    try:
+        connection.request("GET", place.path)
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind((HOST, 0))
+        return int(found.getsockname()[1])
+
+
+def uvicorn(application: str) -> tuple[str, ...]:
+    """Give the command that serves an ASGI application as the service serves itself."""
+    return (
+        sys.executable, "-m", "uvicorn", application, "--host", HOST, "--port", "{port}",
+        "--loop", "uvloop", "--http", "httptools", "--workers", "1", "--no-access-log",
+        "--log-level", "warning", "--no-server-header",
+    )  # fmt: skip
