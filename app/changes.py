@@ -124,7 +124,7 @@ FORMER_LABEL: Final = (
 # none, and whether the log holds them all, up to version $5.
 BASES: Final = (
     "WITH entries AS (SELECT seq, version, changes.changes AS pairs FROM changes "
-    "WHERE production_uuid = $1 AND entity_uuid = $2 AND version <= $5) "
+    "WHERE production_uuid = $1 AND entity_uuid = $2 AND version BETWEEN 2 AND $5) "
     "SELECT name, (SELECT count(*) FROM entries WHERE version > seen.at) = $5 - seen.at AS whole, "
     "(SELECT (pairs -> name -> 0)::json FROM entries WHERE version > seen.at AND pairs ? name "
     "ORDER BY seq LIMIT 1) AS value FROM unnest($3::text[], $4::int[]) AS seen(name, at)"

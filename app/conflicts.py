@@ -1,15 +1,16 @@
 """What others have changed since a client looked, and the refusal that lets people settle it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
-from app.changes import bases
+from app.changes import FORMER_LABEL, bases
 from app.db import Connection
 from app.entities import discovered
 from app.entity import Row
 from app.errors import VersionConflict
 from app.merge import Base, Start
+from app.references import kept_type, kept_types
 from app.shapes import label_field
 from app.statements import statements
 
@@ -22,25 +23,53 @@ async def changed_since(
     start: Start,
     row: Values,
     place: tuple[UUID, UUID],
-    submitted: Iterable[str],
+    submitted: Values,
 ) -> dict[str, Base]:
-    """Give the submitted fields that others changed since ``start``, with what the client saw.
+    """Give the fields that others changed since ``start``, with what the client saw.
 
     ``row`` is the stored row as the wire has it, ``place`` the uuids of the production and the
-    row. A reference brings its label along: a form sends both.
+    row. All fields count, not only the submitted ones: a label may stand for a uuid that was not.
     """
-    linked = {label_field(name): name for name in entity.references()}
-    fields = {linked.get(name, name) for name in submitted}
-    seen = _seen(entity, start, row, fields)
+    seen = _seen(entity, start, row, [*entity.editable(), *entity.parts])
     ahead = {name for name, at in seen.items() if at > row["version"]}
     behind = {entity.wire(name): at for name, at in seen.items() if name not in ahead}
     found = await bases(connection, *place, row["version"], behind) if behind else {}
     known = {name: found[entity.wire(name)] for name in seen if entity.wire(name) in found}
     known |= {name: Base(known=False, changed=True) for name in ahead}
-    for label, name in linked.items():
-        if name in known:
-            known[label] = await _label_of(connection, entity, name, known[name])
+    for label, name, kinds in _labelled(entity, row, known):
+        if name in known and label in submitted:
+            said = submitted[label]
+            known[label] = await _label_seen(connection, kinds, place[0], known[name], said)
     return known
+
+
+def _labelled(
+    entity: type[Row], row: Values, known: Mapping[str, Base]
+) -> Iterator[tuple[str, str, list[type[Row]]]]:
+    """Give the fields that hold a label, each with the uuid that it stands for and its types."""
+    for name, reference in entity.references().items():
+        yield label_field(name), name, [discovered()[reference.collection]]
+    for end in entity.ends:
+        if end.uuid:
+            was = known.get(end.kind)
+            word = was.value if was and was.known else row.get(entity.wire(end.kind))
+            kind = kept_type(word or "")
+            yield end.label, end.uuid, [kind] if kind else kept_types()
+
+
+async def _label_seen(
+    connection: Connection, kinds: Iterable[type[Row]], production: UUID, base: Base, said: Any
+) -> Base:
+    """Give the label that the client saw beside a uuid: any that the row has had may be it."""
+    if not base.known or base.value is None:
+        return base
+    uuid = UUID(base.value)
+    if said and await connection.fetchval(FORMER_LABEL, production, uuid, said):
+        return Base(said, changed=True)
+    for kind in kinds:
+        if label := await connection.fetchval(statements(kind).label, uuid):
+            return Base(label, changed=True)
+    return Base(known=False, changed=True)
 
 
 def _seen(entity: type[Row], start: Start, row: Values, fields: Iterable[str]) -> dict[str, int]:
@@ -50,15 +79,6 @@ def _seen(entity: type[Row], start: Start, row: Values, fields: Iterable[str]) -
     if start.version is not None:
         return {name: at for name, at in seen.items() if at != row["version"]}
     return {n: at for n, at in seen.items() if not versions.get(n, 1) <= at <= row["version"]}
-
-
-async def _label_of(connection: Connection, entity: type[Row], name: str, base: Base) -> Base:
-    """Give the label beside a reference as the client may have seen it."""
-    if not base.known or base.value is None:
-        return base
-    target = discovered()[entity.references()[name].collection]
-    label = await connection.fetchval(statements(target).label, UUID(base.value))
-    return Base(label, changed=True)
 
 
 def refuse(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -92,11 +93,15 @@ def _start(entity: type[Row], version: int | None, versions: Mapping[str, Any] |
 
 
 def _field_named(entity: type[Row], name: str) -> str:
-    by_wire = {entity.wire(field): field for field in entity.editable()}
-    return by_wire.get(name) or entity.synonyms.get(name) or to_snake(name)
+    return _by_wire(entity).get(name) or entity.synonyms.get(name) or to_snake(name)
 
 
 def _on_wire(value: Any) -> Any:
     if isinstance(value, datetime):
         return wire_moment(value)
     return str(value) if isinstance(value, UUID) else value
+
+
+@cache
+def _by_wire(entity: type[Row]) -> Mapping[str, str]:
+    return {entity.wire(field): field for field in entity.editable()}

@@ -236,6 +236,11 @@ class Busy(Unavailable):
     code = "BUSY"
 
 
+class Overtaken(Busy):
+    """What a write was decided from no longer holds, or it has more rows to write than one: it
+    starts again, under a lock. Nobody is ever answered with it."""
+
+
 class SchemaMismatch(Unavailable):
     """The database lacks what this version of the code needs."""
 

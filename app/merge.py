@@ -79,6 +79,8 @@ def merge(
         base = bases.get(name)
         if base is None or not base.changed:
             continue
+        if base.known and same(base.value, current.get(name)):
+            continue  # it was changed, and changed back
         merged = merged_list(base.value, current.get(name), wanted[name]) if base.known else None
         if merged is None:
             conflicts.append(name)
@@ -92,23 +94,22 @@ def merge(
 def merged_list(base: Any, theirs: Any, mine: Any) -> list[Any] | None:
     """Merge two edits of a list by the ids of its elements.
 
-    None where that cannot be: an element without an id, or one that both have changed, to
-    different things. The order is theirs; what only I have stands after what precedes it in mine.
-    Where only I have changed the order, it is mine.
+    None where that cannot be: an element without an id, one that both have changed or both have
+    put elsewhere, to different ends, or two new ones of one name. The order is that of who changed
+    it; what only the other has stands after what precedes it there.
     """
     lists = ([] if elements is None else elements for elements in (base, theirs, mine))
     keyed = [_by_id(elements) for elements in lists]
     if any(elements is None for elements in keyed):
         return None
     started, stored, sent = (elements or {} for elements in keyed)
-    kept: dict[Any, Any] = {}
-    for key in {**stored, **sent, **started}:
-        found = _element(started.get(key), stored.get(key), sent.get(key))
-        if found is _CONFLICT:
-            return None
-        if found is not None:
-            kept[key] = found
-    return [kept[key] for key in _ordered(list(started), list(stored), list(sent)) if key in kept]
+    order = _ordered(list(started), list(stored), list(sent))
+    kept = {key: _element(started.get(key), stored.get(key), sent.get(key)) for key in order or ()}
+    if order is None or any(element is _CONFLICT for element in kept.values()):
+        return None
+    merged = [kept[key] for key in order if kept[key] is not None]
+    names = [element["id"] for element in merged if element.get("id")]
+    return merged if len(set(names)) == len(names) else None
 
 
 _CONFLICT: Any = object()
@@ -134,15 +135,23 @@ def _element(base: Element | None, theirs: Element | None, mine: Element | None)
     return mine if same(theirs, base) else _CONFLICT
 
 
-def _ordered(base: Sequence[Any], theirs: Sequence[Any], mine: Sequence[Any]) -> list[Any]:
+def _ordered(base: Sequence[Any], theirs: Sequence[Any], mine: Sequence[Any]) -> list[Any] | None:
+    """Give all that either has, in the order of who changed it; None where both did."""
     common = set(base) & set(theirs) & set(mine)
     was, stored, sent = ([k for k in keys if k in common] for keys in (base, theirs, mine))
+    if was not in (stored, sent) and stored != sent:
+        return None
     first, second = (mine, theirs) if stored == was != sent else (theirs, mine)
-    order = list(first)
-    for place, key in enumerate(second):
-        if key not in order:
-            before = next((k for k in reversed(second[:place]) if k in order), None)
-            order.insert(order.index(before) + 1 if before is not None else 0, key)
+    known, before = set(first), None
+    behind: dict[Any, list[Any]] = {}
+    for key in second:
+        if key in known:
+            before = key
+        else:
+            behind.setdefault(before, []).append(key)
+    order = behind.get(None, [])
+    for key in first:
+        order += [key, *behind.get(key, ())]
     return order
 
 

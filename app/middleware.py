@@ -8,6 +8,7 @@ from typing import Final
 import structlog
 from pydantic import SecretStr
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import SignalbookError, Unauthorized, Unavailable
@@ -106,6 +107,8 @@ class Faults:
 
         try:
             await self.app(scope, receive, watched)
+        except ClientDisconnect:
+            return  # nobody is left to be answered, and nothing was done
         except Exception:
             request_id = scope.get("state", {}).get("request_id")
             _log.exception("unforeseen", path=scope["path"], request_id=request_id)

@@ -19,16 +19,18 @@ Element = dict[str, Any]
 
 
 def prepare(
-    entity: type[Row], values: dict[str, Any], current: Mapping[str, Any]
+    entity: type[Row], values: dict[str, Any], current: Mapping[str, Any], was: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Take the lists out of ``values`` and give them complete, as the wire will show them.
 
-    An element keeps its identity by ``uuid``, else by ``id``; one with neither is new and gets
-    both. Raises Invalid where two elements claim the same uuid.
+    An element keeps its identity by ``uuid``, else by ``id``, among those stored now and those
+    that the client saw; one with neither is new and gets both. Raises Invalid where two elements
+    claim the same uuid.
     """
     label = values.get("id") or current.get("id") or ""
+    stored = {n: [*(current.get(n) or []), *(was.get(n) or [])] for n in entity.parts}
     return {
-        name: _complete(name, declared, values.pop(name) or [], current.get(name) or [], label)
+        name: _complete(name, declared, values.pop(name) or [], stored[name], label)
         for name, declared in entity.parts.items()
         if name in values
     }
@@ -70,9 +72,7 @@ def _refuse_twice(name: str, elements: Iterable[Element]) -> None:
             seen.add((word, element[word]))
 
 
-async def forget_foreign(
-    connection: Connection, entity: type[Row], values: Mapping[str, Any]
-) -> None:
+async def forget_foreign(connection: Connection, entity: type[Row], values: dict[str, Any]) -> None:
     """Take from a new entity's elements the uuids that are other rows' already: it is a copy."""
     for name, declared in entity.parts.items():
         elements = values.get(name) or []
@@ -80,9 +80,10 @@ async def forget_foreign(
         if not uuids:
             continue
         taken = {row["uuid"] for row in await connection.fetch(part_owners(declared), uuids)}
-        for element in elements:
-            if element.get("uuid") in taken:
-                element["uuid"] = None
+        values[name] = [
+            {**element, "uuid": None} if element.get("uuid") in taken else element
+            for element in elements
+        ]
 
 
 def rows(entity: type[Row], name: str, owner: UUID, elements: list[Element]) -> bytes:

@@ -214,7 +214,7 @@ async def _resolve_part(
     field: str,
     named: PartReference,
 ) -> None:
-    key = submitted.get(field)
+    key = submitted.get(field, current.get(field))
     owner = submitted.get(named.reference, current.get(named.reference))
     echo = key == current.get(field)
     if not key or (echo and owner == current.get(named.reference)):

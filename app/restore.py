@@ -175,7 +175,7 @@ async def _undelete(
     if not (place.everywhere and values["id"] == stored["id"]):
         values["id"] = await label(unit, entity, place, values["id"])
     entity.settle(None, values)
-    lists = parts.prepare(entity, values, stored)
+    lists = parts.prepare(entity, values, stored, {})
     wanted = differing(stored, {**values, **lists})
     refuse_unbounded(entity, wanted)
     changed = on_wire(entity, {name: [stored.get(name), new] for name, new in wanted.items()})

@@ -53,7 +53,7 @@ class Statements:
     candidates: str
     """Live rows of production $1 with a uuid in $2 or a label in $3: uuid and label."""
     pointing: Mapping[str, str]
-    """By reference field: the live rows that point at $1."""
+    """By reference field: the live rows of production $2 that point at $1."""
 
 
 @cache
@@ -188,7 +188,10 @@ def _keys(entity: type[Row], members: str, tables: str) -> str:
 
 
 def _pointing(entity: type[Row], field: str) -> str:
-    return f"SELECT uuid FROM {table(entity)} WHERE {field} = $1 AND NOT is_deleted"
+    scope = "production_uuid" if issubclass(entity, Entity) else "uuid"
+    return (
+        f"SELECT uuid FROM {table(entity)} WHERE {field} = $1 AND {scope} = $2 AND NOT is_deleted"
+    )
 
 
 def part_owners(parts: Parts) -> str:

@@ -75,8 +75,9 @@ async def create(unit: Unit, entity: type[Row], edit: Edit) -> bytes:
     values["id"] = await label(unit, entity, place, values.get("id"))
     entity.settle(None, values)
     await parts.forget_foreign(unit.connection, entity, values)
-    lists = parts.prepare(entity, values, {})
+    lists = parts.prepare(entity, values, {}, {})
     made = {name: [None, value] for name, value in {**values, **lists}.items() if value is not None}
+    unit.learn(str(uuid), place.production)
     return await unit.write(
         write_statements(entity).create,
         place.production, place.seq, uuid, to_json(values), edit.actor.row_value,
@@ -116,9 +117,10 @@ async def update(unit: Unit, entity: type[Row], key: str, edit: Edit) -> bytes:
     was = current | {name: base.value for name, base in known.items() if base.known}
     submitted = touched(known, one_spelling(entity, was, edit.values, edit.twice))
     await references.resolve(unit.connection, entity, seen.production, current, submitted)
+    own = {name: base for name, base in known.items() if name in submitted}
     entity.settle(current, submitted)
-    submitted |= parts.prepare(entity, submitted, current)
-    wanted, conflicts = merge(known, current, submitted)
+    submitted |= parts.prepare(entity, submitted, current, was)
+    wanted, conflicts = merge(own, current, submitted)
     refuse_unbounded(entity, wanted)
     refuse(entity, edit.start, seen.row, wanted, conflicts, known)
     if not wanted:
@@ -167,6 +169,7 @@ async def _seen(unit: Unit, entity: type[Row], key: str) -> Seen:
         raise not_found(entity, key)
     row = from_json(found["body"])
     unit.learn(key, found["production"])
+    unit.learn(row["uuid"], found["production"])
     return Seen(UUID(row["uuid"]), found["production"], found["seq"], found["body"], row)
 
 
@@ -228,10 +231,11 @@ async def _clear(unit: Unit, other: type[Row], target: type[Row], seen: Seen, ac
     for name, reference in other.references().items():
         if reference.collection != target.collection or not reference.cleared:
             continue
-        for row in await unit.connection.fetch(statements(other).pointing[name], seen.uuid):
+        pointing = statements(other).pointing[name]
+        for row in await unit.connection.fetch(pointing, seen.uuid, seen.production):
             unit.need_lock()
-            pointing = await _seen(unit, other, str(row["uuid"]))
+            linked = await _seen(unit, other, str(row["uuid"]))
             current, wanted = {name: str(seen.uuid)}, {name: None}
-            await _write(unit, other, pointing, current, wanted, actor)
-            seen = replace(seen, seq=pointing.seq + 1)
+            await _write(unit, other, linked, current, wanted, actor)
+            seen = replace(seen, seq=linked.seq + 1)
     return seen

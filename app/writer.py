@@ -17,17 +17,13 @@ from uuid import UUID
 import asyncpg
 
 from app.db import Connection, Database
-from app.errors import Busy
+from app.errors import Busy, Overtaken
 from app.turns import Turns
 
 T = TypeVar("T")
 LOCK: Final = "SELECT FROM productions WHERE uuid = $1 FOR NO KEY UPDATE"
 # Another service's writes raise no number of ours; against those nothing is locked.
 _TRIES: Final = 5
-
-
-class Overtaken(Exception):
-    """What was read no longer holds, or more than one row must be written: start again, locked."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +38,7 @@ class Unit:
     def need_lock(self) -> None:
         """Raise Overtaken in autocommit."""
         if not self.locked:
-            raise Overtaken
+            raise _overtaken()
 
     async def current(self, read: Callable[[], Awaitable[Any]]) -> Any:
         """Read a row that names its ``production``; in a transaction, read it under its lock."""
@@ -58,11 +54,15 @@ class Unit:
         try:
             written = await self.connection.fetchrow(sql, *args)
         except asyncpg.DivisionByZeroError:
-            raise Overtaken from None
+            raise _overtaken() from None
         if written is None:
-            raise Overtaken
+            raise _overtaken()
         body: bytes = written["body"]
         return body
+
+
+def _overtaken() -> Overtaken:
+    return Overtaken("Somebody else has just written here: try again.")
 
 
 class Writer:

@@ -101,3 +101,16 @@ def test_deleting_a_source_leaves_its_connections_for_the_checks(
     client.delete(f"/api/sources/{source['uuid']}")
     after = client.get(f"/api/connections/{path['uuid']}").json()
     assert (after["sourceUuid"], after["version"]) == (source["uuid"], 1)
+
+
+async def test_a_row_of_another_production_does_not_stand_in_the_way(
+    client: httpx.Client, make: Any, shared_database: str
+) -> None:
+    """Older rows may point across productions; nothing in the database forbids it."""
+    ccu = make("ccus", name="x")
+    other = make("productions", name="Another show")
+    camera = make("cameras", name="x", productionId=other["id"])
+    sql = "UPDATE cameras SET ccu_uuid = $1 WHERE uuid = $2"
+    await databases.execute(shared_database, sql, ccu["uuid"], camera["uuid"])
+    assert client.delete(f"/api/ccus/{ccu['uuid']}").status_code == 200
+    assert client.get(f"/api/cameras/{camera['uuid']}").json()["version"] == 1

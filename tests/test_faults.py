@@ -1,8 +1,10 @@
 """What nobody foresaw: a 500 that the browser may read and the log can find, and no secrets."""
 
 import asyncio
+import socket
 import subprocess
 import sys
+import time
 from typing import Any
 
 import asyncpg
@@ -119,3 +121,18 @@ def test_the_header_that_names_what_was_ignored_stays_short(client: httpx.Client
     answer = client.post("/api/productions", json=body)
     assert answer.status_code == 201
     assert 1_000 < len(answer.headers["x-ignored-fields"]) < 2_100
+
+
+def test_a_client_that_hangs_up_in_its_body_is_no_fault_of_ours(own_database: str) -> None:
+    with service(own_database) as client, capture_logs() as lines:
+        url = httpx.URL(str(client.base_url))
+        with socket.create_connection((url.host, url.port or 0)) as broken:
+            broken.sendall(
+                b"POST /api/cameras HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                b'Content-Length: 100\r\n\r\n{"name"'
+            )
+        until = time.monotonic() + 10
+        while not lines and time.monotonic() < until:
+            time.sleep(0.01)
+        assert client.get("/livez").status_code == 200
+    assert [line["event"] for line in lines if line["path"] == "/api/cameras"] == ["request"]

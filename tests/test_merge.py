@@ -142,12 +142,26 @@ def test_an_element_that_both_changed_is_a_conflict() -> None:
     assert merged_list(base, both[0], both[0]) == both[0]
 
 
+def test_two_new_elements_of_one_name_are_a_conflict() -> None:
+    def added(uuid: str) -> list[dict[str, Any]]:
+        return [{"uuid": uuid, "id": "OUT 9"}]
+
+    assert merged_list([], added("u"), added("v")) is None
+    assert merged_list([], added("u"), added("u")) == added("u")
+
+
+def test_what_was_changed_and_changed_back_is_no_conflict() -> None:
+    there_and_back = {"a": Base(False, changed=True)}
+    assert merge(there_and_back, {"a": False}, {"a": True}) == ({"a": True}, [])
+
+
 def test_who_alone_changed_the_order_has_it() -> None:
     base = listed(["a", "b", "c"], "base")
     turned = base[::-1]
     assert merged_list(base, base, turned) == turned
     assert merged_list(base, turned, base) == turned
-    assert merged_list(base, turned, [base[1], base[0], base[2]]) == turned, "both: theirs"
+    assert merged_list(base, turned, turned) == turned
+    assert merged_list(base, turned, [base[1], base[0], base[2]]) is None, "both did"
 
 
 def test_lists_without_ids_are_values() -> None:

@@ -190,3 +190,136 @@ def test_fields_with_versions_of_their_own_merge_too(client: httpx.Client, make:
     answer = client.put(path, json={"room": "C", "fieldVersions": known})
     assert answer.status_code == 409
     assert answer.json()["conflicts"][0]["baseValue"] == "A"
+
+
+@pytest.fixture
+def patch(client: httpx.Client) -> Any:
+    """Edit a connection, as long as nobody objects."""
+
+    def patched(row: Any, **body: Any) -> dict[str, Any]:
+        answer = client.patch(f"/api/connections/{row['uuid']}", json=body)
+        return dict(answer.raise_for_status().json())
+
+    return patched
+
+
+@pytest.fixture
+def sends(make: Any) -> list[dict[str, Any]]:
+    return [make("sends", name="x", type="MONITOR", id=f"SEND {n}") for n in range(1, 4)]
+
+
+@pytest.fixture
+def connection(make: Any, sends: Any) -> dict[str, Any]:
+    made = make("connections", destinationType="SEND", destinationUuid=sends[0]["uuid"])
+    return dict(made)
+
+
+def test_a_destination_that_another_chose_by_uuid_stays(
+    client: httpx.Client, patch: Any, connection: Any, sends: Any
+) -> None:
+    patch(connection, version=1, destinationUuid=sends[1]["uuid"])
+    after = patch(connection, version=1, destinationId="SEND 1", note="Mine")
+    assert (after["destinationId"], after["note"]) == ("SEND 2", "Mine"), "the label was an echo"
+    answer = client.patch(
+        f"/api/connections/{connection['uuid']}", json={"version": 1, "destinationId": "SEND 3"}
+    )
+    assert answer.status_code == 409
+    told = {c["fieldName"]: c for c in answer.json()["conflicts"]}
+    assert told["destinationUuid"]["baseValue"] == sends[0]["uuid"]
+    assert told["destinationUuid"]["serverValue"] == sends[1]["uuid"]
+
+
+def test_a_form_that_echoes_a_destination_logs_no_change_of_it(
+    client: httpx.Client, patch: Any, connection: Any, sends: Any
+) -> None:
+    patch(connection, **connection | {"destinationUuid": sends[1]["uuid"]})
+    after = patch(connection, **connection | {"note": "Mine"})
+    assert (after["destinationId"], after["version"]) == ("SEND 2", 3)
+    production = connection["productionUuid"]
+    [entry] = client.get(f"/api/productions/{production}/events?limit=1").json()
+    assert entry["changes"] == {"note": [None, "Mine"]}
+
+
+@pytest.mark.parametrize("another", [False, True])
+def test_an_old_form_does_not_stumble_over_a_renaming(
+    client: httpx.Client, make: Any, patch: Any, connection: Any, sends: Any, another: bool
+) -> None:
+    """What was linked is called otherwise now, and something else is linked."""
+    ccus = [make("ccus", name="x", id=f"CCU {n}") for n in (1, 2)]
+    camera = make("cameras", name="x", ccuId="CCU 1")
+    for row, path in ((ccus[0], "ccus"), (sends[0], "sends")):
+        client.patch(f"/api/{path}/{row['uuid']}", json={"id": "OTHER"}).raise_for_status()
+    if another:
+        make("ccus", name="x", id="CCU 1")
+        make("sends", name="x", type="MONITOR", id="SEND 1")
+    patch(connection, version=1, destinationUuid=sends[1]["uuid"])
+    path = f"/api/cameras/{camera['uuid']}"
+    client.patch(path, json={"version": 1, "ccuUuid": ccus[1]["uuid"]}).raise_for_status()
+    after = client.put(path, json={**camera, "note": "Mine"}).raise_for_status().json()
+    assert (after["ccuUuid"], after["note"]) == (ccus[1]["uuid"], "Mine")
+    after = patch(connection, **connection | {"note": "Mine"})
+    assert (after["destinationUuid"], after["note"]) == (sends[1]["uuid"], "Mine")
+
+
+def test_no_connection_ends_up_on_an_output_of_another_source(
+    client: httpx.Client, make: Any, patch: Any
+) -> None:
+    outputs = [{"id": f"OUT {n}", "connector": "SDI"} for n in (1, 2)]
+    sources = [make("sources", name="x", type="LAPTOP", outputs=outputs)]
+    sources.append(make("sources", name="y", type="LAPTOP", outputs=[{"connector": "DP"}]))
+    row = make("connections", destinationType="ROUTER", sourceId=sources[0]["id"],
+               sourceOutputId="OUT 1")  # fmt: skip
+    alone = make("connections", destinationType="ROUTER", sourceId=sources[0]["id"],
+                 sourceOutputId="OUT 1")  # fmt: skip
+    assert patch(alone, sourceUuid=sources[1]["uuid"])["sourceOutputId"] is None
+    patch(row, version=1, sourceOutputId="OUT 2")
+    moved = {**row, "sourceUuid": sources[1]["uuid"], "sourceId": sources[1]["id"]}
+    answer = client.patch(f"/api/connections/{row['uuid']}", json=moved)
+    assert answer.status_code == 409
+    assert [c["fieldName"] for c in answer.json()["conflicts"]] == ["sourceOutputId"]
+
+
+def test_two_orders_of_one_list_are_a_conflict(client: httpx.Client, make: Any) -> None:
+    notes = [{"id": key} for key in "abc"]
+    row = make("checklist-items", title="x", moreInfo=notes)
+    path = f"/api/checklist-items/{row['uuid']}"
+    orders = [notes[::-1], [notes[1], notes[0], notes[2]]]
+    answers = [client.put(path, json={"version": 1, "moreInfo": order}) for order in orders]
+    assert [answer.status_code for answer in answers] == [200, 409]
+
+
+def test_two_new_outputs_of_one_name_are_a_conflict(client: httpx.Client, make: Any) -> None:
+    row = make("sources", name="x", type="LAPTOP", outputs=[{"connector": "HDMI"}])
+    path = f"/api/sources/{row['uuid']}"
+    added = [[*row["outputs"], {"id": "OUT 9", "connector": name}] for name in ("DP", "SDI")]
+    answers = [client.put(path, json={"version": 1, "outputs": outputs}) for outputs in added]
+    assert [answer.status_code for answer in answers] == [200, 409]
+    now = answers[0].json()
+    assert client.put(path, json=now).json() == now, "a whole form can still be saved"
+
+
+def test_a_list_echoed_without_uuids_brings_nothing_back(client: httpx.Client, make: Any) -> None:
+    outputs = [{"id": f"OUT {n}", "connector": "SDI"} for n in (1, 2)]
+    row = make("sources", name="x", type="LAPTOP", outputs=outputs)
+    path = f"/api/sources/{row['uuid']}"
+    kept = row["outputs"][:1]
+    client.put(path, json={"version": 1, "outputs": kept}).raise_for_status()
+    bare = [{k: v for k, v in output.items() if k != "uuid"} for output in row["outputs"]]
+    after = client.put(path, json={"version": 1, "outputs": bare, "note": "Mine"}).json()
+    assert (after["outputs"], after["note"]) == (kept, "Mine")
+
+
+def test_a_tick_that_was_taken_back_is_no_conflict(client: httpx.Client, make: Any) -> None:
+    row = make("checklist-items", title="x")
+    path = f"/api/checklist-items/{row['uuid']}"
+    for version, done in ((1, True), (2, False)):
+        client.put(path, json={"version": version, "completed": done}).raise_for_status()
+    after = client.put(path, json={"version": 1, "completed": True})
+    assert (after.status_code, after.json()["completed"]) == (200, True)
+
+
+def test_version_zero_is_a_version_that_nobody_saw(client: httpx.Client, make: Any) -> None:
+    row = make("cameras", name="x", note="n")
+    path = f"/api/cameras/{row['uuid']}"
+    assert client.put(path, json={"version": 0, "note": None}).status_code == 409
+    assert client.put(path, json={"version": 1, "note": None}).json()["note"] is None

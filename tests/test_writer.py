@@ -19,11 +19,11 @@ from app.db import Connection, Database
 from app.edits import edit_of
 from app.entities import discovered, root
 from app.entity import Row
-from app.errors import Busy, SignalbookError
+from app.errors import Busy, Overtaken, SignalbookError
 from app.shapes import create_shape
 from app.store import Edit
 from app.write_statements import CHANNEL
-from app.writer import Overtaken, Unit, Writer
+from app.writer import Unit, Writer
 from tests.support import databases
 from tests.support.bodies import ALL, SCOPED, minimal, named
 from tests.support.service import settings
@@ -215,7 +215,7 @@ async def test_several_processes_write_one_show_at_once(own_database: str, proce
 
 async def test_who_is_always_overtaken_is_told_so(own_database: str) -> None:
     async def hopeless(_: Unit) -> None:
-        raise Overtaken
+        raise Overtaken("Somebody was faster.")
 
     async with opened(own_database) as database:
         with pytest.raises(Busy, match="Another service"):
@@ -255,3 +255,14 @@ async def numbers(url: str, row: dict[str, Any]) -> list[Any]:
 async def counted(url: str, row: dict[str, Any]) -> int:
     [seq] = await databases.column(url, COUNTED, owner(row))
     return int(str(seq))
+
+
+async def test_starting_again_costs_no_connection(own_database: str) -> None:
+    """Each production that is made starts again, under a lock."""
+    pids = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
+    async with opened(own_database) as database:
+        writer, seen = Writer(database, 5), set()
+        for _ in range(5):
+            await made(writer, root())
+            seen |= set(await databases.column(own_database, f"{pids} pg_backend_pid()"))
+    assert len(seen) == 1
