@@ -13,12 +13,11 @@ from uuid import UUID
 import sqlalchemy as sa
 from pydantic_core import from_json
 from sqlalchemy.dialects.postgresql import ENUM, JSON, JSONB
-from sqlmodel import SQLModel
 
 from app.db import Connection
+from app.entity import metadata
 from app.merge import Base
 
-_metadata: Final = SQLModel.metadata
 _MOMENT: Final = sa.DateTime(timezone=True)
 _NOW: Final = sa.text("CURRENT_TIMESTAMP")
 _NEW_UUID: Final = sa.text("gen_random_uuid()")
@@ -31,7 +30,7 @@ def _production() -> sa.Column[UUID]:
 
 changes: Final = sa.Table(
     "changes",
-    _metadata,
+    metadata,
     _production(),
     sa.Column("seq", sa.BigInteger, nullable=False),
     sa.Column("uuid", sa.Uuid, nullable=False, server_default=_NEW_UUID),
@@ -58,7 +57,7 @@ _OLDER_TYPES: Final = (
 
 history: Final = sa.Table(
     "events",
-    _metadata,
+    metadata,
     sa.Column("uuid", sa.Uuid, primary_key=True, server_default=_NEW_UUID),
     sa.Column("id", sa.Text, nullable=False),
     _production(),

@@ -37,7 +37,8 @@ from sqlmodel import Field, SQLModel
 from app.fields import Label, MaybeLine, MaybeText
 
 # PostgreSQL's own names for what it names itself, so that a drift check compares like with like.
-SQLModel.metadata.naming_convention = {
+metadata: Final = SQLModel.metadata
+metadata.naming_convention = {
     "pk": "%(table_name)s_pkey",
     "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
     "uq": "%(table_name)s_%(column_0_N_name)s_key",

@@ -21,14 +21,14 @@ class Turns:
 
     def __init__(self, wait: float) -> None:
         self._wait = wait
-        self._lines: dict[object, deque[asyncio.Future[None]]] = {}
-        self._known: dict[str, UUID] = {}
+        self._lines: dict[str, deque[asyncio.Future[None]]] = {}
+        self._known: dict[str, str] = {}
 
     def learn(self, key: str, production: UUID) -> None:
         """Remember whose row or which production a key names; the oldest are forgotten."""
         if key not in self._known and len(self._known) >= _KNOWN:
             del self._known[next(iter(self._known))]
-        self._known[key] = production
+        self._known[key] = str(production)  # as a client that names it by its uuid does
 
     @asynccontextmanager
     async def turn(self, key: str) -> AsyncIterator[None]:
@@ -40,7 +40,7 @@ class Turns:
         finally:
             self._go(name)
 
-    async def _come(self, name: object) -> None:
+    async def _come(self, name: str) -> None:
         line = self._lines.get(name)
         if line is None:
             self._lines[name] = deque()
@@ -56,7 +56,7 @@ class Turns:
                 self._go(name)
             raise
 
-    def _go(self, name: object) -> None:
+    def _go(self, name: str) -> None:
         line = self._lines[name]
         while line:
             called = line.popleft()

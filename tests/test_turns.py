@@ -43,6 +43,15 @@ async def test_names_of_one_production_stand_in_one_line() -> None:
                 pytest.fail("two at once")
 
 
+async def test_a_production_is_one_whether_it_is_known_already_or_not() -> None:
+    turns = Turns(0.01)
+    async with turns.turn(str(SHOW)):
+        turns.learn(str(SHOW), SHOW)
+        with pytest.raises(TimeoutError):
+            async with turns.turn(str(SHOW)):
+                pytest.fail("two at once")
+
+
 async def test_who_waits_too_long_leaves_the_line_to_the_next() -> None:
     turns = Turns(0.05)
     async with turns.turn("show"):
