@@ -2,20 +2,18 @@
 
 from typing import Any, Final
 
-IF_NONE_MATCH: Final[dict[str, Any]] = {
-    "name": "If-None-Match",
-    "in": "header",
-    "required": False,
-    "description": "The ETag of the copy that the client has: 304 where it is still the newest.",
-    "schema": {"type": "string"},
-}
-IF_MATCH: Final[dict[str, Any]] = {
-    "name": "If-Match",
-    "in": "header",
-    "required": False,
-    "description": "The ETag of the row that the edit started from: 412 where it has changed.",
-    "schema": {"type": "string"},
-}
+from app.routes.plumbing import maybe_parameter
+
+IF_NONE_MATCH: Final = maybe_parameter(
+    "If-None-Match",
+    "header",
+    "The ETag of the copy that the client has: 304 where it is still the newest.",
+)
+IF_MATCH: Final = maybe_parameter(
+    "If-Match",
+    "header",
+    "The ETag of the row that the edit started from: 412 where it has changed.",
+)
 _ETAG: Final = {
     "description": "Names this state of the answer. Absent while the database cannot tell it.",
     "schema": {"type": "string"},

@@ -8,7 +8,6 @@ from pydantic import BaseModel
 
 from app import reading, store
 from app.edits import actor_of, edit_of
-from app.entities import discovered
 from app.entity import Entity, Row
 from app.errors import AmbiguousId, Conflict, Invalid, NotFound, PreconditionFailed
 from app.fields import NO_NUL
@@ -17,9 +16,9 @@ from app.routes.conditional import IF_MATCH, IF_NONE_MATCH, conditional
 from app.routes.hot import Answer, HotRoute, has_newest, header
 from app.routes.hot_writes import WriteRoute
 from app.routes.plumbing import (
-    JsonRoute,
     answer,
     database,
+    entity_routers,
     path_parameter,
     request_id,
     writer,
@@ -41,24 +40,16 @@ class Deleted(BaseModel):
 
 
 def routers() -> list[APIRouter]:
-    """Give a router for every entity type under its collection, and under its other mounts."""
-    return [
-        _router(entity, mount)
-        for entity in discovered().values()
-        for mount in (entity.collection, *entity.mounts)
-    ]
+    """Give the routers of all entity types."""
+    return entity_routers("", _add)
 
 
-def _router(entity: type[Row], mount: str) -> APIRouter:
-    noun = entity.noun if mount == entity.collection else f"{entity.noun} ({mount})"
-    router = APIRouter(prefix=f"/{mount}", tags=[noun], route_class=JsonRoute)
-    name = mount.replace("-", "_")
+def _add(router: APIRouter, entity: type[Row], name: str) -> None:
     _add_list(router, entity, name)
     _add_get(router, entity, name)
     _add_create(router, entity, name)
     _add_update(router, entity, name)
     _add_delete(router, entity, name)
-    return router
 
 
 def _add_list(router: APIRouter, entity: type[Row], name: str) -> None:

@@ -7,12 +7,11 @@ from pydantic import BaseModel, Field
 
 from app import history
 from app.edits import actor_of
-from app.entities import discovered
 from app.entity import Row
 from app.errors import AmbiguousId, Conflict, Invalid, LogTrimmed, NotFound
 from app.fields import NO_NUL
 from app.restore import Wish, restore
-from app.routes.plumbing import JsonRoute, answer, database, request_id, writer
+from app.routes.plumbing import answer, database, entity_routers, request_id, writer
 from app.routes.problems import documented
 from app.shapes import DeleteBody, WireMoment, read_shape
 
@@ -51,20 +50,13 @@ class RestoreBody(DeleteBody):
 
 
 def routers() -> list[APIRouter]:
-    """Give a router for every entity type under its collection, and under its other mounts."""
-    return [
-        _router(entity, mount)
-        for entity in discovered().values()
-        for mount in (entity.collection, *entity.mounts)
-    ]
+    """Give the routers of all entity types."""
+    return entity_routers("/{key}", _add)
 
 
-def _router(entity: type[Row], mount: str) -> APIRouter:
-    noun = entity.noun if mount == entity.collection else f"{entity.noun} ({mount})"
-    router = APIRouter(prefix=f"/{mount}/{{key}}", tags=[noun], route_class=JsonRoute)
-    _add_history(router, entity, mount.replace("-", "_"))
-    _add_restore(router, entity, mount.replace("-", "_"))
-    return router
+def _add(router: APIRouter, entity: type[Row], name: str) -> None:
+    _add_history(router, entity, name)
+    _add_restore(router, entity, name)
 
 
 def _add_history(router: APIRouter, entity: type[Row], name: str) -> None:

@@ -5,13 +5,15 @@ from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
-from fastapi import Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic_core import from_json
 from starlette.types import Scope
 
 from app.db import Database
+from app.entities import discovered
+from app.entity import Row
 from app.errors import BodyTooLarge, UnsupportedMediaType
 from app.shapes import unknown_members
 from app.writer import Writer
@@ -140,3 +142,30 @@ def path_parameter(name: str, description: str) -> dict[str, Any]:
         "description": description,
         "schema": {"type": "string", "minLength": 1},
     }
+
+
+def maybe_parameter(name: str, place: str, description: str) -> dict[str, Any]:
+    """Document what an endpoint takes itself from the query or the headers, if it is there."""
+    return {
+        "name": name,
+        "in": place,
+        "required": False,
+        "description": description,
+        "schema": {"type": "string"},
+    }
+
+
+def entity_routers(under: str, add: Callable[[APIRouter, type[Row], str], None]) -> list[APIRouter]:
+    """Give a router for every entity type under its collection, and under its other mounts.
+
+    ``add`` puts the routes into it, which begin with ``under``; it is told the type and the name
+    for its operations.
+    """
+    made = []
+    for entity in discovered().values():
+        for mount in (entity.collection, *entity.mounts):
+            noun = entity.noun if mount == entity.collection else f"{entity.noun} ({mount})"
+            router = APIRouter(prefix=f"/{mount}{under}", tags=[noun], route_class=JsonRoute)
+            add(router, entity, mount.replace("-", "_"))
+            made.append(router)
+    return made

@@ -13,19 +13,17 @@ from app.errors import AmbiguousId, Invalid, NotFound
 from app.releases import revisions
 from app.routes.conditional import IF_NONE_MATCH, conditional
 from app.routes.hot import Answer, HotRoute, has_newest, header
-from app.routes.plumbing import database, path_parameter
+from app.routes.plumbing import database, maybe_parameter, path_parameter
 from app.routes.problems import documented
 from app.shapes import read_shape
 from app.show_sql import members, show_sql
 from app.tags import fingerprint, list_tag
 
-_COLLECTIONS: Final[dict[str, Any]] = {
-    "name": "collections",
-    "in": "query",
-    "required": False,
-    "description": "Only these, separated by commas (cameras,cableSnakes); the production always.",
-    "schema": {"type": "string"},
-}
+_COLLECTIONS: Final = maybe_parameter(
+    "collections",
+    "query",
+    "Only these, separated by commas (cameras,cableSnakes); the production always.",
+)
 _CLOSED: Final = b"}"
 # Below this a copy costs less than sending its pieces one by one.
 _JOINED: Final = 200_000
