@@ -14,7 +14,7 @@ from typing import Final
 import asyncpg
 from asyncpg import exceptions as pg
 
-from app.errors import DatabaseAway, SignalbookError
+from app.errors import DatabaseAway, Overtaken, SignalbookError
 
 _IDLE: Final = 300.0
 _CLOSING: Final = 5.0
@@ -32,7 +32,7 @@ def is_sound(error: BaseException) -> bool:
     if isinstance(error, pg.OperatorInterventionError):
         return False
     unfit = isinstance(error, pg.InterfaceError) and isinstance(error, ValueError)
-    return unfit or isinstance(error, (pg.PostgresError, SignalbookError))
+    return unfit or isinstance(error, (pg.PostgresError, SignalbookError, Overtaken))
 
 
 class Connections:

@@ -236,12 +236,12 @@ class Busy(Unavailable):
     code = "BUSY"
 
 
-class Overtaken(Busy):
-    """What a write was decided from no longer holds, or it has more rows to write than one: it
-    starts again, under a lock. Nobody is ever answered with it."""
-
-
 class SchemaMismatch(Unavailable):
     """The database lacks what this version of the code needs."""
 
     code = "SCHEMA_MISMATCH"
+
+
+class Overtaken(Exception):
+    """No error of ours, and nobody is ever answered with it: what a write was decided from no
+    longer holds, or it has more rows to write than one. It starts again, under a lock."""

@@ -38,7 +38,7 @@ class Unit:
     def need_lock(self) -> None:
         """Raise Overtaken in autocommit."""
         if not self.locked:
-            raise _overtaken()
+            raise Overtaken
 
     async def current(self, read: Callable[[], Awaitable[Any]]) -> Any:
         """Read a row that names its ``production``; in a transaction, read it under its lock."""
@@ -54,15 +54,11 @@ class Unit:
         try:
             written = await self.connection.fetchrow(sql, *args)
         except asyncpg.DivisionByZeroError:
-            raise _overtaken() from None
+            raise Overtaken from None
         if written is None:
-            raise _overtaken()
+            raise Overtaken
         body: bytes = written["body"]
         return body
-
-
-def _overtaken() -> Overtaken:
-    return Overtaken("Somebody else has just written here: try again.")
 
 
 class Writer:

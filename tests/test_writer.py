@@ -215,7 +215,7 @@ async def test_several_processes_write_one_show_at_once(own_database: str, proce
 
 async def test_who_is_always_overtaken_is_told_so(own_database: str) -> None:
     async def hopeless(_: Unit) -> None:
-        raise Overtaken("Somebody was faster.")
+        raise Overtaken
 
     async with opened(own_database) as database:
         with pytest.raises(Busy, match="Another service"):
