@@ -39,7 +39,7 @@ OURS: Final = Contender(
     targets.OURS,
     "Signalbook",
     served(*SERVE, LOG_LEVEL="WARNING"),
-    _READS | _WRITES | _EDITORS | {"304", "show", "eight"},
+    _READS | _WRITES | _EDITORS | {"304", "show", "show-six", "eight"},
     logs=True,
 )
 _ALWAYS: Final = (
