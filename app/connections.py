@@ -27,9 +27,10 @@ def is_sound(error: BaseException) -> bool:
 
     PostgreSQL's own errors, and values that the driver cannot encode, leave it ready; after a
     cancellation or a timeout an answer may still be on its way. Where an operator intervened,
-    the driver may take a transaction for begun that is not.
+    the driver may take a transaction for begun that is not. A server that takes no writes may be
+    one that another has replaced: only a new connection will tell.
     """
-    if isinstance(error, pg.OperatorInterventionError):
+    if isinstance(error, (pg.OperatorInterventionError, pg.ReadOnlySQLTransactionError)):
         return False
     unfit = isinstance(error, pg.InterfaceError) and isinstance(error, ValueError)
     return unfit or isinstance(error, (pg.PostgresError, SignalbookError, Overtaken))
@@ -95,7 +96,8 @@ class Connections:
 
         It goes to whoever waits longest. One that cannot be trusted is ended instead.
         """
-        if connection.is_closed():
+        if connection.is_closed() or isinstance(error, TimeoutError):
+            # What ended this one, or made the network silent, has most likely met the others too.
             self._drop_idle()
             self._drop(connection)
         elif self._closing or connection.is_in_transaction() or (error and not is_sound(error)):

@@ -34,6 +34,10 @@ _BUSY: Final = (
     TimeoutError, pg.LockNotAvailableError, pg.QueryCanceledError, pg.TooManyConnectionsError,
     pg.TransactionRollbackError, pg.InsufficientResourcesError, pg.InvalidCachedStatementError,
 )  # fmt: skip
+# What the driver says when the server had hung up before it was asked.
+_DIED_IDLE: Final = (
+    pg.ConnectionDoesNotExistError, pg.AdminShutdownError, pg.InternalClientError, ConnectionError,
+)  # fmt: skip
 # No value that a shape lets through is NULL where it must not be, or breaks a CHECK.
 _MISMATCHED: Final = (
     pg.SyntaxOrAccessError, pg.InvalidSchemaNameError, pg.FeatureNotSupportedError,
@@ -166,20 +170,29 @@ class Database:
         return None if row is None else cast("bytes | None", row[0])
 
     async def row(self, sql: str, *args: object) -> asyncpg.Record | None:
-        """Run one statement in autocommit; give its first row."""
+        """Run one statement that only reads, in autocommit; give its first row.
+
+        One that meets a connection which has died idle is run once more, on another.
+        """
         try:
-            connections = self.connections
-            connection = connections.at_once() or await connections.acquire()
             try:
-                row = await connection.fetchrow(sql, *args)
-            except BaseException as error:
-                connections.release(connection, error)
-                raise
-            connections.release(connection)
+                return await self._row(sql, *args)
+            except _DIED_IDLE:
+                return await self._row(sql, *args)
         except Exception as error:
             if ours := translate(error):
                 raise ours from error
             raise
+
+    async def _row(self, sql: str, *args: object) -> asyncpg.Record | None:
+        connections = self.connections
+        connection = connections.at_once() or await connections.acquire()
+        try:
+            row = await connection.fetchrow(sql, *args)
+        except BaseException as error:
+            connections.release(connection, error)
+            raise
+        connections.release(connection)
         return row
 
     @asynccontextmanager

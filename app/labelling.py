@@ -1,6 +1,6 @@
 """Which label a new row gets, and whether the one it asks for may be used."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -77,11 +77,24 @@ async def label(unit: Unit, entity: type[Row], place: Room, wanted: str | None) 
         found, ever, _ = await unit.connection.fetchrow(statements(entity).labels, scope)
         taken = [*place.taken, *found]
     if not wanted or (wanted in taken and entity.labels_may_clash):
-        return labels.next_free(entity.prefix, ever)
+        return await _free(unit, entity, ever, lambda used: labels.next_free(entity.prefix, used))
     if wanted not in taken:
         return wanted
-    suggested = labels.suggestion(wanted, taken)
+    suggested = await _free(unit, entity, taken, lambda used: labels.suggestion(wanted, used))
     raise DuplicateId(f"{wanted!r} is taken: {suggested!r} is free.", suggestedId=suggested)
+
+
+async def _free(
+    unit: Unit, entity: type[Row], used: Collection[str], choose: Callable[[Collection[str]], str]
+) -> str:
+    """Choose a label; where not all were read, until it is one that nobody has."""
+    while True:
+        chosen = choose(used)
+        if issubclass(entity, Entity):
+            return chosen
+        if not (await unit.connection.fetchrow(write_statements(entity).room, chosen))["taken"]:
+            return chosen
+        used = [*used, chosen]
 
 
 def _prefix(entity: type[Row], wanted: str | None) -> str:

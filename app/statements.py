@@ -129,8 +129,9 @@ def _scoped(entity: type[Row]) -> dict[str, str]:
 
 def _unscoped(entity: type[Row]) -> dict[str, str]:
     name, shown = table(entity), live(entity)
-    # Every write raises one row's version, and no row ever goes: the sum only grows.
-    tag = f"(SELECT sum(version) FROM {name} HAVING NOT {unique_everywhere(name)}) AS tag"
+    # Every write raises one row's version; the time is for a row that was taken out by hand.
+    state = "sum(version) || '-' || coalesce(extract(epoch FROM max(updated_at)), 0)"
+    tag = f"(SELECT {state} FROM {name} HAVING NOT {unique_everywhere(name)}) AS tag"
     return {
         "list": f"SELECT ({aggregate(entity, shown)}) AS body, {tag}",
         "list_by_label": f"SELECT ({aggregate(entity, f'{name}.id = $1 AND {shown}')}) AS body, "

@@ -18,6 +18,7 @@ from app.releases.migrate import upgrade
 from app.releases.revisions import needed
 from app.tags import entity_tag, fingerprint, list_tag, matches
 from tests.legacy import connected, quiet
+from tests.support import databases
 from tests.support.bodies import ALL, SCOPED, minimal, named
 from tests.support.service import created, service, settings
 
@@ -257,3 +258,16 @@ def test_the_document_tells_of_tags(client: httpx.Client) -> None:
         assert "ETag" in told["responses"]["200"]["headers"]
         assert "content" not in told["responses"]["304"]
         assert "If-None-Match" in {parameter["name"] for parameter in told["parameters"]}
+
+
+async def test_a_show_taken_out_by_hand_does_not_hide_the_next_one(own_database: str) -> None:
+    with service(own_database) as client:
+        for name in "ab":
+            gone = created(client, "productions", name=name)
+        tag = client.get("/api/productions").headers["etag"]
+        await databases.execute(
+            own_database, "DELETE FROM productions WHERE uuid = $1", gone["uuid"]
+        )
+        created(client, "productions", name="c")
+        again = client.get("/api/productions", headers={"if-none-match": tag})
+    assert (again.status_code, len(again.json())) == (200, 2)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from app import labels
 from app.entity import Row
 from tests.support.bodies import ALL, SCOPED, minimal, named
+from tests.support.service import created, service
 
 scoped = pytest.mark.parametrize("entity", SCOPED, ids=named)
 strict = pytest.mark.parametrize("entity", [e for e in ALL if not e.labels_may_clash], ids=named)
@@ -170,3 +171,24 @@ def test_the_next_show_comes_after_the_highest_ever_however_it_is_written(
         made(other)
     after = client.post("/api/productions", json={"name": "x"}).json()
     assert after["id"] == f"SHOW {number + 21}"
+
+
+def test_no_label_is_given_or_suggested_that_a_show_has(client: httpx.Client) -> None:
+    """Not even where numbers end, or where a suggestion has another beginning."""
+
+    def posted(label: str) -> httpx.Response:
+        return client.post("/api/productions", json={"id": label, "name": "x"})
+
+    for label in ("Q 999999999", "Q 1000000000", "a" * 64):
+        assert posted(label).status_code == 201
+    for label in ("Q 999999999", "a" * 64, "a" * 64):
+        suggested = posted(label).json()["suggestedId"]
+        assert posted(suggested).status_code == 201
+
+
+async def test_shows_beyond_the_highest_number_get_labels_of_their_own(own_database: str) -> None:
+    with service(own_database) as client:
+        for label in ("SHOW 999999999", "SHOW 1000000000"):
+            created(client, "productions", id=label, name="x")
+        given = [created(client, "productions", name="x")["id"] for _ in range(3)]
+    assert given == [f"SHOW {10**9 + n}" for n in (1, 2, 3)]

@@ -230,3 +230,18 @@ def test_collections_that_are_not_there_are_named(
 def test_no_collections_means_all(client: httpx.Client, production: dict[str, Any]) -> None:
     answer = client.get(path(production["id"]), params={"collections": ""})
     assert list(answer.json()) == list(members())
+
+
+def test_collections_may_be_repeated(client: httpx.Client, production: dict[str, Any]) -> None:
+    several = {"collections": ["cameras", "ccus"]}
+    answer = client.get(path(production["id"]), params=several)
+    assert list(answer.json()) == ["production", "cameras", "ccus"]
+
+
+@pytest.mark.parametrize("ending", ["", "/show"])
+def test_a_path_that_ends_in_a_line_break_is_not_there(
+    client: httpx.Client, production: dict[str, Any], ending: str
+) -> None:
+    row = f"/{production['uuid']}{ending}" if ending else ""
+    answer = client.get(f"/api/productions{row}%0A")
+    assert (answer.status_code, answer.json()["error"]) == (404, "Route not found")

@@ -77,7 +77,7 @@ def _add_list(router: APIRouter, entity: type[Row], name: str) -> None:
         summary=f"List every {entity.noun}",
         description=f"All live rows, {order}.",
         response_model=None,
-        responses={**conditional(rows), **documented(AmbiguousId)},
+        responses={**conditional(rows), **documented(*([AmbiguousId] if scoped else []))},
         openapi_extra={"parameters": [*parameters, IF_NONE_MATCH]},
         route_class_override=HotRoute,
     )

@@ -8,7 +8,7 @@ to other methods; this layer stands before them and takes their GETs.
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-from fastapi import Request
+from fastapi import HTTPException, Request, Response
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.compression import accepts_gzip, gzipped, is_worth_it
 from app.errors import SignalbookError
 from app.routes import problems
+from app.routes.plumbing import Endpoint
 from app.tags import matches
 
 
@@ -39,7 +40,18 @@ _VARY: Final = (b"vary", b"Accept-Encoding")
 
 
 class HotRoute(APIRoute):
-    """Documents a read that ``HotReads`` answers; its endpoint is a ``HotRead``."""
+    """Documents a read that ``HotReads`` answers; its endpoint is a ``HotRead``.
+
+    What only looks like its path (it ends in a line break) gets here, and is not there.
+    """
+
+    def get_route_handler(self) -> Endpoint:
+        """Answer nothing."""
+
+        async def not_there(_: Request) -> Response:
+            raise HTTPException(404)
+
+        return not_there
 
 
 class HotReads:

@@ -69,7 +69,7 @@ def _endpoint(revision: str) -> Any:
 
 def _chosen(request: Request) -> tuple[str, ...] | None:
     """Give the collections that the client asks for, None for all. Raises Invalid."""
-    if not (said := request.query_params.get("collections")):
+    if not (said := ",".join(filter(None, request.query_params.getlist("collections")))):
         return None
     names = set(said.split(","))
     if unknown := sorted(names - members().keys()):
