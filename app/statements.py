@@ -141,23 +141,26 @@ def _unscoped(entity: type[Row]) -> dict[str, str]:
         "keys": _keys(entity, "uuid, id AS production", name),
         "deleted": f"SELECT EXISTS (SELECT FROM {name} WHERE uuid = $1::uuid AND is_deleted) "
         f"OR EXISTS (SELECT FROM {name} WHERE id = $2 AND is_deleted)",
-        "labels": f"SELECT ARRAY({_highest(name, 'NOT is_deleted')}), "
-        f"ARRAY({_highest(name, 'true')}), {unique_everywhere(name)}",
+        "labels": f"SELECT {_numbered('WHERE NOT is_deleted')}, {_numbered('WHERE true')}, "
+        f"{unique_everywhere(name)} FROM ({_numbers(name)}) AS labels",
         "candidates": f"SELECT uuid, id FROM {name} WHERE uuid = $1 AND NOT is_deleted "
         "AND (uuid = ANY($2::uuid[]) OR id = ANY($3::text[]))",
     }
 
 
-def _highest(name: str, condition: str) -> str:
-    """Find the label with the highest number after prefix $1, counted as ``app.labels`` does."""
-    numbered = (
-        f"SELECT id, substring(id FROM '[0-9]+$') AS digits FROM {name} "
-        f"WHERE starts_with(id, $1) AND {condition}"
-    )
+def _numbers(name: str) -> str:
+    """Give the number of every label that begins with prefix $1, as ``app.labels`` counts."""
+    number = "ltrim(substr(id, length($1) + 1))"
+    counts = f"length({number}) BETWEEN 1 AND 9 AND translate({number}, '0123456789', '') = ''"
     return (
-        f"SELECT id FROM ({numbered}) AS numbered WHERE length(digits) < 10 "
-        "AND rtrim(left(id, -length(digits))) = $1 ORDER BY digits::bigint DESC LIMIT 1"
+        f"SELECT CASE WHEN {counts} THEN {number}::int END AS number, is_deleted FROM {name} "
+        "WHERE starts_with(id, $1)"
     )
+
+
+def _numbered(which: str) -> str:
+    """Give the label with the highest number, in an array that is empty where there is none."""
+    return f"array_remove(ARRAY[$1 || ' ' || max(number) FILTER ({which})], NULL)"
 
 
 def unique_everywhere(name: str) -> str:
