@@ -105,7 +105,7 @@ def writes(entity: type[Row], row: dict[str, Any]) -> dict[str, Work]:
 @pytest.mark.parametrize("operation", ["create", "update", "delete"])
 @scoped
 async def test_a_write_is_two_statements(
-    own_database: str, shared_database: str, make: Any, entity: type[Row], operation: str
+    shared_database: str, make: Any, entity: type[Row], operation: str
 ) -> None:
     row = make(entity.collection, **minimal(entity))
     clearing = sum(
