@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import SQLModel
 
 import app.changes
-import app.entities  # noqa: F401  # a model that is not imported would have its table dropped
+import app.entities  # a model that is not imported would have its table dropped
+import app.tables  # noqa: F401  # as above
 from alembic import context
 from app.releases.migrate import make_engine
 from app.releases.session import lock, set_up, set_up_sql, unlock

@@ -40,6 +40,7 @@ changes: Final = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("changes", JSONB, nullable=False),
     sa.Column("entity", JSON),
+    sa.Column("blind", sa.Boolean, nullable=False, server_default="false"),
     sa.Column("user_id", sa.Text, nullable=False),
     sa.Column("user_name", sa.Text, nullable=False),
     sa.Column("request_id", sa.Text),
@@ -47,6 +48,7 @@ changes: Final = sa.Table(
     sa.PrimaryKeyConstraint("production_uuid", "seq"),
     sa.Index(None, "production_uuid", "entity_uuid", "seq"),
     sa.Index(None, "production_uuid", "at"),
+    sa.Index(None, "at", postgresql_where=sa.text("collection = 'productions'")),
 )
 
 _OLDER_TYPES: Final = (

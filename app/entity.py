@@ -104,6 +104,13 @@ def defaulted(value: object, column_type: Any) -> Any:
     return Field(default=value, sa_type=column_type, sa_column_kwargs={"server_default": default})
 
 
+# How a label is read for counting on, as ``app.labels`` does: what stands before the number that
+# ends it, and the number, NULL for one that nobody counts with.
+LABEL_PREFIX: Final = "rtrim(rtrim(id, '0123456789'))"
+_DIGITS: Final = "substr(id, length(rtrim(id, '0123456789')) + 1)"
+LABEL_NUMBER: Final = f"(CASE WHEN length({_DIGITS}) BETWEEN 1 AND 9 THEN {_DIGITS}::integer END)"
+
+
 def live_index(*columns: str) -> sa.Index:
     """Declare an index that holds only rows that are not deleted, as every read asks for."""
     return sa.Index(None, *columns, postgresql_where=sa.text("NOT is_deleted"))

@@ -30,7 +30,7 @@ _ENTRIES: Final = (
     'SELECT changes.uuid, seq, place.id AS "productionId", '
     f'changes.production_uuid AS "productionUuid", {event_type()} AS "eventType", collection, '
     f'{_entity_type()} AS "entityType", operation, entity_uuid AS "entityId", '
-    'entity AS "entityData", changes.changes, user_id AS "userId", user_name AS "userName", '
+    'entity AS "entityData", changes.changes, blind, user_id AS "userId", user_name AS "userName", '
     f'changes.version, {MOMENT.format(column="at")} AS "timestamp" '
     "FROM changes WHERE changes.production_uuid = place.uuid AND seq > $2 ORDER BY seq LIMIT $3"
 )

@@ -54,7 +54,7 @@ def _entries(entity: type[Row], more: str) -> str:
     logged = _logged(entity)
     entries = (
         f'SELECT seq, changes.version, operation, {MOMENT.format(column="at")} AS "timestamp", '
-        f'user_id AS "userId", user_name AS "userName", changes.changes{more} FROM changes '
+        f'user_id AS "userId", user_name AS "userName", blind, changes.changes{more} FROM changes '
         f"WHERE {logged} AND seq < $2 ORDER BY seq DESC LIMIT $3"
     )
     older = f"SELECT FROM changes WHERE {logged} AND seq < page.last"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Final
 
-from app.entity import Entity, Parts, Row
+from app.entity import LABEL_NUMBER, LABEL_PREFIX, Entity, Parts, Row
 from app.projection import live, projection, table
 
 
@@ -141,26 +141,20 @@ def _unscoped(entity: type[Row]) -> dict[str, str]:
         "keys": _keys(entity, "uuid, id AS production", name),
         "deleted": f"SELECT EXISTS (SELECT FROM {name} WHERE uuid = $1::uuid AND is_deleted) "
         f"OR EXISTS (SELECT FROM {name} WHERE id = $2 AND is_deleted)",
-        "labels": f"SELECT {_numbered('WHERE NOT is_deleted')}, {_numbered('WHERE true')}, "
-        f"{unique_everywhere(name)} FROM ({_numbers(name)}) AS labels",
+        "labels": f"SELECT {_highest(name, 'NOT is_deleted')}, {_highest(name, 'true')}, "
+        f"{unique_everywhere(name)}",
         "candidates": f"SELECT uuid, id FROM {name} WHERE uuid = $1 AND NOT is_deleted "
         "AND (uuid = ANY($2::uuid[]) OR id = ANY($3::text[]))",
     }
 
 
-def _numbers(name: str) -> str:
-    """Give the number of every label that begins with prefix $1, as ``app.labels`` counts."""
-    number = "ltrim(substr(id, length($1) + 1))"
-    counts = f"length({number}) BETWEEN 1 AND 9 AND translate({number}, '0123456789', '') = ''"
+def _highest(name: str, condition: str) -> str:
+    """Give the label with the highest number after prefix $1, in an array that is empty where
+    there is none: one look into the index of numbers."""
     return (
-        f"SELECT CASE WHEN {counts} THEN {number}::int END AS number, is_deleted FROM {name} "
-        "WHERE starts_with(id, $1)"
+        f"ARRAY(SELECT $1 || ' ' || {LABEL_NUMBER} FROM {name} WHERE {LABEL_PREFIX} = $1 "
+        f"AND {LABEL_NUMBER} IS NOT NULL AND {condition} ORDER BY {LABEL_NUMBER} DESC LIMIT 1)"
     )
-
-
-def _numbered(which: str) -> str:
-    """Give the label with the highest number, in an array that is empty where there is none."""
-    return f"array_remove(ARRAY[$1 || ' ' || max(number) FILTER ({which})], NULL)"
 
 
 def unique_everywhere(name: str) -> str:

@@ -47,6 +47,11 @@ class Edit:
     twice: Mapping[str, Any] = field(default_factory=dict)
     match: bytes = b""
 
+    @property
+    def is_blind(self) -> bool:
+        """Whether it says nothing of what it started from."""
+        return self.start == Start() and not self.match
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -86,13 +91,13 @@ async def create(unit: Unit, entity: type[Row], edit: Edit) -> bytes:
     )  # fmt: skip
 
 
-def logged(changed: Mapping[str, Any], actor: Actor) -> tuple[Any, ...]:
+def logged(changed: Mapping[str, Any], actor: Actor, *, blind: bool = False) -> tuple[Any, ...]:
     """Give what the log says, in the order of parameters; ``changed`` maps wire names to
-    ``[before, after]``.
+    ``[before, after]``. An update is ``blind`` when it did not say what it started from.
     """
     changes = to_json(changed).decode()
     who = (actor.user_id or "system", actor.user_name or "System")
-    return (changes, *who, actor.request_id, uuid7())
+    return (changes, *who, actor.request_id, uuid7(), blind)
 
 
 # Updating
@@ -125,7 +130,7 @@ async def update(unit: Unit, entity: type[Row], key: str, edit: Edit) -> bytes:
     refuse(entity, edit.start, seen.row, wanted, conflicts, known)
     if not wanted:
         return seen.body
-    return await _write(unit, entity, seen, current, wanted, edit.actor)
+    return await _write(unit, entity, seen, current, wanted, edit)
 
 
 async def _write(
@@ -134,7 +139,7 @@ async def _write(
     seen: Seen,
     current: Mapping[str, Any],
     wanted: Mapping[str, Any],
-    actor: Actor,
+    edit: Edit,
 ) -> bytes:
     lists = {name: wanted.get(name, current.get(name)) or [] for name in entity.parts}
     values = {name: value for name, value in wanted.items() if name not in lists}
@@ -145,8 +150,8 @@ async def _write(
         rows = [parts.rows(entity, name, seen.uuid, given) for name, given in lists.items()]
     return await unit.write(
         sql,
-        seen.production, seen.seq, seen.uuid, seen.row["version"], to_json(values), actor.row_value,
-        *logged(changed, actor),
+        seen.production, seen.seq, seen.uuid, seen.row["version"], to_json(values),
+        edit.actor.row_value, *logged(changed, edit.actor, blind=edit.is_blind),
         list(changed), *rows,
     )  # fmt: skip
 
@@ -236,6 +241,7 @@ async def _clear(unit: Unit, other: type[Row], target: type[Row], seen: Seen, ac
             unit.need_lock()
             linked = await _seen(unit, other, str(row["uuid"]))
             current, wanted = {name: str(seen.uuid)}, {name: None}
-            await _write(unit, other, linked, current, wanted, actor)
+            edit = Edit(wanted, actor, Start(version=linked.row["version"]))
+            await _write(unit, other, linked, current, wanted, edit)
             seen = replace(seen, seq=linked.seq + 1)
     return seen

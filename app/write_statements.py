@@ -17,9 +17,9 @@ from app.statements import few_labelled, unique_everywhere
 # When the statement began, so after the last write of the production was committed: times then run
 # in the order of labels and of the log's numbers.
 NOW: Final = "statement_timestamp()"
-# Who listens hears which production changed, and its number; the log has the rest.
+# Who listens hears which production changed, its number and the collection; the log has the rest.
 CHANNEL: Final = "signalbook_changes"
-_LOGGED: Final = ("changes", "user_id", "user_name", "request_id", "uuid")
+_LOGGED: Final = ("changes", "user_id", "user_name", "request_id", "uuid", "blind")
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,9 @@ class WriteStatements:
 
     Those that write take their parameters in this order:
     production, its change number, row, version, the values as a JSON object, last modified by;
-    then the log's changes, user id, user name, request id and uuid; then the field names, and a
-    JSON array for each list of parts. ``create`` has no version, ``delete`` no values.
+    then the log's changes, user id, user name, request id, uuid, and whether the write was blind;
+    then the field names, and a JSON array for each list of parts. ``create`` has no version,
+    ``delete`` no values.
     """
 
     room: str
@@ -145,7 +146,7 @@ def _edited(entity: type[Row]) -> str:
     versions = (
         "SELECT jsonb_object_agg(field, jsonb_build_object('version', "
         f"{name}.version + 1, 'updatedAt', {MOMENT.format(column=NOW)})) "
-        "FROM unnest($12::text[]) AS field"
+        "FROM unnest($13::text[]) AS field"
     )
     return (
         f"({', '.join(columns)}) = (SELECT {values} FROM json_populate_record({name}, $5::json) "
@@ -203,22 +204,27 @@ def _whole(
     ]
     return (
         f"WITH {', '.join(steps)} SELECT body, change_seq AS seq, "
-        f"1 / (SELECT count(*) FROM written) AS rows, {_ANNOUNCED} "
+        f"1 / (SELECT count(*) FROM written) AS rows, {_announced(entity)} "
         "FROM counted LEFT JOIN shown ON true"
     )
 
 
 _OWN_COUNT: Final = "SELECT change_seq FROM written"
-_ANNOUNCED: Final = f"pg_notify('{CHANNEL}', $1::uuid || ' ' || change_seq)"
+
+
+def _announced(entity: type[Row]) -> str:
+    """Announce the change to whoever listens, with the commit: the only place that does."""
+    return f"pg_notify('{CHANNEL}', $1::uuid || ' ' || change_seq || ' {entity.collection}')"
 
 
 def _logged(entity: type[Row], operation: str, first: int) -> str:
-    changes, user, name, request, uuid = (f"${first + n}" for n in range(len(_LOGGED)))
+    changes, user, name, request, uuid, blind = (f"${first + n}" for n in range(len(_LOGGED)))
     return (
         "INSERT INTO changes (uuid, production_uuid, seq, collection, entity_uuid, operation, "
-        "version, changes, entity, user_id, user_name, request_id, at) "
+        "version, changes, entity, blind, user_id, user_name, request_id, at) "
         f"SELECT {uuid}, $1::uuid, change_seq, '{entity.collection}', $3, '{operation}', version, "
-        f"{changes}::jsonb, body, {user}::text, {name}::text, {request}::text, {NOW} "
+        f"{changes}::jsonb, body, {blind}::boolean, {user}::text, {name}::text, "
+        f"{request}::text, {NOW} "
         "FROM counted, shown"
     )
 

@@ -22,8 +22,8 @@ from app.releases.recipe import PointOfNoReturn
 from tests import legacy
 from tests.legacy import connected, quiet
 
-FIRST_CONTRACT: Final = "0021_cable_snakes_contract"
-LAST_WAY_BACK: Final = "0020_productions_switch"
+FIRST_CONTRACT: Final = "0025_cable_snakes_contract"
+LAST_WAY_BACK: Final = "0024_productions_switch"
 
 
 @pytest.fixture

@@ -34,7 +34,6 @@ GROWING: Final = {
     "productions: list": "a client drops every show that is missing from it, so it is complete",
     "productions: tag": "the tag of the complete list counts the changes of all shows",
     "productions: list_by_label": "never run: productions are not listed by a production",
-    "productions: labels": "a new show's label comes after the highest ever given; few are made",
     "everywhere": "run until the older service is retired, whose labels are unique everywhere",
     "changes: PRODUCTION": "in its last resort only: a deleted show's history, asked for by label",
     "changes: WITH_OLD_ENTRIES": "in the background, once an hour: whose log is to be trimmed",

@@ -329,9 +329,19 @@ GROUPS: Final[dict[str, tuple[tuple[str, ...], Phase]]] = {
     "productions' key": ((BEFORE,), "expand"),
     "ccus": (("0005_ccus_expand", "0006_ccus_switch"), "switch"),
     "checklist items": (("0015_checklist_items_expand", "0016_checklist_items_switch"), "switch"),
-    "the last switch": (("0019_changes", "0020_productions_switch"), "switch"),
-    "the first contract": (("0021_cable_snakes_contract",), "contract"),
-    "the last contract": (("0029_productions_contract",), "contract"),
+    "the last switch": (
+        (
+            "0019_changes",
+            "0020_idempotency_keys",
+            "0021_sync",
+            "0022_presence",
+            "0023_production_numbers",
+            "0024_productions_switch",
+        ),
+        "switch",
+    ),
+    "the first contract": (("0025_cable_snakes_contract",), "contract"),
+    "the last contract": (("0033_productions_contract",), "contract"),
 }
 
 

@@ -14,7 +14,7 @@ from tests.legacy import connected, quiet
 from tests.support.databases import Server, execute
 from tests.support.gates import approved, ran, rows
 
-CONTRACT = "0021_cable_snakes_contract"
+CONTRACT = "0025_cable_snakes_contract"
 
 
 @pytest.fixture

@@ -189,7 +189,7 @@ async def test_every_write_is_announced_once_and_a_rejected_one_never(
             await writer.locked(lambda unit: rolled_back(unit, entity, row))
         assert await writer.write("", changing(entity, {**row, "version": 2}, "Once"))
     numbered = await numbers(own_database, row)
-    assert heard == [f"{owner(row)} {seq}" for seq in numbered]
+    assert heard == [f"{owner(row)} {seq} {row.entity.collection}" for seq in numbered]
     assert await counted(own_database, row) == len(numbered)
 
 

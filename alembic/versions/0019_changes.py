@@ -1,6 +1,7 @@
 """The change log: one row per written entity, numbered per production without gaps.
 
-``entity`` is json, not jsonb: the bytes that were sent are the bytes that are kept.
+``entity`` is json, not jsonb: the bytes that were sent are the bytes that are kept. ``blind`` marks
+an update that did not say what it started from. The index by time is for who watches all shows.
 
 Revision 0019_changes, after 0018_events_switch.
 """
@@ -28,6 +29,7 @@ CHANGES = """CREATE TABLE changes (
     version integer NOT NULL,
     changes jsonb NOT NULL,
     entity json,
+    blind boolean NOT NULL DEFAULT false,
     user_id text NOT NULL,
     user_name text NOT NULL,
     request_id text,
@@ -46,6 +48,7 @@ def upgrade() -> None:
         )
         build_index(steps, "changes", Index("production_uuid, entity_uuid, seq"))
         build_index(steps, "changes", Index("production_uuid, at"))
+        build_index(steps, "changes", Index("at", "collection = 'productions'"))
 
 
 def downgrade() -> None:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
-from app.entity import Row, defaulted, live_index
+from app.entity import LABEL_NUMBER, LABEL_PREFIX, Row, defaulted, live_index
 from app.fields import Line, MaybeItems, MaybeLine, MaybeMoment, Name
 
 Status = Literal["PLANNING", "READY", "ACTIVE", "COMPLETED", "ARCHIVED"]
@@ -52,4 +52,8 @@ class Production(Row, table=True):
     source_types: MaybeItems = Field(default_factory=lambda: list(SOURCE_TYPES), sa_type=JSONB)
     change_seq: int = defaulted(0, sa.BigInteger)
 
-    __table_args__ = (live_index("created_at", "uuid"), live_index("id"))
+    __table_args__ = (
+        live_index("created_at", "uuid"),
+        live_index("id"),
+        sa.Index("productions_numbers_idx", sa.text(LABEL_PREFIX), sa.text(LABEL_NUMBER)),
+    )

@@ -22,15 +22,21 @@ LIVE: Final = "NOT is_deleted"
 
 @dataclass(frozen=True)
 class Index:
-    """An index on ``columns`` ("production_uuid, id"), over all rows or those ``where`` says."""
+    """An index on ``columns`` ("production_uuid, id"), over all rows or those ``where`` says.
+
+    One on an expression is ``called`` something; any other bears PostgreSQL's own name for it.
+    """
 
     columns: str
     where: str = ""
     unique: bool = False
+    called: str = ""
 
     def name(self, table: str) -> str:
-        """Give PostgreSQL's own name for it."""
-        return "_".join([table, *self.columns.split(", "), "key" if self.unique else "idx"])
+        """Give its name."""
+        return self.called or "_".join(
+            [table, *self.columns.split(", "), "key" if self.unique else "idx"]
+        )
 
 
 def add_columns(steps: Steps, table: str, columns: Mapping[str, str]) -> None:

@@ -21,7 +21,7 @@ Limit = Annotated[int, Query(ge=1, le=1_000, description="How many at most.")]
 
 
 class Change(BaseModel):
-    """One write, as it was logged."""
+    """One write, as it was logged; a ``blind`` one did not say what it started from."""
 
     uuid: str
     seq: int
@@ -34,6 +34,7 @@ class Change(BaseModel):
     entityId: str
     entityData: Any
     changes: dict[str, list[Any]]
+    blind: bool
     userId: str
     userName: str
     version: int

@@ -23,7 +23,8 @@ Full = Annotated[bool, Query(description="Whether to add the row as it was, as `
 
 
 class HistoryEntry(BaseModel):
-    """One write of the row. ``entity`` is there only where it was asked for."""
+    """One write of the row. ``entity`` is there only where it was asked for; a ``blind`` update
+    did not say what it started from."""
 
     seq: int
     version: int
@@ -31,6 +32,7 @@ class HistoryEntry(BaseModel):
     timestamp: WireMoment
     userId: str
     userName: str
+    blind: bool
     changes: dict[str, list[Any]]
     entity: Any = None
 

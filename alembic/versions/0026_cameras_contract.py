@@ -1,13 +1,13 @@
 """Cameras: what only the older service used is dropped.
 
-Revision 0022_cameras_contract, after 0021_cable_snakes_contract.
+Revision 0026_cameras_contract, after 0025_cable_snakes_contract.
 """
 
 from app.releases.recipe import Contract, production_of
 from app.releases.sync import Link
 
-revision = "0022_cameras_contract"
-down_revision = "0021_cable_snakes_contract"
+revision = "0026_cameras_contract"
+down_revision = "0025_cable_snakes_contract"
 branch_labels = None
 depends_on = None
 

@@ -1,13 +1,13 @@
 """Productions: what only the older service used is dropped.
 
-Revision 0029_productions_contract, after 0028_events_contract.
+Revision 0033_productions_contract, after 0032_events_contract.
 """
 
 from app.releases.ddl import LIVE, Index
 from app.releases.recipe import Contract
 
-revision = "0029_productions_contract"
-down_revision = "0028_events_contract"
+revision = "0033_productions_contract"
+down_revision = "0032_events_contract"
 branch_labels = None
 depends_on = None
 

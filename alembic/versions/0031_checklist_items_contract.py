@@ -1,13 +1,13 @@
 """Checklist items: what only the older service used is dropped.
 
-Revision 0027_checklist_items_contract, after 0026_sends_contract.
+Revision 0031_checklist_items_contract, after 0030_sends_contract.
 """
 
 from app.releases.recipe import Contract, production_of
 from app.releases.sync import TextList
 
-revision = "0027_checklist_items_contract"
-down_revision = "0026_sends_contract"
+revision = "0031_checklist_items_contract"
+down_revision = "0030_sends_contract"
 branch_labels = None
 depends_on = None
 

@@ -1,13 +1,13 @@
 """Connections: what only the older service used is dropped.
 
-Revision 0024_connections_contract, after 0023_ccus_contract.
+Revision 0028_connections_contract, after 0027_ccus_contract.
 """
 
 from app.releases.recipe import Contract, production_of
 from app.releases.sync import Link
 
-revision = "0024_connections_contract"
-down_revision = "0023_ccus_contract"
+revision = "0028_connections_contract"
+down_revision = "0027_ccus_contract"
 branch_labels = None
 depends_on = None
 

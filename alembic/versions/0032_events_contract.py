@@ -1,13 +1,13 @@
 """The older service's events: what only the older service used is dropped.
 
-Revision 0028_events_contract, after 0027_checklist_items_contract.
+Revision 0032_events_contract, after 0031_checklist_items_contract.
 """
 
 from app.releases.ddl import Index
 from app.releases.recipe import Contract, production_of
 
-revision = "0028_events_contract"
-down_revision = "0027_checklist_items_contract"
+revision = "0032_events_contract"
+down_revision = "0031_checklist_items_contract"
 branch_labels = None
 depends_on = None
 

@@ -1,12 +1,12 @@
 """Sends: what only the older service used is dropped.
 
-Revision 0026_sends_contract, after 0025_sources_contract.
+Revision 0030_sends_contract, after 0029_sources_contract.
 """
 
 from app.releases.recipe import Contract, production_of
 
-revision = "0026_sends_contract"
-down_revision = "0025_sources_contract"
+revision = "0030_sends_contract"
+down_revision = "0029_sources_contract"
 branch_labels = None
 depends_on = None
 

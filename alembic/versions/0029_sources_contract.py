@@ -1,13 +1,13 @@
 """Sources and their outputs: what only the older service used is dropped.
 
-Revision 0025_sources_contract, after 0024_connections_contract.
+Revision 0029_sources_contract, after 0028_connections_contract.
 """
 
 from app.releases.recipe import Contract, production_of
 from app.releases.sync import Link
 
-revision = "0025_sources_contract"
-down_revision = "0024_connections_contract"
+revision = "0029_sources_contract"
+down_revision = "0028_connections_contract"
 branch_labels = None
 depends_on = None
 

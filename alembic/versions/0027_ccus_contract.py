@@ -1,12 +1,12 @@
 """CCUs: what only the older service used is dropped.
 
-Revision 0023_ccus_contract, after 0022_cameras_contract.
+Revision 0027_ccus_contract, after 0026_cameras_contract.
 """
 
 from app.releases.recipe import Contract, production_of
 
-revision = "0023_ccus_contract"
-down_revision = "0022_cameras_contract"
+revision = "0027_ccus_contract"
+down_revision = "0026_cameras_contract"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,36 @@
+"""Productions: the next free label is found by an index, however many shows there are.
+
+A label ends in a number ("SHOW 12"); the index holds what stands before it, and the number.
+
+Revision 0023_production_numbers, after 0022_presence.
+"""
+
+from app.releases.ddl import Index, build_index, drop_index
+from app.releases.steps import beside
+
+revision = "0023_production_numbers"
+down_revision = "0022_presence"
+branch_labels = None
+depends_on = None
+
+phase = "expand"
+table = "productions"
+
+NUMBERS = Index(
+    "rtrim(rtrim(id, '0123456789')), "
+    "(CASE WHEN length(substr(id, length(rtrim(id, '0123456789')) + 1)) BETWEEN 1 AND 9 "
+    "THEN substr(id, length(rtrim(id, '0123456789')) + 1)::integer END)",
+    called="productions_numbers_idx",
+)
+
+
+def upgrade() -> None:
+    """Build it while others write."""
+    with beside() as steps:
+        build_index(steps, "productions", NUMBERS)
+
+
+def downgrade() -> None:
+    """Drop it."""
+    with beside() as steps:
+        drop_index(steps, NUMBERS.name("productions"))
