@@ -14,6 +14,7 @@ and answer shapes, SQL, change log, health check and tests. What a declaration m
 - ``wire_names``: ``{field: wire name}`` where the wire name is not the field's in camel case;
 - ``labels_may_clash``: a create with a label already in use is accepted;
 - ``delete_repeats``: deleting what is already deleted succeeds, since several clients do it;
+- ``deleted_by_label``: those who watch are told the label of a deleted one instead of its uuid;
 - ``version_required``: an update must say what it started from;
 - ``parts``: lists stored in a table of their own (see ``Parts``);
 - ``part_references``: fields that name a part (see ``PartReference``);
@@ -105,10 +106,9 @@ def defaulted(value: object, column_type: Any) -> Any:
 
 
 # How a label is read for counting on, as ``app.labels`` does: what stands before the number that
-# ends it, and the number, NULL for one that nobody counts with.
+# ends it, and the number, NULL where there is none. As PostgreSQL writes them in its catalogue.
 LABEL_PREFIX: Final = "rtrim(rtrim(id, '0123456789'))"
-_DIGITS: Final = "substr(id, length(rtrim(id, '0123456789')) + 1)"
-LABEL_NUMBER: Final = f"(CASE WHEN length({_DIGITS}) BETWEEN 1 AND 9 THEN {_DIGITS}::integer END)"
+LABEL_NUMBER: Final = "nullif(substr(id, length(rtrim(id, '0123456789')) + 1), '')::numeric"
 
 
 def live_index(*columns: str) -> sa.Index:
@@ -131,6 +131,7 @@ class Row(SQLModel):
     labels_may_clash: ClassVar[bool] = False
     version_required: ClassVar[bool] = False
     delete_repeats: ClassVar[bool] = False
+    deleted_by_label: ClassVar[bool] = False
     parts: ClassVar[Mapping[str, Parts]] = {}
     part_references: ClassVar[Mapping[str, PartReference]] = {}
     ends: ClassVar[tuple[End, ...]] = ()

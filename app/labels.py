@@ -6,7 +6,7 @@ from itertools import count
 from typing import Final
 
 # What people count with; a longer number in a label is a name of its own, not a place in a row.
-_HIGHEST: Final = 10**9
+BEYOND: Final = 10**9
 # A prefix, then the number that ends the label: "CAM 10", "SRC7", "FIBER SNAKE 01".
 _NUMBERED: Final = re.compile(r"(?P<prefix>.*?)\s*(?P<number>[0-9]{1,64})", re.ASCII | re.DOTALL)
 
@@ -26,7 +26,7 @@ def next_free(prefix: str, taken: Iterable[str]) -> str:
     """
     used = set(taken)
     places = (number for name, number in map(parse, used) if name == prefix and number)
-    highest = max((number for number in places if number < _HIGHEST), default=0)
+    highest = max((number for number in places if number < BEYOND), default=0)
     candidates = (f"{prefix} {number}".strip() for number in count(highest + 1))
     return next(label for label in candidates if label not in used)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Final
 
+from app import labels
 from app.entity import LABEL_NUMBER, LABEL_PREFIX, Entity, Parts, Row
 from app.projection import live, projection, table
 
@@ -151,9 +152,10 @@ def _unscoped(entity: type[Row]) -> dict[str, str]:
 def _highest(name: str, condition: str) -> str:
     """Give the label with the highest number after prefix $1, in an array that is empty where
     there is none: one look into the index of numbers."""
+    order = f"ORDER BY {LABEL_NUMBER} DESC LIMIT 1"
     return (
         f"ARRAY(SELECT $1 || ' ' || {LABEL_NUMBER} FROM {name} WHERE {LABEL_PREFIX} = $1 "
-        f"AND {LABEL_NUMBER} IS NOT NULL AND {condition} ORDER BY {LABEL_NUMBER} DESC LIMIT 1)"
+        f"AND {LABEL_NUMBER} < {labels.BEYOND} AND {condition} {order})"
     )
 
 

@@ -48,6 +48,24 @@ def test_each_write_is_logged_with_before_and_after(
     assert created["changes"]["id"] == [None, row["id"]]
 
 
+@scoped
+def test_the_log_says_which_update_did_not_say_what_it_started_from(
+    client: httpx.Client, make: Any, entity: type[Row]
+) -> None:
+    row = make(entity.collection, **minimal(entity))
+    path = f"/api/{entity.collection}/{row['uuid']}"
+    starts: list[dict[str, Any]] = [{}, {"version": 2}, {"fieldVersions": row["fieldVersions"]}]
+    for number, start in enumerate(starts):
+        client.put(path, json={"note": f"Edit {number}", **start}).raise_for_status()
+    tag = {"if-match": client.get(path).headers["etag"]}
+    client.put(path, json={"note": "Edit 3"}, headers=tag).raise_for_status()
+    feed = client.get(f"/api/productions/{row['productionUuid']}/changes").json()["changes"]
+    told = {
+        (entry["version"]): entry["blind"] for entry in feed if entry["entityId"] == row["uuid"]
+    }
+    assert told == {1: False, 2: True, 3: False, 4: not row["fieldVersions"], 5: False}
+
+
 @every
 def test_the_log_keeps_the_answers_own_bytes(
     client: httpx.Client, production: dict[str, Any], entity: type[Row]

@@ -15,6 +15,7 @@ every = pytest.mark.parametrize("entity", ALL, ids=named)
 MEMBERS = {
     "uuid", "seq", "productionId", "productionUuid", "eventType", "collection", "entityType",
     "operation", "entityId", "entityData", "changes", "userId", "userName", "version", "timestamp",
+    "blind",
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from tests.support.bodies import ALL, SCOPED, minimal, named
 
 every = pytest.mark.parametrize("entity", ALL, ids=named)
 scoped = pytest.mark.parametrize("entity", SCOPED, ids=named)
-MEMBERS = {"seq", "version", "operation", "timestamp", "userId", "userName", "changes"}
+MEMBERS = {"seq", "version", "operation", "timestamp", "userId", "userName", "changes", "blind"}
 
 
 def history(client: httpx.Client, entity: type[Row], key: object, **query: Any) -> httpx.Response:

@@ -335,7 +335,7 @@ GROUPS: Final[dict[str, tuple[tuple[str, ...], Phase]]] = {
             "0020_idempotency_keys",
             "0021_sync",
             "0022_presence",
-            "0023_production_numbers",
+            "0023_productions_numbers",
             "0024_productions_switch",
         ),
         "switch",

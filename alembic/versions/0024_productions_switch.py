@@ -1,12 +1,12 @@
 """Productions: the primary key becomes uuid. This is the last switch: the new version can serve.
 
-Revision 0024_productions_switch, after 0023_production_numbers.
+Revision 0024_productions_switch, after 0023_productions_numbers.
 """
 
 from app.releases.recipe import Switch, production_of
 
 revision = "0024_productions_switch"
-down_revision = "0023_production_numbers"
+down_revision = "0023_productions_numbers"
 branch_labels = None
 depends_on = None
 

@@ -55,5 +55,5 @@ class Production(Row, table=True):
     __table_args__ = (
         live_index("created_at", "uuid"),
         live_index("id"),
-        sa.Index("productions_numbers_idx", sa.text(LABEL_PREFIX), sa.text(LABEL_NUMBER)),
+        sa.Index("productions_numbers_idx", sa.text(LABEL_PREFIX), sa.text(f"({LABEL_NUMBER})")),
     )

@@ -2,13 +2,13 @@
 
 A label ends in a number ("SHOW 12"); the index holds what stands before it, and the number.
 
-Revision 0023_production_numbers, after 0022_presence.
+Revision 0023_productions_numbers, after 0022_presence.
 """
 
 from app.releases.ddl import Index, build_index, drop_index
 from app.releases.steps import beside
 
-revision = "0023_production_numbers"
+revision = "0023_productions_numbers"
 down_revision = "0022_presence"
 branch_labels = None
 depends_on = None
@@ -18,8 +18,7 @@ table = "productions"
 
 NUMBERS = Index(
     "rtrim(rtrim(id, '0123456789')), "
-    "(CASE WHEN length(substr(id, length(rtrim(id, '0123456789')) + 1)) BETWEEN 1 AND 9 "
-    "THEN substr(id, length(rtrim(id, '0123456789')) + 1)::integer END)",
+    "(nullif(substr(id, length(rtrim(id, '0123456789')) + 1), '')::numeric)",
     called="productions_numbers_idx",
 )
 
