@@ -4,29 +4,25 @@ Either all of them or none (``atomic``), or each for itself in a savepoint: one 
 leaves no number, no entry in the log and no announcement.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app import store
+from app.batch import Noting, Refused, create_in, creation, each, edit_from, together
 from app.changes import Actor
-from app.db import translated
-from app.edits import edit_of, validated
 from app.entity import Row
-from app.errors import SignalbookError, Unavailable, WrongProduction
+from app.errors import SignalbookError
 from app.fields import MaybeLine
 from app.inside import Place, enter, named
-from app.shapes import Key, create_shape, unknown_members, update_shape
+from app.shapes import Key, unknown_members, update_shape
 from app.store import Edit
-from app.writer import Unit, Writer
+from app.writer import Unit
 
 MOST: Final = 1_000
 """How many rows one request may write."""
-# With many savepoints PostgreSQL takes several times as long.
-_FEW: Final = 50
 
 SPELLINGS: Final = ConfigDict(extra="allow", validate_by_name=True, validate_by_alias=True)
 _Members = Annotated[dict[str, Any], Field(description="What POST or PATCH of a single row takes.")]
@@ -102,23 +98,11 @@ class Step:
     ignored: Sequence[str] = ()
 
 
-class _Undone(Exception):
+class Undone(Exception):
     """An operation of several that belong together was refused: all of them are rolled back."""
 
     def __init__(self, outcomes: list[Outcome]) -> None:
         self.outcomes = outcomes
-
-
-@dataclass(frozen=True)
-class _Noting(Unit):
-    """A unit that knows whether anything was written."""
-
-    written: list[bytes] = field(default_factory=list)
-
-    async def write(self, sql: str, *args: object) -> bytes:
-        body = await super().write(sql, *args)
-        self.written.append(body)
-        return body
 
 
 def steps(entity: type[Row], production: str, bulk: Bulk, actor: Actor) -> list[Step]:
@@ -127,45 +111,30 @@ def steps(entity: type[Row], production: str, bulk: Bulk, actor: Actor) -> list[
 
 
 def _step(entity: type[Row], production: str, operation: Operation, actor: Actor) -> Step:
-    if isinstance(operation, BulkDelete):
-        return Step(operation, Edit({}, actor), ignored=unknown_members(operation))
-    shape, members = update_shape(entity), operation.data
-    if isinstance(operation, BulkCreate):
-        shape = create_shape(entity)
-        if not {"productionId", "production_id"} & members.keys():
-            members = {**members, "productionId": production}
+    unknown = unknown_members(operation)
     try:
-        body = validated(shape, members)
-        edit = edit_of(entity, body)
+        if isinstance(operation, BulkDelete):
+            return Step(operation, Edit({}, actor), ignored=unknown)
+        if isinstance(operation, BulkCreate):
+            edit, ignored = creation(entity, production, operation.data, actor)
+        else:
+            edit, ignored = edit_from(entity, update_shape(entity), operation.data, actor)
     except SignalbookError as fault:
-        return Step(operation, fault=fault, ignored=unknown_members(operation))
-    taken = {word for word, name in entity.synonyms.items() if name in edit.twice}
-    ignored = [name for name in unknown_members(body) if name not in taken]
-    edit = replace(edit, actor=_who(edit.actor, actor))
-    return Step(operation, edit, ignored=[*unknown_members(operation), *ignored])
-
-
-def _who(said: Actor, otherwise: Actor) -> Actor:
-    """Take who did it from the operation if it says so: id and name belong together."""
-    person = said if said.user_id or said.user_name else otherwise
-    modified_by = said.modified_by or otherwise.modified_by
-    return replace(otherwise, user_id=person.user_id, user_name=person.user_name,
-                   modified_by=modified_by)  # fmt: skip
+        return Step(operation, fault=fault, ignored=unknown)
+    return Step(operation, edit, ignored=[*unknown, *ignored])
 
 
 async def run(
-    writer: Writer, entity: type[Row], production: str, todo: Sequence[Step], *, atomic: bool
+    unit: Unit, entity: type[Row], production: str, todo: Sequence[Step], *, atomic: bool
 ) -> list[Outcome]:
-    """Do them in their order. With ``atomic``, nothing is written unless all succeed.
+    """Do them in their order, in a unit that is locked. With ``atomic``, all or none.
 
-    What fails is told in the outcomes; only what no operation is to blame for is raised:
-    NotFound and AmbiguousId for the production, and Unavailable.
+    What fails is told in the outcomes. Raises Undone, with them, where nothing may be kept, so
+    that whoever opened the transaction or the savepoint undoes it; and what no operation is to
+    blame for: NotFound and AmbiguousId for the production, Unavailable, and Overtaken.
     """
     work = _together if atomic else _each
-    try:
-        return await writer.write(production, lambda unit: work(unit, entity, production, todo))
-    except _Undone as undone:
-        return undone.outcomes
+    return await work(unit, entity, production, todo)
 
 
 async def _together(
@@ -174,20 +143,13 @@ async def _together(
     """Stop at the first that is refused; what is not valid is told of all at once."""
     place = await enter(unit, production)
     if any(step.fault for step in todo):
-        raise _Undone([_undone(step.fault) for step in todo])
-    return await _unless_refused(unit, entity, place, todo)
-
-
-async def _unless_refused(
-    unit: Unit, entity: type[Row], place: Place, todo: Sequence[Step]
-) -> list[Outcome]:
-    """Do what is valid; raise _Undone as soon as one is refused."""
-    done: list[Outcome] = []
-    for number, step in enumerate(todo):
-        done.append(await _outcome(unit, entity, place, step))
-        if (error := done[-1].error) and not step.fault:
-            raise _Undone([_undone(error if n == number else None) for n in range(len(todo))])
-    return done
+        raise Undone([_undone(step.fault) for step in todo])
+    try:
+        return await together(todo, lambda step: _done(unit, entity, place, step))
+    except Refused as refused:
+        raise Undone(
+            [_undone(refused.error if n == refused.place else None) for n in range(len(todo))]
+        ) from None
 
 
 def _undone(error: SignalbookError | None) -> Outcome:
@@ -197,59 +159,21 @@ def _undone(error: SignalbookError | None) -> Outcome:
 async def _each(
     unit: Unit, entity: type[Row], production: str, todo: Sequence[Step]
 ) -> list[Outcome]:
-    """Try a few in one savepoint; where one of them is refused, do those again in one each."""
-    place, savepoint = await enter(unit, production), unit.connection.transaction
-    done: list[Outcome] = []
-    for first in range(0, len(todo), _FEW):
-        few = todo[first : first + _FEW]
-        try:
-            async with savepoint():
-                made = await _unless_refused(unit, entity, place, few)
-        except _Undone:
-            made = [await _outcome(unit, entity, place, step, savepoint) for step in few]
-        done += made
-    return done
-
-
-async def _outcome(
-    unit: Unit,
-    entity: type[Row],
-    place: Place,
-    step: Step,
-    around: Callable[[], Any] | None = None,
-) -> Outcome:
-    """Do one operation, in ``around`` where that is given. Raises Unavailable."""
-    if step.fault:
-        return Outcome("failed", error=step.fault)
-    try:
-        with translated():
-            async with AsyncExitStack() as stack:
-                if around:
-                    await stack.enter_async_context(around())
-                return await _done(unit, entity, place, step)
-    except Unavailable:
-        raise
-    except SignalbookError as error:
-        return Outcome("failed", error=error)
+    place = await enter(unit, production)
+    made = await each(unit.connection, todo, lambda step: _done(unit, entity, place, step))
+    return [Outcome("failed", error=o) if isinstance(o, SignalbookError) else o for o in made]
 
 
 async def _done(unit: Unit, entity: type[Row], place: Place, step: Step) -> Outcome:
     operation, edit = step.operation, step.edit
+    if step.fault:
+        return Outcome("failed", error=step.fault)
     if isinstance(operation, BulkCreate):
-        return Outcome("created", await _create(unit, entity, place, edit))
+        return Outcome("created", await create_in(unit, entity, place, edit))
     key = str(await named(unit.connection, entity, place, operation.key))
     if isinstance(operation, BulkDelete):
         await store.delete(unit, entity, key, edit.actor)
         return Outcome("deleted")
-    noting = _Noting(**vars(unit))
+    noting = Noting(**vars(unit))
     body = await store.update(noting, entity, key, edit)
     return Outcome("updated" if noting.written else "unchanged", body)
-
-
-async def _create(unit: Unit, entity: type[Row], place: Place, edit: Edit) -> bytes:
-    if not place.is_called(edit.production or ""):
-        raise WrongProduction(
-            f"This request writes to production {place.label!r}, and the row says "
-            f"{edit.production!r}: leave productionId out."
-        )
-    return await store.create(unit, entity, replace(edit, production=str(place.uuid)))

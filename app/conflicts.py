@@ -1,7 +1,8 @@
 """What others have changed since a client looked, and the refusal that lets people settle it."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, NoReturn
 from uuid import UUID
 
 from app.changes import FORMER_LABEL, bases
@@ -93,18 +94,7 @@ def refuse(
     conflicts = list(conflicts)
     if not conflicts and not start.is_ahead_of(row["version"]):
         return
-    versions = _versions(entity, row, conflicts)
-    told = [
-        {
-            "fieldName": entity.wire(name),
-            "clientVersion": start.of(name),
-            "serverVersion": versions.get(name, 1),
-            "baseValue": known[name].value,
-            "clientValue": wanted[name],
-            "serverValue": row.get(entity.wire(name)),
-        }
-        for name in conflicts
-    ]
+    told = _told(entity, start, row, {name: wanted[name] for name in conflicts}, known)
     oldest = min((entry["clientVersion"] for entry in told), default=row["version"])
     client = oldest if start.version is None else start.version
     raise VersionConflict(
@@ -115,6 +105,70 @@ def refuse(
         clientVersion=client,
         serverData=row,
         conflicts=told,
+    )
+
+
+def refuse_delete(
+    entity: type[Row], start: Start, row: Values, known: Mapping[str, Base]
+) -> NoReturn:
+    """Raise VersionConflict for a row that others have changed since the client looked."""
+    changed = dict.fromkeys(name for name in known if known[name].changed)
+    told = _told(entity, start, row, changed, known)
+    oldest = min((entry["clientVersion"] for entry in told), default=row["version"])
+    raise VersionConflict(
+        f"This {entity.noun} was changed since you looked at it, so it was not deleted: see what "
+        "changed, then delete it again.",
+        error=entity.conflict_error,
+        reason="changed",
+        currentVersion=row["version"],
+        clientVersion=oldest if start.version is None else start.version,
+        serverData=row,
+        conflicts=told,
+    )
+
+
+def _told(
+    entity: type[Row], start: Start, row: Values, wanted: Values, known: Mapping[str, Base]
+) -> list[dict[str, Any]]:
+    """Give base, mine and theirs of each field in conflict."""
+    versions = _versions(entity, row, wanted)
+    return [
+        {
+            "fieldName": entity.wire(name),
+            "clientVersion": start.of(name),
+            "serverVersion": versions.get(name, 1),
+            "baseValue": known[name].value,
+            "clientValue": value,
+            "serverValue": row.get(entity.wire(name)),
+        }
+        for name, value in wanted.items()
+    ]
+
+
+def with_own(entity: type[Row], start: Start, row: Values, own: Collection[int]) -> Start:
+    """Count what the client wrote itself as seen; ``own`` are versions of the row that it made.
+
+    A list that others changed too was merged, so the client has not seen what was written: that
+    one counts from where it started.
+    """
+    if start == Start() or start.is_ahead_of(row["version"]):
+        return start
+    fields = [*entity.editable(), *entity.parts]
+    if moved(entity, start, row, own):
+        fields = [name for name in fields if not isinstance(row.get(entity.wire(name)), list)]
+    versions = dict.fromkeys(fields, 1) | _versions(entity, row, fields)
+    return replace(start, own={name: at for name, at in versions.items() if at in own})
+
+
+def moved(entity: type[Row], start: Start, row: Values, own: Collection[int]) -> bool:
+    """Tell whether others have changed the row since ``start``."""
+    if start.version is not None:
+        mine = sum(start.version < version <= row["version"] for version in own)
+        return bool(row["version"] - start.version > mine)
+    versions = _versions(entity, row, [*entity.editable(), *entity.parts])
+    return any(
+        at not in own and (seen := start.of(name)) is not None and at > seen
+        for name, at in versions.items()
     )
 
 

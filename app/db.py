@@ -100,7 +100,7 @@ def translated() -> Iterator[None]:
         raise ours from error
 
 
-async def _json_as_bytes(connection: asyncpg.Connection) -> None:
+async def json_as_bytes(connection: asyncpg.Connection) -> None:
     """Hand JSON through as the bytes PostgreSQL made, neither decoded nor parsed."""
     await connection.set_type_codec(
         "json", schema="pg_catalog", encoder=bytes, decoder=bytes, format="binary"
@@ -146,7 +146,7 @@ class Database:
         arguments = {**caching, **silent, **self._connect_args()}
         connection: asyncpg.Connection = await asyncpg.connect(**arguments)
         try:
-            await _json_as_bytes(connection)
+            await json_as_bytes(connection)
         except BaseException:
             connection.terminate()
             raise

@@ -8,6 +8,7 @@
     │   ├── ProductionNotFound               PRODUCTION_NOT_FOUND
     │   ├── WrongProduction                  WRONG_PRODUCTION
     │   ├── VersionMissing                   VERSION_REQUIRED
+    │   ├── NotJoined                        NOT_JOINED
     │   └── InvalidTimestamp                 INVALID_TIMESTAMP
     ├── Unauthorized                    401  UNAUTHORIZED
     ├── Forbidden                       403  FORBIDDEN
@@ -18,6 +19,8 @@
     │   ├── AmbiguousId                      AMBIGUOUS_ID
     │   ├── VersionConflict                  VERSION_CONFLICT
     │   ├── BulkFailed                       BULK_FAILED
+    │   ├── SyncFailed                       SYNC_FAILED
+    │   ├── MutationReused                   MUTATION_REUSED
     │   ├── PlanClosed                       PLAN_CLOSED
     │   ├── NotRehearsed                     NOT_REHEARSED
     │   └── Destroys                         DESTROYS
@@ -26,6 +29,8 @@
     ├── BodyTooLarge                    413  BODY_TOO_LARGE
     ├── UnsupportedMediaType            415  UNSUPPORTED_MEDIA_TYPE
     ├── Invalid                         422  INVALID
+    ├── KeyReused                       422  IDEMPOTENCY_KEY_REUSED
+    ├── TooFast                         429  TOO_FAST
     └── Unavailable                     503  UNAVAILABLE
         ├── DatabaseAway                     DATABASE_AWAY
         ├── Busy                             BUSY
@@ -99,6 +104,12 @@ class VersionMissing(BadRequest):
     code, error = "VERSION_REQUIRED", "Version required for conflict detection"
 
 
+class NotJoined(BadRequest):
+    """A socket speaks to those who watch a production that it does not watch itself."""
+
+    code, error = "NOT_JOINED", "Not joined"
+
+
 class InvalidTimestamp(BadRequest):
     """A time in a path is not a number of milliseconds."""
 
@@ -160,6 +171,18 @@ class BulkFailed(Conflict):
     code, error = "BULK_FAILED", "Bulk edit failed"
 
 
+class SyncFailed(Conflict):
+    """A mutation of a batch that belongs together was not taken; ``results`` tells which."""
+
+    code, error = "SYNC_FAILED", "Sync failed"
+
+
+class MutationReused(Conflict):
+    """A mutation with that id was taken before, and was another one."""
+
+    code, error = "MUTATION_REUSED", "Mutation ID reused"
+
+
 class PlanClosed(Conflict):
     """The plan of a release was begun or is done: nothing is left to decide."""
 
@@ -215,6 +238,18 @@ class Invalid(SignalbookError):
     def at(cls, path: str, message: str) -> "Invalid":
         """Build the error for one field."""
         return cls([{"path": path, "message": message}])
+
+
+class KeyReused(SignalbookError):
+    """The Idempotency-Key was sent before, with another request."""
+
+    status, code, error = 422, "IDEMPOTENCY_KEY_REUSED", "Idempotency key reused"
+
+
+class TooFast(SignalbookError):
+    """A socket says more at once than anybody could mean."""
+
+    status, code, error = 429, "TOO_FAST", "Too many events"
 
 
 class Unavailable(SignalbookError):

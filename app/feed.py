@@ -26,14 +26,16 @@ def _entity_type() -> str:
     return f"CASE collection {words} ELSE collection END"
 
 
-_ENTRIES: Final = (
+# An entry of the production ``place``; a condition on its number is to follow.
+ENTRY: Final = (
     'SELECT changes.uuid, seq, place.id AS "productionId", '
     f'changes.production_uuid AS "productionUuid", {event_type()} AS "eventType", collection, '
     f'{_entity_type()} AS "entityType", operation, entity_uuid AS "entityId", '
     'entity AS "entityData", changes.changes, blind, user_id AS "userId", user_name AS "userName", '
     f'changes.version, {MOMENT.format(column="at")} AS "timestamp" '
-    "FROM changes WHERE changes.production_uuid = place.uuid AND seq > $2 ORDER BY seq LIMIT $3"
+    "FROM changes WHERE changes.production_uuid = place.uuid"
 )
+_ENTRIES: Final = f"{ENTRY} AND seq > $2 ORDER BY seq LIMIT $3"
 _OLDEST: Final = "SELECT seq FROM changes WHERE production_uuid = place.uuid ORDER BY seq LIMIT 1"
 # The entries of production $1 after number $2, at most $3: as JSON, and the last one's number.
 FEED: Final = (
@@ -56,17 +58,29 @@ async def page(database: Database, production: str, since: int, limit: int) -> b
         uuid = await production_of(database, production)
         row = await database.row(FEED, uuid, since, limit)
     assert row is not None, "productions are never removed"
-    _refuse_gap(uuid, row, since)
+    if trimmed := gap(uuid, row, since):
+        raise trimmed
     last, latest = row["last"], row["latest"]
     more = b"true" if last < latest else b"false"
     return b'{"changes":%b,"next":%d,"latest":%d,"more":%b}' % (row["entries"], last, latest, more)
 
 
-def _refuse_gap(production: UUID | None, row: asyncpg.Record, since: int) -> None:
+def gap(
+    production: UUID | None, row: asyncpg.Record, since: int, newest: int | None = None
+) -> LogTrimmed | None:
+    """Give the error for a log that does not hold what follows ``since``, None where it does.
+
+    ``newest`` is the highest number that the client can know, if that is not the log's last.
+    """
     oldest, latest = row["oldest"], row["latest"]
-    if oldest - 1 <= since <= latest:
-        return
-    raise LogTrimmed(
+    if oldest - 1 <= since <= (latest if newest is None else newest):
+        return None
+    return trimmed(production, oldest, latest, since)
+
+
+def trimmed(production: UUID | None, oldest: int, latest: int, since: int) -> LogTrimmed:
+    """Give the error that tells a client how to go on where the log does not reach back."""
+    return LogTrimmed(
         f"The log of this production holds the changes {oldest} to {latest}, so not all that "
         f"followed {since}: load the show from 'resync', then ask for the changes since {latest}.",
         oldest=oldest,

@@ -23,6 +23,8 @@ class Place:
 
     uuid: UUID
     label: str
+    seq: int
+    """Its change number when it was locked."""
 
     def is_called(self, key: str) -> bool:
         """Tell whether a key names this production."""
@@ -39,7 +41,7 @@ async def enter(unit: Unit, key: str) -> Place:
     if found is None:
         raise not_found(root(), key)
     unit.learn(key, found["production"])
-    return Place(found["production"], from_json(found["body"])["id"])
+    return Place(found["production"], from_json(found["body"])["id"], found["seq"])
 
 
 async def _live(connection: Connection, key: str) -> Any:

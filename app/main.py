@@ -1,7 +1,7 @@
 """Builds the application: lifespan, routers, middleware, error handlers; nothing else."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
 from fastapi import APIRouter, FastAPI
@@ -11,6 +11,12 @@ from starlette.routing import BaseRoute
 from app import VERSION, health
 from app.database_url import DatabaseUrl
 from app.db import Database
+from app.live.hub import Hub
+from app.live.limits import Limits
+from app.live.listener import Listener
+from app.live.sockets import Sockets
+from app.live.stopping import Stopping
+from app.live.streams import Streams
 from app.middleware import Cors, Door, Faults, RequestLog
 from app.recorder import Recorder
 from app.retention import Retention
@@ -25,20 +31,28 @@ from app.routes import (
     operators,
     problems,
     shows,
+    stream,
+    sync,
+    sync_runs,
 )
 from app.routes import health as health_routes
 from app.routes.hot import HotReads
 from app.routes.hot_writes import HotWrites
+from app.routes.once import REPLAYED
 from app.settings import Settings
+from app.socket_door import SocketDoor
 from app.writer import Writer
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _HEADERS = ("content-type", "authorization", "if-match", "if-none-match", "idempotency-key")
-_EXPOSED = ("etag", "x-ignored-fields", "x-request-id", "retry-after")
+_EXPOSED = ("etag", "x-ignored-fields", "x-request-id", "retry-after", REPLAYED)
 
 
-def create_app(settings: Settings, url: DatabaseUrl) -> FastAPI:
-    """Build the application on a database; it starts whether or not the database answers."""
+def create_app(settings: Settings, url: DatabaseUrl, limits: Limits | None = None) -> FastAPI:
+    """Build the application on a database; it starts whether or not the database answers.
+
+    ``limits`` are those of sockets.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -48,14 +62,40 @@ def create_app(settings: Settings, url: DatabaseUrl) -> FastAPI:
         app.state.writer = Writer(database, settings.pool_wait)
         try:
             retention = Retention(database, settings.log_retention_days)
-            async with recorder.running(), retention.running():
+            listener = Listener(_unpooled(settings, url))
+            hub = Hub(database, listener, margin=_slowest_write(settings))
+            app.state.listener, app.state.hub = listener, hub
+            sockets.attach(database, listener, hub)
+            async with (
+                recorder.running(),
+                retention.running(),
+                hub.running(),
+                listener.running(),
+                sockets.running(stopping),
+            ):
                 yield
         finally:
             await database.close()
 
-    recorder = Recorder(url, settings.soak_check)
+    recorder, stopping = Recorder(url, settings.soak_check), Stopping()
+    sockets = Sockets(settings, limits)
 
-    app = FastAPIOffline(
+    app = _bare(lifespan)
+    app.state.settings, app.state.url, app.state.recorder = settings, url, recorder
+    app.state.stopping = stopping
+    app.state.streams = Streams(stopping)
+    examine = partial(health.examine, url, settings.health_timeout)
+    app.state.checkup = health.Checkup(examine, settings.health_cache)
+    _add_middleware(app, settings, _add_routes(app, settings))
+    app.add_middleware(SocketDoor, sockets=sockets, token=settings.access_token)
+    problems.install(app)
+    openapi.install(app)
+    return app
+
+
+def _bare(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
+    """Give the application without routes."""
+    return FastAPIOffline(
         title="Signalbook",
         version=VERSION,
         summary="The video equipment of live shows: what there is, and how it is connected.",
@@ -67,13 +107,17 @@ def create_app(settings: Settings, url: DatabaseUrl) -> FastAPI:
         redirect_slashes=False,
         swagger_ui_parameters={"docExpansion": "none", "tryItOutEnabled": True},
     )
-    app.state.settings, app.state.url, app.state.recorder = settings, url, recorder
-    examine = partial(health.examine, url, settings.health_timeout)
-    app.state.checkup = health.Checkup(examine, settings.health_cache)
-    _add_middleware(app, settings, _add_routes(app, settings))
-    problems.install(app)
-    openapi.install(app)
-    return app
+
+
+def _unpooled(settings: Settings, url: DatabaseUrl) -> DatabaseUrl:
+    """Give the address of the server itself where a pooler stands before it."""
+    given = settings.database_unpooled_url
+    return DatabaseUrl.parse(given.get_secret_value()) if given else url
+
+
+def _slowest_write(settings: Settings) -> float:
+    """Give the seconds from a write's beginning to its commit that none exceeds, generously."""
+    return 60 + settings.pool_wait + 2 * settings.statement_timeout
 
 
 def _add_routes(app: FastAPI, settings: Settings) -> list[BaseRoute]:
@@ -83,7 +127,14 @@ def _add_routes(app: FastAPI, settings: Settings) -> list[BaseRoute]:
     routers = [*entities.routers(), shows.router()]
     for router in routers:
         api.include_router(router)
-    for router in (*history.routers(), events.router, feed.router):
+    for router in (
+        *history.routers(),
+        events.router,
+        feed.router,
+        stream.router,
+        sync.router,
+        sync_runs.router,
+    ):
         api.include_router(router)
     api.include_router(bulk.router())
     if operators.exist(settings):

@@ -6,7 +6,7 @@ to another value, the two are in conflict. Lists whose elements have ids are mer
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 Element = Mapping[str, Any]
@@ -14,19 +14,24 @@ Element = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Start:
-    """What the client says it started from: a version, or versions by field, or nothing."""
+    """What the client says it started from: a version, or versions by field, or nothing.
+
+    ``own`` holds the fields that it has since written itself, with the version of that.
+    """
 
     version: int | None = None
     field_versions: Mapping[str, int] | None = None
+    own: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, field: str) -> int | None:
         """Give the version the client last saw of a field, None where it did not say.
 
         A field missing from a map of versions is one that had not changed: version 1.
         """
-        if self.version is not None or not self.field_versions:
-            return self.version
-        return self.field_versions.get(field, 1)
+        seen = self.version
+        if seen is None and self.field_versions:
+            seen = self.field_versions.get(field, 1)
+        return None if seen is None else max(seen, self.own.get(field, 0))
 
     def is_ahead_of(self, version: int) -> bool:
         """Tell whether the client names a version that the row has never had."""

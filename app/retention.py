@@ -1,8 +1,9 @@
-"""Trims the change log: entries older than LOG_RETENTION_DAYS go, in the background.
+"""Removes what is too old, in the background: of the change log, and of what lasts for a while.
 
-Of each production the oldest go first, and nothing behind an entry that stays, so that what the
-log holds has no hole: the feed tells a trimmed log by its first number, and a merge finds by
-counting that it cannot know what a client saw (``app.changes``).
+The change log is trimmed where LOG_RETENTION_DAYS says so. Of each production the oldest go first,
+and nothing behind an entry that stays, so that what the log holds has no hole: the feed tells a
+trimmed log by its first number, and a merge finds by counting that it cannot know what a client saw
+(``app.changes``).
 
 No production's lock is taken. A batch is one statement, and whoever runs it holds a lock of its
 own for as long as that runs, so that of several processes one trims at a time; a lock of the
@@ -10,13 +11,14 @@ session would stay behind where a pooler lends the connection to others.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Final
 from uuid import UUID
 
 import structlog
 
+from app import idempotency, sync_log
 from app.db import Database
 
 _log: Final = structlog.get_logger()
@@ -45,10 +47,19 @@ TRIM: Final = (
     "SELECT (SELECT count(*) FROM gone) AS removed FROM mine WHERE locked"
 )
 STATEMENTS: Final = (WITH_OLD_ENTRIES, TRIM)
+# What lasts for a while whatever the settings, with the statement that removes a batch of it and
+# says how many ``removed``; 0 ends it.
+PASSING: Final = {"idempotency keys": idempotency.PRUNE}
+# What goes with the log, but is kept for ``sync_log.LEAST_DAYS`` at least; $1 is the days.
+AGEING: Final = {
+    "sync runs": sync_log.FORGET_RUNS,
+    "sync mutations": sync_log.FORGET_MUTATIONS,
+}
 
 
 class Retention:
-    """Keeps ``days`` of the log, all of it where that is 0. Times in seconds."""
+    """Keeps ``days`` of the log, all of it where that is 0, and nothing that has passed. Times in
+    seconds."""
 
     def __init__(
         self,
@@ -65,14 +76,13 @@ class Retention:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Trim now and then beside what runs inside; stop with it."""
-        task = asyncio.create_task(self._keep_trimming()) if self._days else None
+        """Remove now and then beside what runs inside; stop with it."""
+        task = asyncio.create_task(self._keep_removing())
         try:
             yield
         finally:
-            if task is not None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def trim(self) -> int:
         """Remove what is too old, and say so in one line; give how many entries went.
@@ -105,11 +115,36 @@ class Retention:
             await asyncio.sleep(self._pause)
         return removed
 
-    async def _keep_trimming(self) -> None:
+    async def prune(self, what: str) -> int:
+        """Remove what has passed, one of ``PASSING`` or ``AGEING``, and say so in one line.
+
+        Gives how many rows went. Several processes may do so at once. Raises what the database
+        does.
+        """
+        removed, days = 0, max(self._days, sync_log.LEAST_DAYS)
+        sql, args = (AGEING[what], [days]) if what in AGEING else (PASSING[what], [])
+        try:
+            while row := await self._database.row(sql, *args):
+                if not row["removed"]:
+                    break
+                removed += row["removed"]
+                await asyncio.sleep(self._pause)
+        finally:
+            if removed:
+                _log.info("pruned", what=what, rows=removed)
+        return removed
+
+    async def _keep_removing(self) -> None:
         await asyncio.sleep(self._first)
         while True:
-            try:
-                await self.trim()
-            except Exception as error:  # noqa: BLE001  # one that fails must not be the last
-                _log.warning("retention", reason=f"cannot trim the log: {type(error).__name__}")
+            if self._days:
+                await self._tried("trim the log", self.trim())
+            for what in (*PASSING, *(AGEING if self._days else ())):
+                await self._tried(f"prune the {what}", self.prune(what))
             await asyncio.sleep(self._every)
+
+    async def _tried(self, what: str, doing: Awaitable[int]) -> None:
+        try:
+            await doing
+        except Exception as error:  # noqa: BLE001  # one that fails must not be the last
+            _log.warning("retention", reason=f"cannot {what}: {type(error).__name__}")

@@ -13,9 +13,18 @@ from app.entities import discovered
 from app.events import STATEMENTS as EVENT_STATEMENTS
 from app.feed import FEED
 from app.history import all_history_sql
+from app.idempotency import STATEMENTS as KEY_STATEMENTS
+from app.live.derived import STATEMENTS as DERIVED_STATEMENTS
+from app.live.hub import NUMBERS
+from app.live.presence_sql import STATEMENTS as PRESENCE_STATEMENTS
+from app.live.relay import STATEMENTS as RELAY_STATEMENTS
+from app.live.rooms import STATEMENTS as ROOM_STATEMENTS
+from app.live.shows import STATEMENTS as SHOWS_STATEMENTS
+from app.offline import LAST_WRITER
 from app.retention import STATEMENTS as RETENTION_STATEMENTS
 from app.show_sql import all_show_sql
 from app.statements import all_sql
+from app.sync_log import STATEMENTS as SYNC_STATEMENTS
 from app.write_statements import all_write_sql
 from app.writer import LOCK
 
@@ -33,7 +42,23 @@ def demands() -> dict[str, tuple[str, ...]]:
         )
         for name, entity in discovered().items()
     }
-    log = (LOCK, BASES, FORMER_LABEL, FEED, *EVENT_STATEMENTS, *RETENTION_STATEMENTS)
+    log = (
+        LOCK,
+        BASES,
+        FORMER_LABEL,
+        FEED,
+        *EVENT_STATEMENTS,
+        *RETENTION_STATEMENTS,
+        *KEY_STATEMENTS,
+        LAST_WRITER,
+        *SYNC_STATEMENTS,
+        NUMBERS,
+        *DERIVED_STATEMENTS,
+        *SHOWS_STATEMENTS,
+        *PRESENCE_STATEMENTS,
+        *RELAY_STATEMENTS,
+        *ROOM_STATEMENTS,
+    )
     return {**own, CHANGE_LOG: log, SHOW: all_show_sql()}
 
 

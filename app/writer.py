@@ -24,6 +24,7 @@ T = TypeVar("T")
 LOCK: Final = "SELECT FROM productions WHERE uuid = $1 FOR NO KEY UPDATE"
 # Another service's writes raise no number of ours; against those nothing is locked.
 _TRIES: Final = 5
+_CROWDED: Final = "Too many are writing to this production: try again in a moment."
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,18 @@ class Writer:
             async with self._turns.turn(key):
                 return await self._in_turn(work)
         except TimeoutError:
-            raise Busy("Too many are writing to this production: try again in a moment.") from None
+            raise Busy(_CROWDED) from None
+
+    async def in_transaction(self, key: str, work: Callable[[Unit], Awaitable[T]]) -> T:
+        """Run ``work`` as ``write`` does, but in a transaction from the start.
+
+        What it notes beside its write, the write takes along: to the commit, or to nothing.
+        """
+        try:
+            async with self._turns.turn(key):
+                return await self.locked(work)
+        except TimeoutError:
+            raise Busy(_CROWDED) from None
 
     async def _in_turn(self, work: Callable[[Unit], Awaitable[T]]) -> T:
         try:

@@ -74,7 +74,7 @@ async def test_the_order_given_is_the_order_logged(
     ]  # fmt: skip
     assert [entry[0] for entry in log] == list(range(1, 8))
     ours = [told for told in heard if told.startswith(production["uuid"])]
-    assert ours == [f"{production['uuid']} {seq}" for seq in range(3, 8)]
+    assert ours == [f"{production['uuid']} {seq} {entity.collection}" for seq in range(3, 8)]
     new, again = listed(client, production, entity)
     assert (new["id"], new["note"], new["version"], new["lastModifiedBy"]) == (
         "NEW", "b", 2, "anna",
@@ -153,7 +153,8 @@ async def test_each_for_itself_a_bad_one_spoils_no_other_and_leaves_nothing(
     log = await logged(shared_database, production["uuid"])
     assert [entry[0] for entry in log] == list(range(1, before + 4))
     ours = [told for told in heard if told.startswith(production["uuid"])]
-    assert ours == [f"{production['uuid']} {before + n}" for n in (1, 2, 3)]
+    name = entity.collection
+    assert ours == [f"{production['uuid']} {before + n} {name}" for n in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("refused", [{0}, {49}, {50}, {3, 60, 119}, set(range(120))], ids=str)
@@ -178,7 +179,8 @@ async def test_of_many_only_those_that_are_refused_are_missing(
         [seq, "CREATE", label] for seq, label in enumerate(wanted, 2)
     ]
     ours = [told for told in heard if told.startswith(production["uuid"])]
-    assert ours == [f"{production['uuid']} {entry[0]}" for entry in log[1:]]
+    name = entity.collection
+    assert ours == [f"{production['uuid']} {entry[0]} {name}" for entry in log[1:]]
 
 
 def single(client: httpx.Client, production: Made, entity: type[Row], operation: Made) -> Any:
@@ -316,7 +318,9 @@ async def test_another_process_waits_or_is_waited_for(
     async def bulk_first(held: Any) -> Any:
         todo = Bulk.model_validate({"operations": three})
         steps = bulk.steps(entity, production["uuid"], todo, NOBODY)
-        return await bulk.run(held, entity, production["uuid"], steps, atomic=True)
+        return await held.write(
+            "", lambda unit: bulk.run(unit, entity, production["uuid"], steps, atomic=True)
+        )
 
     async def other_first(held: Any) -> Any:
         edit = edit_of(entity, create_shape(entity).model_validate(body))

@@ -1,17 +1,29 @@
 """A database that is away, busy or restarted: 503 with Retry-After, and then all is well."""
 
 import asyncio
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
 
 import asyncpg
 import httpx
 import pytest
 
+from app import postgres
 from app.database_url import DatabaseUrl
 from app.entity import Row
+from app.releases.migrate import upgrade
 from tests.support import databases
 from tests.support.bodies import ALL, minimal, named
+from tests.support.checker import verdicts
+from tests.support.processes import processes
 from tests.support.service import service
+from tests.support.storms import Size, Storm
 
 every = pytest.mark.parametrize("entity", ALL, ids=named)
 
@@ -113,3 +125,38 @@ def test_the_schema_may_change_under_a_running_service(own_database: str) -> Non
                 .raise_for_status()
                 .json()
             )
+
+
+@pytest.fixture
+def durable() -> Iterator[Path]:
+    """A folder for a server of one's own that PostgreSQL's account may enter, unlike tmp_path."""
+    top = Path(tempfile.mkdtemp(prefix="sb-")).resolve()
+    top.chmod(0o755)
+    yield top / "pg"
+    postgres.stop(top / "pg")
+    shutil.rmtree(top)
+
+
+async def test_five_seconds_without_a_database_under_load(durable: Path, tmp_path: Path) -> None:
+    """It is killed, not stopped, and recovers from its log: nothing acknowledged may be lost."""
+    with ExitStack() as running:
+        server = running.enter_context(postgres.start(durable))
+        await upgrade(server.url, say=lambda _: None)
+
+        async def away() -> None:
+            assert server.pid, "0 would mean ourselves"
+            os.kill(server.pid, signal.SIGKILL)
+            await asyncio.sleep(5)
+            running.enter_context(await asyncio.to_thread(postgres.start, durable))
+
+        servers = running.enter_context(processes(2, server.url, tmp_path))
+        size = Size(writers=4, operations=200, kills=0, cuts=0)
+        storm = Storm(server.url, servers, size, away, ahead=80)
+        await storm.run()
+    found = verdicts(storm.history)
+    assert not found, "\n".join([*found[:20], f"STORM_SEED={size.seed}, logs in {tmp_path}"])
+    assert storm.counts["503"] > 20, storm.counts
+    # A request waits for a connection for five seconds at most, and for one to be opened.
+    assert storm.slowest < 10
+    # Who watches stays where he is: what was written afterwards came by itself.
+    assert storm.counts["returns"] == 0

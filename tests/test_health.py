@@ -22,7 +22,7 @@ def test_a_service_that_can_serve_is_healthy(client: httpx.Client) -> None:
     body = answer.json()
     assert answer.status_code == 200
     assert set(body) == {"status", "timestamp", "uptime", "version", "environment", "database",
-                         "schema", "resources"}  # fmt: skip
+                         "schema", "resources", "live"}  # fmt: skip
     assert body["status"] == "healthy"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", body["timestamp"])
     assert body["environment"] == "test"

@@ -41,6 +41,7 @@ schema = (
     schemathesis.openapi.from_dict(DOCUMENT)
     .exclude(path_regex=f"^/api/({MOUNTS})(/|$)")
     .exclude(method="PATCH")
+    .exclude(operation_id="stream_changes")  # it does not end
 )
 
 

@@ -11,10 +11,11 @@ import asyncpg
 import httpx
 import pytest
 
-from app import changes, events, feed, retention, writer
+from app import changes, events, feed, idempotency, offline, retention, sync_log, writer
 from app.entities import discovered
 from app.entity import Entity, Row
 from app.history import all_history_sql
+from app.live import presence_sql, relay, rooms
 from app.projection import table
 from app.statements import all_sql, statements
 from app.truth import demands
@@ -88,7 +89,19 @@ def _words(made: Callable[[type[Row]], dict[str, str]], entity: type[Row]) -> di
 
 _CONSTANTS: Final = {
     value: word
-    for module in (changes, events, feed, retention, writer)
+    for module in (
+        changes,
+        events,
+        feed,
+        idempotency,
+        offline,
+        presence_sql,
+        relay,
+        retention,
+        rooms,
+        sync_log,
+        writer,
+    )
     for word, value in vars(module).items()
     if isinstance(value, str)
 }
@@ -192,7 +205,11 @@ def _requests(entity: type[Row]) -> dict[str, tuple[str, str, Any]]:
 def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Count the blocks that each statement looks into, by running it once more and undoing it."""
     found: list[int] = []
-    known, run = set(STATEMENTS.values()), asyncpg.Connection.__dict__["_execute"]
+    # Presence is swept in the background, whatever is asked.
+    known, run = (
+        set(STATEMENTS.values()) - {presence_sql.SWEEP},
+        asyncpg.Connection.__dict__["_execute"],
+    )
 
     async def counted(it: asyncpg.Connection, query: str, args: Any, *more: Any, **kw: Any) -> Any:
         if query in known:

@@ -51,7 +51,8 @@ def planned(*names: str, phase: Phase = "expand", table: str | None = "cameras")
 
 
 async def rehearsed(url: str, plan: Plan, **changes: Any) -> Rehearsal:
-    given: dict[str, Any] = {"previous": {}, "own": {}, "say": legacy.quiet, "progress": unheard}
+    given: dict[str, Any] = {"previous": {}, "own": {}, "round_trip": None, "say": legacy.quiet,
+                             "progress": unheard}  # fmt: skip
     return await rehearse(url, plan, **given | changes)
 
 

@@ -71,7 +71,8 @@ async def test_all_rows_are_numbered_in_the_order_of_the_list(
     assert log[5:] == [[5 + n, "UPDATE", f"{prefix} {k}", "anna"] for n, k in ((1, 1), (2, 3),
                        (3, 4))]  # fmt: skip
     ours = [told for told in heard if told.startswith(production["uuid"])]
-    assert ours == [f"{production['uuid']} {seq}" for seq in (6, 7, 8)]
+    name = entity.collection
+    assert ours == [f"{production['uuid']} {seq} {name}" for seq in (6, 7, 8)]
     assert send(client, production, entity).json()["renamed"] == 0
     assert await counted(shared_database, production["uuid"]) == 8
 

@@ -18,6 +18,7 @@ class Ccu(Entity, table=True):
     event_type: ClassVar[str] = "CCU"
     prefix: ClassVar[str] = "CCU"
     conflict_error: ClassVar[str] = "Conflict detected"
+    deleted_by_label: ClassVar[bool] = True
     example: ClassVar[Mapping[str, Any]] = {
         "name": "CCU 1",
         "formatMode": "1080p59.94",

@@ -11,6 +11,7 @@ from typing import Any, Final
 from app.releases import revisions
 from app.releases.copies import Progress, Say, copy_of
 from app.releases.plan import Plan
+from app.releases.round_trip import RoundTrip
 from app.releases.scratch import expected
 from app.releases.trial import Statements, Trial
 
@@ -36,6 +37,7 @@ async def rehearse(
     *,
     previous: Statements,
     own: Statements,
+    round_trip: RoundTrip | None,
     say: Say,
     progress: Progress,
     stall_budget: float = STALL_BUDGET,
@@ -45,7 +47,8 @@ async def rehearse(
 
     ``half_done`` where a release that was begun has left its work there: what it made so far is
     no part of what must come back.
-    ``previous`` are the statements of the image that serves now, ``own`` this one's. Raises
+    ``previous`` are the statements of the image that serves now, ``own`` this one's, and
+    ``round_trip`` is what its clients do, None where its code is not that of the revisions. Raises
     NoScratch, Stopped and MigrationError when there is no copy to rehearse on, or when this
     image's revisions cannot even be run on an empty database.
     """
@@ -56,9 +59,13 @@ async def rehearse(
     async with copy_of(url, say, progress) as copy:
         trial = Trial(copy, plan, should, say, progress)
         await trial.look_before(left, previous, clean)
+        if round_trip:
+            await round_trip.look_before(copy.url)
         if await trial.apply(stall_budget):
             await trial.compare_schema()
             await trial.try_statements(own)
+            if round_trip:
+                await trial.try_sync(round_trip)
             await trial.compare_contents("after", f"After {plan.target}", trial.shared)
             await trial.go_back()
         else:

@@ -17,6 +17,7 @@ from app.releases.plan import Plan
 from app.releases.probes import Failures
 from app.releases.recipe import PointOfNoReturn
 from app.releases.recorder import Recorded, Recorder, in_words
+from app.releases.round_trip import RoundTrip
 from app.releases.scratch import connected
 from app.releases.session import MigrationError
 from app.releases.snapshot import Snapshot
@@ -129,6 +130,16 @@ class Trial:
                 for (table, what), error in failed.items()
                 if (table, what) not in before
             ]
+
+    async def try_sync(self, trip: RoundTrip) -> None:
+        """Make a sync round trip as this image's clients do, if it serves there."""
+        if not _serves(self._plan.target):
+            return
+        self._say("Trying a sync round trip: offline work, a conflict, the feed.")
+        await trip.run(self.url)
+        self.evidence["sync_round_trip"] = trip.as_json()
+        for words in trip.findings:
+            self.findings.append(f"After {self._plan.target}, a sync round trip fails: {words}")
 
     async def compare_contents(self, when: str, words: str, columns: Columns) -> None:
         """Compare what the tables hold with what they held."""

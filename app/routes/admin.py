@@ -1,8 +1,10 @@
 """What operators ask and decide: the migration status, the gate's runs, and its plans."""
 
+from collections.abc import Awaitable
 from contextlib import AbstractAsyncContextManager
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast
 
+import asyncpg
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import to_json
@@ -11,13 +13,15 @@ from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.fields import NO_NUL
 from app.releases import status_runs
 from app.releases.decisions import decide
-from app.releases.ledger import Ledger
+from app.releases.ledger import Ledger, Row
 from app.releases.status import is_gated, reading, status
 from app.releases.status_running import living_run
 from app.releases.status_shapes import Decision, Release, Run, RunEvidence, Shape, Status
+from app.routes.once import IDEMPOTENCY_KEY, written
 from app.routes.operators import OperatorRoute
-from app.routes.plumbing import answer, database
+from app.routes.plumbing import answer
 from app.routes.problems import documented
+from app.writer import Unit
 
 router: Final = APIRouter(prefix="/admin", tags=["Releases"], route_class=OperatorRoute)
 Limit = Annotated[int, Query(ge=1, le=1_000, description="How many at most.")]
@@ -104,11 +108,18 @@ async def plan(request: Request, digest: Digest) -> Response:
 @router.post("/releases/plans/{digest}/decisions", operation_id="decide_release_plan",
              response_model=None, status_code=201,
              responses={201: {"model": Decided},
-                        **documented(Forbidden, NotFound, Conflict, Invalid)})  # fmt: skip
+                        **documented(Forbidden, NotFound, Conflict, Invalid)},
+             openapi_extra={"parameters": [IDEMPOTENCY_KEY]})  # fmt: skip
 async def decision(request: Request, digest: Digest, body: DecisionBody) -> Response:
     """Approve the plan after its last rehearsal, or withhold it; the gate asks on its next run."""
-    async with database(request).connection() as connection:
-        stored = await decide(
-            connection, digest, body.decision, who=body.who, why=body.why, destroys=body.destroys
-        )
-    return _answer(Decided(**stored, valid=stored["decision"] == "approved"), 201)
+
+    def decided(unit: Unit) -> Awaitable[Row]:
+        return decide(
+            cast("asyncpg.Connection", unit.connection), digest, body.decision,
+            who=body.who, why=body.why, destroys=body.destroys,
+        )  # fmt: skip
+
+    def shown(stored: Row) -> Response:
+        return _answer(Decided(**stored, valid=stored["decision"] == "approved"), 201)
+
+    return await written(request, digest, decided, shown)

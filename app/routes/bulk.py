@@ -9,16 +9,18 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic_core import from_json, to_json
 
 from app import bulk
-from app.bulk import Bulk, BulkCreate, Outcome, Status, Step
+from app.bulk import Bulk, BulkCreate, Outcome, Status, Step, Undone
 from app.edits import actor_of
 from app.entities import discovered, root
 from app.entity import Entity, Row
 from app.errors import BulkFailed, Conflict, Invalid, NotFound
 from app.fields import NO_NUL
 from app.renumber import Renumber, renumber, summary
-from app.routes.plumbing import JsonRoute, answer, name_ignored, request_id, writer
+from app.routes.once import IDEMPOTENCY_KEY, written
+from app.routes.plumbing import JsonRoute, answer, name_ignored, request_id
 from app.routes.problems import Problem, documented, encoded
 from app.shapes import read_shape, unknown_members
+from app.writer import Unit
 
 Production = Annotated[str, Path(pattern=NO_NUL, description="The production's uuid or label.")]
 _WHO = ("user_id", "user_name", "last_modified_by")
@@ -68,19 +70,17 @@ def _add_bulk(router: APIRouter, entity: type[Row], mount: str) -> None:
     async def edit_rows(production: Production, body: Bulk, request: Request) -> Response:
         actor = actor_of({name: getattr(body, name) for name in _WHO}, request_id(request))
         steps = bulk.steps(entity, production, body, actor)
-        made = await bulk.run(writer(request), entity, production, steps, atomic=body.atomic)
-        results = [
-            _result(mount, number, outcome, step)
-            for number, (outcome, step) in enumerate(zip(made, steps, strict=True))
-        ]
-        failed = sum(outcome.status == "failed" for outcome in made)
-        if failed and body.atomic:
-            raise _failure(made, results)
-        response = answer(
-            b'{"results":[%b],"failed":%d}' % (b",".join(results), failed)
-        )  # fmt: skip
-        name_ignored(response, _ignored(body, steps))
-        return response
+
+        async def work(unit: Unit) -> list[Outcome]:
+            try:
+                return await bulk.run(unit, entity, production, steps, atomic=body.atomic)
+            except Undone as undone:
+                results = _results(mount, undone.outcomes, steps)
+                raise _failure(undone.outcomes, results) from None
+
+        return await written(
+            request, production, work, lambda made: _answer(mount, made, body, steps)
+        )
 
     router.add_api_route(
         f"/{mount}/bulk",
@@ -92,7 +92,23 @@ def _add_bulk(router: APIRouter, entity: type[Row], mount: str) -> None:
         description=_OPERATIONS,
         response_model=None,
         responses={200: {"model": _answered(entity)}, **documented(NotFound, Conflict, Invalid)},
+        openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
     )
+
+
+def _answer(mount: str, made: Sequence[Outcome], body: Bulk, steps: Sequence[Step]) -> Response:
+    failed = sum(outcome.status == "failed" for outcome in made)
+    results = b",".join(_results(mount, made, steps))
+    response = answer(b'{"results":[%b],"failed":%d}' % (results, failed))
+    name_ignored(response, _ignored(body, steps))
+    return response
+
+
+def _results(mount: str, made: Sequence[Outcome], steps: Sequence[Step]) -> list[bytes]:
+    return [
+        _result(mount, number, outcome, step)
+        for number, (outcome, step) in enumerate(zip(made, steps, strict=True))
+    ]
 
 
 def _result(mount: str, number: int, outcome: Outcome, step: Step) -> bytes:
@@ -145,10 +161,12 @@ def _answered(entity: type[Row]) -> type[BaseModel]:
 def _add_renumber(router: APIRouter, entity: type[Row], mount: str) -> None:
     async def renumber_rows(production: Production, body: Renumber, request: Request) -> Response:
         actor = actor_of({name: getattr(body, name) for name in _WHO}, request_id(request))
-        renamed = await writer(request).write(
-            production, lambda unit: renumber(unit, entity, production, body, actor)
+        return await written(
+            request,
+            production,
+            lambda unit: renumber(unit, entity, production, body, actor),
+            lambda renamed: answer(to_json(summary(renamed)), request_body=body),
         )
-        return answer(to_json(summary(renamed)), request_body=body)
 
     router.add_api_route(
         f"/{mount}/renumber",
@@ -160,4 +178,5 @@ def _add_renumber(router: APIRouter, entity: type[Row], mount: str) -> None:
         description=_LABELS,
         response_model=None,
         responses={200: {"model": Renumbered}, **documented(NotFound, Conflict, Invalid)},
+        openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
     )

@@ -15,6 +15,7 @@ from app.releases import revisions
 from app.routes.conditional import IF_MATCH, IF_NONE_MATCH, conditional
 from app.routes.hot import Answer, HotRoute, has_newest, header
 from app.routes.hot_writes import WriteRoute
+from app.routes.once import IDEMPOTENCY_KEY, written
 from app.routes.plumbing import (
     answer,
     database,
@@ -105,9 +106,12 @@ def _add_get(router: APIRouter, entity: type[Row], name: str) -> None:
 def _add_create(router: APIRouter, entity: type[Row], name: str) -> None:
     async def create_row(body: BaseModel, request: Request) -> Response:
         edit = edit_of(entity, body, request_id(request))
-        key = edit.production or ""
-        made = await writer(request).write(key, lambda unit: store.create(unit, entity, edit))
-        return answer(made, status=201, request_body=body, etag=entity_tag(made))
+        return await written(
+            request,
+            edit.production or "",
+            lambda unit: store.create(unit, entity, edit),
+            lambda made: answer(made, status=201, request_body=body, etag=entity_tag(made)),
+        )
 
     create_row.__annotations__["body"] = create_shape(entity)
     router.add_api_route(
@@ -119,6 +123,7 @@ def _add_create(router: APIRouter, entity: type[Row], name: str) -> None:
         summary=f"Create a {entity.noun}",
         response_model=None,
         responses={201: {"model": read_shape(entity)}, **documented(*_CREATE_ERRORS, Invalid)},
+        openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
         route_class_override=WriteRoute,
     )
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from app import VERSION
 from app.fields import wire_moment
 from app.health import Checkup
+from app.live.listener import Listener
 from app.settings import Settings
 
 router: Final = APIRouter(tags=["Health"])
@@ -35,6 +36,12 @@ class SchemaHealth(BaseModel):
     state: str
 
 
+class LiveHealth(BaseModel):
+    """Whether this process hears what others write; without it, push is late but loses nothing."""
+
+    listening: bool
+
+
 class HealthReport(BaseModel):
     """``resources`` says "ok" for each collection, or what is wrong with its table."""
 
@@ -46,6 +53,7 @@ class HealthReport(BaseModel):
     database: DatabaseHealth
     schema_: SchemaHealth = Field(alias="schema")
     resources: dict[str, str]
+    live: LiveHealth
 
 
 class Alive(BaseModel):
@@ -82,6 +90,7 @@ async def health(request: Request) -> Response:
     """200 only when the service can really serve: the database answers, its schema is what this
     version needs, and every collection's own statements can be planned. Otherwise 503."""
     checkup: Checkup = request.app.state.checkup
+    listener: Listener = request.app.state.listener
     found = await checkup()
     body: dict[str, Any] = {
         "status": "healthy" if found.healthy else "unhealthy",
@@ -92,6 +101,7 @@ async def health(request: Request) -> Response:
         "database": {"connected": found.connected, "latencyMs": found.latency_ms},
         "schema": {"revision": found.revision, "head": found.head, "state": found.state},
         "resources": found.resources,
+        "live": {"listening": listener.connected},
     }
     return JSONResponse(body, 200 if found.healthy else 503, {"cache-control": "no-store"})
 

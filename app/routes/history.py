@@ -11,7 +11,8 @@ from app.entity import Row
 from app.errors import AmbiguousId, Conflict, Invalid, LogTrimmed, NotFound
 from app.fields import NO_NUL
 from app.restore import Wish, restore
-from app.routes.plumbing import answer, database, entity_routers, request_id, writer
+from app.routes.once import IDEMPOTENCY_KEY, written
+from app.routes.plumbing import answer, database, entity_routers, request_id
 from app.routes.problems import documented
 from app.shapes import DeleteBody, WireMoment, read_shape
 
@@ -91,8 +92,12 @@ def _add_restore(router: APIRouter, entity: type[Row], name: str) -> None:
         said = body or RestoreBody()
         actor = actor_of(said.model_dump(), request_id(request))
         wish = Wish(said.version, said.fields, actor)
-        back = await writer(request).write(key, lambda unit: restore(unit, entity, key, wish))
-        return answer(back, request_body=body)
+        return await written(
+            request,
+            key,
+            lambda unit: restore(unit, entity, key, wish),
+            lambda back: answer(back, request_body=body),
+        )
 
     router.add_api_route(
         "/restore",
@@ -104,6 +109,7 @@ def _add_restore(router: APIRouter, entity: type[Row], name: str) -> None:
         "back to life. Where nothing differs, nothing is written.",
         response_model=None,
         responses={200: {"model": read_shape(entity)}, **documented(*_ERRORS)},
+        openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
     )
 
 

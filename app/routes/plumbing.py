@@ -144,14 +144,17 @@ def path_parameter(name: str, description: str) -> dict[str, Any]:
     }
 
 
-def maybe_parameter(name: str, place: str, description: str) -> dict[str, Any]:
-    """Document what an endpoint takes itself from the query or the headers, if it is there."""
+def maybe_parameter(name: str, place: str, description: str, **schema: Any) -> dict[str, Any]:
+    """Document what an endpoint takes itself from the query or the headers, if it is there.
+
+    ``schema`` says more of what the text must be like.
+    """
     return {
         "name": name,
         "in": place,
         "required": False,
         "description": description,
-        "schema": {"type": "string"},
+        "schema": {"type": "string", **schema},
     }
 
 

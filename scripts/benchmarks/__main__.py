@@ -9,7 +9,17 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from app.postgres import EmbeddedPostgresError
-from scripts.benchmarks import footprints, growth, load, machine, memory, report, show
+from scripts.benchmarks import (
+    footprints,
+    growth,
+    live,
+    load,
+    machine,
+    memory,
+    push,
+    report,
+    show,
+)
 from scripts.benchmarks.agreement import Disagreement
 from scripts.benchmarks.contenders import OURS, contenders, grown
 from scripts.benchmarks.load import LoadFailed
@@ -18,7 +28,8 @@ from scripts.benchmarks.serving import Stage
 from scripts.benchmarks.workloads import CONNECTIONS, GROWTH, RACES, WORKLOADS, Workload
 
 _MEMORY: Final = "memory"
-_PARTS: Final = ", ".join((*RACES, _MEMORY))
+_NAMES: Final = (*RACES, _MEMORY, *live.PARTS)
+_PARTS: Final = ", ".join(_NAMES)
 _INTERRUPTED: Final = 130
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -37,6 +48,9 @@ def bench(
     requests: Annotated[
         int, typer.Option(min=1, help="Requests between two looks at memory.")
     ] = 100_000,
+    push_seconds: Annotated[
+        int, typer.Option(min=1, help="Seconds of writes to push.")
+    ] = push.SECONDS,
     generator: Annotated[str, typer.Option(help="auto, wrk or builtin.")] = "auto",
     write: Annotated[
         bool | None, typer.Option(help="Write docs/performance.md; the default for a full run.")
@@ -45,30 +59,32 @@ def bench(
     """Measure Signalbook beside other servers on the same rows, in turn, over loopback.
 
     Starts all it needs: a PostgreSQL in a temporary folder and each server as one process. A full
-    run takes about 20 minutes, with --requests 1000000 about 6 more; a quick one about 8.
+    run takes about 26 minutes, with --requests 1000000 about 6 more; a quick one about 10.
     """
     if quick:
-        rounds, seconds, requests = 2, 1, min(requests, 20_000)
+        rounds, seconds, requests, push_seconds = 2, 1, min(requests, 20_000), min(push_seconds, 5)
     _refuse_unknown(only)
     signal.signal(signal.SIGTERM, _interrupted)
     effort = Effort(rounds, seconds, lambda text: typer.echo(text, err=True))
     try:
-        told = _report(set(only or (*RACES, _MEMORY)), effort, requests, load.choose(generator))
+        parts = set(only or _NAMES)
+        told = _report(parts, effort, requests, push_seconds, load.choose(generator))
     except (LoadFailed, Disagreement, EmbeddedPostgresError) as failure:
         typer.echo(f"bench: {failure}", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         typer.echo("bench: interrupted; all that it started is stopped.", err=True)
         raise typer.Exit(_INTERRUPTED) from None
-    typer.echo(told)
+    typer.echo("\n\n".join(told.values()))
     if write or (write is None and not only and not quick):
-        report.write(told)
+        for section, text in told.items():
+            report.write(text, section)
         typer.echo(f"\nWritten to {report.PAGE}.", err=True)
 
 
 def _refuse_unknown(only: Sequence[str] | None) -> None:
     for name in only or ():
-        if name not in {*RACES, _MEMORY}:
+        if name not in _NAMES:
             typer.echo(f"bench: there is no part {name!r}: choose from {_PARTS}.", err=True)
             raise typer.Exit(2)
 
@@ -78,10 +94,13 @@ def _interrupted(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _report(parts: set[str], effort: Effort, requests: int, generator: load.Generator) -> str:
+def _report(
+    parts: set[str], effort: Effort, requests: int, push_seconds: int, generator: load.Generator
+) -> dict[str, str]:
+    """Measure; give the text of each section of the page that there is something to say of."""
     outcome = Outcome()
     absent: list[str] = []
-    sections: list[str] = []
+    told: list[str] = []
     with show.postgresql() as url:
         effort.say("Seeding …")
         stage = Stage(url, asyncio.run(show.seed(url)), generator)
@@ -92,10 +111,17 @@ def _report(parts: set[str], effort: Effort, requests: int, generator: load.Gene
         if _MEMORY in parts:
             started = memory.start_up(stage, effort.say)
             kept = memory.footprint(stage, requests, effort.say)
-            sections.append(footprints.table(started, kept, requests))
-    preface = _preface(effort, requests, [*about, *absent])
+            told.append(footprints.table(started, kept, requests))
+        pushed = live.measured(parts, stage, effort, push_seconds)
     compared = report.tables(outcome.results, outcome.titles)
-    return "\n\n".join(filter(None, [preface, compared, *sections]))
+    sections = {}
+    if compared or told:
+        preface = _preface(effort, requests, [*about, *absent])
+        sections[report.SERVING] = "\n\n".join(filter(None, [preface, compared, *told]))
+    if pushed:
+        preface = f"`{live.command(parts, effort, push_seconds)}`, over loopback."
+        sections[report.LIVE] = "\n\n".join([preface, *about, *pushed])
+    return sections
 
 
 def _compare(

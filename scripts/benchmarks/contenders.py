@@ -34,11 +34,12 @@ _EDITORS: Final = frozenset({"editors-1", "editors-100"})
 _GROWTH: Final = frozenset(workload.name for workload in WORKLOADS if workload.table == GROWTH)
 
 SERVE: Final = (sys.executable, "-m", "app", "serve")
+QUIET: Final = {"LOG_LEVEL": "WARNING"}
 TEXTBOOK: Final = "scripts.benchmarks.textbook"
 OURS: Final = Contender(
     targets.OURS,
     "Signalbook",
-    served(*SERVE, LOG_LEVEL="WARNING"),
+    served(*SERVE, **QUIET),
     _READS | _WRITES | _EDITORS | {"304", "show", "show-six", "eight"},
     logs=True,
 )

@@ -11,7 +11,7 @@ from statistics import median
 from typing import Final
 
 from scripts.benchmarks import churn
-from scripts.benchmarks.contenders import SERVE, TEXTBOOK
+from scripts.benchmarks.contenders import QUIET, SERVE, TEXTBOOK
 from scripts.benchmarks.load import LoadFailed
 from scripts.benchmarks.rounds import NUMBERS
 from scripts.benchmarks.serving import HttpServer, Stage, spawned, until_answered
@@ -22,7 +22,6 @@ _TIMES: Final = 5
 _STEADY_REQUESTS: Final = 20_000
 _TURN_SECONDS: Final = {"list-20": 4, "list-500": 1, "get": 4, "editors-1": 1}
 _NOTHING_MORE: Final = 2.0  # seconds in which connections that were closed are let go
-_LOGS: Final = {"LOG_LEVEL": "WARNING"}
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def _import(module: str, stage: Stage) -> float:
 def _first_answers(stage: Stage) -> tuple[float, float]:
     """Give the seconds to the first answer of the process, and to the first list."""
     begun = time.perf_counter()
-    with spawned(stage, SERVE, _LOGS) as (process, origin):
+    with spawned(stage, SERVE, QUIET) as (process, origin):
         until_answered(process, f"{origin}/livez")
         alive = time.perf_counter() - begun
         until_answered(process, f"{origin}{_list(stage)}")
@@ -91,19 +90,19 @@ def footprint(stage: Stage, requests: int, say: Say) -> list[Kept]:
     if not Path("/proc/self/status").exists():
         return []
     with _service(stage) as service:
-        first = _kept("idle, after the first list", service)
+        first = kept("idle, after the first list", service.pid)
         say(f"memory: {_STEADY_REQUESTS:,} requests to warm up")
         sent = _send(service, _STEADY_REQUESTS)
-        warm = _kept(f"warm, after {sent:,} requests", service)
+        warm = kept(f"warm, after {sent:,} requests", service.pid)
         say(f"memory: {requests:,} requests")
         sent += _send(service, requests)
-        after = _kept(f"after {sent:,} requests", service)
+        after = kept(f"after {sent:,} requests", service.pid)
         return [first, warm, after, *_churned(service, say)]
 
 
 @contextmanager
 def _service(stage: Stage) -> Iterator[HttpServer]:
-    with spawned(stage, SERVE, _LOGS) as (process, origin):
+    with spawned(stage, SERVE, QUIET) as (process, origin):
         until_answered(process, f"{origin}{_list(stage)}")
         yield HttpServer(stage, origin, process.pid)
 
@@ -133,12 +132,12 @@ def _churned(service: HttpServer, say: Say) -> Iterator[Kept]:
         say(f"memory: {churn.CONNECTIONS:,} connections, turn {turn + 1} of {churn.TURNS}")
         churn.used_once(service.origin, path)
     time.sleep(_NOTHING_MORE)
-    yield _kept(f"after {churn.TURNS} × {churn.CONNECTIONS:,} connections used once", service)
+    yield kept(f"after {churn.TURNS} × {churn.CONNECTIONS:,} connections used once", service.pid)
     with churn.silent(service.origin):
         _still_served(service)
-        yield _kept(f"with {churn.SILENT} silent connections", service)
+        yield kept(f"with {churn.SILENT} silent connections", service.pid)
     time.sleep(_NOTHING_MORE)
-    yield _kept("when they are gone", service)
+    yield kept("when they are gone", service.pid)
 
 
 def _still_served(service: HttpServer) -> None:
@@ -147,8 +146,9 @@ def _still_served(service: HttpServer) -> None:
     service.stage.generator.send(service.origin, traffic, 1, 0)
 
 
-def _kept(when: str, service: HttpServer) -> Kept:
-    lines = Path(f"/proc/{service.pid}/status").read_text().splitlines()
+def kept(when: str, pid: int) -> Kept:
+    """Give what a process holds now, where the system tells (``/proc``)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
-    files = sum(1 for _ in Path(f"/proc/{service.pid}/fd").iterdir())
+    files = sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
     return Kept(when, kilobytes / 1024, files)

@@ -49,25 +49,28 @@ class Pgbench:
         del first
         with TemporaryDirectory() as name:
             folder = Path(name)
-            options = ["-n", "-Mprepared", "-j1", f"-c{workload.connections}", f"-T{seconds}", "-l"]
-            options.append(f"--log-prefix={folder / 'log'}")
+            options = [f"-c{workload.connections}"]
             for number, (sql, value) in enumerate(_ASKED[workload.name](self.stage.show)):
                 script = _script(folder, sql, f"wanted{number}")
                 options += [f"-f{script}", f"-Dwanted{number}={value}"]
-            self._run(options, seconds)
-            return replace(_measured(folder, seconds), requests_each=workload.requests)
+            measured = run(self.stage.database_url, folder, options, seconds)
+            return replace(measured, requests_each=workload.requests)
 
-    def _run(self, options: list[str], seconds: int) -> None:
-        try:
-            subprocess.run(
-                [str(pg_bin() / "pgbench"), *options], env=_environment(self.stage.database_url),
-                capture_output=True, text=True, check=True,
-                timeout=seconds + ANSWER_SECONDS + _KEEP_SECONDS,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            raise LoadFailed("pgbench did not end in time.") from None
-        except subprocess.CalledProcessError as failed:
-            raise LoadFailed(f"pgbench failed: {failed.stderr[-1000:]}") from None
+
+def run(database_url: str, folder: Path, options: list[str], seconds: int) -> Measurement:
+    """Run pgbench for some seconds with the scripts that the options name. Raises LoadFailed."""
+    steady = ["-n", "-Mprepared", "-j1", f"-T{seconds}", "-l", f"--log-prefix={folder / 'log'}"]
+    try:
+        subprocess.run(
+            [str(pg_bin() / "pgbench"), *steady, *options], env=_environment(database_url),
+            capture_output=True, text=True, check=True,
+            timeout=seconds + ANSWER_SECONDS + _KEEP_SECONDS,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise LoadFailed("pgbench did not end in time.") from None
+    except subprocess.CalledProcessError as failed:
+        raise LoadFailed(f"pgbench failed: {failed.stderr[-1000:]}") from None
+    return _measured(folder, seconds)
 
 
 @contextmanager
@@ -77,15 +80,18 @@ def alone(stage: Stage) -> Iterator[Pgbench]:
 
 
 def _script(folder: Path, sql: str, variable: str) -> Path:
-    """Write a script with a variable in the place of the statement's parameter.
-
-    pgbench takes ``:MI`` in the format of a time for a variable of its own; quoted colons are the
-    same format.
-    """
-    quoted = re.sub(r"'[^']*'", lambda text: text[0].replace(":", '":"'), sql)
+    """Write a script with a variable in the place of the statement's parameter."""
     script = folder / f"{variable}.sql"
-    script.write_text(f"{quoted.replace('$1', f':{variable}')};\n")
+    script.write_text(f"{colons_quoted(sql).replace('$1', f':{variable}')};\n")
     return script
+
+
+def colons_quoted(sql: str) -> str:
+    """Write a statement so that pgbench finds no variables of its own in it.
+
+    It takes ``:MI`` in the format of a time for one; quoted colons are the same format.
+    """
+    return re.sub(r"'[^']*'", lambda text: text[0].replace(":", '":"'), sql)
 
 
 def _environment(url: str) -> dict[str, str]:

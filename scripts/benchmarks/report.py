@@ -11,10 +11,11 @@ from scripts.benchmarks.targets import Results, judged, ratio
 from scripts.benchmarks.workloads import GROWTH, WORKLOADS, Workload
 
 PAGE: Final = Path("docs/performance.md")
-_BEGIN, _END = "<!-- bench:begin -->", "<!-- bench:end -->"
+SERVING, LIVE = "bench", "bench-live"
+"""The page's sections, by the name in their markers."""
 _INTRODUCTION: Final = """# Performance
 
-Written by `scripts/bench` between the two markers; notes around them stay.
+Written by `scripts/bench` between each two markers; notes around them stay.
 """
 _BESIDE: Final = "Signalbook is … times as fast"
 _SMALLEST: Final = "of the smallest's rate"
@@ -63,12 +64,18 @@ def _rows(
     return rows
 
 
-def write(report: str, page: Path = PAGE) -> None:
-    """Put the report between the page's markers; make the page where there is none."""
-    text = page.read_text() if page.exists() else f"{_INTRODUCTION}\n{_BEGIN}\n{_END}\n"
-    before, begin, rest = text.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
-    if not begin or not end:
-        raise ValueError(f"{page} has lost its markers: put {_BEGIN} and {_END} back.")
+def write(text: str, section: str, page: Path = PAGE) -> None:
+    """Put the text between a section's markers; make the page where there is none."""
+    begin_mark, end_mark = (f"<!-- {section}:{end} -->" for end in ("begin", "end"))
     page.parent.mkdir(exist_ok=True)
-    page.write_text(f"{before}{_BEGIN}\n{report}\n{_END}{after}")
+    if not page.exists():
+        page.write_text(_INTRODUCTION + "".join(map(_empty, (SERVING, LIVE))))
+    before, begin, rest = page.read_text().partition(begin_mark)
+    _, end, after = rest.partition(end_mark)
+    if not begin or not end:
+        raise ValueError(f"{page} has lost its markers: put {begin_mark} and {end_mark} back.")
+    page.write_text(f"{before}{begin}\n{text}\n{end}{after}")
+
+
+def _empty(section: str) -> str:
+    return f"\n<!-- {section}:begin -->\n<!-- {section}:end -->\n"

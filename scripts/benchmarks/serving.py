@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from tempfile import TemporaryFile
@@ -83,15 +84,18 @@ def served(*command: str, probe: str = "", **environment: str) -> Perform:
     ``{port}`` in the command stands for the port; ``probe`` is the path that must answer before
     it counts as started, the list of 20 cameras where none is given.
     """
+    return partial(server, command=command, environment=environment, probe=probe)
 
-    @contextmanager
-    def perform(stage: Stage) -> Iterator[HttpServer]:
-        with spawned(stage, command, environment) as (process, origin):
-            path = probe or f"/api/cameras/production/{stage.show.small[0]}"
-            until_answered(process, origin + path)
-            yield HttpServer(stage, origin, process.pid)
 
-    return perform
+@contextmanager
+def server(
+    stage: Stage, command: tuple[str, ...], environment: Mapping[str, str], probe: str = ""
+) -> Iterator[HttpServer]:
+    """Start a server as ``served`` describes it, and stop it. Raises LoadFailed."""
+    with spawned(stage, command, environment) as (process, origin):
+        path = probe or f"/api/cameras/production/{stage.show.small[0]}"
+        until_answered(process, origin + path)
+        yield HttpServer(stage, origin, process.pid)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from app.database_url import DatabaseUrl
 from app.entities import discovered, root
 from app.entity import Entity, Row
 from app.projection import table
+from app.tables import idempotency_keys, presence, sync_mutations, sync_runs
 
 # No foreign key is checked while the rows are made: they are right by construction.
 _UNCHECKED: Final = "SET session_replication_role = replica"
@@ -70,6 +71,10 @@ def _filling(size: Size) -> Iterator[str]:
             yield _insert(name, made, size, size.rows)
     yield _insert(changes.name, _LOGGED, size, size.logged)
     yield _insert(history.name, _OLDER, size, size.logged)
+    yield _insert(idempotency_keys.name, {"key": "n", "at": _MOMENT}, size, size.logged)
+    yield _insert(sync_runs.name, _RUN, size, size.logged)
+    yield _insert(sync_mutations.name, _MUTATION, size, size.logged)
+    yield _insert(presence.name, _SEAT, size, size.logged)
 
 
 def _key(of: str, n: str) -> str:
@@ -92,6 +97,22 @@ _LOGGED: Final = {
     "entity": f"""json_build_object('id', '{_SOME.prefix} ' || 1 + n % {{each}})""",
     "at": _MOMENT,
 }
+_RUN: Final = {
+    "uuid": "gen_random_uuid()",
+    "production_uuid": _SHOW,
+    "atomic": "false",
+    "dry_run": "false",
+    "results": "'{}'",
+    "at": _MOMENT,
+}
+_MUTATION: Final = {
+    "production_uuid": _SHOW,
+    "mutation_id": "n",
+    "entity_uuid": "gen_random_uuid()",
+    "run_uuid": "gen_random_uuid()",
+    "at": _MOMENT,
+}
+_SEAT: Final = {"production_uuid": _SHOW, "socket_id": "n", "process": "n / 20"}
 _OLDER: Final = {
     "production_uuid": _SHOW,
     "entity_id": f"'{_SOME.prefix} ' || 1 + n % {{each}}",

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
-import uvicorn
 from fastapi import FastAPI
 
 from app.database_url import DatabaseUrl
 from app.main import create_app
+from app.server import Server, configured
 from app.settings import Settings
 
 
@@ -28,8 +28,8 @@ def settings(**changes: Any) -> Settings:
 def running(app: FastAPI) -> Iterator[str]:
     """Serve an application on a port of the loopback; give its root URL."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=512)
-    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2)
-    server = uvicorn.Server(config)
+    config = configured(app, log_config=None, timeout_graceful_shutdown=2)
+    server = Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:

@@ -7,6 +7,7 @@ from app.releases.plan import Plan, approval
 from app.releases.rehearsal import rehearse
 from app.releases.release import Outcome, Release
 from app.releases.render import normalised
+from app.releases.round_trip import RoundTrip
 from app.releases.telling import Pace
 from app.releases.verdict import Stopped, Verdict
 
@@ -36,6 +37,7 @@ async def _rehearsed(release: Release, plan: Plan) -> Outcome:
         plan,
         previous=image["statements"],
         own=release.statements,
+        round_trip=RoundTrip(),
         stall_budget=release.order.stall_budget,
         half_done=bool(release.making),
         say=release.tell.say,

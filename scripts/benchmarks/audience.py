@@ -1,0 +1,101 @@
+"""Those who watch a show: Socket.IO clients and streams on several servers, in this one process.
+
+The first order says whom to join; the second waits until each has heard enough, and asks what.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import aiohttp
+import socketio
+import uvloop
+
+from scripts.benchmarks.aside import answer
+from scripts.benchmarks.hearing import Heard, now, number_in
+
+_JOIN_SECONDS: Final = 10
+
+
+class Reader:
+    """What one of them has heard, in the order in which it came."""
+
+    def __init__(self) -> None:
+        self.heard: list[Heard] = []
+
+    def hear(self, told: Mapping[str, Any]) -> None:
+        """Note an update: an event's argument, or an entry of the feed."""
+        at = now()
+        self.heard.append(Heard(told["seq"], number_in(told["changes"]["note"][1]), at))
+
+
+class Audience:
+    """All of them."""
+
+    def __init__(self) -> None:
+        self._readers: list[Reader] = []
+        self._held: list[Any] = []
+        self._busy, self._since = 0.0, 0
+
+    async def do(self, order: dict[str, Any]) -> Any:
+        """Do the next thing that is asked."""
+        return await (self._join(order) if "production" in order else self._tell(**order))
+
+    async def _join(self, order: dict[str, Any]) -> int:
+        """Connect the sockets of each server, then its streams, server by server."""
+        production = order["production"]
+        for place in order["servers"]:
+            for _ in range(place["sockets"]):
+                await self._socket(place["origin"], production)
+            for _ in range(place["streams"]):
+                await self._stream(place["origin"], production)
+        self._busy, self._since = time.process_time(), now()
+        return len(self._readers)
+
+    async def _socket(self, origin: str, production: str) -> None:
+        reader, client = self._reader(), socketio.AsyncClient(reconnection=False)
+        client.on("entity:updated", reader.hear)
+        await client.connect(origin, transports=["websocket"], wait_timeout=_JOIN_SECONDS)
+        asked = {"productionId": production}
+        joined = await client.call("production:join", asked, timeout=_JOIN_SECONDS)
+        if "error" in joined:
+            raise RuntimeError(joined["message"])
+        self._held.append(client)
+
+    async def _stream(self, origin: str, production: str) -> None:
+        session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
+        path = f"{origin}/api/productions/{production}/changes/stream"
+        response = await session.get(path, raise_for_status=True)
+        await response.content.readuntil(b"\n\n")
+        reading = asyncio.create_task(_read(self._reader(), response.content))
+        self._held += [session, reading]
+
+    def _reader(self) -> Reader:
+        self._readers.append(Reader())
+        return self._readers[-1]
+
+    async def _tell(self, expect: int, within: float) -> dict[str, Any]:
+        """Wait until each has heard so many, or for so many seconds; tell what they heard."""
+        give_up = now() + int(within * 1e9)
+        # An event at each arrival would cost time that is measured.
+        while now() < give_up and any(len(reader.heard) < expect for reader in self._readers):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        share = (time.process_time() - self._busy) / ((now() - self._since) / 1e9)
+        # What would come a second time may come a little later.
+        await asyncio.sleep(1)
+        return {"heard": [reader.heard for reader in self._readers], "share": share}
+
+
+async def _read(reader: Reader, lines: aiohttp.StreamReader) -> None:
+    is_change = False
+    async for line in lines:
+        if line.startswith(b"event:"):
+            is_change = line == b"event: change\n"
+        elif is_change and line.startswith(b"data: "):
+            reader.hear(json.loads(line[6:]))
+
+
+if __name__ == "__main__":
+    uvloop.run(answer(Audience().do))

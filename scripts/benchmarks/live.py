@@ -1,0 +1,40 @@
+"""The parts that measure the live push: their names, and what each tells."""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from typing import Final
+
+from scripts.benchmarks import announcing, live_tables, push, show, sockets
+from scripts.benchmarks.rounds import Effort
+from scripts.benchmarks.serving import Stage
+
+_PARTS: Final[Mapping[str, Callable[[Stage, Effort, int], str]]] = {
+    "push": lambda stage, effort, seconds: live_tables.pushed(
+        push.measure(stage, seconds, effort.say)
+    ),
+    "idle-sockets": lambda stage, effort, seconds: live_tables.crowded(
+        sockets.measure(stage, min(seconds * 2, sockets.IDLE_SECONDS), effort.say)
+    ),
+    "announcing": lambda stage, effort, _: live_tables.announced(announcing.measure(stage, effort)),
+}
+PARTS: Final = tuple(_PARTS)
+
+
+def measured(parts: Collection[str], stage: Stage, effort: Effort, seconds: int) -> list[str]:
+    """Give the tables of the parts that are wanted, each from the same rows.
+
+    Raises LoadFailed and Disagreement.
+    """
+    told = []
+    for name, measure in _PARTS.items():
+        if name in parts:
+            asyncio.run(show.tidy(stage.database_url, stage.show))
+            told.append(measure(stage, effort, seconds))
+    return told
+
+
+def command(parts: Collection[str], effort: Effort, seconds: int) -> str:
+    """Give the command that measures them."""
+    only = " ".join(f"--only {name}" for name in PARTS if name in parts)
+    effort_words = f"--rounds {effort.rounds} --seconds {effort.seconds}"
+    return f"scripts/bench {only} {effort_words} --push-seconds {seconds}"

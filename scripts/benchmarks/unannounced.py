@@ -1,0 +1,41 @@
+"""The service, made to announce nothing, or to listen to nothing: for ``announcing`` alone.
+
+It patches what the service has no switch for, before anything of it has run.
+"""
+
+import os
+import runpy
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from app import write_statements
+from app.entity import Row
+from app.live.listener import Listener
+
+SILENT, DEAF = "BENCH_SILENT", "BENCH_DEAF"
+_NOTHING: Final = "NULL AS announced"
+
+
+def _unannounced(entity: type[Row]) -> str:  # noqa: ARG001  # as what it stands for
+    return _NOTHING
+
+
+@asynccontextmanager
+async def _deaf(self: Listener) -> AsyncIterator[None]:  # noqa: ARG001
+    """Listen to nothing."""
+    yield
+
+
+def _patch() -> None:
+    if SILENT in os.environ:
+        write_statements._announced = _unannounced  # noqa: SLF001  # the only place that announces
+    if DEAF in os.environ:
+        Listener.running = _deaf  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    _patch()
+    sys.argv = ["app", "serve"]
+    runpy.run_module("app", run_name="__main__")

@@ -1,0 +1,167 @@
+"""Who watches a show, on all processes: shown within a moment, and no longer than it is so."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.connections import Connections
+from app.live.limits import Limits
+from tests.support.databases import column, execute
+from tests.support.processes import processes
+from tests.support.sockets import Tab, posted, served, several, tab
+
+QUICK = Limits(linger=0.1, retry=0.1, sweep=0.3)
+ROWS = "SELECT user_id FROM presence ORDER BY user_id"
+LISTENERS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE application_name = 'signalbook-listener' AND datname = current_database()"
+)
+# Of each row that is there, the transaction that wrote it last.
+WRITERS = "SELECT socket_id || ' ' || xmin::text FROM presence ORDER BY 1"
+
+
+@asynccontextmanager
+async def tabs(*roots: str) -> AsyncIterator[list[Tab]]:
+    """Open a tab on each of several processes."""
+    if not roots:
+        yield []
+        return
+    async with tab(roots[0]) as first, tabs(*roots[1:]) as others:
+        yield [first, *others]
+
+
+async def test_a_person_stays_while_any_of_her_tabs_does(own_database: str) -> None:
+    with several(own_database, 2, limits=QUICK) as roots:
+        show = await posted(roots[0], "productions", name="A show")
+        async with tabs(roots[0], roots[1], roots[1]) as (ann, ann_too, bob):
+            await ann.join(show["id"], "ann")
+            await ann_too.join(show["uuid"], "ann")
+            await bob.join(show["id"], "bob")
+            for watching in (ann, ann_too, bob):
+                shown = await watching.seen("ann", "ann", "bob")
+                assert {one["socketId"] for one in shown} == {ann.sid, ann_too.sid, bob.sid}
+                assert all(one["userName"] == one["userId"].title() for one in shown)
+            await ann.ask("production:leave", {"productionId": show["id"]})
+            await bob.seen("ann", "bob")
+            await ann_too.client.disconnect()
+            await bob.seen("bob")
+            assert ann.of("presence:update")[-1] != bob.of("presence:update")[-1]
+    assert await column(own_database, ROWS) == []
+
+
+async def test_a_repeated_join_writes_nothing_and_is_shown_who_is_there(own_database: str) -> None:
+    with served(own_database, QUICK) as root:
+        show = await posted(root, "productions", name="A show")
+        async with tabs(root, root) as (ann, bob):
+            await bob.join(show["id"], "bob")
+            await ann.join(show["id"], "ann")
+            await ann.seen("ann", "bob")
+            await bob.seen("ann", "bob")
+            before, told = await column(own_database, WRITERS), len(bob.of("presence:update"))
+            for _ in range(5):
+                count = len(ann.of("presence:update"))
+                await ann.join(show["id"], "ann")
+                await ann.until(partial(_more_than, ann, count))
+            assert ann.of("presence:update")[-1] == bob.of("presence:update")[-1]
+            assert await column(own_database, WRITERS) == before
+            await ann.join(show["id"], "anna")
+            await bob.seen("anna", "bob")
+            assert len(bob.of("presence:update")) == told + 1
+            assert len(set(before) - set(await column(own_database, WRITERS))) == 1
+
+
+def _more_than(watching: Tab, count: int) -> bool:
+    return len(watching.of("presence:update")) > count
+
+
+async def test_those_of_a_killed_process_are_gone_within_seconds(
+    own_database: str, tmp_path: Path
+) -> None:
+    with (
+        served(own_database, QUICK) as root,
+        processes(1, own_database, tmp_path) as [other],
+    ):
+        await other.ready()
+        show = await posted(root, "productions", name="A show")
+        async with tabs(root, other.root) as (ann, bob):
+            await ann.join(show["id"], "ann")
+            await bob.join(show["id"], "bob")
+            await ann.seen("ann", "bob")
+            other.end(signal.SIGKILL)
+            await ann.seen("ann")
+            assert await column(own_database, ROWS) == ["ann"]
+
+
+async def test_a_process_that_stops_leaves_no_rows(own_database: str, tmp_path: Path) -> None:
+    """And it does not wait for sockets, nor for polls, until its time to drain is over."""
+    with processes(1, own_database, tmp_path, drain=20) as [one]:
+        await one.ready()
+        show = await posted(one.root, "productions", name="A show")
+        async with tab(one.root) as ann, tab(one.root, "polling") as bob:
+            await ann.join(show["id"], "ann")
+            await bob.join(show["id"], "bob")
+            await bob.seen("ann", "bob")
+            begun = asyncio.get_running_loop().time()
+            await asyncio.to_thread(one.end, signal.SIGTERM)
+            assert asyncio.get_running_loop().time() - begun < 5
+            async with asyncio.timeout(5):
+                await ann.ended.wait()
+                await bob.ended.wait()
+        assert await column(own_database, ROWS) == []
+        assert "Traceback" not in one.log.read_text()
+
+
+async def test_a_listener_that_is_killed_loses_nobody(own_database: str) -> None:
+    with several(own_database, 2, limits=QUICK) as roots:
+        show = await posted(roots[0], "productions", name="A show")
+        async with tabs(*roots) as (ann, bob):
+            await ann.join(show["id"], "ann")
+            await bob.join(show["id"], "bob")
+            await ann.seen("ann", "bob")
+            await execute(own_database, LISTENERS)
+            async with tab(roots[1]) as cy:
+                await cy.join(show["id"], "cy")
+                for watching in (ann, bob, cy):
+                    await watching.seen("ann", "bob", "cy")
+            for watching in (ann, bob):
+                await watching.seen("ann", "bob")
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["open room", "new room"])
+async def test_without_a_database_joins_wait_for_it(
+    own_database: str, known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A room that is open is joined at once, another as soon as the database answers."""
+    with served(own_database, QUICK) as root:
+        show = await posted(root, "productions", name="A show")
+        async with tabs(root, root) as (ann, bob):
+            if known:
+                await ann.join(show["id"], "ann")
+                await ann.seen("ann")
+            with monkeypatch.context() as patch:
+                away(patch)
+                told = await bob.join(show["id"], "bob")
+                if known:
+                    assert told["productionUuid"] == show["uuid"]
+                else:
+                    assert told["code"] == "DATABASE_AWAY"
+            if not known:
+                assert (await bob.one("resync"))["productionId"] == show["id"]
+            await bob.seen(*(["ann", "bob"] if known else ["bob"]))
+            made = await posted(root, "ccus", productionId=show["id"], name="C")
+            await bob.one("entity:created", entityId=made["uuid"])
+
+
+def away(patch: pytest.MonkeyPatch) -> None:
+    """Let no connection of the pool be had."""
+
+    def none(*_: Any) -> Any:
+        raise ConnectionRefusedError("away")
+
+    patch.setattr(Connections, "at_once", none)
