@@ -22,6 +22,7 @@ SOCKETS: Final = 2_000
 IDLE_SECONDS: Final = 30
 """Longer than the 25 seconds between two of Engine.IO's pings."""
 _FILES: Final = SOCKETS + 200
+_WAVES: Final = 4
 _RATE: Final = 1_000  # as fast as they are answered
 _JOIN_SECONDS: Final = 180
 _HEAR_SECONDS: Final = 30
@@ -34,7 +35,7 @@ _AT_MOST: Final = 60
 @dataclass(frozen=True)
 class Crowded:
     """Memory before, with the sockets, after a write to each production, when all have left, and
-    the same with others: what is still held then and no more than before is no leak.
+    when others have come and gone again and again.
 
     ``joining`` and ``until_all`` are in seconds, ``idle`` is a share of one core.
     """
@@ -74,11 +75,11 @@ def measure(stage: Stage, idle: int, say: Callable[[str], None]) -> Crowded | No
         held.append(_settled("after a write to each of their productions", service))
         crowd.ask({"leave": True}, _JOIN_SECONDS)
         held.append(_settled("when all have left", service))
-        say(f"idle-sockets: {SOCKETS:,} others")
-        crowd.ask({**joined, "sockets": SOCKETS}, _JOIN_SECONDS)
-        held.append(_settled(f"with {SOCKETS:,} others", service))
-        crowd.ask({"leave": True}, _JOIN_SECONDS)
-        held.append(_settled("when they have left, too", service))
+        for turn in range(1, _WAVES + 1):
+            say(f"idle-sockets: {SOCKETS:,} others come and go, {turn} of {_WAVES}")
+            crowd.ask({**joined, "sockets": SOCKETS}, _JOIN_SECONDS)
+            crowd.ask({"leave": True}, _JOIN_SECONDS)
+            held.append(_settled(f"when {SOCKETS:,} others have come and gone, {turn}", service))
     account, until_all = _compared(written, heard)
     return Crowded(held, joining, share, len(productions), account, until_all)
 
