@@ -17,7 +17,7 @@ from app.db import Connection, translated
 from app.edits import edit_of, validated
 from app.entity import Row
 from app.errors import SignalbookError, Unavailable, WrongProduction
-from app.inside import Place
+from app.inside import Place, means
 from app.shapes import create_shape, unknown_members
 from app.store import Edit
 from app.writer import Unit
@@ -126,7 +126,7 @@ def _who(said: Actor, otherwise: Actor) -> Actor:
 
 async def create_in(unit: Unit, entity: type[Row], place: Place, edit: Edit) -> bytes:
     """Create a row in this production. Raises WrongProduction, and what ``store.create`` does."""
-    if not place.is_called(edit.production or ""):
+    if not await means(unit.connection, place, edit.production or ""):
         raise WrongProduction(
             f"This request writes to production {place.label!r}, and the row says "
             f"{edit.production!r}: leave productionId out."

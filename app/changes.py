@@ -116,10 +116,23 @@ async def bases(
     return unknown | {name: Base(from_json(v), changed=True) for name, v in changed.items()}
 
 
+async def written(
+    connection: Connection, production: UUID, entity: UUID, since: int
+) -> dict[int, set[str]]:
+    """Give the wire names of what each write of a row after a version changed, where it is held."""
+    rows = await connection.fetch(WRITTEN, production, entity, since)
+    return {row["version"]: set(row["names"]) for row in rows}
+
+
 # Whether entity $2 of production $1 was once labelled $3.
 FORMER_LABEL: Final = (
     "SELECT EXISTS (SELECT FROM changes WHERE production_uuid = $1 AND entity_uuid = $2 "
     "AND operation = 'UPDATE' AND changes.changes -> 'id' ->> 0 = $3)"
+)
+# Which fields of entity $2 of production $1 each write after version $3 changed.
+WRITTEN: Final = (
+    "SELECT version, ARRAY(SELECT jsonb_object_keys(changes.changes)) AS names FROM changes "
+    "WHERE production_uuid = $1 AND entity_uuid = $2 AND version > $3"
 )
 # For each field $3, seen at version $4: what the first change since replaced, NULL where there was
 # none, and whether the log holds them all, up to version $5.

@@ -145,19 +145,47 @@ def _told(
     ]
 
 
-def with_own(entity: type[Row], start: Start, row: Values, own: Collection[int]) -> Start:
+def with_own(
+    entity: type[Row],
+    start: Start,
+    row: Values,
+    own: Collection[int],
+    log: Mapping[int, Collection[str]],
+) -> Start:
     """Count what the client wrote itself as seen; ``own`` are versions of the row that it made.
 
-    A list that others changed too was merged, so the client has not seen what was written: that
-    one counts from where it started.
+    ``log`` tells what each write since ``start`` changed, and may be empty where others wrote
+    nothing. A list that others had changed was merged, so the client has not seen what was written
+    then: that one counts from its own last write before theirs.
     """
     if start == Start() or start.is_ahead_of(row["version"]):
         return start
     fields = [*entity.editable(), *entity.parts]
+    last = dict.fromkeys(fields, 1) | _versions(entity, row, fields)
+    seen = {name: at for name, at in last.items() if at in own}
     if moved(entity, start, row, own):
-        fields = [name for name in fields if not isinstance(row.get(entity.wire(name)), list)]
-    versions = dict.fromkeys(fields, 1) | _versions(entity, row, fields)
-    return replace(start, own={name: at for name, at in versions.items() if at in own})
+        for name in fields:
+            wire = entity.wire(name)
+            if isinstance(row.get(wire), list):
+                seen[name] = _undisturbed(wire, start.of(name) or 0, own, log)
+            else:
+                ours = [at for at in own if wire in log.get(at, ())]
+                seen[name] = max([*ours, seen.get(name, 0)])
+    return replace(start, own={name: at for name, at in seen.items() if at})
+
+
+def _undisturbed(
+    wire: str, start: int, own: Collection[int], log: Mapping[int, Collection[str]]
+) -> int:
+    """Give the client's last write of a field before anybody else's, 0 where there is none.
+
+    A version that the log does not hold may be one of somebody else's.
+    """
+    last, at = 0, start + 1
+    while at in log and (at in own or wire not in log[at]):
+        last = at if wire in log[at] else last
+        at += 1
+    return last
 
 
 def moved(entity: type[Row], start: Start, row: Values, own: Collection[int]) -> bool:

@@ -25,6 +25,8 @@ INT4_MAX: Final = 2**31 - 1
 NUMBER_MAX: Final = 1e9
 # The last millisecond of the year 9999, as ECMAScript and ISO 8601 both can write it.
 EPOCH_MS_MAX: Final = 253_402_300_799_999
+# Of free JSON: a parser gives up at 200 levels, and what tells of a row wraps it in some of them.
+DEEPEST: Final = 100
 # PostgreSQL's text cannot hold NUL.
 NO_NUL: Final = r"^[^\x00]*$"
 MOMENT_SCHEMA: Final[dict[str, Any]] = {
@@ -58,8 +60,11 @@ def wire_moment(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def storable_json(value: Any, path: str = "") -> Any:
-    """Pass free JSON through, or raise ValueError for what jsonb refuses: NUL and infinity."""
+def storable_json(value: Any, path: str = "", depth: int = 0) -> Any:
+    """Pass free JSON through, or raise ValueError for what jsonb refuses (NUL, infinity), or what
+    is nested more than ``DEEPEST`` levels."""
+    if depth == DEEPEST and isinstance(value, (dict, list)):
+        raise ValueError(f"lists and objects may be nested {DEEPEST} deep")
     if isinstance(value, str) and "\x00" in value:
         raise ValueError(f"the text at {path or 'the top'} holds a NUL character")
     if isinstance(value, float) and not math.isfinite(value):
@@ -67,10 +72,10 @@ def storable_json(value: Any, path: str = "") -> Any:
     if isinstance(value, dict):
         for key, inner in value.items():
             storable_json(key, path)
-            storable_json(inner, f"{path}.{key}")
+            storable_json(inner, f"{path}.{key}", depth + 1)
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            storable_json(inner, f"{path}.{index}")
+            storable_json(inner, f"{path}.{index}", depth + 1)
     return value
 
 

@@ -7,12 +7,14 @@ from uuid import UUID
 from pydantic_core import from_json
 
 from app import references
+from app.changes import FORMER_LABEL
 from app.db import Connection
 from app.entities import root
 from app.entity import Row
 from app.errors import AmbiguousId
 from app.reading import find, not_found
-from app.shapes import known_uuid
+from app.shapes import can_be_stored, known_uuid
+from app.statements import statements
 from app.write_statements import write_statements
 from app.writer import Unit
 
@@ -49,6 +51,17 @@ async def _live(connection: Connection, key: str) -> Any:
     if (uuid := known_uuid(key)) and (row := await connection.fetchrow(sql, uuid)):
         return row
     return await connection.fetchrow(sql, await find(connection, root(), key))
+
+
+async def means(connection: Connection, place: Place, key: str) -> bool:
+    """Tell whether a key is what this production is called, or was before it was renamed."""
+    if place.is_called(key):
+        return True
+    if not can_be_stored(key):
+        return False
+    now = await connection.fetchval(statements(root()).label, place.uuid)
+    sql = FORMER_LABEL, place.uuid, place.uuid, key
+    return key == now or bool(await connection.fetchval(*sql))
 
 
 async def named(connection: Connection, entity: type[Row], place: Place, key: str) -> UUID:

@@ -79,10 +79,12 @@ class Mutation(BaseModel):
 
 @dataclass(frozen=True)
 class Unread:
-    """What is no mutation, with its id where that at least is one."""
+    """What is no mutation, with its id where that at least is one, and the row it would make."""
 
     mutation_id: str | None
     fault: Invalid
+    mount: str = ""
+    label: str | None = None
 
 
 def _leniently(said: Any, _: object) -> Mutation | Unread:
@@ -92,8 +94,19 @@ def _leniently(said: Any, _: object) -> Mutation | Unread:
         try:
             named = validated(_Named, said)
         except Invalid:
-            return Unread(None, fault)
-        return Unread(cast("_Named", named).mutation_id, fault)
+            return Unread(None, fault, *_would_make(said))
+        return Unread(cast("_Named", named).mutation_id, fault, *_would_make(said))
+
+
+def _would_make(said: Any) -> tuple[str, str | None]:
+    """Give the collection and the label of the row that something like a create asks for."""
+    mount = said.get("collection") if isinstance(said, dict) and said.get("op") == "create" else 0
+    return (mount, _label(said.get("data"))) if mount in [*kinds()] else ("", None)
+
+
+def _label(data: Any) -> str | None:
+    label = data.get("id") if isinstance(data, dict) else None
+    return label if isinstance(label, str) else None
 
 
 class _Named(BaseModel):
@@ -126,7 +139,8 @@ class Sync(BaseModel):
 class Step:
     """A mutation that has been read: an edit, or what is wrong with it.
 
-    ``fingerprint`` tells it from another one under the same id; ``key`` names its row.
+    ``fingerprint`` tells it from another one under the same id; ``key`` names its row, and
+    ``label`` is what the row is to be called, where it says so.
     """
 
     number: int
@@ -138,6 +152,7 @@ class Step:
     edit: Edit = Edit({})  # noqa: RUF009  # it is frozen
     fault: SignalbookError | None = None
     ignored: Sequence[str] = ()
+    label: str | None = None
 
     @property
     def entity(self) -> type[Row]:
@@ -153,10 +168,14 @@ def steps(production: str, sync: Sync, actor: Actor) -> list[Step]:
 
 def _step(number: int, production: str, said: Mutation | Unread, actor: Actor) -> Step:
     if isinstance(said, Unread):
-        return Step(number, said.mutation_id, fault=said.fault)
+        op = "create" if said.mount else ""
+        return Step(
+            number, said.mutation_id, op, said.mount, fault=said.fault, label=said.label
+        )  # fmt: skip
     step = Step(
         number, said.mutation_id, said.op, said.collection, str(said.uuid or said.key or ""),
         _fingerprint(said), ignored=unknown_members(said),
+        label=_label(said.data) if said.op != "delete" else None,
     )  # fmt: skip
     try:
         _refuse_form(said)

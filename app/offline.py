@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pydantic_core import from_json
 
-from app import store
+from app import changes, store
 from app.batch import Noting, create_in
 from app.conflicts import changed_since, moved, refuse_delete, with_own
 from app.entities import discovered, root
@@ -27,7 +27,7 @@ from app.errors import (
     VersionConflict,
     WrongProduction,
 )
-from app.inside import Place, named
+from app.inside import Place, means, named
 from app.meant import Meant
 from app.merge import Start
 from app.mutations import Step
@@ -89,6 +89,32 @@ class Offline:
         Gives what it is refused with where nothing was written, so that no savepoint has to be
         taken back for it, and raises it where something was.
         """
+        self._meant.begin(step.number)
+        try:
+            outcome = await self._outcome(step)
+        except Exception:
+            if step.label:
+                self._meant.got(step.number, step.entity, step.label, None)
+            raise
+        if step.label:
+            label = await self._called(step, outcome)
+            self._meant.got(step.number, step.entity, step.label, label)
+        return outcome
+
+    async def _called(self, step: Step, outcome: Outcome) -> str | None:
+        """Give the label that the mutation's row has now, None where there is none."""
+        if outcome.entity:
+            row = from_json(outcome.entity)
+            return None if row["isDeleted"] else row["id"]
+        if step.op == "create":
+            return None
+        try:
+            uuid, gone = await self._find(step)
+        except SignalbookError:
+            return None
+        return None if gone else (await self._row(step.entity, uuid))["id"]
+
+    async def _outcome(self, step: Step) -> Outcome:
         mutation = step.mutation_id or ""
         place, here = self._here.get(mutation, (step.number, None))
         if place >= step.number:  # a try of this one that was undone
@@ -121,7 +147,7 @@ class Offline:
         return Outcome("duplicate", kept and kept["body"])
 
     async def _create(self, step: Step) -> Outcome:
-        entity, edit = step.entity, self._meant.edit(step.entity, step.edit)
+        entity, edit = step.entity, self._meant.edit(step.entity, step.edit, {})
         if edit.uuid and (kept := await self._kept(entity, edit.uuid)):
             return await self._made_before(entity, kept)
         wanted, begun = edit.values.get("id"), len(self._unit.written)
@@ -129,7 +155,6 @@ class Offline:
             body = await create_in(self._unit, entity, self._place, edit)
         except DuplicateId as taken:
             free = taken.members.get("suggestedId") if self._relabel else None
-            self._meant.got(entity, str(wanted), free)
             if free is None:
                 raise
             edit = replace(edit, values={**edit.values, "id": free})
@@ -146,11 +171,16 @@ class Offline:
         return Outcome("duplicate", kept["body"])
 
     async def _update(self, step: Step) -> Outcome:
-        entity, edit = step.entity, self._meant.edit(step.entity, step.edit)
+        entity, edit = step.entity, step.edit
         uuid, gone = await self._find(step)
         if gone:
             raise await self._gone(entity, gone, edit.start)
+        if self._meant:
+            row = await self._row(entity, uuid) if entity.ends else {}
+            edit = self._meant.edit(entity, edit, row)
         begun = len(self._unit.written)
+        if edit.production and await means(self._unit.connection, self._place, edit.production):
+            edit = replace(edit, production=str(self._place.uuid))
         edit = replace(edit, start=await self._start(entity, uuid, edit.start))
         body = await store.update(self._unit, entity, str(uuid), edit)
         row = self._learned(begun, body)
@@ -176,17 +206,25 @@ class Offline:
     async def _refuse_changed(self, entity: type[Row], uuid: UUID, start: Start) -> None:
         """Raise VersionConflict: who deletes a row must not throw away what others did to it."""
         row, own = await self._row(entity, uuid), self._own[uuid]
-        start = with_own(entity, start, row, own)
+        start = await self._seen(entity, start, row, uuid)
         if start.is_ahead_of(row["version"]) or moved(entity, start, row, own):
             place = self._place.uuid, uuid
             found = await changed_since(self._unit.connection, entity, start, row, place, {})
             refuse_delete(entity, start, row, found)
 
     async def _start(self, entity: type[Row], uuid: UUID, start: Start) -> Start:
-        own = self._own.get(uuid)
-        if not own or start == Start():
+        if not self._own.get(uuid) or start == Start():
             return start
-        return with_own(entity, start, await self._row(entity, uuid), own)
+        return await self._seen(entity, start, await self._row(entity, uuid), uuid)
+
+    async def _seen(
+        self, entity: type[Row], start: Start, row: Mapping[str, Any], uuid: UUID
+    ) -> Start:
+        own, log = self._own.get(uuid, set()), {}
+        if own and moved(entity, start, row, own):
+            place = self._place.uuid, uuid
+            log = await changes.written(self._unit.connection, *place, start.version or 0)
+        return with_own(entity, start, row, own, log)
 
     async def _row(self, entity: type[Row], uuid: UUID) -> dict[str, Any]:
         found = await self._unit.connection.fetchrow(write_statements(entity).seen, uuid)
@@ -212,7 +250,7 @@ class Offline:
         """
         entity, key, place = step.entity, step.key, self._place
         if entity is root():
-            if not place.is_called(key):
+            if not await means(self._unit.connection, place, key):
                 raise WrongProduction(f"This is the sync of {place.label!r}: sync {key!r} alone.")
             return place.uuid, None
         meant = self._meant.label(entity, key)

@@ -12,10 +12,9 @@ from app import labels
 from app.db import Connection
 from app.entity import Parts, Row
 from app.errors import Invalid
+from app.places import Element, number, place
 from app.shapes import part_shape
 from app.statements import part_owners
-
-Element = dict[str, Any]
 
 
 def prepare(
@@ -28,33 +27,44 @@ def prepare(
     claim the same uuid.
     """
     label = values.get("id") or current.get("id") or ""
-    stored = {n: [*(current.get(n) or []), *(was.get(n) or [])] for n in entity.parts}
     return {
-        name: _complete(name, declared, values.pop(name) or [], stored[name], label)
+        name: _complete(
+            name, declared, values.pop(name) or [], current.get(name) or [], was.get(name) or [],
+            label,
+        )
         for name, declared in entity.parts.items()
         if name in values
-    }
+    }  # fmt: skip
 
 
 def _complete(
-    name: str, declared: Parts, submitted: list[Element], stored: list[Element], label: str
+    name: str,
+    declared: Parts,
+    submitted: list[Element],
+    now: list[Element],
+    was: list[Element],
+    label: str,
 ) -> list[Element]:
+    stored = [*now, *was]
     by_id = {element["id"]: element["uuid"] for element in stored}
+    ids = {element["uuid"]: element["id"] for element in stored}
     taken = {e["id"] for e in [*stored, *submitted] if e.get("id")}
     elements = []
-    for index, element in enumerate(submitted):
-        made = {**_defaults(declared, index), **{to_camel(k): v for k, v in element.items()}}
-        made["id"] = made["id"] or _next_id(f"{label}-{declared.label}", taken)
+    for element in submitted:
+        made = {**_defaults(declared), **{to_camel(k): v for k, v in element.items()}}
+        known = ids.get(str(made["uuid"]))
+        made["id"] = made["id"] or known or _next_id(f"{label}-{declared.label}", taken)
         made["uuid"] = str(made["uuid"] or by_id.get(made["id"]) or uuid7())
         elements.append(made)
     _refuse_twice(name, elements)
-    return sorted(elements, key=lambda element: element[to_camel(declared.order)])
+    number(to_camel(declared.order), elements, now, was)
+    return sorted(elements, key=place(declared))
 
 
-def _defaults(declared: Parts, index: int) -> Element:
-    """Give what an element that says nothing has; its place in the list is its number."""
-    fields = part_shape(declared).model_fields.items()
-    return {to_camel(k): f.default for k, f in fields} | {to_camel(declared.order): index + 1}
+def _defaults(declared: Parts) -> Element:
+    """Give what an element that says nothing has, save for its number."""
+    fields = {to_camel(k): f.default for k, f in part_shape(declared).model_fields.items()}
+    return {k: value for k, value in fields.items() if k != to_camel(declared.order)}
 
 
 def _next_id(prefix: str, taken: set[str]) -> str:

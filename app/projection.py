@@ -107,7 +107,7 @@ def _part_list(owner: str, parts: Parts, step: str) -> str:
     name = str(parts.model.__tablename__)
     source = f"{step} AS {name}" if step else name
     columns = ", ".join(f'{name}.{c} AS "{to_camel(c)}"' for c in part_columns(parts))
-    order = f"{name}.{parts.order}, {name}.created_at, {name}.uuid"
+    order = f"{name}.{parts.order}, {name}.uuid"  # as app.places has it
     rows = (
         f"SELECT {columns} FROM {source} WHERE {name}.{parts.owner} = {owner}.uuid ORDER BY {order}"
     )

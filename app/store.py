@@ -14,15 +14,16 @@ from pydantic_core import from_json, to_json
 from uuid_utils.compat import uuid7
 
 from app import parts, references
-from app.changes import Actor
+from app.changes import FORMER_LABEL, Actor
 from app.conflicts import changed_since, refuse
 from app.db import Connection
-from app.entities import discovered
+from app.entities import discovered, root
 from app.entity import Row
-from app.errors import NotFound, PreconditionFailed, VersionMissing, WrongProduction
+from app.errors import AmbiguousId, NotFound, PreconditionFailed, VersionMissing, WrongProduction
 from app.forms import by_field, on_wire, one_spelling, refuse_unbounded
 from app.labelling import label, room
 from app.merge import Start, merge, touched
+from app.places import in_order
 from app.reading import find, not_found
 from app.shapes import can_be_stored, known_uuid
 from app.statements import statements
@@ -114,7 +115,7 @@ async def update(unit: Unit, entity: type[Row], key: str, edit: Edit) -> bytes:
         raise VersionMissing("Send version or fieldVersions: what this edit started from.")
     seen = await _seen(unit, entity, key)
     _refuse_other_than(edit.match, entity, seen)
-    _refuse_another_production(edit.production, seen.row)
+    await _refuse_another_production(unit, edit.production, seen)
     current = by_field(entity, seen.row)
     known = await changed_since(
         unit.connection, entity, edit.start, seen.row, (seen.production, seen.uuid), edit.values
@@ -126,6 +127,7 @@ async def update(unit: Unit, entity: type[Row], key: str, edit: Edit) -> bytes:
     entity.settle(current, submitted)
     submitted |= parts.prepare(entity, submitted, current, was)
     wanted, conflicts = merge(own, current, submitted)
+    wanted = in_order(entity, wanted, current)
     refuse_unbounded(entity, wanted)
     refuse(entity, edit.start, seen.row, wanted, conflicts, known)
     if not wanted:
@@ -187,14 +189,23 @@ def _refuse_other_than(match: bytes, entity: type[Row], seen: Seen) -> None:
         )
 
 
-def _refuse_another_production(named: str | None, row: Mapping[str, Any]) -> None:
-    if named is None or named == row.get("productionId"):
+async def _refuse_another_production(unit: Unit, named: str | None, seen: Seen) -> None:
+    """Raise WrongProduction; a label from before a renaming is an echo, if it is no other's now."""
+    own = seen.row.get("productionId")
+    if named is None or named == own or known_uuid(named) == seen.production:
         return
-    if str(known_uuid(named)) != row.get("productionUuid"):
-        raise WrongProduction(
-            f"This row belongs to production {row.get('productionId')!r} and does not move: "
-            "create a copy there instead."
-        )
+    try:
+        if can_be_stored(named):
+            await find(unit.connection, root(), named)
+    except AmbiguousId:
+        pass
+    except NotFound:
+        place = seen.production, seen.production
+        if await unit.connection.fetchval(FORMER_LABEL, *place, named):
+            return
+    raise WrongProduction(
+        f"This row belongs to production {own!r} and does not move: create a copy there instead."
+    )
 
 
 # Deleting

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import asyncpg
 
-from app.changes import BASES, FORMER_LABEL
+from app.changes import BASES, FORMER_LABEL, WRITTEN
 from app.entities import discovered
 from app.events import STATEMENTS as EVENT_STATEMENTS
 from app.feed import FEED
@@ -46,6 +46,7 @@ def demands() -> dict[str, tuple[str, ...]]:
         LOCK,
         BASES,
         FORMER_LABEL,
+        WRITTEN,
         FEED,
         *EVENT_STATEMENTS,
         *RETENTION_STATEMENTS,

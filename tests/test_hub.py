@@ -9,10 +9,13 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from pydantic import ValidationError
 
 from app import feed
+from app.db import Database
 from app.entities import discovered
-from app.errors import DatabaseAway, DuplicateUuid, LogTrimmed, NotFound, Unavailable
+from app.errors import Busy, DatabaseAway, DuplicateUuid, LogTrimmed, NotFound, Unavailable
+from app.fields import DEEPEST
 from app.live import entries, reader
 from app.live.entries import PAGE, Entry, Page
 from app.live.follower import Follower
@@ -354,6 +357,54 @@ async def test_a_number_that_was_counted_by_hand_is_told_as_lost(
     await logged(raw, place)
     assert await ear.until(2) == [2, 4]
     await watch.close()
+
+
+async def test_what_cannot_be_read_at_once_is_read_in_pieces(
+    one: Process, raw: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large rows make a page that takes too long, or that PostgreSQL cannot build."""
+    whole, ear, place = entries.page, Ear(), await one.show()
+
+    async def small(database: Database, production: UUID, since: int, limit: int) -> Page | None:
+        if limit > 50:
+            raise Busy("too much at once")
+        return await whole(database, production, since, limit)
+
+    for _ in range(120):
+        await logged(raw, place, told=False)
+    monkeypatch.setattr(reader, "page", small)
+    watch = await one.hub.watch(place, ear.hear, 1)
+    assert await ear.until(120) == [*range(2, 122)]
+    await watch.close()
+
+
+async def test_what_cannot_be_parsed_is_told_as_lost(one: Process, raw: asyncpg.Connection) -> None:
+    """Else it would be read again and again, and nothing after it ever told."""
+    ear, place = Ear(), await one.show()
+    watch = await one.hub.watch(place, ear.hear, trimmed=ear.trimmed)
+    await logged(raw, place, told=False)
+    deep = "UPDATE changes SET entity = $2::text::jsonb WHERE production_uuid = $1 AND seq = 2"
+    await raw.execute(deep, place, "[" * 300 + "]" * 300)
+    await raw.execute("SELECT pg_notify('signalbook_changes', $1)", f"{place} 2 ccus")
+    await ear.when(lambda: bool(ear.lost))
+    assert ear.lost[0].members["latest"] == watch.seq == 2
+    await logged(raw, place)
+    assert await ear.until(1) == [3]
+    await watch.close()
+
+
+async def test_what_is_nested_as_deeply_as_is_taken_is_told(one: Process) -> None:
+    ear, place = Ear(), await one.show()
+    watch = await one.hub.watch(place, ear.hear, trimmed=ear.trimmed)
+    deep = json.loads("[" * DEEPEST + "]" * DEEPEST)
+    made = await one.create("connections", place, destination_type="x", signal_path=deep)
+    await one.update("connections", made["uuid"], signal_path=deep[0])
+    assert await ear.until(2) == [2, 3]
+    assert ear.heard[0].body == made
+    assert not ear.lost
+    await watch.close()
+    with pytest.raises(ValidationError, match=f"nested {DEEPEST} deep"):
+        await one.create("connections", place, destination_type="x", signal_path=[deep])
 
 
 async def test_a_database_from_a_backup_is_told_as_lost(

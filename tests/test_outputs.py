@@ -1,6 +1,7 @@
 """A source's outputs: always an array out, replaced as a whole, keeping their identity."""
 
 from typing import Any
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -110,3 +111,57 @@ def test_computers_are_the_same_rows(
         "/api/computers", json={"productionId": production["id"], "name": "x", "type": "y"}
     )
     assert client.get(f"/api/sources/{made.json()['uuid']}").content == made.content
+
+
+def numbered(source: dict[str, Any]) -> list[tuple[str, int]]:
+    return [(output["connector"], output["outputIndex"]) for output in source["outputs"]]
+
+
+def logged(client: httpx.Client, production: dict[str, Any]) -> Any:
+    """Give the list that the last change of a show has left."""
+    path = f"/api/productions/{production['uuid']}/changes?since=0&limit=1000"
+    return client.get(path).json()["changes"][-1]["changes"]["outputs"][1]
+
+
+def test_outputs_that_two_have_added_are_logged_as_they_are_shown(
+    client: httpx.Client, production: dict[str, Any], make: Any
+) -> None:
+    row = make("sources", name="x", type="y")
+    path = f"/api/sources/{row['uuid']}"
+    for name in "AB":
+        body = {"version": 1, "outputs": [{"connector": name}]}
+        after = client.put(path, json=body).raise_for_status().json()
+    assert numbered(after) == [("A", 1), ("B", 2)], "nobody asked for a number"
+    assert logged(client, production) == after["outputs"]
+
+
+@pytest.mark.parametrize("uuids", [[1, 2, 3], [3, 2, 1], [2, 3, 1]])
+def test_outputs_of_one_number_have_one_order_everywhere(
+    client: httpx.Client, production: dict[str, Any], make: Any, uuids: list[int]
+) -> None:
+    """The numbers that people chose stay; what was written later does not come later for that."""
+    row = make("sources", name="x", type="y")
+    path, salt = f"/api/sources/{row['uuid']}", uuid4().int >> 8 << 8
+    for number in uuids:
+        output = {"uuid": str(UUID(int=salt + number)), "connector": "SDI", "outputIndex": 5}
+        body = {"version": 1, "outputs": [output]}
+        after = client.put(path, json=body).raise_for_status().json()
+        assert logged(client, production) == after["outputs"]
+        assert client.get(path).json() == after
+        again = client.put(path, json=body).raise_for_status().json()
+        assert again == after, "sent again it changes nothing"
+    assert numbered(after) == [("SDI", 5)] * 3
+
+
+def test_a_place_that_is_taken_is_not_given_again(make: Any) -> None:
+    outputs = [{"connector": "A", "outputIndex": 2}, {"connector": "B"}, {"connector": "C"}]
+    row = make("sources", name="x", type="y", outputs=outputs)
+    assert numbered(row) == [("A", 2), ("B", 3), ("C", 4)]
+
+
+def test_one_that_is_named_by_its_uuid_keeps_its_id(
+    client: httpx.Client, source: dict[str, Any]
+) -> None:
+    bare = [{"uuid": o["uuid"], "connector": "DP"} for o in source["outputs"]]
+    after = put(client, source, bare).raise_for_status().json()
+    assert [o["id"] for o in after["outputs"]] == [o["id"] for o in source["outputs"]]

@@ -91,13 +91,17 @@ async def page(database: Database, production: UUID, since: int, limit: int = PA
     """Read at most ``limit`` entries, without derived rows; None where there is no such production.
 
     A number in the log's middle that has no entry was counted by hand: what changed then, nobody
-    can be told, so that is a loss as well.
+    can be told, so that is a loss as well. So are entries that cannot be parsed: what an older
+    service wrote may be nested too deeply.
     """
     row = await database.row(FEED, production, since, limit)
     if row is None:
         return None
-    entries = [Entry.read(raw) for raw in from_json(row["entries"])]
     latest = row["latest"]
+    try:
+        entries = [Entry.read(raw) for raw in from_json(row["entries"])]
+    except ValueError:
+        return Page(since, latest, latest, lost=trimmed(production, row["oldest"], latest, since))
     through = entries[-1].seq if len(entries) == limit > 0 else latest
     if limit == 0 and row["oldest"] - 1 <= since <= latest:
         return Page(since, since, latest)

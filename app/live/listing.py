@@ -30,12 +30,16 @@ class Listing:
         self.sockets: set[str] = set()
         self._watch: Watch | None = None
         self._task: asyncio.Task[None] | None = None
+        self._tried = asyncio.Event()
 
-    def enter(self, socket: str) -> None:
-        """Tell a socket from now on."""
+    async def enter(self, socket: str) -> None:
+        """Tell a socket from now on: return when that is so, or when it cannot be yet, since the
+        database does not answer; then the socket is told when it is."""
         self.sockets.add(socket)
         if self._task is None:
+            self._tried.clear()
             self._task = asyncio.create_task(self._keep_watching())
+        await self._tried.wait()
 
     def leave(self, socket: str) -> None:
         """Tell a socket nothing more."""
@@ -46,6 +50,7 @@ class Listing:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        self._tried.set()
 
     async def _keep_watching(self) -> None:
         """Watch while somebody is there, and for a moment more, as pages come and go."""
@@ -65,8 +70,10 @@ class Listing:
             except Exception as error:  # noqa: BLE001  # one that fails must not be the last
                 _log.warning("list of shows", reason=f"cannot be watched: {type(error).__name__}")
                 late = True
+                self._tried.set()
                 await asyncio.sleep(self._retry)
                 continue
+            self._tried.set()
             if late:
                 self._say("resync", to_json({"resync": f"/api/{root().collection}"}).decode())
             return watch

@@ -33,11 +33,15 @@ class Reader:
     async def page(self, production: UUID, since: int, limit: int = PAGE) -> Page:
         """Read what follows ``since``, with derived rows, as soon as the database answers.
 
-        A production that was removed by hand has nothing more to tell.
+        What could not be read is read in smaller pieces: large rows may be too much at once. A
+        production that was removed by hand has nothing more to tell.
         """
+        most = limit
 
         async def read() -> Page:
-            found = await page(self.database, production, since, limit)
+            nonlocal most
+            now, most = most, max(1, most // 2)
+            found = await page(self.database, production, since, now)
             if found is None:
                 return Page(since, since, since)
             entries = await with_derived(self.database, production, found.entries)

@@ -14,33 +14,25 @@ from uuid import UUID
 from pydantic_core import to_json
 
 from app.entities import root
-from app.errors import LogTrimmed
+from app.errors import LogTrimmed, Unavailable
 from app.live.asked import refusal
 from app.live.entries import Entry, Page
 from app.live.hub import Hub
 from app.live.limits import Limits
+from app.live.member import Member
 from app.live.messages import of_room
 from app.live.outbox import Outbox, event
 from app.live.watch import Watch
+from app.shapes import known_uuid
 
 # Of one entry more are not sent to all at once: a production's label stands in every row.
 _MANY: Final = 100
 
 
-class Member:
-    """A socket's place: what it was sent last, and whether it is where the room is."""
-
-    __slots__ = ("after", "live", "task")
-
-    def __init__(self, after: int) -> None:
-        self.after, self.live = after, True
-        self.task: asyncio.Task[None] | None = None
-
-    def rest(self) -> None:
-        """Read nothing more to it."""
-        if self.task is not None:
-            self.task.cancel()
-            self.task = None
+def plain(key: str) -> str:
+    """Give a key in the one spelling in which it is compared: a uuid has several."""
+    uuid = known_uuid(key)
+    return str(uuid) if uuid else key
 
 
 class Room:
@@ -58,15 +50,31 @@ class Room:
         self.seq = 0
         """The number of the last entry that was told to all."""
         self.keys: set[str] = set()
-        """What clients called it, and what it is still called."""
+        """What clients have called it, of what it is called now."""
+        self._gone = False
         self.members: dict[str, Member] = {}
         self._hub, self._outbox, self._limits = hub, outbox, limits
         self._watch: Watch | None = None
 
-    async def open(self) -> None:
-        """Begin to watch. Raises NotFound and what the database does."""
-        self._watch = await self._hub.watch(self.uuid, self._hear, trimmed=self._trimmed)
-        self.seq = self._watch.seq
+    async def open(self, seq: int) -> None:
+        """Begin to watch after the number at which it was called so. Raises Unavailable, NotFound
+        and what the database does."""
+        try:
+            watch = await self._hub.watch(self.uuid, self._hear, seq, trimmed=self._trimmed)
+        except LogTrimmed:
+            raise Unavailable("The log was trimmed just now: try again in a moment.") from None
+        self._watch, self.seq = watch, watch.seq
+
+    def found(self, label: str, seq: int) -> None:
+        """Note what it was called, and that it was not deleted, at a number of its log."""
+        if seq >= self.seq:
+            self.label, self._gone = label, False
+
+    def called(self, key: str) -> None:
+        """Note what a client calls it, if that is still right: it is found by that without a look
+        into the database."""
+        if not self._gone and (key == self.label or known_uuid(key) == self.uuid):
+            self.keys.add(plain(key))
 
     async def close(self) -> None:
         """Watch no more."""
@@ -84,13 +92,10 @@ class Room:
         member = self.members[socket] = Member(since)
         self._fall_behind(socket, member)
 
-    def leave(self, socket: str) -> bool:
-        """Tell a socket nothing more; tell whether it was here."""
-        member = self.members.pop(socket, None)
-        if member is None:
-            return False
-        member.rest()
-        return True
+    def leave(self, socket: str) -> None:
+        """Tell a socket nothing more."""
+        if member := self.members.pop(socket, None):
+            member.rest()
 
     def say(self, name: str, payload: str, *, but: str = "") -> None:
         """Send all sockets but one an event that is no entry's."""
@@ -132,12 +137,14 @@ class Room:
     def _renamed(self, entry: Entry) -> None:
         """Forget what it was called: that may name another by now, or nothing."""
         self.label = str((entry.body or {}).get("id") or self.label)
+        self._gone = entry.operation == "DELETE"
         self.keys.clear()
 
     async def _trimmed(self, lost: LogTrimmed) -> None:
         self.seq = lost.members["latest"]
+        self.keys.clear()  # a new name may have been lost
         for member in self.members.values():
-            member.after = max(member.after, self.seq)
+            member.begin_after(self.seq)  # lower than before, where the database is from a backup
         self.say("resync", self._lost(lost))
 
     def _lost(self, lost: LogTrimmed) -> str:
@@ -151,13 +158,16 @@ class Room:
 
     async def _catch_up(self, socket: str, member: Member) -> None:
         while outbox := self._outbox(socket):
+            told = self.seq
             page = await self._hub.read(self.uuid, member.after)
             try:
                 await self._read_page(outbox, member, page)
             except TimeoutError:
                 outbox.overflow()
                 return
-            if member.after >= self.seq or not (page.entries or page.lost):
+            nothing = not page.entries and page.lost is None
+            # What all were told while it was read may have followed what was read.
+            if member.after >= self.seq or (nothing and self.seq == told):
                 member.live, member.task = True, None
                 return
 

@@ -6,7 +6,7 @@ back; the socket is told then to load what it may have missed.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import UUID
@@ -15,13 +15,11 @@ import asyncpg
 from pydantic_core import to_json
 
 from app.db import Database
-from app.entities import root
 from app.errors import (
     AmbiguousId,
     BadRequest,
     NotJoined,
     ProductionNotFound,
-    SignalbookError,
     Unavailable,
 )
 from app.live.asked import Change, Join, Leave, refusal
@@ -33,14 +31,16 @@ from app.live.listing import Listing
 from app.live.outbox import Outbox, event
 from app.live.presence import Person, Presence, Shown
 from app.live.relay import Relay, refuse_large
-from app.live.room import Room
+from app.live.room import Room, plain
+from app.live.wishes import Wishes
 from app.shapes import known_uuid
 
 _CHANGE: Final = "production:change"
 _PRESENT: Final = "presence:update"
 # The live production with uuid $1, or labelled $1; two rows where several are.
-PLACE: Final = "SELECT uuid, id FROM productions WHERE uuid = $1 AND NOT is_deleted"
-PLACE_BY_LABEL: Final = "SELECT uuid, id FROM productions WHERE id = $1 AND NOT is_deleted LIMIT 2"
+_PLACE: Final = "SELECT uuid, id, change_seq FROM productions WHERE"
+PLACE: Final = f"{_PLACE} uuid = $1 AND NOT is_deleted"
+PLACE_BY_LABEL: Final = f"{_PLACE} id = $1 AND NOT is_deleted LIMIT 2"
 STATEMENTS: Final = (PLACE, PLACE_BY_LABEL)
 
 
@@ -60,11 +60,11 @@ class Rooms:
         self._relay = Relay(database, listener, self._relayed)
         self._rooms: dict[UUID, Room] = {}
         self._opening: dict[UUID, asyncio.Task[Room]] = {}
-        self._of: dict[str, set[UUID]] = {}
+        # What each socket watches, and what it called that.
+        self._of: dict[str, dict[UUID, set[str]]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._list = Listing(hub, outbox, retry=limits.retry, linger=limits.linger)
-        self._wishes: dict[tuple[str, str], Join] = {}
-        self._wishing: asyncio.Task[None] | None = None
+        self._wishes = Wishes(self._join, self._send, limits)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -76,25 +76,26 @@ class Rooms:
                 for task in tuple(self._tasks):
                     task.cancel()
                 await asyncio.gather(*self._tasks, return_exceptions=True)
+                await self._wishes.close()
                 for room in self._rooms.values():
                     await room.close()
                 await self._list.close()
 
     def came(self, socket: str) -> None:
         """A socket is there."""
-        self._of[socket] = set()
+        self._of[socket] = {}
 
     def gone(self, socket: str) -> None:
         """A socket is no longer there."""
-        for uuid in self._of.pop(socket, set()):
+        for uuid in self._of.pop(socket, ()):
             self._left(self._rooms[uuid], socket)
         self._list.leave(socket)
-        for wish in [wish for wish in self._wishes if wish[0] == socket]:
-            del self._wishes[wish]
+        self._wishes.forget(socket)
 
-    def join_list(self, socket: str) -> dict[str, Any]:
+    async def join_list(self, socket: str) -> dict[str, Any]:
         """Tell a socket of all productions."""
-        self._list.enter(socket)
+        if socket in self._of:
+            await self._list.enter(socket)
         return {}
 
     def leave_list(self, socket: str) -> dict[str, Any]:
@@ -106,28 +107,25 @@ class Rooms:
         """Let a socket watch a production. Raises ProductionNotFound, AmbiguousId, BadRequest where
         it watches too many, and Unavailable: then it is let in as soon as the database answers.
         """
-        wish = socket, asked.productionId
+        self._wishes.drop(socket, asked.productionId)
         try:
-            told = await self._join(socket, asked)
+            return await self._join(socket, asked, lambda: True)
         except Unavailable:
-            if socket in self._of and len(self._wishes) < self._limits.sockets:
-                self._wishes[wish] = asked
-                self._wishing = self._wishing or self._begin(self._fulfil())
+            if socket in self._of:
+                self._wishes.keep(socket, asked)
             raise
-        self._wishes.pop(wish, None)
-        return told
 
-    async def _join(self, socket: str, asked: Join) -> dict[str, Any]:
+    async def _join(self, socket: str, asked: Join, still: Callable[[], bool]) -> dict[str, Any]:
         room, place = await self._found(asked.productionId), None
         if asked.since is not None:
             place = await page(self._database, room.uuid, asked.since, limit=0)
         theirs = self._of.get(socket)
-        if theirs is None or self._rooms.get(room.uuid) is not room:
+        if theirs is None or self._rooms.get(room.uuid) is not room or not still():
             raise Unavailable("The connection has ended, or the service stops: join again.")
         if room.uuid not in theirs and len(theirs) >= self._limits.rooms:
             raise BadRequest(f"One socket may watch {self._limits.rooms} productions: leave one.")
-        theirs.add(room.uuid)
-        room.keys.add(asked.productionId)
+        theirs.setdefault(room.uuid, set()).add(plain(asked.productionId))
+        room.called(asked.productionId)
         told = _entered(room, socket, place)
         self._presence.enter(room.uuid, socket, Person(*asked.person))
         if (shown := self._presence.told(room.uuid)) is not None:
@@ -136,10 +134,10 @@ class Rooms:
 
     def leave(self, socket: str, asked: Leave) -> dict[str, Any]:
         """Let a socket watch a production no longer, whether it did or not."""
-        self._wishes.pop((socket, asked.productionId), None)
+        self._wishes.drop(socket, asked.productionId)
         room = self._watched(socket, asked.productionId)
         if room is not None:
-            self._of[socket].discard(room.uuid)
+            del self._of[socket][room.uuid]
             self._left(room, socket)
         return {}
 
@@ -158,28 +156,32 @@ class Rooms:
     # Rooms
 
     def _watched(self, socket: str, key: str) -> Room | None:
-        """Find the room of a socket that a key names."""
-        uuid = known_uuid(key)
-        for mine in self._of.get(socket, ()):
+        """Find the room of a socket that a key names, or named when it joined."""
+        uuid, past = known_uuid(key), None
+        for mine, called in self._of.get(socket, {}).items():
             room = self._rooms[mine]
-            if mine == uuid or key in room.keys or key == room.label:
+            if mine == uuid or key == room.label:
                 return room
-        return None
+            if plain(key) in called:
+                past = room
+        return past
 
     async def _found(self, key: str) -> Room:
         """Give the room of a live production, opened. Raises what ``join`` does."""
-        if known := next((room for room in self._rooms.values() if key in room.keys), None):
+        name = plain(key)
+        if known := next((room for room in self._rooms.values() if name in room.keys), None):
             return known
-        uuid, label = await self._place(key)
+        uuid, label, seq = await self._place(key)
         if opened := self._rooms.get(uuid):
+            opened.found(label, seq)
             return opened
         task = self._opening.get(uuid)
         if task is None:
-            task = self._opening[uuid] = asyncio.create_task(self._opened(uuid, label))
+            task = self._opening[uuid] = asyncio.create_task(self._opened(uuid, label, seq))
             task.add_done_callback(lambda _: self._opening.pop(uuid, None))
         return await asyncio.shield(task)
 
-    async def _place(self, key: str) -> tuple[UUID, str]:
+    async def _place(self, key: str) -> tuple[UUID, str, int]:
         async with self._database.connection() as connection:
             rows: Sequence[asyncpg.Record] = []
             if uuid := known_uuid(key):
@@ -189,11 +191,11 @@ class Rooms:
             raise ProductionNotFound(f"No production is called {key!r}.", productionId=key)
         if len(rows) > 1:
             raise AmbiguousId(f"Several productions are called {key!r}: use the uuid.")
-        return rows[0]["uuid"], rows[0]["id"]
+        return rows[0]["uuid"], rows[0]["id"], rows[0]["change_seq"]
 
-    async def _opened(self, uuid: UUID, label: str) -> Room:
+    async def _opened(self, uuid: UUID, label: str, seq: int) -> Room:
         room = Room(uuid, label, self._hub, self._outbox, self._limits)
-        await room.open()
+        await room.open(seq)
         self._rooms[uuid] = room
         self._close_later(room)
         return room
@@ -226,24 +228,6 @@ class Rooms:
         if outbox := self._outbox(socket):
             outbox.put_nowait(event(name, to_json(payload).decode()))
 
-    # What could not be done at once
-
-    async def _fulfil(self) -> None:
-        while self._wishes:
-            await asyncio.sleep(self._limits.retry)
-            for (socket, key), asked in tuple(self._wishes.items()):
-                try:
-                    told = await self.join(socket, asked)
-                except Unavailable:
-                    break
-                except SignalbookError as refused:
-                    self._wishes.pop((socket, key), None)
-                    self._send(socket, "refused", {"productionId": key, **refusal(refused)})
-                else:
-                    if asked.since is None or "code" in told:
-                        self._send(socket, "resync", _all_of(told) | told)
-        self._wishing = None
-
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
@@ -262,9 +246,3 @@ def _entered(room: Room, socket: str, place: Page | None) -> dict[str, Any]:
         return room.described() | refusal(place.lost)
     room.enter_after(socket, place.since)
     return room.described()
-
-
-def _all_of(told: Mapping[str, Any]) -> dict[str, Any]:
-    """Say where all of a production is to be had."""
-    path = f"/api/{root().collection}/{told['productionUuid']}/show"
-    return {"latest": told["seq"], "resync": path}

@@ -154,7 +154,7 @@ class Sockets:
 
     async def _join_list(self, socket: str, args: tuple[Any, ...]) -> dict[str, Any]:
         read(Asker, args)
-        return self._rooms.join_list(socket)
+        return await self._rooms.join_list(socket)
 
     async def _leave_list(self, socket: str, args: tuple[Any, ...]) -> dict[str, Any]:
         read(Asker, args)
