@@ -35,9 +35,20 @@ ENTRY: Final = (
     f'changes.version, {MOMENT.format(column="at")} AS "timestamp" '
     "FROM changes WHERE changes.production_uuid = place.uuid"
 )
-_ENTRIES: Final = f"{ENTRY} AND seq > $2 ORDER BY seq LIMIT $3"
+# Bytes of rows in one page, all but the last entry's: some rows are as large as a body may be, and
+# an entry holds its row about three times.
+LARGEST: Final = 4_000_000
+# The last number of a page: at most $3 entries, and no more of them than bytes allow.
+_LAST: Final = (
+    "SELECT max(seq) FROM (SELECT seq, sum(size) OVER (ORDER BY seq) - size AS before FROM ("
+    "SELECT seq, coalesce(octet_length(entity::text), 0) AS size FROM changes "
+    "WHERE production_uuid = place.uuid AND seq > $2 ORDER BY seq LIMIT $3) AS few) AS sized "
+    f"WHERE before < {LARGEST}"
+)
+_ENTRIES: Final = f"{ENTRY} AND seq > $2 AND seq <= ({_LAST}) ORDER BY seq"
 _OLDEST: Final = "SELECT seq FROM changes WHERE production_uuid = place.uuid ORDER BY seq LIMIT 1"
 # The entries of production $1 after number $2, at most $3: as JSON, and the last one's number.
+# Fewer where they are large; then the last number is below the latest.
 FEED: Final = (
     "SELECT place.change_seq AS latest, "
     f"coalesce(({_OLDEST}), place.change_seq + 1) AS oldest, page.entries, page.last "
@@ -48,7 +59,7 @@ FEED: Final = (
 
 
 async def page(database: Database, production: str, since: int, limit: int) -> bytes:
-    """Give at most ``limit`` entries after number ``since`` as a JSON object.
+    """Give at most ``limit`` entries after number ``since`` as a JSON object; fewer large ones.
 
     Raises NotFound, and LogTrimmed where the log does not hold what follows ``since``.
     """

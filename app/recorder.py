@@ -14,6 +14,7 @@ from typing import Any, Final
 import asyncpg
 import structlog
 
+from app.background import beside
 from app.database_url import DatabaseUrl
 from app.releases import recheck, signals
 from app.releases.signals import SCHEMA_ERROR
@@ -56,13 +57,10 @@ class Recorder:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Write and look beside what runs inside; stop with it, after a last try to write."""
-        tasks = [asyncio.create_task(self._keep_writing()), asyncio.create_task(self._look())]
         try:
-            yield
+            async with beside(self._keep_writing(), self._look()):
+                yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             with suppress(Exception):
                 async with asyncio.timeout(_AT_THE_END):
                     await self.flush()

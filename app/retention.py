@@ -19,6 +19,7 @@ from uuid import UUID
 import structlog
 
 from app import idempotency, sync_log
+from app.background import beside
 from app.db import Database
 
 _log: Final = structlog.get_logger()
@@ -77,12 +78,8 @@ class Retention:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Remove now and then beside what runs inside; stop with it."""
-        task = asyncio.create_task(self._keep_removing())
-        try:
+        async with beside(self._keep_removing()):
             yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def trim(self) -> int:
         """Remove what is too old, and say so in one line; give how many entries went.

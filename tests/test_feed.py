@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from app.entity import Row
+from app.feed import LARGEST
 from tests.support import databases
 from tests.support.bodies import ALL, minimal, named
 
@@ -70,6 +71,21 @@ def test_pages_follow_each_other_without_gap_or_overlap(
     assert cursor == 7
     end = feed(client, production["uuid"], since=7).json()
     assert end == {"changes": [], "next": 7, "latest": 7, "more": False}
+
+
+def test_a_page_of_large_rows_is_shorter_and_the_cursor_leads_on(
+    client: httpx.Client, production: dict[str, Any], make: Any
+) -> None:
+    rows = 4
+    for _ in range(rows):
+        make("connections", destinationType="router", signalPath=["x" * (LARGEST // 3)])
+    cursor, pages = 1, []
+    while cursor < 1 + rows:
+        page = feed(client, production["id"], since=cursor, limit=1_000).json()
+        assert page["more"] is (page["next"] < page["latest"])
+        pages.append([entry["seq"] for entry in page["changes"]])
+        cursor = page["next"]
+    assert pages == [[2, 3, 4], [5]]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from uuid import UUID
 
 import asyncpg
 
+from app.background import beside
 from app.db import Database
 from app.entities import root
 from app.errors import NotFound, Unavailable
@@ -72,13 +73,13 @@ class Hub:
     async def running(self) -> AsyncIterator[None]:
         """Serve watches while the block runs; close those that are left at its end."""
         self._running = True
-        task = asyncio.create_task(self._keep_comparing())
         try:
-            yield
+            async with beside(self._keep_comparing()):
+                try:
+                    yield
+                finally:
+                    self._running = False
         finally:
-            self._running = False
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
             self._shows.stop()
             for follower in [f for p in self._pumps.values() for f in p.followers]:
                 await follower.close()

@@ -16,6 +16,7 @@ from typing import Any, Final
 import asyncpg
 import structlog
 
+from app.background import beside
 from app.database_url import DatabaseUrl
 
 _log: Final = structlog.get_logger()
@@ -76,12 +77,8 @@ class Listener:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Listen beside what runs inside, whether or not the database answers; stop with it."""
-        task = asyncio.create_task(self._keep_listening())
-        try:
+        async with beside(self._keep_listening()):
             yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def _keep_listening(self) -> None:
         wait = self._pulse.first

@@ -19,6 +19,7 @@ from uuid import UUID
 
 import structlog
 
+from app.background import beside
 from app.db import Connection, Database
 from app.live.listener import Listener
 from app.live.presence_sql import CHANNEL, LEAVE, NOTICE, SHOWN, SWEEP, TAKE, WRITE
@@ -93,16 +94,10 @@ class Presence:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Write, read and sweep beside what runs inside; leave no rows behind."""
-        tasks = [
-            asyncio.create_task(self._keep_settling()),
-            asyncio.create_task(self._keep_sweeping()),
-        ]
         try:
-            yield
+            async with beside(self._keep_settling(), self._keep_sweeping()):
+                yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             # A database that is away will be swept by whoever is there when it is back.
             with suppress(Exception):
                 async with asyncio.timeout(_AT_THE_END):

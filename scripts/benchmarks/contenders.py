@@ -33,7 +33,7 @@ _WRITES: Final = frozenset({"create", "update"})
 _EDITORS: Final = frozenset({"editors-1", "editors-100"})
 _GROWTH: Final = frozenset(workload.name for workload in WORKLOADS if workload.table == GROWTH)
 
-SERVE: Final = (sys.executable, "-m", "app", "serve")
+SERVE: Final = (sys.executable, "-m", "scripts.benchmarks.imaged", "serve")
 QUIET: Final = {"LOG_LEVEL": "WARNING"}
 TEXTBOOK: Final = "scripts.benchmarks.textbook"
 OURS: Final = Contender(
