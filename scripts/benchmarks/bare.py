@@ -86,7 +86,7 @@ async def _create(request: Request) -> Response:
             return Response(status_code=409)
         place = (room["production"], room["seq"], uuid7())
         written = await connection.fetchrow(
-            _WRITE.create, *place, row, None, changes, *_WHO, uuid7()
+            _WRITE.create, *place, row, None, changes, *_WHO, uuid7(), False
         )
     return _written(written, 201)
 
@@ -102,7 +102,7 @@ async def _update(request: Request) -> Response:
         changes = to_json({name: [before[name], value] for name, value in sent.items()}).decode()
         place = (seen["production"], seen["seq"], uuid, before["version"])
         written = await connection.fetchrow(
-            _WRITE.update, *place, row, None, changes, *_WHO, uuid7(), list(sent)
+            _WRITE.update, *place, row, None, changes, *_WHO, uuid7(), True, list(sent)
         )
     return _written(written, 200)
 

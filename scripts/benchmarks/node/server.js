@@ -18,7 +18,7 @@ const OF_PRODUCTION = "FROM {} r JOIN productions p ON p.uuid = r.production_uui
 const LIVE = "AND NOT r.is_deleted AND NOT p.is_deleted";
 const OUTPUTS = `(SELECT coalesce(json_agg(json_build_object('id', o.id, 'connector', o.connector,
   'outputIndex', o.output_index, 'hRes', o.h_res, 'vRes', o.v_res, 'rate', o.rate,
-  'standard', o.standard, 'uuid', o.uuid) ORDER BY o.output_index, o.created_at, o.uuid), '[]')
+  'standard', o.standard, 'uuid', o.uuid) ORDER BY o.output_index, o.uuid), '[]')
   FROM source_outputs o WHERE o.source_uuid = r.uuid) AS outputs`;
 const COLLECTIONS = {
   cameras: { table: "cameras", more: ", c.id AS ccu_id", join: "LEFT JOIN ccus c ON c.uuid = r.ccu_uuid" },
