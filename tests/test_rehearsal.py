@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -10,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from app.database_url import DatabaseUrl
-from app.releases import migrate, revisions, trial
+from app.releases import revisions, trial
 from app.releases.migrate import current, upgrade
 from app.releases.plan import Plan
 from app.releases.rehearsal import Rehearsal, rehearse
@@ -18,7 +17,7 @@ from app.releases.revisions import Phase
 from app.releases.scratch import connected
 from tests import legacy
 from tests.support.databases import Server, column
-from tests.support.images import Image
+from tests.support.images import Image, forget, known_here
 
 OLDER: Final = revisions.history()[0].name
 BEFORE: Final = "0002_productions_expand"
@@ -87,21 +86,8 @@ def live(postgres_server: Server, before_template: str) -> Iterator[str]:
 
 @pytest.fixture
 def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Image]:
-    """An image whose revisions are the ones that this process knows."""
-    made = Image(tmp_path)
-    made.without_revisions_after(BEFORE)
-    monkeypatch.setattr(revisions, "FOLDER", tmp_path / "alembic")
-    monkeypatch.setattr(migrate, "_CONFIGURATION", tmp_path / "pyproject.toml")
-    monkeypatch.setattr(sys, "path", [*sys.path])  # Alembic adds the image's folder
-    forget()
-    yield made
-    monkeypatch.undo()
-    forget()
-
-
-def forget() -> None:
-    revisions.history.cache_clear()
-    revisions._names.cache_clear()  # noqa: SLF001  # no revision is added in a real process
+    with known_here(tmp_path, monkeypatch, BEFORE) as made:
+        yield made
 
 
 def revision(image: Image, up: str, down: str, *, more: str = "", phase: Phase = "expand") -> Plan:

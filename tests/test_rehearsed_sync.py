@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from app import show
 from app.database_url import DatabaseUrl
 from app.db import Database
 from app.entities import discovered
-from app.releases import gate, migrate, revisions
+from app.releases import gate, revisions
 from app.releases.migrate import upgrade
 from app.releases.offline_show import texts
 from app.releases.plan import Plan
@@ -27,7 +26,7 @@ from tests import legacy
 from tests.legacy import connected
 from tests.support.databases import Server, column, execute
 from tests.support.gates import ran, rows
-from tests.support.images import Image
+from tests.support.images import Image, forget, known_here
 
 OLDER: Final = revisions.history()[0].name
 LAST: Final = revisions.head()
@@ -95,20 +94,8 @@ def live(postgres_server: Server, live_template: str) -> Iterator[str]:
 
 @pytest.fixture
 def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Image]:
-    """An image whose revisions are the ones that this process knows."""
-    made = Image(tmp_path)
-    monkeypatch.setattr(revisions, "FOLDER", tmp_path / "alembic")
-    monkeypatch.setattr(migrate, "_CONFIGURATION", tmp_path / "pyproject.toml")
-    monkeypatch.setattr(sys, "path", [*sys.path])  # Alembic adds the image's folder
-    forget()
-    yield made
-    monkeypatch.undo()
-    forget()
-
-
-def forget() -> None:
-    revisions.history.cache_clear()
-    revisions._names.cache_clear()  # noqa: SLF001  # no revision is added in a real process
+    with known_here(tmp_path, monkeypatch) as made:
+        yield made
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,10 @@ async def test_what_is_refused_or_left_is_not_told(
         ),
     ]  # fmt: skip
     assert all(answer.status_code >= 400 for answer in answers)
-    last = await posted(roots[0], "ccus", **place, name="after all that")
+    async with tab(roots[1]) as third:
+        await third.join(show["id"])
+        last = await posted(roots[0], "ccus", **place, name="after all that")
+        await third.one("entity:created")  # so the process of the one who left has told it
     told = await one.one("entity:created")
     assert (told["entityId"], told["seq"]) == (last["uuid"], 3)
     assert [name for name, _ in one.told if name != "presence:update"] == ["entity:created"]

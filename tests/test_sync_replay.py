@@ -79,6 +79,9 @@ async def test_a_batch_that_is_sent_again_changes_nothing_more(
         assert again["changes"] == first["changes"]
         for one, other in zip(first["results"], again["results"], strict=True):
             assert one.get("entity", {}).get("uuid") == other.get("entity", {}).get("uuid")
+        now = {entry["entityId"]: entry["entityData"] for entry in again["changes"]}
+        told = [result["entity"] for result in again["results"] if result["status"] == "duplicate"]
+        assert told == [now[entity["uuid"]] for entity in told]
     assert await log_of(shared_database, production["uuid"]) == log
     runs = client.get(f"/api/productions/{production['uuid']}/sync/runs").json()["runs"]
     assert [run["counts"].get("duplicate", 0) for run in runs] == [6, 6, 6, 0]

@@ -81,7 +81,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library has no 
             await socket.close(wait=False)
 
 
-class Wire(socketio.AsyncServer):  # type: ignore[misc]
+class Wire(socketio.AsyncServer):  # type: ignore[misc]  # the library has no types
     """A Socket.IO server that drops who breaks the protocol, alone and without a trace in the log.
 
     What happens to an Engine.IO session is told to ``watch``.
@@ -124,7 +124,13 @@ class Wire(socketio.AsyncServer):  # type: ignore[misc]
         if self.manager.sid_from_eio_sid(eio_sid, "/") is None:
             self._watch.refused(eio_sid)
 
-    async def _handle_event(self, eio_sid: str, namespace: str, id: int | None, data: Any) -> None:  # noqa: A002
+    async def _handle_event(
+        self,
+        eio_sid: str,
+        namespace: str,
+        id: int | None,  # noqa: A002  # the library's own name
+        data: Any,
+    ) -> None:
         named = isinstance(data, list) and data and isinstance(data[0], str)
         if not named or data[0] in self.reserved_events:
             raise ValueError("event")

@@ -92,7 +92,7 @@ def _contender(
     workloads: frozenset[str],
     perform: Announces,
     listeners: int,
-    announces: bool,  # noqa: FBT001
+    announces: bool,  # noqa: FBT001  # one of the two that are compared
 ) -> Contender:
     @contextmanager
     def listened(stage: Stage) -> Iterator[Listened]:
@@ -107,6 +107,9 @@ def _name(listeners: int, announces: bool) -> str:  # noqa: FBT001  # one of two
     return f"{'announced' if announces else 'silent'}, {listeners} listeners"
 
 
-def _service(stage: Stage, announces: bool) -> AbstractContextManager[Running]:  # noqa: FBT001
+def _service(
+    stage: Stage,
+    announces: bool,  # noqa: FBT001  # as above
+) -> AbstractContextManager[Running]:
     silent = {} if announces else {SILENT: "1"}
     return server(stage, _COMMAND, {**QUIET, DEAF: "1", **silent})

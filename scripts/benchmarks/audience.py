@@ -79,8 +79,9 @@ class Audience:
     async def _tell(self, expect: int, within: float) -> dict[str, Any]:
         """Wait until each has heard so many, or for so many seconds; tell what they heard."""
         give_up = now() + int(within * 1e9)
-        # An event at each arrival would cost time that is measured.
-        while now() < give_up and any(len(reader.heard) < expect for reader in self._readers):  # noqa: ASYNC110
+        while now() < give_up and (  # noqa: ASYNC110  # an event at each arrival would cost time
+            any(len(reader.heard) < expect for reader in self._readers)
+        ):
             await asyncio.sleep(0.05)
         share = (time.process_time() - self._busy) / ((now() - self._since) / 1e9)
         # What would come a second time may come a little later.

@@ -152,8 +152,9 @@ class Crowd:
     async def _tell(self, within: float) -> list[list[Heard]]:
         """Wait until each has heard something, or for so many seconds; tell what they heard."""
         give_up = now() + int(within * 1e9)
-        # An event at each arrival would cost time that is measured.
-        while now() < give_up and not all(socket.heard for socket in self._sockets):  # noqa: ASYNC110
+        while now() < give_up and (  # noqa: ASYNC110  # an event at each arrival would cost time
+            not all(socket.heard for socket in self._sockets)
+        ):
             await asyncio.sleep(0.05)
         await asyncio.sleep(1)  # for what comes a second time
         told = [socket.heard for socket in self._sockets]

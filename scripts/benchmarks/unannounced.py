@@ -23,7 +23,7 @@ def _unannounced(entity: type[Row]) -> str:  # noqa: ARG001  # as what it stands
 
 
 @asynccontextmanager
-async def _deaf(self: Listener) -> AsyncIterator[None]:  # noqa: ARG001
+async def _deaf(self: Listener) -> AsyncIterator[None]:  # noqa: ARG001  # a method
     """Listen to nothing."""
     yield
 
@@ -32,7 +32,7 @@ def _patch() -> None:
     if SILENT in os.environ:
         write_statements._announced = _unannounced  # noqa: SLF001  # the only place that announces
     if DEAF in os.environ:
-        Listener.running = _deaf  # type: ignore[method-assign]
+        Listener.running = _deaf  # type: ignore[method-assign]  # on purpose
 
 
 if __name__ == "__main__":

@@ -8,11 +8,36 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from app.releases import migrate, revisions
 from app.settings import PROJECT
+
+
+def forget() -> None:
+    """Read the revisions anew: in a real process none is ever added."""
+    revisions.history.cache_clear()
+    revisions._names.cache_clear()  # noqa: SLF001  # as above
+
+
+@contextmanager
+def known_here(folder: Path, monkeypatch: pytest.MonkeyPatch, last: str = "") -> Iterator["Image"]:
+    """Give an image whose revisions this process takes for its own, up to ``last`` if given."""
+    made = Image(folder)
+    if last:
+        made.without_revisions_after(last)
+    monkeypatch.setattr(revisions, "FOLDER", folder / "alembic")
+    monkeypatch.setattr(migrate, "_CONFIGURATION", folder / "pyproject.toml")
+    monkeypatch.setattr(sys, "path", [*sys.path])  # Alembic adds the image's folder
+    forget()
+    yield made
+    monkeypatch.undo()
+    forget()
 
 
 class Image:

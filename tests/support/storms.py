@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 from secrets import randbelow
@@ -154,11 +155,14 @@ class Storm:
         """Give the operation with which a disaster strikes: they are spread evenly."""
         return (number + 1) * self.size.operations // (len(self._disasters) + 2)
 
+    def _has_done(self, due: int) -> bool:
+        return self._done >= due
+
     async def _strike(self) -> None:
         for number, disaster in enumerate(self._disasters):
             due = self._due(number)
             async with self._progress:
-                await self._progress.wait_for(lambda due=due: self._done >= due)  # type: ignore[misc]
+                await self._progress.wait_for(partial(self._has_done, due))
             self.say(f"{self._done} operations; now: {disaster.__name__.strip('_')}")
             await disaster()
             async with self._progress:
@@ -218,16 +222,20 @@ async def storm(
     return made
 
 
+def _say(words: str) -> None:
+    print(words, flush=True)  # noqa: T201  # it is a command
+
+
 def main() -> int:
     """Run a long storm; say what was found, and how to run it again."""
     size = Size.of_environment(writers=8, operations=5_000, kills=12, cuts=20)
-    print(f"{size}", flush=True)  # noqa: T201  # it is a command
+    _say(str(size))
     folder = Path(tempfile.mkdtemp(prefix="storm-"))
     with databases.server() as server, server.lent(databases.migrated(server)) as url:
-        made = asyncio.run(storm(url, folder, size, say=lambda words: print(words, flush=True)))  # noqa: T201
+        made = asyncio.run(storm(url, folder, size, say=_say))
     found = verdicts(made.history)
-    print(*found, sep="\n")  # noqa: T201
-    print(  # noqa: T201
+    _say("\n".join(found))
+    _say(
         f"{len(made.history.log)} changes, answers {dict(made.counts)}: "
         f"{len(found)} faults. STORM_SEED={size.seed}; logs in {folder}"
     )
