@@ -16,10 +16,12 @@ import app.changes
 import app.entities  # a model that is not imported would have its table dropped
 import app.tables  # noqa: F401  # as above
 from alembic import context
+from app.releases import guard
 from app.releases.migrate import make_engine
+from app.releases.revisions import head
 from app.releases.session import lock, set_up, set_up_sql, unlock
 from app.releases.steps import witness_of
-from app.releases.witness import attended
+from app.releases.witness import Permit, attended
 
 target_metadata = SQLModel.metadata
 
@@ -49,6 +51,8 @@ def render() -> None:
         literal_binds=True,
         on_version_apply=collecting and collecting.applied,
     )
+    if collecting is None:
+        context.static_output(f"{guard.script_guard()};")
     context.static_output(f"{set_up_sql()};")
     context.run_migrations()
 
@@ -60,10 +64,23 @@ def migrate(connection: Connection) -> None:
     lock(connection, lambda seconds: _pause(connection, seconds), _say)
     try:
         configure(connection=connection)
+        check_permit(connection, witness.permit)
         with attended(connection, witness), context.begin_transaction():
             context.run_migrations()
     finally:
         unlock(connection)
+
+
+def check_permit(connection: Connection, permit: Permit) -> None:
+    """Raise Ungated where only the release gate may run this. Reading where it stands is free."""
+    migration = context.get_context()
+    at, to = migration.get_current_revision(), migration.opts.get("destination_rev")
+    connection.rollback()
+    if migration.opts.get("dont_mutate") or (to is None and at is not None):
+        return
+    pending = not (at == head() and to in {"head", "heads", at})
+    guard.raise_unless_allowed(connection, permit, at, pending=pending)
+    connection.rollback()
 
 
 async def migrate_with(engine: AsyncEngine) -> None:

@@ -15,6 +15,8 @@ from app.database_url import DatabaseUrl
 from app.db import Database
 from app.releases import drift as live_drift
 from app.releases import migrate as migrations
+from app.releases.guard import raise_unless_deployable
+from app.releases.witness import Patience, Permit
 from app.settings import Settings
 from app.terminal import say, started
 
@@ -46,7 +48,7 @@ def serve(
         typer.Option(
             help="First migrate without the release gate, and load the sample show into an empty "
             "database: for development. The default: yes with the embedded PostgreSQL, no with "
-            "DATABASE_URL; refused in production."
+            "DATABASE_URL; refused in production, and wherever a database holds something to lose."
         ),
     ] = None,
 ) -> None:
@@ -62,7 +64,9 @@ def serve(
 
 async def _prepare(settings: Settings, url: str) -> None:
     say("Bringing the database's schema up to date …")
-    await migrations.upgrade(url, say=say)
+    patience = Patience()
+    patience.permit = Permit(disposable=settings.database_url is None)
+    await migrations.upgrade(url, say=say, witness=patience)
     async with _opened(settings, url) as database:
         await show.load_sample_if_empty(database, say)
 
@@ -77,6 +81,7 @@ def load(
 
 
 async def _load(settings: Settings, url: str, file: Path) -> None:
+    raise_unless_deployable(await migrations.current(url))
     async with _opened(settings, url) as database:
         typer.echo(await show.load(database, file, say))
 

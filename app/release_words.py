@@ -47,6 +47,16 @@ Override = Annotated[
     str | None,
     typer.Option("--override-soak", help="Pass over an unfinished or red soak, for this reason."),
 ]
+Whole = Annotated[
+    bool,
+    typer.Option(
+        "--whole",
+        help="All expands and switches together, or all contracts together: for a small database.",
+    ),
+]
+New = Annotated[
+    bool, typer.Option("--new", help="In production: the database is new and meant to be empty.")
+]
 Ahead = Annotated[
     bool,
     typer.Option(
@@ -62,19 +72,21 @@ def release(
     contract: Contract = False,
     override_soak: Override = None,
     allow_ahead: Ahead = False,
+    whole: Whole = False,
+    new: New = False,
     who: Annotated[str, typer.Option(help="Who runs it; kept with the run.")] = NOBODY,
 ) -> None:
     """Take the next approved step; exit 0 when this image may be deployed."""
     if context.invoked_subcommand is None:
         _gate("release", as_json, contract=contract, override=override_soak,
-              allow_ahead=allow_ahead, who=who)  # fmt: skip
+              allow_ahead=allow_ahead, whole=whole, new=new, who=who)  # fmt: skip
 
 
 @words.command()
-def plan(as_json: Json = False) -> None:
+def plan(as_json: Json = False, whole: Whole = False) -> None:
     """Show what the next release would do, statement by statement; change nothing."""
     with started() as (settings, url):
-        order = order_of(settings, url, "plan", contract=True)
+        order = order_of(settings, url, "plan", contract=True, whole=whole)
         ended = _run(order, gates.PLAN, as_json=as_json)
         if ended.plan is not None and not as_json:
             typer.echo("\n".join(planned(ended.plan)))
@@ -82,9 +94,9 @@ def plan(as_json: Json = False) -> None:
 
 
 @words.command()
-def rehearse(as_json: Json = False) -> None:
+def rehearse(as_json: Json = False, whole: Whole = False) -> None:
     """Rehearse the next release on a copy, anew; an approval that was there is void."""
-    _gate("rehearse", as_json, gates.REHEARSE, contract=True, anew=True)
+    _gate("rehearse", as_json, gates.REHEARSE, contract=True, anew=True, whole=whole)
 
 
 @words.command()
@@ -121,7 +133,8 @@ def approve(
     who: Who,
     why: Why,
     destroys: Annotated[
-        str | None, typer.Option(help="The table that the plan takes something from.")
+        str | None,
+        typer.Option(help="What the plan takes something from: a table, or several with commas."),
     ] = None,
     withhold: Annotated[bool, typer.Option("--withhold", help="Say no instead.")] = False,
     as_json: Json = False,
@@ -215,7 +228,11 @@ def order_of(settings: Settings, url: str, word: str = "release", **order: Any) 
         connect_patience=settings.connect_patience,
         patience=settings.release_patience,
         soak_seconds=settings.soak_hours * 3_600,
-        **order,
+        small_seconds=settings.small_release_seconds,
+        quiet_seconds=settings.contract_quiet_minutes * 60,
+        harmless_sessions=settings.harmless_sessions,
+        production=settings.environment == "production",
+        **{**order, "new": order.get("new", False) or settings.new_database},
     )
 
 

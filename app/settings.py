@@ -51,6 +51,10 @@ class Settings(BaseSettings):
     drain: int = Field(default=20, ge=0)
     stall_budget: float = Field(default=0.5, gt=0)
     release_wall_clock: float = Field(default=3_600.0, gt=0)
+    small_release_seconds: float = Field(default=60.0, ge=0)
+    contract_quiet_minutes: float = Field(default=60.0, ge=0)
+    harmless_sessions: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
+    new_database: bool = False
     release_patience: float = Field(default=600.0, ge=0)
     connect_patience: float = Field(default=90.0, ge=0)
     soak_hours: float = Field(default=24.0, ge=0)

@@ -16,10 +16,11 @@ from pydantic import SecretStr
 from app.database_url import DatabaseUrl
 from app.main import create_app
 from app.releases import backends, revisions, status_running
-from app.releases.ledger import GATE_LOCK, Ledger
+from app.releases.ledger import Ledger
 from app.releases.migrate import upgrade
 from app.releases.recheck import keep_look
 from app.releases.scratch import connected
+from app.releases.session import GATE_LOCK
 from app.releases.status import looked, status
 from app.routes.operators import is_loopback
 from app.settings import BadSettings, Settings, load_settings

@@ -187,9 +187,10 @@ async def test_killed_inside_a_backfill(run: Applying, undisturbed: str) -> None
             CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
               PERFORM pg_sleep(0.05); RETURN NEW; END $$;
             CREATE TRIGGER slow BEFORE UPDATE ON ccus FOR EACH ROW EXECUTE FUNCTION slow()""")
-        runner = started(RUNNER, run.url)
-        await until(run.url, SLEEPS)
-        killed(runner)
+        async with run.elsewhere():
+            runner = started(RUNNER, run.url)
+            await until(run.url, SLEEPS)
+            killed(runner)
         ended = await end_orphans(connection, run.said.append)
         assert any("UPDATE ccus" in orphan.query for orphan in ended)
         await connection.execute("DROP FUNCTION slow() CASCADE")
@@ -236,9 +237,10 @@ async def test_the_statement_of_a_killed_runner_ends_by_itself(run: Applying) ->
         code = RUNNER.replace("await run.revisions(", "await build(run, ").replace(
             "async def main", BUILD + "\nasync def main"
         )
-        runner = started(code, run.url)
-        await until_blocked(run.url)
-        killed(runner)
+        async with run.elsewhere():
+            runner = started(code, run.url)
+            await until_blocked(run.url)
+            killed(runner)
         gone = f"""SELECT NOT EXISTS (SELECT FROM pg_stat_activity
           WHERE application_name = '{RELEASE_NAME}' AND datname = current_database())"""
         assert await timed(until(run.url, gone)) < 5.0

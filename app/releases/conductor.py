@@ -22,7 +22,7 @@ from app.releases.session import BRIEF_STATEMENT_TIMEOUT, RELEASE_NAME, jittered
 from app.releases.sql_text import normalised
 from app.releases.verdict import Stopped, Verdict
 from app.releases.watcher import Watcher
-from app.releases.witness import BUSY, Kind
+from app.releases.witness import BUSY, Kind, Permit
 
 Progress = Callable[[str, int, int, float, float | None], None]
 
@@ -67,11 +67,13 @@ class Conductor:
         journal: Journal,
         limits: Limits,
         *,
+        gate_pid: int,
         approved: Callable[[str], bool],
         predicted: Mapping[str, float],
         say: Callable[[str], None],
         progress: Progress,
     ) -> None:
+        self.permit = Permit(gate_pid=gate_pid)
         self._watcher, self._journal, self._limits = watcher, journal, limits
         self._approved, self._predicted = approved, predicted
         self._say, self._progress = say, progress

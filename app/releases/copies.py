@@ -37,6 +37,7 @@ _DUMP: Final = (
     "--no-publications", "--no-subscriptions", "--no-tablespaces", "--no-password",
     "--exclude-table=public.release_*",
 )  # fmt: skip
+_SCHEMA: Final = ("--schema-only",)
 _LOAD: Final = ("--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1")
 _LAST: Final = 2000  # characters of what a program said
 
@@ -70,8 +71,10 @@ class Copy:
 
 
 @asynccontextmanager
-async def copy_of(url: str, say: Say, progress: Progress) -> AsyncIterator[Copy]:
-    """Lend a copy of the database as it is now.
+async def copy_of(
+    url: str, say: Say, progress: Progress, *, rows: bool = True
+) -> AsyncIterator[Copy]:
+    """Lend a copy of the database as it is now; without ``rows``, only what its schema is.
 
     ``progress`` hears bytes of about how many. Raises NoScratch, Stopped (no fitting pg_dump, a
     copy that failed, tables that stay locked) and MigrationError.
@@ -85,15 +88,24 @@ async def copy_of(url: str, say: Say, progress: Progress) -> AsyncIterator[Copy]
             copy = DatabaseUrl.parse(made)
             told = asyncio.create_task(_tell(watching, copy.database, say, progress))
             try:
-                carried = await _carry(folder, live, copy, known)
+                carried = await _carry(folder, live, copy, known, () if rows else _SCHEMA)
             finally:
                 told.cancel()
                 await asyncio.gather(told, return_exceptions=True)
             async with connected(made) as settling:
                 await settling.execute(_SETTLE)
+                if not rows:
+                    await _place(watching, settling)
             seconds = round(time.monotonic() - began, 3)
             say(f"Copied the database in {seconds:.1f} s.")
             yield Copy(url=made, seconds=seconds, bytes=carried, program=program)
+
+
+async def _place(live: asyncpg.Connection, copy: asyncpg.Connection) -> None:
+    """Say on a copy without rows at which revision it is."""
+    if await live.fetchval("SELECT to_regclass('public.alembic_version') IS NOT NULL"):
+        for row in await live.fetch("SELECT version_num FROM public.alembic_version"):
+            await copy.execute("INSERT INTO public.alembic_version VALUES ($1)", row[0])
 
 
 async def _programs(server: int) -> tuple[Path, str]:
@@ -157,9 +169,15 @@ async def _tell(connection: asyncpg.Connection, copy: str, say: Say, progress: P
         progress("copy", total, total)
 
 
-async def _carry(folder: Path, live: DatabaseUrl, copy: DatabaseUrl, known: frozenset[str]) -> int:
+async def _carry(
+    folder: Path,
+    live: DatabaseUrl,
+    copy: DatabaseUrl,
+    known: frozenset[str],
+    what: tuple[str, ...] = (),
+) -> int:
     """Run the two programs to their ends; give the bytes that went between them."""
-    dumped = (*_DUMP, f"--lock-wait-timeout={LOCK_WAIT}")
+    dumped = (*_DUMP, *what, f"--lock-wait-timeout={LOCK_WAIT}")
     async with (
         relayed(live, APPLICATION_NAME) as there,
         relayed(_unsynchronised(copy), APPLICATION_NAME) as here,

@@ -128,10 +128,14 @@ def _refuse_destruction(plan: Plan, destroys: str | None) -> None:
     if not destroying:
         return
     table = plan.destroyed
-    if destroys != table:
+    if _names(destroys) != _names(table):
         raise Destroys(
             f"{plan.target} takes something away for good ({destroying[0].sql}): to approve it, "
-            f"name its table, {table}, as what it destroys.",
+            f"name what it destroys, {table}.",
             destroys=table,
             statements=[statement.sql for statement in destroying],
         )
+
+
+def _names(tables: str | None) -> set[str]:
+    return {name.strip() for name in (tables or "").split(",")}

@@ -14,10 +14,8 @@ import asyncpg
 from app.releases import ledger_schema, plan
 from app.releases.plan import Plan
 from app.releases.revisions import head, needed
+from app.releases.session import GATE_LOCK
 from app.releases.verdict import Verdict
-
-# Any number that nothing else in the database uses as an advisory lock.
-GATE_LOCK: Final = 5_316_947_270_318
 
 Row = dict[str, Any]
 
@@ -34,6 +32,10 @@ class Ledger:
     async def try_lock(self) -> bool:
         """Become the only gate, if nobody is."""
         return bool(await self.value("SELECT pg_try_advisory_lock($1)", GATE_LOCK))
+
+    async def pid(self) -> int:
+        """Return the backend of our connection, which holds the gate's lock."""
+        return int(await self.value("SELECT pg_backend_pid()"))
 
     async def prepare(self, service_role: str | None = None) -> None:
         """Make the tables that are missing; let another role of the service at them."""
@@ -194,6 +196,17 @@ class Ledger:
         return await self.row(
             "SELECT * FROM release_decisions WHERE digest = $1 ORDER BY id DESC LIMIT 1", digest
         )
+
+    async def is_whole_approved(self, before: str | None) -> bool:
+        """Return whether a plan of several tables from there is approved and not begun."""
+        return bool(await self.value(
+            "SELECT EXISTS (SELECT FROM release_plans p WHERE state = 'proposed'"
+            " AND plan ->> 'before' IS NOT DISTINCT FROM $1"
+            " AND jsonb_array_length(plan -> 'tables') > 0"
+            " AND 'approved' = (SELECT decision FROM release_decisions d"
+            " WHERE d.digest = p.digest ORDER BY id DESC LIMIT 1))",
+            before,
+        ))  # fmt: skip
 
     async def fact(self, name: str) -> Any:
         """Give what is noted under a name; None for nothing."""

@@ -15,15 +15,12 @@ from sqlalchemy.pool import NullPool
 
 from alembic import command
 from app.database_url import DatabaseUrl
-from app.releases.revisions import ROOT, head, known
+from app.releases.revisions import ROOT
 from app.releases.session import MigrationError
 from app.releases.witness import Witness
 
 Say = Callable[[str], None]
 _CONFIGURATION: Final = ROOT / "pyproject.toml"
-_OUR_TABLES: Final = (
-    "SELECT count(to_regclass(t)) FROM unnest(ARRAY['productions', 'cameras']) AS t"
-)
 
 
 async def upgrade(
@@ -31,8 +28,9 @@ async def upgrade(
 ) -> None:
     """Bring the database at ``url`` up to ``revision``; what is happening goes to ``say``.
 
-    ``witness`` sees every statement. Safe to run again after it was killed. Raises
-    MigrationError: refused, contended, blocked, stuck, failed, or the database is away.
+    ``witness`` sees every statement, and says what it may run. Safe to run again after it was
+    killed. Raises MigrationError: refused (``guard.Ungated`` where only the gate may migrate),
+    contended, blocked, stuck, failed, or the database is away.
     """
     await _run(url, configuration(say, witness), partial(_upgrade, revision))
 
@@ -84,10 +82,11 @@ async def _run(url: str, config: Config, order: Callable[[Config], None]) -> Non
     engine = make_engine(url)
     try:
         async with engine.connect() as connection:
-            await connection.run_sync(_refuse_strange)
             await connection.run_sync(partial(_with_connection, order, config))
     except (OSError, TimeoutError) as away:
         raise MigrationError(f"The database does not answer ({type(away).__name__}).") from away
+    except MigrationError:
+        raise
     except CommandError as refused:
         raise MigrationError(f"{refused}.") from refused
     except DBAPIError as failed:
@@ -96,23 +95,6 @@ async def _run(url: str, config: Config, order: Callable[[Config], None]) -> Non
         raise MigrationError(f"PostgreSQL refused: {failed}") from failed
     finally:
         await engine.dispose()
-
-
-def _refuse_strange(connection: Connection) -> None:
-    """Raise MigrationError where the schema is not one that this version can take further."""
-    at = _current(connection)
-    tables = connection.exec_driver_sql(_OUR_TABLES).scalar_one()
-    connection.rollback()
-    if at is None and tables:
-        raise MigrationError(
-            "The database holds tables of an older service and no history of ours: "
-            "it must be adopted before it can be migrated."
-        )
-    if at is not None and not known(at):
-        raise MigrationError(
-            f"The database is ahead: revision {at} is not known to this version, whose newest is "
-            f"{head()}. Deploy the version that migrated it, or a newer one."
-        )
 
 
 def _with_connection(

@@ -9,13 +9,18 @@ import app.entities  # noqa: F401  # a table whose model is not imported would n
 from app.releases.ledger import Ledger
 
 _HISTORIC: Final = "events"  # the older service's, of which there is no model
-_THERE: Final = "SELECT t FROM unnest($1::text[]) AS t WHERE to_regclass(t) IS NOT NULL"
+_THERE: Final = """SELECT t FROM unnest($1::text[]) AS t
+  WHERE to_regclass('public.' || t) IS NOT NULL"""
+
+
+def protected_tables() -> list[str]:
+    """Return the names of the tables in which a row must be protected, there or not."""
+    return [*SQLModel.metadata.tables, _HISTORIC]
 
 
 async def occupied(ledger: Ledger) -> bool:
-    """Tell whether a table of ours holds a row, deleted ones included."""
-    names = [*SQLModel.metadata.tables, _HISTORIC]
-    for row in await ledger.rows(_THERE, names):
-        if await ledger.value(f'SELECT EXISTS (SELECT FROM "{row["t"]}")'):
+    """Return whether a table of ours holds a row, deleted ones included."""
+    for row in await ledger.rows(_THERE, protected_tables()):
+        if await ledger.value(f'SELECT EXISTS (SELECT FROM public."{row["t"]}")'):
             return True
     return False

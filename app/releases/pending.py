@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from app.releases.revisions import Revision, history
 
 
-def next_release(before: str | None, *, everything: bool) -> tuple[str, ...]:
+def next_release(before: str | None, *, everything: bool, whole: bool = False) -> tuple[str, ...]:
     """Give the revisions that come next, oldest first; none when nothing is pending.
 
     ``before`` is where the database is. With ``everything`` (an empty database) all of them are
-    one release; otherwise those that change one existing table, and a contract always alone.
+    one release; otherwise those that change one existing table, and a contract alone. With
+    ``whole`` all expands and switches that come next are one release, or all contracts.
     """
     pending = [*_after(before)]
-    chosen = pending if everything else first_release(pending)
-    return tuple(revision.name for revision in chosen)
+    if not everything:
+        pending = whole_release(pending) if whole else first_release(pending)
+    return tuple(revision.name for revision in pending)
 
 
 def first_release(pending: Sequence[Revision]) -> list[Revision]:
@@ -31,6 +33,12 @@ def first_release(pending: Sequence[Revision]) -> list[Revision]:
         if revision.phase == "contract":
             break
     return taken
+
+
+def whole_release(pending: Sequence[Revision]) -> list[Revision]:
+    """Take all expands and switches off the pending revisions, or all contracts."""
+    contracts = bool(pending) and pending[0].phase == "contract"
+    return list(itertools.takewhile(lambda r: (r.phase == "contract") == contracts, pending))
 
 
 def _goes_with(taken: Sequence[Revision], rest: Sequence[Revision]) -> bool:

@@ -37,6 +37,8 @@ class Statement:
 class Plan:
     """One release: consecutive revisions of one phase group that change one existing table.
 
+    ``tables`` are those of a release that takes several together, in order; else empty.
+
     ``before`` is None on a database that was never migrated. ``fingerprint`` is the live schema's.
     """
 
@@ -46,6 +48,7 @@ class Plan:
     table: str | None
     statements: tuple[Statement, ...]
     fingerprint: str
+    tables: tuple[str, ...] = ()
 
     @property
     def target(self) -> str:
@@ -58,12 +61,27 @@ class Plan:
         return any(statement.destroys for statement in self.statements)
 
     @property
+    def is_final(self) -> bool:
+        """Whether there is no way back: it is a contract."""
+        return self.phase == "contract"
+
+    @property
     def destroyed(self) -> str | None:
-        """What an approval must name: the release's table, else the first that loses something."""
+        """What an approval must name: the release's table, else the first that loses something.
+
+        Of a release that takes several tables together: all that lose something, with commas.
+        """
         if not self.destroys:
             return None
-        losing = (table for s in self.statements if s.destroys for table in s.tables)
-        return self.table or next(losing, self.target)
+        losing = [table for s in self.statements if s.destroys for table in s.tables]
+        if self.tables:
+            return ",".join(dict.fromkeys(losing))
+        return self.table or next(iter(losing), self.target)
+
+    @property
+    def losses(self) -> list[str]:
+        """The statements after which something is gone."""
+        return [statement.sql for statement in self.statements if statement.destroys]
 
     @cached_property
     def sql(self) -> str:

@@ -14,8 +14,8 @@ import asyncpg
 from app.releases import soak
 from app.releases.compare import compare
 from app.releases.finding import Finding
-from app.releases.ledger import GATE_LOCK, Ledger, encoded
-from app.releases.session import MIGRATION_LOCK
+from app.releases.ledger import Ledger, encoded
+from app.releases.session import GATE_LOCK, MIGRATION_LOCK
 from app.releases.signals import write
 from app.releases.snapshot import from_json
 from app.releases.soak import Clock, Signal, Standing

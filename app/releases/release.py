@@ -24,7 +24,11 @@ class Order:
     ``url`` is how the gate connects, ``service_url`` how the service does. Times in seconds.
     ``contract``: take the next contract too, and fail where it may not be taken. ``override``: the
     reason for which an unfinished or red soak is passed over. ``supersede``: the reason for which
-    a release that was begun is planned anew.
+    a release that was begun is planned anew. ``whole``: take all expands and switches together,
+    or all contracts, on a database whose rehearsal takes at most ``small_seconds``.
+    ``quiet_seconds``: how long no older service may have written before a contract.
+    ``harmless_sessions`` are application names that do not stand in its way. ``new``: in production
+    the database is meant to be empty.
     """
 
     url: str
@@ -42,6 +46,12 @@ class Order:
     connect_patience: float = 90.0
     patience: float = 600.0
     soak_seconds: float = 86_400.0
+    whole: bool = False
+    small_seconds: float = 60.0
+    quiet_seconds: float = 3_600.0
+    harmless_sessions: tuple[str, ...] = ()
+    production: bool = False
+    new: bool = False
 
     @property
     def service_role(self) -> str | None:

@@ -14,6 +14,7 @@ from typing import Final
 import asyncpg
 
 from app.database_url import DatabaseUrl
+from app.releases import guard
 from app.releases.migrate import upgrade
 from app.releases.session import MigrationError
 from app.releases.snapshot import Snapshot
@@ -112,8 +113,10 @@ async def _made(keeper: asyncpg.Connection, name: str) -> str:
             "one, and the role may not create any: let an administrator run "
             f"ALTER ROLE {role} CREATEDB."
         ) from refused
+    guard.note_made(name)
     return name
 
 
 async def _drop(keeper: asyncpg.Connection, name: str) -> None:
+    guard.note_dropped(name)
     await keeper.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")

@@ -24,8 +24,9 @@ ACROSS_TABLES: Final = "250ms"
 # A step that only touches the catalogue has no business running for longer.
 BRIEF_STATEMENT_TIMEOUT: Final = "30s"
 
-# Any number will do, as long as nothing else in the database uses it.
+# Any numbers will do, as long as nothing else in the database uses them as advisory locks.
 MIGRATION_LOCK: Final = 5_316_947_270_317
+GATE_LOCK: Final = 5_316_947_270_318
 LOCK_PATIENCE: Final = 600.0  # seconds to wait for another migration before giving up
 
 # TimeZone: the older service wrote UTC without saying so, and the change to timestamptz reads it

@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from app.releases.backends import shown
-from app.releases.ledger import GATE_LOCK, Ledger, Row
+from app.releases.ledger import Ledger, Row
+from app.releases.session import GATE_LOCK
 from app.releases.status_parts import Parts
 from app.releases.status_shapes import Blocked, Progress, Running, RunningStatement, WaitedFor
 

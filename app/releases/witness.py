@@ -13,6 +13,7 @@ from contextlib import (
     contextmanager,
     nullcontext,
 )
+from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
 import asyncpg
@@ -36,6 +37,18 @@ class StepBlocked(MigrationError):
     """A step never got its lock; it changed nothing, and running again is safe."""
 
 
+@dataclass(frozen=True)
+class Permit:
+    """What whoever starts a migration knows of the database; ``app.releases.guard`` judges it.
+
+    ``gate_pid`` is the backend that holds the gate's lock. ``disposable`` is true for the embedded
+    PostgreSQL of development, whose rows nobody else has made.
+    """
+
+    gate_pid: int | None = None
+    disposable: bool = False
+
+
 class Witness(Protocol):
     """Sees what a migration does. Every method may raise to stop it between two statements."""
 
@@ -44,6 +57,8 @@ class Witness(Protocol):
 
     lock_timeout: str
     """The longest that a brief step may wait for a lock; a step may ask for less."""
+
+    permit: Permit
 
     def attends(self, pid: int) -> None:
         """Hear which backend runs what follows; there may be several."""
@@ -72,6 +87,7 @@ class Patience:
 
     application_name = APPLICATION_NAME
     lock_timeout = LOCK_TIMEOUT
+    permit = Permit()
 
     def attends(self, pid: int) -> None:
         """Nothing is done with it."""

@@ -16,6 +16,7 @@ from app.releases import migrate
 from app.releases.apply import Applied, Limits
 from app.releases.ledger import Ledger
 from app.releases.plan import Plan
+from app.releases.session import GATE_LOCK
 from app.releases.steps import LiveSteps
 from app.releases.witness import Witness
 from tests.legacy import connected
@@ -75,6 +76,15 @@ class Applying:
             replaced.setattr(migrate, "current", nowhere)
             return await self.revisions("9999_of_the_test", **how)
 
+    @asynccontextmanager
+    async def elsewhere(self) -> AsyncIterator[None]:
+        """Let another process be the gate meanwhile; it must be gone in the end."""
+        await self.ledger.do("SELECT pg_advisory_unlock($1)", GATE_LOCK)
+        yield
+        async with asyncio.timeout(20):
+            while not await self.ledger.try_lock():  # noqa: ASYNC110  # it tells no event
+                await asyncio.sleep(0.05)
+
     async def pages(self) -> list[dict[str, Any]]:
         """Give what the ledger holds of the statements."""
         return await self.ledger.rows(
@@ -98,6 +108,7 @@ async def applying(url: str) -> AsyncIterator[Applying]:
     """Open a run on a database."""
     async with connected(url) as connection:
         ledger = Ledger(connection)
+        assert await ledger.try_lock()
         await ledger.prepare()
         await ledger.begin("release", "test", None, None)
         yield Applying(url, ledger)

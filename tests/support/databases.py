@@ -14,6 +14,7 @@ import asyncpg
 
 from app import postgres
 from app.database_url import DatabaseUrl
+from app.releases import guard
 from app.releases.migrate import upgrade
 from app.settings import PROJECT
 
@@ -32,6 +33,7 @@ class Server:
         """Make a database and give its URL."""
         name = f"{_PREFIX}_{os.getpid()}_{next(_count)}"
         self.run(f'CREATE DATABASE {name} TEMPLATE "{template}"')
+        guard.note_made(name)
         return self.within(name)
 
     @contextmanager

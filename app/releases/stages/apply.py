@@ -3,6 +3,7 @@
 from typing import Final
 
 from app.releases.apply import Applied, Limits, apply
+from app.releases.foreign_sessions import raise_if_older_side_lives
 from app.releases.occupied import occupied
 from app.releases.plan import Plan
 from app.releases.release import Outcome, Release
@@ -10,6 +11,7 @@ from app.releases.render import allowed, normalised
 from app.releases.revisions import history
 from app.releases.scratch import connected
 from app.releases.snapshot import fingerprint
+from app.releases.stages.drift import as_json, inspected
 from app.releases.stages.history import note_applied
 from app.releases.survey import snapshot
 from app.releases.verdict import Stopped, Verdict
@@ -23,6 +25,8 @@ async def run(release: Release) -> Outcome:
     if plan is None:
         return Outcome("nothing to apply", skipped=True)
     await _raise_if_changed(release, plan)
+    if plan.is_final:
+        await raise_if_older_side_lives(release.book, release.order, plan.target)
     if release.resumed is None and not await release.book.apply_begins(
         plan.digest, release.decision
     ):
@@ -51,6 +55,8 @@ async def _applied(release: Release, plan: Plan) -> Applied:
     async def noted(revision: str) -> None:
         await note_applied(release, revision)
         await _raise_if_rows_arrived(release, plan, revision)
+        if _ends_a_table(plan, revision):
+            await _look_between(release, plan, revision)
 
     return await apply(
         order.url,
@@ -63,6 +69,32 @@ async def _applied(release: Release, plan: Plan) -> Applied:
         say=release.tell.say,
         progress=release.tell.progress,
     )
+
+
+def _ends_a_table(plan: Plan, revision: str) -> bool:
+    """Return whether another table of the same release comes next."""
+    tables = {each.name: each.table for each in history()}
+    place = plan.revisions.index(revision)
+    later = [tables[name] for name in plan.revisions[place + 1 :] if tables[name]]
+    return bool(plan.tables and tables[revision] and later) and later[0] != tables[revision]
+
+
+async def _look_between(release: Release, plan: Plan, revision: str) -> None:
+    """Raise Stopped where the schema is not what it should be before the next table is begun."""
+    found = (await inspected(release)).findings
+    if found:
+        for finding in found:
+            release.tell.say(f"{finding.words}\n{finding.script}")
+        raise Stopped(
+            Verdict.UNVERIFIED,
+            f"{revision} was applied, and the schema is not what it builds: {found[0].words} The "
+            "tables after it were not begun. Run the SQL shown and python -m app release resume"
+            f"{'' if plan.is_final else ', or go back: python -m app release rollback'}.",
+            {"findings": as_json(found)},
+        )
+    release.tell.say(f"{revision} is done and looked at.")
+    if plan.is_final:
+        await raise_if_older_side_lives(release.book, release.order, plan.target)
 
 
 async def _raise_if_changed(release: Release, plan: Plan) -> None:

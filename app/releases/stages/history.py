@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from app.database_url import DatabaseUrl
 from app.releases.migrate import current
 from app.releases.occupied import occupied
 from app.releases.plan import Plan
@@ -21,6 +22,7 @@ async def run(release: Release) -> Outcome:
     await _take_off_stamp(release)
     release.current = await current(release.order.url)
     await _raise_if_unadopted(release)
+    _raise_if_unexpectedly_new(release)
     if release.current is not None and not known(release.current):
         raise await _ahead(release, release.current)
     applied = _upto(release.current)
@@ -84,6 +86,21 @@ async def _raise_if_unadopted(release: Release) -> None:
             Verdict.UNADOPTED,
             "The database holds tables of an older service and no history of ours: look at it and "
             "take it over with: python -m app release adopt --who NAME --why REASON.",
+        )
+
+
+def _raise_if_unexpectedly_new(release: Release) -> None:
+    """Refuse to build a schema in production unless the database is meant to be new.
+
+    A wrong DATABASE_URL would otherwise deploy an empty service.
+    """
+    order = release.order
+    if release.current is None and order.production and not order.new:
+        raise Stopped(
+            Verdict.REFUSED,
+            f"The database {DatabaseUrl.parse(order.url).redacted()} is empty, and this is "
+            "production: if it is meant to be new, run python -m app release --new (or set "
+            "NEW_DATABASE=true for the first deploy); if not, correct DATABASE_URL.",
         )
 
 

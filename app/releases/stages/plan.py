@@ -10,6 +10,7 @@ from app.releases.release import Outcome, Release
 from app.releases.render import new_tables, next_release, offline_hash, planned
 from app.releases.revisions import history
 from app.releases.verdict import Stopped, Verdict
+from app.releases.whole_plan import planned_in_turn
 
 NAME: Final = "plan"
 
@@ -20,7 +21,8 @@ async def run(release: Release) -> Outcome:
     if release.resumed is not None:
         release.plan = release.shown = release.resumed
         return Outcome("the release that was begun", _evidence(release.resumed, []), skipped=True)
-    revisions = next_release(release.current, everything=release.empty)
+    whole = release.order.whole or await release.book.is_whole_approved(release.current)
+    revisions = next_release(release.current, everything=release.empty, whole=whole)
     if not revisions:
         return Outcome("nothing is pending", skipped=True)
     made = await _planned(release, revisions)
@@ -45,13 +47,17 @@ async def run(release: Release) -> Outcome:
 
 async def _planned(release: Release, revisions: tuple[str, ...]) -> Plan:
     phases = {revision.name: revision for revision in history()}
-    tables = [phases[name].table for name in revisions if phases[name].table]
-    statements = await planned(release.order.url, revisions, release.current)
+    named = (phases[name].table for name in revisions)
+    tables = () if release.empty else tuple(dict.fromkeys(table for table in named if table))
+    together = len(tables) > 1
+    plan_of = planned_in_turn if together else planned
+    statements = await plan_of(release.order.url, revisions, release.current)
     return Plan(
         before=release.current,
         revisions=revisions,
         phase=phases[revisions[-1]].phase,
-        table=None if release.empty else next(iter(tables), None),
+        table=None if together else next(iter(tables), None),
+        tables=tables if together else (),
         statements=(*statements, *await _grants(release, statements)),
         fingerprint=release.inspection.fingerprint if release.inspection else "",
     )
@@ -76,7 +82,8 @@ async def _grants(release: Release, statements: tuple[Statement, ...]) -> list[S
 
 
 def _in_words(made: Plan, findings: list[Lint]) -> str:
-    where = f" of {made.table}" if made.table else ""
+    where = " and ".join(made.tables) or made.table
+    where = f" of {where}" if where else ""
     warned = f", {len(findings)} lint warnings" if findings else ""
     return (
         f"{', '.join(made.revisions)}: {made.phase}{where}, {len(made.statements)} statements"
@@ -89,6 +96,7 @@ def _evidence(made: Plan, findings: list[Lint]) -> dict[str, Any]:
         "digest": made.digest,
         "revisions": made.revisions,
         "table": made.table,
+        "tables": made.tables,
         "phase": made.phase,
         "statements": len(made.statements),
         "lint": [{"rule": f.rule, "level": f.level, "words": f.words} for f in findings],

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from app.releases import soak
+from app.releases.foreign_sessions import raise_if_older_side_lives
 from app.releases.plan import Plan, Statement
 from app.releases.release import Outcome, Release
 from app.releases.revisions import history
@@ -23,12 +24,15 @@ async def run(release: Release) -> Outcome:
     try:
         _raise_if_more_than_it_says(release, plan)
         words = await _soaked(release, plan)
+        if plan.is_final:
+            await raise_if_older_side_lives(release.book, release.order, plan.target)
     except Stopped as refused:
         if release.optional:
             return release.wait(refused.words, refused.evidence)
         raise
     destroyed = f"; its approval must name {plan.destroyed}" if plan.destroys else ""
-    return Outcome(f"{words}{destroyed}", {"destroys": plan.destroys})
+    final = f"; NO WAY BACK: {len(plan.losses)} statements drop something" if plan.is_final else ""
+    return Outcome(f"{words}{destroyed}{final}", {"destroys": plan.destroys, "drops": plan.losses})
 
 
 async def _soaked(release: Release, plan: Plan) -> str:
@@ -48,12 +52,14 @@ async def _soaked(release: Release, plan: Plan) -> str:
 
 async def _raise_unless_expand_soaked(release: Release, plan: Plan) -> None:
     """A contract may drop only what was seen to be replaced, in this very database."""
-    expands = [r.name for r in history() if r.table == plan.table and r.phase != "contract"]
     rows = await release.book.rows(
         "SELECT revisions FROM release_soaks WHERE ended IS NULL OR ended LIKE 'overridden%'"
     )
     soaked = {name for row in rows for name in row["revisions"]}
-    if expands and not soaked.intersection(expands):
+    for table in plan.tables or (plan.table,):
+        expands = [r.name for r in history() if r.table == table and r.phase != "contract"]
+        if not expands or soaked.intersection(expands):
+            continue
         raise Stopped(
             Verdict.REFUSED,
             f"{plan.target} drops what {expands[-1]} replaced, and no soak of that is on record "

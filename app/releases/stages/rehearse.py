@@ -43,7 +43,11 @@ async def _rehearsed(release: Release, plan: Plan) -> Outcome:
         say=release.tell.say,
         progress=Pace(release.tell),
     )
-    number = await release.book.rehearsed(plan.digest, passed=done.passed, evidence=done.evidence)
+    too_long = _work_beyond_small(release, plan, done.evidence) if done.passed else None
+    passed = done.passed and too_long is None
+    number = await release.book.rehearsed(plan.digest, passed=passed, evidence=done.evidence)
+    if too_long is not None:
+        raise Stopped(Verdict.REFUSED, too_long, {"rehearsal": number})
     if not done.passed:
         for finding in done.findings:
             release.tell.say(finding)
@@ -60,6 +64,18 @@ async def _rehearsed(release: Release, plan: Plan) -> Outcome:
     return Outcome(
         f"number {number} passed in {done.evidence['seconds']:.1f} s",
         {"rehearsal": number, **done.evidence},
+    )
+
+
+def _work_beyond_small(release: Release, plan: Plan, evidence: Mapping[str, Any]) -> str | None:
+    """Return why a release of several tables is not small enough; None where it is."""
+    work, most = sum(s["seconds"] for s in evidence["statements"]), release.order.small_seconds
+    if not plan.tables or work <= most:
+        return None
+    return (
+        f"{len(plan.tables)} tables together took {work:.0f} s of work on the copy, and "
+        f"SMALL_RELEASE_SECONDS allows {most:g}: take one table after the other, which is python "
+        "-m app release without --whole. The live database was not touched."
     )
 
 
