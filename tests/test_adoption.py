@@ -18,6 +18,7 @@ from app.releases.verdict import Stopped, Verdict
 from tests import foreign_tables, legacy
 from tests.legacy import connected, quiet
 from tests.older_service import OlderService
+from tests.support.as_gate import upgrade_as_gate
 from tests.support.databases import Server, execute
 
 FIRST: Final = history()[0].name
@@ -121,7 +122,7 @@ async def test_the_stamp_is_as_alembic_sets_it(older_url: str, empty_database: s
 
 async def test_the_way_to_the_head_is_open_afterwards(older_url: str) -> None:
     acquainted = (await adopted(older_url)).acquainted
-    await upgrade(older_url, say=quiet)
+    await upgrade_as_gate(older_url)
     assert (await inspect(older_url, acquainted=acquainted)).findings == []
 
 

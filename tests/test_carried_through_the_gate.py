@@ -39,7 +39,7 @@ class GateHere(Gate):
             return 0, await self._approved(*words[1:])
         order = Order(
             url=self.url, service_url=self.url, word=words[0], contract=words[0] == "--contract",
-            who="operator", why="a test", soak_seconds=0,
+            who="operator", why="a test", soak_seconds=0, quiet_seconds=0,
         )  # fmt: skip
         ended = await gate.gate(order, demands(), stages=WORDS[words[0]])
         return int(ended.verdict), ended.as_json()

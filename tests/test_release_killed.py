@@ -52,7 +52,7 @@ def started(url: str, *where: str, words: tuple[str, ...] = ("release",)) -> sub
     return subprocess.Popen(
         [sys.executable, "-m", "tests.support.halting", *where, *words],
         cwd=PROJECT,
-        env={**os.environ, "DATABASE_URL": url, "SOAK_HOURS": "0"},
+        env={**os.environ, "DATABASE_URL": url, "SOAK_HOURS": "0", "CONTRACT_QUIET_MINUTES": "0"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

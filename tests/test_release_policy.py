@@ -8,9 +8,10 @@ import pytest
 from app.database_url import DatabaseUrl
 from app.errors import Destroys
 from app.releases import revisions
-from app.releases.migrate import current, upgrade
+from app.releases.migrate import current
 from app.releases.verdict import Verdict
-from tests.legacy import connected, quiet
+from tests.legacy import connected
+from tests.support.as_gate import upgrade_as_gate
 from tests.support.databases import Server, execute
 from tests.support.gates import approved, ran, rows
 
@@ -30,7 +31,7 @@ def served_template(postgres_server: Server, adopted_template: str) -> str:
     url = postgres_server.make(adopted_template)
 
     async def carry() -> None:
-        await upgrade(url, revisions.needed(), say=quiet)
+        await upgrade_as_gate(url, revisions.needed())
         await execute(
             url,
             """

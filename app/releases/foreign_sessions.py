@@ -10,6 +10,7 @@ from typing import Final
 from app.database_url import DatabaseUrl
 from app.releases.backends import QUERY, Backend, shown
 from app.releases.ledger import Ledger
+from app.releases.plan import Plan
 from app.releases.release import Order
 from app.releases.verdict import Stopped, Verdict
 
@@ -96,6 +97,17 @@ async def raise_if_older_side_lives(ledger: Ledger, order: Order, target: str) -
             "stop it, wait until CONTRACT_QUIET_MINUTES are over, and run the release again.",
             {**evidence, "written": written},
         )
+
+
+async def what_is_lost(ledger: Ledger, order: Order, plan: Plan) -> str:
+    """Return what a contract takes away for good, and who is connected; "" for what comes back."""
+    if not plan.is_final:
+        return ""
+    connected = "; ".join(in_words(await foreign_sessions(ledger, harmless_names(order))))
+    return (
+        f"NO WAY BACK: it drops from {plan.destroyed} ({'; '.join(plan.losses)}). Connected beside "
+        f"this service: {connected or 'nobody'}."
+    )
 
 
 def in_words(sessions: Sequence[Backend]) -> list[str]:

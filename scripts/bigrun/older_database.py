@@ -34,11 +34,12 @@ class Sizes:
     cameras: int = 100_000
     sources: int = 100_000
     events: int = 1_000_000
+    shows: int | None = None
 
     @property
     def productions(self) -> int:
-        """One for 500 cameras, and at least 10."""
-        return max(10, self.cameras // 500)
+        """The shows that were asked for; else one for 500 cameras, and at least 10."""
+        return self.shows or max(10, self.cameras // 500)
 
     def rows(self) -> dict[str, int]:
         """Give the number of rows of each table."""

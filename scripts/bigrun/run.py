@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.releases.migrate import current, upgrade
+from app.releases.migrate import current
 from app.releases.render import next_release
 from app.releases.revisions import head, needed
 from scripts.bigrun import older_database
@@ -23,6 +23,7 @@ from scripts.bigrun.serving import served
 from scripts.bigrun.timings import Board, Failed, Slow, Timings
 from tests import foreign_tables, legacy
 from tests.legacy import Columns, connected
+from tests.support.as_gate import upgrade_as_gate
 from tests.support.bodies import SCOPED
 
 _SIDES: Final = ("older reads ours", "ours reads older")
@@ -202,7 +203,7 @@ class _Run:
             self._gate.now = f"the release of {revisions[-1]}"
             return await self._gate.step()
         self._gate.now = f"{revisions[-1]}, without the gate"
-        await upgrade(self._url, revisions[-1], say=lambda _: None)
+        await upgrade_as_gate(self._url, revisions[-1])
         return revisions[-1]
 
     def _raise_if_stuck(self, reached: str, before: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any, Final
 
+from app.releases.foreign_sessions import what_is_lost
 from app.releases.lint import Lint, lint
 from app.releases.occupied import occupied
 from app.releases.plan import Plan, Statement
@@ -39,9 +40,10 @@ async def run(release: Release) -> Outcome:
         )
     release.plan = release.shown = made
     if release.order.word == "plan":
+        lost = await what_is_lost(release.book, release.order, made)
         release.arrival = (
-            f"{made.target} is planned, digest {made.digest[:12]}; nothing was changed."
-        )
+            f"{made.target} is planned, digest {made.digest[:12]}; nothing was changed. {lost}"
+        ).rstrip()
     return Outcome(_in_words(made, findings), _evidence(made, findings))
 
 
@@ -82,11 +84,14 @@ async def _grants(release: Release, statements: tuple[Statement, ...]) -> list[S
 
 
 def _in_words(made: Plan, findings: list[Lint]) -> str:
-    where = " and ".join(made.tables) or made.table
+    where = ", ".join(made.tables) or made.table
     where = f" of {where}" if where else ""
     warned = f", {len(findings)} lint warnings" if findings else ""
+    names = ", ".join(made.revisions)
+    if made.tables:
+        names = f"{made.revisions[0]} to {made.target}, {len(made.revisions)} revisions"
     return (
-        f"{', '.join(made.revisions)}: {made.phase}{where}, {len(made.statements)} statements"
+        f"{names}: {made.phase}{where}, {len(made.statements)} statements"
         f"{warned}; digest {made.digest[:12]}"
     )
 

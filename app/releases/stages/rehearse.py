@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from app.releases.foreign_sessions import what_is_lost
 from app.releases.plan import Plan, approval
 from app.releases.rehearsal import rehearse
 from app.releases.release import Outcome, Release
@@ -60,7 +61,10 @@ async def _rehearsed(release: Release, plan: Plan) -> Outcome:
         )
     release.rehearsal, release.predicted = number, _predicted(done.evidence)
     if release.order.word == "rehearse":
-        release.arrival = f"{plan.target} is rehearsed and waits for a person: {approval(plan)}."
+        lost = await what_is_lost(release.book, release.order, plan)
+        release.arrival = (
+            f"{plan.target} is rehearsed and waits for a person: {approval(plan)}. {lost}".rstrip()
+        )
     return Outcome(
         f"number {number} passed in {done.evidence['seconds']:.1f} s",
         {"rehearsal": number, **done.evidence},
