@@ -101,7 +101,8 @@ class Operator:
     async def _started(self, line: Sequence[str]) -> asyncio.subprocess.Process:
         program = sys.executable if line[0] == "python" else str(pg_bin() / line[0])
         return await asyncio.create_subprocess_exec(
-            program, *(_for_libpq(word) for word in line[1:]), cwd=PROJECT, env=environment(self.url, **SITTING),
+            program, *(_for_libpq(word) for word in line[1:]),
+            cwd=PROJECT, env=environment(self.url, **SITTING),
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
 
