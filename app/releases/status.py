@@ -11,18 +11,14 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.database_url import DatabaseUrl
 from app.db import translated
-from app.errors import SignalbookError
-from app.fields import wire_moment
-from app.releases import drift, revisions, soak, status_runs
+from app.releases import revisions, soak, status_runs
 from app.releases.ledger import Ledger, Row
 from app.releases.pending import next_release
 from app.releases.recheck import last_look
-from app.releases.session import MigrationError
-from app.releases.soak import Clock, Standing, utc_now
+from app.releases.soak import Clock, Standing
 from app.releases.status_parts import Parts
 from app.releases.status_running import living_run, running
 from app.releases.status_shapes import (
@@ -45,11 +41,6 @@ _NEXT: Final = """SELECT * FROM release_plans WHERE state IN ('applying', 'appli
   ORDER BY state = 'proposed', proposed_at DESC LIMIT 1"""
 # Nothing here may wait: whoever has locked one of the gate's own tables is not waited for.
 _LIMITS: Final = {"lock_timeout": "50", "statement_timeout": "800"}  # milliseconds
-_TO_ASK: Final = 4.0  # seconds to ask what a look at the live schema needs to know
-_NO_LOOK: Final = (
-    MigrationError, SignalbookError, asyncpg.PostgresError, asyncpg.InterfaceError,
-    SQLAlchemyError, OSError,
-)  # fmt: skip
 _OF_REVISION: Final = ("state", "pending", "next", "drift")
 _OF_LEDGER: Final = ("soak", "overrides", "runs")
 
@@ -77,30 +68,6 @@ async def status(
     with translated():
         async with _connected(url, within) as ledger:
             return (await _status(ledger, parts, clock)).as_json()
-
-
-async def looked(url: str, found: dict[str, Any], *, role: str | None = None) -> dict[str, Any]:
-    """Give the status with ``drift`` looked for on the spot, where nobody had looked before.
-
-    It takes seconds and a scratch database: for the terminal, not for a route. ``role`` is the one
-    the service connects as, by default the one in ``url``. Where one cannot look (nothing was
-    migrated, a newer image was here, the gate is at work, no scratch can be made), ``drift`` stays
-    null.
-    """
-    at, revision = utc_now(), found["revision"]
-    unknown = revision is None or not revisions.known(revision)
-    if found["drift"] is not None or unknown or found["running"] or "running" in found["unread"]:
-        return found
-    try:
-        async with reading(url, _TO_ASK) as ledger:
-            acquainted = await ledger.fact("acquainted") if await is_gated(ledger) else None
-        inspection = await drift.inspect(url, role, acquainted)
-    except _NO_LOOK:
-        return found
-    findings = [Drift(**finding.as_json()).as_json() for finding in inspection.findings]
-    unread = [name for name in found["unread"] if name != "drift"]
-    checked = {"drift": findings, "driftCheckedAt": wire_moment(at), "unread": unread}
-    return found | checked if inspection.revision == revision else found
 
 
 async def is_gated(ledger: Ledger) -> bool:

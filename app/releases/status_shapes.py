@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
-from app.fields import wire_moment
+from app.moments import wire_moment
 
 Moment = Annotated[
     datetime,

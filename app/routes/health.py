@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from app import VERSION
-from app.fields import wire_moment
+from app.moments import wire_moment
 from app.health import Checkup
 from app.live.listener import Listener
 from app.settings import Settings

@@ -1,0 +1,34 @@
+"""``python -m app release status``: where the database stands, and what to do next."""
+
+import json
+from typing import Any
+
+import typer
+
+from app import commands
+from app.commands.asking import answered
+from app.releases.status import status
+from app.settings import Settings
+from app.status_terminal import described
+from app.terminal import gate_url, service_role
+
+
+def run(*, as_json: bool) -> None:
+    """Print the status."""
+
+    async def examined(settings: Settings, url: str) -> dict[str, Any]:
+        address = gate_url(settings, url)
+        found = await status(address, within=5.0)
+        if found["drift"] is not None:
+            return found
+        # Only to look anew are the migrations needed, which are slow to load.
+        looked: dict[str, Any] = await commands.run(
+            "look", url=address, found=found, role=service_role(settings, url)
+        )
+        return looked
+
+    found = answered(examined)
+    if as_json:
+        typer.echo(json.dumps(found, default=str))
+    else:
+        typer.echo("\n".join(described(found)))
