@@ -27,6 +27,7 @@ _FREE_TEXT: Final = {"application_name", "fallback_application_name", "options"}
 _IPV6: Final = r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]+(%[\w.-]+)?"
 # What a platform should have put a value in place of: ${{A.B}}, ${A}, $A, %A%, {{A}}.
 _REFERENCE: Final = r"\$?\{+[^{}]*\}+|\$[A-Za-z_]\w*|%[A-Za-z_]\w*%"
+_BRACED: Final = r"\$\{\w+\}"
 _DOUBLE: Final = re.compile(r"\$?\{\{[^{}]*\}\}")
 _ENCODE_HINT: Final = "write a /, ?, # or @ inside the user or password as %2F, %3F, %23, %40"
 
@@ -215,9 +216,10 @@ def _raise_if_unresolved(bare: str) -> None:
     whole = re.fullmatch(rf"{_REFERENCE}|<[^<>]*>|[{{}}]+", bare)
     authority = re.sub(r"[/?].*", "", bare.partition("://")[2])
     login, _, place = authority.rpartition("@")
-    parts = [*login.split(":", 1), *place.rsplit(":", 1)]
-    inside = _DOUBLE.search(bare) or any(re.fullmatch(_REFERENCE, part) for part in parts)
-    if whole or inside:
+    user, _, password = login.partition(":")
+    inside = _DOUBLE.search(bare) or re.fullmatch(_BRACED, password)  # "$word" may be a password
+    parts = (user, *place.rsplit(":", 1))
+    if whole or inside or any(re.fullmatch(_REFERENCE, part) for part in parts):
         raise BadDatabaseUrl(
             "holds a reference to another variable that nobody has resolved, such as "
             "${{Postgres.DATABASE_URL}}: check the name of the service and of the variable it "

@@ -7,7 +7,7 @@ def described(found: dict[str, Any]) -> list[str]:
     """Give the status in lines."""
     needs = f"this image needs {found['needed']}, its newest is {found['head']}"
     lines = [
-        f"revision   {found['revision'] or 'nothing'} ({found['state']}); {needs}",
+        f"revision   {found['revision'] or 'nothing'} ({found['state'] or 'not known'}); {needs}",
         f"pending    {_pending(found['pending'])}",
         f"drift      {_drift(found)}",
         f"soak       {_soak(found['soak'])}",
@@ -21,7 +21,13 @@ def described(found: dict[str, Any]) -> list[str]:
         verdict = run["verdict"] or "running"
         words = (run["words"] or "").partition("\n")[0]
         lines.append(f"run {run['id']:<6} {run['word']} by {run['who']}: {verdict}. {words}")
-    return lines
+    return [*lines, *do_next(found["nextCommand"])]
+
+
+def do_next(following: dict[str, Any]) -> list[str]:
+    """Return what stands, and below it the command to run."""
+    lines = [f"do next    {following['words']}"]
+    return [*lines, f"           {following['command']}"] if following["command"] else lines
 
 
 def _pending(pending: list[dict[str, Any]] | None) -> str:
@@ -63,8 +69,29 @@ def _running(running: dict[str, Any] | None) -> list[str]:
     lines = [f"running    run {running['run']}, {running['stage']}, since {running['since']}"]
     if statement := running.get("statement"):
         lines.append(f"           {statement['seconds']:.1f} s: {statement['sql'].splitlines()[0]}")
-    lines += [f"           waits for pid {w['pid']} ({w['query']})" for w in running["waitsFor"]]
+        lines += _tried(statement)
+    lines += [f"           waits for pid {w['pid']} ({_doing(w)})" for w in running["waitsFor"]]
     lines += [
         f"           blocks pid {b['pid']} for {b['seconds']:.1f} s" for b in running["blocks"]
     ]
     return [*lines, f"           {running['safeWords']}"]
+
+
+def _doing(session: dict[str, Any]) -> str:
+    """Return what is visible of a session that holds what the gate waits for."""
+    seconds = session["transactionSeconds"]
+    open_for = "" if seconds is None else f"its transaction open for {seconds:.0f} s"
+    about = ", ".join(filter(None, (session["application"], session["state"], open_for)))
+    return ": ".join(filter(None, (about or "of another role", session["query"])))
+
+
+def _tried(statement: dict[str, Any]) -> list[str]:
+    """Return who was last in the way of a statement that is tried again."""
+    last = statement["lastBlocker"]
+    if last is None:
+        return []
+    about = ", ".join(filter(None, (last["application"], last["state"]))) or "of another role"
+    return [
+        f"           try {statement['tries']}; last in the way was pid {last['pid']} ({about}), "
+        f"seen at {last['at']}"
+    ]

@@ -8,6 +8,6 @@ from importlib import import_module
 from typing import Any
 
 
-def run(word: str, **options: Any) -> Any:
+def run(word: str, /, **options: Any) -> Any:
     """Import the module of a word, run it, and return what it returns."""
     return import_module(f"{__name__}.{word}").run(**options)

@@ -7,10 +7,12 @@ import typer
 
 from app import commands
 from app.commands.asking import answered
+from app.releases.next_command import unreachable
 from app.releases.status import status
+from app.releases.verdict import Stopped
 from app.settings import Settings
-from app.status_terminal import described
-from app.terminal import gate_url, service_role
+from app.status_terminal import described, do_next
+from app.terminal import gate_url, say, service_role
 
 
 def run(*, as_json: bool) -> None:
@@ -27,7 +29,13 @@ def run(*, as_json: bool) -> None:
         )
         return looked
 
-    found = answered(examined)
+    def refuse(verdict: Stopped) -> None:
+        following = unreachable(verdict.words).as_json()
+        if as_json:
+            typer.echo(json.dumps({"verdict": verdict.verdict.name, "nextCommand": following}))
+        say("\n".join([f"signalbook: {verdict.words}", *do_next(following)[1:]]))
+
+    found = answered(examined, refuse)
     if as_json:
         typer.echo(json.dumps(found, default=str))
     else:

@@ -6,7 +6,7 @@ know it; and once, so a web process may ask as often as it likes.
 """
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -120,14 +120,17 @@ def _members(path: Path) -> dict[str, Any]:
     return members
 
 
-def _assignments(body: Iterable[ast.stmt]) -> Iterable[tuple[str, ast.expr]]:
+def _assignments(body: Iterable[ast.stmt]) -> Iterator[tuple[str, ast.expr]]:
     for node in body:
-        targets = node.targets if isinstance(node, ast.Assign) else ()
-        if isinstance(node, ast.AnnAssign) and node.value is not None:
-            targets = [node.target]
+        if isinstance(node, ast.Assign):
+            targets, value = node.targets, node.value
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            targets, value = [node.target], node.value
+        else:
+            continue
         for target in targets:
             if isinstance(target, ast.Name) and target.id in _MEMBERS:
-                yield target.id, node.value  # type: ignore[union-attr]  # an assignment has one
+                yield target.id, value
 
 
 def _parents(members: dict[str, Any]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from app.database_url import DatabaseUrl
 from app.db import translated
 from app.releases import revisions, soak, status_runs
 from app.releases.ledger import Ledger, Row
+from app.releases.next_command import next_command
 from app.releases.pending import next_release
 from app.releases.recheck import last_look
 from app.releases.soak import Clock, Standing
@@ -30,13 +31,21 @@ from app.releases.status_shapes import (
     SoakClock,
     Status,
 )
+from app.releases.version_row import FORM, ROWS, BadVersionRow, placed, raise_unless_fits
 
 _RUNS: Final = 20
-_THERE: Final = """SELECT to_regclass('alembic_version') IS NOT NULL AS migrated,
-  to_regclass('release_runs') IS NOT NULL AND to_regclass('release_looks') IS NOT NULL AS gated"""
-_REVISION: Final = "SELECT version_num FROM alembic_version"
+_THERE: Final = """SELECT to_regclass('release_runs') IS NOT NULL
+    AND to_regclass('release_looks') IS NOT NULL AS gated,
+  CASE WHEN to_regclass('changes') IS NOT NULL OR EXISTS (SELECT FROM pg_attribute
+      WHERE attrelid = to_regclass('productions') AND attname = 'uuid' AND attnum > 0
+        AND NOT attisdropped) THEN 'lost'
+    WHEN to_regclass('productions') IS NOT NULL OR to_regclass('cameras') IS NOT NULL
+    THEN 'adoptable'
+    WHEN EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace('public')
+      AND relkind IN ('r', 'p') AND relname <> 'alembic_version' AND NOT starts_with(relname,
+        'release_')) THEN 'strange' END AS content"""
 # One that was begun comes first; then the newest that starts where the database is.
-_NEXT: Final = """SELECT * FROM release_plans WHERE state IN ('applying', 'applied')
+_NEXT: Final = """SELECT * FROM release_plans WHERE state IN ('applying', 'applied', 'taking back')
     OR state = 'proposed' AND plan ->> 'before' IS NOT DISTINCT FROM $1
   ORDER BY state = 'proposed', proposed_at DESC LIMIT 1"""
 # Nothing here may wait: whoever has locked one of the gate's own tables is not waited for.
@@ -67,7 +76,8 @@ async def status(
     parts = Parts(asyncio.get_running_loop().time() + within)
     with translated():
         async with _connected(url, within) as ledger:
-            return (await _status(ledger, parts, clock)).as_json()
+            found = await _status(ledger, parts, clock)
+    return found.model_copy(update={"next_command": next_command(found)}).as_json()
 
 
 async def is_gated(ledger: Ledger) -> bool:
@@ -122,22 +132,32 @@ async def _of_ledger(ledger: Ledger, parts: Parts, clock: Clock | None) -> dict[
 
 async def _of_revision(ledger: Ledger, parts: Parts, there: Row) -> dict[str, Any]:
     """Give the members of a status that depend on where the database is."""
-    revision = None
-    if there["migrated"]:
-        revision = await parts.read("revision", ledger.value, _REVISION)
-        if not parts.has("revision"):
-            parts.unread += _OF_REVISION
-            return {}
+    try:
+        revision = await parts.read("revision", _revision, ledger)
+    except BadVersionRow as unclear:
+        return {"unclear": str(unclear)}
+    if not parts.has("revision"):
+        parts.unread += _OF_REVISION
+        return {}
     gated = bool(there["gated"])
     look = await parts.read("drift", _drift, ledger, revision) if gated else None
     return {
         "revision": revision,
         "state": revisions.state(revision),
+        "content": there["content"] if revision is None else None,
         "pending": _pending(revision),
         "next": await parts.read("next", _next, ledger, revision, gated=gated),
         "drift": [Drift(**finding) for finding in look["findings"]] if look else None,
         "drift_checked_at": look["at"] if look else None,
     }
+
+
+async def _revision(ledger: Ledger) -> str | None:
+    form = await ledger.row(FORM) or {"there": False, "fits": False}
+    raise_unless_fits(**form)
+    if not form["there"]:
+        return None
+    return placed([row["version_num"] for row in await ledger.rows(ROWS)])
 
 
 async def _runs(ledger: Ledger) -> list[Run]:

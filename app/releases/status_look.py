@@ -10,8 +10,9 @@ from app.moments import wire_moment
 from app.releases import drift, revisions
 from app.releases.session import MigrationError
 from app.releases.soak import utc_now
+from app.releases.next_command import next_command
 from app.releases.status import is_gated, reading
-from app.releases.status_shapes import Drift
+from app.releases.status_shapes import Drift, Status
 
 _TO_ASK: Final = 4.0  # seconds to ask what a look at the live schema needs to know
 _NO_LOOK: Final = (
@@ -41,4 +42,9 @@ async def looked(url: str, found: dict[str, Any], *, role: str | None = None) ->
     findings = [Drift(**finding.as_json()).as_json() for finding in inspection.findings]
     unread = [name for name in found["unread"] if name != "drift"]
     checked = {"drift": findings, "driftCheckedAt": wire_moment(at), "unread": unread}
-    return found | checked if inspection.revision == revision else found
+    return _advised(found | checked) if inspection.revision == revision else found
+
+
+def _advised(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the status with the command that follows from what was found."""
+    return found | {"nextCommand": next_command(Status.model_validate(found)).as_json()}

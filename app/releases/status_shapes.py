@@ -4,13 +4,14 @@ Members are camelCase on the wire. Times are ISO 8601 in UTC, durations in secon
 """
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from app.moments import wire_moment
 
+_BLOCKER: Final = AliasChoices("blocker", "lastBlocker")  # in the ledger, and on the wire
 Moment = Annotated[
     datetime,
     PlainSerializer(wire_moment, return_type=str),
@@ -81,7 +82,8 @@ class Release(Shape):
     """A release: what is known of it before it is planned, and all of it afterwards.
 
     ``state`` is null until a plan was proposed, then "proposed", "applying", "applied",
-    "verified" or "rolled back".
+    "verified", "taking back" or "rolled back". ``destroyed`` is the table that an approval must
+    name, null where nothing is taken away.
     """
 
     revisions: list[str]
@@ -94,6 +96,7 @@ class Release(Shape):
     changed_at: Moment | None = None
     sql: str | None = None
     destroys: bool | None = None
+    destroyed: str | None = None
     statements: list[PlannedStatement] = []
     lint: list[Lint] = []
     rehearsal: Rehearsal | None = None
@@ -125,7 +128,7 @@ class SignalSeen(Shape):
 
 
 class SoakClock(Shape):
-    """How the soak of the last release stands: running, green, red or overridden.
+    """How the soak of the last release stands: running, green, red, overridden or taking back.
 
     ``last_look_at`` is when a serving app last finished a look for drift; null for never.
     """
@@ -142,8 +145,17 @@ class SoakClock(Shape):
     signals: list[SignalSeen]
 
 
+class LastBlocker(Shape):
+    """Whoever held what a statement waited for, when that was last looked at."""
+
+    pid: int
+    application: str
+    state: str | None
+    at: Moment
+
+
 class RunningStatement(Shape):
-    """The statement that the gate is at."""
+    """The statement that the gate is at. ``last_blocker`` stays between two of its tries."""
 
     sql: str
     kind: str
@@ -152,6 +164,7 @@ class RunningStatement(Shape):
     predicted_seconds: float | None
     tries: int
     stall: float
+    last_blocker: LastBlocker | None = Field(default=None, validation_alias=_BLOCKER)
 
 
 class WaitedFor(Shape):
@@ -229,6 +242,7 @@ class Run(Shape):
     before: str | None
     after: str | None
     digest: str | None
+    head: str | None = None
     verdict: str | None
     exit_code: int | None
     words: str | None
@@ -258,15 +272,22 @@ class StatementRun(Shape):
     tries: int
     stall: float
     error: str | None
+    last_blocker: LastBlocker | None = Field(default=None, validation_alias=_BLOCKER)
 
 
 class RunEvidence(Run):
     """A run with all its evidence."""
 
-    head: str
     needed: str
     stages: list[StageEvidence] = []  # type: ignore[assignment]  # each says more than a Stage
     statements: list[StatementRun] = []
+
+
+class NextCommand(Shape):
+    """What stands, in a sentence, and the one command to run next; null where none helps."""
+
+    words: str
+    command: str | None
 
 
 class Status(Shape):
@@ -274,7 +295,9 @@ class Status(Shape):
 
     ``unread`` names the members that are null because something had locked what they are read
     from, or the time was over. ``drift`` is also null, with ``drift_checked_at``, where nobody
-    looked at the live revision yet.
+    looked at the live revision yet. ``content`` is what stands in a database that was never
+    migrated: nothing, "adoptable", "lost" (ours, without its revision) or "strange"; ``unclear``
+    says why its revision cannot be told.
     """
 
     revision: str | None
@@ -290,3 +313,6 @@ class Status(Shape):
     overrides: list[Override] | None
     runs: list[Run] | None
     unread: list[str]
+    content: str | None = None
+    unclear: str | None = None
+    next_command: NextCommand | None = None

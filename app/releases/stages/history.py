@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from app.releases.filled import unfilled
 from app.releases.migrate import current
 from app.releases.occupied import occupied
 from app.releases.plan import Plan
@@ -9,7 +10,7 @@ from app.releases.release import Outcome, Release
 from app.releases.render import offline_hash
 from app.releases.revisions import head, history, known, needed
 from app.releases.sealed import hash_of
-from app.releases.truth import live_failures, unfilled
+from app.releases.truth import live_failures
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "history"
