@@ -20,7 +20,8 @@ from app.releases.ledger import GATE_LOCK, Ledger
 from app.releases.migrate import upgrade
 from app.releases.recheck import keep_look
 from app.releases.scratch import connected
-from app.releases.status import looked, status
+from app.releases.status import status
+from app.releases.status_look import looked
 from app.routes.operators import is_loopback
 from app.settings import BadSettings, Settings, load_settings
 from tests.support import databases

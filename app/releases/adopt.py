@@ -35,6 +35,7 @@ from app.releases.session import LOCK_TIMEOUT, MIGRATION_LOCK
 from app.releases.snapshot import Snapshot
 from app.releases.survey import snapshot
 from app.releases.verdict import Stopped, Verdict
+from app.releases.version_row import LOST, OURS
 
 ACQUAINTED: Final = "acquainted"
 """The fact under which the ledger names the tables that are not ours."""
@@ -76,6 +77,8 @@ async def adopt(
     """
     if (at := await current(url)) is not None:
         return await _already(at, ledger, await _past(url))
+    if await ledger.value(f"SELECT {OURS}"):
+        raise Stopped(Verdict.DRIFTED, LOST)
     first = history()[0].name
     say(f"Building what {first} is, in a scratch database, to compare with.")
     should = await expected(url, first)

@@ -9,6 +9,7 @@ from app.releases.revisions import BadRevisions
 from app.releases.session import MigrationContended, MigrationError
 from app.releases.surroundings import surroundings
 from app.releases.verdict import Stopped, Verdict
+from app.releases.version_row import BadVersionRow
 
 # Classes that fail again however often they are tried: bad values, broken constraints, bad SQL.
 _WRONG_CLASSES: Final = frozenset({"0A", "22", "23", "2B", "42", "P0"})
@@ -38,6 +39,8 @@ def stopped(error: Exception) -> Stopped | None:
 def _verdict(error: MigrationError) -> Verdict:
     if isinstance(error, MigrationContended):
         return Verdict.CONTENDED
+    if isinstance(error, BadVersionRow):
+        return Verdict.DRIFTED
     return Verdict.BROKEN if isinstance(error, BadRevisions) else Verdict.FAILED
 
 
@@ -49,16 +52,17 @@ def failed(error: Exception, where: str) -> Stopped:
     """
     at = f" at: {where}" if where else ""
     found = surroundings(error)
-    if found is not None and found.verdict is not Verdict.UNREACHABLE:
+    lost = not isinstance(error, asyncpg.PostgresError) or _gone(error)
+    if found is not None and not (lost and found.verdict is Verdict.UNREACHABLE):
         evidence = {**found.evidence, "statement": where}
         return Stopped(found.verdict, f"{found.words} {SAFE}{at}.", evidence)
-    if not isinstance(error, asyncpg.PostgresError) or _gone(error):
+    if lost:
         return Stopped(
             Verdict.UNREACHABLE,
             f"The connection to the database ended{at} ({error or type(error).__name__}). {SAFE}; "
             "run the release again when the database answers.",
         )
-    code = error.sqlstate or ""
+    code = getattr(error, "sqlstate", None) or ""
     wrong = code[:2] in _WRONG_CLASSES and not isinstance(error, asyncpg.InsufficientPrivilegeError)
     return Stopped(
         Verdict.BROKEN if wrong else Verdict.FAILED,

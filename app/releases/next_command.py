@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from app.releases.status_shapes import NextCommand, Release, Run, Running, SoakClock, Status
+from app.releases.version_row import LOST
 
 RELEASE: Final = "python -m app release"
 _LOOK: Final = f"{RELEASE} status"
@@ -115,9 +116,7 @@ def _empty_handed(status: Status) -> NextCommand | None:
         )
     if status.content == "lost":
         return NextCommand(
-            words="Tables of ours stand here and no revision is noted (alembic_version is empty or "
-            "gone): find out which revision the schema is at, and note it. A backup, and the runs "
-            "in this status, may tell.",
+            words=LOST,
             command="psql -c \"INSERT INTO alembic_version VALUES ('THE_REVISION')\"",
         )
     if status.content == "strange":

@@ -31,14 +31,12 @@ from app.releases.status_shapes import (
     SoakClock,
     Status,
 )
-from app.releases.version_row import FORM, ROWS, BadVersionRow, placed, raise_unless_fits
+from app.releases.version_row import FORM, OURS, ROWS, BadVersionRow, placed, raise_unless_fits
 
 _RUNS: Final = 20
-_THERE: Final = """SELECT to_regclass('release_runs') IS NOT NULL
+_THERE: Final = f"""SELECT to_regclass('release_runs') IS NOT NULL
     AND to_regclass('release_looks') IS NOT NULL AS gated,
-  CASE WHEN to_regclass('changes') IS NOT NULL OR EXISTS (SELECT FROM pg_attribute
-      WHERE attrelid = to_regclass('productions') AND attname = 'uuid' AND attnum > 0
-        AND NOT attisdropped) THEN 'lost'
+  CASE WHEN {OURS} THEN 'lost'
     WHEN to_regclass('productions') IS NOT NULL OR to_regclass('cameras') IS NOT NULL
     THEN 'adoptable'
     WHEN EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace('public')

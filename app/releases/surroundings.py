@@ -5,6 +5,7 @@ on the live database and on a rehearsal's copy alike.
 """
 
 import errno
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -19,6 +20,17 @@ _FULL: Final = "53100"
 _MEMORY: Final = "53200"
 _READ_ONLY: Final = "25006"
 _NO_DATABASE: Final = "3D000"
+_NO_ROOM: Final = "No space left on device"
+# What pg_dump and psql print of an error; its code they keep to themselves.
+_SAYINGS: Final = (
+    (re.compile(r"too many (?:connections|clients)[^\n]*|connection slots are reserved[^\n]*"),
+     asyncpg.TooManyConnectionsError),
+    (re.compile(r"ERROR:[^\n]*No space left on device|[^\n]*[Dd]isk full[^\n]*"),
+     asyncpg.DiskFullError),
+    (re.compile(r"ERROR:\s+out of (?:shared )?memory"), asyncpg.OutOfMemoryError),
+    (re.compile(r"(?:server closed the connection|terminating connection)[^\n]*"),
+     asyncpg.ConnectionFailureError),
+)  # fmt: skip
 _LOST_CODES: Final = frozenset({"57P01", "57P02", "57P03", "57P05"})
 _DEEPEST: Final = 10  # causes of causes
 _CONNECTIONS: Final = 8
@@ -45,10 +57,14 @@ def raise_if_surroundings(error: BaseException) -> None:
         raise found from error
 
 
-def unreachable(error: BaseException) -> str | None:
-    """Say why a database cannot be reached, where that can be told from the error."""
-    found = surroundings(error)
-    return found.words if found and found.verdict is Verdict.UNREACHABLE else None
+def in_words(last: str) -> Stopped | None:
+    """Return the verdict on what a program of PostgreSQL's own said last, None for any other."""
+    for pattern, error in _SAYINGS:
+        if found := pattern.search(last):
+            return surroundings(error(found[0]))
+    if _NO_ROOM in last:
+        return surroundings(OSError(errno.ENOSPC, _NO_ROOM))
+    return None
 
 
 _LOST: Final = (

@@ -28,6 +28,17 @@ class BadVersionRow(MigrationError):
     """``alembic_version`` names no single revision; the message says how, and what to do."""
 
 
+# What only our own revisions make: with it, and without a revision, the row was lost.
+OURS: Final = """to_regclass('changes') IS NOT NULL OR EXISTS (SELECT FROM pg_attribute
+  WHERE attrelid = to_regclass('productions') AND attname = 'uuid' AND attnum > 0
+    AND NOT attisdropped)"""
+LOST: Final = (
+    "Tables of ours stand here and no revision is noted (alembic_version is empty or gone): find "
+    "out which revision the schema is at, and note it. A backup may tell, and the runs in python "
+    "-m app release status."
+)
+
+
 def placed(rows: Sequence[str | None]) -> str | None:
     """Return the revision of these rows, None for no row.
 

@@ -12,6 +12,7 @@ from app.releases.revisions import head, history, known, needed
 from app.releases.sealed import hash_of
 from app.releases.truth import live_failures
 from app.releases.verdict import Stopped, Verdict
+from app.releases.version_row import LOST, OURS
 
 NAME: Final = "history"
 _OURS: Final = "SELECT count(to_regclass(t)) FROM unnest(ARRAY['productions', 'cameras']) AS t"
@@ -80,6 +81,8 @@ async def _ahead(release: Release, revision: str) -> Stopped:
 
 
 async def _raise_if_unadopted(release: Release) -> None:
+    if release.current is None and await release.book.value(f"SELECT {OURS}"):
+        raise Stopped(Verdict.DRIFTED, LOST)
     if release.current is None and await release.book.value(_OURS):
         raise Stopped(
             Verdict.UNADOPTED,
