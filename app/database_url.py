@@ -17,6 +17,10 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
+from app.unresolved import BadDatabaseUrl, raise_if_unresolved
+
+__all__ = ["DEFAULT_TIMEOUT", "SSL_MODES", "BadDatabaseUrl", "DatabaseUrl", "Tls"]
+
 SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 DEFAULT_TIMEOUT: Final = 10.0  # seconds; asyncpg's own 60 outlasts a platform's health check
 
@@ -25,19 +29,7 @@ _SSL_WORDS: Final = {"true": "require", "no-verify": "require", "false": "disabl
 # Free text in which SQLAlchemy and browsers write a space as "+"; anywhere else a "+" is a "+".
 _FREE_TEXT: Final = {"application_name", "fallback_application_name", "options"}
 _IPV6: Final = r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]+(%[\w.-]+)?"
-# What a platform should have put a value in place of: ${{A.B}}, ${A}, $A, %A%, {{A}}.
-_REFERENCE: Final = r"\$?\{+[^{}]*\}+|\$[A-Za-z_]\w*|%[A-Za-z_]\w*%"
-_BRACED: Final = r"\$\{\w+\}"
-_DOUBLE: Final = re.compile(r"\$?\{\{[^{}]*\}\}")
 _ENCODE_HINT: Final = "write a /, ?, # or @ inside the user or password as %2F, %3F, %23, %40"
-
-
-class BadDatabaseUrl(ValueError):
-    """DATABASE_URL cannot be used; the message says why and never contains the password."""
-
-    def __init__(self, reason: str, name: str = "DATABASE_URL") -> None:
-        super().__init__(f"{name} {reason}.")
-        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -198,43 +190,10 @@ class DatabaseUrl:
         return args
 
 
-def usable(text: str, name: str) -> DatabaseUrl:
-    """Read the URL of the setting ``name``, files included. Raises BadDatabaseUrl with that name.
-
-    Nothing is connected to.
-    """
-    try:
-        url = DatabaseUrl.parse(text)
-        url.connect_args()
-    except BadDatabaseUrl as bad:
-        raise BadDatabaseUrl(bad.reason, name) from None
-    return url
-
-
-def _raise_if_unresolved(bare: str) -> None:
-    """Raise where a hosting platform has left a reference to another variable as it was."""
-    whole = re.fullmatch(rf"{_REFERENCE}|<[^<>]*>|[{{}}]+", bare)
-    authority = re.sub(r"[/?].*", "", bare.partition("://")[2])
-    login, _, place = authority.rpartition("@")
-    user, _, password = login.partition(":")
-    inside = _DOUBLE.search(bare) or re.fullmatch(_BRACED, password)  # "$word" may be a password
-    parts = (user, *place.rsplit(":", 1))
-    if whole or inside or any(re.fullmatch(_REFERENCE, part) for part in parts):
-        raise BadDatabaseUrl(
-            "holds a reference to another variable that nobody has resolved, such as "
-            "${{Postgres.DATABASE_URL}}: check the name of the service and of the variable it "
-            "refers to, or set the address itself"
-        )
-    if re.fullmatch(r":@:?", authority):
-        raise BadDatabaseUrl(
-            "has neither user, password nor host: what it was put together from is empty"
-        )
-
-
 def _split(text: str) -> tuple[str, str, str]:
     """Return authority, decoded database and raw query of a pasted URL."""
     bare = text.strip(" \t\r\n\"'`")
-    _raise_if_unresolved(bare)
+    raise_if_unresolved(bare)
     scheme, separator, rest = bare.partition("://")
     if not separator or not re.fullmatch(r"postgres(ql)?(\+\w+)?", scheme, re.IGNORECASE):
         problem = "must look like" if bare else "is empty: set it to"

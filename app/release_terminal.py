@@ -3,7 +3,7 @@
 import json
 import time
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
 import typer
 from rich.console import Console

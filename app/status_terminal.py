@@ -91,7 +91,5 @@ def _tried(statement: dict[str, Any]) -> list[str]:
     if last is None:
         return []
     about = ", ".join(filter(None, (last["application"], last["state"]))) or "of another role"
-    return [
-        f"           try {statement['tries']}; last in the way was pid {last['pid']} ({about}), "
-        f"seen at {last['at']}"
-    ]
+    seen = f"last in the way was pid {last['pid']} ({about}), seen at {last['at']}"
+    return [f"           try {statement['tries']}; {seen}"]

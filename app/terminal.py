@@ -7,8 +7,9 @@ from typing import Final, NoReturn
 import typer
 
 from app import logs, postgres
-from app.database_url import BadDatabaseUrl, DatabaseUrl, usable
+from app.database_url import BadDatabaseUrl, DatabaseUrl
 from app.errors import SignalbookError
+from app.named_url import usable
 from app.releases.session import MigrationError
 from app.releases.verdict import Verdict
 from app.settings import BadSettings, Settings, load_settings

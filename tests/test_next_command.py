@@ -61,7 +61,7 @@ HOLDER: Final[dict[str, Any]] = {
     "transaction_seconds": 33.0, "query": "UPDATE …",
 }  # fmt: skip
 LAST: Final = {"pid": 4711, "application": "psql", "state": "idle in transaction", "at": NOON}
-DRIFT: Final = {
+DRIFT: Final[dict[str, Any]] = {
     "kind": "column", "table": "cameras", "object": "lens", "expected": None, "there": None,
     "words": "A column is missing.", "mend": [],
 }  # fmt: skip
@@ -261,8 +261,8 @@ async def test_a_rollback_that_was_killed_is_being_taken_back(approved_database:
     shown = "\n".join(described(found))
     assert "soak       taking back" in shown
     assert "running, " not in shown
-    by_anna = {"who": "anna", "why": "the old page is slow"}
-    assert (await ran(approved_database, ROLLBACK, word="rollback", **by_anna)).verdict == 0
+    back = await ran(approved_database, ROLLBACK, word="rollback", who="anna", why="it is slow")
+    assert back.verdict == 0
     assert (await status(approved_database))["soak"] is None
 
 

@@ -1,4 +1,4 @@
-"""What the server, the way to it or its version row is to blame for is never told as the image's."""
+"""What the server, the way to it or its version row has done is never laid at the image's door."""
 
 import asyncio
 import errno
@@ -39,10 +39,9 @@ def of(sqlstate: str, words: str = "") -> asyncpg.PostgresError:
 
 def caused(error: Exception) -> Exception:
     """Return an error of ours that came of another, as it travels through the gate."""
-    try:
-        raise MigrationError(f"PostgreSQL refused: {error}") from error
-    except MigrationError as ours:
-        return ours
+    ours = MigrationError(f"PostgreSQL refused: {error}")
+    ours.__cause__ = error
+    return ours
 
 
 CASES: Final[dict[str, tuple[Exception, Verdict, str]]] = {
@@ -157,7 +156,7 @@ async def test_too_few_connections_are_no_fault_of_the_image(
 ) -> None:
     """However far the release comes with them."""
     async with owned(postgres_server, empty_database) as url:
-        for limit in range(0, 8):
+        for limit in range(8):
             ended = await ended_with(postgres_server, url, limit)
             if ended.verdict is Verdict.DONE:
                 break
@@ -189,8 +188,12 @@ async def test_nor_in_the_rehearsals_copy(postgres_server: Server, adopted_datab
 )
 @pytest.mark.parametrize("stages", [PLAN, ADOPT], ids=["plan", "adopt"])
 async def test_the_way_to_it_is_told(url: str, words: str, stages: Any) -> None:
-    word = {"word": "adopt", "who": "anna", "why": "x"} if stages is ADOPT else {}
-    ended = await ran(url, stages, connect_patience=0.3, **word)
+    order: dict[str, Any] = {
+        "who": "anna",
+        "why": "x",
+        "word": "adopt" if stages is ADOPT else "plan",
+    }
+    ended = await ran(url, stages, connect_patience=0.3, **order)
     assert (ended.verdict, words in ended.words) == (Verdict.UNREACHABLE, True), ended.words
 
 
@@ -213,9 +216,10 @@ ROWS: Final = {
     "two rows": ("INSERT INTO alembic_version VALUES ('0001_older_schema')", "holds 2 rows"),
     "an unknown second": ("INSERT INTO alembic_version VALUES ('9999_x')", "holds 2 rows"),
     "NULL": (
-        "ALTER TABLE alembic_version DROP CONSTRAINT alembic_version_pkc;"
-        "ALTER TABLE alembic_version ALTER version_num DROP NOT NULL;"
-        "UPDATE alembic_version SET version_num = NULL", "names no revision",
+        """ALTER TABLE alembic_version DROP CONSTRAINT alembic_version_pkc;
+        ALTER TABLE alembic_version ALTER version_num DROP NOT NULL;
+        UPDATE alembic_version SET version_num = NULL""",
+        "names no revision",
     ),
     "blank": ("UPDATE alembic_version SET version_num = ' '", "names no revision"),
     "another form": (

@@ -13,7 +13,10 @@ from app.settings import Settings
 from app.terminal import say, started
 
 Answer = TypeVar("Answer")
-_KINDS: Final = {DatabaseAway: Verdict.UNREACHABLE, Busy: Verdict.CONTENDED}
+_KINDS: Final[dict[type[SignalbookError], Verdict]] = {
+    DatabaseAway: Verdict.UNREACHABLE,
+    Busy: Verdict.CONTENDED,
+}
 
 
 def answered(

@@ -5,7 +5,7 @@ import json
 import typer
 
 from app.commands.asking import answered
-from app.database_url import usable
+from app.named_url import usable
 from app.releases.beside import Beside, beside
 from app.settings import Settings
 from app.terminal import gate_url

@@ -15,7 +15,8 @@ _BLOCKED_NOTE: Final = 0.5  # seconds between two notes of who is in the way
 _LAST_WRITING: Final = 5.0  # seconds for the pages that are left at the end
 
 _WRITE: Final = """INSERT INTO release_statements
-  (run, position, stage, kind, sql, lock, started_at, seconds, predicted, tries, stall, error, blocker)
+  (run, position, stage, kind, sql, lock, started_at, seconds, predicted, tries, stall, error,
+   blocker)
   VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp() - $7::float8 * interval '1 second',
     $8, $9, $10, $11, $12, $13::jsonb || jsonb_build_object('at',
       clock_timestamp() - $14::float8 * interval '1 second'))
@@ -93,7 +94,11 @@ class Performed:
     def as_json(self) -> dict[str, Any]:
         """Give it as JSON values."""
         told = asdict(self) | {"seconds": self.seconds}
-        return {name: value for name, value in told.items() if name not in {"began", "over", "blocked_at"}}
+        return {
+            name: value
+            for name, value in told.items()
+            if name not in {"began", "over", "blocked_at"}
+        }
 
 
 class Journal:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from app.releases.status_shapes import NextCommand, Release, Run, Running, SoakClock, Status
+from app.releases.running_shapes import Running
+from app.releases.status_shapes import NextCommand, Release, Run, SoakClock, Status
 from app.releases.version_row import LOST
 
 RELEASE: Final = "python -m app release"
@@ -16,7 +17,9 @@ _LOOK: Final = f"{RELEASE} status"
 _BY: Final = "--who NAME --why REASON"
 _ROLLBACK: Final = f"{RELEASE} rollback {_BY}"
 _OVERRIDE: Final = f"{RELEASE} --override-soak REASON --who NAME"
-_BEGUN: Final = frozenset({"applying", "applied"})
+TAKING_BACK: Final = "taking back"
+"""The state of a plan whose rollback was begun, and of its soak meanwhile."""
+_BEGUN: Final = frozenset({"applying", "applied", TAKING_BACK})
 # What this image itself is to blame for: the same run would end the same way.
 _OF_IMAGE: Final = frozenset({"BROKEN", "EDITED"})
 
@@ -144,10 +147,10 @@ def _ahead(status: Status) -> NextCommand | None:
 
 def _begun(status: Status) -> NextCommand | None:
     begun = status.next
-    if begun is None or begun.state not in {*_BEGUN, "taking back"}:
+    if begun is None or begun.state not in _BEGUN:
         return None
     name = begun.revisions[-1]
-    if begun.state == "taking back":
+    if begun.state == TAKING_BACK:
         return NextCommand(
             words=f"{name} is being taken back, and that was not finished: the same word finishes "
             "it, and nothing else goes on before.",
@@ -265,8 +268,7 @@ def _unplanned(status: Status) -> NextCommand | None:
 
 def _done(status: Status) -> NextCommand:
     return NextCommand(
-        words=f"All is done: the database is at {status.revision}, and this image may be "
-        "deployed.",
+        words=f"All is done: the database is at {status.revision}, and this image may be deployed.",
         command=None,
     )
 

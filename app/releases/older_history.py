@@ -22,7 +22,8 @@ _READABLE: Final = f"""SELECT count(*) = 3 FROM pg_attribute
   WHERE attrelid = to_regclass('public.{OLDER_SERVICE}') AND attname = ANY($1) AND attnum > 0
     AND NOT attisdropped AND has_table_privilege(attrelid, 'SELECT')"""
 # One that was rolled back does not count; it may stand there again, finished by a later try.
-_STATES: Final = f"""SELECT migration_name::text AS name, bool_or(finished_at IS NOT NULL) AS applied
+_STATES: Final = f"""SELECT migration_name::text AS name,
+    bool_or(finished_at IS NOT NULL) AS applied
   FROM public.{OLDER_SERVICE} WHERE rolled_back_at IS NULL GROUP BY 1 ORDER BY 1"""
 
 
@@ -66,7 +67,7 @@ class OlderHistory:
 
 
 def without_history(findings: list[Finding]) -> str | None:
-    """Say that nothing tells another state from a hand's damage, where that would cost something."""
+    """Say that nothing tells a newer state from changes by hand, where the mend would drop."""
     more = sorted({f"{f.table}.{f.object}" for f in findings if f.kind == "column_extra"})
     if not more:
         return None

@@ -15,14 +15,13 @@ from app.releases.plan import Plan
 from app.releases.verdict import Stopped, Verdict
 
 Clock = Callable[[], datetime]
-State = Literal["running", "green", "red", "overridden", "taking back"]
+State = Literal["running", "green", "red", "overridden"]
 
 _RULE: Final = "soak"
 _OVERRIDDEN: Final = "overridden"
 _UNWATCHED: Final = ", but nobody looked at it: its version did not serve meanwhile, or could not"
 # What else ends a soak: the release that it watched was taken back.
-_CURRENT: Final = f"""SELECT s.*, coalesce(p.state = 'taking back', false) AS leaving
-  FROM release_soaks s LEFT JOIN release_plans p USING (digest)
+_CURRENT: Final = f"""SELECT * FROM release_soaks
   WHERE ended_at IS NULL OR ended LIKE '{_OVERRIDDEN} by %' ORDER BY started_at DESC LIMIT 1"""
 _SIGNALS: Final = """SELECT kind, code, words, source, count, at, last_at FROM release_signals
   WHERE last_at >= $1 AND at < $2 ORDER BY id LIMIT 100"""
@@ -152,16 +151,14 @@ async def current(ledger: Ledger, clock: Clock | None = None) -> Standing | None
     row = await ledger.row(_CURRENT)
     if row is None:
         return None
-    leaving = row.pop("leaving")
     soak = Soak(**row | {"revisions": tuple(row["revisions"])})
     rows = await ledger.rows(_SIGNALS, soak.started_at, soak.due)
     now = await time(ledger, clock)
     looked = await ledger.value(_LOOKED)
-    found = replace(
+    return replace(
         state(soak, [Signal(**signal) for signal in rows], now),
         looked_at=datetime.fromisoformat(looked) if looked else None,
     )
-    return replace(found, state="taking back", remaining=0.0) if leaving else found
 
 
 async def raise_unless_green(ledger: Ledger, clock: Clock | None = None) -> str:
@@ -193,11 +190,6 @@ async def override(ledger: Ledger, who: str, why: str, clock: Clock | None = Non
 
 def _refusal(standing: Standing) -> str:
     soak = standing.soak
-    if standing.state == "taking back":
-        return (
-            f"{soak.name} is being taken back, and that was not finished: python -m app release "
-            "rollback --who NAME --why REASON finishes it."
-        )
     if standing.state == "red":
         more = f" and {len(standing.reasons) - 1} more" if len(standing.reasons) > 1 else ""
         return (

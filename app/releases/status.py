@@ -16,7 +16,7 @@ from app.database_url import DatabaseUrl
 from app.db import translated
 from app.releases import revisions, soak, status_runs
 from app.releases.ledger import Ledger, Row
-from app.releases.next_command import next_command
+from app.releases.next_command import TAKING_BACK, next_command
 from app.releases.pending import next_release
 from app.releases.recheck import last_look
 from app.releases.soak import Clock, Standing
@@ -115,6 +115,7 @@ async def _status(ledger: Ledger, parts: Parts, clock: Clock | None) -> Status:
     found["running"] = await running(ledger, parts, recorded=gated)
     found |= await _of_revision(ledger, parts, there)
     found |= await _of_ledger(ledger, parts, clock) if gated else {"overrides": [], "runs": []}
+    found["soak"] = _unless_leaving(found["soak"], found["next"])
     return Status(**found)
 
 
@@ -148,6 +149,13 @@ async def _of_revision(ledger: Ledger, parts: Parts, there: Row) -> dict[str, An
         "drift": [Drift(**finding) for finding in look["findings"]] if look else None,
         "drift_checked_at": look["at"] if look else None,
     }
+
+
+def _unless_leaving(soak: SoakClock | None, begun: Release | None) -> SoakClock | None:
+    """Stop the clock of a release that is being taken back: nobody watches what is to go."""
+    if soak is None or begun is None or begun.state != TAKING_BACK or begun.digest != soak.digest:
+        return soak
+    return soak.model_copy(update={"state": TAKING_BACK, "remaining_seconds": 0.0})
 
 
 async def _revision(ledger: Ledger) -> str | None:

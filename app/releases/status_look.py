@@ -8,9 +8,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.errors import SignalbookError
 from app.moments import wire_moment
 from app.releases import drift, revisions
+from app.releases.next_command import next_command
 from app.releases.session import MigrationError
 from app.releases.soak import utc_now
-from app.releases.next_command import next_command
 from app.releases.status import is_gated, reading
 from app.releases.status_shapes import Drift, Status
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from app.releases.backends import shown
 from app.releases.ledger import GATE_LOCK, Ledger, Row
+from app.releases.running_shapes import Blocked, Progress, Running, RunningStatement, WaitedFor
 from app.releases.status_parts import Parts
-from app.releases.status_shapes import Blocked, Progress, Running, RunningStatement, WaitedFor
 
 _QUERY_LENGTH: Final = 500  # characters of somebody's query
 # What may be cancelled although it runs outside a transaction, and what that leaves.

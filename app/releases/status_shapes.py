@@ -3,30 +3,12 @@
 Members are camelCase on the wire. Times are ISO 8601 in UTC, durations in seconds.
 """
 
-from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
-from app.moments import wire_moment
-
-_BLOCKER: Final = AliasChoices("blocker", "lastBlocker")  # in the ledger, and on the wire
-Moment = Annotated[
-    datetime,
-    PlainSerializer(wire_moment, return_type=str),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
-]
-
-
-class Shape(BaseModel):
-    """What all of them share."""
-
-    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, extra="ignore")
-
-    def as_json(self) -> dict[str, Any]:
-        """Give it as JSON values, as they are on the wire."""
-        return self.model_dump(mode="json", by_alias=True)
+from app.releases.running_shapes import BLOCKER, LastBlocker, Running
+from app.releases.wire_shape import Moment, Shape
 
 
 class PendingRevision(Shape):
@@ -44,7 +26,7 @@ class PlannedStatement(Shape):
     step: int
     way: str
     sql: str
-    tables: list[str] = []
+    tables: list[str] = Field(default=[])
     lock: str = ""
     destroys: bool = False
 
@@ -97,8 +79,8 @@ class Release(Shape):
     sql: str | None = None
     destroys: bool | None = None
     destroyed: str | None = None
-    statements: list[PlannedStatement] = []
-    lint: list[Lint] = []
+    statements: list[PlannedStatement] = Field(default=[])
+    lint: list[Lint] = Field(default=[])
     rehearsal: Rehearsal | None = None
     decision: Decision | None = None
 
@@ -145,74 +127,6 @@ class SoakClock(Shape):
     signals: list[SignalSeen]
 
 
-class LastBlocker(Shape):
-    """Whoever held what a statement waited for, when that was last looked at."""
-
-    pid: int
-    application: str
-    state: str | None
-    at: Moment
-
-
-class RunningStatement(Shape):
-    """The statement that the gate is at. ``last_blocker`` stays between two of its tries."""
-
-    sql: str
-    kind: str
-    lock: str
-    seconds: float
-    predicted_seconds: float | None
-    tries: int
-    stall: float
-    last_blocker: LastBlocker | None = Field(default=None, validation_alias=_BLOCKER)
-
-
-class WaitedFor(Shape):
-    """Whoever holds what the gate waits for."""
-
-    pid: int
-    application: str
-    state: str | None
-    transaction_seconds: float | None
-    query: str
-
-
-class Blocked(Shape):
-    """Whoever waits for the gate."""
-
-    pid: int
-    seconds: float
-    query: str
-
-
-class Progress(Shape):
-    """How far long work is. ``rate`` is in units a second."""
-
-    what: str
-    done: int
-    total: int
-    rate: float | None
-    remaining_seconds: float | None
-
-
-class Running(Shape):
-    """What the gate is doing now. ``run`` is null while it opens its page, and when it is unread;
-    so is ``progress``, which is otherwise a list.
-    """
-
-    run: int | None
-    word: str | None
-    who: str | None
-    stage: str | None
-    since: Moment | None
-    statement: RunningStatement | None
-    waits_for: list[WaitedFor]
-    blocks: list[Blocked]
-    progress: list[Progress] | None
-    safe_to_cancel: bool
-    safe_words: str
-
-
 class Override(Shape):
     """A rule that somebody passed over."""
 
@@ -248,7 +162,7 @@ class Run(Shape):
     words: str | None
     started_at: Moment
     finished_at: Moment | None
-    stages: list[Stage] = []
+    stages: list[Stage] = Field(default=[])
 
 
 class StageEvidence(Stage):
@@ -272,15 +186,15 @@ class StatementRun(Shape):
     tries: int
     stall: float
     error: str | None
-    last_blocker: LastBlocker | None = Field(default=None, validation_alias=_BLOCKER)
+    last_blocker: LastBlocker | None = Field(default=None, validation_alias=BLOCKER)
 
 
 class RunEvidence(Run):
     """A run with all its evidence."""
 
     needed: str
-    stages: list[StageEvidence] = []  # type: ignore[assignment]  # each says more than a Stage
-    statements: list[StatementRun] = []
+    stages: list[StageEvidence] = Field(default=[])  # type: ignore[assignment]  # each says more than a Stage
+    statements: list[StatementRun] = Field(default=[])
 
 
 class NextCommand(Shape):

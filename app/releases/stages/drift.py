@@ -27,9 +27,7 @@ async def run(release: Release) -> Outcome:
         for finding in findings:
             mend = "" if moved else f"\n{finding.script}"
             release.tell.say(f"{finding.words}{mend}")
-        raise Stopped(
-            Verdict.DRIFTED, moved or in_words(findings), {"findings": as_json(findings)}
-        )
+        raise Stopped(Verdict.DRIFTED, moved or in_words(findings), {"findings": as_json(findings)})
     begun = f"; {len(found.findings)} of the release in the making" if found.findings else ""
     return Outcome(
         f"none{begun}; {len(found.live.others)} tables are not ours and were left alone",
