@@ -85,7 +85,7 @@ async def test_a_trigger_that_takes_the_row_away_is_named(own_database: str) -> 
     assert "takes its new rows away" in (await unfilled(own_database))["cameras"]
 
 
-async def test_defaults_identities_and_generated_columns_fill_themselves(own_database: str) -> None:
+async def test_defaults_identities_and_generated_columns_need_nobody(own_database: str) -> None:
     await execute(
         own_database,
         "ALTER TABLE cameras ADD COLUMN a text NOT NULL DEFAULT 'x',"
@@ -99,5 +99,5 @@ async def _with_rows(url: str) -> None:
     await execute(url, "INSERT INTO productions (id, client, show_name) VALUES ('S', 'c', 's')")
     await execute(
         url,
-        "INSERT INTO cameras (id, production_uuid, name) SELECT 'CAM 1', uuid, 'c' FROM productions",
+        "INSERT INTO cameras (id, production_uuid, name) SELECT 'C 1', uuid, 'c' FROM productions",
     )

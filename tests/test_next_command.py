@@ -124,6 +124,7 @@ STATES: Final[dict[str, tuple[dict[str, Any], str | None, tuple[str, ...]]]] = {
     "killed half-way": (
         {"next": BEGUN, "runs": [RUN]}, f"{GATE} resume", ("begun", "KILLED", "rollback"),
     ),
+    "the first build killed half-way": (EMPTY | {"next": BEGUN}, f"{GATE} resume", ("begun",)),
     "a contract killed half-way": (
         {"next": BEGUN | {"phase": "contract"}, "runs": [RUN]}, f"{GATE} resume", ("begun",),
     ),

@@ -6,7 +6,10 @@ import sys
 from typing import Final
 
 import pytest
+from alembic.script import ScriptDirectory
 
+from app import release_words
+from app.releases import release, revisions
 from app.settings import PROJECT
 from tests.support.gates import ran
 
@@ -35,6 +38,16 @@ def loaded(*words: str, **settings: str) -> set[str]:
     )  # fmt: skip
     assert done.stdout, done.stderr
     return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+def test_who_runs_the_gate_when_no_person_does_has_one_name() -> None:
+    assert release_words.NOBODY == release.NOBODY
+
+
+def test_the_revisions_are_read_as_alembic_reads_them() -> None:
+    walked = ScriptDirectory(str(revisions.FOLDER)).walk_revisions()
+    read = [(s.revision, s.module.phase, s.module.table) for s in walked]
+    assert [tuple(revision) for revision in revisions.history()] == list(reversed(read))
 
 
 @pytest.mark.parametrize(

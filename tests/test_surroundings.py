@@ -16,6 +16,7 @@ import pytest
 from app import health
 from app.database_url import DatabaseUrl
 from app.releases import copies, drift, migrate
+from app.releases.beside import beside
 from app.releases.decisions import decide
 from app.releases.failure import failed, stopped
 from app.releases.gate import ADOPT, PLAN, RESUME, ROLLBACK
@@ -268,6 +269,15 @@ async def test_the_gate_says_it_in_every_word(own_database: str, row: str) -> No
         ended = await ran(own_database, stages, heard=heard, **order)
         assert (ended.verdict, words in ended.words) == (Verdict.DRIFTED, True), ended
         assert not any("Traceback" in line for line in heard.lines)
+
+
+async def test_the_other_databases_version_row_is_told(
+    own_database: str, adopted_database: str
+) -> None:
+    await execute(adopted_database, ROWS["two rows"][0].replace("0001", "0002"))
+    with pytest.raises(Stopped, match=r"In the other database.* holds 2 rows") as stopped_:
+        await beside(own_database, adopted_database)
+    assert stopped_.value.verdict is Verdict.DRIFTED
 
 
 async def test_an_empty_history_is_no_history(own_database: str) -> None:

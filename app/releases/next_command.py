@@ -5,7 +5,7 @@ was begun, then what is wrong, then what comes next.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from typing import Final
 
 from app.releases.running_shapes import Running
@@ -109,7 +109,8 @@ def _unknown(status: Status) -> NextCommand | None:
 
 def _empty_handed(status: Status) -> NextCommand | None:
     """Tell of a database that was never migrated by what stands in it."""
-    if status.state != "unmigrated":
+    begun = status.next is not None and status.next.state in _BEGUN
+    if status.state != "unmigrated" or (begun and status.content is None):
         return None
     if status.content == "adoptable":
         return NextCommand(
@@ -210,11 +211,11 @@ def _soaking(status: Status) -> NextCommand | None:
     soak = status.soak
     if soak is None or soak.state != "running" or status.next is None:
         return None
-    until = _wire(soak.started_at + timedelta(seconds=soak.seconds))
+    until = (soak.started_at + timedelta(seconds=soak.seconds)).astimezone(UTC)
     serves = "" if _needs_more(status) else " This image serves meanwhile."
     return NextCommand(
-        words=f"{_soaked(soak)} soaks until {until}: run the release again then; or pass over it "
-        f"with a reason: {_OVERRIDE}.{serves}",
+        words=f"{_soaked(soak)} soaks until {until:%Y-%m-%d %H:%M} UTC: run the release again "
+        f"then; or pass over it with a reason: {_OVERRIDE}.{serves}",
         command=RELEASE,
     )
 
@@ -294,7 +295,3 @@ def _last(status: Status) -> Run | None:
 
 def _soaked(soak: SoakClock) -> str:
     return soak.table or soak.revisions[-1]
-
-
-def _wire(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
