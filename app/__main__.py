@@ -1,24 +1,14 @@
-"""The command line: ``python -m app serve | release … | load FILE | status | drift``."""
+"""The command line: ``python -m app serve | release … | load FILE | status | drift``.
 
-import asyncio
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import asdict
+Here stands what each word is called and takes; ``app.commands`` has what it does.
+"""
+
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app import health, release_words, server, show
-from app.database_url import DatabaseUrl
-from app.db import Database
-from app.releases import drift as live_drift
-from app.releases import migrate as migrations
-from app.releases.guard import raise_unless_deployable
-from app.releases.witness import Patience, Permit
-from app.settings import Settings
-from app.terminal import say, started
+from app import commands, release_words
 
 cli = typer.Typer(
     help="Signalbook keeps the video equipment of live shows and serves it as JSON. Settings come "
@@ -29,16 +19,6 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 cli.add_typer(release_words.words, name="release")
-
-
-@asynccontextmanager
-async def _opened(settings: Settings, url: str) -> AsyncIterator[Database]:
-    database = Database(DatabaseUrl.parse(url), settings)
-    await database.open()
-    try:
-        yield database
-    finally:
-        await database.close()
 
 
 @cli.command()
@@ -53,22 +33,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the API on HOST and PORT (127.0.0.1:3010) until SIGINT or SIGTERM."""
-    with started() as (settings, url):
-        settings.refuse_exposed()
-        if prepare:
-            settings.refuse_ungated()
-        if prepare or (prepare is None and settings.database_url is None):
-            asyncio.run(_prepare(settings, url))
-        server.serve(settings, DatabaseUrl.parse(url), say)
-
-
-async def _prepare(settings: Settings, url: str) -> None:
-    say("Bringing the database's schema up to date …")
-    patience = Patience()
-    patience.permit = Permit(disposable=settings.database_url is None)
-    await migrations.upgrade(url, say=say, witness=patience)
-    async with _opened(settings, url) as database:
-        await show.load_sample_if_empty(database, say)
+    commands.run("serve", prepare=prepare)
 
 
 @cli.command()
@@ -76,14 +41,7 @@ def load(
     file: Annotated[Path, typer.Argument(help="A show as JSON; app/sample/show.json is one.")],
 ) -> None:
     """Load a show from FILE, all of it or nothing, as a new production."""
-    with started() as (settings, url):
-        asyncio.run(_load(settings, url, file))
-
-
-async def _load(settings: Settings, url: str, file: Path) -> None:
-    raise_unless_deployable(await migrations.current(url))
-    async with _opened(settings, url) as database:
-        typer.echo(await show.load(database, file, say))
+    commands.run("load", file=file)
 
 
 @cli.command()
@@ -91,14 +49,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Say whether the database is what this version of the code needs; exit 1 where it is not."""
-    with started() as (settings, url):
-        found = asyncio.run(health.examine(DatabaseUrl.parse(url), settings.health_timeout))
-        if as_json:
-            typer.echo(json.dumps(asdict(found) | {"healthy": found.healthy}))
-        else:
-            typer.echo(_described(found))
-        if not found.healthy:
-            raise typer.Exit(1)
+    commands.run("status", as_json=as_json)
 
 
 @cli.command()
@@ -108,20 +59,7 @@ def drift() -> None:
     Builds the schema once more in a scratch database beside it, compares the two catalogues, and
     tells each difference with the SQL that mends it. Nothing of the live database is changed.
     """
-    with started() as (settings, url):
-        order = release_words.order_of(settings, url)
-        if asyncio.run(live_drift.drift(order.url, typer.echo, order.service_role)):
-            raise typer.Exit(1)
-
-
-def _described(found: health.Health) -> str:
-    words = "answers" if found.connected else "does not answer"
-    lines = [
-        f"database   {words}" + (f" in {found.latency_ms} ms" if found.connected else ""),
-        f"schema     {found.state}: at {found.revision or 'nothing'}, newest {found.head}",
-        *(f"{name:<17}{word}" for name, word in found.resources.items()),
-    ]
-    return "\n".join(lines)
+    commands.run("drift")
 
 
 if __name__ == "__main__":

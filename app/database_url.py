@@ -17,6 +17,10 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
+from app.unresolved import BadDatabaseUrl, raise_if_unresolved
+
+__all__ = ["DEFAULT_TIMEOUT", "SSL_MODES", "BadDatabaseUrl", "DatabaseUrl", "Tls"]
+
 SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 DEFAULT_TIMEOUT: Final = 10.0  # seconds; asyncpg's own 60 outlasts a platform's health check
 
@@ -26,13 +30,6 @@ _SSL_WORDS: Final = {"true": "require", "no-verify": "require", "false": "disabl
 _FREE_TEXT: Final = {"application_name", "fallback_application_name", "options"}
 _IPV6: Final = r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]+(%[\w.-]+)?"
 _ENCODE_HINT: Final = "write a /, ?, # or @ inside the user or password as %2F, %3F, %23, %40"
-
-
-class BadDatabaseUrl(ValueError):
-    """DATABASE_URL cannot be used; the message says why and never contains the password."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"DATABASE_URL {reason}.")
 
 
 @dataclass(frozen=True)
@@ -196,6 +193,7 @@ class DatabaseUrl:
 def _split(text: str) -> tuple[str, str, str]:
     """Return authority, decoded database and raw query of a pasted URL."""
     bare = text.strip(" \t\r\n\"'`")
+    raise_if_unresolved(bare)
     scheme, separator, rest = bare.partition("://")
     if not separator or not re.fullmatch(r"postgres(ql)?(\+\w+)?", scheme, re.IGNORECASE):
         problem = "must look like" if bare else "is empty: set it to"

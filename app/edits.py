@@ -12,8 +12,8 @@ from pydantic.alias_generators import to_snake
 from app.changes import Actor
 from app.entity import Row
 from app.errors import Invalid
-from app.fields import wire_moment
 from app.merge import Start
+from app.moments import wire_moment
 from app.shapes import bounded
 from app.store import Edit
 

@@ -55,11 +55,6 @@ def parse_moment(value: object) -> datetime:
         raise ValueError("not a date: send YYYY-MM-DD or ISO 8601") from None
 
 
-def wire_moment(moment: datetime) -> str:
-    """Write an instant as the contract does: UTC, milliseconds, ``Z``."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def storable_json(value: Any, path: str = "", depth: int = 0) -> Any:
     """Pass free JSON through, or raise ValueError for what jsonb refuses (NUL, infinity), or what
     is nested more than ``DEEPEST`` levels."""

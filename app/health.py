@@ -17,13 +17,12 @@ from app.database_url import DatabaseUrl
 from app.db import translate
 from app.errors import DatabaseAway
 from app.releases import revisions
+from app.releases.version_row import BadVersionRow, live_revision
 from app.truth import collections, demands, failures
 
-_MIGRATED: Final = "SELECT to_regclass('alembic_version') IS NOT NULL"
 _READ_ONLY: Final = (
     "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean"
 )
-_REVISION: Final = "SELECT version_num FROM alembic_version"
 
 
 @dataclass(frozen=True)
@@ -64,9 +63,12 @@ async def examine(url: DatabaseUrl, within: float) -> Health:
 
 async def _examined(connection: asyncpg.Connection, head: str) -> Health:
     start = time.perf_counter()
-    migrated = await connection.fetchval(_MIGRATED)
+    await connection.fetchval("SELECT 1")
     latency = round((time.perf_counter() - start) * 1_000, 2)
-    revision = await connection.fetchval(_REVISION) if migrated else None
+    try:
+        revision = await live_revision(connection)
+    except BadVersionRow as unclear:
+        return Health(True, latency, None, head, "unclear", _all(str(unclear)))
     state = revisions.state(revision)
     if state == "unmigrated":
         resources = _all("the database has no schema yet: run the migrations")

@@ -3,7 +3,7 @@
 import json
 import time
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
 import typer
 from rich.console import Console
@@ -96,76 +96,3 @@ def planned(plan: Plan) -> list[str]:
             lines.append(f"-- {step[0].way}, {lock}")
             lines += [f"{statement.sql};" for statement in step]
     return [*lines, f"\n-- digest {plan.digest}"]
-
-
-def tell_status(found: dict[str, Any]) -> None:
-    """Print the status for people."""
-    for line in described(found):
-        typer.echo(line)
-
-
-def described(found: dict[str, Any]) -> list[str]:
-    """Give the status in lines."""
-    needs = f"this image needs {found['needed']}, its newest is {found['head']}"
-    lines = [
-        f"revision   {found['revision'] or 'nothing'} ({found['state']}); {needs}",
-        f"pending    {_pending(found['pending'])}",
-        f"drift      {_drift(found)}",
-        f"soak       {_soak(found['soak'])}",
-        *_running(found["running"]),
-        *(f"overridden {o['rule']} by {o['who']}: {o['why']}" for o in found["overrides"] or ()),
-        *_next(found["next"]),
-    ]
-    if found["unread"]:
-        lines.append(f"unread     {', '.join(found['unread'])}: locked, or too slow")
-    for run in (found["runs"] or ())[:5]:
-        verdict = run["verdict"] or "running"
-        words = (run["words"] or "").partition("\n")[0]
-        lines.append(f"run {run['id']:<6} {run['word']} by {run['who']}: {verdict}. {words}")
-    return lines
-
-
-def _pending(pending: list[dict[str, Any]] | None) -> str:
-    if pending is None:
-        return "not known"
-    return ", ".join(revision["revision"] for revision in pending) or "nothing"
-
-
-def _drift(found: dict[str, Any]) -> str:
-    if found["drift"] is None:
-        return "never looked at"
-    return "; ".join(f["words"] for f in found["drift"]) or f"none, at {found['driftCheckedAt']}"
-
-
-def _soak(soak: dict[str, Any] | None) -> str:
-    if soak is None:
-        return "none"
-    left = soak["remainingSeconds"] or 0
-    rest = f", {left / 3_600:.1f} h left" if left else ""
-    reasons = "; ".join(soak["reasons"])
-    return (
-        f"{soak['state']}{rest} ({soak['table'] or 'new tables'}){': ' if reasons else ''}{reasons}"
-    )
-
-
-def _next(pending: dict[str, Any] | None) -> list[str]:
-    if pending is None or not pending.get("digest"):
-        return []
-    decision = pending.get("decision")
-    told = f"{decision['decision']} by {decision['who']}" if decision else "not decided"
-    return [
-        f"next       {', '.join(pending['revisions'])}, {told}; digest {pending['digest'][:12]}"
-    ]
-
-
-def _running(running: dict[str, Any] | None) -> list[str]:
-    if running is None:
-        return ["running    nothing"]
-    lines = [f"running    run {running['run']}, {running['stage']}, since {running['since']}"]
-    if statement := running.get("statement"):
-        lines.append(f"           {statement['seconds']:.1f} s: {statement['sql'].splitlines()[0]}")
-    lines += [f"           waits for pid {w['pid']} ({w['query']})" for w in running["waitsFor"]]
-    lines += [
-        f"           blocks pid {b['pid']} for {b['seconds']:.1f} s" for b in running["blocks"]
-    ]
-    return [*lines, f"           {running['safeWords']}"]

@@ -6,15 +6,16 @@ from typing import Final, NoReturn
 
 import typer
 
-from app import logs, postgres, show
-from app.database_url import BadDatabaseUrl
+from app import logs, postgres
+from app.database_url import BadDatabaseUrl, DatabaseUrl
 from app.errors import SignalbookError
+from app.named_url import usable
 from app.releases.session import MigrationError
+from app.releases.verdict import Verdict
 from app.settings import BadSettings, Settings, load_settings
 
 _EXPECTED: Final = (
-    BadSettings, BadDatabaseUrl, SignalbookError, show.BadShow, postgres.EmbeddedPostgresError,
-    MigrationError,
+    BadSettings, SignalbookError, postgres.EmbeddedPostgresError, MigrationError,
 )  # fmt: skip
 
 
@@ -23,10 +24,10 @@ def say(words: str) -> None:
     typer.echo(words, err=True)
 
 
-def give_up(words: object) -> NoReturn:
-    """Say what went wrong and exit with 1."""
+def give_up(words: object, code: int = 1) -> NoReturn:
+    """Say what went wrong and exit."""
     say(f"signalbook: {words}")
-    raise typer.Exit(1)
+    raise typer.Exit(code)
 
 
 @contextmanager
@@ -36,10 +37,32 @@ def started() -> Iterator[tuple[Settings, str]]:
         settings = load_settings()
         logs.configure(settings)
         settings.refuse_without_database()
+        _refuse_unusable(settings)
         with _database(settings) as url:
             yield settings, url
+    except BadDatabaseUrl as bad:
+        give_up(bad, int(Verdict.MISCONFIGURED))
     except _EXPECTED as expected:
         give_up(getattr(expected, "message", expected))
+
+
+def gate_url(settings: Settings, url: str) -> str:
+    """Return the address of the server itself where a pooler stands before it."""
+    unpooled = settings.database_unpooled_url
+    return unpooled.get_secret_value() if unpooled else url
+
+
+def service_role(settings: Settings, url: str) -> str | None:
+    """Return the service's role where it is another than the gate's."""
+    role = DatabaseUrl.parse(url).user
+    return None if role == DatabaseUrl.parse(gate_url(settings, url)).user else role
+
+
+def _refuse_unusable(settings: Settings) -> None:
+    """Raise BadDatabaseUrl, which names the setting, before anything is done."""
+    for name in ("database_url", "database_unpooled_url"):
+        if secret := getattr(settings, name):
+            usable(secret.get_secret_value(), name.upper())
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from app.live.derived import STATEMENTS as DERIVED_STATEMENTS
 from app.live.hub import NUMBERS
 from app.live.presence_sql import STATEMENTS as PRESENCE_STATEMENTS
 from app.live.relay import STATEMENTS as RELAY_STATEMENTS
-from app.live.rooms import STATEMENTS as ROOM_STATEMENTS
+from app.live.rooms_sql import STATEMENTS as ROOM_STATEMENTS
 from app.live.shows import STATEMENTS as SHOWS_STATEMENTS
 from app.offline import LAST_WRITER
 from app.retention import STATEMENTS as RETENTION_STATEMENTS

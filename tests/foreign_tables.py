@@ -72,7 +72,8 @@ _HISTORY_SQL: Final = f"""CREATE TABLE {HISTORY} (
     started_at timestamptz NOT NULL DEFAULT now(), applied_steps_count integer NOT NULL DEFAULT 0);
 INSERT INTO {HISTORY} (id, checksum, finished_at, migration_name, applied_steps_count)
 SELECT gen_random_uuid()::text, md5(name), now(), name, 1 FROM unnest(ARRAY[
-    '20240101000000_init', '20240611093000_sync', '20250220140000_checklist']) AS name"""
+    '20240101000000_init', '20240203101500_ccus', '20240611093000_sync', '20240702080000_sends',
+    '20241015120000_events', '20241130170000_snakes', '20250220140000_checklist']) AS name"""
 
 _FILLINGS: Final = (
     "INSERT INTO connector_types SELECT name, name FROM unnest(ARRAY['HDMI', 'SDI', 'LC']) name",

@@ -26,6 +26,7 @@ from app import postgres
 from app.__main__ import cli
 from app.database_url import DatabaseUrl
 from app.entities import discovered
+from app.releases.verdict import Verdict
 from app.settings import PROJECT, Settings
 from app.show import SAMPLE
 from tests.support import databases
@@ -52,10 +53,10 @@ def _run(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def _refused(done: subprocess.CompletedProcess[str]) -> str:
+def _refused(done: subprocess.CompletedProcess[str], code: int = 1) -> str:
     """Give the one line with which a command gave up."""
     (line,) = done.stderr.splitlines()
-    assert done.returncode == 1
+    assert done.returncode == code
     assert line.startswith("signalbook: ")
     assert not done.stdout
     return line
@@ -283,9 +284,32 @@ def test_production_needs_a_database_of_its_own(command: str, data_dir: str) -> 
     ],
 )
 def test_a_bad_database_url_is_explained_without_its_password(url: str) -> None:
-    line = _refused(_run("serve", DATABASE_URL=url))
+    line = _refused(_run("serve", DATABASE_URL=url), Verdict.MISCONFIGURED)
     assert line.startswith("signalbook: DATABASE_URL ")
     assert "hunter2" not in line
+
+
+WORDS: Final = (
+    ("serve",), ("status",), ("drift",), ("load", str(SAMPLE)), ("release",), ("release", "plan"),
+    ("release", "status"), ("release", "approve", "0" * 12, "--who", "a", "--why", "b"),
+    ("release", "rollback", "--who", "a", "--why", "b"), ("release", "compare", NOWHERE),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("words", WORDS, ids=" ".join)
+@pytest.mark.parametrize("name", ["DATABASE_URL", "DATABASE_UNPOOLED_URL"])
+def test_a_reference_that_nobody_resolved_is_named_by_its_setting(
+    name: str, words: tuple[str, ...]
+) -> None:
+    settings = {"DATABASE_URL": NOWHERE, name: "${{Postgres.DATABASE_URL}}"}
+    line = _refused(_run(*words, **settings), Verdict.MISCONFIGURED)
+    assert line.startswith(f"signalbook: {name} holds a reference")
+
+
+def test_the_other_databases_address_is_named_by_its_setting() -> None:
+    done = _run("release", "compare", DATABASE_URL=NOWHERE, COMPARE_URL="$PRODUCTION_URL")
+    line = _refused(done, Verdict.MISCONFIGURED)
+    assert line.startswith("signalbook: COMPARE_URL holds a reference")
 
 
 def test_every_bad_setting_is_named_at_once() -> None:

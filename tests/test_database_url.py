@@ -306,7 +306,7 @@ def test_a_pooler_gets_no_two_statements_of_one_name() -> None:
     [
         ("", "is empty"),
         (' "" ', "is empty"),
-        ("${{Postgres.DATABASE_URL}}", "must look like"),
+        ("${{Postgres.DATABASE_URL}}", "nobody has resolved"),
         (f"mysql://a:{SECRET}@h/d", "must look like"),
         (f"a:{SECRET}@h/d", "must look like"),
         (f"postgres:/a:{SECRET}@h/d", "must look like"),

@@ -16,8 +16,8 @@ import asyncpg
 import pytest
 
 from app.releases import pending, recipe, render, revisions
-from app.releases.backfill import CURSORS
 from app.releases.collected import Collected
+from app.releases.ledger_schema import CURSORS
 from app.releases.locks import STRENGTH, describe
 from app.releases.migrate import upgrade
 from app.releases.plan import Statement

@@ -32,16 +32,12 @@ from app.live.outbox import Outbox, event
 from app.live.presence import Person, Presence, Shown
 from app.live.relay import Relay, refuse_large
 from app.live.room import Room, plain
+from app.live.rooms_sql import PLACE, PLACE_BY_LABEL
 from app.live.wishes import Wishes
 from app.shapes import known_uuid
 
 _CHANGE: Final = "production:change"
 _PRESENT: Final = "presence:update"
-# The live production with uuid $1, or labelled $1; two rows where several are.
-_PLACE: Final = "SELECT uuid, id, change_seq FROM productions WHERE"
-PLACE: Final = f"{_PLACE} uuid = $1 AND NOT is_deleted"
-PLACE_BY_LABEL: Final = f"{_PLACE} id = $1 AND NOT is_deleted LIMIT 2"
-STATEMENTS: Final = (PLACE, PLACE_BY_LABEL)
 
 
 class Rooms:

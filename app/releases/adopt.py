@@ -22,12 +22,20 @@ from app.releases.compare import OLDER_SERVICE, compare
 from app.releases.finding import Finding
 from app.releases.ledger import Ledger
 from app.releases.migrate import current, make_engine
+from app.releases.older_history import (
+    FACT,
+    OlderHistory,
+    older_history,
+    since_adoption,
+    without_history,
+)
 from app.releases.revisions import FOLDER, head, history, known
 from app.releases.scratch import connected, expected
 from app.releases.session import LOCK_TIMEOUT, MIGRATION_LOCK
 from app.releases.snapshot import Snapshot
 from app.releases.survey import snapshot
 from app.releases.verdict import Stopped, Verdict
+from app.releases.version_row import LOST, OURS
 
 ACQUAINTED: Final = "acquainted"
 """The fact under which the ledger names the tables that are not ours."""
@@ -68,23 +76,30 @@ async def adopt(
     database, CONTENDED where somebody changes the schema, AHEAD; and MigrationError.
     """
     if (at := await current(url)) is not None:
-        return await _already(at, ledger)
+        return await _already(at, ledger, await _past(url))
+    if await ledger.value(f"SELECT {OURS}"):
+        raise Stopped(Verdict.DRIFTED, LOST)
     first = history()[0].name
     say(f"Building what {first} is, in a scratch database, to compare with.")
     should = await expected(url, first)
-    _refuse_strange(should, await _read(url, service_role))
+    past = await _past(url)
+    live = await _read(url, service_role)
+    _refuse_unfinished(past)
+    _refuse_strange(should, live, past)
     async with _held(url, should.tables) as holder:
         say(f"Comparing {len(should.tables)} tables with it; their schema is held still meanwhile.")
         live = (await _read_by(await _driver(holder), service_role)).beside(should)
-        _refuse_drift(first, compare(should, live, acquainted=live.others))
+        _refuse_drift(first, compare(should, live, acquainted=live.others), past)
         await ledger.note(ACQUAINTED, list(live.others))
+        if past is not None:
+            await ledger.note(FACT, past.as_json())
         await ledger.do(_HASHED, first, hash_of(first), ledger.run or None)
         say(f"Stamping the database as {first}.")
         await _stamp(holder, first, live.role if service_role else None)
     return Adopted(first, live.others, _told(first, live.others))
 
 
-async def _already(at: str, ledger: Ledger) -> Adopted:
+async def _already(at: str, ledger: Ledger, past: OlderHistory | None) -> Adopted:
     if not known(at):
         raise Stopped(
             Verdict.AHEAD,
@@ -92,9 +107,14 @@ async def _already(at: str, ledger: Ledger) -> Adopted:
             f"version, whose newest is {head()}. There is nothing to adopt.",
         )
     acquainted = tuple(await ledger.fact(ACQUAINTED) or ())
-    return Adopted(
-        at, acquainted, f"The database is at revision {at} already: there is nothing to adopt."
-    )
+    moved = since_adoption(await ledger.fact(FACT), past)
+    words = f"The database is at revision {at} already: there is nothing to adopt."
+    return Adopted(at, acquainted, f"{words} {moved}" if moved else words)
+
+
+async def _past(url: str) -> OlderHistory | None:
+    async with connected(url) as connection:
+        return await older_history(connection)
 
 
 async def _read(url: str, role: str | None) -> Snapshot:
@@ -113,12 +133,27 @@ async def _read_by(connection: asyncpg.Connection, role: str | None) -> Snapshot
         ) from unknown
 
 
-def _refuse_strange(should: Snapshot, live: Snapshot) -> None:
+def _refuse_unfinished(past: OlderHistory | None) -> None:
+    if past is not None and past.unfinished:
+        _refuse_state(past)
+
+
+def _refuse_state(past: OlderHistory | None) -> None:
+    """Raise Stopped where the older service's own history tells of another state."""
+    if past is not None and (words := past.other_state()):
+        raise Stopped(
+            Verdict.REFUSED, words, past.as_json() | {"unfinished": list(past.unfinished)}
+        )
+
+
+def _refuse_strange(should: Snapshot, live: Snapshot, past: OlderHistory | None) -> None:
     """Raise Stopped where the ten tables are not all there: this is another database."""
     others = live.beside(should).others
     missing = [name for name in should.tables if name not in live.tables]
     if not missing:
         return
+    if len(missing) < len(should.tables):
+        _refuse_state(past)
     evidence = {"missing": missing, "others": list(others)}
     if len(missing) == len(should.tables) and not others:
         raise Stopped(
@@ -137,9 +172,12 @@ def _refuse_strange(should: Snapshot, live: Snapshot) -> None:
     )
 
 
-def _refuse_drift(first: str, found: list[Finding]) -> None:
-    """Raise Stopped with every difference and its mend."""
+def _refuse_drift(first: str, found: list[Finding], past: OlderHistory | None) -> None:
+    """Raise Stopped with every difference and its mend; no mend where it is another state."""
     if found:
+        _refuse_state(past)
+        if past is None and (words := without_history(found)):
+            raise Stopped(Verdict.REFUSED, words)
         listed = "\n".join(f"{finding.words}\n{finding.script}" for finding in found)
         what = "differences keep" if len(found) > 1 else "difference keeps"
         raise Stopped(

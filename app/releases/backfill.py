@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from app.releases.ledger_schema import CURSORS
 from app.releases.session import MigrationError
 from app.releases.steps import Steps
 
@@ -21,16 +22,6 @@ SMALLEST_BATCH: Final = 50
 REST: Final = 0.2  # of each batch's time, left to others
 TELL_FROM: Final = 5_000  # rows; a smaller table is done before anyone reads about it
 TELL_EVERY: Final = 2.0  # seconds
-
-CURSORS: Final = """CREATE TABLE IF NOT EXISTS release_backfill (
-  name text PRIMARY KEY,
-  cursor text,
-  done bigint NOT NULL DEFAULT 0,
-  total bigint NOT NULL,
-  started_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
-  updated_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
-  finished_at timestamptz
-)"""
 
 
 class BackfillStuck(MigrationError):

@@ -17,8 +17,10 @@ from app.releases.differences import Difference, differences
 from app.releases.revisions import history, known
 from app.releases.session import MigrationContended
 from app.releases.snapshot import Snapshot
+from app.releases.surroundings import surroundings
 from app.releases.survey import snapshot
 from app.releases.verdict import Stopped, Verdict
+from app.releases.version_row import BadVersionRow, placed
 
 _HERE, _THERE = "this database", "the other database"
 _READABLE: Final = "to_regclass($1) IS NOT NULL AND has_table_privilege($1, 'SELECT')"
@@ -134,6 +136,8 @@ async def _surveyed(url: str, which: str) -> tuple[History, Snapshot]:
             return await _history(connection), await snapshot(connection)
         except MigrationContended as busy:
             raise Stopped(Verdict.CONTENDED, f"In {which}: {busy}") from busy
+        except BadVersionRow as row:
+            raise Stopped(Verdict.DRIFTED, f"In {which}: {row}") from row
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as failed:
             raise Stopped(
                 Verdict.UNREACHABLE, f"{which.capitalize()} cannot be read: {failed}."
@@ -164,9 +168,9 @@ async def _connected(url: str, which: str) -> asyncpg.Connection:
             "port, and that it runs.",
         ) from None
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as refused:
-        raise Stopped(
-            Verdict.UNREACHABLE, f"{which.capitalize()} lets us not in: {refused}."
-        ) from None
+        found = surroundings(refused)
+        verdict = found.verdict if found else Verdict.UNREACHABLE
+        raise Stopped(verdict, f"{which.capitalize()} lets us not in: {refused}.") from None
 
 
 async def _history(connection: asyncpg.Connection) -> History:
@@ -178,7 +182,7 @@ async def _history(connection: asyncpg.Connection) -> History:
     revisions = await column("public.alembic_version", "version_num")
     hashes = await column("public.release_revisions", "revision, hash")
     return History(
-        revision=revisions[0][0] if revisions else None,
+        revision=placed([row[0] for row in revisions]),
         hashes=dict(sorted(map(tuple, hashes))),
         server=connection.get_server_version().major,
     )

@@ -213,7 +213,8 @@ class Conductor:
             return
         told = False
         while busy := await backends.vacuums(connection, page.tables):
-            page.blockers = busy
+            if page.waits_for(busy):
+                self._journal.note(page)
             if not told:
                 self._say(f"Waiting for {busy[0]} before: {page.headline}")
                 told = True

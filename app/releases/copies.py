@@ -21,6 +21,7 @@ from app.database_url import DatabaseUrl
 from app.postgres_home import EmbeddedPostgresMissing, pg_bin
 from app.releases.relay import CHUNK, relayed
 from app.releases.scratch import connected, scratch
+from app.releases.surroundings import in_words
 from app.releases.verdict import Stopped, Verdict
 
 Say = Callable[[str], None]
@@ -119,8 +120,9 @@ async def _programs(server: int) -> tuple[Path, str]:
     raise Stopped(
         Verdict.FAILED,
         f"The database cannot be copied for the rehearsal: that needs pg_dump and psql of "
-        f"PostgreSQL {server} or newer, and here is {' and '.join(found) or 'none'}. Install "
-        f"postgresql-client-{server}, or pip install 'signalbook[embedded]'.",
+        f"PostgreSQL {server} or newer, and here is {' and '.join(found) or 'none'}. The image of "
+        "the Dockerfile has them: run the release there, or build it for a newer client where "
+        f"it is too old; on a machine of your own, install postgresql-client-{server} or newer.",
     )
 
 
@@ -275,6 +277,9 @@ def _failed(program: str, code: int, last: str) -> Stopped:
             f"exclusive lock for more than {LOCK_WAIT / 1000:g} s; run it again when they are "
             f"done. {last}",
         )
+    if (found := in_words(last)) is not None:
+        words = f"The database cannot be copied for the rehearsal. {found.words}"
+        return Stopped(found.verdict, words)
     return Stopped(
         Verdict.FAILED,
         f"The database cannot be copied for the rehearsal: {program} ended with code {code}. Mend "

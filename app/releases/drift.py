@@ -7,12 +7,14 @@
 import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 
 from app.releases.compare import compare
 from app.releases.finding import Finding
 from app.releases.migrate import current
+from app.releases.older_history import FACT, older_history, since_adoption
 from app.releases.revisions import head, known
 from app.releases.scratch import connected, expected
 from app.releases.session import MigrationError
@@ -64,8 +66,11 @@ async def drift(
     What the gate noted at adoption is known here too: both must come to the same end.
     """
     found = await inspect(url, role, await _acquainted(url))
+    moved = await _older_service_moved(url) if found.findings else None
     for finding in found.findings:
-        say(f"{finding.words}\n{finding.script}")
+        say(finding.words if moved else f"{finding.words}\n{finding.script}")
+    if moved:
+        say(moved)
     strays = {finding.table for finding in found.findings if finding.kind == "table_extra"}
     if others := [name for name in found.live.others if name not in strays]:
         say(f"Not ours, and not looked at: {', '.join(others)}.")
@@ -75,12 +80,22 @@ async def drift(
 
 async def _acquainted(url: str) -> list[str] | None:
     async with connected(url) as connection:
-        if await connection.fetchval("SELECT to_regclass('release_facts') IS NULL"):
-            return None
-        noted = await connection.fetchval(
-            "SELECT value FROM release_facts WHERE name = 'acquainted'"
-        )
-        return list(json.loads(noted)) if noted else None
+        noted = await _fact(connection, "acquainted")
+        return None if noted is None else list(noted)
+
+
+async def _older_service_moved(url: str) -> str | None:
+    """Say that the older service has changed its own database since it was adopted."""
+    async with connected(url) as connection:
+        return since_adoption(await _fact(connection, FACT), await older_history(connection))
+
+
+async def _fact(connection: asyncpg.Connection, name: str) -> Any:
+    """Return what the gate noted under a name, None where it never ran or noted nothing."""
+    if await connection.fetchval("SELECT to_regclass('release_facts') IS NULL"):
+        return None
+    noted = await connection.fetchval("SELECT value FROM release_facts WHERE name = $1", name)
+    return json.loads(noted) if noted else None
 
 
 def _summary(count: int, revision: str) -> str:

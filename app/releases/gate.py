@@ -8,14 +8,12 @@ from contextlib import AsyncExitStack
 from types import ModuleType
 from typing import Any, Final
 
-from sqlalchemy.exc import DBAPIError
-
-from app.releases.failure import LOST, failed
+from app.releases.failure import LOST, stopped
 from app.releases.ledger import Ledger
 from app.releases.migrate import current
 from app.releases.release import Ended, Order, Outcome, Release
 from app.releases.revisions import needed
-from app.releases.session import MigrationContended, MigrationError
+from app.releases.session import MigrationError
 from app.releases.stages import (
     adopt,
     apply,
@@ -84,17 +82,8 @@ class _Run:
 
     def _stopped(self, error: Exception) -> Stopped:
         """Give any error its verdict."""
-        if isinstance(error, Stopped):
-            return error
-        if isinstance(error, DBAPIError) and isinstance(error.orig, BaseException):
-            error = getattr(error.orig, "__cause__", None) or error
-        if isinstance(error, MigrationError):
-            away = isinstance(error.__cause__, OSError | TimeoutError)
-            verdict = Verdict.UNREACHABLE if away else Verdict.FAILED
-            busy = isinstance(error, MigrationContended)
-            return Stopped(Verdict.CONTENDED if busy else verdict, str(error))
-        if isinstance(error, LOST):
-            return failed(error, "")
+        if (foreseen := stopped(error)) is not None:
+            return foreseen
         self._tell.say("".join(traceback.format_exception(error)))
         return Stopped(Verdict.FAILED, f"Nobody foresaw this: {type(error).__name__}: {error}")
 

@@ -6,19 +6,22 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from app.releases.backends import Backend
-from app.releases.ledger import Ledger
+from app.releases.ledger import Ledger, encoded
 from app.releases.witness import Kind
 
 _REST: Final = 0.05  # seconds between two writings: batches come fast, and their page is one
 _HEARTBEAT: Final = 0.5  # seconds after which the ledger is asked whether it is there
+_BLOCKED_NOTE: Final = 0.5  # seconds between two notes of who is in the way
 _LAST_WRITING: Final = 5.0  # seconds for the pages that are left at the end
 
 _WRITE: Final = """INSERT INTO release_statements
-  (run, position, stage, kind, sql, lock, started_at, seconds, predicted, tries, stall, error)
+  (run, position, stage, kind, sql, lock, started_at, seconds, predicted, tries, stall, error,
+   blocker)
   VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp() - $7::float8 * interval '1 second',
-    $8, $9, $10, $11, $12)
+    $8, $9, $10, $11, $12, $13::jsonb || jsonb_build_object('at',
+      clock_timestamp() - $14::float8 * interval '1 second'))
   ON CONFLICT (run, position) DO UPDATE SET seconds = excluded.seconds, tries = excluded.tries,
-    stall = excluded.stall, error = excluded.error"""
+    stall = excluded.stall, error = excluded.error, blocker = excluded.blocker"""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,27 @@ class Performed:
     waited: float = 0.0
     blockers: list[Backend] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
+    blocked_at: float = 0.0
+
+    def waits_for(self, blockers: list[Backend]) -> bool:
+        """Note who is in the way now; tell whether that is worth writing down again."""
+        now = time.monotonic()
+        news = [b.pid for b in blockers] != [b.pid for b in self.blockers]
+        stale = now - self.blocked_at >= _BLOCKED_NOTE
+        self.blockers = blockers
+        if news or stale:
+            self.blocked_at = now
+        return news or stale
+
+    @property
+    def last_blocker(self) -> str | None:
+        """Whom we last waited for, as JSON; what its session runs is for its own role to see."""
+        if not self.blockers:
+            return None
+        last = self.blockers[0]
+        return encoded(
+            {"pid": last.pid, "application": last.application_name, "state": last.state or None}
+        )
 
     @property
     def seconds(self) -> float | None:
@@ -70,7 +94,11 @@ class Performed:
     def as_json(self) -> dict[str, Any]:
         """Give it as JSON values."""
         told = asdict(self) | {"seconds": self.seconds}
-        return {name: value for name, value in told.items() if name not in {"began", "over"}}
+        return {
+            name: value
+            for name, value in told.items()
+            if name not in {"began", "over", "blocked_at"}
+        }
 
 
 class Journal:
@@ -138,5 +166,6 @@ class Journal:
             await self._ledger.do(
                 _WRITE, self._ledger.run, page.position, self._stage, page.kind, page.sql,
                 page.lock, time.monotonic() - page.began, page.seconds, page.predicted,
-                page.tries, page.stall, page.error,
+                page.tries, page.stall, page.error, page.last_blocker,
+                time.monotonic() - page.blocked_at if page.blockers else 0.0,
             )  # fmt: skip

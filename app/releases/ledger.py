@@ -42,6 +42,9 @@ class Ledger:
         async with self._turn, self._connection.transaction():
             for statement in ledger_schema.TABLES:
                 await self._connection.execute(statement)
+            for table, column, add in ledger_schema.ADDED:
+                if await self._connection.fetchval(ledger_schema.LACKING, table, column):
+                    await self._connection.execute(add)
             if service_role:
                 for statement in ledger_schema.grants(service_role):
                     await self._connection.execute(statement)
@@ -248,7 +251,7 @@ class Ledger:
             return decoded(await self._connection.fetch(sql, *values))
 
 
-_JSON_COLUMNS: Final = frozenset({"plan", "evidence", "value"})
+_JSON_COLUMNS: Final = frozenset({"plan", "evidence", "value", "blocker"})
 
 
 def encoded(value: Any) -> str:

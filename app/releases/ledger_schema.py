@@ -7,7 +7,15 @@ and what operators decide there (``release_decisions``).
 
 from typing import Final
 
-from app.releases.backfill import CURSORS
+CURSORS: Final = """CREATE TABLE IF NOT EXISTS release_backfill (
+  name text PRIMARY KEY,
+  cursor text,
+  done bigint NOT NULL DEFAULT 0,
+  total bigint NOT NULL,
+  started_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
+  updated_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
+  finished_at timestamptz
+)"""
 
 TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS release_runs (
@@ -130,6 +138,14 @@ TABLES: Final = (
 )""",
     CURSORS,
 )
+
+# Columns that came later, each added to a ledger that was made before it: its table, its name, how.
+ADDED: Final = (
+    # {pid, application, state, at} of whom the statement last waited for.
+    ("release_statements", "blocker", "ALTER TABLE release_statements ADD COLUMN blocker jsonb"),
+)
+LACKING: Final = """SELECT NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass($1)
+  AND attname = $2 AND attnum > 0 AND NOT attisdropped)"""
 
 NAMES: Final = tuple(sql.split()[5] for sql in TABLES)
 WRITTEN_BY_THE_SERVICE: Final = {

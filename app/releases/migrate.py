@@ -5,7 +5,6 @@ from functools import partial
 from typing import Final
 
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.util.exc import CommandError
 from asyncpg import PostgresError
 from sqlalchemy import Connection
@@ -17,6 +16,7 @@ from alembic import command
 from app.database_url import DatabaseUrl
 from app.releases.revisions import ROOT
 from app.releases.session import MigrationError
+from app.releases.version_row import FORM, ROWS, placed, raise_unless_fits
 from app.releases.witness import Witness
 
 Say = Callable[[str], None]
@@ -113,4 +113,6 @@ def _downgrade(revision: str, config: Config) -> None:
 
 
 def _current(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    there, fits = connection.exec_driver_sql(FORM).one()
+    raise_unless_fits(there=there, fits=fits)
+    return placed(connection.exec_driver_sql(ROWS).scalars().all()) if there else None

@@ -55,11 +55,11 @@ class Rows:
         self._read = columns
         self._written = [name for name in columns if _is_written(self._table.columns[name])]
         self._fresh: set[str] = set()
-        self._empty = False
+        self.empty = False
 
     async def look(self, connection: asyncpg.Connection) -> None:
         """See which columns a new row must differ in, and whether there is one to be like."""
-        self._empty = not await connection.fetchval(f"SELECT EXISTS (SELECT FROM {self._name})")
+        self.empty = not await connection.fetchval(f"SELECT EXISTS (SELECT FROM {self._name})")
         indexes: dict[str, list[tuple[bool, str]]] = {}
         for row in await connection.fetch(_UNIQUE, self.table):
             indexes.setdefault(row["index"], []).append((row["refers"], row["name"]))
@@ -75,7 +75,7 @@ class Rows:
     def insert(self) -> str:
         """Write a row; give its place."""
         values = ", ".join(self._value(name) for name in self._written)
-        source = "" if self._empty else f" FROM {self._name} t LIMIT 1"
+        source = "" if self.empty else f" FROM {self._name} t LIMIT 1"
         columns = ", ".join(self._written)
         return f"INSERT INTO {self._name} ({columns}) SELECT {values}{source} {_PLACE}"
 
@@ -89,7 +89,7 @@ class Rows:
         return f"DELETE FROM {self._name} WHERE ctid = '{place}' {_PLACE}"
 
     def _value(self, name: str) -> str:
-        if self._empty:
+        if self.empty:
             return self._first(name)
         return self._new(name) if name in self._fresh else f"t.{name}"
 

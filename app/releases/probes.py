@@ -12,6 +12,7 @@ import asyncpg
 from app.releases.older_service import Query, Work
 from app.releases.probe_rows import Rows
 from app.releases.snapshot import Snapshot
+from app.releases.surroundings import raise_if_surroundings
 
 # What was tried on which table, and the error.
 Failures = dict[tuple[str, str], str]
@@ -77,6 +78,7 @@ async def prepared(
             try:
                 await connection.prepare(sql)
             except _ERRORS as error:
+                raise_if_surroundings(error)
                 failed[name, f"statement {_short(sql)}"] = _said(error)
     return failed
 
@@ -120,6 +122,7 @@ async def _attempt(
             await tried(connection)
             await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
     except _ERRORS as error:
+        raise_if_surroundings(error)
         failed.setdefault(key, _said(error))
         return False
     return True

@@ -19,8 +19,8 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection
 
 from alembic import command
-from app.releases.backfill import CURSORS
 from app.releases.collected import Ask, Collected, Noted, nothing_known
+from app.releases.ledger_schema import CURSORS
 from app.releases.locks import NAME, describe
 from app.releases.migrate import configuration, make_engine
 from app.releases.pending import next_release

@@ -1,20 +1,25 @@
 """What this image knows of the migrations: its head, and the revision it needs to serve.
 
-An image serves from its last switch on; contracts may follow weeks later. Read from the script
-directory once, so a web process may ask as often as it likes.
+An image serves from its last switch on; contracts may follow weeks later. What a revision says of
+itself is read from its file without running it, so that neither Alembic nor SQLAlchemy is loaded to
+know it; and once, so a web process may ask as often as it likes.
 """
 
+import ast
+from collections.abc import Iterable, Iterator
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
-from alembic.script import Script, ScriptDirectory
+from app.releases.session import MigrationError
 
 Phase = Literal["expand", "switch", "contract"]
 State = Literal["unmigrated", "behind", "ready", "head", "ahead"]
 
 ROOT: Final = Path(__file__).parents[2]
 FOLDER: Final = ROOT / "alembic"
+_MEMBERS: Final = frozenset({"revision", "down_revision", "phase", "table"})
 
 
 class Revision(NamedTuple):
@@ -25,17 +30,31 @@ class Revision(NamedTuple):
     table: str | None
 
 
+class BadRevisions(MigrationError):
+    """This image's revisions make no single line, or one does not say what it is."""
+
+
 @cache
 def history() -> tuple[Revision, ...]:
-    """Give every revision of this image, oldest first. Raises when there is not one head."""
-    scripts = ScriptDirectory(str(FOLDER))
-    newest_first = scripts.walk_revisions(head=scripts.get_current_head() or "base")
-    return tuple(reversed([_read(script) for script in newest_first]))
+    """Return every revision of this image, oldest first.
+
+    Raises BadRevisions when there is not one head.
+    """
+    found = _files()
+    if len(ends := _ends(found)) != 1:
+        raise BadRevisions(
+            f"This image's revisions have {len(ends)} heads ({', '.join(ends) or 'none'}): let one "
+            "follow the other, and deploy again."
+        )
+    order = TopologicalSorter({name: sorted(_parents(found[name])) for name in sorted(found)})
+    return tuple(
+        Revision(name, found[name]["phase"], found[name]["table"]) for name in order.static_order()
+    )
 
 
 def heads() -> list[str]:
-    """Give the revisions that no other follows: one, unless two were written side by side."""
-    return sorted(ScriptDirectory(str(FOLDER)).get_heads())
+    """Return the revisions that no other follows: one, unless two were written side by side."""
+    return _ends(_files())
 
 
 def head() -> str:
@@ -78,5 +97,47 @@ def _names() -> tuple[str, ...]:
     return tuple(revision.name for revision in history())
 
 
-def _read(script: Script) -> Revision:
-    return Revision(script.revision, script.module.phase, script.module.table)
+def _files() -> dict[str, dict[str, Any]]:
+    """Return what each file of the script directory says of itself, by revision."""
+    read = (_members(path) for path in sorted((FOLDER / "versions").glob("*.py")))
+    return {members["revision"]: members for members in read}
+
+
+def _members(path: Path) -> dict[str, Any]:
+    """Read the members of a revision's file. Raises BadRevisions where one is no plain value."""
+    members: dict[str, Any] = {}
+    for name, value in _assignments(ast.parse(path.read_bytes(), path.name).body):
+        try:
+            members[name] = ast.literal_eval(value)
+        except ValueError:
+            raise BadRevisions(
+                f"The revision {path.name} must write its {name} as a plain value: mend the file."
+            ) from None
+    if lacking := sorted(_MEMBERS - members.keys()):
+        raise BadRevisions(
+            f"The revision {path.name} does not say its {', '.join(lacking)}: mend the file."
+        )
+    return members
+
+
+def _assignments(body: Iterable[ast.stmt]) -> Iterator[tuple[str, ast.expr]]:
+    for node in body:
+        if isinstance(node, ast.Assign):
+            targets, value = node.targets, node.value
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            targets, value = [node.target], node.value
+        else:
+            continue
+        for target in targets:
+            if isinstance(target, ast.Name) and target.id in _MEMBERS:
+                yield target.id, value
+
+
+def _parents(members: dict[str, Any]) -> tuple[str, ...]:
+    before = members["down_revision"]
+    return (before,) if isinstance(before, str) else tuple(before or ())
+
+
+def _ends(found: dict[str, dict[str, Any]]) -> list[str]:
+    followed = {parent for members in found.values() for parent in _parents(members)}
+    return sorted(found.keys() - followed)

@@ -13,13 +13,15 @@ from typing import Final
 
 import asyncpg
 
-from app.database_url import DatabaseUrl
 from app.releases import guard
+from app.releases.connection import connected
 from app.releases.migrate import upgrade
 from app.releases.session import MigrationError
 from app.releases.snapshot import Snapshot
 from app.releases.survey import snapshot
 from app.releases.telling import silently
+
+__all__ = ["PREFIX", "NoScratch", "beside", "connected", "expected", "scratch", "sweep"]
 
 PREFIX: Final = "signalbook_scratch_"
 
@@ -69,19 +71,6 @@ async def scratch(url: str) -> AsyncIterator[str]:
             yield beside(url, name)
         finally:
             await _drop(keeper, name)
-
-
-@asynccontextmanager
-async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
-    """Lend a connection of its own. Raises MigrationError when the database is away."""
-    try:
-        connection = await asyncpg.connect(**DatabaseUrl.parse(url).connect_args())
-    except (OSError, TimeoutError) as away:
-        raise MigrationError(f"The database does not answer ({type(away).__name__}).") from away
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 async def sweep(keeper: asyncpg.Connection) -> list[str]:

@@ -3,9 +3,10 @@
 import random
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Connection
+if TYPE_CHECKING:  # SQLAlchemy is slow to load, and those who only ask need none of it
+    from sqlalchemy import Connection
 
 APPLICATION_NAME: Final = "signalbook-migrate"
 
@@ -78,7 +79,7 @@ def jittered(seconds: float) -> float:
 
 
 def set_up(
-    connection: Connection,
+    connection: "Connection",
     application_name: str = APPLICATION_NAME,
     lock_timeout: str = LOCK_TIMEOUT,
 ) -> None:
@@ -89,7 +90,7 @@ def set_up(
 
 
 def lock(
-    connection: Connection, pause: Callable[[float], None], say: Callable[[str], None]
+    connection: "Connection", pause: Callable[[float], None], say: Callable[[str], None]
 ) -> None:
     """Become the only migration, by polling.
 
@@ -109,14 +110,14 @@ def lock(
         waited += seconds
 
 
-def unlock(connection: Connection) -> None:
+def unlock(connection: "Connection") -> None:
     """Let the next migration run; closing the connection would do the same."""
     connection.rollback()
     connection.exec_driver_sql(f"SELECT pg_advisory_unlock({MIGRATION_LOCK})")
     connection.commit()
 
 
-def _try_lock(connection: Connection) -> bool:
+def _try_lock(connection: "Connection") -> bool:
     taken = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({MIGRATION_LOCK})").scalar()
     connection.commit()
     return bool(taken)

@@ -11,18 +11,15 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.database_url import DatabaseUrl
 from app.db import translated
-from app.errors import SignalbookError
-from app.fields import wire_moment
-from app.releases import drift, revisions, soak, status_runs
+from app.releases import revisions, soak, status_runs
 from app.releases.ledger import Ledger, Row
+from app.releases.next_command import TAKING_BACK, next_command
 from app.releases.pending import next_release
 from app.releases.recheck import last_look
-from app.releases.session import MigrationError
-from app.releases.soak import Clock, Standing, utc_now
+from app.releases.soak import Clock, Standing
 from app.releases.status_parts import Parts
 from app.releases.status_running import living_run, running
 from app.releases.status_shapes import (
@@ -34,22 +31,23 @@ from app.releases.status_shapes import (
     SoakClock,
     Status,
 )
+from app.releases.version_row import FORM, OURS, ROWS, BadVersionRow, placed, raise_unless_fits
 
 _RUNS: Final = 20
-_THERE: Final = """SELECT to_regclass('alembic_version') IS NOT NULL AS migrated,
-  to_regclass('release_runs') IS NOT NULL AND to_regclass('release_looks') IS NOT NULL AS gated"""
-_REVISION: Final = "SELECT version_num FROM alembic_version"
+_THERE: Final = f"""SELECT to_regclass('release_runs') IS NOT NULL
+    AND to_regclass('release_looks') IS NOT NULL AS gated,
+  CASE WHEN {OURS} THEN 'lost'
+    WHEN to_regclass('productions') IS NOT NULL OR to_regclass('cameras') IS NOT NULL
+    THEN 'adoptable'
+    WHEN EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace('public')
+      AND relkind IN ('r', 'p') AND relname <> 'alembic_version' AND NOT starts_with(relname,
+        'release_')) THEN 'strange' END AS content"""
 # One that was begun comes first; then the newest that starts where the database is.
-_NEXT: Final = """SELECT * FROM release_plans WHERE state IN ('applying', 'applied')
+_NEXT: Final = """SELECT * FROM release_plans WHERE state IN ('applying', 'applied', 'taking back')
     OR state = 'proposed' AND plan ->> 'before' IS NOT DISTINCT FROM $1
   ORDER BY state = 'proposed', proposed_at DESC LIMIT 1"""
 # Nothing here may wait: whoever has locked one of the gate's own tables is not waited for.
 _LIMITS: Final = {"lock_timeout": "50", "statement_timeout": "800"}  # milliseconds
-_TO_ASK: Final = 4.0  # seconds to ask what a look at the live schema needs to know
-_NO_LOOK: Final = (
-    MigrationError, SignalbookError, asyncpg.PostgresError, asyncpg.InterfaceError,
-    SQLAlchemyError, OSError,
-)  # fmt: skip
 _OF_REVISION: Final = ("state", "pending", "next", "drift")
 _OF_LEDGER: Final = ("soak", "overrides", "runs")
 
@@ -76,31 +74,8 @@ async def status(
     parts = Parts(asyncio.get_running_loop().time() + within)
     with translated():
         async with _connected(url, within) as ledger:
-            return (await _status(ledger, parts, clock)).as_json()
-
-
-async def looked(url: str, found: dict[str, Any], *, role: str | None = None) -> dict[str, Any]:
-    """Give the status with ``drift`` looked for on the spot, where nobody had looked before.
-
-    It takes seconds and a scratch database: for the terminal, not for a route. ``role`` is the one
-    the service connects as, by default the one in ``url``. Where one cannot look (nothing was
-    migrated, a newer image was here, the gate is at work, no scratch can be made), ``drift`` stays
-    null.
-    """
-    at, revision = utc_now(), found["revision"]
-    unknown = revision is None or not revisions.known(revision)
-    if found["drift"] is not None or unknown or found["running"] or "running" in found["unread"]:
-        return found
-    try:
-        async with reading(url, _TO_ASK) as ledger:
-            acquainted = await ledger.fact("acquainted") if await is_gated(ledger) else None
-        inspection = await drift.inspect(url, role, acquainted)
-    except _NO_LOOK:
-        return found
-    findings = [Drift(**finding.as_json()).as_json() for finding in inspection.findings]
-    unread = [name for name in found["unread"] if name != "drift"]
-    checked = {"drift": findings, "driftCheckedAt": wire_moment(at), "unread": unread}
-    return found | checked if inspection.revision == revision else found
+            found = await _status(ledger, parts, clock)
+    return found.model_copy(update={"next_command": next_command(found)}).as_json()
 
 
 async def is_gated(ledger: Ledger) -> bool:
@@ -140,6 +115,7 @@ async def _status(ledger: Ledger, parts: Parts, clock: Clock | None) -> Status:
     found["running"] = await running(ledger, parts, recorded=gated)
     found |= await _of_revision(ledger, parts, there)
     found |= await _of_ledger(ledger, parts, clock) if gated else {"overrides": [], "runs": []}
+    found["soak"] = _unless_leaving(found["soak"], found["next"])
     return Status(**found)
 
 
@@ -155,22 +131,39 @@ async def _of_ledger(ledger: Ledger, parts: Parts, clock: Clock | None) -> dict[
 
 async def _of_revision(ledger: Ledger, parts: Parts, there: Row) -> dict[str, Any]:
     """Give the members of a status that depend on where the database is."""
-    revision = None
-    if there["migrated"]:
-        revision = await parts.read("revision", ledger.value, _REVISION)
-        if not parts.has("revision"):
-            parts.unread += _OF_REVISION
-            return {}
+    try:
+        revision = await parts.read("revision", _revision, ledger)
+    except BadVersionRow as unclear:
+        return {"unclear": str(unclear)}
+    if not parts.has("revision"):
+        parts.unread += _OF_REVISION
+        return {}
     gated = bool(there["gated"])
     look = await parts.read("drift", _drift, ledger, revision) if gated else None
     return {
         "revision": revision,
         "state": revisions.state(revision),
+        "content": there["content"] if revision is None else None,
         "pending": _pending(revision),
         "next": await parts.read("next", _next, ledger, revision, gated=gated),
         "drift": [Drift(**finding) for finding in look["findings"]] if look else None,
         "drift_checked_at": look["at"] if look else None,
     }
+
+
+def _unless_leaving(soak: SoakClock | None, begun: Release | None) -> SoakClock | None:
+    """Stop the clock of a release that is being taken back: nobody watches what is to go."""
+    if soak is None or begun is None or begun.state != TAKING_BACK or begun.digest != soak.digest:
+        return soak
+    return soak.model_copy(update={"state": TAKING_BACK, "remaining_seconds": 0.0})
+
+
+async def _revision(ledger: Ledger) -> str | None:
+    form = await ledger.row(FORM) or {"there": False, "fits": False}
+    raise_unless_fits(**form)
+    if not form["there"]:
+        return None
+    return placed([row["version_num"] for row in await ledger.rows(ROWS)])
 
 
 async def _runs(ledger: Ledger) -> list[Run]:

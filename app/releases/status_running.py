@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from app.releases.backends import shown
 from app.releases.ledger import Ledger, Row
+from app.releases.running_shapes import Blocked, Progress, Running, RunningStatement, WaitedFor
 from app.releases.session import GATE_LOCK
 from app.releases.status_parts import Parts
-from app.releases.status_shapes import Blocked, Progress, Running, RunningStatement, WaitedFor
 
 _QUERY_LENGTH: Final = 500  # characters of somebody's query
 # What may be cancelled although it runs outside a transaction, and what that leaves.
@@ -72,7 +72,9 @@ _RUN: Final = f"""SELECT r.id, r.word, r.who, r.digest, r.started_at AS run_star
     WHERE run = r.id AND finished_at IS NULL ORDER BY position DESC LIMIT 1) s ON true
   WHERE r.finished_at IS NULL AND r.started_at >= coalesce((SELECT min(backend_start)
     FROM pg_stat_activity WHERE pid IN ({HOLDER})), '-infinity') ORDER BY r.id DESC LIMIT 1"""
+# The column "blocker" came later: an older gate's ledger lacks it until the next run.
 _STATEMENT: Final = """SELECT sql, kind, lock, predicted AS predicted_seconds, tries, stall,
+    to_jsonb(release_statements) -> 'blocker' AS blocker,
     extract(epoch FROM clock_timestamp() - started_at)::float8 AS seconds
   FROM release_statements WHERE run = $1 AND seconds IS NULL AND error IS NULL
   ORDER BY position DESC LIMIT 1"""

@@ -86,6 +86,7 @@ async def described(ledger: Ledger, row: Row) -> Release:
         changed_at=row["changed_at"],
         sql=made.sql,
         destroys=made.destroys,
+        destroyed=made.destroyed,
         statements=[PlannedStatement.model_validate(_fields(s)) for s in made.statements],
         lint=[Lint(**finding) for finding in (found["evidence"]["lint"] if found else [])],
         rehearsal=_rehearsal(rehearsal),

@@ -3,29 +3,12 @@
 Members are camelCase on the wire. Times are ISO 8601 in UTC, durations in seconds.
 """
 
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
-from app.fields import wire_moment
-
-Moment = Annotated[
-    datetime,
-    PlainSerializer(wire_moment, return_type=str),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
-]
-
-
-class Shape(BaseModel):
-    """What all of them share."""
-
-    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, extra="ignore")
-
-    def as_json(self) -> dict[str, Any]:
-        """Give it as JSON values, as they are on the wire."""
-        return self.model_dump(mode="json", by_alias=True)
+from app.releases.running_shapes import BLOCKER, LastBlocker, Running
+from app.releases.wire_shape import Moment, Shape
 
 
 class PendingRevision(Shape):
@@ -43,7 +26,7 @@ class PlannedStatement(Shape):
     step: int
     way: str
     sql: str
-    tables: list[str] = []
+    tables: list[str] = Field(default=[])
     lock: str = ""
     destroys: bool = False
 
@@ -81,7 +64,8 @@ class Release(Shape):
     """A release: what is known of it before it is planned, and all of it afterwards.
 
     ``state`` is null until a plan was proposed, then "proposed", "applying", "applied",
-    "verified" or "rolled back".
+    "verified", "taking back" or "rolled back". ``destroyed`` is the table that an approval must
+    name, null where nothing is taken away.
     """
 
     revisions: list[str]
@@ -94,8 +78,9 @@ class Release(Shape):
     changed_at: Moment | None = None
     sql: str | None = None
     destroys: bool | None = None
-    statements: list[PlannedStatement] = []
-    lint: list[Lint] = []
+    destroyed: str | None = None
+    statements: list[PlannedStatement] = Field(default=[])
+    lint: list[Lint] = Field(default=[])
     rehearsal: Rehearsal | None = None
     decision: Decision | None = None
 
@@ -125,7 +110,7 @@ class SignalSeen(Shape):
 
 
 class SoakClock(Shape):
-    """How the soak of the last release stands: running, green, red or overridden.
+    """How the soak of the last release stands: running, green, red, overridden or taking back.
 
     ``last_look_at`` is when a serving app last finished a look for drift; null for never.
     """
@@ -140,64 +125,6 @@ class SoakClock(Shape):
     last_look_at: Moment | None
     reasons: list[str]
     signals: list[SignalSeen]
-
-
-class RunningStatement(Shape):
-    """The statement that the gate is at."""
-
-    sql: str
-    kind: str
-    lock: str
-    seconds: float
-    predicted_seconds: float | None
-    tries: int
-    stall: float
-
-
-class WaitedFor(Shape):
-    """Whoever holds what the gate waits for."""
-
-    pid: int
-    application: str
-    state: str | None
-    transaction_seconds: float | None
-    query: str
-
-
-class Blocked(Shape):
-    """Whoever waits for the gate."""
-
-    pid: int
-    seconds: float
-    query: str
-
-
-class Progress(Shape):
-    """How far long work is. ``rate`` is in units a second."""
-
-    what: str
-    done: int
-    total: int
-    rate: float | None
-    remaining_seconds: float | None
-
-
-class Running(Shape):
-    """What the gate is doing now. ``run`` is null while it opens its page, and when it is unread;
-    so is ``progress``, which is otherwise a list.
-    """
-
-    run: int | None
-    word: str | None
-    who: str | None
-    stage: str | None
-    since: Moment | None
-    statement: RunningStatement | None
-    waits_for: list[WaitedFor]
-    blocks: list[Blocked]
-    progress: list[Progress] | None
-    safe_to_cancel: bool
-    safe_words: str
 
 
 class Override(Shape):
@@ -229,12 +156,13 @@ class Run(Shape):
     before: str | None
     after: str | None
     digest: str | None
+    head: str | None = None
     verdict: str | None
     exit_code: int | None
     words: str | None
     started_at: Moment
     finished_at: Moment | None
-    stages: list[Stage] = []
+    stages: list[Stage] = Field(default=[])
 
 
 class StageEvidence(Stage):
@@ -258,15 +186,22 @@ class StatementRun(Shape):
     tries: int
     stall: float
     error: str | None
+    last_blocker: LastBlocker | None = Field(default=None, validation_alias=BLOCKER)
 
 
 class RunEvidence(Run):
     """A run with all its evidence."""
 
-    head: str
     needed: str
-    stages: list[StageEvidence] = []  # type: ignore[assignment]  # each says more than a Stage
-    statements: list[StatementRun] = []
+    stages: list[StageEvidence] = Field(default=[])  # type: ignore[assignment]  # each says more than a Stage
+    statements: list[StatementRun] = Field(default=[])
+
+
+class NextCommand(Shape):
+    """What stands, in a sentence, and the one command to run next; null where none helps."""
+
+    words: str
+    command: str | None
 
 
 class Status(Shape):
@@ -274,7 +209,9 @@ class Status(Shape):
 
     ``unread`` names the members that are null because something had locked what they are read
     from, or the time was over. ``drift`` is also null, with ``drift_checked_at``, where nobody
-    looked at the live revision yet.
+    looked at the live revision yet. ``content`` is what stands in a database that was never
+    migrated: nothing, "adoptable", "lost" (ours, without its revision) or "strange"; ``unclear``
+    says why its revision cannot be told.
     """
 
     revision: str | None
@@ -290,3 +227,6 @@ class Status(Shape):
     overrides: list[Override] | None
     runs: list[Run] | None
     unread: list[str]
+    content: str | None = None
+    unclear: str | None = None
+    next_command: NextCommand | None = None

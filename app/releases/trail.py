@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from app.db import Connection
 from app.entities import discovered
+from app.releases.surroundings import raise_if_surroundings
 from app.releases.synced import in_words
 from app.statements import all_sql
 from app.write_statements import all_write_sql
@@ -34,6 +35,7 @@ class Trail:
             async with connection.transaction():
                 yield
         except Exception as error:  # noqa: BLE001  # whatever it meets on the copy is a finding
+            raise_if_surroundings(error)
             self.findings.append(f"{name}: {self._said(error)}")
         self.steps.append({"step": name, "seconds": round(time.monotonic() - began, 4)})
         if len(self.findings) > before:

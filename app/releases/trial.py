@@ -21,6 +21,7 @@ from app.releases.round_trip import RoundTrip
 from app.releases.scratch import connected
 from app.releases.session import MigrationError
 from app.releases.snapshot import Snapshot
+from app.releases.surroundings import raise_if_surroundings
 from app.releases.survey import snapshot
 
 # A table of this size takes about a tenth of a second to be written anew.
@@ -93,6 +94,7 @@ class Trial:
                 async with recorder.revision(self.url, revision):
                     await migrate.upgrade(self.url, revision, self._say, recorder)
         except Exception as failed:  # noqa: BLE001  # whatever a revision raises is a finding
+            raise_if_surroundings(failed)
             self.findings.append(f"{revision} fails on the copy: {_said(failed)}")
             return False
         finally:
@@ -173,6 +175,7 @@ class Trial:
                 )
             return
         except Exception as failed:  # noqa: BLE001  # whatever a revision raises is a finding
+            raise_if_surroundings(failed)
             self.findings.append(f"The way back from {plan.target} fails: {_said(failed)}")
             return
         self.evidence["downgrade"] = {"seconds": round(time.monotonic() - began, 3)}

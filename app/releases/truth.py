@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import asyncpg
 from alembic.autogenerate import compare_metadata
@@ -17,9 +17,6 @@ from app.releases.telling import silently
 from app.truth import failures
 
 Statements = Mapping[str, tuple[str, ...]]
-_REQUIRED: Final = """SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass($1)
-  AND attnum > 0 AND NOT attisdropped AND attnotnull AND NOT atthasdef AND attidentity = ''
-  AND attname <> ALL($2::text[])"""
 
 
 async def image_failures(url: str, statements: Statements) -> dict[str, str]:
@@ -48,21 +45,6 @@ async def live_failures(url: str, statements: Statements) -> dict[str, str]:
         except asyncpg.SyntaxOrAccessError as refused:
             found["alembic_version"] = str(refused)
         return found
-
-
-async def unfilled(url: str) -> dict[str, str]:
-    """Name columns that must be filled and that this image does not know, by table.
-
-    PostgreSQL plans an INSERT that leaves such a column out, and refuses it only when it runs.
-    """
-    found = {}
-    async with connected(url) as connection:
-        for name, table in SQLModel.metadata.tables.items():
-            known = [column.name for column in table.columns]
-            if rows := await connection.fetch(_REQUIRED, name, known):
-                columns = ", ".join(row["attname"] for row in rows)
-                found[name] = f"must be filled and is not known to it: {columns}"
-    return found
 
 
 async def model_differences(url: str) -> list[str]:

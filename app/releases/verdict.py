@@ -26,6 +26,7 @@ class Verdict(IntEnum):
     EDITED = 18  # a revision was changed after it had been applied
     UNVERIFIED = 19  # applied, and then the schema was not what it should be
     UNADOPTED = 20  # an older service's database that must be adopted first
+    MISCONFIGURED = 21  # the address of a database cannot be used: correct the setting
 
 
 class Stopped(MigrationError):

@@ -152,7 +152,9 @@ class Watcher:
         for row in await connection.fetch(_WAITING, ours, timeout=_ANSWER):
             if row["ours"]:
                 page.waited += passed
-                page.blockers = await backends.blockers(connection, row["pid"]) or page.blockers
+                blockers = await backends.blockers(connection, row["pid"])
+                if blockers and page.waits_for(blockers):
+                    self._note(page)
                 continue
             if row["seconds"] > page.stall:
                 page.stall = row["seconds"]

@@ -16,7 +16,8 @@ from app.releases.decisions import decide
 from app.releases.ledger import Ledger, Row
 from app.releases.status import is_gated, reading, status
 from app.releases.status_running import living_run
-from app.releases.status_shapes import Decision, Release, Run, RunEvidence, Shape, Status
+from app.releases.status_shapes import Decision, Release, Run, RunEvidence, Status
+from app.releases.wire_shape import Shape
 from app.routes.once import IDEMPOTENCY_KEY, written
 from app.routes.operators import OperatorRoute
 from app.routes.plumbing import answer

@@ -10,9 +10,9 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from app import VERSION
-from app.fields import wire_moment
 from app.health import Checkup
 from app.live.listener import Listener
+from app.moments import wire_moment
 from app.settings import Settings
 
 router: Final = APIRouter(tags=["Health"])

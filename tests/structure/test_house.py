@@ -1,10 +1,12 @@
 """The house can be walked through: small modules, short functions, no hidden imports."""
 
 import ast
+import inspect
 import os
 import re
 import statistics
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,50 @@ def test_nothing_is_imported_inside_a_function(path: Path) -> None:
     for function in functions(path):
         for node in ast.walk(function):
             assert not isinstance(node, ast.Import | ast.ImportFrom), f"{path}:{node.lineno}"
+
+
+def test_only_a_word_of_the_command_line_loads_a_module_late() -> None:
+    """The entities are discovered while their package is imported; else nothing is hidden."""
+    loading = {
+        str(path.relative_to(PROJECT))
+        for path in MODULES
+        if {"import_module", "__import__"} & _names(path)
+    }
+    assert loading == {"app/commands/__init__.py", "app/entities/__init__.py"}
+    users = {
+        str(path.relative_to(PROJECT))
+        for path in MODULES
+        if re.search(r"\bfrom app import (.*, )?commands\b", path.read_text())
+    }
+    declared = {"app/__main__.py", "app/release_words.py"}
+    assert users == {*declared, "app/commands/release_status.py"}
+
+
+def _names(path: Path) -> set[str]:
+    return {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
+
+
+CALLS = [
+    call
+    for path in (PROJECT / "app").rglob("*.py")
+    for call in ast.walk(ast.parse(path.read_text()))
+    if isinstance(call, ast.Call) and ast.unparse(call.func) == "commands.run"
+]
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: ast.unparse(call)[:60])
+def test_a_word_is_there_and_takes_what_it_is_given(call: ast.Call) -> None:
+    """What is loaded late is seen by no type checker."""
+    word = ast.literal_eval(call.args[0])
+    run = inspect.signature(import_module(f"app.commands.{word}").run)
+    run.bind(**{str(option.arg): None for option in call.keywords})
+
+
+def test_each_word_has_its_module_and_no_module_is_without_a_word() -> None:
+    words = {ast.literal_eval(call.args[0]) for call in CALLS}
+    folder = PROJECT / "app" / "commands"
+    running = {path.stem for path in folder.glob("*.py") if "def run(" in path.read_text()}
+    assert words == running - {"__init__"}
 
 
 @each

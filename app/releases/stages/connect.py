@@ -12,6 +12,7 @@ from app.releases.ledger import Ledger
 from app.releases.release import NOBODY, Order, Outcome, Release
 from app.releases.revisions import heads
 from app.releases.session import jittered
+from app.releases.surroundings import surroundings
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "connect"
@@ -112,14 +113,17 @@ async def _reached(release: Release, address: DatabaseUrl) -> asyncpg.Connection
             asyncpg.InvalidAuthorizationSpecificationError,
             asyncpg.InvalidCatalogNameError,
         ) as no:
-            raise Stopped(Verdict.UNREACHABLE, f"PostgreSQL lets nobody in: {no}.") from no
+            raise surroundings(no) or Stopped(
+                Verdict.UNREACHABLE, f"PostgreSQL lets nobody in: {no}."
+            ) from no
         except _AWAY as away:
             if time.monotonic() + wait > deadline:
+                why = surroundings(away)
                 raise Stopped(
-                    Verdict.UNREACHABLE,
+                    why.verdict if why else Verdict.UNREACHABLE,
                     f"The database at {address.host} did not answer for "
                     f"{release.order.connect_patience:.0f} s ({type(away).__name__}); nothing was "
-                    "changed: run it again when it is there.",
+                    f"changed. {why.words if why else 'Run it again when it is there.'}",
                 ) from away
             if wait == 0.25:
                 release.tell.say(f"The database does not answer yet ({type(away).__name__}) …")

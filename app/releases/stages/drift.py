@@ -3,8 +3,10 @@
 from datetime import UTC, datetime
 from typing import Final
 
+from app.releases.connection import connected
 from app.releases.drift import Inspection, inspect
 from app.releases.finding import Finding
+from app.releases.older_history import FACT, older_history, since_adoption
 from app.releases.recheck import keep_look
 from app.releases.release import Outcome, Release
 from app.releases.verdict import Stopped, Verdict
@@ -21,14 +23,23 @@ async def run(release: Release) -> Outcome:
     findings = _not_ours_in_the_making(release, found.findings)
     await noted(release, found, findings)
     if findings:
+        moved = await _older_service_moved(release)
         for finding in findings:
-            release.tell.say(f"{finding.words}\n{finding.script}")
-        raise Stopped(Verdict.DRIFTED, in_words(findings), {"findings": as_json(findings)})
+            mend = "" if moved else f"\n{finding.script}"
+            release.tell.say(f"{finding.words}{mend}")
+        raise Stopped(Verdict.DRIFTED, moved or in_words(findings), {"findings": as_json(findings)})
     begun = f"; {len(found.findings)} of the release in the making" if found.findings else ""
     return Outcome(
         f"none{begun}; {len(found.live.others)} tables are not ours and were left alone",
         {"fingerprint": found.fingerprint, "others": found.live.others, "findings": []},
     )
+
+
+async def _older_service_moved(release: Release) -> str | None:
+    """Say that the older service has changed its own database since it was adopted."""
+    noted = await release.book.fact(FACT)
+    async with connected(release.order.url) as connection:
+        return since_adoption(noted, await older_history(connection))
 
 
 async def inspected(release: Release) -> Inspection:

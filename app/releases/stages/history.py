@@ -3,6 +3,7 @@
 from typing import Final
 
 from app.database_url import DatabaseUrl
+from app.releases.filled import unfilled
 from app.releases.migrate import current
 from app.releases.occupied import occupied
 from app.releases.plan import Plan
@@ -10,8 +11,9 @@ from app.releases.release import Outcome, Release
 from app.releases.render import offline_hash
 from app.releases.revisions import head, history, known, needed
 from app.releases.sealed import hash_of
-from app.releases.truth import live_failures, unfilled
+from app.releases.truth import live_failures
 from app.releases.verdict import Stopped, Verdict
+from app.releases.version_row import LOST, OURS
 
 NAME: Final = "history"
 _OURS: Final = "SELECT count(to_regclass(t)) FROM unnest(ARRAY['productions', 'cameras']) AS t"
@@ -81,6 +83,8 @@ async def _ahead(release: Release, revision: str) -> Stopped:
 
 
 async def _raise_if_unadopted(release: Release) -> None:
+    if release.current is None and await release.book.value(f"SELECT {OURS}"):
+        raise Stopped(Verdict.DRIFTED, LOST)
     if release.current is None and await release.book.value(_OURS):
         raise Stopped(
             Verdict.UNADOPTED,

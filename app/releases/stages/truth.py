@@ -6,6 +6,7 @@ from app.releases.failure import LOST
 from app.releases.release import Outcome, Release
 from app.releases.scratch import NoScratch
 from app.releases.session import MigrationContended
+from app.releases.surroundings import raise_if_surroundings
 from app.releases.truth import image_failures
 from app.releases.verdict import Stopped, Verdict
 
@@ -34,6 +35,7 @@ async def _failures(release: Release) -> dict[str, str]:
     except (NoScratch, MigrationContended, Stopped, *LOST):
         raise
     except Exception as error:
+        raise_if_surroundings(error)
         raise Stopped(
             Verdict.BROKEN,
             f"This image's own revisions do not run on an empty database: {error}. Mend them and "

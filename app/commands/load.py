@@ -1,0 +1,25 @@
+"""``python -m app load FILE``: load a show."""
+
+import asyncio
+from pathlib import Path
+
+import typer
+
+from app import show
+from app.commands.opened import opened, showing
+from app.releases import migrate as migrations
+from app.releases.guard import raise_unless_deployable
+from app.settings import Settings
+from app.terminal import say, started
+
+
+def run(*, file: Path) -> None:
+    """Load the file, all of it or nothing, and print the label of its production."""
+    with started() as (settings, url), showing():
+        asyncio.run(_load(settings, url, file))
+
+
+async def _load(settings: Settings, url: str, file: Path) -> None:
+    raise_unless_deployable(await migrations.current(url))
+    async with opened(settings, url) as database:
+        typer.echo(await show.load(database, file, say))

@@ -1,0 +1,47 @@
+"""``python -m app release status``: where the database stands, and what to do next."""
+
+import json
+from typing import Any
+
+import typer
+
+from app import commands
+from app.commands.asking import answered
+from app.releases.next_command import unreachable
+from app.releases.status import status
+from app.releases.verdict import Stopped
+from app.settings import Settings
+from app.status_terminal import described, do_next
+from app.terminal import gate_url, say, service_role
+
+
+def run(*, as_json: bool) -> None:
+    """Print the status."""
+
+    async def examined(settings: Settings, url: str) -> dict[str, Any]:
+        address = gate_url(settings, url)
+        found = await status(address, within=5.0)
+        if found["drift"] is not None or not _comparable(found):
+            return found
+        # Only to look anew are the migrations needed, which are slow to load.
+        looked: dict[str, Any] = await commands.run(
+            "look", url=address, found=found, role=service_role(settings, url)
+        )
+        return looked
+
+    def refuse(verdict: Stopped) -> None:
+        following = unreachable(verdict.words).as_json()
+        if as_json:
+            typer.echo(json.dumps({"verdict": verdict.verdict.name, "nextCommand": following}))
+        say("\n".join([f"signalbook: {verdict.words}", *do_next(following)[1:]]))
+
+    found = answered(examined, refuse)
+    if as_json:
+        typer.echo(json.dumps(found, default=str))
+    else:
+        typer.echo("\n".join(described(found)))
+
+
+def _comparable(found: dict[str, Any]) -> bool:
+    """Tell whether anything says what the live schema should be, at this moment."""
+    return found["state"] in {"behind", "ready", "head"} and found["running"] is None

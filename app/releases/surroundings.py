@@ -1,0 +1,191 @@
+"""What the server or the way to it is to blame for, and never a revision: told by its error.
+
+A connection that is refused, a full disk or too little memory meets whatever runs at that moment,
+on the live database and on a rehearsal's copy alike.
+"""
+
+import errno
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Final
+
+import asyncpg
+
+from app.releases.verdict import Stopped, Verdict
+
+_LIMIT: Final = "53300"
+_FULL: Final = "53100"
+_MEMORY: Final = "53200"
+_READ_ONLY: Final = "25006"
+_NO_DATABASE: Final = "3D000"
+_NO_ROOM: Final = "No space left on device"
+# What pg_dump and psql print of an error; its code they keep to themselves.
+_SAYINGS: Final = (
+    (re.compile(r"too many (?:connections|clients)[^\n]*|connection slots are reserved[^\n]*"),
+     asyncpg.TooManyConnectionsError),
+    (re.compile(r"ERROR:[^\n]*No space left on device|[^\n]*[Dd]isk full[^\n]*"),
+     asyncpg.DiskFullError),
+    (re.compile(r"ERROR:\s+out of (?:shared )?memory"), asyncpg.OutOfMemoryError),
+    (re.compile(r"(?:server closed the connection|terminating connection)[^\n]*"),
+     asyncpg.ConnectionFailureError),
+)  # fmt: skip
+_LOST_CODES: Final = frozenset({"57P01", "57P02", "57P03", "57P05"})
+_DEEPEST: Final = 10  # causes of causes
+_CONNECTIONS: Final = 8
+"""How many connections the gate may have at once, its copy's included."""
+
+
+def surroundings(error: BaseException) -> Stopped | None:
+    """Return the verdict where an error, or what caused it, is of the surroundings; else None."""
+    for cause in _causes(error):
+        if isinstance(cause, asyncpg.PostgresError):
+            found = _of_server(cause)
+        elif isinstance(cause, OSError | TimeoutError):
+            found = _of_way(cause)
+        else:
+            found = _LOST if isinstance(cause, asyncpg.InterfaceError) and _closed(cause) else None
+        if found is not None:
+            return Stopped(*found, {"error": type(cause).__name__})
+    return None
+
+
+def raise_if_surroundings(error: BaseException) -> None:
+    """Raise Stopped where an error is of the surroundings."""
+    if (found := surroundings(error)) is not None:
+        raise found from error
+
+
+def in_words(last: str) -> Stopped | None:
+    """Return the verdict on what a program of PostgreSQL's own said last, None for any other."""
+    for pattern, error in _SAYINGS:
+        if found := pattern.search(last):
+            return surroundings(error(found[0]))
+    if _NO_ROOM in last:
+        return surroundings(OSError(errno.ENOSPC, _NO_ROOM))
+    return None
+
+
+_LOST: Final = (
+    Verdict.UNREACHABLE,
+    "The connection to the database ended: run it again when the database answers.",
+)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error, what the driver said, and what either came from."""
+    cause: BaseException | None = error
+    for _ in range(_DEEPEST):
+        if cause is None:
+            return
+        yield cause
+        original = getattr(cause, "orig", None)
+        cause = original if isinstance(original, BaseException) else cause.__cause__
+
+
+def _closed(error: asyncpg.InterfaceError) -> bool:
+    return "connection is closed" in str(error) or "closed in the middle" in str(error)
+
+
+def _of_server(error: asyncpg.PostgresError) -> tuple[Verdict, str] | None:
+    code, words = error.sqlstate or "", _sentence(error)
+    if code == _LIMIT:
+        return Verdict.CONTENDED, (
+            f"PostgreSQL takes no more connections: {words}. Close some, or raise the limit that "
+            f"it names (the release needs up to {_CONNECTIONS} at once), then run it again."
+        )
+    if code == _FULL or (code[:2] == "58" and "No space left" in words):
+        return Verdict.FAILED, (
+            f"The disk of the database server is full: {words}. Make room there (a rehearsal needs "
+            "as much again as the database is large), then run it again."
+        )
+    if code == _MEMORY:
+        return Verdict.FAILED, (
+            f"The database server is out of memory: {words}. Give it more, or lower work_mem, "
+            "maintenance_work_mem or what else runs there, then run it again."
+        )
+    if code[:2] in {"53", "58"}:
+        return Verdict.FAILED, (
+            f"The database server lacks what it needs: {words}. Look into its log, mend the cause, "
+            "then run it again."
+        )
+    if code == _READ_ONLY:
+        return Verdict.FAILED, (
+            f"The database takes no writes: {words}. It is a standby, or was set to read only, as "
+            "hosts do when a disk is nearly full; mend that, then run it again."
+        )
+    return _of_entry(code, words, error)
+
+
+def _of_entry(code: str, words: str, error: asyncpg.PostgresError) -> tuple[Verdict, str] | None:
+    """Tell of a server that lets nobody in, or has hung up."""
+    if code[:2] == "28":
+        return Verdict.UNREACHABLE, (
+            f"PostgreSQL lets us not in: {words}. Check the user and the password of DATABASE_URL "
+            "(DATABASE_UNPOOLED_URL where it is set), and who may connect from here."
+        )
+    if code == _NO_DATABASE:
+        return Verdict.UNREACHABLE, (
+            f"The server has no such database: {words}. Check the name at the end of DATABASE_URL "
+            "(DATABASE_UNPOOLED_URL where it is set)."
+        )
+    if code == "57P03":
+        return Verdict.UNREACHABLE, (
+            f"The database server takes no connections now: {words}. Run it again in a moment."
+        )
+    if code[:2] == "08" or code in _LOST_CODES or isinstance(error, asyncpg.ConnectionFailureError):
+        return Verdict.UNREACHABLE, (
+            f"The connection to the database ended: {words}. Run it again when the database "
+            "answers."
+        )
+    return None
+
+
+def _of_way(error: OSError | TimeoutError) -> tuple[Verdict, str] | None:
+    """Tell of the way to the server. What a file says is nobody's surroundings but a full disk."""
+    if error.errno == errno.ENOSPC:
+        return Verdict.FAILED, (
+            "The disk of the machine that runs this is full: make room, then run it again."
+        )
+    if (words := _way(error)) is None:
+        return None
+    return Verdict.UNREACHABLE, words
+
+
+def _way(error: OSError | TimeoutError) -> str | None:
+    if isinstance(error, socket.gaierror):
+        return (
+            "The database's host is not found: check the name of the host in DATABASE_URL "
+            "(DATABASE_UNPOOLED_URL where it is set), or wait until the network knows it."
+        )
+    if isinstance(error, ssl.SSLError) or "SSL" in str(error):
+        reason = getattr(error, "verify_message", "") or str(error)
+        return (
+            f"The database cannot be reached with TLS as DATABASE_URL asks for it: {reason}. "
+            "Correct its sslmode or sslrootcert, or the server's certificate."
+        )
+    refused = f"Errno {errno.ECONNREFUSED}" in str(error)
+    if isinstance(error, ConnectionRefusedError) or refused:
+        return (
+            "The database does not answer: nothing listens at the host and port of DATABASE_URL "
+            "(connection refused). Check both, and that the server runs."
+        )
+    if isinstance(error, FileNotFoundError) and "Connect call" not in str(error):
+        return None
+    if isinstance(error, TimeoutError) or error.errno == errno.ETIMEDOUT:
+        return (
+            "The database does not answer in time: check the host and port of DATABASE_URL, and "
+            "whether a firewall stands between."
+        )
+    lost = isinstance(error, ConnectionError) or "Connect call failed" in str(error)
+    unroutable = error.errno in {errno.ENETUNREACH, errno.EHOSTUNREACH}
+    return f"The database does not answer ({_plain(error)})." if lost or unroutable else None
+
+
+def _plain(error: OSError) -> str:
+    return error.strerror or type(error).__name__
+
+
+def _sentence(error: asyncpg.PostgresError) -> str:
+    return str(error).partition("\n")[0].rstrip(".") or type(error).__name__

@@ -1,0 +1,95 @@
+"""The migration status in lines, for people."""
+
+from typing import Any
+
+
+def described(found: dict[str, Any]) -> list[str]:
+    """Give the status in lines."""
+    needs = f"this image needs {found['needed']}, its newest is {found['head']}"
+    lines = [
+        f"revision   {found['revision'] or 'nothing'} ({found['state'] or 'not known'}); {needs}",
+        f"pending    {_pending(found['pending'])}",
+        f"drift      {_drift(found)}",
+        f"soak       {_soak(found['soak'])}",
+        *_running(found["running"]),
+        *(f"overridden {o['rule']} by {o['who']}: {o['why']}" for o in found["overrides"] or ()),
+        *_next(found["next"]),
+    ]
+    if found["unread"]:
+        lines.append(f"unread     {', '.join(found['unread'])}: locked, or too slow")
+    for run in (found["runs"] or ())[:5]:
+        verdict = run["verdict"] or "running"
+        words = (run["words"] or "").partition("\n")[0]
+        lines.append(f"run {run['id']:<6} {run['word']} by {run['who']}: {verdict}. {words}")
+    return [*lines, *do_next(found["nextCommand"])]
+
+
+def do_next(following: dict[str, Any]) -> list[str]:
+    """Return what stands, and below it the command to run."""
+    lines = [f"do next    {following['words']}"]
+    return [*lines, f"           {following['command']}"] if following["command"] else lines
+
+
+def _pending(pending: list[dict[str, Any]] | None) -> str:
+    if pending is None:
+        return "not known"
+    return ", ".join(revision["revision"] for revision in pending) or "nothing"
+
+
+def _drift(found: dict[str, Any]) -> str:
+    if found["drift"] is None:
+        return "never looked at"
+    return "; ".join(f["words"] for f in found["drift"]) or f"none, at {found['driftCheckedAt']}"
+
+
+def _soak(soak: dict[str, Any] | None) -> str:
+    if soak is None:
+        return "none"
+    left = soak["remainingSeconds"] or 0
+    rest = f", {left / 3_600:.1f} h left" if left else ""
+    reasons = "; ".join(soak["reasons"])
+    return (
+        f"{soak['state']}{rest} ({soak['table'] or 'new tables'}){': ' if reasons else ''}{reasons}"
+    )
+
+
+def _next(pending: dict[str, Any] | None) -> list[str]:
+    if pending is None or not pending.get("digest"):
+        return []
+    decision = pending.get("decision")
+    told = f"{decision['decision']} by {decision['who']}" if decision else "not decided"
+    return [
+        f"next       {', '.join(pending['revisions'])}, {told}; digest {pending['digest'][:12]}"
+    ]
+
+
+def _running(running: dict[str, Any] | None) -> list[str]:
+    if running is None:
+        return ["running    nothing"]
+    lines = [f"running    run {running['run']}, {running['stage']}, since {running['since']}"]
+    if statement := running.get("statement"):
+        lines.append(f"           {statement['seconds']:.1f} s: {statement['sql'].splitlines()[0]}")
+        lines += _tried(statement)
+    lines += [f"           waits for pid {w['pid']} ({_doing(w)})" for w in running["waitsFor"]]
+    lines += [
+        f"           blocks pid {b['pid']} for {b['seconds']:.1f} s" for b in running["blocks"]
+    ]
+    return [*lines, f"           {running['safeWords']}"]
+
+
+def _doing(session: dict[str, Any]) -> str:
+    """Return what is visible of a session that holds what the gate waits for."""
+    seconds = session["transactionSeconds"]
+    open_for = "" if seconds is None else f"its transaction open for {seconds:.0f} s"
+    about = ", ".join(filter(None, (session["application"], session["state"], open_for)))
+    return ": ".join(filter(None, (about or "of another role", session["query"])))
+
+
+def _tried(statement: dict[str, Any]) -> list[str]:
+    """Return who was last in the way of a statement that is tried again."""
+    last = statement["lastBlocker"]
+    if last is None:
+        return []
+    about = ", ".join(filter(None, (last["application"], last["state"]))) or "of another role"
+    seen = f"last in the way was pid {last['pid']} ({about}), seen at {last['at']}"
+    return [f"           try {statement['tries']}; {seen}"]
