@@ -13,6 +13,7 @@ import typer
 from app import health, release_words, server, show
 from app.database_url import DatabaseUrl
 from app.db import Database
+from app.dialing import refuse_pooler
 from app.releases import drift as live_drift
 from app.releases import migrate as migrations
 from app.settings import Settings
@@ -57,6 +58,7 @@ def serve(
             settings.refuse_ungated()
         if prepare or (prepare is None and settings.database_url is None):
             asyncio.run(_prepare(settings, url))
+        asyncio.run(refuse_pooler(DatabaseUrl.parse(url)))
         server.serve(settings, DatabaseUrl.parse(url), say)
 
 
@@ -87,13 +89,18 @@ def status(
 ) -> None:
     """Say whether the database is what this version of the code needs; exit 1 where it is not."""
     with started() as (settings, url):
-        found = asyncio.run(health.examine(DatabaseUrl.parse(url), settings.health_timeout))
+        found = asyncio.run(_examined(settings, url))
         if as_json:
             typer.echo(json.dumps(asdict(found) | {"healthy": found.healthy}))
         else:
             typer.echo(_described(found))
         if not found.healthy:
             raise typer.Exit(1)
+
+
+async def _examined(settings: Settings, url: str) -> health.Health:
+    async with _opened(settings, url) as database:
+        return await health.examine(database, settings.health_timeout)
 
 
 @cli.command()
@@ -115,6 +122,7 @@ def _described(found: health.Health) -> str:
         f"database   {words}" + (f" in {found.latency_ms} ms" if found.connected else ""),
         f"schema     {found.state}: at {found.revision or 'nothing'}, newest {found.head}",
         *(f"{name:<17}{word}" for name, word in found.resources.items()),
+        *(f"note       {note}" for note in found.notes),
     ]
     return "\n".join(lines)
 

@@ -31,6 +31,13 @@ def failed(error: Exception, where: str) -> Stopped:
             "run the release again when the database answers.",
         )
     code = error.sqlstate or ""
+    if isinstance(error, asyncpg.DiskFullError):
+        return Stopped(
+            Verdict.FAILED,
+            f"The database's disk is full{at}: {error} ({code}). {SAFE}; make room on it, then run "
+            "the release again.",
+            {"sqlstate": code, "statement": where},
+        )
     wrong = code[:2] in _WRONG_CLASSES and not isinstance(error, asyncpg.InsufficientPrivilegeError)
     return Stopped(
         Verdict.BROKEN if wrong else Verdict.FAILED,

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.database_url import DatabaseUrl
 from app.db import translated
+from app.dialing import dial
 from app.errors import SignalbookError
 from app.fields import wire_moment
 from app.releases import drift, revisions, soak, status_runs
@@ -122,7 +123,7 @@ async def _connected(url: str | DatabaseUrl, within: float) -> AsyncIterator[Led
     settings = {**arguments["server_settings"], **_LIMITS, **named}
     arguments |= {"timeout": within, "server_settings": settings}
     async with asyncio.timeout(within):
-        connection = await asyncpg.connect(**arguments)
+        connection = await dial(arguments)
     try:
         yield Ledger(connection)
     finally:

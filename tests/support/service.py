@@ -11,6 +11,8 @@ import httpx
 from fastapi import FastAPI
 
 from app.database_url import DatabaseUrl
+from app.db import Database
+from app.health import Health, examine
 from app.main import create_app
 from app.server import Server, configured
 from app.settings import Settings
@@ -54,3 +56,13 @@ def created(client: httpx.Client, collection: str, /, **body: Any) -> dict[str, 
     """Create a row over HTTP and give it."""
     row: dict[str, Any] = client.post(f"/api/{collection}", json=body).raise_for_status().json()
     return row
+
+
+async def examined(url: str) -> Health:
+    """Examine a database as a service that runs on it does."""
+    database = Database(DatabaseUrl.parse(url), settings())
+    await database.open()
+    try:
+        return await examine(database, 10)
+    finally:
+        await database.close()
