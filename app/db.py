@@ -175,12 +175,12 @@ class Database:
         if connections is not None:
             await connections.close()
 
-    async def connect(self) -> asyncpg.Connection:
+    async def connect(self, **settings: str) -> asyncpg.Connection:
         """Open one more connection as the service's own are, outside their number.
 
-        Raises what asyncpg does, and PoolerInTheWay.
+        ``settings`` replace some of the session's. Raises what asyncpg does, and PoolerInTheWay.
         """
-        connection = await self.dialer(self.arguments())
+        connection = await self.dialer(self._arguments(settings))
         try:
             await json_as_bytes(connection)
         except BaseException:
@@ -188,19 +188,15 @@ class Database:
             raise
         return connection
 
-    def arguments(self) -> dict[str, Any]:
-        """Return the arguments of ``asyncpg.connect`` for the service's own connections."""
+    def _arguments(self, settings: dict[str, str]) -> dict[str, Any]:
         # What the URL says of a pooler wins over our caching of statements.
         caching = {"statement_cache_size": 1_000, "max_cached_statement_lifetime": 0,
                    "max_cacheable_statement_size": 0}  # fmt: skip
         # PostgreSQL ends a long statement itself; this is for a network that has gone silent.
         silent = {"command_timeout": self._timeout + 5}
-        return {**caching, **silent, **self._connect_args()}
-
-    def _connect_args(self) -> dict[str, Any]:
         args = self.url.connect_args()
-        own = {**args.get("server_settings", {}), **self.session_settings()}
-        return {**args, "server_settings": own}
+        own = {**args.get("server_settings", {}), **self.session_settings(), **settings}
+        return {**caching, **silent, **args, "server_settings": own}
 
     def session_settings(self) -> dict[str, str]:
         """Return the settings that every session of the service must have."""

@@ -26,6 +26,8 @@ from app.write_trial import try_write
 _MIGRATED: Final = "SELECT to_regclass('public.alembic_version') IS NOT NULL"
 _REVISION: Final = "SELECT version_num FROM public.alembic_version"
 _SETTINGS: Final = "SELECT name, setting FROM pg_settings WHERE name = ANY($1::text[])"
+# Milliseconds. Who holds a table for longer changes it, which is no reason to send nobody here.
+_LOCK_TIMEOUT: Final = "100"
 # One failure is enough: no moment's trouble ends so.
 _AT_ONCE: Final = frozenset({"DISK_FULL"})
 _NO_SIGN_IN: Final = (
@@ -84,7 +86,7 @@ async def _looked(database: Database, within: float) -> Health:
     connection = None
     try:
         async with asyncio.timeout(within):
-            connection = await database.connect()
+            connection = await database.connect(lock_timeout=_LOCK_TIMEOUT)
             return await _examined(database, connection, head)
     except Exception as error:  # noqa: BLE001  # whatever stops the examination is the finding
         return Health(connection is not None, head=head, resources=_all(_words(error)))
@@ -102,36 +104,60 @@ async def _examined(database: Database, connection: asyncpg.Connection, head: st
     if not migrated:
         return replace(found, resources=_all(_UNMIGRATED))
     notes = await _dropped(database, connection)
-    return replace(found, resources=await _resources(database, connection), notes=notes)
+    resources, locked = await _resources(database, connection)
+    return replace(found, resources=resources, notes=(*notes, *locked))
 
 
 _UNMIGRATED: Final = "the database has no schema yet: run the migrations"
 
 
-async def _resources(database: Database, connection: asyncpg.Connection) -> dict[str, str]:
-    """Say of each collection what is wrong with it, the cause before what it leads to."""
+async def _resources(
+    database: Database, connection: asyncpg.Connection
+) -> tuple[dict[str, str], list[str]]:
+    """Say of each collection what is wrong with it, and note what was locked.
+
+    The cause comes before what it leads to.
+    """
     needs = _needs()
     found = by_collection(needs, await findings(connection, needs))
     found |= await _of_idle(database, needs)
     if any(word != "ok" for word in found.values()):
-        return found
-    if prepared := await failures(connection, demands()):
-        return found | prepared
-    return await _tried(connection, found)
+        return found, []
+    prepared, locked = await _prepared(connection)
+    if not prepared and not locked:
+        prepared, locked = await _tried(connection)
+    return found | prepared, locked
 
 
-async def _tried(connection: asyncpg.Connection, found: dict[str, str]) -> dict[str, str]:
+async def _prepared(connection: asyncpg.Connection) -> tuple[dict[str, str], list[str]]:
+    """Prepare every statement; give the first failure of each collection, and what was locked."""
+    found: dict[str, str] = {}
+    locked = []
+    for name, statements in demands().items():
+        try:
+            found |= await failures(connection, {name: statements})
+        except asyncpg.LockNotAvailableError:
+            locked.append(f"Somebody holds a table of {name}: it was not looked at.")
+    return found, locked
+
+
+async def _tried(connection: asyncpg.Connection) -> tuple[dict[str, str], list[str]]:
     try:
-        await try_write(connection)
+        if not await try_write(connection):
+            return {}, ["Somebody holds what a write needs: none was tried."]
     except Exception as error:
         if connection.is_closed():
             raise
-        return _all(f"A write was tried and refused: {_reason(error)}")
-    return found
+        return _all(f"A write was tried and refused: {_reason(error)}"), []
+    return {}, []
 
 
 async def _of_idle(database: Database, needs: Needs) -> dict[str, str]:
-    """Look at a connection that requests use, where one is idle; it is given back at once."""
+    """Look at a connection that requests use, where one is idle; it is given back at once.
+
+    Where something is wrong with it, it is ended, and those that are idle with it: their successors
+    begin as the newest connection did.
+    """
     connection = database.connections.at_once()
     if connection is None:
         return {}
@@ -140,7 +166,10 @@ async def _of_idle(database: Database, needs: Needs) -> dict[str, str]:
     except BaseException as error:
         database.connections.release(connection, error)
         raise
-    database.connections.release(connection)
+    if found.words:
+        database.connections.discard(connection)
+    else:
+        database.connections.release(connection)
     told = by_collection(needs, found)
     return {name: word for name, word in told.items() if word != "ok"}
 
@@ -151,7 +180,9 @@ async def _dropped(database: Database, connection: asyncpg.Connection) -> tuple[
         return ()
     wanted = database.session_settings()
     rows = await connection.fetch(_SETTINGS, sorted(wanted))
-    lacking = [row["name"] for row in rows if row["setting"] != wanted[row["name"]]]
+    found = [(row["name"], row["setting"]) for row in rows]
+    looking = ("lock_timeout", _LOCK_TIMEOUT)
+    lacking = [name for name, value in found if value != wanted[name] and (name, value) != looking]
     if not lacking:
         return ()
     names = ", ".join(sorted(lacking))

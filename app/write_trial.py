@@ -25,8 +25,7 @@ from app.shapes import create_shape
 from app.store import Edit
 from app.writer import Unit
 
-# Who holds a table for longer migrates it; that is no reason to send nobody here.
-_LOCK_TIMEOUT: Final = "200ms"
+_LOCK_TIMEOUT: Final = "100ms"
 _STATEMENT_TIMEOUT: Final = "3s"
 _WHO: Final = Actor(user_id="health", user_name="Health", modified_by="health")
 
