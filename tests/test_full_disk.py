@@ -17,8 +17,6 @@ from tests.support.gates import ran
 from tests.support.service import service
 from tests.support.small_disk import SmallDisk, small_disk
 
-NOTE = "x" * 60_000
-
 
 @pytest.fixture(scope="module")
 def disk() -> Iterator[SmallDisk]:
@@ -31,7 +29,7 @@ def disk() -> Iterator[SmallDisk]:
 def written(client: httpx.Client) -> httpx.Response:
     """Write until something is refused; give that answer."""
     for _ in range(2_000):
-        answer = client.post("/api/productions", json={"name": "x", "note": NOTE})
+        answer = client.post("/api/productions", json={"name": "x"})
         if answer.status_code != 201:
             return answer
     raise AssertionError("the disk was never full")

@@ -142,9 +142,9 @@ async def test_the_gate_makes_no_tables_in_another_schema(empty_database: str) -
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
 async def test_a_database_of_another_encoding(postgres_server: Server, encoding: str) -> None:
     name = f"signalbook_test_{encoding.lower()}_{id(encoding)}"
-    options = f"ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
-    if (await databases.column(postgres_server.url, "SHOW server_version_num"))[0] >= "150000":
-        options += " LOCALE_PROVIDER libc"
+    options = (
+        f"ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' LOCALE_PROVIDER libc TEMPLATE template0"
+    )
     await execute(postgres_server.url, f"CREATE DATABASE {name} {options}")
     url = postgres_server.within(name)
     try:

@@ -9,10 +9,10 @@ from app.incidents import LEAST, WINDOW, Incidents
 from tests.support.databases import execute
 from tests.support.service import service
 
-# Refuses what the look of /health does not do: another name, and an update of a camera.
+# Refuses what the look of /health does not do: a show of this name.
 PICKY = (
     "CREATE FUNCTION picky() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-    "IF NEW.name = 'sick' THEN RAISE EXCEPTION USING ERRCODE = '{}', MESSAGE = 'no'; END IF; "
+    "IF NEW.show_name = 'sick' THEN RAISE EXCEPTION USING ERRCODE = '{}', MESSAGE = 'no'; END IF; "
     "RETURN NEW; END $$; CREATE TRIGGER picky BEFORE INSERT ON productions "
     "FOR EACH ROW EXECUTE FUNCTION picky()"
 )
