@@ -143,7 +143,7 @@ def unlock(connection: Connection) -> None:
 
 
 def _holder(connection: Connection) -> str:
-    words = connection.exec_driver_sql(holder_sql(MIGRATION_LOCK).replace("%", "%%")).scalar()
+    words = connection.exec_driver_sql(holder_sql(MIGRATION_LOCK)).scalar()
     connection.commit()
     return str(words or "gone by now: run it again")
 
