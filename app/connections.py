@@ -109,6 +109,11 @@ class Connections:
             if self._timer is None:
                 self._timer = self._loop.call_later(self._idle_for, self._end_idle)
 
+    def discard(self, connection: asyncpg.Connection) -> None:
+        """End this connection and all that are idle: what is wrong with it began before them."""
+        self._drop_idle()
+        self._drop(connection)
+
     async def close(self, within: float = _CLOSING) -> None:
         """Refuse who waits, let what runs end ``within`` seconds, then hang up."""
         self._closing = True

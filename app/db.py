@@ -2,7 +2,7 @@
 every failure translated into an error of ours."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, Final, Protocol, cast
 
@@ -11,16 +11,21 @@ from asyncpg import exceptions as pg
 
 from app.connections import Connections
 from app.database_url import DatabaseUrl
+from app.dialing import UNANNOUNCED, Dialer
 from app.errors import (
     AmbiguousId,
     Busy,
     Conflict,
     DatabaseAway,
+    DiskFull,
     DuplicateId,
     DuplicateUuid,
     Invalid,
+    OutOfMemory,
+    PoolerInTheWay,
     SchemaMismatch,
     SignalbookError,
+    TooManyConnections,
 )
 from app.settings import Settings
 
@@ -31,9 +36,17 @@ _AWAY: Final = (
 )  # fmt: skip
 _REFUSED: Final = (pg.CardinalityViolationError, pg.ForeignKeyViolationError, pg.DataError)
 _BUSY: Final = (
-    TimeoutError, pg.LockNotAvailableError, pg.QueryCanceledError, pg.TooManyConnectionsError,
-    pg.TransactionRollbackError, pg.InsufficientResourcesError, pg.InvalidCachedStatementError,
+    TimeoutError, pg.LockNotAvailableError, pg.QueryCanceledError, pg.TransactionRollbackError,
+    pg.InsufficientResourcesError, pg.InvalidCachedStatementError,
 )  # fmt: skip
+# A statement or cursor of ours that is in another session than the one we were lent, or of others
+# that is in it.
+_MIXED_UP: Final = (
+    pg.InvalidSQLStatementNameError, pg.DuplicatePreparedStatementError, pg.InvalidCursorNameError,
+    pg.DuplicateCursorError,
+)  # fmt: skip
+_OF_OTHERS: Final = ("bind message", "prepared statement", "pooling mode")
+_FULL_POOLER: Final = ("no more connections allowed", "max_client_conn")
 # What the driver says when the server had hung up before it was asked.
 _DIED_IDLE: Final = (
     pg.ConnectionDoesNotExistError, pg.AdminShutdownError, pg.InternalClientError, ConnectionError,
@@ -42,6 +55,18 @@ _DIED_IDLE: Final = (
 _MISMATCHED: Final = (
     pg.SyntaxOrAccessError, pg.InvalidSchemaNameError, pg.FeatureNotSupportedError,
     pg.NotNullViolationError, pg.CheckViolationError,
+)  # fmt: skip
+# Told apart in this order: what the server has run out of is no busy moment.
+_ANSWERS: Final = (
+    (pg.DiskFullError, DiskFull,
+     "The database's disk is full: nothing can be written until somebody makes room on it."),
+    (pg.OutOfMemoryError, OutOfMemory,
+     "The database has no memory left for this: try again later, and look at its server."),
+    (pg.TooManyConnectionsError, TooManyConnections,
+     "The database lets no further connection in: raise its limit, or lower POOL_SIZE."),
+    (_BUSY, Busy, "The database is busy: try again in a moment."),
+    (_AWAY, DatabaseAway, "The database does not answer: try again in a moment."),
+    (_MISMATCHED, SchemaMismatch, "The database lacks what this version needs: see /health."),
 )  # fmt: skip
 
 
@@ -63,13 +88,25 @@ def translate(error: Exception) -> SignalbookError | None:
         isinstance(error, pg.InterfaceError) and isinstance(error, ValueError)
     ):
         return _refused(error)
-    if isinstance(error, _BUSY):
-        return Busy("The database is busy: try again in a moment.")
-    if isinstance(error, _AWAY):
-        return DatabaseAway("The database does not answer: try again in a moment.")
-    if isinstance(error, _MISMATCHED):
-        return SchemaMismatch("The database lacks what this version needs: see /health.")
+    return _of_pooler(error) or _of_server(error)
+
+
+def _of_pooler(error: Exception) -> SignalbookError | None:
+    """Give our error for what a pooler mixes up, or has no room for."""
+    spoken = isinstance(error, pg.PostgresConnectionError)
+    if isinstance(error, _MIXED_UP) or (spoken and _says(error, _OF_OTHERS)):
+        return PoolerInTheWay(UNANNOUNCED)
+    if spoken and _says(error, _FULL_POOLER):
+        return TooManyConnections("The pooler lets no further client in: raise max_client_conn.")
     return None
+
+
+def _of_server(error: Exception) -> SignalbookError | None:
+    return next((ours(text) for theirs, ours, text in _ANSWERS if isinstance(error, theirs)), None)
+
+
+def _says(error: Exception, words: Iterable[str]) -> bool:
+    return any(word in str(error) for word in words)
 
 
 def _refused(error: Exception) -> SignalbookError:
@@ -117,6 +154,7 @@ class Database:
         self._size = settings.pool_size
         self._timeout = settings.statement_timeout
         self._connections: Connections | None = None
+        self.dialer = Dialer(announced=url.pgbouncer)
         # Writers wait for each other's production; they must not take every connection with them.
         self._writers = asyncio.Semaphore(max(1, self._size * 3 // 4))
 
@@ -129,7 +167,7 @@ class Database:
 
     async def open(self) -> None:
         """Be ready to connect."""
-        self._connections = Connections(self._connect, self._size, self._wait)
+        self._connections = Connections(self.connect, self._size, self._wait)
 
     async def close(self) -> None:
         """Let running statements end, for a moment, then hang up."""
@@ -137,14 +175,12 @@ class Database:
         if connections is not None:
             await connections.close()
 
-    async def _connect(self) -> asyncpg.Connection:
-        # What the URL says of a pooler wins over our caching of statements.
-        caching = {"statement_cache_size": 1_000, "max_cached_statement_lifetime": 0,
-                   "max_cacheable_statement_size": 0}  # fmt: skip
-        # PostgreSQL ends a long statement itself; this is for a network that has gone silent.
-        silent = {"command_timeout": self._timeout + 5}
-        arguments = {**caching, **silent, **self._connect_args()}
-        connection: asyncpg.Connection = await asyncpg.connect(**arguments)
+    async def connect(self, **settings: str) -> asyncpg.Connection:
+        """Open one more connection as the service's own are, outside their number.
+
+        ``settings`` replace some of the session's. Raises what asyncpg does, and PoolerInTheWay.
+        """
+        connection = await self.dialer(self._arguments(settings))
         try:
             await json_as_bytes(connection)
         except BaseException:
@@ -152,17 +188,26 @@ class Database:
             raise
         return connection
 
-    def _connect_args(self) -> dict[str, Any]:
+    def _arguments(self, settings: dict[str, str]) -> dict[str, Any]:
+        # What the URL says of a pooler wins over our caching of statements.
+        caching = {"statement_cache_size": 1_000, "max_cached_statement_lifetime": 0,
+                   "max_cacheable_statement_size": 0}  # fmt: skip
+        # PostgreSQL ends a long statement itself; this is for a network that has gone silent.
+        silent = {"command_timeout": self._timeout + 5}
         args = self.url.connect_args()
+        own = {**args.get("server_settings", {}), **self.session_settings(), **settings}
+        return {**caching, **silent, **args, "server_settings": own}
+
+    def session_settings(self) -> dict[str, str]:
+        """Return the settings that every session of the service must have."""
         milliseconds = str(int(self._timeout * 1_000))
-        limits = {
+        return {
             "statement_timeout": milliseconds,
             "lock_timeout": milliseconds,
             "idle_in_transaction_session_timeout": milliseconds,
             # A statement's plan depends on no value; planning would cost more than running.
             "plan_cache_mode": "force_generic_plan",
         }
-        return {**args, "server_settings": {**args.get("server_settings", {}), **limits}}
 
     async def read(self, sql: str, *args: object) -> bytes | None:
         """Run one statement in autocommit; give the first column of its first row."""

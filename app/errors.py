@@ -34,6 +34,10 @@
     └── Unavailable                     503  UNAVAILABLE
         ├── DatabaseAway                     DATABASE_AWAY
         ├── Busy                             BUSY
+        ├── TooManyConnections               TOO_MANY_CONNECTIONS
+        ├── OutOfMemory                      OUT_OF_MEMORY
+        ├── DiskFull                         DISK_FULL
+        ├── PoolerInTheWay                   POOLER
         └── SchemaMismatch                   SCHEMA_MISMATCH
 
 The body is ``application/problem+json`` with the members that people and the frontend read:
@@ -269,6 +273,34 @@ class Busy(Unavailable):
     """Every connection is in use, or a lock was not granted in time."""
 
     code = "BUSY"
+
+
+class TooManyConnections(Unavailable):
+    """PostgreSQL lets no further connection in: its own limit, the role's or the database's."""
+
+    code = "TOO_MANY_CONNECTIONS"
+    headers: ClassVar[Mapping[str, str]] = {"retry-after": "5"}
+
+
+class OutOfMemory(Unavailable):
+    """PostgreSQL has no memory left for the statement."""
+
+    code = "OUT_OF_MEMORY"
+    headers: ClassVar[Mapping[str, str]] = {"retry-after": "10"}
+
+
+class DiskFull(Unavailable):
+    """The disk of the database is full: nothing can be written until somebody makes room."""
+
+    code = "DISK_FULL"
+    headers: ClassVar[Mapping[str, str]] = {"retry-after": "60"}
+
+
+class PoolerInTheWay(Unavailable):
+    """A pooler lends each transaction another session, and DATABASE_URL does not announce it."""
+
+    code = "POOLER"
+    headers: ClassVar[Mapping[str, str]] = {"retry-after": "10"}
 
 
 class SchemaMismatch(Unavailable):

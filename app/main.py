@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
 
 from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
@@ -11,6 +10,7 @@ from starlette.routing import BaseRoute
 from app import VERSION, health
 from app.database_url import DatabaseUrl
 from app.db import Database
+from app.incidents import Incidents
 from app.live.hub import Hub
 from app.live.limits import Limits
 from app.live.listener import Listener
@@ -77,14 +77,19 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: Limits | None = Non
         finally:
             await database.close()
 
-    recorder, stopping = Recorder(url, settings.soak_check), Stopping()
+    recorder, stopping = Recorder(_unpooled(settings, url), settings.soak_check), Stopping()
+    incidents = Incidents()
     sockets = Sockets(settings, limits)
 
     app = _bare(lifespan)
     app.state.settings, app.state.url, app.state.recorder = settings, url, recorder
     app.state.stopping = stopping
     app.state.streams = Streams(stopping)
-    examine = partial(health.examine, url, settings.health_timeout)
+    app.state.incidents = incidents
+
+    async def examine() -> health.Health:
+        return await health.examine(app.state.database, settings.health_timeout, incidents)
+
     app.state.checkup = health.Checkup(examine, settings.health_cache)
     _add_middleware(app, settings, _add_routes(app, settings))
     app.add_middleware(SocketDoor, sockets=sockets, token=settings.access_token)
@@ -158,4 +163,4 @@ def _add_middleware(app: FastAPI, settings: Settings, routes: list[BaseRoute]) -
         expose_headers=_EXPOSED,
         max_age=600,
     )
-    app.add_middleware(RequestLog)
+    app.add_middleware(RequestLog, incidents=app.state.incidents)

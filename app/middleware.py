@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import SignalbookError, Unauthorized, Unavailable
+from app.incidents import Incidents
 from app.routes.health import OPEN_PATHS
 from app.routes.operators import ADMIN, holds
 from app.routes.problems import response
@@ -24,14 +25,16 @@ _VARY: Final = (b"vary", b"Origin")
 class RequestLog:
     """Gives each request an id, hands it back as ``X-Request-Id``, and logs one line at its end."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, incidents: Incidents) -> None:
+        self.app, self._incidents = app, incidents
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if scope["path"] not in OPEN_PATHS:
+            self._incidents.asked()
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
         stamp = (b"x-request-id", request_id.encode())
@@ -114,6 +117,7 @@ class Faults:
             _log.exception("unforeseen", path=scope["path"], request_id=request_id)
             if started or scope["type"] != "http":
                 raise
+            scope["app"].state.incidents.failed(SignalbookError.code)
             words = "Something failed here; it has been logged."
             await response(SignalbookError(words), scope["path"])(scope, receive, send)
 

@@ -16,6 +16,7 @@ import structlog
 
 from app.background import beside
 from app.database_url import DatabaseUrl
+from app.dialing import dial
 from app.releases import recheck, signals
 from app.releases.signals import SCHEMA_ERROR
 from app.releases.soak import Clock, Signal, utc_now
@@ -123,7 +124,7 @@ class Recorder:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[asyncpg.Connection]:
-        connection = await asyncpg.connect(**_bounded(self._url.connect_args()))
+        connection = await dial(_bounded(self._url.connect_args()))
         try:
             yield connection
         finally:

@@ -75,9 +75,7 @@ def plan(as_json: Json = False, whole: Whole = False) -> None:
 @words.command()
 def rehearse(as_json: Json = False, whole: Whole = False) -> None:
     """Rehearse the next release on a copy, anew; an approval that was there is void."""
-    commands.run(
-        "release", word="rehearse", as_json=as_json, contract=True, anew=True, whole=whole
-    )
+    commands.run("release", word="rehearse", as_json=as_json, contract=True, anew=True, whole=whole)
 
 
 @words.command()

@@ -79,7 +79,8 @@ async def failures(
 async def _first_failure(connection: asyncpg.Connection, statements: Iterable[str]) -> str:
     for sql in statements:
         try:
-            await connection.prepare(sql)
+            # Without a name it needs no session that lasts, and nothing has to be closed.
+            await connection.prepare(sql, name="")
         except asyncpg.SyntaxOrAccessError as wrong:
             return str(wrong).partition("\n")[0]
     return ""

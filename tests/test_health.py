@@ -22,10 +22,11 @@ def test_a_service_that_can_serve_is_healthy(client: httpx.Client) -> None:
     body = answer.json()
     assert answer.status_code == 200
     assert set(body) == {"status", "timestamp", "uptime", "version", "environment", "database",
-                         "schema", "resources", "live"}  # fmt: skip
+                         "schema", "resources", "cause", "notes", "live"}  # fmt: skip
     assert body["status"] == "healthy"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", body["timestamp"])
     assert body["environment"] == "test"
+    assert (body["cause"], body["notes"]) == (None, [])
     assert body["database"]["connected"] is True
     assert body["database"]["latencyMs"] >= 0
     head = revisions.head()
@@ -78,7 +79,11 @@ def test_an_unmigrated_database_is_not_healthy(empty_database: str) -> None:
         assert body["schema"] == {"revision": None, "head": revisions.head(), "state": "unmigrated"}
         assert "migrations" in body["resources"]["cameras"]
         assert client.get("/livez").status_code == 200
-        assert client.get("/api/health").status_code == 200
+        waited = client.get("/api/health")
+        assert waited.status_code == 503
+        assert set(waited.json()) == {"status", "timestamp", "server", "version", "message"}
+        assert waited.json()["status"] == "unavailable"
+        assert "migrations" in waited.json()["message"]
 
 
 async def test_a_schema_behind_what_the_code_needs_is_not_healthy(empty_database: str) -> None:

@@ -7,7 +7,6 @@ from typing import Any, Final
 import asyncpg
 import pytest
 
-from app import health
 from app.database_url import DatabaseUrl
 from app.releases import drift as live_drift
 from app.releases import revisions
@@ -22,6 +21,7 @@ from tests.legacy import connected
 from tests.support.databases import Server, column, execute
 from tests.support.gates import ran, rows
 from tests.support.images import Image
+from tests.support.service import examined
 from tests.test_release_killed import killed, started
 
 NEXT = "0002_productions_expand"
@@ -121,7 +121,7 @@ async def test_a_service_with_a_role_of_its_own_can_serve(
     try:
         ended = await ran(empty_database, service_url=service)
         assert ended.verdict is Verdict.DONE, ended
-        found = await health.examine(DatabaseUrl.parse(service), 10)
+        found = await examined(service)
         assert found.healthy, found
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await execute(service, "UPDATE release_plans SET state = 'verified'")

@@ -13,7 +13,6 @@ from typing import Any, Final
 import asyncpg
 import pytest
 
-from app import health
 from app.database_url import DatabaseUrl
 from app.releases import copies, drift, migrate
 from app.releases.beside import beside
@@ -30,6 +29,7 @@ from app.releases.version_row import BadVersionRow
 from app.settings import PROJECT
 from tests.support.databases import Server, execute
 from tests.support.gates import Heard, ran, rows
+from tests.support.service import examined
 
 ROLE: Final = "few_connections"
 
@@ -251,9 +251,9 @@ async def test_a_version_row_that_names_no_revision_is_told(own_database: str, r
     found = await status(own_database)
     assert (found["state"], found["revision"]) == (None, None)
     assert words in found["nextCommand"]["words"]
-    examined = await health.examine(DatabaseUrl.parse(own_database), 5.0)
-    assert (examined.healthy, examined.state) == (False, "unclear")
-    assert all(words in told for told in examined.resources.values())
+    health = await examined(own_database)
+    assert (health.healthy, health.state) == (False, "unclear")
+    assert all(words in resource for resource in health.resources.values())
 
 
 @pytest.mark.parametrize("row", ["two rows", "another form"])

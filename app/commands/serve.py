@@ -5,6 +5,7 @@ import asyncio
 from app import server, show
 from app.commands.opened import opened, showing
 from app.database_url import DatabaseUrl
+from app.dialing import refuse_pooler
 from app.releases import migrate as migrations
 from app.releases.witness import Patience, Permit
 from app.settings import Settings
@@ -19,6 +20,7 @@ def run(*, prepare: bool | None) -> None:
             settings.refuse_ungated()
         if prepare or (prepare is None and settings.database_url is None):
             asyncio.run(_prepare(settings, url))
+        asyncio.run(refuse_pooler(DatabaseUrl.parse(url)))
         server.serve(settings, DatabaseUrl.parse(url), say)
 
 

@@ -13,6 +13,9 @@ APPLICATION_NAME: Final = "signalbook-migrate"
 # What the gate's connections are called while it applies: a gate that was killed is told by it.
 RELEASE_NAME: Final = "signalbook-release"
 
+# What the connection is called that holds the gate's lock.
+GATE_NAME: Final = "signalbook-gate"
+
 # Two seconds: long enough that a waiting ALTER evicts autovacuum, which PostgreSQL does only after
 # deadlock_timeout (1 s); short enough that the writers queued behind it do not time out.
 LOCK_TIMEOUT: Final = "2s"
@@ -63,6 +66,27 @@ def set_up_sql(application_name: str = APPLICATION_NAME) -> str:
     return "SELECT " + ", ".join([*calls, _CHECK_CLIENT])
 
 
+def holder_sql(lock: int) -> str:
+    """Return the query that puts in words who holds this advisory lock of the session.
+
+    No row where nobody does. PostgreSQL hides from an ordinary role what others' sessions do, so
+    that the state may be missing.
+    """
+    return f"""SELECT format('process %s (%s)', a.pid, concat_ws(', ',
+      nullif(a.application_name, ''), 'user ' || a.usename,
+      'from ' || coalesce(host(a.client_addr), nullif(a.client_hostname, ''), 'a local socket'),
+      'connected since ' || to_char(a.backend_start, 'YYYY-MM-DD HH24:MI:SS'),
+      a.state || ' for ' || extract(epoch FROM clock_timestamp() - a.state_change)::int || ' s'
+    )) || CASE WHEN a.application_name IN ('{APPLICATION_NAME}', '{GATE_NAME}', '{RELEASE_NAME}')
+      THEN '; if that process is dead (its machine is gone, or a pooler kept its session), end it '
+        'with ' ELSE '; it is no gate''s: a pooler kept the session of one that died. End it with '
+      END || format('SELECT pg_terminate_backend(%s)', a.pid)
+    FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND (l.classid::bigint << 32) | l.objid::bigint = {lock} LIMIT 1"""
+
+
 def shorter(one: str, other: str) -> str:
     """Give the shorter of two timeouts in PostgreSQL's words ("250ms", "2s")."""
     return min(one, other, key=_milliseconds)
@@ -100,11 +124,14 @@ def lock(
     waited = 0.0
     while not _try_lock(connection):
         if waited == 0:
-            say("Another migration is running on this database; waiting for it to finish.")
+            say(
+                "Another migration is running on this database; waiting for it to finish: "
+                f"{_holder(connection)}."
+            )
         if waited >= LOCK_PATIENCE:
             raise MigrationContended(
                 f"Another migration still runs after {waited:.0f} s of waiting; nothing was "
-                f"changed: look for application_name '{APPLICATION_NAME}' in pg_stat_activity."
+                f"changed. It is {_holder(connection)}."
             )
         pause(seconds := jittered(0.5))
         waited += seconds
@@ -115,6 +142,12 @@ def unlock(connection: "Connection") -> None:
     connection.rollback()
     connection.exec_driver_sql(f"SELECT pg_advisory_unlock({MIGRATION_LOCK})")
     connection.commit()
+
+
+def _holder(connection: "Connection") -> str:
+    words = connection.exec_driver_sql(holder_sql(MIGRATION_LOCK)).scalar()
+    connection.commit()
+    return str(words or "gone by now: run it again")
 
 
 def _try_lock(connection: "Connection") -> bool:

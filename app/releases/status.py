@@ -10,10 +10,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-import asyncpg
-
 from app.database_url import DatabaseUrl
 from app.db import translated
+from app.dialing import dial
 from app.releases import revisions, soak, status_runs
 from app.releases.ledger import Ledger, Row
 from app.releases.next_command import TAKING_BACK, next_command
@@ -97,7 +96,7 @@ async def _connected(url: str | DatabaseUrl, within: float) -> AsyncIterator[Led
     settings = {**arguments["server_settings"], **_LIMITS, **named}
     arguments |= {"timeout": within, "server_settings": settings}
     async with asyncio.timeout(within):
-        connection = await asyncpg.connect(**arguments)
+        connection = await dial(arguments)
     try:
         yield Ledger(connection)
     finally:

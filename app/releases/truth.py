@@ -10,6 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
 from sqlmodel import SQLModel
 
+from app.fitness import by_collection, findings, needs_of
 from app.releases.migrate import make_engine, upgrade
 from app.releases.revisions import head, needed
 from app.releases.scratch import connected, scratch
@@ -37,9 +38,15 @@ async def image_failures(url: str, statements: Statements) -> dict[str, str]:
 
 
 async def live_failures(url: str, statements: Statements) -> dict[str, str]:
-    """Prepare every statement on a database, as the role of ``url``; and read its revision."""
+    """Prepare every statement on a database, as the role of ``url``; and read its revision.
+
+    What PostgreSQL looks at only when a statement runs, the role's rights, is looked at beside.
+    """
     async with connected(url) as connection:
         found = await failures(connection, statements)
+        needs = needs_of(statements)
+        rights = by_collection(needs, await findings(connection, needs))
+        found = {name: words for name, words in rights.items() if words != "ok"} | found
         try:
             await connection.fetchval("SELECT version_num FROM alembic_version")
         except asyncpg.SyntaxOrAccessError as refused:

@@ -43,7 +43,11 @@ class LiveHealth(BaseModel):
 
 
 class HealthReport(BaseModel):
-    """``resources`` says "ok" for each collection, or what is wrong with its table."""
+    """``resources`` says "ok" for each collection, or what is wrong with its table.
+
+    ``cause`` is the first thing that is wrong, null where the service is healthy. ``notes`` name
+    what is not as it should be and is no reason to send nobody here.
+    """
 
     status: str
     timestamp: str
@@ -53,6 +57,8 @@ class HealthReport(BaseModel):
     database: DatabaseHealth
     schema_: SchemaHealth = Field(alias="schema")
     resources: dict[str, str]
+    cause: str | None
+    notes: list[str]
     live: LiveHealth
 
 
@@ -63,6 +69,12 @@ class Alive(BaseModel):
     timestamp: str
     server: str
     version: str
+
+
+class Reachable(Alive):
+    """Whether a page may begin: ``status`` is "ok", or "unavailable" with the cause."""
+
+    message: str | None = None
 
 
 class ServerInfo(BaseModel):
@@ -88,7 +100,8 @@ def _uptime() -> float:
             responses={200: {"model": HealthReport}, 503: {"model": HealthReport}})  # fmt: skip
 async def health(request: Request) -> Response:
     """200 only when the service can really serve: the database answers, its schema is what this
-    version needs, and every collection's own statements can be planned. Otherwise 503."""
+    version needs, every collection's own statements can be planned, a write is taken, and requests
+    do not fail for reasons of the database. Otherwise 503 with the ``cause``."""
     checkup: Checkup = request.app.state.checkup
     listener: Listener = request.app.state.listener
     found = await checkup()
@@ -101,6 +114,8 @@ async def health(request: Request) -> Response:
         "database": {"connected": found.connected, "latencyMs": found.latency_ms},
         "schema": {"revision": found.revision, "head": found.head, "state": found.state},
         "resources": found.resources,
+        "cause": found.cause,
+        "notes": list(found.notes),
         "live": {"listening": listener.connected},
     }
     return JSONResponse(body, 200 if found.healthy else 503, {"cache-control": "no-store"})
@@ -112,10 +127,16 @@ async def livez() -> Alive:
     return _alive("alive", "signalbook")
 
 
-@router.get("/api/health", operation_id="api_health")
-async def api_health(request: Request) -> Alive:
-    """What the frontend waits for before it fetches anything."""
-    return _alive("ok", _settings(request).server_name)
+@router.get("/api/health", operation_id="api_health", response_model=None,
+            responses={200: {"model": Reachable}, 503: {"model": Reachable}})  # fmt: skip
+async def api_health(request: Request) -> Response:
+    """What the frontend waits for before it fetches anything: 200 where `/health` says 200.
+    Otherwise 503, with the cause as `message`."""
+    checkup: Checkup = request.app.state.checkup
+    found = await checkup()
+    body = _alive("ok" if found.healthy else "unavailable", _settings(request).server_name)
+    told = body.model_dump() | ({} if found.healthy else {"message": found.cause})
+    return JSONResponse(told, 200 if found.healthy else 503, {"cache-control": "no-store"})
 
 
 def _alive(status: str, server: str) -> Alive:

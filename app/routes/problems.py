@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import structlog
+from asyncpg import exceptions as pg
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict
@@ -14,9 +15,14 @@ from app.errors import (
     BadRequest,
     BodyTooLarge,
     BrokenJson,
+    DiskFull,
     Invalid,
     NotFound,
+    OutOfMemory,
+    PoolerInTheWay,
+    SchemaMismatch,
     SignalbookError,
+    TooManyConnections,
     Unauthorized,
     Unavailable,
     UnsupportedMediaType,
@@ -34,6 +40,14 @@ _EVERYWHERE: Final = (
     UnsupportedMediaType,
     Unavailable,
 )
+_OF_DATABASE: Final = (
+    DiskFull, OutOfMemory, PoolerInTheWay, SchemaMismatch, TooManyConnections,
+)  # fmt: skip
+# A server that takes no writes or a door that lets nobody in, told as DATABASE_AWAY.
+_OF_DOOR: Final = (
+    pg.ReadOnlySQLTransactionError, pg.InvalidAuthorizationSpecificationError,
+    pg.InvalidCatalogNameError, pg.ProtocolViolationError,
+)  # fmt: skip
 _log: Final = structlog.get_logger()
 
 
@@ -90,10 +104,25 @@ async def answer_ours(request: Request, error: Exception) -> Response:
     if error.__cause__ is not None and not request.url.path.startswith(ADMIN):
         recorder: Recorder = request.app.state.recorder
         recorder.note(error.__cause__, f"{request.method} {_template(request)}")
+    if code := incident(error):
+        request.app.state.incidents.failed(code)
     if error.status >= 500 and error.__cause__ is not None:
         _log.warning("database", code=error.code, cause=type(error.__cause__).__name__,
                      reason=signals.without_values(error.__cause__))  # fmt: skip
     return response(error, request.url.path)
+
+
+def incident(error: SignalbookError) -> str | None:
+    """Give the code by which a failure counts against the health of the service.
+
+    None for what a client did, for a busy moment, and for a database that is away, which the look
+    of ``/health`` meets itself.
+    """
+    counted = isinstance(error, _OF_DATABASE) or isinstance(error.__cause__, _OF_DOOR)
+    if not counted or error.status < 500:
+        return None
+    state = getattr(error.__cause__, "sqlstate", None)
+    return f"{error.code} {state}" if state and not isinstance(error, DiskFull) else error.code
 
 
 def _template(request: Request) -> str:

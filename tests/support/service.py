@@ -1,19 +1,24 @@
 """A running service: the real application behind a real socket, in a thread of the test."""
 
+import os
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 from app.database_url import DatabaseUrl
+from app.db import Database
+from app.health import Health, examine
 from app.main import create_app
 from app.server import Server, configured
 from app.settings import Settings
+from tests.support.pgbouncer import pgbouncer
 
 
 def settings(**changes: Any) -> Settings:
@@ -42,11 +47,27 @@ def running(app: FastAPI) -> Iterator[str]:
         listening.close()
 
 
+class ServiceClient(httpx.Client):
+    """A client that has the application it asks at hand."""
+
+    service_app: FastAPI
+
+
 @contextmanager
-def service(url: str, **changes: Any) -> Iterator[httpx.Client]:
-    """Serve a database; give a client of it."""
-    app = create_app(settings(**changes), DatabaseUrl.parse(url))
-    with running(app) as root, httpx.Client(base_url=root, timeout=30) as client:
+def service(url: str, **changes: Any) -> Iterator[ServiceClient]:
+    """Serve a database; give a client of it.
+
+    With TEST_THROUGH_PGBOUNCER set, the service reaches it through a pooler in transaction mode
+    that its URL announces.
+    """
+    with ExitStack() as stack:
+        if os.environ.get("TEST_THROUGH_PGBOUNCER"):
+            changes.setdefault("database_unpooled_url", SecretStr(url))
+            url = f"{stack.enter_context(pgbouncer(url))}?pgbouncer=true"
+        app = create_app(settings(**changes), DatabaseUrl.parse(url))
+        root = stack.enter_context(running(app))
+        client = stack.enter_context(ServiceClient(base_url=root, timeout=30))
+        client.service_app = app
         yield client
 
 
@@ -54,3 +75,13 @@ def created(client: httpx.Client, collection: str, /, **body: Any) -> dict[str, 
     """Create a row over HTTP and give it."""
     row: dict[str, Any] = client.post(f"/api/{collection}", json=body).raise_for_status().json()
     return row
+
+
+async def examined(url: str) -> Health:
+    """Examine a database as a service that runs on it does."""
+    database = Database(DatabaseUrl.parse(url), settings())
+    await database.open()
+    try:
+        return await examine(database, 10)
+    finally:
+        await database.close()

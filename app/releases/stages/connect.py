@@ -2,29 +2,33 @@
 
 import asyncio
 import time
-from typing import Final
+from contextlib import suppress
+from typing import Any, Final
 
 import asyncpg
 
 from app.database_url import DatabaseUrl
+from app.dialing import Dialer
+from app.errors import PoolerInTheWay
+from app.fitness import needs_of, session_findings
 from app.releases.backends import end_orphans
 from app.releases.ledger import Ledger
 from app.releases.release import NOBODY, Order, Outcome, Release
 from app.releases.revisions import heads
-from app.releases.session import jittered
+from app.releases.session import GATE_LOCK, GATE_NAME, holder_sql, jittered
 from app.releases.surroundings import surroundings
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "connect"
-OLDEST: Final = 150_000  # server_version_num of PostgreSQL 15
-_LEDGER_NAME: Final = "signalbook-gate"
 _AWAY: Final = (
     OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError, asyncpg.InterfaceError,
 )  # fmt: skip
-_READ_ONLY: Final = (
-    "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean"
-)
+# Where what a revision creates would go.
+_OTHER_HOME: Final = """SELECT format('New tables would go to the schema %s instead of public'
+  ' (search_path: %s): run ALTER ROLE %I IN DATABASE %I SET search_path = public.',
+  coalesce(current_schema(), '(none)'), current_setting('search_path'), session_user,
+  current_database()) WHERE current_schema() IS DISTINCT FROM 'public'"""
 _STRANGE: Final = """SELECT EXISTS (SELECT FROM pg_class
     WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p'))
   AND NOT EXISTS (SELECT FROM unnest(ARRAY['alembic_version', 'release_runs', 'productions',
@@ -51,7 +55,9 @@ async def run(release: Release) -> Outcome:
     connection = await _reached(release, address)
     release.stack.push_async_callback(connection.close, timeout=5)
     version = connection.get_server_version()
-    await _raise_if_unfit(connection)
+    tables = needs_of(release.statements).all_tables
+    await _raise_if_unfit(connection, tables)
+    await _raise_if_service_unfit(order, tables)
     await _raise_if_strange(connection)
     ledger = Ledger(connection)
     await _alone(release, ledger)
@@ -104,11 +110,11 @@ async def _reached(release: Release, address: DatabaseUrl) -> asyncpg.Connection
     wait = 0.25
     arguments = address.connect_args()
     arguments["server_settings"] = {
-        **arguments["server_settings"], "application_name": _LEDGER_NAME,
+        **arguments["server_settings"], "application_name": GATE_NAME,
     }  # fmt: skip
     while True:
         try:
-            return await asyncpg.connect(**arguments)
+            return await _dialled(address, arguments)
         except (
             asyncpg.InvalidAuthorizationSpecificationError,
             asyncpg.InvalidCatalogNameError,
@@ -131,16 +137,41 @@ async def _reached(release: Release, address: DatabaseUrl) -> asyncpg.Connection
             wait = min(wait * 2, 5.0)
 
 
-async def _raise_if_unfit(connection: asyncpg.Connection) -> None:
-    if (number := int(await connection.fetchval("SHOW server_version_num"))) < OLDEST:
+async def _raise_if_unfit(
+    connection: asyncpg.Connection, tables: list[str], whose: str = "gate"
+) -> None:
+    """Refuse a session on which names, characters or writes would go astray."""
+    found = (await session_findings(connection, tables)).words
+    if whose == "gate" and not found:
+        found = list(filter(None, [await connection.fetchval(_OTHER_HOME)]))
+    if found:
         raise Stopped(
             Verdict.REFUSED,
-            f"PostgreSQL {number // 10_000} is too old: 15 is the oldest that works.",
+            f"The {whose}'s connection is unfit: {' '.join(found)} Nothing was changed.",
+            {"findings": found},
         )
-    if await connection.fetchval(_READ_ONLY):
-        raise Stopped(
-            Verdict.REFUSED, "The database takes no writes: it is a standby, or set to read only."
-        )
+
+
+async def _raise_if_service_unfit(order: Order, tables: list[str]) -> None:
+    """Look as the service will, where it comes another way. One that may not come in yet, or not
+    read, is the last stage's to name."""
+    if order.service_url == order.url:
+        return
+    address = DatabaseUrl.parse(order.service_url)
+    with suppress(*_AWAY, asyncpg.PostgresError):
+        connection = await _dialled(address, address.connect_args())
+        try:
+            await _raise_if_unfit(connection, tables, "service")
+        finally:
+            connection.terminate()
+
+
+async def _dialled(address: DatabaseUrl, arguments: dict[str, Any]) -> asyncpg.Connection:
+    """Connect. Raises Stopped where a pooler would mix up sessions, before anything is locked."""
+    try:
+        return await Dialer(announced=address.pgbouncer)(arguments)
+    except PoolerInTheWay as pooler:
+        raise Stopped(Verdict.REFUSED, pooler.message) from pooler
 
 
 async def _alone(release: Release, ledger: Ledger) -> None:
@@ -164,10 +195,13 @@ async def _alone(release: Release, ledger: Ledger) -> None:
 
 
 async def _other(ledger: Ledger) -> str:
+    """Say which run holds the gate's lock, and on which session."""
+    holder = await ledger.value(holder_sql(GATE_LOCK)) or "its session is gone by now"
     try:
-        return str(await ledger.value(_RUNNING) or "it has just begun")
+        running = await ledger.value(_RUNNING) or "it has just begun"
     except asyncpg.UndefinedTableError:
-        return "it has just begun"
+        running = "it has just begun"
+    return f"{running}, on {holder}"
 
 
 async def _quoted(connection: asyncpg.Connection, role: str | None) -> str | None:

@@ -1,7 +1,9 @@
 """Stage 10: the live database is what the revisions build, and the code runs on it."""
 
+from collections.abc import Mapping
 from typing import Final
 
+from app.fitness import grants, needs_of
 from app.releases.release import Outcome, Release
 from app.releases.stages.drift import as_json, inspected, noted
 from app.releases.truth import live_failures
@@ -18,7 +20,7 @@ async def run(release: Release) -> Outcome:
     if not release.deployable:
         return Outcome("the schema is what its revisions build; this image needs more of them")
     if found := await live_failures(release.order.service_url, release.statements):
-        told = "; ".join(f"{name}: {words}" for name, words in found.items())
+        told = "; ".join(f"{', '.join(names)}: {words}" for words, names in _grouped(found).items())
         raise Stopped(
             Verdict.UNVERIFIED,
             f"The code cannot run on the live database ({told}); the old version serves on. "
@@ -27,6 +29,14 @@ async def run(release: Release) -> Outcome:
         )
     await release.book.note("image", {"statements": release.statements})
     return Outcome("no drift, and every statement of the code runs on it")
+
+
+def _grouped(found: Mapping[str, str]) -> dict[str, list[str]]:
+    """Say of each cause which collections it meets."""
+    causes: dict[str, list[str]] = {}
+    for name, words in found.items():
+        causes.setdefault(words, []).append(name)
+    return causes
 
 
 async def _raise_if_drifted(release: Release) -> None:
@@ -44,11 +54,17 @@ async def _raise_if_drifted(release: Release) -> None:
 
 
 async def _let_the_service_read(release: Release) -> None:
-    """Let another role of the service see which revision it serves on: its health asks for it."""
+    """Let another role of the service see which revision it serves on: its health asks for it.
+
+    Of tables that this very run has made, nobody could have given it the rights before.
+    """
     role = release.order.service_role
     if role is not None:
         quoted = await release.book.value("SELECT quote_ident($1)", role)
         await release.book.do(f"GRANT SELECT ON alembic_version TO {quoted}")
+        if release.empty:
+            for sql in grants(needs_of(release.statements), quoted):
+                await release.book.do(sql)
 
 
 def _way_back(release: Release) -> str:
