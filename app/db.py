@@ -17,16 +17,14 @@ from app.errors import (
     Busy,
     Conflict,
     DatabaseAway,
-    DiskFull,
     DuplicateId,
     DuplicateUuid,
     Invalid,
-    OutOfMemory,
     PoolerInTheWay,
     SchemaMismatch,
     SignalbookError,
-    TooManyConnections,
 )
+from app.exhausted import DiskFull, OutOfMemory, TooManyConnections
 from app.settings import Settings
 
 _AWAY: Final = (

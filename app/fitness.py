@@ -33,7 +33,7 @@ _ELSEWHERE: Final = """SELECT t.name, n.nspname::text AS schema
 _UNREACHED: Final = """SELECT coalesce(min(t.name), '') FROM unnest($1::text[]) AS t(name)
   WHERE to_regclass('public.' || quote_ident(t.name)) IS NOT NULL
   AND to_regclass(quote_ident(t.name)) IS NULL"""
-_PATH: Final = """SELECT current_setting('search_path') AS path, source,
+_PATH: Final = """SELECT current_setting('search_path') AS path, source AS origin,
   quote_ident(session_user) AS role, quote_ident(current_database()) AS database
   FROM pg_settings WHERE name = 'search_path'"""
 _NO_GRANT: Final = """SELECT t.name, t.privilege, quote_ident(current_user) AS role
@@ -197,7 +197,7 @@ def _mended(path: asyncpg.Record) -> str:
         "client": "take search_path out of the options in the URL",
     }
     otherwise = f"ALTER ROLE {role} IN DATABASE {database} SET search_path = public"
-    words = reset.get(path["source"], otherwise)
+    words = reset.get(path["origin"], otherwise)
     return words if words.startswith("take") else f"run {words}"
 
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.db import translate
-from app.errors import DiskFull, OutOfMemory, TooManyConnections
+from app.exhausted import DiskFull, OutOfMemory, TooManyConnections
 from app.releases.failure import failed
 from app.releases.migrate import upgrade
 from app.releases.verdict import Verdict

@@ -15,18 +15,16 @@ from app.errors import (
     BadRequest,
     BodyTooLarge,
     BrokenJson,
-    DiskFull,
     Invalid,
     NotFound,
-    OutOfMemory,
     PoolerInTheWay,
     SchemaMismatch,
     SignalbookError,
-    TooManyConnections,
     Unauthorized,
     Unavailable,
     UnsupportedMediaType,
 )
+from app.exhausted import DiskFull, OutOfMemory, TooManyConnections
 from app.recorder import Recorder
 from app.releases import signals
 from app.routes.operators import ADMIN
