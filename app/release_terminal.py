@@ -20,6 +20,11 @@ from app.releases.plan import Plan
 from app.releases.release import Ended
 
 _MARKS: Final = {"done": "✓", "skipped": "·", "stopped": "✗"}
+_LOOKED_BY: Final = {
+    "gate": ", by the gate (--look looks now)",
+    "app": ", by a serving app (--look looks now)",
+    "question": ", just now",
+}
 _EVERY: Final = 5.0  # seconds between two lines about the same work where there is no terminal
 
 
@@ -134,7 +139,9 @@ def _pending(pending: list[dict[str, Any]] | None) -> str:
 def _drift(found: dict[str, Any]) -> str:
     if found["drift"] is None:
         return "never looked at"
-    return "; ".join(f["words"] for f in found["drift"]) or f"none, at {found['driftCheckedAt']}"
+    words = "; ".join(f["words"] for f in found["drift"]) or "none"
+    by = _LOOKED_BY.get(found.get("driftCheckedBy") or "", "")
+    return f"{words}, at {found['driftCheckedAt']}{by}"
 
 
 def _soak(soak: dict[str, Any] | None) -> str:

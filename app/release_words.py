@@ -35,6 +35,9 @@ words: Final = typer.Typer(
 
 Answer = TypeVar("Answer")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.")]
+Look = Annotated[
+    bool, typer.Option("--look", help="Look for drift now, instead of giving the last look.")
+]
 Who = Annotated[str, typer.Option("--who", help="Your name; it is kept.")]
 Why = Annotated[str, typer.Option("--why", help="Your reason; it is kept.")]
 Contract = Annotated[
@@ -141,12 +144,12 @@ def approve(
 
 
 @words.command()
-def status(as_json: Json = False) -> None:
+def status(as_json: Json = False, look: Look = False) -> None:
     """Say where the database stands, what is pending, what runs now, and what ran before."""
 
     async def examined(settings: Settings, url: str) -> dict[str, Any]:
         order = order_of(settings, url)
-        found = await status_of(order.url, within=5.0)
+        found = await status_of(order.url, within=5.0, look=look, role=order.service_role)
         return await looked(order.url, found, role=order.service_role)
 
     found = _asked(examined)

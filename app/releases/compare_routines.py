@@ -238,7 +238,10 @@ def compare_views(expected: Snapshot, live: Snapshot) -> Iterator[Finding]:
             there=tables,
             words=f"The view {name} reads {tables} and was not built by any revision: a release "
             "that changes a column it reads will be refused.",
-            mend=mend.by_hand(reason, f"DROP VIEW {name}"),
+            mend=mend.by_hand(
+                reason,
+                f"DROP {'MATERIALIZED ' * (name in live.traits.get('materialized', ()))}VIEW {name}",
+            ),
         )
     for name in sorted(expected.views.keys() - live.views.keys()):
         yield Finding(

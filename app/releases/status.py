@@ -20,7 +20,7 @@ from app.fields import wire_moment
 from app.releases import drift, revisions, soak, status_runs
 from app.releases.ledger import Ledger, Row
 from app.releases.pending import next_release
-from app.releases.recheck import last_look
+from app.releases.recheck import QUESTION, last_look, look_at
 from app.releases.session import MigrationError
 from app.releases.soak import Clock, Standing, utc_now
 from app.releases.status_parts import Parts
@@ -45,6 +45,7 @@ _NEXT: Final = """SELECT * FROM release_plans WHERE state IN ('applying', 'appli
   ORDER BY state = 'proposed', proposed_at DESC LIMIT 1"""
 # Nothing here may wait: whoever has locked one of the gate's own tables is not waited for.
 _LIMITS: Final = {"lock_timeout": "50", "statement_timeout": "800"}  # milliseconds
+_LOOK_PATIENCE: Final = "100ms"  # for a lock, where the live schema is looked at in bounded time
 _TO_ASK: Final = 4.0  # seconds to ask what a look at the live schema needs to know
 _NO_LOOK: Final = (
     MigrationError, SignalbookError, asyncpg.PostgresError, asyncpg.InterfaceError,
@@ -66,17 +67,25 @@ async def reading(url: str | DatabaseUrl, within: float) -> AsyncIterator[Ledger
 
 
 async def status(
-    url: str | DatabaseUrl, *, within: float = 4.0, clock: Clock | None = None
+    url: str | DatabaseUrl,
+    *,
+    within: float = 4.0,
+    clock: Clock | None = None,
+    look: bool = False,
+    role: str | None = None,
 ) -> dict[str, Any]:
     """Give the whole status as JSON values, in ``within`` seconds, connecting included.
 
+    With ``look`` the live schema is looked at anew; ``role`` is the one the service connects as,
+    by default the connection's own. Needs what the gate stored of the live revision.
     What could not be read by then, or is locked, is null and named in ``unread``. Raises as
     ``reading`` does where there is no connection.
     """
     parts = Parts(asyncio.get_running_loop().time() + within)
     with translated():
         async with _connected(url, within) as ledger:
-            return (await _status(ledger, parts, clock)).as_json()
+            found = (await _status(ledger, parts, clock)).as_json()
+            return found | (await _anew(ledger, parts, role) if look else {})
 
 
 async def looked(url: str, found: dict[str, Any], *, role: str | None = None) -> dict[str, Any]:
@@ -99,8 +108,23 @@ async def looked(url: str, found: dict[str, Any], *, role: str | None = None) ->
         return found
     findings = [Drift(**finding.as_json()).as_json() for finding in inspection.findings]
     unread = [name for name in found["unread"] if name != "drift"]
-    checked = {"drift": findings, "driftCheckedAt": wire_moment(at), "unread": unread}
+    checked = {"drift": findings, "driftCheckedAt": wire_moment(at), "driftCheckedBy": QUESTION,
+               "unread": unread}  # fmt: skip
     return found | checked if inspection.revision == revision else found
+
+
+async def _anew(ledger: Ledger, parts: Parts, role: str | None) -> dict[str, Any]:
+    """Return the members about drift, looked at now; null and unread where that cannot be."""
+    parts.unread[:] = [name for name in parts.unread if name != "drift"]
+    look = None
+    if (await parts.read("drift", _there, ledger) or {}).get("gated"):
+        look = await parts.read("drift", look_at, ledger.connection, role, _LOOK_PATIENCE)
+    if look is None and parts.has("drift"):
+        parts.unread.append("drift")
+    checked = (wire_moment(utc_now()), QUESTION) if look else (None, None)
+    drifts = [Drift(**finding.as_json()).as_json() for finding in look[1]] if look else None
+    return {"drift": drifts, "driftCheckedAt": checked[0], "driftCheckedBy": checked[1],
+            "unread": parts.unread}  # fmt: skip
 
 
 async def is_gated(ledger: Ledger) -> bool:
@@ -170,6 +194,7 @@ async def _of_revision(ledger: Ledger, parts: Parts, there: Row) -> dict[str, An
         "next": await parts.read("next", _next, ledger, revision, gated=gated),
         "drift": [Drift(**finding) for finding in look["findings"]] if look else None,
         "drift_checked_at": look["at"] if look else None,
+        "drift_checked_by": look.get("by") if look else None,
     }
 
 

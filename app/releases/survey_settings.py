@@ -1,0 +1,162 @@
+"""Reads what sessions begin with: settings stored for the database and the roles, and the schemas
+that stand before ours in the search path.
+
+Only settings are read that change what a statement means, what it may do or what outlives a crash.
+Those that only make it quicker or slower, and those that every session of ours sets for itself
+(the timeouts of statements and locks), are left out: see ``left_out``.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, Final
+
+import asyncpg
+
+from app.releases.snapshot import Trait, Traits
+
+MEANINGFUL: Final = frozenset({
+    "allow_system_table_mods", "array_nulls", "backslash_quote", "bytea_output",
+    "check_function_bodies", "client_encoding", "datestyle", "default_table_access_method",
+    "default_tablespace", "default_text_search_config", "default_toast_compression",
+    "default_transaction_deferrable", "default_transaction_isolation",
+    "default_transaction_read_only", "extra_float_digits", "idle_session_timeout",
+    "ignore_system_indexes", "intervalstyle", "local_preload_libraries",
+    "plpgsql.extra_errors", "plpgsql.variable_conflict", "quote_all_identifiers",
+    "restrict_nonsystem_relation_kind", "role", "row_security", "session_authorization",
+    "session_preload_libraries", "standard_conforming_strings", "synchronous_commit", "timezone",
+    "timezone_abbreviations", "transaction_timeout", "transform_null_equals", "xmlbinary",
+    "xmloption", "zero_damaged_pages",
+})  # fmt: skip
+# Read from the server's own configuration too, where nobody sets them for good.
+_OF_SERVER: Final = (
+    "default_transaction_read_only", "default_transaction_isolation", "row_security",
+    "default_transaction_deferrable", "transform_null_equals", "standard_conforming_strings",
+)  # fmt: skip
+# What means the same as the default, which for a zone is any name of UTC.
+_SAME: Final = {
+    "on": "on", "true": "on", "yes": "on", "1": "on", "off": "off", "false": "off", "no": "off",
+    "0": "off", "utc": "gmt", "etc/utc": "gmt", "etc/gmt": "gmt", "zulu": "gmt", "uct": "gmt",
+}  # fmt: skip
+
+_STORED: Final = """SELECT lower(split_part(stored, '=', 1)) AS name,
+    substr(stored, strpos(stored, '=') + 1) AS value, s.boot_val AS usual,
+    CASE WHEN setrole = 0 THEN '' ELSE setrole::regrole::text END AS role,
+    setdatabase <> 0 AS of_database
+  FROM pg_db_role_setting CROSS JOIN unnest(setconfig) AS stored
+  LEFT JOIN pg_settings s ON lower(s.name) = lower(split_part(stored, '=', 1))
+  WHERE setrole IN (0, quote_ident($1)::regrole, quote_ident(current_user)::regrole)
+    AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+  UNION ALL SELECT name, setting, boot_val, 'SERVER', false FROM pg_settings
+  WHERE name = ANY($2) AND source IN ('configuration file', 'command line')"""
+
+# The search path of a session's beginning: what is stored for the role in this database comes
+# before what is stored for the role, for the database, and for all.
+_BEFORE: Final = """WITH roles AS (
+  SELECT DISTINCT r AS role, quote_ident(r)::regrole AS oid
+  FROM unnest(ARRAY[$1::text, current_user::text]) AS r
+), stored AS (
+  SELECT setrole, setdatabase, substr(value, 13) AS path
+  FROM pg_db_role_setting, unnest(setconfig) AS value WHERE value LIKE 'search\\_path=%'
+    AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+), paths AS (
+  SELECT role, coalesce((SELECT path FROM stored WHERE setrole IN (0, roles.oid)
+      ORDER BY setrole <> 0 DESC, setdatabase <> 0 DESC LIMIT 1),
+    CASE WHEN role = current_user OR NOT EXISTS (SELECT FROM stored
+        WHERE setrole = quote_ident(current_user)::regrole)
+      THEN (SELECT reset_val FROM pg_settings WHERE name = 'search_path')
+      ELSE '"$user", public' END) AS path FROM roles
+), places AS (
+  SELECT role, path, n.oid, nspname, place FROM paths
+  CROSS JOIN LATERAL regexp_split_to_table(path, '\\s*,\\s*') WITH ORDINALITY AS e (element, place)
+  JOIN pg_namespace n ON nspname = CASE WHEN trim(element) IN ('$user', '"$user"') THEN role
+    WHEN trim(element) LIKE '"%"' THEN replace(substr(trim(element), 2,
+      length(trim(element)) - 2), '""', '"') ELSE lower(trim(element)) END
+  WHERE has_schema_privilege(role, n.oid, 'USAGE') OR nspname = 'public'
+), ahead AS (
+  SELECT * FROM places p WHERE nspname NOT IN ('public', 'pg_catalog') AND place < coalesce(
+    (SELECT min(place) FROM places q WHERE q.role = p.role AND nspname = 'public'), 1000000)
+) SELECT 'search_path' AS kind, NULL AS "table", quote_ident(role) AS object, path AS value
+    FROM paths WHERE role IN (SELECT role FROM ahead)
+      OR role NOT IN (SELECT role FROM places WHERE nspname = 'public')
+  UNION SELECT 'shadow', quote_ident(r.relname), format('%I.%I', nspname, r.relname),
+    CASE relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
+      WHEN 'f' THEN 'foreign table' WHEN 'S' THEN 'sequence' ELSE 'table' END
+    FROM ahead JOIN pg_class r ON relnamespace = ahead.oid
+    AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+  UNION SELECT 'shadow', NULL, format('%I.%I', nspname, proname), 'function'
+    FROM ahead JOIN pg_proc ON pronamespace = ahead.oid
+  UNION SELECT 'shadow', NULL, format('%I.%I', nspname, typname), 'type'
+    FROM ahead JOIN pg_type ON typnamespace = ahead.oid AND typtype IN ('e', 'd')"""
+
+Rows = Iterable[asyncpg.Record]
+
+
+async def session_traits(connection: asyncpg.Connection, role: str) -> dict[str, Traits]:
+    """Read what sessions of ``role``, and of the connection's own role, begin with."""
+    stored = await connection.fetch(_STORED, role, list(_OF_SERVER))
+    before = await connection.fetch(_BEFORE, role)
+    return {"setting": _settings(stored)} | _shadows(before, stored)
+
+
+def _settings(stored: Rows) -> Traits:
+    return {
+        f"{row['name']} of {_place(row)}": Trait(table=None, value=row["value"], undo=_undo(row))
+        for row in sorted(stored, key=lambda row: (row["name"], _place(row)))
+        if row["name"] in MEANINGFUL and _plain(row["value"]) != _plain(row["usual"])
+    }
+
+
+def _plain(value: str | None) -> str:
+    bare = (value or "").strip("'\" ").lower()
+    return _SAME.get(bare, bare).replace(" ", "")
+
+
+def _place(row: asyncpg.Record) -> str:
+    if row["role"] == "SERVER":
+        return "the server"
+    whose = f"the role {row['role']}" if row["role"] else ""
+    if row["of_database"]:
+        return f"{whose} in the database" if whose else "the database"
+    return whose or "all roles"
+
+
+def _undo(row: asyncpg.Record) -> tuple[str, ...]:
+    """Return the statements that reset it; a session that may only read cannot do so at first."""
+    reset = _reset(row)
+    if row["name"] == "default_transaction_read_only":
+        return ("SET default_transaction_read_only = off", *reset)
+    return reset
+
+
+def _reset(row: asyncpg.Record) -> tuple[str, ...]:
+    name, role = row["name"], row["role"]
+    if role == "SERVER":
+        return (f"ALTER SYSTEM RESET {name}", "SELECT pg_reload_conf()")
+    if not row["of_database"]:
+        return (f"ALTER ROLE {role or 'ALL'} RESET {name}",)
+    whose = f"ROLE {role} IN DATABASE" if role else "DATABASE"
+    return (in_database(f"ALTER {whose} %I RESET {name}"),)
+
+
+def in_database(statement: str) -> str:
+    """Return a block that runs a statement with the database's name, which is not fixed, as %I."""
+    quoted = statement.replace("'", "''")
+    return f"DO $$ BEGIN EXECUTE format('{quoted}', current_database()); END $$"
+
+
+def _shadows(before: Rows, stored: Rows) -> dict[str, Traits]:
+    found: defaultdict[str, dict[str, Any]] = defaultdict(dict, search_path={}, shadow={})
+    for row in sorted(before, key=lambda row: row["object"]):
+        undo = _path_of(row["object"], stored) if row["kind"] == "search_path" else ()
+        found[row["kind"]][row["object"]] = Trait(table=row["table"], value=row["value"], undo=undo)
+    return dict(found)
+
+
+def _path_of(role: str, stored: Rows) -> tuple[str, ...]:
+    """Return the statement that has a role's sessions find our schema first.
+
+    What is stored for the role in this database goes before all else that is stored.
+    """
+    own = [row for row in stored if row["name"] == "search_path" and row["role"] == role]
+    extra = [_reset(row)[0] for row in own if not row["of_database"]]
+    return (*extra, in_database(f"ALTER ROLE {role} IN DATABASE %I SET search_path = public"))
