@@ -245,8 +245,9 @@ OF_OBJECTS: Final = """WITH candidates (class, oid, acting) AS (
 """
 
 # Views that hold rows are dropped by another word than others.
-MATERIALIZED: Final = """SELECT 'materialized' AS kind, NULL AS "table", oid::regclass::text AS object,
-    '' AS value, '' AS make, '' AS undo FROM pg_class WHERE relkind = 'm'"""
+MATERIALIZED: Final = """SELECT 'materialized' AS kind, NULL AS "table",
+    oid::regclass::text AS object, '' AS value, '' AS make, '' AS undo
+  FROM pg_class WHERE relkind = 'm'"""
 
 # What bears a name that a table may have, without being a table of our schema.
 STANDINS: Final = """SELECT quote_ident(relname) AS name, CASE relkind WHEN 'v' THEN 'view '

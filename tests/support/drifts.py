@@ -334,7 +334,8 @@ DRIFTS: Final = (
           f"{_SHADOW}; ALTER ROLE {{role}} SET search_path = attic, public",
           "search_path", None, "{role}", also=_PATH),
     Drift("a schema before ours, for the role in the database", "head",
-          f"{_SHADOW}; ALTER ROLE {{role}} IN DATABASE {{database}} SET search_path = attic, public",
+          f"{_SHADOW}; "
+          "ALTER ROLE {role} IN DATABASE {database} SET search_path = attic, public",
           "shadow", "cameras", "attic.cameras", also=_PATH),
     Drift("a schema before ours, by the role's own name", "head",
           "CREATE SCHEMA {role}; GRANT USAGE ON SCHEMA {role} TO {role}; "
