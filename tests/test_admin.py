@@ -35,7 +35,7 @@ DECISIONS = f"{PLAN}/decisions"
 PATHS = (STATUS, "/api/admin/releases", "/api/admin/releases/1", PLAN)
 DECISION = {"decision": "approve", "who": "anna", "why": "rehearsed and read"}
 PARTS = {"revision", "head", "needed", "state", "pending", "next", "drift", "driftCheckedAt",
-         "soak", "running", "overrides", "runs", "unread"}  # fmt: skip
+         "driftCheckedBy", "soak", "running", "overrides", "runs", "unread"}  # fmt: skip
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -281,7 +281,8 @@ async def test_the_terminal_looks_for_drift_where_nobody_had(own_database: str) 
     clean = await looked(own_database, found)
     assert clean["drift"] == []
     assert clean["driftCheckedAt"].endswith("Z")
-    assert clean | {"drift": None, "driftCheckedAt": None} == found
+    assert clean["driftCheckedBy"] == "question"
+    assert clean | {"drift": None, "driftCheckedAt": None, "driftCheckedBy": None} == found
     sql = "ALTER TABLE cameras ALTER name DROP NOT NULL; CREATE TABLE lanterns (id int)"
     await databases.execute(own_database, sql)
     async with opened(own_database) as ledger:
@@ -589,7 +590,7 @@ async def test_what_is_locked_takes_only_its_own_part_of_the_status(
     assert (found["head"], found["needed"]) == (revisions.head(), revisions.needed())
     assert [waits["pid"] for waits in found["running"]["waitsFor"]] == [made["theirs"]]
     assert [blocks["pid"] for blocks in found["running"]["blocks"]] == [made["behind"]]
-    for name in PARTS - {"unread", "running", "driftCheckedAt", "soak"}:
+    for name in PARTS - {"unread", "running", "driftCheckedAt", "driftCheckedBy", "soak"}:
         assert found[name] == (None if name in unread else whole[name]), name
     assert found["running"]["safeToCancel"] is not bool(
         unread & {"running.run", "running.statement"}
