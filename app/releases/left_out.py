@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from app.releases.survey_settings import MEANINGFUL
 
-_WATCHED: Final = "|".join(sorted({*MEANINGFUL, "search_path", "session_replication_role"}))
+_WATCHED: Final = "|".join(sorted({*MEANINGFUL, "session_replication_role"}))
 
 
 class LeftOut(NamedTuple):

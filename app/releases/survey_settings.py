@@ -22,7 +22,8 @@ MEANINGFUL: Final = frozenset({
     "default_transaction_read_only", "extra_float_digits", "idle_session_timeout",
     "ignore_system_indexes", "intervalstyle", "local_preload_libraries",
     "plpgsql.extra_errors", "plpgsql.variable_conflict", "quote_all_identifiers",
-    "restrict_nonsystem_relation_kind", "role", "row_security", "session_authorization",
+    "restrict_nonsystem_relation_kind", "role", "row_security", "search_path",
+    "session_authorization",
     "session_preload_libraries", "standard_conforming_strings", "synchronous_commit", "timezone",
     "timezone_abbreviations", "transaction_timeout", "transform_null_equals", "xmlbinary",
     "xmloption", "zero_damaged_pages",
@@ -102,8 +103,15 @@ def _settings(stored: Rows) -> Traits:
     return {
         f"{row['name']} of {_place(row)}": Trait(table=None, value=row["value"], undo=_undo(row))
         for row in sorted(stored, key=lambda row: (row["name"], _place(row)))
-        if row["name"] in MEANINGFUL and _plain(row["value"]) != _plain(row["usual"])
+        if row["name"] in MEANINGFUL and not _as_usual(row)
     }
+
+
+def _as_usual(row: asyncpg.Record) -> bool:
+    if row["name"] == "search_path":  # what stands behind ours shadows nothing
+        names = [name.strip(' "') for name in row["value"].split(",")]
+        return names[names[0] == "$user" :][:1] == ["public"]
+    return _plain(row["value"]) == _plain(row["usual"])
 
 
 def _plain(value: str | None) -> str:

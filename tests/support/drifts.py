@@ -52,7 +52,7 @@ _SHADOW: Final = (
     "CREATE SCHEMA attic; CREATE TABLE attic.cameras (LIKE cameras); "
     "GRANT USAGE ON SCHEMA attic TO {role}"
 )
-_PATH: Final = frozenset({"search_path", "shadow"})
+_PATH: Final = frozenset({"search_path", "setting", "shadow"})
 
 
 class Drift(NamedTuple):
@@ -349,7 +349,7 @@ DRIFTS: Final = (
           "shadow", None, f"attic.{_SYNC}", also=_PATH),
     Drift("our schema not in the search path", "head",
           "CREATE SCHEMA attic; ALTER DATABASE {database} SET search_path = attic",
-          "search_path", None, "{role}", alembic=True),
+          "search_path", None, "{role}", also=_PATH, alembic=True),
     Drift("a database that may only be read", "head",
           "ALTER DATABASE {database} SET default_transaction_read_only = on",
           "setting", None, "default_transaction_read_only of the database"),
