@@ -11,6 +11,7 @@ from app.releases import mend
 from app.releases.compare_columns import compare_columns
 from app.releases.compare_constraints import compare_constraints
 from app.releases.compare_indexes import compare_indexes
+from app.releases.compare_rights import compare_owners, compare_privileges
 from app.releases.compare_routines import (
     compare_enums,
     compare_functions,
@@ -20,15 +21,10 @@ from app.releases.compare_routines import (
     compare_views,
 )
 from app.releases.compare_tables import compare_missing, compare_strays, renamed_tables
-from app.releases.compare_traits import (
-    FIRST,
-    LAST,
-    compare_owners,
-    compare_privileges,
-    compare_traits,
-)
+from app.releases.compare_traits import compare_traits
 from app.releases.finding import Finding
 from app.releases.snapshot import Snapshot, Table
+from app.releases.trait_words import FIRST, LAST
 
 _Aspect = Callable[[str, Table, Table], Iterator[Finding]]
 

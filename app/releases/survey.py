@@ -25,17 +25,10 @@ from app.releases.snapshot import (
     Traits,
     Trigger,
 )
-from app.releases.survey_settings import session_traits
-from app.releases.survey_traits import (
-    MATERIALIZED,
-    OF_COLUMNS,
-    OF_OBJECTS,
-    OF_SCHEMA,
-    OF_SEQUENCES,
-    OF_TABLES,
-    OURS,
-    STANDINS,
-)
+from app.releases.survey_objects import MATERIALIZED, OF_OBJECTS, OF_SCHEMA, STANDINS
+from app.releases.survey_path import path_traits
+from app.releases.survey_settings import setting_traits
+from app.releases.survey_traits import OF_COLUMNS, OF_SEQUENCES, OF_TABLES, OURS
 
 PATIENCE: Final = "2s"
 # Every kind of trait that is looked at, so that one without any counts as looked at too.
@@ -208,7 +201,8 @@ async def _traits(connection: asyncpg.Connection, role: str) -> dict[str, Traits
     _sort_in(found, await connection.fetch(OF_SCHEMA, role))
     for query in (OF_OBJECTS, MATERIALIZED):
         _sort_in(found, await connection.fetch(query))
-    return found | await session_traits(connection, role)
+    settings = await setting_traits(connection, role)
+    return {**found, "setting": settings, **await path_traits(connection, role)}
 
 
 def _sort_in(found: dict[str, dict[str, Trait]], rows: Rows) -> None:

@@ -1,14 +1,11 @@
-"""Reads what sessions begin with: settings stored for the database and the roles, and the schemas
-that stand before ours in the search path.
+"""Reads what sessions begin with: the settings that are stored for the database and the roles.
 
 Only settings are read that change what a statement means, what it may do or what outlives a crash.
 Those that only make it quicker or slower, and those that every session of ours sets for itself
 (the timeouts of statements and locks), are left out: see ``left_out``.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 
@@ -50,56 +47,10 @@ _STORED: Final = """SELECT lower(split_part(stored, '=', 1)) AS name,
   UNION ALL SELECT name, setting, boot_val, 'SERVER', false FROM pg_settings
   WHERE name = ANY($2) AND source IN ('configuration file', 'command line')"""
 
-# The search path of a session's beginning: what is stored for the role in this database comes
-# before what is stored for the role, for the database, and for all.
-_BEFORE: Final = """WITH roles AS (
-  SELECT DISTINCT r AS role, quote_ident(r)::regrole AS oid
-  FROM unnest(ARRAY[$1::text, current_user::text]) AS r
-), stored AS (
-  SELECT setrole, setdatabase, substr(value, 13) AS path
-  FROM pg_db_role_setting, unnest(setconfig) AS value WHERE value LIKE 'search\\_path=%'
-    AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
-), paths AS (
-  SELECT role, coalesce((SELECT path FROM stored WHERE setrole IN (0, roles.oid)
-      ORDER BY setrole <> 0 DESC, setdatabase <> 0 DESC LIMIT 1),
-    CASE WHEN role = current_user OR NOT EXISTS (SELECT FROM stored
-        WHERE setrole = quote_ident(current_user)::regrole)
-      THEN (SELECT reset_val FROM pg_settings WHERE name = 'search_path')
-      ELSE '"$user", public' END) AS path FROM roles
-), places AS (
-  SELECT role, path, n.oid, nspname, place FROM paths
-  CROSS JOIN LATERAL regexp_split_to_table(path, '\\s*,\\s*') WITH ORDINALITY AS e (element, place)
-  JOIN pg_namespace n ON nspname = CASE WHEN trim(element) IN ('$user', '"$user"') THEN role
-    WHEN trim(element) LIKE '"%"' THEN replace(substr(trim(element), 2,
-      length(trim(element)) - 2), '""', '"') ELSE lower(trim(element)) END
-  WHERE has_schema_privilege(role, n.oid, 'USAGE') OR nspname = 'public'
-), ahead AS (
-  SELECT * FROM places p WHERE nspname NOT IN ('public', 'pg_catalog') AND place < coalesce(
-    (SELECT min(place) FROM places q WHERE q.role = p.role AND nspname = 'public'), 1000000)
-) SELECT 'search_path' AS kind, NULL AS "table", quote_ident(role) AS object, path AS value
-    FROM paths WHERE role IN (SELECT role FROM ahead)
-      OR role NOT IN (SELECT role FROM places WHERE nspname = 'public')
-  UNION SELECT 'shadow', quote_ident(r.relname), format('%I.%I', nspname, r.relname),
-    CASE relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
-      WHEN 'f' THEN 'foreign table' WHEN 'S' THEN 'sequence' ELSE 'table' END
-    FROM ahead JOIN pg_class r ON relnamespace = ahead.oid
-    AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-  UNION SELECT 'shadow', NULL, format('%I.%I', nspname, proname), 'function'
-    FROM ahead JOIN pg_proc ON pronamespace = ahead.oid
-  UNION SELECT 'shadow', NULL, format('%I.%I', nspname, typname), 'type'
-    FROM ahead JOIN pg_type ON typnamespace = ahead.oid AND typtype IN ('e', 'd')"""
 
-Rows = Iterable[asyncpg.Record]
-
-
-async def session_traits(connection: asyncpg.Connection, role: str) -> dict[str, Traits]:
-    """Read what sessions of ``role``, and of the connection's own role, begin with."""
+async def setting_traits(connection: asyncpg.Connection, role: str) -> Traits:
+    """Read the settings that sessions of ``role``, and of the connection's own, begin with."""
     stored = await connection.fetch(_STORED, role, list(_OF_SERVER))
-    before = await connection.fetch(_BEFORE, role)
-    return {"setting": _settings(stored)} | _shadows(before, stored)
-
-
-def _settings(stored: Rows) -> Traits:
     return {
         f"{row['name']} of {_place(row)}": Trait(table=None, value=row["value"], undo=_undo(row))
         for row in sorted(stored, key=lambda row: (row["name"], _place(row)))
@@ -150,21 +101,3 @@ def in_database(statement: str) -> str:
     """Return a block that runs a statement with the database's name, which is not fixed, as %I."""
     quoted = statement.replace("'", "''")
     return f"DO $$ BEGIN EXECUTE format('{quoted}', current_database()); END $$"
-
-
-def _shadows(before: Rows, stored: Rows) -> dict[str, Traits]:
-    found: defaultdict[str, dict[str, Any]] = defaultdict(dict, search_path={}, shadow={})
-    for row in sorted(before, key=lambda row: row["object"]):
-        undo = _path_of(row["object"], stored) if row["kind"] == "search_path" else ()
-        found[row["kind"]][row["object"]] = Trait(table=row["table"], value=row["value"], undo=undo)
-    return dict(found)
-
-
-def _path_of(role: str, stored: Rows) -> tuple[str, ...]:
-    """Return the statement that has a role's sessions find our schema first.
-
-    What is stored for the role in this database goes before all else that is stored.
-    """
-    own = [row for row in stored if row["name"] == "search_path" and row["role"] == role]
-    extra = [_reset(row)[0] for row in own if not row["of_database"]]
-    return (*extra, in_database(f"ALTER ROLE {role} IN DATABASE %I SET search_path = public"))
