@@ -20,7 +20,12 @@ from app.releases.compare_routines import (
     compare_triggers,
     compare_views,
 )
-from app.releases.compare_tables import compare_missing, compare_strays, renamed_tables
+from app.releases.compare_tables import (
+    at_home,
+    compare_missing,
+    compare_strays,
+    renamed_tables,
+)
 from app.releases.compare_traits import compare_traits
 from app.releases.finding import Finding
 from app.releases.snapshot import Snapshot, Table
@@ -39,7 +44,9 @@ def compare(
     these, in a database in which no older service lives.
     """
     renamed = renamed_tables(expected, live)
-    live = live.beside(expected)
+    strangers = live.beside(expected).others
+    shared = any(name in at_home(strangers, acquainted) for name in strangers)
+    live = live.beside(expected, shared=shared)
     each_shared = _each(expected, live)
     return _without_followers(renamed, [
         *compare_traits(expected, live, FIRST),

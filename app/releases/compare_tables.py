@@ -116,12 +116,20 @@ def _found(kind: str, name: str, there: str | None, words: str, statements: mend
     )
 
 
+def at_home(others: Collection[str], acquainted: Collection[str] | None) -> Collection[str]:
+    """Return the tables that may be there; all of them where nobody noted any and an older
+    service lives there.
+    """
+    if acquainted is None:
+        return others if OLDER_SERVICE in others else ()
+    return acquainted
+
+
 def compare_strays(
     live: Snapshot, acquainted: Collection[str] | None, renamed: dict[str, str]
 ) -> Iterator[Finding]:
     """Name the tables that are neither ours nor another service's."""
-    if acquainted is None:
-        acquainted = live.others if OLDER_SERVICE in live.others else ()
+    acquainted = at_home(live.others, acquainted)
     for name in live.others:
         if name not in acquainted and name not in renamed.values():
             reason = "Dropping it loses its rows: find out whose it is; its own schema suits it."

@@ -138,8 +138,12 @@ class Snapshot:
     traits: Mapping[str, Traits] = field(default_factory=dict)
     standins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def beside(self, expected: "Snapshot") -> "Snapshot":
-        """Leave out what is not ours: the tables are listed in ``others``, the rest forgotten."""
+    def beside(self, expected: "Snapshot", *, shared: bool = True) -> "Snapshot":
+        """Leave out what is not ours: the tables are listed in ``others``, the rest forgotten.
+
+        Where there are others, what stands in the schema beside tables is theirs too, unless it is
+        not ``shared`` with them.
+        """
         ours = expected.tables.keys()
         strange = {n for n in self.tables if n not in ours and not n.startswith(_KEEPING)}
         return replace(
@@ -151,7 +155,7 @@ class Snapshot:
             views={n: read for n, read in self.views.items() if not ours.isdisjoint(read)},
             others=(others := tuple(sorted({*self.others, *strange}))),
             traits={
-                kind: _ours(kind, traits, expected, self.views, shared=bool(others))
+                kind: _ours(kind, traits, expected, self.views, shared=shared and bool(others))
                 for kind, traits in self.traits.items()
             },
             standins={n: s for n, s in self.standins.items() if n in ours - self.tables.keys()},
