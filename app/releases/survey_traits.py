@@ -125,6 +125,7 @@ OF_COLUMNS: Final = """, columns AS (
     format('%sSET (%s = %s)', change, name, value), format('%sRESET (%s)', change, name)
   FROM columns, unnest(attoptions) AS o,
     LATERAL (SELECT split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)) AS p (name, value)
+  WHERE name IN ('n_distinct', 'n_distinct_inherited')
   UNION ALL SELECT 'public_grant', "table", object, string_agg(privilege_type, ', '),
     format('GRANT %s ON %s TO PUBLIC',
       string_agg(format('%s (%I)', privilege_type, attname), ', '), "table"),
