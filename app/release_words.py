@@ -17,6 +17,9 @@ words: Final = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.")]
+Look = Annotated[
+    bool, typer.Option("--look", help="Look for drift now, instead of giving the last look.")
+]
 Who = Annotated[str, typer.Option("--who", help="Your name; it is kept.")]
 Why = Annotated[str, typer.Option("--why", help="Your reason; it is kept.")]
 Contract = Annotated[
@@ -128,9 +131,9 @@ def approve(
 
 
 @words.command()
-def status(as_json: Json = False) -> None:
+def status(as_json: Json = False, look: Look = False) -> None:
     """Say where the database stands, what is pending, what runs now, and what ran before."""
-    commands.run("release_status", as_json=as_json)
+    commands.run("release_status", as_json=as_json, look=look)
 
 
 @words.command()

@@ -1,6 +1,12 @@
 """The migration status in lines, for people."""
 
-from typing import Any
+from typing import Any, Final
+
+_LOOKED_BY: Final = {
+    "gate": ", by the gate (--look looks now)",
+    "app": ", by a serving app (--look looks now)",
+    "question": ", just now",
+}
 
 
 def described(found: dict[str, Any]) -> list[str]:
@@ -39,7 +45,9 @@ def _pending(pending: list[dict[str, Any]] | None) -> str:
 def _drift(found: dict[str, Any]) -> str:
     if found["drift"] is None:
         return "never looked at"
-    return "; ".join(f["words"] for f in found["drift"]) or f"none, at {found['driftCheckedAt']}"
+    words = "; ".join(finding["words"] for finding in found["drift"]) or "none"
+    by = _LOOKED_BY.get(found.get("driftCheckedBy") or "", "")
+    return f"{words}, at {found['driftCheckedAt']}{by}"
 
 
 def _soak(soak: dict[str, Any] | None) -> str:

@@ -39,7 +39,7 @@ DECISION = {"decision": "approve", "who": "anna", "why": "rehearsed and read"}
 # What follows from the others, and what only a database has that cannot be placed.
 TOLD = {"content", "unclear", "nextCommand"}
 PARTS = {"revision", "head", "needed", "state", "pending", "next", "drift", "driftCheckedAt",
-         "soak", "running", "overrides", "runs", "unread", *TOLD}  # fmt: skip
+         "driftCheckedBy", "soak", "running", "overrides", "runs", "unread", *TOLD}  # fmt: skip
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -285,7 +285,8 @@ async def test_the_terminal_looks_for_drift_where_nobody_had(own_database: str) 
     clean = await looked(own_database, found)
     assert clean["drift"] == []
     assert clean["driftCheckedAt"].endswith("Z")
-    assert clean | {"drift": None, "driftCheckedAt": None} == found
+    assert clean["driftCheckedBy"] == "question"
+    assert clean | {"drift": None, "driftCheckedAt": None, "driftCheckedBy": None} == found
     sql = "ALTER TABLE cameras ALTER name DROP NOT NULL; CREATE TABLE lanterns (id int)"
     await databases.execute(own_database, sql)
     async with opened(own_database) as ledger:
@@ -593,7 +594,8 @@ async def test_what_is_locked_takes_only_its_own_part_of_the_status(
     assert (found["head"], found["needed"]) == (revisions.head(), revisions.needed())
     assert [waits["pid"] for waits in found["running"]["waitsFor"]] == [made["theirs"]]
     assert [blocks["pid"] for blocks in found["running"]["blocks"]] == [made["behind"]]
-    for name in PARTS - {"unread", "running", "driftCheckedAt", "soak", *TOLD}:
+    apart = {"unread", "running", "driftCheckedAt", "driftCheckedBy", "soak", *TOLD}
+    for name in PARTS - apart:
         assert found[name] == (None if name in unread else whole[name]), name
     assert found["running"]["safeToCancel"] is not bool(
         unread & {"running.run", "running.statement"}

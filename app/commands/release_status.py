@@ -15,18 +15,16 @@ from app.status_terminal import described, do_next
 from app.terminal import gate_url, say, service_role
 
 
-def run(*, as_json: bool) -> None:
-    """Print the status."""
+def run(*, as_json: bool, look: bool) -> None:
+    """Print the status; with ``look`` the live schema is looked at now."""
 
     async def examined(settings: Settings, url: str) -> dict[str, Any]:
-        address = gate_url(settings, url)
-        found = await status(address, within=5.0)
+        address, role = gate_url(settings, url), service_role(settings, url)
+        found = await status(address, within=5.0, look=look, role=role)
         if found["drift"] is not None or not _comparable(found):
             return found
         # Only to look anew are the migrations needed, which are slow to load.
-        looked: dict[str, Any] = await commands.run(
-            "look", url=address, found=found, role=service_role(settings, url)
-        )
+        looked: dict[str, Any] = await commands.run("look", url=address, found=found, role=role)
         return looked
 
     def refuse(verdict: Stopped) -> None:

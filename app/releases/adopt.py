@@ -18,7 +18,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.releases.compare import OLDER_SERVICE, compare
+from app.releases.compare import compare
+from app.releases.compare_tables import OLDER_SERVICE
 from app.releases.finding import Finding
 from app.releases.ledger import Ledger
 from app.releases.migrate import current, make_engine

@@ -3,7 +3,7 @@
 The findings come in the order in which their mends can be run.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import chain
 from typing import Final
 
@@ -11,6 +11,7 @@ from app.releases import mend
 from app.releases.compare_columns import compare_columns
 from app.releases.compare_constraints import compare_constraints
 from app.releases.compare_indexes import compare_indexes
+from app.releases.compare_rights import compare_owners, compare_privileges
 from app.releases.compare_routines import (
     compare_enums,
     compare_functions,
@@ -19,11 +20,16 @@ from app.releases.compare_routines import (
     compare_triggers,
     compare_views,
 )
+from app.releases.compare_tables import (
+    at_home,
+    compare_missing,
+    compare_strays,
+    renamed_tables,
+)
+from app.releases.compare_traits import compare_traits
 from app.releases.finding import Finding
 from app.releases.snapshot import Snapshot, Table
-
-# Where it stands, an older service lives here too, and tables that we did not build are its own.
-OLDER_SERVICE: Final = "_prisma_migrations"
+from app.releases.trait_words import FIRST, LAST
 
 _Aspect = Callable[[str, Table, Table], Iterator[Finding]]
 
@@ -37,13 +43,18 @@ def compare(
     when it is stray: not among those the database was ``acquainted`` with; where nobody noted
     these, in a database in which no older service lives.
     """
-    live = live.beside(expected)
+    renamed = renamed_tables(expected, live)
+    strangers = live.beside(expected).others
+    shared = any(name in at_home(strangers, acquainted) for name in strangers)
+    live = live.beside(expected, shared=shared)
     each_shared = _each(expected, live)
-    return [
+    return _without_followers(renamed, [
+        *compare_traits(expected, live, FIRST),
+        *compare_owners(expected, live),
         *compare_enums(expected, live),
         *compare_functions(expected, live),
-        *_missing_tables(expected, live),
-        *_stray_tables(live, acquainted),
+        *compare_missing(expected, live, renamed),
+        *compare_strays(live, acquainted, renamed),
         *compare_sequences(expected, live),
         *each_shared(compare_columns),
         *each_shared(lambda n, e, _: compare_constraints(n, e, live, *_KEYS)),
@@ -57,60 +68,30 @@ def compare(
         *each_shared(_row_security),
         *_replication(expected, live),
         *each_shared(lambda n, e, t: _grants(n, e, t, live.role)),
-    ]
+        *compare_privileges(expected, live),
+        *compare_traits(expected, live, LAST),
+    ])  # fmt: skip
 
 
 _KEYS: Final = ("primary key", "unique", "exclusion")
 
 
+def _without_followers(renamed: Mapping[str, str], findings: list[Finding]) -> list[Finding]:
+    """Leave out what differs only because a table that it names bears another name now."""
+
+    def same(finding: Finding) -> bool:
+        there = finding.there or ""
+        return any(
+            finding.expected == there.replace(f" {now}(", f" {name}(")
+            for name, now in renamed.items()
+        )
+
+    return [finding for finding in findings if not same(finding)]
+
+
 def _each(expected: Snapshot, live: Snapshot) -> Callable[[_Aspect], Iterator[Finding]]:
     shared = [(n, t, live.tables[n]) for n, t in expected.tables.items() if n in live.tables]
     return lambda aspect: chain.from_iterable(aspect(*pair) for pair in shared)
-
-
-def _missing_tables(expected: Snapshot, live: Snapshot) -> Iterator[Finding]:
-    for name, table in expected.tables.items():
-        if name not in live.tables:
-            numbers = [
-                n for n, s in expected.sequences.items() if s.table == name and not s.internal
-            ]
-            yield Finding(
-                kind="table_missing",
-                table=name,
-                object=name,
-                expected="table",
-                there=None,
-                words=f"Table {name} is missing, and its rows with it: bring it back from a "
-                "backup; the mend makes an empty one.",
-                mend=(
-                    *(f"CREATE SEQUENCE IF NOT EXISTS {n}" for n in numbers),
-                    *mend.create_table(name, table),
-                ),
-            )
-
-
-def _stray_tables(live: Snapshot, acquainted: Collection[str] | None) -> Iterator[Finding]:
-    if acquainted is None:
-        acquainted = live.others if OLDER_SERVICE in live.others else ()
-    for name in live.others:
-        if name not in acquainted:
-            reason = "Dropping it loses its rows: find out whose it is; its own schema suits it."
-            yield Finding(
-                kind="table_extra",
-                table=name,
-                object=name,
-                expected=None,
-                there="table",
-                words=f"Table {name} was not built by any revision, and belongs to no older "
-                "service that is known here.",
-                mend=mend.by_hand(
-                    reason, "CREATE SCHEMA IF NOT EXISTS strays", _moved(name, "strays")
-                ),
-            )
-
-
-def _moved(table: str, schema: str) -> str:
-    return mend.alter(table, f"SET SCHEMA {schema}")
 
 
 def _silenced(name: str, expected: Table, live: Table) -> Iterator[Finding]:

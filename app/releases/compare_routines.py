@@ -5,6 +5,7 @@ from typing import Final
 
 from app.releases import mend
 from app.releases.finding import Finding
+from app.releases.snapshot import Sequence as Numbering
 from app.releases.snapshot import Snapshot, Table, Trigger
 
 
@@ -110,7 +111,12 @@ def compare_sequences(expected: Snapshot, live: Snapshot) -> Iterator[Finding]:
     """Compare the sequences that number our rows; an identity's goes and comes with it."""
     for name, sequence in expected.sequences.items():
         there, table = live.sequences.get(name), sequence.table
-        if table not in live.tables or (there is None and sequence.internal):
+        if table not in live.tables:
+            continue
+        if there is None and (now := _numbering(live, sequence)):
+            yield _sequence_renamed(name, now, table)
+            continue
+        if there is None and sequence.internal:
             continue
         if there is None:
             yield Finding(
@@ -144,6 +150,26 @@ def compare_sequences(expected: Snapshot, live: Snapshot) -> Iterator[Finding]:
                 f"added to {table}.",
                 mend=(f"GRANT USAGE ON SEQUENCE {name} TO {live.role}",),
             )
+
+
+def _numbering(live: Snapshot, sequence: Numbering) -> str | None:
+    """Return the sequence that numbers the same column under another name."""
+    place = (sequence.table, sequence.column, sequence.internal)
+    each = (n for n, s in live.sequences.items() if (s.table, s.column, s.internal) == place)
+    return next(each, None)
+
+
+def _sequence_renamed(name: str, now: str, table: str) -> Finding:
+    return Finding(
+        kind="sequence_renamed",
+        table=table,
+        object=name,
+        expected=name,
+        there=now,
+        words=f"The sequence {name} of {table} is named {now}: later revisions go by its name and "
+        "would not find it.",
+        mend=mend.brief(f"ALTER SEQUENCE {now} RENAME TO {name}"),
+    )
 
 
 def compare_triggers(table: str, expected: Table, live: Table) -> Iterator[Finding]:
@@ -227,6 +253,7 @@ def compare_rules(table: str, expected: Table, live: Table) -> Iterator[Finding]
 
 def compare_views(expected: Snapshot, live: Snapshot) -> Iterator[Finding]:
     """Compare which views read our tables: a column that a view reads cannot be changed."""
+    materialized = live.traits.get("materialized", {})
     for name in sorted(live.views.keys() - expected.views.keys()):
         tables = ", ".join(live.views[name])
         reason = "Keep its definition (pg_get_viewdef) and make it again after the release."
@@ -238,7 +265,10 @@ def compare_views(expected: Snapshot, live: Snapshot) -> Iterator[Finding]:
             there=tables,
             words=f"The view {name} reads {tables} and was not built by any revision: a release "
             "that changes a column it reads will be refused.",
-            mend=mend.by_hand(reason, f"DROP VIEW {name}"),
+            mend=mend.by_hand(
+                reason,
+                f"DROP {'MATERIALIZED ' * (name in materialized)}VIEW {name}",
+            ),
         )
     for name in sorted(expected.views.keys() - live.views.keys()):
         yield Finding(

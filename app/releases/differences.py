@@ -24,7 +24,8 @@ class Difference:
 
 # Of what is only there, comparing in this direction says nothing: the other direction does.
 _ONE_SIDED: Final = {
-    "table_missing", "enum_missing", "function_missing", "sequence_missing", "replication_role",
+    "table_missing", "table_renamed", "table_moved", "table_replaced",
+    "enum_missing", "function_missing", "sequence_missing", "replication_role",
 }  # fmt: skip
 
 
@@ -32,7 +33,13 @@ def differences(here: Snapshot, there: Snapshot) -> Iterator[Difference]:
     """Give what differs, by table; what belongs to none comes first."""
     one_way = compare(here, there, acquainted=there.tables)
     back = [f for f in compare(there, here, acquainted=here.tables) if f.kind in _ONE_SIDED]
-    found = [_difference(f, f.expected, f.there) for f in one_way]
+    twice = {_bare(f.object) for f in back if f.kind in {"enum_missing", "function_missing"}}
+    found = [
+        _difference(f, f.expected, f.there)
+        for f in one_way
+        if f.kind not in {"function_extra", "procedure_extra", "type_extra"}
+        or _bare(f.object) not in twice
+    ]
     found += [_difference(f, f.there, f.expected) for f in back]
     gone = {d.table for d in found if d.kind == "table"}
     told = {
@@ -42,9 +49,7 @@ def differences(here: Snapshot, there: Snapshot) -> Iterator[Difference]:
 
 
 def _difference(finding: Finding, here: str | None, there: str | None) -> Difference:
-    kind, template = next(
-        (kind, words) for kind, words in _NOUNS.items() if finding.kind.startswith(kind)
-    )
+    kind, template = _noun(finding)
     noun = template.format(object=finding.object, table=finding.table)
     if finding.kind == "replication_role":  # where nothing is set, nothing is told
         here, there = (None if side == "origin" else side for side in (here, there))
@@ -56,6 +61,21 @@ def _difference(finding: Finding, here: str | None, there: str | None) -> Differ
         there=there,
         words=_told(noun, here, there),
     )
+
+
+def _bare(name: str) -> str:
+    """Return a routine's or type's name without its schema, its kind and its arguments."""
+    return name.partition("(")[0].rpartition(" ")[2].rpartition(".")[2]
+
+
+def _noun(finding: Finding) -> tuple[str, str]:
+    """Return the kind of a difference, and what it is called; a trait is called by its kind."""
+    for kind in sorted(_NOUNS, key=len, reverse=True):
+        if finding.kind == kind or finding.kind.startswith(f"{kind}_"):
+            return kind, _NOUNS[kind]
+    kind = finding.kind.removesuffix("_extra").removesuffix("_missing")
+    word = kind.replace("_", " ")
+    return kind, "The {object}" if finding.object.startswith(word) else f"The {word} {{object}}"
 
 
 # By the beginning of a finding's kind, the longer before the shorter.
@@ -85,6 +105,14 @@ _NOUNS: Final = {
     "row_security": "Row level security",
     "replication_role": "session_replication_role of the {object}",
     "grant": "What the role may do",
+    "owner_privilege": "What the owner may not do on {object}",
+    "owner": "Owner of {object}",
+    "column_storage": "Storage of column {object}",
+    "column_compression": "Compression of column {object}",
+    "column_statistics": "Statistics target of column {object}",
+    "column_option": "Option {object}",
+    "setting": "Setting {object}",
+    "search_path": "Search path of {object}",
 }
 
 

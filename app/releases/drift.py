@@ -52,10 +52,10 @@ async def inspect(
     """
     revision = _placed(await current(url))
     should = await expected(url, revision)
-    live = (await _live(url, role)).beside(should)
+    live = await _live(url, role)
     if await current(url) != revision:
         raise MigrationError("A migration ran while the schema was compared: compare it again.")
-    return Inspection(revision, should, live, compare(should, live, acquainted))
+    return Inspection(revision, should, live.beside(should), compare(should, live, acquainted))
 
 
 async def drift(

@@ -29,6 +29,11 @@ class Ledger:
         self.run = 0
         self._position = 0
 
+    @property
+    def connection(self) -> asyncpg.Connection:
+        """The connection that it reads and writes on."""
+        return self._connection
+
     async def try_lock(self) -> bool:
         """Become the only gate, if nobody is."""
         return bool(await self.value("SELECT pg_try_advisory_lock($1)", GATE_LOCK))

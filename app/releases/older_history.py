@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.releases.compare import OLDER_SERVICE
+from app.releases.compare_tables import OLDER_SERVICE
 from app.releases.finding import Finding
 
 CARRIED: Final = 7

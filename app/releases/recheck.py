@@ -19,9 +19,13 @@ from app.releases.session import GATE_LOCK, MIGRATION_LOCK
 from app.releases.signals import write
 from app.releases.snapshot import from_json
 from app.releases.soak import Clock, Signal, Standing
-from app.releases.survey import snapshot
+from app.releases.survey import PATIENCE, snapshot
 
 DRIFT: Final = "drift"
+# Who looks: the gate's run, a serving app, or whoever asks for the status.
+GATE: Final = "gate"
+APP: Final = "app"
+QUESTION: Final = "question"
 _SOURCE: Final = "the serving app's look at the live schema"
 _REVISION: Final = "SELECT version_num FROM alembic_version"
 _THERE: Final = """SELECT to_regclass('alembic_version') IS NOT NULL
@@ -41,16 +45,16 @@ _LAST: Final = "SELECT value FROM release_looks WHERE name = 'drift'"
 
 
 async def keep_look(
-    ledger: Ledger, revision: str, findings: Sequence[Finding], at: datetime
+    ledger: Ledger, revision: str, findings: Sequence[Finding], at: datetime, by: str = GATE
 ) -> None:
-    """Keep what a look at the live schema found, in place of an earlier one."""
+    """Keep what a look at the live schema found, and who looked, in place of an earlier one."""
     told = [finding.as_json() for finding in findings]
-    look = {"at": at.isoformat(), "revision": revision, "findings": told}
+    look = {"at": at.isoformat(), "by": by, "revision": revision, "findings": told}
     await ledger.do(_KEEP, encoded(look))
 
 
 async def last_look(ledger: Ledger) -> dict[str, Any] | None:
-    """Give {at, revision, findings} of the last look, the gate's or a serving app's."""
+    """Return {at, by, revision, findings} of the last look; an older image noted no ``by``."""
     row = await ledger.row(_LAST)
     return row["value"] if row else None
 
@@ -71,19 +75,34 @@ async def recheck(
         return None
     if not await ledger.value(_TURN, await soak.time(ledger, clock), every * 0.9):
         return None
-    expected = await _expected(ledger)
-    if expected is None:
+    look = await look_at(connection)
+    if look is None:
         return None
-    live = await snapshot(connection)
-    if await _expected(ledger) != expected:
-        return None  # a release began meanwhile
-    should = from_json(expected["snapshot"])
-    findings = compare(should, live.beside(should), await ledger.fact("acquainted"))
+    revision, findings = look
     now = await soak.time(ledger, clock)
-    await keep_look(ledger, expected["revision"], findings, now)
+    await keep_look(ledger, revision, findings, now, APP)
     await _tell(connection, standing, findings, now)
     await ledger.do(_LOOKED, encoded({"at": now.isoformat()}))
     return findings
+
+
+async def look_at(
+    connection: asyncpg.Connection, role: str | None = None, patience: str = PATIENCE
+) -> tuple[str, list[Finding]] | None:
+    """Compare the live schema, as it is now, with what the gate stored of its revision.
+
+    Returns the revision and what differs; None where nothing is stored of it, or while a release
+    or a migration runs. Raises MigrationContended when somebody holds the catalogue.
+    """
+    ledger = Ledger(connection)
+    expected = await _expected(ledger)
+    if expected is None:
+        return None
+    live = await snapshot(connection, role, patience)
+    if await _expected(ledger) != expected:
+        return None  # a release began meanwhile
+    should = from_json(expected["snapshot"])
+    return expected["revision"], compare(should, live, await ledger.fact("acquainted"))
 
 
 async def _expected(ledger: Ledger) -> Mapping[str, Any] | None:

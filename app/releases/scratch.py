@@ -17,7 +17,7 @@ from app.releases import guard
 from app.releases.connection import connected
 from app.releases.migrate import upgrade
 from app.releases.session import MigrationError
-from app.releases.snapshot import Snapshot
+from app.releases.snapshot import Snapshot, Traits
 from app.releases.survey import snapshot
 from app.releases.telling import silently
 
@@ -42,6 +42,9 @@ _LIKE_LIVE: Final = """SELECT format('ENCODING %L LC_COLLATE %L LC_CTYPE %L',
     coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') AS locale
   WHERE datname = current_database()"""
 
+# What is set for the role holds in a scratch database too, and could keep it from being built.
+_PLAIN: Final = ("default_transaction_read_only = off", "search_path = public")
+
 
 class NoScratch(MigrationError):
     """No scratch database could be made; the message says why."""
@@ -56,7 +59,9 @@ async def expected(url: str, revision: str) -> Snapshot:
         await upgrade(built, revision, say=silently)
         async with connected(built) as connection:
             # What is set for a role holds in every database, also here; it is never expected.
-            return replace(await snapshot(connection), replication={})
+            found = await snapshot(connection)
+            none: dict[str, Traits] = {"setting": {}, "search_path": {}, "shadow": {}}
+            return replace(found, replication={}, traits={**found.traits, **none})
 
 
 @asynccontextmanager
@@ -64,10 +69,13 @@ async def scratch(url: str) -> AsyncIterator[str]:
     """Lend an empty database on the server of ``url``. Raises NoScratch."""
     number = secrets.randbelow(2**31)
     async with connected(url) as keeper:
+        await keeper.execute("SET default_transaction_read_only = off")
         await keeper.execute(f"SELECT pg_advisory_lock({_LOCKS}, {number})")
         await sweep(keeper)
         name = await _made(keeper, f"{PREFIX}{number}")
         try:
+            for setting in _PLAIN:
+                await keeper.execute(f"ALTER ROLE CURRENT_USER IN DATABASE {name} SET {setting}")
             yield beside(url, name)
         finally:
             await _drop(keeper, name)

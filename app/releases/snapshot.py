@@ -78,6 +78,22 @@ class Sequence:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Trait:
+    """Something about an object that differs from PostgreSQL's default, or an object of its own.
+
+    ``make`` are the statements that bring it about, ``undo`` those that take it away.
+    """
+
+    table: str | None
+    value: str
+    make: tuple[str, ...] = ()
+    undo: tuple[str, ...] = ()
+
+
+Traits = Mapping[str, Trait]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """A table; ``silenced`` are foreign keys whose triggers on it do not fire.
 
@@ -106,6 +122,9 @@ class Snapshot:
     ``views`` names the tables each reads, ``functions`` are keyed with their arguments,
     ``replication`` says where a ``session_replication_role`` is set that silences triggers,
     ``others`` are tables that the revisions did not build, ``role`` is the app's.
+    ``traits`` are by kind and then by object; a kind that is not there was not looked at, as in
+    snapshots that older images stored. ``standins`` are what bears a name without being a table
+    here: a view, or a table of another schema.
     """
 
     tables: Mapping[str, Table]
@@ -116,9 +135,15 @@ class Snapshot:
     replication: Mapping[str, str]
     role: str
     others: tuple[str, ...] = ()
+    traits: Mapping[str, Traits] = field(default_factory=dict)
+    standins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def beside(self, expected: "Snapshot") -> "Snapshot":
-        """Leave out what is not ours: the tables are listed in ``others``, the rest forgotten."""
+    def beside(self, expected: "Snapshot", *, shared: bool = True) -> "Snapshot":
+        """Leave out what is not ours: the tables are listed in ``others``, the rest forgotten.
+
+        Where there are others, what stands in the schema beside tables is theirs too, unless it is
+        not ``shared`` with them.
+        """
         ours = expected.tables.keys()
         strange = {n for n in self.tables if n not in ours and not n.startswith(_KEEPING)}
         return replace(
@@ -128,8 +153,17 @@ class Snapshot:
             enums={n: e for n, e in self.enums.items() if n in expected.enums},
             functions={n: f for n, f in self.functions.items() if n in expected.functions},
             views={n: read for n, read in self.views.items() if not ours.isdisjoint(read)},
-            others=tuple(sorted({*self.others, *strange})),
+            others=(others := tuple(sorted({*self.others, *strange}))),
+            traits={
+                kind: _ours(kind, traits, expected, self.views, shared=shared and bool(others))
+                for kind, traits in self.traits.items()
+            },
+            standins={n: s for n, s in self.standins.items() if n in ours - self.tables.keys()},
         )
+
+    def without(self, *kinds: str) -> "Snapshot":
+        """Return it as if these kinds of traits had not been looked at."""
+        return replace(self, traits={k: t for k, t in self.traits.items() if k not in kinds})
 
     def as_json(self) -> dict[str, Any]:
         """Give it as JSON values."""
@@ -141,9 +175,46 @@ def from_json(stored: Mapping[str, Any]) -> Snapshot:
     return TypeAdapter(Snapshot).validate_json(json.dumps(stored))
 
 
+# Of others' objects these say nothing of ours.
+_OF_OURS: Final = ("owner", "privilege")
+
+
+def _ours(
+    kind: str,
+    traits: Traits,
+    expected: Snapshot,
+    views: Mapping[str, tuple[str, ...]],
+    *,
+    shared: bool,
+) -> Traits:
+    """Leave out what belongs to others, who live in the schema where it is ``shared``."""
+    ours = expected.traits.get(kind, {})
+    routines = {name.partition("(")[0] for name in expected.functions}
+    names = {*routines, *expected.enums}
+
+    def kept(name: str, trait: Trait) -> bool:
+        if trait.table is not None:
+            return trait.table in expected.tables
+        if kind in _OF_OURS:
+            return name in ours
+        if kind == "materialized":
+            return not expected.tables.keys().isdisjoint(views.get(name, ()))
+        if kind == "shadow":
+            return name.rpartition(".")[2] in names
+        if kind == "object" and shared:
+            return name in ours or name.partition(".")[2].partition("(")[0] in routines
+        return True
+
+    return {name: trait for name, trait in traits.items() if kept(name, trait)}
+
+
 def fingerprint(snapshot: Snapshot) -> str:
     """Give the SHA-256 of its canonical form; the app's role may have any name."""
     content = snapshot.as_json()
     del content["role"]
+    content["traits"] = {
+        kind: {name: (trait.table, trait.value) for name, trait in traits.items()}
+        for kind, traits in snapshot.traits.items()
+    }
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return sha256(canonical.encode()).hexdigest()

@@ -17,8 +17,8 @@ from app.releases import revisions, soak, status_runs
 from app.releases.ledger import Ledger, Row
 from app.releases.next_command import TAKING_BACK, next_command
 from app.releases.pending import next_release
-from app.releases.recheck import last_look
-from app.releases.soak import Clock, Standing
+from app.releases.recheck import QUESTION, last_look, look_at
+from app.releases.soak import Clock, Standing, utc_now
 from app.releases.status_parts import Parts
 from app.releases.status_running import living_run, running
 from app.releases.status_shapes import (
@@ -47,6 +47,7 @@ _NEXT: Final = """SELECT * FROM release_plans WHERE state IN ('applying', 'appli
   ORDER BY state = 'proposed', proposed_at DESC LIMIT 1"""
 # Nothing here may wait: whoever has locked one of the gate's own tables is not waited for.
 _LIMITS: Final = {"lock_timeout": "50", "statement_timeout": "800"}  # milliseconds
+_LOOK_PATIENCE: Final = "100ms"  # for a lock, where the live schema is looked at in bounded time
 _OF_REVISION: Final = ("state", "pending", "next", "drift")
 _OF_LEDGER: Final = ("soak", "overrides", "runs")
 
@@ -63,10 +64,17 @@ async def reading(url: str | DatabaseUrl, within: float) -> AsyncIterator[Ledger
 
 
 async def status(
-    url: str | DatabaseUrl, *, within: float = 4.0, clock: Clock | None = None
+    url: str | DatabaseUrl,
+    *,
+    within: float = 4.0,
+    clock: Clock | None = None,
+    look: bool = False,
+    role: str | None = None,
 ) -> dict[str, Any]:
     """Give the whole status as JSON values, in ``within`` seconds, connecting included.
 
+    With ``look`` the live schema is looked at anew; ``role`` is the one the service connects as,
+    by default the connection's own. Needs what the gate stored of the live revision.
     What could not be read by then, or is locked, is null and named in ``unread``. Raises as
     ``reading`` does where there is no connection.
     """
@@ -74,7 +82,22 @@ async def status(
     with translated():
         async with _connected(url, within) as ledger:
             found = await _status(ledger, parts, clock)
+            if look:
+                found = found.model_copy(update=await _anew(ledger, parts, role))
     return found.model_copy(update={"next_command": next_command(found)}).as_json()
+
+
+async def _anew(ledger: Ledger, parts: Parts, role: str | None) -> dict[str, Any]:
+    """Return the members about drift, looked at now; null and unread where that cannot be."""
+    parts.unread[:] = [name for name in parts.unread if name != "drift"]
+    look = None
+    if (await parts.read("drift", _there, ledger) or {}).get("gated"):
+        look = await parts.read("drift", look_at, ledger.connection, role, _LOOK_PATIENCE)
+    if look is None and parts.has("drift"):
+        parts.unread.append("drift")
+    at, by = (utc_now(), QUESTION) if look else (None, None)
+    drifts = [Drift(**finding.as_json()) for finding in look[1]] if look else None
+    return {"drift": drifts, "drift_checked_at": at, "drift_checked_by": by, "unread": parts.unread}
 
 
 async def is_gated(ledger: Ledger) -> bool:
@@ -147,6 +170,7 @@ async def _of_revision(ledger: Ledger, parts: Parts, there: Row) -> dict[str, An
         "next": await parts.read("next", _next, ledger, revision, gated=gated),
         "drift": [Drift(**finding) for finding in look["findings"]] if look else None,
         "drift_checked_at": look["at"] if look else None,
+        "drift_checked_by": look.get("by") if look else None,
     }
 
 

@@ -9,6 +9,7 @@ from app.errors import SignalbookError
 from app.moments import wire_moment
 from app.releases import drift, revisions
 from app.releases.next_command import next_command
+from app.releases.recheck import QUESTION
 from app.releases.session import MigrationError
 from app.releases.soak import utc_now
 from app.releases.status import is_gated, reading
@@ -41,7 +42,8 @@ async def looked(url: str, found: dict[str, Any], *, role: str | None = None) ->
         return found
     findings = [Drift(**finding.as_json()).as_json() for finding in inspection.findings]
     unread = [name for name in found["unread"] if name != "drift"]
-    checked = {"drift": findings, "driftCheckedAt": wire_moment(at), "unread": unread}
+    checked = {"drift": findings, "driftCheckedAt": wire_moment(at), "driftCheckedBy": QUESTION,
+               "unread": unread}  # fmt: skip
     return _advised(found | checked) if inspection.revision == revision else found
 
 

@@ -6,7 +6,11 @@ from typing import Final, ParamSpec, TypeVar
 
 from asyncpg import exceptions as pg
 
-_UNREADABLE: Final = (TimeoutError, pg.LockNotAvailableError, pg.QueryCanceledError)
+from app.releases.session import MigrationContended
+
+_UNREADABLE: Final = (
+    TimeoutError, MigrationContended, pg.LockNotAvailableError, pg.QueryCanceledError,
+)  # fmt: skip
 
 P = ParamSpec("P")
 T = TypeVar("T")

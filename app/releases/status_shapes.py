@@ -208,10 +208,12 @@ class Status(Shape):
     """Where the database stands, what is pending, what runs now, and what ran before.
 
     ``unread`` names the members that are null because something had locked what they are read
-    from, or the time was over. ``drift`` is also null, with ``drift_checked_at``, where nobody
-    looked at the live revision yet. ``content`` is what stands in a database that was never
-    migrated: nothing, "adoptable", "lost" (ours, without its revision) or "strange"; ``unclear``
-    says why its revision cannot be told.
+    from, or the time was over. ``content`` is what stands in a database that was never migrated:
+    nothing, "adoptable", "lost" (ours, without its revision) or "strange"; ``unclear`` says why its
+    revision cannot be told. ``drift`` is what was found at ``drift_checked_at`` by
+    ``drift_checked_by``: the gate's last run ("gate"), a serving app ("app"), or this very
+    question ("question"). All three are null where nobody looked at the live revision yet; by whom
+    is null too where an older version noted only the time.
     """
 
     revision: str | None
@@ -222,6 +224,7 @@ class Status(Shape):
     next: Release | None
     drift: list[Drift] | None
     drift_checked_at: Moment | None
+    drift_checked_by: str | None
     soak: SoakClock | None
     running: Running | None
     overrides: list[Override] | None

@@ -2,7 +2,7 @@
 
 One transaction, so that everything is from the same moment. ``search_path`` is set in it, because
 PostgreSQL leaves out the schema of whatever is found by it. Nothing here waits behind a migration
-for longer than ``_PATIENCE``.
+for longer than ``PATIENCE``.
 """
 
 from collections import defaultdict
@@ -21,18 +21,25 @@ from app.releases.snapshot import (
     Sequence,
     Snapshot,
     Table,
+    Trait,
+    Traits,
     Trigger,
 )
+from app.releases.survey_objects import MATERIALIZED, OF_OBJECTS, OF_SCHEMA, STANDINS
+from app.releases.survey_path import path_traits
+from app.releases.survey_settings import setting_traits
+from app.releases.survey_traits import OF_COLUMNS, OF_SEQUENCES, OF_TABLES, OURS
 
-_PATIENCE: Final = "2s"
-
-# Every query below reads from these: what extensions brought is theirs to keep right.
-_OURS: Final = """WITH ours AS (
-  SELECT c.*, quote_ident(relname) AS "table" FROM pg_class c
-  WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND relname <> ALL($1)
-    AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass
-      AND objid = c.oid AND deptype = 'e')
-) """
+PATIENCE: Final = "2s"
+# Every kind of trait that is looked at, so that one without any counts as looked at too.
+KINDS: Final = (
+    "owner", "relation", "access_method", "tablespace", "replica_identity", "forced_row_security",
+    "storage_parameter", "clustered", "child", "parent", "policy", "rule_firing",
+    "statistics_object", "subscription", "column_storage", "column_compression",
+    "column_statistics", "column_option", "public_grant", "owner_privilege", "sequence_cache",
+    "sequence_unlogged", "privilege", "system_privilege", "acting", "object", "schema_owner",
+    "materialized",
+)  # fmt: skip
 
 _TABLES: Final = """SELECT "table", relpersistence = 'u' AS unlogged,
   relrowsecurity AS row_security FROM ours"""
@@ -129,27 +136,29 @@ _REPLICATION: Final = """SELECT CASE WHEN setrole <> 0 AND setdatabase <> 0 THEN
 Rows = list[asyncpg.Record]
 
 
-async def snapshot(connection: asyncpg.Connection, role: str | None = None) -> Snapshot:
+async def snapshot(
+    connection: asyncpg.Connection, role: str | None = None, patience: str = PATIENCE
+) -> Snapshot:
     """Read the schema ``public``; ``role`` is the app's, by default the connection's own.
 
-    The connection must not be in a transaction. Raises MigrationContended when a migration holds
-    what is to be read.
+    ``patience`` is how long a lock is waited for. The connection must not be in a transaction.
+    Raises MigrationContended when a migration holds what is to be read.
     """
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            await connection.execute(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
+            await connection.execute(f"SET LOCAL lock_timeout = '{patience}'")
             await connection.execute("SET LOCAL search_path = public")
             return await _read(connection, role or await connection.fetchval("SELECT current_user"))
     except asyncpg.LockNotAvailableError as busy:
         raise MigrationContended(
-            f"The schema cannot be read: somebody has held a table for more than {_PATIENCE}; "
+            f"The schema cannot be read: somebody has held a table for more than {patience}; "
             "look again when the migration that is running has finished."
         ) from busy
 
 
 async def _read(connection: asyncpg.Connection, role: str) -> Snapshot:
     async def of_tables(query: str, *values: object) -> Rows:
-        return await connection.fetch(_OURS + query, list(KEPT), *values)
+        return await connection.fetch(OURS + query, list(KEPT), *values)
 
     sequences = await of_tables(_SEQUENCES, role)
     return Snapshot(
@@ -173,7 +182,33 @@ async def _read(connection: asyncpg.Connection, role: str) -> Snapshot:
             if value != "origin"
         },
         role=await connection.fetchval("SELECT quote_ident($1)", role),
+        traits=await _traits(connection, role),
+        standins=_standins(await connection.fetch(STANDINS)),
     )
+
+
+def _standins(rows: Rows) -> dict[str, tuple[str, ...]]:
+    found: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
+    for row in sorted(rows, key=itemgetter("name", "value")):
+        found[row["name"]] += (row["value"],)
+    return dict(found)
+
+
+async def _traits(connection: asyncpg.Connection, role: str) -> dict[str, Traits]:
+    found: dict[str, dict[str, Trait]] = {kind: {} for kind in KINDS}
+    for query in (OF_TABLES, OF_COLUMNS, OF_SEQUENCES):
+        _sort_in(found, await connection.fetch(OURS + query, list(KEPT)))
+    _sort_in(found, await connection.fetch(OF_SCHEMA, role))
+    for query in (OF_OBJECTS, MATERIALIZED):
+        _sort_in(found, await connection.fetch(query))
+    settings = await setting_traits(connection, role)
+    return {**found, "setting": settings, **await path_traits(connection, role)}
+
+
+def _sort_in(found: dict[str, dict[str, Trait]], rows: Rows) -> None:
+    for row in rows:
+        made = {name: (row[name],) if row[name] else () for name in ("make", "undo")}
+        found[row["kind"]][row["object"]] = Trait(table=row["table"], value=row["value"], **made)
 
 
 def _tables(rows: Rows, **aspects: Mapping[str, Any]) -> dict[str, Table]:

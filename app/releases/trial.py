@@ -22,13 +22,19 @@ from app.releases.scratch import connected
 from app.releases.session import MigrationError
 from app.releases.snapshot import Snapshot
 from app.releases.surroundings import raise_if_surroundings
-from app.releases.survey import snapshot
+from app.releases.survey import snapshot as whole
 
 # A table of this size takes about a tenth of a second to be written anew.
 LARGE: Final = 10_000_000  # bytes
 
 _SIZES: Final = """SELECT quote_ident(relname) AS name, pg_table_size(oid) AS size FROM pg_class
   WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'm')"""
+
+# What a copy has otherwise than the live database: nobody carries it over.
+_NOT_CARRIED: Final = (
+    "owner", "owner_privilege", "privilege", "system_privilege", "public_grant", "setting",
+    "search_path", "shadow", "storage_parameter", "tablespace", "subscription",
+)  # fmt: skip
 
 Statements = Mapping[str, Sequence[str]]
 Columns = dict[str, list[str]]
@@ -223,6 +229,11 @@ class Trial:
         return {t: self._held[t, *names][t] for t, names in columns.items()}
 
 
+async def snapshot(connection: asyncpg.Connection) -> Snapshot:
+    """Read the copy's schema, without what a copy never has as the live database."""
+    return (await whole(connection)).without(*_NOT_CARRIED)
+
+
 def _standing(columns: Columns, there: Snapshot) -> Columns:
     """Give the columns of those that are still there."""
     return {
@@ -288,4 +299,5 @@ def _without_work(there: Snapshot, clean: Snapshot, should: Snapshot) -> Snapsho
         there,
         tables={**there.tables, **clean.tables},
         functions={name: f for name, f in there.functions.items() if name not in begun},
+        traits=clean.without(*_NOT_CARRIED).traits,
     )

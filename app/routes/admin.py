@@ -26,6 +26,10 @@ from app.writer import Unit
 
 router: Final = APIRouter(prefix="/admin", tags=["Releases"], route_class=OperatorRoute)
 Limit = Annotated[int, Query(ge=1, le=1_000, description="How many at most.")]
+Look = Annotated[bool, Query(
+    description="Look at the live schema now, instead of giving the last look at it. Where that "
+    "cannot be done within the second, `drift` is null and named in `unread`."
+)]  # fmt: skip
 Number = Annotated[int, Path(ge=1, le=2**63 - 1, description="The run's number.")]
 Digest = Annotated[str, Path(description="The plan's digest, or its first 8 characters or more.")]
 _WITHIN: Final = 0.8  # seconds for the status, so that its caller has it within one
@@ -69,13 +73,14 @@ def _reading(request: Request) -> AbstractAsyncContextManager[Ledger]:
 
 
 @router.get("/migration-status", operation_id="migration_status", response_model=None,
-            responses=_answers(Status))  # fmt: skip
-async def migration_status(request: Request) -> Response:
+            responses=_answers(Status, Invalid))  # fmt: skip
+async def migration_status(request: Request, *, look: Look = False) -> Response:
     """Where the schema stands, what is pending, what runs now, and whether it may be cancelled.
     It answers within a second, also while a migration runs, waits or hangs; what is locked, or
-    came too late, is null and named in ``unread``."""
+    came too late, is null and named in ``unread``. ``drift`` is the last look at the live schema,
+    with its time and who looked; ``look=true`` looks now."""
     state = request.app.state
-    return _answer(await status(state.url, within=_WITHIN))
+    return _answer(await status(state.url, within=_WITHIN, look=look))
 
 
 @router.get("/releases", operation_id="list_releases", response_model=None,
