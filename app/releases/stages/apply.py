@@ -12,7 +12,7 @@ from app.releases.revisions import history
 from app.releases.scratch import connected
 from app.releases.snapshot import fingerprint
 from app.releases.stages.drift import as_json, inspected
-from app.releases.stages.history import note_applied
+from app.releases.stages.history import note_applied, revisions_up_to
 from app.releases.survey import snapshot
 from app.releases.verdict import Stopped, Verdict
 
@@ -51,11 +51,13 @@ async def run(release: Release) -> Outcome:
 async def _applied(release: Release, plan: Plan) -> Applied:
     order = release.order
     texts = allowed(plan.statements)
+    # What an earlier run has done was followed by more, which may be half done now.
+    earlier = revisions_up_to(release.current)
 
     async def noted(revision: str) -> None:
         await note_applied(release, revision)
         await _raise_if_rows_arrived(release, plan, revision)
-        if _ends_a_table(plan, revision):
+        if revision not in earlier and _ends_a_table(plan, revision):
             await _look_between(release, plan, revision)
 
     return await apply(

@@ -27,7 +27,7 @@ async def run(release: Release) -> Outcome:
     _raise_if_unexpectedly_new(release)
     if release.current is not None and not known(release.current):
         raise await _ahead(release, release.current)
-    applied = _upto(release.current)
+    applied = revisions_up_to(release.current)
     trusted = await _seal(release, applied)
     await _take_over(release)
     pending = [revision.name for revision in history()[len(applied) :]]
@@ -108,7 +108,8 @@ def _raise_if_unexpectedly_new(release: Release) -> None:
         )
 
 
-def _upto(revision: str | None) -> list[str]:
+def revisions_up_to(revision: str | None) -> list[str]:
+    """Return the names of the revisions that are applied at this one, oldest first."""
     names = [known_one.name for known_one in history()]
     return names[: names.index(revision) + 1] if revision else []
 
