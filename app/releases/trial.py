@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any, Final
 
 import asyncpg
-from alembic.script import ScriptDirectory
 
 from app.releases import contents as held
 from app.releases import migrate, probes, revisions
@@ -23,6 +22,7 @@ from app.releases.session import MigrationError
 from app.releases.snapshot import Snapshot
 from app.releases.surroundings import raise_if_surroundings
 from app.releases.survey import snapshot as whole
+from app.releases.trial_columns import Columns, changed_on_purpose, lasting, standing
 
 # A table of this size takes about a tenth of a second to be written anew.
 LARGE: Final = 10_000_000  # bytes
@@ -37,7 +37,6 @@ _NOT_CARRIED: Final = (
 )  # fmt: skip
 
 Statements = Mapping[str, Sequence[str]]
-Columns = dict[str, list[str]]
 
 
 class Trial:
@@ -71,13 +70,13 @@ class Trial:
         the copy is of a release that was begun and not finished.
         """
         self._say("Looking at the copy as it is now.")
-        changing = _changing(self._plan)
+        changing = changed_on_purpose(self._plan)
         async with connected(self.url) as connection:
             there = await snapshot(connection)
             self.before = self.after = _without_work(there, clean, self._should) if clean else there
             self._all = {name: list(table.columns) for name, table in self.before.tables.items()}
-            self._same = _lasting(self._all, self.before, changing)
-            self.shared = _lasting(self._same, self._should, {})
+            self._same = lasting(self._all, self.before, changing)
+            self.shared = lasting(self._same, self._should, {})
             self._sizes = {r["name"]: r["size"] for r in await connection.fetch(_SIZES)}
             for columns in (self.shared, self._same):
                 await self._hold(connection, columns)
@@ -123,7 +122,7 @@ class Trial:
         self._say("Trying the statements of the versions that serve meanwhile.")
         columns = self._all
         if self._plan.phase == "contract":
-            columns = _standing(columns, self.after)
+            columns = standing(columns, self.after)
         async with connected(self.url) as connection:
             found = await self._probe(connection, columns)
             found["A write of the previous version"] = await probes.narrowed(
@@ -232,39 +231,6 @@ class Trial:
 async def snapshot(connection: asyncpg.Connection) -> Snapshot:
     """Read the copy's schema, without what a copy never has as the live database."""
     return (await whole(connection)).without(*_NOT_CARRIED)
-
-
-def _standing(columns: Columns, there: Snapshot) -> Columns:
-    """Give the columns of those that are still there."""
-    return {
-        table: [name for name in names if name in there.tables[table].columns]
-        for table, names in columns.items()
-        if table in there.tables
-    }
-
-
-def _lasting(columns: Columns, should: Snapshot, changing: Statements) -> Columns:
-    """Give the columns that the plan neither drops nor changes on purpose."""
-    return {
-        table: [
-            name
-            for name in names
-            if name not in changing.get(table, ())
-            and (table not in should.tables or name in should.tables[table].columns)
-        ]
-        for table, names in columns.items()
-    }
-
-
-def _changing(plan: Plan) -> dict[str, list[str]]:
-    """Give the columns whose values the revisions declare to change (``changes_values``)."""
-    scripts = ScriptDirectory(str(revisions.FOLDER))
-    found: dict[str, list[str]] = {}
-    for name in plan.revisions:
-        declared = getattr(scripts.get_revision(name).module, "changes_values", {})
-        for table, columns in declared.items():
-            found.setdefault(table, []).extend(columns)
-    return found
 
 
 def _is_dropped_on_purpose(plan: Plan, table: str) -> bool:
