@@ -17,10 +17,11 @@ import app.entities  # a model that is not imported would have its table dropped
 import app.tables  # noqa: F401  # as above
 from alembic import context
 from app.releases import guard
-from app.releases.migrate import make_engine
+from app.releases.migrate import make_engine, read_revision
 from app.releases.revisions import head
 from app.releases.session import lock, set_up, set_up_sql, unlock
 from app.releases.steps import witness_of
+from app.releases.version_row import BadVersionRow
 from app.releases.witness import Permit, attended
 
 target_metadata = SQLModel.metadata
@@ -74,7 +75,11 @@ def migrate(connection: Connection) -> None:
 def check_permit(connection: Connection, permit: Permit) -> None:
     """Raise Ungated where only the release gate may run this. Reading where it stands is free."""
     migration = context.get_context()
-    at, to = migration.get_current_revision(), migration.opts.get("destination_rev")
+    to = migration.opts.get("destination_rev")
+    try:
+        at = read_revision(connection)
+    except BadVersionRow as bad:
+        raise guard.Ungated(str(bad)) from bad
     connection.rollback()
     if migration.opts.get("dont_mutate") or (to is None and at is not None):
         return

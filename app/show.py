@@ -36,7 +36,7 @@ async def load(database: Database, file: Path, say: Callable[[str], None] = prin
 
     Raises BadShow, and what the database raises. Loading a file twice makes two productions.
     """
-    show = _read(file)
+    show = read(file)
     async with database.transaction() as connection:
         return await _load(Unit(connection, locked=True), show, say)
 
@@ -46,7 +46,7 @@ async def load_sample_if_empty(database: Database, say: Callable[[str], None]) -
     async with database.transaction() as connection:
         await connection.execute(_ONE_AT_A_TIME)
         if await connection.fetchval("SELECT NOT EXISTS (SELECT FROM productions)"):
-            await _load(Unit(connection, locked=True), _read(SAMPLE), say)
+            await _load(Unit(connection, locked=True), read(SAMPLE), say)
 
 
 async def _load(unit: Unit, show: Mapping[str, Any], say: Callable[[str], None]) -> str:
@@ -57,7 +57,8 @@ async def _load(unit: Unit, show: Mapping[str, Any], say: Callable[[str], None])
     return label
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read(file: Path) -> dict[str, Any]:
+    """Return what a file holds. Raises BadShow where it is no show."""
     try:
         show = from_json(file.read_bytes(), allow_inf_nan=False)
     except OSError as error:

@@ -62,14 +62,15 @@ async def test_the_gate_on_a_full_disk(disk: SmallDisk) -> None:
     finally:
         disk.clear()
     assert ended.verdict is Verdict.FAILED, ended
-    assert "The database's disk is full" in ended.words
-    assert "make room" in ended.words
+    assert "The disk of the database server is full" in ended.words
+    assert "Make room" in ended.words
 
 
 def test_words_of_the_gate() -> None:
     stopped = failed(asyncpg.DiskFullError("could not extend file"), "ALTER TABLE cameras")
     assert stopped.verdict is Verdict.FAILED
-    assert "disk is full at: ALTER TABLE cameras" in stopped.words
+    assert "disk of the database server is full" in stopped.words
+    assert "at: ALTER TABLE cameras" in stopped.words
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,8 @@ def stands(**parts: Any) -> Status:
     whole: dict[str, Any] = {
         "revision": "0006_ccus_switch", "head": revisions.head(), "needed": revisions.needed(),
         "state": "behind", "pending": [], "next": None, "drift": [], "drift_checked_at": NOON,
-        "soak": None, "running": None, "overrides": [], "runs": [], "unread": [],
+        "drift_checked_by": "gate", "soak": None, "running": None, "overrides": [], "runs": [],
+        "unread": [],
     }  # fmt: skip
     return Status.model_validate(whole | parts)
 

@@ -534,7 +534,7 @@ async def test_a_look_that_fails_halfway_is_none(
     """It had the turn, and then the catalogue could not be read."""
     clock = Hands()
 
-    async def away(_: asyncpg.Connection) -> None:
+    async def away(*_: object) -> None:
         raise TimeoutError
 
     monkeypatch.setattr(rechecks, "snapshot", away)

@@ -20,6 +20,7 @@ def run(*, file: Path) -> None:
 
 
 async def _load(settings: Settings, url: str, file: Path) -> None:
+    show.read(file)  # so that a bad file is named whether or not the database can take it
     raise_unless_deployable(await migrations.current(url))
     async with opened(settings, url) as database:
         typer.echo(await show.load(database, file, say))

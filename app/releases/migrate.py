@@ -53,7 +53,7 @@ async def current(url: str) -> str | None:
     engine = make_engine(url)
     try:
         async with engine.connect() as connection:
-            return await connection.run_sync(_current)
+            return await connection.run_sync(read_revision)
     except (OSError, TimeoutError, DBAPIError) as away:
         cause = getattr(away, "orig", None) or away
         raise MigrationError(f"The database's revision cannot be read: {cause}") from away
@@ -112,7 +112,8 @@ def _downgrade(revision: str, config: Config) -> None:
     command.downgrade(config, revision)
 
 
-def _current(connection: Connection) -> str | None:
+def read_revision(connection: Connection) -> str | None:
+    """Return the revision of a connection's database. Raises BadVersionRow."""
     there, fits = connection.exec_driver_sql(FORM).one()
     raise_unless_fits(there=there, fits=fits)
     return placed(connection.exec_driver_sql(ROWS).scalars().all()) if there else None

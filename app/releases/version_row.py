@@ -11,12 +11,13 @@ import asyncpg
 
 from app.releases.session import MigrationError
 
-# A table of any schema on the search path, and whether its form is Alembic's.
+# Whether the table is there, wherever a session searches, and whether its form is Alembic's.
 FORM: Final = """SELECT c.oid IS NOT NULL AS there, coalesce(c.relkind IN ('r', 'p') AND EXISTS (
     SELECT FROM pg_attribute WHERE attrelid = c.oid AND attname = 'version_num' AND attnum > 0
       AND NOT attisdropped AND atttypid IN ('varchar'::regtype, 'text'::regtype)), false) AS fits
-  FROM (SELECT to_regclass('alembic_version') AS oid) AS named LEFT JOIN pg_class c USING (oid)"""
-ROWS: Final = "SELECT version_num FROM alembic_version ORDER BY 1 LIMIT 5"
+  FROM (SELECT to_regclass('public.alembic_version') AS oid) AS named
+  LEFT JOIN pg_class c USING (oid)"""
+ROWS: Final = "SELECT version_num FROM public.alembic_version ORDER BY 1 LIMIT 5"
 _FOUND: Final = "alembic_version, in which the database's revision stands,"
 _MEND: Final = (
     "Nothing was changed. Find out which revision the schema is at (python -m app release status "
@@ -29,8 +30,8 @@ class BadVersionRow(MigrationError):
 
 
 # What only our own revisions make: with it, and without a revision, the row was lost.
-OURS: Final = """to_regclass('changes') IS NOT NULL OR EXISTS (SELECT FROM pg_attribute
-  WHERE attrelid = to_regclass('productions') AND attname = 'uuid' AND attnum > 0
+OURS: Final = """to_regclass('public.changes') IS NOT NULL OR EXISTS (SELECT FROM pg_attribute
+  WHERE attrelid = to_regclass('public.productions') AND attname = 'uuid' AND attnum > 0
     AND NOT attisdropped)"""
 LOST: Final = (
     "Tables of ours stand here and no revision is noted (alembic_version is empty or gone): find "
