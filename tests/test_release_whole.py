@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from app.errors import Destroys, NotRehearsed
+from app.errors import Destroys, PlanClosed
 from app.releases.gate import PLAN, ROLLBACK
 from app.releases.migrate import current
 from app.releases.revisions import head, history, needed
@@ -67,7 +67,7 @@ async def test_a_database_that_is_not_small_goes_table_by_table(adopted_database
     assert refused.verdict.name == "REFUSED"
     assert "SMALL_RELEASE_SECONDS" in refused.words
     assert "without --whole" in refused.words
-    with pytest.raises(NotRehearsed):
+    with pytest.raises(PlanClosed):
         await approved(adopted_database, refused)
     single = await ran(adopted_database)
     assert (single.verdict.name, single.plan and single.plan.table) == (

@@ -245,8 +245,9 @@ def _planned(status: Status) -> NextCommand | None:
         before = f"was withheld by {decision.who} ({decision.why}): approve it when that is settled"
     elif decision is not None:
         before = "was rehearsed again after it was approved, so that the approval is void"
+    final = " NO WAY BACK: make a backup first." if coming.no_way_back else ""
     return NextCommand(
-        words=f"{name} {before}; {RELEASE} plan shows it. Then: {RELEASE}.", command=approve
+        words=f"{name} {before}; {RELEASE} plan shows it.{final} Then: {RELEASE}.", command=approve
     )
 
 

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from app.errors import NotFound
 from app.releases import decisions
+from app.releases.foreign_sessions import foreign_sessions, in_words
 from app.releases.ledger import Ledger, Row
 from app.releases.plan import from_json
 from app.releases.status_shapes import (
@@ -87,6 +88,9 @@ async def described(ledger: Ledger, row: Row) -> Release:
         sql=made.sql,
         destroys=made.destroys,
         destroyed=made.destroyed,
+        tables=list(made.tables),
+        no_way_back=made.is_final,
+        connected=in_words(await foreign_sessions(ledger)) if made.is_final else [],
         statements=[PlannedStatement.model_validate(_fields(s)) for s in made.statements],
         lint=[Lint(**finding) for finding in (found["evidence"]["lint"] if found else [])],
         rehearsal=_rehearsal(rehearsal),

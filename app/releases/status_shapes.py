@@ -65,7 +65,9 @@ class Release(Shape):
 
     ``state`` is null until a plan was proposed, then "proposed", "applying", "applied",
     "verified", "taking back" or "rolled back". ``destroyed`` is the table that an approval must
-    name, null where nothing is taken away.
+    name, several with commas, null where nothing is taken away. ``tables`` are those of a release
+    that takes several together. Of a contract, from which there is no way back, ``connected`` are
+    the sessions that are not this service's.
     """
 
     revisions: list[str]
@@ -79,6 +81,9 @@ class Release(Shape):
     sql: str | None = None
     destroys: bool | None = None
     destroyed: str | None = None
+    tables: list[str] = Field(default=[])
+    no_way_back: bool = False
+    connected: list[str] = Field(default=[])
     statements: list[PlannedStatement] = Field(default=[])
     lint: list[Lint] = Field(default=[])
     rehearsal: Rehearsal | None = None

@@ -3,8 +3,8 @@
 from typing import Final
 
 from app.releases.apply import Applied, Limits, apply
-from app.releases.foreign_sessions import raise_if_older_side_lives
 from app.releases.occupied import occupied
+from app.releases.older_side import raise_if_older_side_lives
 from app.releases.plan import Plan
 from app.releases.release import Outcome, Release
 from app.releases.render import allowed, normalised

@@ -3,7 +3,7 @@
 from typing import Final
 
 from app.releases.decisions import valid
-from app.releases.foreign_sessions import what_is_lost
+from app.releases.older_side import what_is_lost
 from app.releases.plan import Plan, approval
 from app.releases.release import Outcome, Release
 from app.releases.verdict import Stopped, Verdict

@@ -3,9 +3,9 @@
 import asyncio
 from typing import Any, Final
 
-from app.releases.foreign_sessions import what_is_lost
 from app.releases.lint import Lint, lint
 from app.releases.occupied import occupied
+from app.releases.older_side import what_is_lost
 from app.releases.plan import Plan, Statement
 from app.releases.release import Outcome, Release
 from app.releases.render import new_tables, next_release, offline_hash, planned

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from app.releases import soak
-from app.releases.foreign_sessions import raise_if_older_side_lives
+from app.releases.older_side import raise_if_older_side_lives
 from app.releases.plan import Plan, Statement
 from app.releases.release import Outcome, Release
 from app.releases.revisions import history

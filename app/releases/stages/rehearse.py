@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from app.releases.foreign_sessions import what_is_lost
+from app.releases.older_side import what_is_lost
 from app.releases.plan import Plan, approval
 from app.releases.rehearsal import rehearse
 from app.releases.release import Outcome, Release
@@ -48,6 +48,7 @@ async def _rehearsed(release: Release, plan: Plan) -> Outcome:
     passed = done.passed and too_long is None
     number = await release.book.rehearsed(plan.digest, passed=passed, evidence=done.evidence)
     if too_long is not None:
+        await release.book.plan_is(plan.digest, "superseded")
         raise Stopped(Verdict.REFUSED, too_long, {"rehearsal": number})
     if not done.passed:
         for finding in done.findings:
