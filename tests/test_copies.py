@@ -24,6 +24,7 @@ from app.releases.migrate import upgrade
 from app.releases.relay import relayed
 from app.releases.scratch import NoScratch, connected, scratch
 from app.releases.survey import snapshot
+from app.releases.trial import snapshot as carried
 from app.releases.verdict import Stopped, Verdict
 from app.settings import PROJECT
 from tests import legacy
@@ -90,11 +91,11 @@ async def everything(connection: asyncpg.Connection) -> dict[str, tuple[int, str
 async def test_a_copy_holds_everything_but_the_gates_own_tables(live: str) -> None:
     told: list[tuple[str, int, int]] = []
     async with connected(live) as connection:
-        schema, rows = await snapshot(connection), await everything(connection)
+        schema, rows = await carried(connection), await everything(connection)
     async with copy_of(live, legacy.quiet, lambda *t: told.append(t)) as copy:
         async with connected(copy.url) as connection:
             assert await everything(connection) == rows
-            there = await snapshot(connection)
+            there = await carried(connection)
         assert [f.object for f in compare(schema, there)] == ["release_runs"]
         assert sum(count for count, _ in rows.values()) > 1000
         assert copy.as_json()["bytes"] == copy.bytes > 100_000

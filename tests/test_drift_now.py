@@ -10,9 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from typer.testing import CliRunner
 
-from app.__main__ import cli
 from app.releases import revisions
 from app.releases.compare import compare
 from app.releases.ledger import Ledger
@@ -24,6 +22,7 @@ from app.releases.survey import snapshot
 from tests.support.databases import execute
 from tests.support.ledgers import NOON, opened
 from tests.support.service import service
+from tests.test_release_words import said
 
 STATUS = "/api/admin/migration-status"
 LOOK = {"look": "true"}
@@ -116,27 +115,25 @@ async def test_a_look_of_an_older_image_names_nobody(own_database: str) -> None:
 
 
 @pytest.mark.parametrize("stored", [True, False])
-async def test_the_terminal_looks_where_it_is_asked_to(
-    own_database: str, monkeypatch: pytest.MonkeyPatch, *, stored: bool
-) -> None:
-    monkeypatch.setenv("DATABASE_URL", own_database)
+async def test_the_terminal_looks_where_it_is_asked_to(own_database: str, *, stored: bool) -> None:
     async with gated(own_database) as ledger:
         if not stored:
             await ledger.do("DELETE FROM release_facts WHERE name = 'expected'")
         await execute(own_database, BY_HAND)
-        said = [await terminal("status", *words) for words in ([], ["--look"])]
-        told = json.loads(await terminal("status", "--look", "--json"))
-    assert "none, at 2027-03-01T12:00:00.000Z, by the gate" in said[0]
-    assert "lens_cap" in said[1]
-    assert "just now" in said[1]
-    assert [each["object"] for each in told["drift"]] == ["lens_cap"]
-    assert (told["driftCheckedBy"], told["unread"]) == ("question", [])
+        last = await terminal(own_database, "status")
+        anew = await terminal(own_database, "status", "--look")
+        status_now = json.loads(await terminal(own_database, "status", "--look", "--json"))
+    assert "none, at 2027-03-01T12:00:00.000Z, by the gate" in last
+    assert "lens_cap" in anew
+    assert "just now" in anew
+    assert [each["object"] for each in status_now["drift"]] == ["lens_cap"]
+    assert (status_now["driftCheckedBy"], status_now["unread"]) == ("question", [])
 
 
-async def terminal(*words: str) -> str:
-    done = await asyncio.to_thread(CliRunner().invoke, cli, ["release", *words])
-    assert done.exit_code == 0, done.output
-    return done.output
+async def terminal(url: str, *words: str) -> str:
+    done = await asyncio.to_thread(said, url, *words)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 async def test_a_snapshot_of_an_older_image_is_read_and_finds_nothing_new(

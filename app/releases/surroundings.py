@@ -188,4 +188,5 @@ def _plain(error: OSError) -> str:
 
 
 def _sentence(error: asyncpg.PostgresError) -> str:
-    return str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+    words = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+    return f"{words} ({error.sqlstate})" if error.sqlstate else words
