@@ -265,5 +265,9 @@ def _without_work(there: Snapshot, clean: Snapshot, should: Snapshot) -> Snapsho
         there,
         tables={**there.tables, **clean.tables},
         functions={name: f for name, f in there.functions.items() if name not in begun},
-        traits=clean.without(*_NOT_CARRIED).traits,
+        traits={
+            kind: {n: t for n, t in traits.items() if n not in should.traits.get(kind, {})}
+            | dict(clean.traits.get(kind, {}))
+            for kind, traits in there.traits.items()
+        },
     )
