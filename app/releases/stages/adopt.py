@@ -5,7 +5,9 @@ from typing import Final
 from app.releases.adopt import adopt
 from app.releases.migrate import current
 from app.releases.release import Outcome, Release
+from app.releases.revisions import history
 from app.releases.sealed import hash_of
+from app.releases.stages.drift import inspected, noted
 
 NAME: Final = "adopt"
 
@@ -21,4 +23,8 @@ async def run(release: Release) -> Outcome:
         say=release.tell.say,
     )
     release.current, release.arrival = await current(order.url), done.words
+    if release.current == history()[0].name:
+        # So that the status can say what was seen, without building a scratch database again.
+        found = await inspected(release)
+        await noted(release, found, found.findings)
     return Outcome(done.words, {"revision": done.revision, "acquainted": list(done.acquainted)})
