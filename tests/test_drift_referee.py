@@ -132,7 +132,11 @@ def with_it(finding: Finding, side: Snapshot) -> Iterator[str]:
     """Return the names of what comes and goes with a lost table, or with a column."""
     if finding.kind.startswith("table_") and (table := side.tables.get(finding.object)):
         yield from (*table.constraints, *table.indexes, *table.triggers)
+    # A table under another name takes its sequences along; what is on it is compared afterwards.
+    elsewhere = (finding.there or "").rpartition(" ")[2] if finding.table == finding.object else ""
     for name, sequence in side.sequences.items():
+        if finding.kind in {"table_renamed", "table_moved"} and sequence.table == elsewhere:
+            yield name
         if sequence.table == finding.table and finding.object in {sequence.column, finding.table}:
             yield name
 

@@ -71,18 +71,21 @@ def _beside(what: str) -> str:
     return '"' + what.rpartition(" ")[2].strip('"') + ' (aside)"'
 
 
+_AGAIN: Final = "Then look again: what else was changed on it shows only then."
+
+
 def _renamed(name: str, now: str, standing: list[str]) -> Finding:
     instead = f", and a {standing[0]} stands in its place" if standing else ""
     steps = [*_aside(standing), f"ALTER TABLE {now} RENAME TO {name}"]
     words = f"Table {name} is called {now} now, with its rows{instead}: statements find no table "
-    words += f"of the name {name}. Give it its name back."
+    words += f"of the name {name}. Give it its name back. {_AGAIN}"
     return _found("table_renamed", name, f"table {now}", words, mend.by_hand(_KEEP, *steps))
 
 
 def _moved(name: str, now: str, standing: list[str]) -> Finding:
     instead = f", and a {standing[0]} stands in its place" if standing else ""
     words = f"Table {name} is not in the schema public: {now} bears its name{instead}. If that is "
-    words += f"{name} with its rows, move it back."
+    words += f"{name} with its rows, move it back. {_AGAIN}"
     steps = [*_aside(standing), f"ALTER TABLE {now} SET SCHEMA public"]
     return _found("table_moved", name, f"table {now}", words, mend.by_hand(_KEEP, *steps))
 

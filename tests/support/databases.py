@@ -40,8 +40,10 @@ class Server:
     def lent(self, template: str = "template0") -> Iterator[str]:
         """Make a database, give its URL, and drop it in the end."""
         url = self.make(template)
-        yield url
-        self.drop(url)
+        try:
+            yield url
+        finally:
+            self.drop(url)
 
     def within(self, database: str) -> str:
         """Give the URL of one of this server's databases."""
