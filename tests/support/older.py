@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.database_url import DatabaseUrl
+from app.database.url import DatabaseUrl
 from tests.support.databases import Server
 from tests.support.gates import approved, older_database, ran
 

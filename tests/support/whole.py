@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import pytest
 
-from app.database_url import DatabaseUrl
-from app.releases.gate import REHEARSE
-from app.releases.release import Ended
+from app.database.url import DatabaseUrl
+from app.releases.gate.gate import REHEARSE
+from app.releases.gate.run import Ended
 from tests.support.databases import Server
 from tests.support.gates import approved, ran
 
