@@ -9,7 +9,7 @@ import pytest
 from app.releases.gate import gate
 from app.releases.gate.run import Order
 from app.releases.ledger.decisions import decide
-from app.sql.registry import required_statements
+from app.statements import required_statements
 from scripts.bigrun import older_database
 from scripts.bigrun.contents import contents, orphans
 from scripts.bigrun.gate import Gate

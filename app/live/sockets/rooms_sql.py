@@ -2,8 +2,9 @@
 
 from typing import Final
 
+from app.sql.registry import statement
+
 # The live production with uuid $1, or labelled $1; two rows where several are.
 _PLACE: Final = "SELECT uuid, id, change_seq FROM productions WHERE"
-PLACE: Final = f"{_PLACE} uuid = $1 AND NOT is_deleted"
-PLACE_BY_LABEL: Final = f"{_PLACE} id = $1 AND NOT is_deleted LIMIT 2"
-STATEMENTS: Final = (PLACE, PLACE_BY_LABEL)
+PLACE: Final = statement(f"{_PLACE} uuid = $1 AND NOT is_deleted")
+PLACE_BY_LABEL: Final = statement(f"{_PLACE} id = $1 AND NOT is_deleted LIMIT 2")
