@@ -292,10 +292,10 @@ async def test_the_terminal_looks_for_drift_where_nobody_had(own_database: str) 
     sql = "ALTER TABLE cameras ALTER name DROP NOT NULL; CREATE TABLE lanterns (id int)"
     await databases.execute(own_database, sql)
     async with opened(own_database) as ledger:
-        await ledger.note("acquainted", [])
+        await ledger.set_fact("acquainted", [])
         told = await looked(own_database, await status(own_database))
         assert {drift["table"] for drift in told["drift"]} == {"cameras", "lanterns"}
-        await ledger.note("acquainted", ["lanterns"])
+        await ledger.set_fact("acquainted", ["lanterns"])
         told = await looked(own_database, await status(own_database))
     assert [drift["table"] for drift in told["drift"]] == ["cameras"]
     assert told["drift"][0]["mend"]
@@ -339,13 +339,13 @@ async def hanging(url: str, role: str | None = None) -> AsyncIterator[dict[str, 
         await ledger.stage_ends(await ledger.stage_begins("connect"), "done", "there", {})
         await ledger.stage_begins("apply")
         await ledger.plan_is(plan().digest, "applying")
-        await ledger.do(
+        await ledger.execute(
             "INSERT INTO release_statements (run, position, stage, kind, sql, lock, started_at,"
             " predicted, tries) VALUES ($1, 1, 'apply', 'brief', $2, 'ACCESS EXCLUSIVE',"
             " clock_timestamp() - interval '3 seconds', 0.25, 4)",
             ledger.run, HANGING,
         )  # fmt: skip
-        await ledger.do(
+        await ledger.execute(
             "INSERT INTO release_backfill (name, done, total, started_at, updated_at) VALUES"
             " ('cameras: uuid', 300, 900, clock_timestamp() + interval '1 s',"
             " clock_timestamp() + interval '4 s')"
@@ -521,7 +521,7 @@ async def test_whether_it_is_safe_to_cancel(
         before = await status(own_database)
         assert before["running"]["safeToCancel"] is True
         assert before["running"]["statement"] is None
-        await ledger.do(
+        await ledger.execute(
             "INSERT INTO release_statements (run, position, stage, kind, sql, started_at)"
             " VALUES ($1, 1, 'apply', $2, $3, now())", ledger.run, kind, sql,
         )  # fmt: skip
@@ -704,7 +704,7 @@ async def test_a_run_is_shown_with_all_its_evidence(own_database: str) -> None:
         async with opened(own_database) as ledger:
             position = await ledger.stage_begins("drift")
             await ledger.stage_ends(position, "stopped", "drifted", {"findings": ["é"]})
-            await ledger.do(
+            await ledger.execute(
                 "INSERT INTO release_statements (run, position, stage, kind, sql, started_at,"
                 " seconds, predicted, stall, error) VALUES ($1, 1, 'apply', 'brief', 'SELECT 1',"
                 " now(), 0.5, 0.25, 0.1, 'canceled')", ledger.run,
@@ -789,7 +789,7 @@ async def test_what_was_begun_is_decided(own_database: str, state: str) -> None:
             await ledger.plan_is(plan().digest, state)
             answer = client.post(DECISIONS, json=DECISION)
             assert (answer.status_code, answer.json()["code"]) == (409, "PLAN_CLOSED")
-            assert await ledger.rows("SELECT * FROM release_decisions") == []
+            assert await ledger.fetch_rows("SELECT * FROM release_decisions") == []
 
 
 async def test_destruction_needs_the_word(own_database: str) -> None:
@@ -811,7 +811,7 @@ async def test_a_digest_must_mean_one_plan(own_database: str) -> None:
         async with opened(own_database) as ledger:
             await proposed(ledger, plan())
             twin = plan().digest[:10] + "0" * 54
-            await ledger.do("INSERT INTO release_plans (digest, plan, offline_hash)"
+            await ledger.execute("INSERT INTO release_plans (digest, plan, offline_hash)"
                             " SELECT $1, plan, '' FROM release_plans", twin)  # fmt: skip
             for digest, code, status_code in (
                 (plan().digest[:10], "AMBIGUOUS_ID", 409), ("f" * 64, "NOT_FOUND", 404),

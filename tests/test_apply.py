@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from app.database.url import DatabaseUrl
 from app.releases.apply import apply as engine
-from app.releases.apply.apply import Limits
+from app.releases.apply.apply import MigrationLimits
 from app.releases.apply.backends import connect, end_orphans
 from app.releases.connection.session import MIGRATION_LOCK, RELEASE_NAME, set_up
 from app.releases.migrations import alembic_runner
@@ -138,7 +138,7 @@ async def test_the_way_back(run: Applying) -> None:
         catalogue = await schema(connection)
         await run.revisions(CCUS, SWITCHED)
         done = await engine.undo(
-            run.url, BEFORE, run.ledger, Limits(), say=quiet, progress=lambda *_: None
+            run.url, BEFORE, run.ledger, MigrationLimits(), say=quiet, progress=lambda *_: None
         )
         assert await schema(connection) == catalogue
     assert await current(run.url) == BEFORE
@@ -154,7 +154,7 @@ async def test_a_holder_that_never_ends(run: Applying) -> None:
     ):
         async with holding(run.url, held) as holder:
             with pytest.raises(Stopped) as stopped:
-                await run.revisions(CCUS, limits=Limits(wall_clock=2.0))
+                await run.revisions(CCUS, limits=MigrationLimits(wall_clock=2.0))
             pid = holder.get_server_pid()
         assert stopped.value.verdict is Verdict.CONTENDED
         for said in (f"process {pid}", held, f"pg_terminate_backend({pid})"):
@@ -375,7 +375,7 @@ async def test_alembics_own_transaction_is_cancelled_when_others_wait(
 
 async def ended_for_a_reader(run: Applying) -> None:
     """Apply what holds a table for long: a reader is let through, and the run gives up."""
-    applied = asyncio.create_task(run.revisions(CCUS, limits=Limits(wall_clock=1.5)))
+    applied = asyncio.create_task(run.revisions(CCUS, limits=MigrationLimits(wall_clock=1.5)))
     await until(run.url, SLEEPS)
     async with connected(run.url) as reader:
         assert 0.2 < await timed(reader.execute("SELECT count(*) FROM ccus")) < BUDGET
@@ -412,7 +412,7 @@ async def test_another_migration_that_never_ends(
     async with connected(run.url) as other:
         await other.execute(f"SELECT pg_advisory_lock({MIGRATION_LOCK})")
         with pytest.raises(Stopped, match="The time of 1 s was over") as stopped:
-            await run.revisions(CCUS, limits=Limits(wall_clock=1.0))
+            await run.revisions(CCUS, limits=MigrationLimits(wall_clock=1.0))
     assert stopped.value.verdict is Verdict.CONTENDED
 
 
@@ -423,7 +423,7 @@ async def test_nothing_goes_on_without_the_ledger(
         steps.patient("SELECT pg_sleep(2)")
         steps.brief(ADD)
 
-    pid = await run.ledger.value("SELECT pg_backend_pid()")
+    pid = await run.ledger.fetch_value("SELECT pg_backend_pid()")
     applied = asyncio.create_task(run.steps(monkeypatch, body))
     await until(run.url, SLEEPS)
     await execute(run.url, f"SELECT pg_terminate_backend({pid})")

@@ -303,7 +303,7 @@ async def test_a_decision_is_made_once(own_database: str, key: str) -> None:
             assert first.headers["cache-control"] == "no-store"
             refused = send(client, path, body, f"{key}-new")
             assert refused.json()["code"] == "PLAN_CLOSED"
-            assert len(await ledger.rows("SELECT * FROM release_decisions")) == 1
+            assert len(await ledger.fetch_rows("SELECT * FROM release_decisions")) == 1
 
 
 def test_every_post_documents_it_and_takes_it() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from app.database.url import DatabaseUrl
 from app.releases.apply import backends, executor
-from app.releases.apply.apply import Limits
+from app.releases.apply.apply import MigrationLimits
 from app.releases.apply.watcher import Watcher
 from app.releases.migrations import backfill
 from app.releases.migrations.backfill import Backfill, fill
@@ -162,7 +162,7 @@ async def test_a_given_up_index_build_leaves_nothing_invalid(
     run: Applying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def give_up() -> None:
-        limits = Limits(wall_clock=1.0)
+        limits = MigrationLimits(wall_clock=1.0)
         await run.steps(
             monkeypatch, lambda steps: build_index(steps, "things", INDEX), limits=limits
         )

@@ -3,7 +3,7 @@
 from app.releases.connection.session import GATE_LOCK
 from app.releases.migrations.alembic_runner import upgrade
 from app.releases.migrations.observer import Patience, Permit
-from app.releases.output import silently
+from app.releases.output import discard_line
 from app.releases.schema.scratch_database import connected
 
 
@@ -13,4 +13,4 @@ async def upgrade_as_gate(url: str, revision: str = "head") -> None:
         assert await gate.fetchval("SELECT pg_try_advisory_lock($1)", GATE_LOCK)
         witness = Patience()
         witness.permit = Permit(gate_pid=gate.get_server_pid())
-        await upgrade(url, revision, silently, witness)
+        await upgrade(url, revision, discard_line, witness)

@@ -24,7 +24,7 @@ from app.releases.ledger.tables import CURSORS
 from app.releases.migrations.alembic_runner import configuration, make_engine
 from app.releases.migrations.pending import next_release
 from app.releases.migrations.revisions import history
-from app.releases.output import silently
+from app.releases.output import discard_line
 from app.releases.plan.collector import Ask, Collected, Noted, nothing_known
 from app.releases.plan.plan import Statement
 from app.releases.sql.locks import NAME, describe
@@ -146,7 +146,7 @@ def _read(
 def _collected(revisions: Sequence[str], before: str | None, ask: Ask) -> tuple[Noted, ...]:
     """Run the revisions in Alembic's offline mode, and take down what they would do."""
     collected = Collected(ask)
-    config = configuration(silently)
+    config = configuration(discard_line)
     config.attributes["steps"] = config.output_buffer = cast("Any", collected)
     span = f"{before}:{revisions[-1]}" if before else revisions[-1]
     try:

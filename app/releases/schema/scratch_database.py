@@ -17,7 +17,7 @@ from app.releases.connection.connect import connected
 from app.releases.connection.session import MigrationError
 from app.releases.migrations import guard
 from app.releases.migrations.alembic_runner import upgrade
-from app.releases.output import silently
+from app.releases.output import discard_line
 from app.releases.schema.introspection.introspect import snapshot
 from app.releases.schema.snapshot import Snapshot, Traits
 
@@ -56,7 +56,7 @@ async def expected(url: str, revision: str) -> Snapshot:
     Raises NoScratch, or MigrationError when the migrations themselves fail.
     """
     async with scratch(url) as built:
-        await upgrade(built, revision, say=silently)
+        await upgrade(built, revision, say=discard_line)
         async with connected(built) as connection:
             # What is set for a role holds in every database, also here; it is never expected.
             found = await snapshot(connection)
