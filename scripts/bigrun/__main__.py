@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from app.database.embedded import EmbeddedPostgresError
-from app.releases.connection.session import MigrationError
+from app.releases.connection.migration_session import MigrationError
 from scripts.benchmarks import show
 from scripts.bigrun.gate import GateStopped
 from scripts.bigrun.older_database import NotEmpty, Sizes
