@@ -9,7 +9,7 @@ import pytest
 from app.releases.gate import gate
 from app.releases.gate.run import Order
 from app.releases.ledger.decisions import decide
-from app.sql.registry import demands
+from app.sql.registry import required_statements
 from scripts.bigrun import older_database
 from scripts.bigrun.contents import contents, orphans
 from scripts.bigrun.gate import Gate
@@ -41,7 +41,7 @@ class GateHere(Gate):
             url=self.url, service_url=self.url, word=words[0], contract=words[0] == "--contract",
             who="operator", why="a test", soak_seconds=0, quiet_seconds=0,
         )  # fmt: skip
-        ended = await gate.gate(order, demands(), stages=WORDS[words[0]])
+        ended = await gate.gate(order, required_statements(), stages=WORDS[words[0]])
         return int(ended.verdict), ended.as_json()
 
     async def _approved(self, digest: str, *options: str) -> dict[str, Any]:
