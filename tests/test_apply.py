@@ -18,12 +18,12 @@ from app.database.url import DatabaseUrl
 from app.releases.apply import apply as engine
 from app.releases.apply.apply import MigrationLimits
 from app.releases.apply.backends import connect, end_orphans
-from app.releases.connection.session import MIGRATION_LOCK, RELEASE_NAME, set_up
+from app.releases.connection.migration_session import MIGRATION_LOCK, RELEASE_NAME, set_up
 from app.releases.migrations import alembic_runner
 from app.releases.migrations.alembic_runner import current, upgrade
-from app.releases.migrations.observer import Witness, attended
+from app.releases.migrations.observer import Observer, observe
 from app.releases.migrations.steps import LiveSteps
-from app.releases.sql.text import normalised
+from app.releases.sql.text import normalise
 from app.releases.verdict import Stopped, Verdict
 from app.settings import PROJECT
 from tests import legacy
@@ -263,7 +263,7 @@ async def test_what_runs_now_is_in_the_ledger(
     run: Applying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sleep = "SELECT pg_sleep(1)"
-    predicted = {normalised(sleep): 0.9}
+    predicted = {normalise(sleep): 0.9}
     applied = asyncio.create_task(
         run.steps(monkeypatch, lambda steps: steps.patient(sleep), predicted=predicted)
     )
@@ -338,15 +338,15 @@ async def test_rows_that_nothing_fills(run: Applying) -> None:
 def in_alembics_transaction(statement: str) -> Callable[..., Any]:
     """Give an upgrade that runs a statement as Alembic does: on its own connection."""
 
-    def taken(witness: Witness, connection: Connection) -> None:
-        set_up(connection, witness.application_name, witness.lock_timeout)
-        with attended(connection, witness):
+    def taken(observer: Observer, connection: Connection) -> None:
+        set_up(connection, observer.application_name, observer.lock_timeout)
+        with observe(connection, observer):
             connection.exec_driver_sql(statement)
             connection.commit()
 
-    async def upgraded(url: str, _revision: str, _say: Any, witness: Witness) -> None:
+    async def upgraded(url: str, _revision: str, _say: Any, observer: Observer) -> None:
         async with alembic_runner.make_engine(url).connect() as connection:
-            await connection.run_sync(partial(taken, witness))
+            await connection.run_sync(partial(taken, observer))
 
     return upgraded
 
@@ -387,19 +387,19 @@ async def ended_for_a_reader(run: Applying) -> None:
 async def test_alembics_open_transaction_is_ended_when_others_wait(
     run: Applying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def taken(say: Any, witness: Witness, connection: Connection) -> None:
-        set_up(connection, witness.application_name, witness.lock_timeout)
-        with attended(connection, witness):
+    def taken(say: Any, observer: Observer, connection: Connection) -> None:
+        set_up(connection, observer.application_name, observer.lock_timeout)
+        with observe(connection, observer):
             connection.exec_driver_sql(ADD)
             raw = connection.engine.raw_connection()
             try:
-                LiveSteps(raw, say, witness).patient("SELECT pg_sleep(5)")
+                LiveSteps(raw, say, observer).patient("SELECT pg_sleep(5)")
             finally:
                 raw.close()
 
-    async def upgraded(url: str, _revision: str, say: Any, witness: Witness) -> None:
+    async def upgraded(url: str, _revision: str, say: Any, observer: Observer) -> None:
         async with alembic_runner.make_engine(url).connect() as connection:
-            await connection.run_sync(partial(taken, say, witness))
+            await connection.run_sync(partial(taken, say, observer))
 
     monkeypatch.setattr(alembic_runner, "upgrade", upgraded)
     await ended_for_a_reader(run)

@@ -19,7 +19,7 @@ from app.releases.migrations import revisions
 from app.releases.migrations.alembic_runner import upgrade
 from app.releases.migrations.revisions import Phase
 from app.releases.plan.plan import Plan
-from app.releases.rehearsal.rehearsal import Rehearsal, rehearse
+from app.releases.rehearsal.rehearsal import RehearsalResult, rehearse
 from app.settings import Settings
 from app.sync.rehearsal.round_trip import RoundTrip
 from app.sync.rehearsal.show import texts
@@ -45,7 +45,7 @@ def planned(before: str | None, *names: str, phase: Phase) -> Plan:
     )
 
 
-async def rehearsed(url: str, plan: Plan, say: Any = legacy.quiet) -> Rehearsal:
+async def rehearsed(url: str, plan: Plan, say: Any = legacy.quiet) -> RehearsalResult:
     return await rehearse(
         url, plan, previous={}, own={}, round_trip=RoundTrip(), say=say, progress=unheard
     )

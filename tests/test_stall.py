@@ -16,7 +16,7 @@ from app.releases.migrations import backfill
 from app.releases.migrations.backfill import Backfill, fill
 from app.releases.migrations.ddl import Index, build_index
 from app.releases.migrations.steps import LiveSteps
-from app.releases.sql.text import normalised
+from app.releases.sql.text import normalise
 from app.releases.verdict import Stopped, Verdict
 from tests.legacy import connected, quiet
 from tests.support.applying import Applying, Service, applying, holding, timed, until
@@ -293,12 +293,11 @@ async def test_far_slower_than_rehearsed_is_the_last(
         steps.brief(ADD)
 
     with pytest.raises(Stopped, match=r"pg_sleep.* took \d+\.\d s, and 0.0 s in") as stopped:
-        await run.steps(monkeypatch, body, predicted={normalised(sleep): 0.01})
+        await run.steps(monkeypatch, body, predicted={normalise(sleep): 0.01})
     assert stopped.value.verdict is Verdict.CONTENDED
     assert [page["predicted"] for page in await run.pages()] == [0.01]
     assert (
-        len((await run.steps(monkeypatch, body, predicted={normalised(sleep): 0.1})).statements)
-        == 2
+        len((await run.steps(monkeypatch, body, predicted={normalise(sleep): 0.1})).statements) == 2
     )
 
 
@@ -306,7 +305,7 @@ async def test_waiting_for_others_is_not_slowness(
     run: Applying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executor, "GRACE", 0.3)
-    predicted = {normalised("CREATE INDEX CONCURRENTLY things_name_idx ON things (name)"): 0.0}
+    predicted = {normalise("CREATE INDEX CONCURRENTLY things_name_idx ON things (name)"): 0.0}
     async with holding(run.url, WRITE):
         building = asyncio.create_task(
             run.steps(monkeypatch, lambda s: build_index(s, "things", INDEX), predicted=predicted)

@@ -13,10 +13,10 @@ from sqlalchemy import Connection
 
 from app.releases.apply import apply as engine
 from app.releases.apply.apply import Applied, MigrationLimits
-from app.releases.connection.session import GATE_LOCK
+from app.releases.connection.migration_session import GATE_LOCK
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations import alembic_runner
-from app.releases.migrations.observer import Witness
+from app.releases.migrations.observer import Observer
 from app.releases.migrations.steps import LiveSteps
 from app.releases.plan.plan import Plan
 from tests.legacy import connected
@@ -63,10 +63,10 @@ class Applying:
     async def steps(self, monkeypatch: pytest.MonkeyPatch, body: Body, **how: Any) -> Applied:
         """Apply a revision that consists of these steps."""
 
-        async def upgraded(url: str, _revision: str, say: Any, witness: Witness) -> None:
+        async def upgraded(url: str, _revision: str, say: Any, observer: Observer) -> None:
             made = alembic_runner.make_engine(url)
             async with made.connect() as connection:
-                await connection.run_sync(partial(_taken, body, say, witness))
+                await connection.run_sync(partial(_taken, body, say, observer))
 
         async def nowhere(_: str) -> None:
             """The test's revision is none of the image's: nothing is beyond it."""
@@ -95,10 +95,10 @@ class Applying:
         self.done.append(revision)
 
 
-def _taken(body: Body, say: Any, witness: Witness, connection: Connection) -> None:
+def _taken(body: Body, say: Any, observer: Observer, connection: Connection) -> None:
     raw = connection.engine.raw_connection()
     try:
-        body(LiveSteps(raw, say, witness))
+        body(LiveSteps(raw, say, observer))
     finally:
         raw.close()
 

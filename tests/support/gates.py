@@ -7,12 +7,12 @@ from typing import Any, Final
 import asyncpg
 
 from app.database.url import DatabaseUrl
+from app.releases.connection.open_connection import open_connection
 from app.releases.gate.gate import ADOPT, STAGES, gate
 from app.releases.gate.run import Ended, Order
 from app.releases.ledger.decisions import decide
 from app.releases.migrations import revisions
 from app.releases.migrations.alembic_runner import upgrade
-from app.releases.schema.scratch_database import connected
 from app.sql.registry import required_statements
 from tests import foreign_tables, legacy
 from tests.support.databases import Server, execute
@@ -66,7 +66,7 @@ async def approved(url: str, ended: Ended, **changes: Any) -> dict[str, Any]:
     """Approve what a run waits for."""
     assert ended.digest is not None, ended
     asked = {"who": "anna", "why": "rehearsed and read", "destroys": None} | changes
-    async with connected(url) as connection:
+    async with open_connection(url) as connection:
         return await decide(connection, ended.digest, "approve", **asked)
 
 
@@ -97,5 +97,5 @@ def older_database(server: Server, share: float = 0.02) -> str:
 
 async def rows(url: str, sql: str, *values: object) -> list[asyncpg.Record]:
     """Give a query's rows."""
-    async with connected(url) as connection:
+    async with open_connection(url) as connection:
         return await connection.fetch(sql, *values)

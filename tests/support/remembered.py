@@ -15,13 +15,17 @@ from app.releases.schema.snapshot import Snapshot
 
 _BUILT: Final[dict[str, Snapshot]] = {}
 _TRUTH: Final[dict[int, dict[str, str]]] = {}
-_PLACES: Final = ((drift, "expected"), (rehearsal, "expected"), (truth_stage, "image_failures"))
+_PLACES: Final = (
+    (drift, "expected_snapshot"),
+    (rehearsal, "expected_snapshot"),
+    (truth_stage, "image_failures"),
+)
 _users = 0
 
 
 async def _expected(url: str, revision: str) -> Snapshot:
     if revision not in _BUILT:
-        _BUILT[revision] = await scratch_database.expected(url, revision)
+        _BUILT[revision] = await scratch_database.expected_snapshot(url, revision)
     return _BUILT[revision]
 
 
@@ -45,7 +49,9 @@ def remembered() -> Iterator[None]:
         _users -= 1
         if not _users:
             _put(
-                scratch_database.expected, scratch_database.expected, statement_proof.image_failures
+                scratch_database.expected_snapshot,
+                scratch_database.expected_snapshot,
+                statement_proof.image_failures,
             )
 
 

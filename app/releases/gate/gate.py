@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from app.releases.apply.error_verdicts import LOST, stopped
-from app.releases.connection.session import MigrationError
+from app.releases.connection.migration_session import MigrationError
 from app.releases.gate.run import Ended, Order, Release, StageResult
 from app.releases.gate.stages import (
     adopt_database,

@@ -3,6 +3,7 @@
 from typing import Final
 
 from app.releases.apply.apply import Applied, MigrationLimits, apply
+from app.releases.connection.open_connection import open_connection
 from app.releases.gate.contract_conditions import raise_if_older_side_lives
 from app.releases.gate.run import Release, StageResult
 from app.releases.gate.stages.check_drift import as_json, inspected
@@ -10,10 +11,10 @@ from app.releases.gate.stages.read_position import note_applied, revisions_up_to
 from app.releases.migrations.revisions import history
 from app.releases.occupied import occupied
 from app.releases.plan.plan import Plan
-from app.releases.plan.render import allowed, normalised
-from app.releases.schema.introspection.introspect import snapshot
-from app.releases.schema.scratch_database import connected
+from app.releases.plan.render import allowed_texts
+from app.releases.schema.introspection.introspect import read_snapshot
 from app.releases.schema.snapshot import fingerprint
+from app.releases.sql.text import normalise
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "apply"
@@ -50,7 +51,7 @@ async def run(release: Release) -> StageResult:
 
 async def _applied(release: Release, plan: Plan) -> Applied:
     order = release.order
-    texts = allowed(plan.statements)
+    texts = allowed_texts(plan.statements)
     # What an earlier run has done was followed by more, which may be half done now.
     earlier = revisions_up_to(release.current)
 
@@ -66,7 +67,7 @@ async def _applied(release: Release, plan: Plan) -> Applied:
         release.book,
         MigrationLimits(stall_budget=order.stall_budget, wall_clock=order.wall_clock),
         predicted=release.predicted,
-        approved=lambda sql: normalised(sql) in texts,
+        approved=lambda sql: normalise(sql) in texts,
         applied=noted,
         say=release.tell.say,
         progress=release.tell.progress,
@@ -103,8 +104,8 @@ async def _raise_if_changed(release: Release, plan: Plan) -> None:
     """Refuse a schema that is no longer the one which the plan was made for."""
     if release.inspection is None or release.resumed is not None:
         return
-    async with connected(release.order.url) as connection:
-        live = await snapshot(connection, release.order.service_role)
+    async with open_connection(release.order.url) as connection:
+        live = await read_snapshot(connection, release.order.service_role)
     if fingerprint(live.beside(release.inspection.expected)) != plan.fingerprint:
         raise Stopped(
             Verdict.CONTENDED,

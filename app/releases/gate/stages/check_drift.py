@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from app.older_service.migration_history import FACT, older_history, since_adoption
-from app.releases.connection.connect import connected
+from app.releases.connection.open_connection import open_connection
 from app.releases.gate.run import Release, StageResult
 from app.releases.schema.comparison.finding import Finding
 from app.releases.schema.drift import Inspection, inspect
@@ -38,7 +38,7 @@ async def run(release: Release) -> StageResult:
 async def _older_service_moved(release: Release) -> str | None:
     """Say that the older service has changed its own database since it was adopted."""
     noted = await release.book.get_fact(FACT)
-    async with connected(release.order.url) as connection:
+    async with open_connection(release.order.url) as connection:
         return since_adoption(noted, await older_history(connection))
 
 

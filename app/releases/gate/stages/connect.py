@@ -12,8 +12,8 @@ from app.database.url import DatabaseUrl
 from app.errors import PoolerInTheWay
 from app.health.session_fitness import needs_of, session_findings
 from app.releases.apply.backends import end_orphans
-from app.releases.connection.server_faults import surroundings
-from app.releases.connection.session import GATE_LOCK, GATE_NAME, holder_sql, jittered
+from app.releases.connection.migration_session import GATE_LOCK, GATE_NAME, holder_sql, jittered
+from app.releases.connection.server_faults import server_fault
 from app.releases.gate.run import NOBODY, Order, Release, StageResult
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.revisions import heads
@@ -119,12 +119,12 @@ async def _reached(release: Release, address: DatabaseUrl) -> asyncpg.Connection
             asyncpg.InvalidAuthorizationSpecificationError,
             asyncpg.InvalidCatalogNameError,
         ) as no:
-            raise surroundings(no) or Stopped(
+            raise server_fault(no) or Stopped(
                 Verdict.UNREACHABLE, f"PostgreSQL lets nobody in: {no}."
             ) from no
         except _AWAY as away:
             if time.monotonic() + wait > deadline:
-                why = surroundings(away)
+                why = server_fault(away)
                 raise Stopped(
                     why.verdict if why else Verdict.UNREACHABLE,
                     f"The database at {address.host} did not answer for "

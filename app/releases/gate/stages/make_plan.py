@@ -5,12 +5,13 @@ from typing import Any, Final
 
 from app.releases.gate.contract_conditions import what_is_lost
 from app.releases.gate.run import Release, StageResult
-from app.releases.lint.lint import Lint, lint
+from app.releases.lint.lint import LintFinding, lint
+from app.releases.migrations.pending import next_release
 from app.releases.migrations.revisions import history
 from app.releases.occupied import occupied
 from app.releases.plan.plan import Plan, Statement
-from app.releases.plan.render import new_tables, next_release, offline_hash, planned
-from app.releases.plan.whole_plan import planned_in_turn
+from app.releases.plan.render import new_tables, offline_hash, plan_statements
+from app.releases.plan.whole_plan import plan_statements_in_turn
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "plan"
@@ -54,7 +55,7 @@ async def _planned(release: Release, revisions: tuple[str, ...]) -> Plan:
     named = (phases[name].table for name in revisions)
     tables = () if release.empty else tuple(dict.fromkeys(table for table in named if table))
     together = len(tables) > 1
-    plan_of = planned_in_turn if together else planned
+    plan_of = plan_statements_in_turn if together else plan_statements
     statements = await plan_of(release.order.url, revisions, release.current)
     return Plan(
         before=release.current,
@@ -85,7 +86,7 @@ async def _grants(release: Release, statements: tuple[Statement, ...]) -> list[S
     ]
 
 
-def _in_words(made: Plan, findings: list[Lint]) -> str:
+def _in_words(made: Plan, findings: list[LintFinding]) -> str:
     where = ", ".join(made.tables) or made.table
     where = f" of {where}" if where else ""
     warned = f", {len(findings)} lint warnings" if findings else ""
@@ -98,7 +99,7 @@ def _in_words(made: Plan, findings: list[Lint]) -> str:
     )
 
 
-def _evidence(made: Plan, findings: list[Lint]) -> dict[str, Any]:
+def _evidence(made: Plan, findings: list[LintFinding]) -> dict[str, Any]:
     return {
         "digest": made.digest,
         "revisions": made.revisions,

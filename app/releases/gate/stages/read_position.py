@@ -6,13 +6,13 @@ from app.database.url import DatabaseUrl
 from app.releases.gate.run import Release, StageResult
 from app.releases.gate.statement_proof import live_failures
 from app.releases.migrations.alembic_runner import current
-from app.releases.migrations.revisions import head, history, known, needed
+from app.releases.migrations.revisions import has_revision, head, history, needed
 from app.releases.migrations.seals import hash_of
 from app.releases.migrations.version_row import LOST, OURS
 from app.releases.occupied import occupied
 from app.releases.plan.plan import Plan
 from app.releases.plan.render import offline_hash
-from app.releases.schema.unfilled_columns import unfilled
+from app.releases.schema.unfilled_columns import find_unfilled_columns
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "history"
@@ -25,7 +25,7 @@ async def run(release: Release) -> StageResult:
     release.current = await current(release.order.url)
     await _raise_if_unadopted(release)
     _raise_if_unexpectedly_new(release)
-    if release.current is not None and not known(release.current):
+    if release.current is not None and not has_revision(release.current):
         raise await _ahead(release, release.current)
     applied = revisions_up_to(release.current)
     trusted = await _seal(release, applied)
@@ -67,7 +67,7 @@ async def _ahead(release: Release, revision: str) -> Stopped:
     if not release.order.allow_ahead:
         return ahead(revision)
     found = await live_failures(release.order.service_url, release.statements)
-    found |= await unfilled(release.order.service_url)
+    found |= await find_unfilled_columns(release.order.service_url)
     if found:
         told = "; ".join(f"{name}: {words}" for name, words in found.items())
         return Stopped(
@@ -149,7 +149,7 @@ async def _take_over(release: Release) -> None:
     if found is None:
         return
     begun, state, offline = found
-    if unknown := [name for name in begun.revisions if not known(name)]:
+    if unknown := [name for name in begun.revisions if not has_revision(name)]:
         raise await _ahead(release, unknown[0])
     if state == "taking back" and release.order.word != "rollback":
         raise Stopped(

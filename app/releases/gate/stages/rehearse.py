@@ -7,8 +7,8 @@ from app.releases.gate.contract_conditions import what_is_lost
 from app.releases.gate.run import Release, StageResult
 from app.releases.output import ProgressRate
 from app.releases.plan.plan import Plan, approval
-from app.releases.plan.render import normalised
 from app.releases.rehearsal.rehearsal import rehearse
+from app.releases.sql.text import normalise
 from app.releases.verdict import Stopped, Verdict
 from app.sync.rehearsal.round_trip import RoundTrip
 
@@ -90,6 +90,6 @@ def _predicted(evidence: Mapping[str, Any]) -> dict[str, float]:
     """Give how long each step took on the copy, in seconds."""
     found: dict[str, float] = {}
     for step in evidence.get("statements", ()):
-        text = normalised(step["sql"])
+        text = normalise(step["sql"])
         found[text] = found.get(text, 0.0) + step["seconds"]
     return found
