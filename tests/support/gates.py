@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.database_url import DatabaseUrl
 from app.releases import revisions
 from app.releases.decisions import decide
 from app.releases.gate import ADOPT, STAGES, gate
@@ -15,7 +14,7 @@ from app.releases.release import Ended, Order
 from app.releases.scratch import connected
 from app.truth import demands
 from tests import foreign_tables, legacy
-from tests.support.databases import Server, execute
+from tests.support.databases import execute
 from tests.support.remembered import remembered
 
 OLDER: Final = revisions.history()[0].name
@@ -78,9 +77,8 @@ async def stepped(url: str, **changes: Any) -> Ended:
     return await ran(url, **changes)
 
 
-def older_database(server: Server, share: float = 0.02) -> str:
-    """Make an older service's database, as it left it, adopted; give its name as a template."""
-    url = server.make()
+def older_database(url: str, share: float = 0.02) -> None:
+    """Make an empty database an older service's, as it left it, adopted."""
 
     async def fill() -> None:
         await upgrade(url, OLDER, say=legacy.quiet)
@@ -92,7 +90,6 @@ def older_database(server: Server, share: float = 0.02) -> str:
         assert ended.verdict.name == "DONE", ended
 
     asyncio.run(fill())
-    return DatabaseUrl.parse(url).database
 
 
 async def rows(url: str, sql: str, *values: object) -> list[asyncpg.Record]:
