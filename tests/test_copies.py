@@ -43,9 +43,8 @@ def unheard(_name: str, _done: int, _total: int) -> None:
 @pytest.fixture(scope="session")
 def filled(postgres_server: Server) -> str:
     """An older database with a table of the gate and one that is not ours."""
-    url = postgres_server.make()
 
-    async def fill() -> None:
+    async def fill(url: str) -> None:
         await upgrade(url, revisions.history()[0].name, say=legacy.quiet)
         async with connected(url) as connection:
             await legacy.populate(connection, 0.2)
@@ -56,8 +55,7 @@ def filled(postgres_server: Server) -> str:
                 "CREATE TABLE release_runs (id bigint GENERATED ALWAYS AS IDENTITY)"
             )
 
-    asyncio.run(fill())
-    return DatabaseUrl.parse(url).database
+    return postgres_server.template("copied", lambda url: asyncio.run(fill(url)))
 
 
 @pytest.fixture

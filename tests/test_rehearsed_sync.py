@@ -53,15 +53,13 @@ async def rehearsed(url: str, plan: Plan, say: Any = legacy.quiet) -> Rehearsal:
 @pytest.fixture(scope="session")
 def older_template(postgres_server: Server) -> str:
     """An older service's database: labels of the awkward kind, each unique everywhere."""
-    url = postgres_server.make()
 
-    async def fill() -> None:
+    async def fill(url: str) -> None:
         await upgrade(url, OLDER, say=legacy.quiet)
         async with connected(url) as connection:
             await legacy.populate(connection, 0.02)
 
-    asyncio.run(fill())
-    return DatabaseUrl.parse(url).database
+    return postgres_server.template("older", lambda url: asyncio.run(fill(url)))
 
 
 @pytest.fixture
@@ -73,17 +71,15 @@ def older(postgres_server: Server, older_template: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def live_template(postgres_server: Server, older_template: str) -> str:
     """The same carried over to the end, with a show that has a log."""
-    url = postgres_server.make(older_template)
 
-    async def fill() -> None:
+    async def fill(url: str) -> None:
         await upgrade(url, say=legacy.quiet)
         database = Database(DatabaseUrl.parse(url), Settings())
         await database.open()
         await show.load(database, show.SAMPLE, legacy.quiet)
         await database.close()
 
-    asyncio.run(fill())
-    return DatabaseUrl.parse(url).database
+    return postgres_server.template("live", lambda url: asyncio.run(fill(url)), older_template)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ template's name tells the sources it is made of.
 """
 
 import asyncio
+import inspect
 import itertools
 import os
 import shutil
@@ -51,7 +52,9 @@ class Server:
 
         It is built once for all processes and kept for later runs of the same sources.
         """
-        name = f"{_TEMPLATES}_{kept.generation()}_{kept.module_of(build)}_{name}"
+        module = Path(inspect.getfile(build)).read_bytes()
+        made_of = kept.digest(module, on.encode())[:6]
+        name = f"{_TEMPLATES}_{kept.generation()}_{made_of}_{name}"
         with kept.alone(name):
             if name not in self._names():
                 url = self.make(on)

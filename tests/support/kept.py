@@ -9,11 +9,11 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from app.settings import PROJECT
 
@@ -65,11 +65,6 @@ def write(path: Path, content: bytes) -> None:
     half = path.with_suffix(f".{os.getpid()}")
     half.write_bytes(content)
     half.rename(path)
-
-
-def module_of(function: Callable[..., Any]) -> str:
-    """Return a short hash of the module that holds a function."""
-    return digest(Path(function.__code__.co_filename).read_bytes())[:6]
 
 
 def _youngest() -> str | None:
