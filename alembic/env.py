@@ -1,7 +1,8 @@
 """Alembic's environment: which database, which models, and how a migration runs.
 
-One transaction per revision, one migration at a time, sessions as ``app.releases.session`` sets
-them up. The connection comes from the caller (``app.releases.migrate``), else ``DATABASE_URL``.
+One transaction per revision, one migration at a time, sessions as
+``app.releases.connection.session`` sets them up. The connection comes from the caller
+(``app.releases.migrations.alembic_runner``), else from ``DATABASE_URL``.
 """
 
 import asyncio
@@ -12,17 +13,17 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import SQLModel
 
-import app.changes
+import app.changelog.log
 import app.entities  # a model that is not imported would have its table dropped
-import app.tables  # noqa: F401  # as above
+import app.model.tables  # noqa: F401  # as above
 from alembic import context
-from app.releases import guard
-from app.releases.migrate import make_engine, read_revision
-from app.releases.revisions import head
-from app.releases.session import lock, set_up, set_up_sql, unlock
-from app.releases.steps import witness_of
-from app.releases.version_row import BadVersionRow
-from app.releases.witness import Permit, attended
+from app.releases.connection.session import lock, set_up, set_up_sql, unlock
+from app.releases.migrations import guard
+from app.releases.migrations.alembic_runner import make_engine, read_revision
+from app.releases.migrations.observer import Permit, attended
+from app.releases.migrations.revisions import head
+from app.releases.migrations.steps import witness_of
+from app.releases.migrations.version_row import BadVersionRow
 
 target_metadata = SQLModel.metadata
 

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from alembic import op
 % endif
-from app.releases.ddl import add_columns, drop_columns
-from app.releases.steps import beside
+from app.releases.migrations.ddl import add_columns, drop_columns
+from app.releases.migrations.steps import beside
 ${imports if imports else ""}
 revision = "${up_revision}"
 down_revision = "${down_revision}"

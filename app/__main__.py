@@ -1,6 +1,6 @@
 """The command line: ``python -m app serve | release … | load FILE | status | drift``.
 
-Here stands what each word is called and takes; ``app.commands`` has what it does.
+Here stands what each word is called and takes; ``app.cli.commands`` has what it does.
 """
 
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from app import commands, release_words
+from app.cli import commands, release
 
 cli = typer.Typer(
     help="Signalbook keeps the video equipment of live shows and serves it as JSON. Settings come "
@@ -18,7 +18,7 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-cli.add_typer(release_words.words, name="release")
+cli.add_typer(release.words, name="release")
 
 
 @cli.command()

@@ -7,41 +7,40 @@ from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.routing import BaseRoute
 
-from app import VERSION, health
-from app.database_url import DatabaseUrl
-from app.db import Database
-from app.incidents import Incidents
-from app.live.hub import Hub
-from app.live.limits import Limits
-from app.live.listener import Listener
-from app.live.sockets import Sockets
-from app.live.stopping import Stopping
-from app.live.streams import Streams
-from app.middleware import Cors, Door, Faults, RequestLog
-from app.recorder import Recorder
-from app.retention import Retention
-from app.routes import (
+from app import VERSION
+from app.api import errors, openapi, operator_auth
+from app.api.fast_path import HotReads
+from app.api.fast_writes import HotWrites
+from app.api.idempotent import REPLAYED
+from app.api.middleware import Cors, Door, Faults, RequestLog
+from app.api.routes import (
     admin,
     bulk,
     entities,
     events,
     feed,
     history,
-    openapi,
-    operators,
-    problems,
     shows,
     stream,
     sync,
     sync_runs,
 )
-from app.routes import health as health_routes
-from app.routes.hot import HotReads
-from app.routes.hot_writes import HotWrites
-from app.routes.once import REPLAYED
+from app.api.routes import health as health_routes
+from app.api.socket_middleware import SocketDoor
+from app.database.session import Database
+from app.database.url import DatabaseUrl
+from app.health import check
+from app.health.incidents import Incidents
+from app.health.soak_recorder import Recorder
+from app.live.feed.hub import Hub
+from app.live.feed.listener import Listener
+from app.live.shutdown import Stopping
+from app.live.sockets.limits import Limits
+from app.live.sockets.server import Sockets
+from app.live.sse.streams import Streams
+from app.retention import Retention
 from app.settings import Settings
-from app.socket_door import SocketDoor
-from app.writer import Writer
+from app.store.write_context import Writer
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _HEADERS = ("content-type", "authorization", "if-match", "if-none-match", "idempotency-key")
@@ -87,13 +86,13 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: Limits | None = Non
     app.state.streams = Streams(stopping)
     app.state.incidents = incidents
 
-    async def examine() -> health.Health:
-        return await health.examine(app.state.database, settings.health_timeout, incidents)
+    async def examine() -> check.Health:
+        return await check.examine(app.state.database, settings.health_timeout, incidents)
 
-    app.state.checkup = health.Checkup(examine, settings.health_cache)
+    app.state.checkup = check.Checkup(examine, settings.health_cache)
     _add_middleware(app, settings, _add_routes(app, settings))
     app.add_middleware(SocketDoor, sockets=sockets, token=settings.access_token)
-    problems.install(app)
+    errors.install(app)
     openapi.install(app)
     return app
 
@@ -142,7 +141,7 @@ def _add_routes(app: FastAPI, settings: Settings) -> list[BaseRoute]:
     ):
         api.include_router(router)
     api.include_router(bulk.router())
-    if operators.exist(settings):
+    if operator_auth.exist(settings):
         api.include_router(admin.router)
     app.include_router(api)
     return [route for router in routers for route in router.routes]

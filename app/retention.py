@@ -3,7 +3,7 @@
 The change log is trimmed where LOG_RETENTION_DAYS says so. Of each production the oldest go first,
 and nothing behind an entry that stays, so that what the log holds has no hole: the feed tells a
 trimmed log by its first number, and a merge finds by counting that it cannot know what a client saw
-(``app.changes``).
+(``app.changelog.log``).
 
 No production's lock is taken. A batch is one statement, and whoever runs it holds a lock of its
 own for as long as that runs, so that of several processes one trims at a time; a lock of the
@@ -18,9 +18,10 @@ from uuid import UUID
 
 import structlog
 
-from app import idempotency, sync_log
 from app.background import beside
-from app.db import Database
+from app.database.session import Database
+from app.store import idempotency
+from app.sync import runs
 
 _log: Final = structlog.get_logger()
 _BATCH: Final = 1_000
@@ -53,8 +54,8 @@ STATEMENTS: Final = (WITH_OLD_ENTRIES, TRIM)
 PASSING: Final = {"idempotency keys": idempotency.PRUNE}
 # What goes with the log, but is kept for ``sync_log.LEAST_DAYS`` at least; $1 is the days.
 AGEING: Final = {
-    "sync runs": sync_log.FORGET_RUNS,
-    "sync mutations": sync_log.FORGET_MUTATIONS,
+    "sync runs": runs.FORGET_RUNS,
+    "sync mutations": runs.FORGET_MUTATIONS,
 }
 
 
@@ -118,7 +119,7 @@ class Retention:
         Gives how many rows went. Several processes may do so at once. Raises what the database
         does.
         """
-        removed, days = 0, max(self._days, sync_log.LEAST_DAYS)
+        removed, days = 0, max(self._days, runs.LEAST_DAYS)
         sql, args = (AGEING[what], [days]) if what in AGEING else (PASSING[what], [])
         try:
             while row := await self._database.row(sql, *args):

@@ -9,10 +9,10 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from app.database_url import DatabaseUrl
-from app.live.limits import Limits
-from app.live.sessions import ABORT
-from app.live.stopping import Stopping
+from app.database.url import DatabaseUrl
+from app.live.shutdown import Stopping
+from app.live.sockets.limits import Limits
+from app.live.sockets.sessions import ABORT
 from app.main import create_app
 from app.settings import BadSettings, Settings
 

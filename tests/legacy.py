@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.database_url import DatabaseUrl
-from app.releases.migrate import upgrade
-from app.releases.revisions import history
+from app.database.url import DatabaseUrl
+from app.releases.migrations.alembic_runner import upgrade
+from app.releases.migrations.revisions import history
 from tests import foreign_tables
 
 Row = dict[str, Any]

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.entity import Row
+from app.model.entity import Row
 from tests.support.bodies import ALL, minimal, named
 
 

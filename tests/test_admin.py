@@ -13,17 +13,19 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from app.database_url import DatabaseUrl
+from app.api.operator_auth import is_loopback
+from app.database.url import DatabaseUrl
 from app.main import create_app
-from app.releases import backends, revisions, status_running
-from app.releases.ledger import Ledger
-from app.releases.migrate import upgrade
-from app.releases.recheck import keep_look
-from app.releases.scratch import connected
-from app.releases.session import GATE_LOCK
-from app.releases.status import status
-from app.releases.status_look import looked
-from app.routes.operators import is_loopback
+from app.releases.apply import backends
+from app.releases.connection.session import GATE_LOCK
+from app.releases.ledger.ledger import Ledger
+from app.releases.migrations import revisions
+from app.releases.migrations.alembic_runner import upgrade
+from app.releases.schema.recheck import keep_look
+from app.releases.schema.scratch_database import connected
+from app.releases.status import running as status_running
+from app.releases.status.look import looked
+from app.releases.status.status import status
 from app.settings import BadSettings, Settings, load_settings
 from tests.support import databases
 from tests.support.ledgers import BEFORE, NOON, destroying, opened, plan, proposed

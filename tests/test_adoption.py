@@ -8,12 +8,12 @@ from typing import Final
 import asyncpg
 import pytest
 
-from app.database_url import DatabaseUrl
-from app.releases.adopt import ACQUAINTED, Adopted, adopt
-from app.releases.drift import inspect
-from app.releases.ledger import Ledger
-from app.releases.migrate import current, upgrade
-from app.releases.revisions import history
+from app.database.url import DatabaseUrl
+from app.older_service.adoption import ACQUAINTED, Adopted, adopt
+from app.releases.ledger.ledger import Ledger
+from app.releases.migrations.alembic_runner import current, upgrade
+from app.releases.migrations.revisions import history
+from app.releases.schema.drift import inspect
 from app.releases.verdict import Stopped, Verdict
 from tests import foreign_tables, legacy
 from tests.legacy import connected, quiet

@@ -14,17 +14,17 @@ import asyncpg
 import pytest
 from sqlalchemy import Connection
 
-from app.database_url import DatabaseUrl
-from app.releases import apply as engine
-from app.releases import migrate
-from app.releases.apply import Limits
-from app.releases.backends import connect, end_orphans
-from app.releases.migrate import current, upgrade
-from app.releases.session import MIGRATION_LOCK, RELEASE_NAME, set_up
-from app.releases.sql_text import normalised
-from app.releases.steps import LiveSteps
+from app.database.url import DatabaseUrl
+from app.releases.apply import apply as engine
+from app.releases.apply.apply import Limits
+from app.releases.apply.backends import connect, end_orphans
+from app.releases.connection.session import MIGRATION_LOCK, RELEASE_NAME, set_up
+from app.releases.migrations import alembic_runner
+from app.releases.migrations.alembic_runner import current, upgrade
+from app.releases.migrations.observer import Witness, attended
+from app.releases.migrations.steps import LiveSteps
+from app.releases.sql.text import normalised
 from app.releases.verdict import Stopped, Verdict
-from app.releases.witness import Witness, attended
 from app.settings import PROJECT
 from tests import legacy
 from tests.legacy import connected, quiet
@@ -59,7 +59,7 @@ async def build(run, _):
 ORPHAN: Final = f"""
 import asyncio, os
 import asyncpg
-from app.database_url import DatabaseUrl
+from app.database.url import DatabaseUrl
 
 async def main():
     url = DatabaseUrl.parse(os.environ["DATABASE_URL"])
@@ -345,7 +345,7 @@ def in_alembics_transaction(statement: str) -> Callable[..., Any]:
             connection.commit()
 
     async def upgraded(url: str, _revision: str, _say: Any, witness: Witness) -> None:
-        async with migrate.make_engine(url).connect() as connection:
+        async with alembic_runner.make_engine(url).connect() as connection:
             await connection.run_sync(partial(taken, witness))
 
     return upgraded
@@ -354,7 +354,7 @@ def in_alembics_transaction(statement: str) -> Callable[..., Any]:
 async def test_alembics_own_transaction_is_run_again(
     run: Applying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migrate, "upgrade", in_alembics_transaction(ADD))
+    monkeypatch.setattr(alembic_runner, "upgrade", in_alembics_transaction(ADD))
     async with Service(run.url, "SELECT count(*) FROM ccus") as service:
         async with holding(run.url, "UPDATE ccus SET name = name"):
             applied = asyncio.create_task(run.revisions(CCUS))
@@ -369,7 +369,7 @@ async def test_alembics_own_transaction_is_cancelled_when_others_wait(
     run: Applying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hold = f"DO $$ BEGIN {ADD}; PERFORM pg_sleep(5); END $$"
-    monkeypatch.setattr(migrate, "upgrade", in_alembics_transaction(hold))
+    monkeypatch.setattr(alembic_runner, "upgrade", in_alembics_transaction(hold))
     await ended_for_a_reader(run)
 
 
@@ -398,10 +398,10 @@ async def test_alembics_open_transaction_is_ended_when_others_wait(
                 raw.close()
 
     async def upgraded(url: str, _revision: str, say: Any, witness: Witness) -> None:
-        async with migrate.make_engine(url).connect() as connection:
+        async with alembic_runner.make_engine(url).connect() as connection:
             await connection.run_sync(partial(taken, say, witness))
 
-    monkeypatch.setattr(migrate, "upgrade", upgraded)
+    monkeypatch.setattr(alembic_runner, "upgrade", upgraded)
     await ended_for_a_reader(run)
 
 

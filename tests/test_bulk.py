@@ -7,14 +7,15 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from app import bulk, store
-from app.bulk import Bulk
-from app.changes import Actor
-from app.edits import edit_of
-from app.entity import Row
-from app.releases.migrate import upgrade
-from app.releases.revisions import history, needed
-from app.shapes import create_shape
+from app.changelog.log import Actor
+from app.model.entity import Row
+from app.model.schemas import create_shape
+from app.releases.migrations.alembic_runner import upgrade
+from app.releases.migrations.revisions import history, needed
+from app.store import bulk
+from app.store import update as store
+from app.store.bulk import Bulk
+from app.store.edits import edit_of
 from tests.legacy import quiet
 from tests.support import databases
 from tests.support.bodies import SCOPED, minimal, named

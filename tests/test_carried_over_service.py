@@ -5,8 +5,8 @@ import json
 import httpx
 import pytest
 
-from app.releases.migrate import upgrade
-from app.releases.revisions import history, needed
+from app.releases.migrations.alembic_runner import upgrade
+from app.releases.migrations.revisions import history, needed
 from tests import legacy
 from tests.legacy import connected, quiet
 from tests.support import databases

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import pytest
 
-from app.releases import gate
-from app.releases.decisions import decide
-from app.releases.release import Order
-from app.truth import demands
+from app.releases.gate import gate
+from app.releases.gate.run import Order
+from app.releases.ledger.decisions import decide
+from app.sql.registry import demands
 from scripts.bigrun import older_database
 from scripts.bigrun.contents import contents, orphans
 from scripts.bigrun.gate import Gate

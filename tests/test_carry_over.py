@@ -9,8 +9,8 @@ from typing import Final
 import asyncpg
 import pytest
 
-from app.releases import revisions
-from app.releases.migrate import downgrade, upgrade
+from app.releases.migrations import revisions
+from app.releases.migrations.alembic_runner import downgrade, upgrade
 from tests import legacy
 from tests.legacy import connected, quiet
 from tests.older_service import (

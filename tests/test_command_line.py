@@ -22,13 +22,13 @@ import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from app import postgres
 from app.__main__ import cli
-from app.database_url import DatabaseUrl
+from app.cli.load_show import SAMPLE
+from app.database import embedded
+from app.database.url import DatabaseUrl
 from app.entities import discovered
 from app.releases.verdict import Verdict
 from app.settings import PROJECT, Settings
-from app.show import SAMPLE
 from tests.support import databases
 
 PATIENCE: Final = 60  # seconds; a busy machine is slow, and a hanging process is not
@@ -121,7 +121,7 @@ def data_dir() -> Iterator[str]:
     top = Path(tempfile.mkdtemp(prefix="sb-")).resolve()
     top.chmod(0o755)
     yield str(top)
-    postgres.stop(top / "postgres")
+    embedded.stop(top / "postgres")
     shutil.rmtree(top)
 
 

@@ -8,11 +8,11 @@ from typing import Final
 
 import pytest
 
-from app.database_url import DatabaseUrl
-from app.releases.beside import Beside, History, beside
-from app.releases.ledger import Ledger
-from app.releases.migrate import upgrade
-from app.releases.revisions import head, history, needed
+from app.database.url import DatabaseUrl
+from app.releases.ledger.ledger import Ledger
+from app.releases.migrations.alembic_runner import upgrade
+from app.releases.migrations.revisions import head, history, needed
+from app.releases.schema.compare_databases import Beside, History, beside
 from app.releases.verdict import Stopped, Verdict
 from tests.legacy import connected, quiet
 from tests.support.databases import Server, execute

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import compression
+from app.api import compression
 from tests.support.service import created
 
 Make = Callable[..., dict[str, Any]]

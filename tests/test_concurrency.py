@@ -7,8 +7,8 @@ import asyncpg
 import httpx
 import pytest
 
-from app.database_url import DatabaseUrl
-from app.entity import Row
+from app.database.url import DatabaseUrl
+from app.model.entity import Row
 from tests.support import databases
 from tests.support.bodies import ALL, SCOPED, minimal, named
 

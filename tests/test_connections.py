@@ -9,8 +9,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from app.connections import Connections
-from app.database_url import DatabaseUrl
+from app.database.pool import Connections
+from app.database.url import DatabaseUrl
 from app.errors import DatabaseAway, NotFound
 from tests.support import databases
 

@@ -7,16 +7,16 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from app.database_url import DatabaseUrl
-from app.releases import session
-from app.releases.migrate import upgrade
-from app.releases.session import (
+from app.database.url import DatabaseUrl
+from app.releases.connection import session
+from app.releases.connection.session import (
     APPLICATION_NAME,
     GATE_LOCK,
     GATE_NAME,
     MIGRATION_LOCK,
     MigrationContended,
 )
+from app.releases.migrations.alembic_runner import upgrade
 from app.releases.verdict import Verdict
 from tests.support.gates import ran
 

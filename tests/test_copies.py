@@ -15,16 +15,17 @@ from typing import Final
 import asyncpg
 import pytest
 
-from app.database_url import DatabaseUrl
-from app.releases import copies, revisions
-from app.releases.compare import compare
-from app.releases.contents import changed, contents
-from app.releases.copies import copy_of
-from app.releases.migrate import upgrade
-from app.releases.relay import relayed
-from app.releases.scratch import NoScratch, connected, scratch
-from app.releases.survey import snapshot
-from app.releases.trial import snapshot as carried
+from app.database.url import DatabaseUrl
+from app.releases.migrations import revisions
+from app.releases.migrations.alembic_runner import upgrade
+from app.releases.rehearsal import copies
+from app.releases.rehearsal.checks import snapshot as carried
+from app.releases.rehearsal.contents import changed, contents
+from app.releases.rehearsal.copies import copy_of
+from app.releases.rehearsal.tool_socket import relayed
+from app.releases.schema.comparison.compare import compare
+from app.releases.schema.introspection.introspect import snapshot
+from app.releases.schema.scratch_database import NoScratch, connected, scratch
 from app.releases.verdict import Stopped, Verdict
 from app.settings import PROJECT
 from tests import legacy
@@ -235,8 +236,9 @@ async def test_a_copy_sorts_and_encodes_as_the_live_database(latin: str) -> None
 KILLED: Final = """
 import asyncio, sys, time
 from contextlib import asynccontextmanager
-from app.database_url import DatabaseUrl
-from app.releases import copies, scratch
+from app.database.url import DatabaseUrl
+from app.releases.rehearsal import copies
+from app.releases.schema import scratch_database as scratch
 
 head_of = copies.head_of
 

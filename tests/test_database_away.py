@@ -14,10 +14,10 @@ import asyncpg
 import httpx
 import pytest
 
-from app import postgres
-from app.database_url import DatabaseUrl
-from app.entity import Row
-from app.releases.migrate import upgrade
+from app.database import embedded
+from app.database.url import DatabaseUrl
+from app.model.entity import Row
+from app.releases.migrations.alembic_runner import upgrade
 from tests.support import databases
 from tests.support.bodies import ALL, minimal, named
 from tests.support.checker import verdicts
@@ -133,21 +133,21 @@ def durable() -> Iterator[Path]:
     top = Path(tempfile.mkdtemp(prefix="sb-")).resolve()
     top.chmod(0o755)
     yield top / "pg"
-    postgres.stop(top / "pg")
+    embedded.stop(top / "pg")
     shutil.rmtree(top)
 
 
 async def test_five_seconds_without_a_database_under_load(durable: Path, tmp_path: Path) -> None:
     """It is killed, not stopped, and recovers from its log: nothing acknowledged may be lost."""
     with ExitStack() as running:
-        server = running.enter_context(postgres.start(durable))
+        server = running.enter_context(embedded.start(durable))
         await upgrade(server.url, say=lambda _: None)
 
         async def away() -> None:
             assert server.pid, "0 would mean ourselves"
             os.kill(server.pid, signal.SIGKILL)
             await asyncio.sleep(5)
-            running.enter_context(await asyncio.to_thread(postgres.start, durable))
+            running.enter_context(await asyncio.to_thread(embedded.start, durable))
 
         servers = running.enter_context(processes(2, server.url, tmp_path))
         size = Size(writers=4, operations=200, kills=0, cuts=0)

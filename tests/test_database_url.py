@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.engine import make_url
 
-from app.database_url import DEFAULT_TIMEOUT, BadDatabaseUrl, DatabaseUrl
+from app.database.url import DEFAULT_TIMEOUT, BadDatabaseUrl, DatabaseUrl
 
 SECRET = "zQ7xSecretWord"
 PLAIN_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)

@@ -18,10 +18,10 @@ from typer.main import get_command
 
 import app
 from app.__main__ import cli
-from app.database_url import DatabaseUrl
+from app.api.routes.health import OPEN_PATHS
+from app.database.embedded_home import pg_bin
+from app.database.url import DatabaseUrl
 from app.main import create_app
-from app.postgres_home import pg_bin
-from app.routes.health import OPEN_PATHS
 from app.settings import BadSettings, Settings
 
 PROJECT: Final = Path(next(iter(app.__path__))).parent

@@ -17,16 +17,16 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlmodel import SQLModel
 
-from app.database_url import DatabaseUrl
-from app.releases import revisions
-from app.releases.compare import compare
-from app.releases.drift import Unplaced, drift, inspect
-from app.releases.finding import Finding
-from app.releases.migrate import make_engine, upgrade
-from app.releases.scratch import PREFIX, NoScratch, expected, scratch
-from app.releases.session import MigrationContended, MigrationError
-from app.releases.snapshot import Snapshot, fingerprint, from_json
-from app.releases.survey import snapshot
+from app.database.url import DatabaseUrl
+from app.releases.connection.session import MigrationContended, MigrationError
+from app.releases.migrations import revisions
+from app.releases.migrations.alembic_runner import make_engine, upgrade
+from app.releases.schema.comparison.compare import compare
+from app.releases.schema.comparison.finding import Finding
+from app.releases.schema.drift import Unplaced, drift, inspect
+from app.releases.schema.introspection.introspect import snapshot
+from app.releases.schema.scratch_database import PREFIX, NoScratch, expected, scratch
+from app.releases.schema.snapshot import Snapshot, fingerprint, from_json
 from app.settings import PROJECT
 from tests import legacy
 from tests.legacy import connected, quiet

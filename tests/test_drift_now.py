@@ -11,14 +11,14 @@ from typing import Any
 import httpx
 import pytest
 
-from app.releases import revisions
-from app.releases.compare import compare
-from app.releases.ledger import Ledger
-from app.releases.recheck import keep_look, look_at
-from app.releases.scratch import connected
-from app.releases.snapshot import Snapshot, from_json
-from app.releases.status import status
-from app.releases.survey import snapshot
+from app.releases.ledger.ledger import Ledger
+from app.releases.migrations import revisions
+from app.releases.schema.comparison.compare import compare
+from app.releases.schema.introspection.introspect import snapshot
+from app.releases.schema.recheck import keep_look, look_at
+from app.releases.schema.scratch_database import connected
+from app.releases.schema.snapshot import Snapshot, from_json
+from app.releases.status.status import status
 from tests.support.databases import execute
 from tests.support.ledgers import NOON, opened
 from tests.support.service import service

@@ -15,15 +15,15 @@ import pytest
 from hypothesis import HealthCheck, given, note, seed, settings
 from hypothesis import strategies as st
 
-from app.database_url import DatabaseUrl
-from app.releases import revisions
-from app.releases.compare import compare
-from app.releases.finding import Finding
-from app.releases.left_out import LEFT_OUT
-from app.releases.migrate import upgrade
-from app.releases.scratch import connected
-from app.releases.snapshot import Snapshot
-from app.releases.survey import snapshot
+from app.database.url import DatabaseUrl
+from app.releases.migrations import revisions
+from app.releases.migrations.alembic_runner import upgrade
+from app.releases.schema.comparison.compare import compare
+from app.releases.schema.comparison.exceptions import LEFT_OUT
+from app.releases.schema.comparison.finding import Finding
+from app.releases.schema.introspection.introspect import snapshot
+from app.releases.schema.scratch_database import connected
+from app.releases.schema.snapshot import Snapshot
 from app.settings import PROJECT
 from tests.legacy import quiet
 from tests.support.databases import Server, execute

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.releases.compare import compare
-from app.releases.snapshot import Snapshot
-from app.releases.survey import snapshot
+from app.releases.schema.comparison.compare import compare
+from app.releases.schema.introspection.introspect import snapshot
+from app.releases.schema.snapshot import Snapshot
 from tests.legacy import connected
 from tests.support.databases import Server, execute
 

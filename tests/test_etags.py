@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.database_url import DatabaseUrl
-from app.db import Database
+from app.database.session import Database
+from app.database.url import DatabaseUrl
 from app.entities import discovered
-from app.entity import Row
-from app.reading import list_all, mark
-from app.releases.migrate import upgrade
-from app.releases.revisions import needed
-from app.tags import entity_tag, fingerprint, list_tag, matches
+from app.model.entity import Row
+from app.releases.migrations.alembic_runner import upgrade
+from app.releases.migrations.revisions import needed
+from app.rules.etags import entity_tag, fingerprint, list_tag, matches
+from app.store.read import list_all, mark
 from tests.legacy import connected, quiet
 from tests.support import databases
 from tests.support.bodies import ALL, SCOPED, minimal, named

@@ -12,8 +12,8 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from app.database_url import DatabaseUrl
-from app.db import Database
+from app.database.session import Database
+from app.database.url import DatabaseUrl
 from app.settings import PROJECT
 from tests.support import databases
 from tests.support.service import service, settings

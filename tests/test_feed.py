@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.entity import Row
-from app.feed import LARGEST
+from app.changelog.feed import LARGEST
+from app.model.entity import Row
 from tests.support import databases
 from tests.support.bodies import ALL, minimal, named
 

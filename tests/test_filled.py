@@ -4,7 +4,7 @@ from typing import Final
 
 import pytest
 
-from app.releases.filled import unfilled
+from app.releases.schema.unfilled_columns import unfilled
 from tests.support.databases import column, execute
 
 FILLS: Final = """CREATE FUNCTION fill_mount() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN

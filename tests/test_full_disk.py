@@ -7,10 +7,10 @@ import asyncpg
 import httpx
 import pytest
 
-from app.db import translate
-from app.exhausted import DiskFull, OutOfMemory, TooManyConnections
-from app.releases.failure import failed
-from app.releases.migrate import upgrade
+from app.database.exhaustion import DiskFull, OutOfMemory, TooManyConnections
+from app.database.session import translate
+from app.releases.apply.error_verdicts import failed
+from app.releases.migrations.alembic_runner import upgrade
 from app.releases.verdict import Verdict
 from tests.support.databases import execute
 from tests.support.gates import ran

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.health import Checkup, Health
-from app.releases import migrate, revisions
+from app.health.check import Checkup, Health
+from app.releases.migrations import alembic_runner, revisions
 from tests.support import databases
 from tests.support.bodies import ALL, minimal
 from tests.support.service import service
@@ -90,7 +90,7 @@ async def test_a_schema_behind_what_the_code_needs_is_not_healthy(empty_database
     before = revisions.history()[revisions.history().index(
         next(r for r in revisions.history() if r.name == revisions.needed())
     ) - 1].name  # fmt: skip
-    await migrate.upgrade(empty_database, before, say=lambda _: None)
+    await alembic_runner.upgrade(empty_database, before, say=lambda _: None)
     with service(empty_database) as client:
         answer = client.get("/health")
         assert (answer.status_code, answer.json()["schema"]["state"]) == (503, "behind")
@@ -98,7 +98,7 @@ async def test_a_schema_behind_what_the_code_needs_is_not_healthy(empty_database
 
 async def test_the_service_works_from_the_needed_revision_on(empty_database: str) -> None:
     """Contracts may follow weeks later: every type is written and read before them."""
-    await migrate.upgrade(empty_database, revisions.needed(), say=lambda _: None)
+    await alembic_runner.upgrade(empty_database, revisions.needed(), say=lambda _: None)
     with service(empty_database) as client:
         answer = client.get("/health")
         assert (answer.status_code, answer.json()["schema"]["state"]) == (200, "ready")
@@ -113,7 +113,7 @@ async def test_the_service_works_from_the_needed_revision_on(empty_database: str
             assert listed.json() == [after]
             client.delete(path).raise_for_status()
         assert len(client.get(f"/api/productions/{production['id']}/events").json()) == 22
-        await migrate.upgrade(empty_database, "head", say=lambda _: None)
+        await alembic_runner.upgrade(empty_database, "head", say=lambda _: None)
         assert client.get("/health").json()["schema"]["state"] == "head"
         assert client.get("/api/productions").json()[0]["id"] == production["id"]
 

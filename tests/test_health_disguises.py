@@ -10,9 +10,9 @@ import asyncpg
 import httpx
 import pytest
 
-from app.database_url import DatabaseUrl
-from app.db import Database
-from app.releases.migrate import upgrade
+from app.database.session import Database
+from app.database.url import DatabaseUrl
+from app.releases.migrations.alembic_runner import upgrade
 from app.releases.verdict import Verdict
 from tests.support import databases
 from tests.support.databases import Server, execute

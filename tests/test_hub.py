@@ -11,16 +11,16 @@ import asyncpg
 import pytest
 from pydantic import ValidationError
 
-from app import feed
-from app.db import Database
+from app.changelog import feed
+from app.database.session import Database
 from app.entities import discovered
 from app.errors import Busy, DatabaseAway, DuplicateUuid, LogTrimmed, NotFound, Unavailable
-from app.fields import DEEPEST
-from app.live import entries, reader
-from app.live.entries import PAGE, Entry, Page
-from app.live.follower import Follower
-from app.live.hub import Hub
-from app.statements import statements
+from app.live.feed import entries, reader
+from app.live.feed.entries import PAGE, Entry, Page
+from app.live.feed.hub import Hub
+from app.live.feed.subscription import Follower
+from app.model.fields import DEEPEST
+from app.sql.reads import statements
 from tests.legacy import connected
 from tests.support import databases
 from tests.support.live import KILL, Ear, Process, logged, process, processes

@@ -15,16 +15,16 @@ import asyncpg
 import httpx
 import pytest
 
-from app import idempotency, store
-from app.database_url import DatabaseUrl
-from app.db import Database
-from app.entity import Row
+from app.api import idempotent as once_route
+from app.database.session import Database
+from app.database.url import DatabaseUrl
 from app.errors import Busy, DatabaseAway, Invalid, Overtaken
-from app.idempotency import Claim, Outcome, key_of, once
 from app.main import create_app
+from app.model.entity import Row
 from app.retention import Retention
-from app.routes import once as once_route
-from app.writer import Unit, Writer
+from app.store import idempotency, update
+from app.store.idempotency import Claim, Outcome, key_of, once
+from app.store.write_context import Unit, Writer
 from tests.legacy import connected
 from tests.support import databases
 from tests.support.bodies import SCOPED, minimal, named
@@ -589,7 +589,7 @@ def test_a_fault_of_ours_is_no_outcome(
             raise failing("x")
 
         with monkeypatch.context() as patch:
-            patch.setattr(store, "create", fails)
+            patch.setattr(update, "create", fails)
             assert send(client, "/api/cameras", body, key).status_code == status
     answer = send(client, "/api/cameras", body, key)
     assert (answer.status_code, is_replayed(answer)) == (201, False)

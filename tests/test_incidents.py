@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from app.incidents import LEAST, WINDOW, Incidents
+from app.health.incidents import LEAST, WINDOW, Incidents
 from tests.support.databases import execute
 from tests.support.service import service
 

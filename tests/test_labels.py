@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import labels
-from app.entity import Row
+from app.model.entity import Row
+from app.rules import labels
 from tests.support.bodies import ALL, SCOPED, minimal, named
 from tests.support.service import created, service
 

@@ -10,13 +10,13 @@ from typing import Final
 
 import pytest
 
-from app.releases import lint as linting
-from app.releases import squawk
-from app.releases.lint import Lint, lint
-from app.releases.locks import describe
-from app.releases.plan import Statement, Way
-from app.releases.render import in_code
-from app.releases.revisions import history
+from app.releases.lint import lint as linting
+from app.releases.lint import squawk
+from app.releases.lint.lint import Lint, lint
+from app.releases.migrations.revisions import history
+from app.releases.plan.plan import Statement, Way
+from app.releases.plan.render import in_code
+from app.releases.sql.locks import describe
 
 KNOWN: Final = {"cameras", "ccus", "events"}
 EXPAND: Final = "0007_cameras_expand"

@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 import structlog
 
-from app.database_url import DatabaseUrl
-from app.live.listener import Listener, Pulse
+from app.database.url import DatabaseUrl
+from app.live.feed.listener import Listener, Pulse
 from tests.legacy import connected
 from tests.support import databases
 from tests.support.live import KILL, QUICK

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.merge import Base, differing, merge, merged_list, same, touched
+from app.rules.merge import Base, differing, merge, merged_list, same, touched
 
 VALUES = st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from(["", "a", "b"])
 ROWS = st.fixed_dictionaries(dict.fromkeys("abcd", VALUES))

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.entity import Row
+from app.model.entity import Row
 from tests.support import databases
 from tests.support.bodies import ALL, SCOPED, full, minimal, named
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.releases import migrate, revisions
-from app.releases.session import MigrationError
+from app.releases.connection.session import MigrationError
+from app.releases.migrations import alembic_runner, revisions
 from tests.support import databases
 
 
@@ -12,17 +12,17 @@ def quiet(_: str) -> None:
 
 
 async def test_an_older_services_database_must_be_adopted_first(empty_database: str) -> None:
-    await migrate.upgrade(empty_database, revisions.history()[0].name, quiet)
+    await alembic_runner.upgrade(empty_database, revisions.history()[0].name, quiet)
     await databases.execute(empty_database, "DROP TABLE alembic_version")
     with pytest.raises(MigrationError, match="adopted"):
-        await migrate.upgrade(empty_database, say=quiet)
+        await alembic_runner.upgrade(empty_database, say=quiet)
     assert await databases.column(empty_database, "SELECT to_regclass('alembic_version')") == [None]
 
 
 async def test_a_database_that_is_ahead_is_left_alone(own_database: str) -> None:
     await databases.execute(own_database, "UPDATE alembic_version SET version_num = 'tomorrow'")
-    for order in (migrate.upgrade(own_database, say=quiet),
-                  migrate.downgrade(own_database, revisions.needed(), quiet)):  # fmt: skip
+    for order in (alembic_runner.upgrade(own_database, say=quiet),
+                  alembic_runner.downgrade(own_database, revisions.needed(), quiet)):  # fmt: skip
         with pytest.raises(MigrationError, match="tomorrow is not known"):
             await order
     version = "SELECT version_num FROM alembic_version"
@@ -31,22 +31,22 @@ async def test_a_database_that_is_ahead_is_left_alone(own_database: str) -> None
 
 async def test_an_unknown_revision_is_named(empty_database: str) -> None:
     with pytest.raises(MigrationError, match="nonsense"):
-        await migrate.upgrade(empty_database, "nonsense", quiet)
+        await alembic_runner.upgrade(empty_database, "nonsense", quiet)
 
 
 async def test_a_database_that_is_away_is_said_without_its_password() -> None:
     with pytest.raises(MigrationError, match="does not answer") as said:
-        await migrate.upgrade("postgresql://u:s3cret@127.0.0.1:1/none", say=quiet)
+        await alembic_runner.upgrade("postgresql://u:s3cret@127.0.0.1:1/none", say=quiet)
     assert "s3cret" not in str(said.value)
 
 
 async def test_a_statement_that_fails_is_shown(empty_database: str) -> None:
-    await migrate.upgrade(empty_database, revisions.history()[0].name, quiet)
+    await alembic_runner.upgrade(empty_database, revisions.history()[0].name, quiet)
     await databases.execute(empty_database, "CREATE VIEW uses AS SELECT updated_at FROM cameras")
     with pytest.raises(MigrationError, match=r"PostgreSQL refused.*view"):
-        await migrate.upgrade(empty_database, say=quiet)
+        await alembic_runner.upgrade(empty_database, say=quiet)
 
 
 async def test_migrating_twice_is_harmless(own_database: str) -> None:
-    await migrate.upgrade(own_database, say=quiet)
-    assert await migrate.current(own_database) == revisions.head()
+    await alembic_runner.upgrade(own_database, say=quiet)
+    assert await alembic_runner.current(own_database) == revisions.head()

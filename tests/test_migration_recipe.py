@@ -9,11 +9,12 @@ from typing import Any, Final
 import asyncpg
 import pytest
 
-from app.releases import backfill, recipe, revisions, session, steps, witness
-from app.releases.migrate import current, upgrade
-from app.releases.session import MIGRATION_LOCK, MigrationContended
-from app.releases.steps import LiveSteps
-from app.releases.witness import StepBlocked
+from app.releases.connection import session
+from app.releases.connection.session import MIGRATION_LOCK, MigrationContended
+from app.releases.migrations import backfill, observer, phased_change, revisions, steps
+from app.releases.migrations.alembic_runner import current, upgrade
+from app.releases.migrations.observer import StepBlocked
+from app.releases.migrations.steps import LiveSteps
 from tests import legacy
 from tests.legacy import connected, quiet
 
@@ -137,14 +138,14 @@ async def test_a_step_waits_for_a_short_lock_and_gives_up_on_a_long_one(
     empty_database: str, older: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await upgrade(empty_database, BEFORE, say=quiet)
-    monkeypatch.setattr(witness, "TRIES", 2)
+    monkeypatch.setattr(observer, "TRIES", 2)
     monkeypatch.setattr(steps, "_timeouts", lambda _: ("SET LOCAL lock_timeout = '100ms'",))
     async with older.transaction():
         await older.execute("UPDATE ccus SET name = 'busy' WHERE id = 'NULL'")
         with pytest.raises(StepBlocked, match="changed nothing"):
             await upgrade(empty_database, CCUS, say=quiet)
         assert await current(empty_database) == BEFORE
-        monkeypatch.setattr(witness, "TRIES", 50)
+        monkeypatch.setattr(observer, "TRIES", 50)
         upgrading = asyncio.create_task(upgrade(empty_database, CCUS, say=quiet))
         await asyncio.sleep(0.5)
         assert not upgrading.done()
@@ -194,7 +195,7 @@ async def test_a_foreign_key_that_is_not_ours_is_validated_though_the_switch_was
     )
     await upgrade(empty_database, "0003_cable_snakes_expand", say=quiet)
     with monkeypatch.context() as killing:
-        killing.setattr(recipe, "_validate_again", lambda *_: kill(iter(())))
+        killing.setattr(phased_change, "_validate_again", lambda *_: kill(iter(())))
         with pytest.raises(Killed):
             await upgrade(empty_database, BEFORE, say=quiet)
     valid = "SELECT convalidated FROM pg_constraint WHERE conrelid = $1::text::regclass"

@@ -16,9 +16,15 @@ from pytest_alembic.tests import (  # noqa: F401  # collected here
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alembic import command
-from app.releases import revisions
-from app.releases.migrate import configuration, current, downgrade, make_engine, upgrade
-from app.releases.recipe import PointOfNoReturn
+from app.releases.migrations import revisions
+from app.releases.migrations.alembic_runner import (
+    configuration,
+    current,
+    downgrade,
+    make_engine,
+    upgrade,
+)
+from app.releases.migrations.phased_change import PointOfNoReturn
 from tests import legacy
 from tests.legacy import connected, quiet
 

@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import pytest
 
-from app.releases import next_command as advice
-from app.releases import revisions
-from app.releases.gate import ROLLBACK
-from app.releases.next_command import next_command
-from app.releases.status import status
-from app.releases.status_shapes import Status
-from app.status_terminal import described
+from app.cli.status_output import described
+from app.releases.gate.gate import ROLLBACK
+from app.releases.migrations import revisions
+from app.releases.status import next_command as advice
+from app.releases.status.next_command import next_command
+from app.releases.status.schemas import Status
+from app.releases.status.status import status
 from tests.legacy import connected
 from tests.support.databases import execute
 from tests.support.gates import approved, ran

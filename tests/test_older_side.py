@@ -6,12 +6,12 @@ from typing import Final
 import asyncpg
 import pytest
 
-from app.database_url import DatabaseUrl
-from app.releases.foreign_sessions import tables_written_by_older
-from app.releases.gate import PLAN
-from app.releases.ledger import Ledger
-from app.releases.migrate import current
-from app.releases.revisions import needed
+from app.database.url import DatabaseUrl
+from app.releases.apply.foreign_sessions import tables_written_by_older
+from app.releases.gate.gate import PLAN
+from app.releases.ledger.ledger import Ledger
+from app.releases.migrations.alembic_runner import current
+from app.releases.migrations.revisions import needed
 from tests.legacy import connected
 from tests.older_service import OlderService
 from tests.support.bodies import ALL, minimal

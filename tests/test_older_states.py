@@ -4,7 +4,7 @@ from typing import Final
 
 import pytest
 
-from app.releases import drift
+from app.releases.schema import drift
 from app.releases.verdict import Verdict
 from tests.support.databases import execute
 from tests.support.gates import Heard, adopted, ran

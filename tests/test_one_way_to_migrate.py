@@ -11,12 +11,12 @@ from typing import Any, Final
 import asyncpg
 import pytest
 
-from app.releases import guard, migrate, revisions
-from app.releases.migrate import current
-from app.releases.session import GATE_LOCK
-from app.releases.witness import Patience, Permit
+from app.cli.load_show import SAMPLE
+from app.releases.connection.session import GATE_LOCK
+from app.releases.migrations import alembic_runner, guard, revisions
+from app.releases.migrations.alembic_runner import current
+from app.releases.migrations.observer import Patience, Permit
 from app.settings import PROJECT, Settings
-from app.show import SAMPLE
 from tests import legacy
 from tests.legacy import connected, quiet
 from tests.support.databases import execute
@@ -28,7 +28,7 @@ from tests.test_release_killed import killed
 PYTHON: Final = sys.executable
 HELPER: Final = """
 import asyncio, os
-from app.releases.migrate import upgrade
+from app.releases.migrations.alembic_runner import upgrade
 asyncio.run(upgrade(os.environ["DATABASE_URL"]))
 """
 FORGOTTEN: Final = """DO $$ DECLARE t text; BEGIN
@@ -129,42 +129,42 @@ async def test_released_to_head_it_is_still_the_gates(own_database: str, foreign
 async def test_rows_that_another_process_made_are_protected(
     empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await migrate.upgrade(empty_database, revisions.needed(), quiet)
+    await alembic_runner.upgrade(empty_database, revisions.needed(), quiet)
     await execute(empty_database, A_SHOW)
     monkeypatch.setattr(guard, "_made", set())
     before = await everything(empty_database)
     with pytest.raises(guard.Ungated, match=r"productions holds rows.*python -m app release"):
-        await migrate.upgrade(empty_database, say=quiet)
+        await alembic_runner.upgrade(empty_database, say=quiet)
     with pytest.raises(guard.Ungated, match="productions holds rows"):
-        await migrate.downgrade(empty_database, "-1", quiet)
+        await alembic_runner.downgrade(empty_database, "-1", quiet)
     assert await everything(empty_database) == before
     await execute(empty_database, "DELETE FROM productions")
-    await migrate.upgrade(empty_database, say=quiet)
+    await alembic_runner.upgrade(empty_database, say=quiet)
     assert await current(empty_database) == revisions.head()
 
 
 async def test_an_older_services_own_history_is_enough(
     empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await migrate.upgrade(empty_database, revisions.history()[0].name, quiet)
+    await alembic_runner.upgrade(empty_database, revisions.history()[0].name, quiet)
     await execute(empty_database, "CREATE TABLE _prisma_migrations (id text)")
     monkeypatch.setattr(guard, "_made", set())
     with pytest.raises(guard.Ungated, match="older service's tables stand"):
-        await migrate.upgrade(empty_database, say=quiet)
+        await alembic_runner.upgrade(empty_database, say=quiet)
 
 
 async def test_the_embedded_database_of_development_goes_on_with_its_rows(
     empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await migrate.upgrade(empty_database, revisions.needed(), quiet)
+    await alembic_runner.upgrade(empty_database, revisions.needed(), quiet)
     await execute(empty_database, A_SHOW)
     monkeypatch.setattr(guard, "_made", set())
     developer = Patience()
     developer.permit = Permit(disposable=True)
-    await migrate.upgrade(empty_database, "+1", quiet, developer)
+    await alembic_runner.upgrade(empty_database, "+1", quiet, developer)
     await execute(empty_database, "CREATE TABLE release_runs (id int)")
     with pytest.raises(guard.Ungated, match="release tables"):
-        await migrate.upgrade(empty_database, say=quiet, witness=developer)
+        await alembic_runner.upgrade(empty_database, say=quiet, witness=developer)
 
 
 @pytest.mark.parametrize("command", [("upgrade", "head"), ("stamp", "head")], ids=" ".join)
@@ -186,9 +186,9 @@ async def test_the_gate_shows_the_lock_that_it_holds(adopted_database: str) -> N
         witness = Patience()
         witness.permit = Permit(gate_pid=gate.get_server_pid())
         with pytest.raises(guard.Ungated, match="gate's lock is gone"):
-            await migrate.upgrade(adopted_database, "+1", quiet, witness)
+            await alembic_runner.upgrade(adopted_database, "+1", quiet, witness)
         await gate.execute("SELECT pg_advisory_lock($1)", GATE_LOCK)
-        await migrate.upgrade(adopted_database, "+1", quiet, witness)
+        await alembic_runner.upgrade(adopted_database, "+1", quiet, witness)
     assert await current(adopted_database) == revisions.history()[1].name
 
 

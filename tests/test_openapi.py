@@ -17,11 +17,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from app.database_url import DatabaseUrl
+from app.database.url import DatabaseUrl
 from app.entities import discovered
 from app.main import create_app
-from app.releases import soak
-from app.shapes import create_shape, update_shape
+from app.model.schemas import create_shape, update_shape
+from app.releases.ledger import soak
 from tests.support.bodies import minimal
 from tests.support.ledgers import opened, plan, proposed
 from tests.support.service import settings as service_settings

@@ -15,19 +15,27 @@ from typing import Final
 import asyncpg
 import pytest
 
-from app.releases import pending, recipe, render, revisions
-from app.releases.collected import Collected
-from app.releases.ledger_schema import CURSORS
-from app.releases.locks import STRENGTH, describe
-from app.releases.migrate import upgrade
-from app.releases.plan import Statement
-from app.releases.render import allowed, in_code, new_tables, next_release, offline_hash, planned
-from app.releases.revisions import Phase, Revision
-from app.releases.session import MigrationContended, MigrationError
-from app.releases.sql_text import masked, normalised
-from app.releases.sql_tokens import tokens
-from app.releases.steps import Steps
-from app.releases.witness import Kind, Patience
+from app.releases.connection.session import MigrationContended, MigrationError
+from app.releases.ledger.tables import CURSORS
+from app.releases.migrations import pending, phased_change, revisions
+from app.releases.migrations.alembic_runner import upgrade
+from app.releases.migrations.observer import Kind, Patience
+from app.releases.migrations.revisions import Phase, Revision
+from app.releases.migrations.steps import Steps
+from app.releases.plan import render
+from app.releases.plan.collector import Collected
+from app.releases.plan.plan import Statement
+from app.releases.plan.render import (
+    allowed,
+    in_code,
+    new_tables,
+    next_release,
+    offline_hash,
+    planned,
+)
+from app.releases.sql.locks import STRENGTH, describe
+from app.releases.sql.text import masked, normalised
+from app.releases.sql.tokens import tokens
 from app.settings import PROJECT
 from tests import legacy
 from tests.legacy import connected, quiet
@@ -190,7 +198,7 @@ async def test_a_question_that_writes_is_refused(
         steps.rows(f"DELETE FROM {table}")
         return None
 
-    monkeypatch.setattr(recipe, "key_column", writes)
+    monkeypatch.setattr(phased_change, "key_column", writes)
     with pytest.raises(MigrationError, match="read-only"):
         await planned(empty_database, NAMES[1:4], OLDER)
     assert await older.fetchval("SELECT count(*) FROM cable_snakes") > 0
@@ -244,8 +252,8 @@ BOTH: Final = """
 import asyncio, json, sys
 sys.path.insert(0, ".")
 from tests_recording import Recording
-from app.releases.migrate import upgrade
-from app.releases.render import planned
+from app.releases.migrations.alembic_runner import upgrade
+from app.releases.plan.render import planned
 
 async def both(url, before):
     said = await planned(url, ["0030_lenses"], before)
@@ -257,7 +265,7 @@ asyncio.run(both(*sys.argv[1:]))
 """
 RECORDING: Final = """
 from contextlib import contextmanager
-from app.releases.witness import Patience
+from app.releases.migrations.observer import Patience
 
 class Recording(Patience):
     def __init__(self):
@@ -295,7 +303,8 @@ def test_what_alembic_itself_emits_is_planned_in_its_own_words(
 
 
 HASH: Final = """
-from app.releases import render, revisions
+from app.releases.migrations import revisions
+from app.releases.plan import render
 print(render.offline_hash([r.name for r in revisions.history()][1:4]))
 """
 
@@ -314,7 +323,7 @@ def test_the_code_alone_gives_one_hash_everywhere() -> None:
 
 def test_a_change_of_the_recipe_changes_the_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     before = offline_hash(NAMES[1:2])
-    monkeypatch.setattr(recipe, "NOW", "clock_timestamp()")
+    monkeypatch.setattr(phased_change, "NOW", "clock_timestamp()")
     assert offline_hash(NAMES[1:2]) != before
 
 

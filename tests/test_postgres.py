@@ -22,9 +22,14 @@ import asyncpg
 import pytest
 
 import app
-from app import postgres, postgres_home
-from app.database_url import DatabaseUrl
-from app.postgres import EmbeddedPostgresError, EmbeddedPostgresMissing, EmbeddedServer, pg_bin
+from app.database import embedded, embedded_home
+from app.database.embedded import (
+    EmbeddedPostgresError,
+    EmbeddedPostgresMissing,
+    EmbeddedServer,
+    pg_bin,
+)
+from app.database.url import DatabaseUrl
 
 PROJECT = Path(next(iter(app.__path__))).parent
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root lends the server an account")
@@ -32,7 +37,7 @@ NOT_AS_ROOT = pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywh
 USER = """
 import sys
 from pathlib import Path
-from app import postgres
+from app.database import embedded as postgres
 server = postgres.start(Path(sys.argv[1]), fast=True)
 print(server.pid, server.url, flush=True)
 sys.stdin.read()
@@ -45,7 +50,7 @@ def temporary_folder() -> Iterator[Path]:
     top = Path(tempfile.mkdtemp(prefix="sb-")).resolve()
     top.chmod(0o755)
     yield top / "pg"
-    postgres.stop(top / "pg")
+    embedded.stop(top / "pg")
     shutil.rmtree(top)
 
 
@@ -143,12 +148,12 @@ def kill_server(server: EmbeddedServer) -> None:
 
 
 def started(folder: Path, **how: Any) -> EmbeddedServer:
-    return postgres.start(folder, fast=True, **how)
+    return embedded.start(folder, fast=True, **how)
 
 
 def test_a_server_as_the_service_wants_it(empty: Path) -> None:
     said: list[str] = []
-    with postgres.start(empty, say=said.append) as server:
+    with embedded.start(empty, say=said.append) as server:
         assert [words.split()[0] for words in said] == ["Creating", "Starting"]
         assert str(query(server, "show server_version")).startswith("18.")
         settings = {
@@ -246,15 +251,15 @@ def test_a_forked_child_does_not_release_for_its_parent(folder: Path) -> None:
 def test_stop_whoever_uses_it(folder: Path) -> None:
     server = started(folder)
     assert server.pid
-    postgres.stop(folder)
+    embedded.stop(folder)
     assert server.pid is None
     server.release()
-    postgres.stop(folder)
-    postgres.stop(folder / "never")
+    embedded.stop(folder)
+    embedded.stop(folder / "never")
 
 
 def test_a_killed_server_with_live_children_heals(folder: Path) -> None:
-    with postgres.start(folder) as server:  # durable: "fast" may lose the last commits
+    with embedded.start(folder) as server:  # durable: "fast" may lose the last commits
         query(server, "create table camera as select 7 as channel")
         stuck = child_of(server)
         os.kill(stuck, signal.SIGSTOP)  # it cannot notice the death and keeps shared memory
@@ -377,7 +382,7 @@ def test_a_folder_unfit_for_a_socket_gets_a_private_one(empty: Path, name: str) 
 
 
 def test_a_socket_folder_of_somebody_else_is_refused(empty: Path) -> None:
-    home = postgres_home.prepare_home(empty / ("n" * 120), lambda _: None)
+    home = embedded_home.prepare_home(empty / ("n" * 120), lambda _: None)
     home.socket_folder.symlink_to(empty)
     try:
         with pytest.raises(EmbeddedPostgresError, match="not a folder of mode 0700"):
@@ -387,7 +392,7 @@ def test_a_socket_folder_of_somebody_else_is_refused(empty: Path) -> None:
 
 
 def test_without_the_wheel(monkeypatch: pytest.MonkeyPatch, empty: Path) -> None:
-    monkeypatch.setattr(postgres_home, "_WHEEL", None)
+    monkeypatch.setattr(embedded_home, "_WHEEL", None)
     with pytest.raises(EmbeddedPostgresMissing, match="set DATABASE_URL"):
         started(empty)
 
@@ -395,7 +400,7 @@ def test_without_the_wheel(monkeypatch: pytest.MonkeyPatch, empty: Path) -> None
 def test_importing_needs_neither_the_wheel_nor_anything_else() -> None:
     # -S: no site-packages at all, as a production image without the optional extra, and more so.
     subprocess.run(
-        [sys.executable, "-S", "-c", "import app.postgres, app.database_url"],
+        [sys.executable, "-S", "-c", "import app.database.embedded, app.database.url"],
         env={"PYTHONPATH": str(PROJECT)},
         check=True,
     )
@@ -434,7 +439,7 @@ def test_root_moves_out_of_a_closed_folder_and_leaves_its_permissions(empty: Pat
         empty.parent.chmod(0o755)  # now it could live there, but its data is where it is
         with started(empty) as server:
             assert query(server, "select channel from camera") == 7
-            postgres.stop(empty)
+            embedded.stop(empty)
             assert server.pid is None
         empty.parent.chmod(0o700)
         assert list(empty.iterdir()) == []

@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.entity import Row
-from app.tags import allows
+from app.model.entity import Row
+from app.rules.etags import allows
 from tests.support.bodies import ALL, SCOPED, minimal, named
 
 every = pytest.mark.parametrize("entity", ALL, ids=named)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from app.connections import Connections
-from app.live.limits import Limits
+from app.database.pool import Connections
+from app.live.sockets.limits import Limits
 from tests.support.databases import column, execute
 from tests.support.processes import processes
 from tests.support.sockets import Tab, posted, served, several, tab

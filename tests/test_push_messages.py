@@ -7,10 +7,10 @@ from uuid import UUID
 import pytest
 
 from app.entities import root
-from app.entity import Entity, Row
-from app.live.entries import Derived, Entry
-from app.live.messages import Message, of_list, of_room
-from app.live.outbox import event
+from app.live.feed.entries import Derived, Entry
+from app.live.sockets.messages import Message, of_list, of_room
+from app.live.sockets.send_queue import event
+from app.model.entity import Entity, Row
 from tests.support.bodies import ALL, SCOPED, named
 
 PLACE = UUID(int=7)

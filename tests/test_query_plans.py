@@ -11,15 +11,18 @@ import asyncpg
 import httpx
 import pytest
 
-from app import changes, events, feed, idempotency, offline, retention, sync_log, writer
+from app import retention
+from app.changelog import events, feed, log
 from app.entities import discovered
-from app.entity import Entity, Row
-from app.history import all_history_sql
-from app.live import presence_sql, relay, rooms
-from app.projection import table
-from app.statements import all_sql, statements
-from app.truth import demands
-from app.write_statements import all_write_sql
+from app.live.sockets import broadcast, presence_sql, rooms
+from app.model.entity import Entity, Row
+from app.sql.projection import table
+from app.sql.reads import all_sql, statements
+from app.sql.registry import demands
+from app.sql.writes import all_write_sql
+from app.store import idempotency, write_context
+from app.store.history import all_history_sql
+from app.sync import apply, runs
 from tests.legacy import connected
 from tests.support.bodies import ALL, SCOPED, minimal, named
 from tests.support.databases import Server
@@ -88,17 +91,17 @@ def _words(made: Callable[[type[Row]], dict[str, str]], entity: type[Row]) -> di
 _CONSTANTS: Final = {
     value: word
     for module in (
-        changes,
+        log,
         events,
         feed,
         idempotency,
-        offline,
+        apply,
         presence_sql,
-        relay,
+        broadcast,
         retention,
         rooms,
-        sync_log,
-        writer,
+        runs,
+        write_context,
     )
     for word, value in vars(module).items()
     if isinstance(value, str)

@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.entity import Row
-from app.shapes import read_shape
+from app.model.entity import Row
+from app.model.schemas import read_shape
 from tests.support.bodies import ALL, SCOPED, SOME_UUID, full, minimal, named
 
 every = pytest.mark.parametrize("entity", ALL, ids=named)

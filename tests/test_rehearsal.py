@@ -8,13 +8,14 @@ from typing import Any, Final
 
 import pytest
 
-from app.database_url import DatabaseUrl
-from app.releases import revisions, trial
-from app.releases.migrate import current, upgrade
-from app.releases.plan import Plan
-from app.releases.rehearsal import Rehearsal, rehearse
-from app.releases.revisions import Phase
-from app.releases.scratch import connected
+from app.database.url import DatabaseUrl
+from app.releases.migrations import revisions
+from app.releases.migrations.alembic_runner import current, upgrade
+from app.releases.migrations.revisions import Phase
+from app.releases.plan.plan import Plan
+from app.releases.rehearsal import checks
+from app.releases.rehearsal.rehearsal import Rehearsal, rehearse
+from app.releases.schema.scratch_database import connected
 from tests import legacy
 from tests.support.databases import Server, column
 from tests.support.images import Image, forget, known_here
@@ -22,6 +23,7 @@ from tests.support.images import Image, forget, known_here
 OLDER: Final = revisions.history()[0].name
 BEFORE: Final = "0002_productions_expand"
 OWN: Final = "0003_ours"
+RECIPE: Final = "app.releases.migrations.phased_change"
 SCRATCHES: Final = "SELECT datname FROM pg_database WHERE datname LIKE 'signalbook_scratch_%'"
 # What an older service's database holds beside our tables.
 OTHERS: Final = """
@@ -168,7 +170,8 @@ BAD: Final[dict[str, tuple[str, str, str]]] = {
         ADD, direct("SELECT 1 / 0"), rf"The way back from {OWN} fails: .*division by zero",
     ),
     "no way back": (
-        ADD, "raise __import__('app.releases.recipe').releases.recipe.PointOfNoReturn('gone')",
+        ADD,
+        f"raise __import__('sys').modules[{RECIPE!r}].PointOfNoReturn('gone')",
         f"{OWN} has no way back, and is no contract: gone",
     ),
     "a required column without a default": (
@@ -221,7 +224,7 @@ async def test_a_bad_revision_is_caught(
 async def test_a_rewrite_of_a_large_table_is_caught(
     image: Image, live: str, monkeypatch: pytest.MonkeyPatch, way: Callable[[str], str]
 ) -> None:
-    monkeypatch.setattr(trial, "LARGE", 20_000)
+    monkeypatch.setattr(checks, "LARGE", 20_000)
     up = "ALTER TABLE cameras ALTER COLUMN version TYPE bigint"
     down = brief("ALTER TABLE cameras ALTER COLUMN version TYPE integer")
     found = await rehearsed(live, revision(image, way(up), down))
@@ -278,7 +281,7 @@ async def test_a_drift_that_a_revision_leaves_is_caught(image: Image, live: str)
 
 
 async def test_a_contract_drops_columns_and_has_no_way_back(image: Image, live: str) -> None:
-    more = "from app.releases.recipe import PointOfNoReturn\n"
+    more = "from app.releases.migrations.phased_change import PointOfNoReturn\n"
     up = brief("ALTER TABLE cameras DROP COLUMN model")
     plan = revision(image, up, "raise PointOfNoReturn('gone')", more=more, phase="contract")
     found = await rehearsed(live, plan)
@@ -287,7 +290,7 @@ async def test_a_contract_drops_columns_and_has_no_way_back(image: Image, live: 
 
 
 async def test_a_contract_that_breaks_what_stays_is_caught(image: Image, live: str) -> None:
-    more = "from app.releases.recipe import PointOfNoReturn\n"
+    more = "from app.releases.migrations.phased_change import PointOfNoReturn\n"
     up = brief(
         "ALTER TABLE cameras DROP COLUMN model", "ALTER TABLE cameras ADD COLUMN zoom text",
         "UPDATE cameras SET zoom = 'x'", "ALTER TABLE cameras ALTER COLUMN zoom SET NOT NULL",
@@ -362,11 +365,11 @@ async def test_the_copy_is_gone_when_the_rehearsal_is_stopped(
 ) -> None:
     where: list[str] = []
 
-    async def stopped(self: trial.Trial, *_: object) -> None:
+    async def stopped(self: checks.Trial, *_: object) -> None:
         where.append(DatabaseUrl.parse(self.url).database)
         raise asyncio.CancelledError
 
-    monkeypatch.setattr(trial.Trial, "look_before", stopped)
+    monkeypatch.setattr(checks.Trial, "look_before", stopped)
     with pytest.raises(asyncio.CancelledError):
         await rehearsed(live, revision(image, ADD, DROP))
     assert where

@@ -10,18 +10,19 @@ from typing import Any, Final
 
 import pytest
 
-from app import show
-from app.database_url import DatabaseUrl
-from app.db import Database
+from app.cli import load_show
+from app.database.session import Database
+from app.database.url import DatabaseUrl
 from app.entities import discovered
-from app.releases import gate, revisions
-from app.releases.migrate import upgrade
-from app.releases.offline_show import texts
-from app.releases.plan import Plan
-from app.releases.rehearsal import Rehearsal, rehearse
-from app.releases.revisions import Phase
-from app.releases.round_trip import RoundTrip
+from app.releases.gate import gate
+from app.releases.migrations import revisions
+from app.releases.migrations.alembic_runner import upgrade
+from app.releases.migrations.revisions import Phase
+from app.releases.plan.plan import Plan
+from app.releases.rehearsal.rehearsal import Rehearsal, rehearse
 from app.settings import Settings
+from app.sync.rehearsal.round_trip import RoundTrip
+from app.sync.rehearsal.show import texts
 from tests import legacy
 from tests.legacy import connected
 from tests.support.databases import Server, column, execute
@@ -76,7 +77,7 @@ def live_template(postgres_server: Server, older_template: str) -> str:
         await upgrade(url, say=legacy.quiet)
         database = Database(DatabaseUrl.parse(url), Settings())
         await database.open()
-        await show.load(database, show.SAMPLE, legacy.quiet)
+        await load_show.load(database, load_show.SAMPLE, legacy.quiet)
         await database.close()
 
     return postgres_server.template("live", lambda url: asyncio.run(fill(url)), older_template)

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from app.releases import revisions
-from app.releases.gate import PLAN, REHEARSE, RESUME, STAGES
-from app.releases.migrate import current
+from app.releases.gate.gate import PLAN, REHEARSE, RESUME, STAGES
+from app.releases.migrations import revisions
+from app.releases.migrations.alembic_runner import current
 from tests.support.databases import column, execute
 from tests.support.gates import Heard, adopted, approved, ran, rows, stepped
 

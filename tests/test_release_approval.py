@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from app.errors import NotRehearsed
-from app.releases import revisions
-from app.releases.gate import PLAN, REHEARSE
-from app.releases.migrate import current
+from app.releases.gate.gate import PLAN, REHEARSE
+from app.releases.migrations import revisions
+from app.releases.migrations.alembic_runner import current
 from app.releases.verdict import Verdict
 from tests.support.databases import execute
 from tests.support.gates import approved, ran, rows
@@ -56,7 +56,9 @@ async def test_other_sql_voids_it(older: str, tmp_path: Path) -> None:
     first = await ran(older)
     await approved(older, first)
     image = Image(tmp_path)
-    image.replace("app/releases/ddl.py", "IF NOT EXISTS uuid uuid", "IF NOT EXISTS uuid uuid NULL")
+    image.replace(
+        "app/releases/migrations/ddl.py", "IF NOT EXISTS uuid uuid", "IF NOT EXISTS uuid uuid NULL"
+    )
     ended = image.run("release", DATABASE_URL=older)
     assert ended.returncode == Verdict.AWAITING_APPROVAL, ended.stderr
     assert await current(older) == OLDER

@@ -7,15 +7,15 @@ from typing import Any, Final
 import asyncpg
 import pytest
 
-from app.database_url import DatabaseUrl
-from app.releases import drift as live_drift
-from app.releases import revisions
-from app.releases.gate import ADOPT, PLAN, ROLLBACK
-from app.releases.migrate import current
-from app.releases.plan import Plan
-from app.releases.release import Release
-from app.releases.stages import apply as apply_stage
-from app.releases.stages import truth as truth_stage
+from app.database.url import DatabaseUrl
+from app.releases.gate.gate import ADOPT, PLAN, ROLLBACK
+from app.releases.gate.run import Release
+from app.releases.gate.stages import apply_plan as apply_stage
+from app.releases.gate.stages import prove_statements as truth_stage
+from app.releases.migrations import revisions
+from app.releases.migrations.alembic_runner import current
+from app.releases.plan.plan import Plan
+from app.releases.schema import drift as live_drift
 from app.releases.verdict import Verdict
 from tests.legacy import connected
 from tests.support.databases import Server, column, execute
@@ -258,7 +258,9 @@ async def test_what_was_begun_with_other_sql_is_planned_anew_on_demand(
     older: str, image: Image
 ) -> None:
     await asyncio.to_thread(killed, older, "statement", "4")
-    image.replace("app/releases/ddl.py", "IF NOT EXISTS uuid uuid", "IF NOT EXISTS uuid uuid NULL")
+    image.replace(
+        "app/releases/migrations/ddl.py", "IF NOT EXISTS uuid uuid", "IF NOT EXISTS uuid uuid NULL"
+    )
     stopped = image.run("release", DATABASE_URL=older)
     assert (stopped.returncode, "--plan-anew" in stopped.stderr) == (Verdict.BROKEN, True)
     words = ("resume", "--who", "anna", "--plan-anew", "the image that began it is gone")

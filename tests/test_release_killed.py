@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from app.releases.gate import RESUME, STAGES
-from app.releases.migrate import current
+from app.releases.gate.gate import RESUME, STAGES
+from app.releases.migrations.alembic_runner import current
 from app.releases.verdict import Verdict
 from app.settings import PROJECT
 from tests import legacy

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from app.errors import Destroys
-from app.releases import revisions
-from app.releases.migrate import current
+from app.releases.migrations import revisions
+from app.releases.migrations.alembic_runner import current
 from app.releases.verdict import Verdict
 from tests.legacy import connected
 from tests.support.as_gate import upgrade_as_gate

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from app.release_terminal import Terminal
+from app.cli.release_output import Terminal
 
 WORK = "cameras: uuid"
 

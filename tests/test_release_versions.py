@@ -10,8 +10,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from app.releases import revisions
-from app.releases.migrate import upgrade
+from app.releases.migrations import revisions
+from app.releases.migrations.alembic_runner import upgrade
 from tests.legacy import quiet
 from tests.support.images import Image
 

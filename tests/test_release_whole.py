@@ -7,9 +7,9 @@ from typing import Final
 import pytest
 
 from app.errors import Destroys, PlanClosed
-from app.releases.gate import PLAN, ROLLBACK
-from app.releases.migrate import current
-from app.releases.revisions import head, history, needed
+from app.releases.gate.gate import PLAN, ROLLBACK
+from app.releases.migrations.alembic_runner import current
+from app.releases.migrations.revisions import head, history, needed
 from tests import legacy
 from tests.legacy import connected
 from tests.support.databases import execute

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.entity import Row
+from app.model.entity import Row
 from tests.support.bodies import minimal
 from tests.support.offline import Made, changing, making, mutation, statuses, synced
 from tests.support.service import created

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import store
-from app.changes import Actor
-from app.entity import Row
-from app.releases.migrate import upgrade
-from app.releases.revisions import history, needed
-from app.renumber import Renamed, Renumber, one_holder, renumber
+from app.changelog.log import Actor
+from app.model.entity import Row
+from app.releases.migrations.alembic_runner import upgrade
+from app.releases.migrations.revisions import history, needed
+from app.store import update
+from app.store.renumber import Renamed, Renumber, one_holder, renumber
 from tests.legacy import quiet
 from tests.support.bodies import SCOPED, minimal, named
 from tests.support.holding import after, counted, logged
@@ -198,7 +198,7 @@ async def test_another_process_waits_or_is_waited_for(
 
         async def delete_first(held: Any) -> Any:
             return await held.write(
-                "", lambda unit: store.delete(unit, entity, late["uuid"], Actor())
+                "", lambda unit: update.delete(unit, entity, late["uuid"], Actor())
             )
 
         _, answer = await after(
@@ -235,7 +235,7 @@ def test_a_body_of_another_shape_is_refused(
 def test_more_rows_than_one_request_may_write_must_be_named(
     client: httpx.Client, production: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.renumber.MOST", 2)
+    monkeypatch.setattr("app.store.renumber.MOST", 2)
     rows(client, SCOPED[0], production, "A", "B", "C")
     answer = send(client, production, SCOPED[0])
     assert answer.json()["errors"] == [

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from app.entities import root
-from app.entity import Row
-from app.restore import Wish, restore
-from app.writer import Writer
+from app.model.entity import Row
+from app.store.restore import Wish, restore
+from app.store.write_context import Writer
 from tests.support import databases
 from tests.support.bodies import ALL, SCOPED, full, minimal, named
 from tests.test_writer import changing, made, opened

@@ -11,9 +11,9 @@ import httpx
 import pytest
 import structlog
 
-from app.database_url import DatabaseUrl
-from app.db import Database
-from app.entity import Row
+from app.database.session import Database
+from app.database.url import DatabaseUrl
+from app.model.entity import Row
 from app.retention import Retention
 from tests.legacy import connected
 from tests.support import databases

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import pytest
 
-from app.releases.gate import ROLLBACK
-from app.releases.migrate import current
+from app.releases.gate.gate import ROLLBACK
+from app.releases.migrations.alembic_runner import current
 from tests import legacy
 from tests.legacy import connected
 from tests.support.databases import execute

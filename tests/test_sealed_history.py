@@ -13,9 +13,10 @@ from typing import Final
 
 import pytest
 
-from app.releases import revisions, sealed
-from app.releases.render import offline_hash
-from app.releases.source_hash import source_hash
+from app.releases.migrations import revisions
+from app.releases.migrations import seals as sealed
+from app.releases.migrations.source_hash import source_hash
+from app.releases.plan.render import offline_hash
 from app.settings import PROJECT
 from tests.support.images import Image
 
@@ -227,7 +228,7 @@ test "$*" != "$FAILING"
 """
 
 
-@pytest.mark.parametrize("check", ["-m app.releases.sealed", "-m app.releases.lint"])
+@pytest.mark.parametrize("check", ["-m app.releases.migrations.seals", "-m app.releases.lint.lint"])
 def test_the_checks_ask_for_it_and_fail_with_it(
     check: str, asked: Callable[..., tuple[int, list[str]]]
 ) -> None:
@@ -239,7 +240,7 @@ def test_the_checks_ask_for_it_and_fail_with_it(
 
 
 def test_the_script_seals(asked: Callable[..., tuple[int, list[str]]]) -> None:
-    assert asked("seal") == (0, ["dev", "-m app.releases.sealed seal"])
+    assert asked("seal") == (0, ["dev", "-m app.releases.migrations.seals seal"])
 
 
 def test_a_new_revision_from_the_template_passes_every_check(tmp_path: Path) -> None:
@@ -253,16 +254,16 @@ def test_a_new_revision_from_the_template_passes_every_check(tmp_path: Path) -> 
     assert "scripts/seal" in text
     for line in (r'^phase = "expand"$', r"^table = None$"):
         assert re.search(line, text, re.MULTILINE)
-    unsealed = run(tmp_path, "app.releases.sealed")
+    unsealed = run(tmp_path, "app.releases.migrations.seals")
     assert (unsealed.returncode, f"{path} is not sealed yet" in unsealed.stderr) == (1, True)
 
     image.replace(path, "table = None", 'table = "cameras"')
     image.replace(path, "add_columns(steps, table, {})", 'add_columns(steps, table, {"z": "text"})')
     image.replace(path, "drop_columns(table, [])", 'drop_columns(table, ["z"])')
-    linted = run(tmp_path, "app.releases.lint")
+    linted = run(tmp_path, "app.releases.lint.lint")
     assert (linted.returncode, linted.stdout) == (0, ""), linted.stdout + linted.stderr
-    assert run(tmp_path, "app.releases.sealed", "seal").returncode == 0
-    assert run(tmp_path, "app.releases.sealed").returncode == 0
+    assert run(tmp_path, "app.releases.migrations.seals", "seal").returncode == 0
+    assert run(tmp_path, "app.releases.migrations.seals").returncode == 0
     for words in (["check"], ["format", "--check"]):
         ruffed = run(tmp_path, "ruff", *words, path)
         assert ruffed.returncode == 0, ruffed.stdout
@@ -273,7 +274,7 @@ def test_a_new_revision_from_the_template_passes_every_check(tmp_path: Path) -> 
 def test_an_edited_revision_of_an_image_fails_its_check(tmp_path: Path) -> None:
     image = Image(tmp_path)
     image.replace("alembic/versions/0019_changes.py", "request_id text", "request_id uuid")
-    checked = run(tmp_path, "app.releases.sealed")
+    checked = run(tmp_path, "app.releases.migrations.seals")
     assert checked.returncode == 1
     assert "0019_changes.py is edited history" in checked.stderr
 
@@ -284,7 +285,7 @@ def test_two_heads_are_told_and_nothing_is_sealed(tmp_path: Path) -> None:
     for name in ("0030_here", "0030_there"):
         image.revision(name, "0033_productions_contract", phase="expand", table=None, body=nothing)
     before = (tmp_path / "alembic" / sealed.SEALS).read_text()
-    done = run(tmp_path, "app.releases.sealed", "seal")
+    done = run(tmp_path, "app.releases.migrations.seals", "seal")
     assert done.returncode == 1
     assert "The revisions cannot be read one after another" in done.stderr
     assert "Traceback" not in done.stderr
@@ -294,8 +295,9 @@ def test_two_heads_are_told_and_nothing_is_sealed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "old", "new", "revision"),
     [
-        ("recipe.py", "PRIMARY KEY USING INDEX", "UNIQUE USING INDEX", "0004_cable_snakes_switch"),
-        ("sync.py", "NEW.{self.new} := text_to_list(", "NEW.{self.new} := to_jsonb(",
+        ("phased_change.py", "PRIMARY KEY USING INDEX", "UNIQUE USING INDEX",
+         "0004_cable_snakes_switch"),
+        ("column_sync.py", "NEW.{self.new} := text_to_list(", "NEW.{self.new} := to_jsonb(",
          "0015_checklist_items_expand"),
         ("ddl.py", "ANALYZE {table}", "ANALYZE VERBOSE {table}", "0025_cable_snakes_contract"),
         ("backfill.py", "UPDATE {self.table}", "UPDATE ONLY {self.table}",
@@ -306,9 +308,9 @@ def test_a_changed_helper_of_an_image_fails_its_check(
     tmp_path: Path, path: str, old: str, new: str, revision: str
 ) -> None:
     image = Image(tmp_path)
-    image.replace(f"app/releases/{path}", old, new)
+    image.replace(f"app/releases/migrations/{path}", old, new)
     for words in ([], ["seal"]):
-        checked = run(tmp_path, "app.releases.sealed", *words)
+        checked = run(tmp_path, "app.releases.migrations.seals", *words)
         assert checked.returncode == 1
         assert revision in checked.stderr
     assert (tmp_path / "alembic" / sealed.SEALS).read_text() == (
@@ -318,12 +320,12 @@ def test_a_changed_helper_of_an_image_fails_its_check(
 
 def test_how_a_helper_is_written_does_not_count(tmp_path: Path) -> None:
     image = Image(tmp_path)
-    image.replace("app/releases/ddl.py", "ANALYZE {table}", "ANALYZE\\n  {table} -- now")
-    checked = run(tmp_path, "app.releases.sealed")
+    image.replace("app/releases/migrations/ddl.py", "ANALYZE {table}", "ANALYZE\\n  {table} -- now")
+    checked = run(tmp_path, "app.releases.migrations.seals")
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
-PLACED: Final = "from app.releases.revisions import history; print(*history()[-1])"
+PLACED: Final = "from app.releases.migrations.revisions import history; print(*history()[-1])"
 
 
 GOLDEN: Final = "b3ea4235df3d789bf428d6669b3da58da5cc7e50cff8c46535b2d7a734d60718"

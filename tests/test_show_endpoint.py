@@ -10,14 +10,14 @@ from typing import Any
 import httpx
 import pytest
 
-from app import reading
-from app.database_url import DatabaseUrl
-from app.db import Database
+from app.database.session import Database
+from app.database.url import DatabaseUrl
 from app.entities import discovered, root
-from app.entity import Row
+from app.model.entity import Row
+from app.model.schemas import read_shape
 from app.settings import PROJECT
-from app.shapes import read_shape
-from app.show_sql import members, show_sql
+from app.sql.show import members, show_sql
+from app.store import read as reading
 from tests.legacy import connected
 from tests.support.bodies import SCOPED, full, minimal, named
 from tests.support.service import created, settings
@@ -188,7 +188,7 @@ async def test_it_is_one_snapshot(
 
 NINTH = """
 import tests.support.ninth_type
-from app.show_sql import members, show_sql
+from app.sql.show import members, show_sql
 assert "multiViewers" in members()
 assert '"multiViewers"' in show_sql()
 """

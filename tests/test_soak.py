@@ -12,15 +12,15 @@ import pytest
 from asyncpg import exceptions as pg
 from structlog.testing import capture_logs
 
-from app.database_url import DatabaseUrl
-from app.recorder import Recorder
-from app.releases import recheck as rechecks
-from app.releases import signals, soak
-from app.releases.ledger import Ledger
-from app.releases.recheck import last_look, recheck
-from app.releases.scratch import connected
-from app.releases.soak import Signal, Soak
-from app.releases.status import status
+from app.database.url import DatabaseUrl
+from app.health.soak_recorder import Recorder
+from app.releases.ledger import signals, soak
+from app.releases.ledger.ledger import Ledger
+from app.releases.ledger.soak import Signal, Soak
+from app.releases.schema import recheck as rechecks
+from app.releases.schema.recheck import last_look, recheck
+from app.releases.schema.scratch_database import connected
+from app.releases.status.status import status
 from app.releases.verdict import Stopped, Verdict
 from tests.support import databases
 from tests.support.bodies import ALL, full, minimal, optional

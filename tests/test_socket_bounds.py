@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from app.live.limits import Limits
+from app.live.sockets.limits import Limits
 from tests.support.sockets import posted, served, tab
 
 TIGHT = Limits(

@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from app.errors import DatabaseAway
-from app.live.entries import Page
-from app.live.hub import Hub
-from app.live.limits import Limits
-from app.live.rooms import Rooms
+from app.live.feed.entries import Page
+from app.live.feed.hub import Hub
+from app.live.sockets.limits import Limits
+from app.live.sockets.rooms import Rooms
 from tests.support.databases import execute
 from tests.support.live import KILL
 from tests.support.sockets import posted, served, tab

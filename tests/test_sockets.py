@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr
 from socketio.exceptions import ConnectionError as NotConnected
 
-from app.entity import Entity
-from app.live.limits import Limits
+from app.live.sockets.limits import Limits
+from app.model.entity import Entity
 from tests.support.bodies import SCOPED, minimal, named
 from tests.support.databases import execute
 from tests.support.sockets import Tab, posted, refused, served, several, tab

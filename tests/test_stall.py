@@ -8,15 +8,16 @@ from typing import Final
 import asyncpg
 import pytest
 
-from app.database_url import DatabaseUrl
-from app.releases import backends, backfill, conductor
-from app.releases.apply import Limits
-from app.releases.backfill import Backfill, fill
-from app.releases.ddl import Index, build_index
-from app.releases.sql_text import normalised
-from app.releases.steps import LiveSteps
+from app.database.url import DatabaseUrl
+from app.releases.apply import backends, executor
+from app.releases.apply.apply import Limits
+from app.releases.apply.watcher import Watcher
+from app.releases.migrations import backfill
+from app.releases.migrations.backfill import Backfill, fill
+from app.releases.migrations.ddl import Index, build_index
+from app.releases.migrations.steps import LiveSteps
+from app.releases.sql.text import normalised
 from app.releases.verdict import Stopped, Verdict
-from app.releases.watcher import Watcher
 from tests.legacy import connected, quiet
 from tests.support.applying import Applying, Service, applying, holding, timed, until
 from tests.support.databases import Server, until_blocked
@@ -284,7 +285,7 @@ async def test_tables_that_a_statement_names(url: str, statement: str, tables: l
 async def test_far_slower_than_rehearsed_is_the_last(
     run: Applying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conductor, "GRACE", 0.1)
+    monkeypatch.setattr(executor, "GRACE", 0.1)
     sleep = "SELECT  pg_sleep(0.3)"
 
     def body(steps: LiveSteps) -> None:
@@ -304,7 +305,7 @@ async def test_far_slower_than_rehearsed_is_the_last(
 async def test_waiting_for_others_is_not_slowness(
     run: Applying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conductor, "GRACE", 0.3)
+    monkeypatch.setattr(executor, "GRACE", 0.3)
     predicted = {normalised("CREATE INDEX CONCURRENTLY things_name_idx ON things (name)"): 0.0}
     async with holding(run.url, WRITE):
         building = asyncio.create_task(

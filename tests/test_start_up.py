@@ -8,15 +8,21 @@ from typing import Final
 import pytest
 from alembic.script import ScriptDirectory
 
-from app import release_words
-from app.releases import release, revisions
+from app.cli import release as release_words
+from app.releases.gate import run as release
+from app.releases.migrations import revisions
 from app.settings import PROJECT
 from tests.support.gates import ran
 
 # What takes long to load, and whose it is.
 SERVICE: Final = ("fastapi", "starlette", "uvicorn", "socketio", "engineio", "httpx")
-MIGRATIONS: Final = ("alembic", "app.releases.gate", "app.releases.migrate", "app.releases.squawk")
-STATEMENTS: Final = ("sqlalchemy", "sqlmodel", "app.entities", "app.truth")
+MIGRATIONS: Final = (
+    "alembic",
+    "app.releases.gate.gate",
+    "app.releases.migrations.alembic_runner",
+    "app.releases.lint.squawk",
+)
+STATEMENTS: Final = ("sqlalchemy", "sqlmodel", "app.entities", "app.sql.registry")
 DATABASE: Final = ("asyncpg", "pydantic_settings", "structlog", "asyncio")
 LOADED: Final = """
 import json, sys
@@ -66,5 +72,5 @@ async def test_the_release_status_loads_what_reads_it(own_database: str) -> None
 
 def test_the_status_loads_the_statements_and_no_service(own_database: str) -> None:
     modules = loaded("status", DATABASE_URL=own_database)
-    assert "app.truth" in modules
+    assert "app.sql.registry" in modules
     assert modules & {*SERVICE, *MIGRATIONS} == set()

@@ -15,7 +15,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from app.database_url import DatabaseUrl
+from app.database.url import DatabaseUrl
 from app.main import create_app
 from app.server import listen
 from tests.legacy import connected

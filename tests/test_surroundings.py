@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import socket
 import ssl
 import subprocess
@@ -13,25 +14,27 @@ from typing import Any, Final
 import asyncpg
 import pytest
 
-from app.database_url import DatabaseUrl
-from app.releases import copies, drift, migrate
-from app.releases.beside import beside
-from app.releases.decisions import decide
-from app.releases.failure import failed, stopped
-from app.releases.gate import ADOPT, PLAN, RESUME, ROLLBACK
-from app.releases.release import Ended
-from app.releases.scratch import connected
-from app.releases.session import MigrationError
-from app.releases.status import status
-from app.releases.surroundings import surroundings
+from app.database.url import DatabaseUrl
+from app.releases.apply.error_verdicts import failed, stopped
+from app.releases.connection.server_faults import surroundings
+from app.releases.connection.session import MigrationError
+from app.releases.gate.gate import ADOPT, PLAN, RESUME, ROLLBACK
+from app.releases.gate.run import Ended
+from app.releases.ledger.decisions import decide
+from app.releases.migrations import alembic_runner
+from app.releases.migrations.version_row import BadVersionRow
+from app.releases.rehearsal import copies
+from app.releases.schema import drift
+from app.releases.schema.compare_databases import beside
+from app.releases.schema.scratch_database import connected
+from app.releases.status.status import status
 from app.releases.verdict import Stopped, Verdict
-from app.releases.version_row import BadVersionRow
 from app.settings import PROJECT
 from tests.support.databases import Server, execute
 from tests.support.gates import Heard, ran, rows
 from tests.support.service import examined
 
-ROLE: Final = "few_connections"
+ROLE: Final = f"few_connections_{os.getpid()}"  # a role is the whole server's
 
 
 def of(sqlstate: str, words: str = "") -> asyncpg.PostgresError:
@@ -243,9 +246,9 @@ async def test_a_version_row_that_names_no_revision_is_told(own_database: str, r
     sql, words = ROWS[row]
     await execute(own_database, sql)
     with pytest.raises(BadVersionRow, match=words):
-        await migrate.current(own_database)
+        await alembic_runner.current(own_database)
     with pytest.raises(MigrationError, match=words):
-        await migrate.upgrade(own_database, say=lambda _: None)
+        await alembic_runner.upgrade(own_database, say=lambda _: None)
     with pytest.raises(MigrationError, match=words):
         await drift.inspect(own_database)
     found = await status(own_database)

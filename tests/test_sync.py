@@ -7,7 +7,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from app.entity import Row
+from app.model.entity import Row
 from tests.support import databases
 from tests.support.bodies import SCOPED, minimal, named
 from tests.support.holding import counted, logged

@@ -7,7 +7,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from app.entity import Row
+from app.model.entity import Row
 from tests.support import databases
 from tests.support.bodies import minimal
 from tests.support.offline import Made, changing, deleting, statuses, synced

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app import sync
-from app.changes import Actor
-from app.db import Database
-from app.entity import Row
+from app.changelog.log import Actor
+from app.database.session import Database
 from app.errors import DatabaseAway
-from app.mutations import Sync, steps
+from app.model.entity import Row
 from app.retention import Retention
-from app.sync import Done
-from app.writer import Unit, Writer
+from app.store.write_context import Unit, Writer
+from app.sync import batch as sync
+from app.sync.batch import Done
+from app.sync.mutations import Sync, steps
 from tests.support import databases
 from tests.support.bodies import SCOPED, minimal, named
 from tests.support.holding import after, counted

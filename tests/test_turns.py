@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from app.turns import Turns
+from app.store.write_queue import Turns
 
 SHOW = UUID(int=1)
 
@@ -92,7 +92,7 @@ async def test_an_error_ends_the_turn() -> None:
 
 
 def test_what_is_known_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.turns._KNOWN", 3)
+    monkeypatch.setattr("app.store.write_queue._KNOWN", 3)
     turns = Turns(5)
     for number in range(10):
         turns.learn(str(number), SHOW)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.entity import Row
-from app.merge import differing, same
+from app.model.entity import Row
+from app.rules.merge import differing, same
 from tests.support.bodies import ALL, SCOPED, minimal, named
 
 every = pytest.mark.parametrize("entity", ALL, ids=named)

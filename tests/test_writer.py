@@ -13,17 +13,17 @@ import httpx
 import pytest
 from pydantic_core import from_json
 
-from app import store
-from app.database_url import DatabaseUrl
-from app.db import Connection, Database
-from app.edits import edit_of
+from app.database.session import Connection, Database
+from app.database.url import DatabaseUrl
 from app.entities import discovered, root
-from app.entity import Row
 from app.errors import Busy, Overtaken, SignalbookError
-from app.shapes import create_shape
-from app.store import Edit
-from app.write_statements import CHANNEL
-from app.writer import Unit, Writer
+from app.model.entity import Row
+from app.model.schemas import create_shape
+from app.sql.writes import CHANNEL
+from app.store import update as store
+from app.store.edits import edit_of
+from app.store.update import Edit
+from app.store.write_context import Unit, Writer
 from tests.support import databases
 from tests.support.bodies import ALL, SCOPED, minimal, named
 from tests.support.service import settings

@@ -3,7 +3,7 @@
 Revision 0002_productions_expand, after 0001_older_schema.
 """
 
-from app.releases.recipe import Expand
+from app.releases.migrations.phased_change import Expand
 
 revision = "0002_productions_expand"
 down_revision = "0001_older_schema"

@@ -3,7 +3,7 @@
 Revision 0003_cable_snakes_expand, after 0002_productions_expand.
 """
 
-from app.releases.recipe import Expand, production_of
+from app.releases.migrations.phased_change import Expand, production_of
 
 revision = "0003_cable_snakes_expand"
 down_revision = "0002_productions_expand"

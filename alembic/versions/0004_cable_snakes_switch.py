@@ -3,7 +3,7 @@
 Revision 0004_cable_snakes_switch, after 0003_cable_snakes_expand.
 """
 
-from app.releases.recipe import Switch
+from app.releases.migrations.phased_change import Switch
 
 revision = "0004_cable_snakes_switch"
 down_revision = "0003_cable_snakes_expand"

@@ -3,8 +3,8 @@
 Revision 0005_ccus_expand, after 0004_cable_snakes_switch.
 """
 
-from app.releases.recipe import Expand, production_of
-from app.releases.sync import Link
+from app.releases.migrations.column_sync import Link
+from app.releases.migrations.phased_change import Expand, production_of
 
 revision = "0005_ccus_expand"
 down_revision = "0004_cable_snakes_switch"

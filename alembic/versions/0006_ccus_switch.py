@@ -3,8 +3,8 @@
 Revision 0006_ccus_switch, after 0005_ccus_expand.
 """
 
-from app.releases.recipe import Switch
-from app.releases.sync import Link
+from app.releases.migrations.column_sync import Link
+from app.releases.migrations.phased_change import Switch
 
 revision = "0006_ccus_switch"
 down_revision = "0005_ccus_expand"

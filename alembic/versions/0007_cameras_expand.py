@@ -3,7 +3,7 @@
 Revision 0007_cameras_expand, after 0006_ccus_switch.
 """
 
-from app.releases.recipe import Expand, production_of
+from app.releases.migrations.phased_change import Expand, production_of
 
 revision = "0007_cameras_expand"
 down_revision = "0006_ccus_switch"

@@ -3,7 +3,7 @@
 Revision 0008_cameras_switch, after 0007_cameras_expand.
 """
 
-from app.releases.recipe import Switch
+from app.releases.migrations.phased_change import Switch
 
 revision = "0008_cameras_switch"
 down_revision = "0007_cameras_expand"

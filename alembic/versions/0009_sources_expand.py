@@ -3,8 +3,8 @@
 Revision 0009_sources_expand, after 0008_cameras_switch.
 """
 
-from app.releases.recipe import Expand, production_of
-from app.releases.sync import Link
+from app.releases.migrations.column_sync import Link
+from app.releases.migrations.phased_change import Expand, production_of
 
 revision = "0009_sources_expand"
 down_revision = "0008_cameras_switch"

@@ -3,8 +3,8 @@
 Revision 0010_sources_switch, after 0009_sources_expand.
 """
 
-from app.releases.recipe import Switch
-from app.releases.sync import Link
+from app.releases.migrations.column_sync import Link
+from app.releases.migrations.phased_change import Switch
 
 revision = "0010_sources_switch"
 down_revision = "0009_sources_expand"

@@ -3,7 +3,7 @@
 Revision 0011_sends_expand, after 0010_sources_switch.
 """
 
-from app.releases.recipe import Expand, production_of
+from app.releases.migrations.phased_change import Expand, production_of
 
 revision = "0011_sends_expand"
 down_revision = "0010_sources_switch"

@@ -3,7 +3,7 @@
 Revision 0012_sends_switch, after 0011_sends_expand.
 """
 
-from app.releases.recipe import Switch
+from app.releases.migrations.phased_change import Switch
 
 revision = "0012_sends_switch"
 down_revision = "0011_sends_expand"

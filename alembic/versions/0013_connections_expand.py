@@ -3,7 +3,7 @@
 Revision 0013_connections_expand, after 0012_sends_switch.
 """
 
-from app.releases.recipe import Expand, production_of
+from app.releases.migrations.phased_change import Expand, production_of
 
 revision = "0013_connections_expand"
 down_revision = "0012_sends_switch"

@@ -3,7 +3,7 @@
 Revision 0014_connections_switch, after 0013_connections_expand.
 """
 
-from app.releases.recipe import Switch
+from app.releases.migrations.phased_change import Switch
 
 revision = "0014_connections_switch"
 down_revision = "0013_connections_expand"

@@ -3,8 +3,8 @@
 Revision 0015_checklist_items_expand, after 0014_connections_switch.
 """
 
-from app.releases.recipe import Expand, production_of
-from app.releases.sync import TextList
+from app.releases.migrations.column_sync import TextList
+from app.releases.migrations.phased_change import Expand, production_of
 
 revision = "0015_checklist_items_expand"
 down_revision = "0014_connections_switch"

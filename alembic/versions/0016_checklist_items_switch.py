@@ -3,7 +3,7 @@
 Revision 0016_checklist_items_switch, after 0015_checklist_items_expand.
 """
 
-from app.releases.recipe import Switch
+from app.releases.migrations.phased_change import Switch
 
 revision = "0016_checklist_items_switch"
 down_revision = "0015_checklist_items_expand"

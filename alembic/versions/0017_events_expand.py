@@ -3,7 +3,7 @@
 Revision 0017_events_expand, after 0016_checklist_items_switch.
 """
 
-from app.releases.recipe import Expand, production_of
+from app.releases.migrations.phased_change import Expand, production_of
 
 revision = "0017_events_expand"
 down_revision = "0016_checklist_items_switch"

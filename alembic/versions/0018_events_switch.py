@@ -3,7 +3,7 @@
 Revision 0018_events_switch, after 0017_events_expand.
 """
 
-from app.releases.recipe import Switch
+from app.releases.migrations.phased_change import Switch
 
 revision = "0018_events_switch"
 down_revision = "0017_events_expand"

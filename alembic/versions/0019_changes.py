@@ -6,10 +6,10 @@ an update that did not say what it started from. The index by time is for who wa
 Revision 0019_changes, after 0018_events_switch.
 """
 
-from app.releases.catalogue import key_column
-from app.releases.ddl import Index, add_foreign_key, build_index
-from app.releases.session import ACROSS_TABLES
-from app.releases.steps import beside
+from app.releases.connection.session import ACROSS_TABLES
+from app.releases.migrations.catalogue import key_column
+from app.releases.migrations.ddl import Index, add_foreign_key, build_index
+from app.releases.migrations.steps import beside
 
 revision = "0019_changes"
 down_revision = "0018_events_switch"

@@ -5,9 +5,9 @@ A key is claimed in the write's own transaction, so ``status`` is NULL only insi
 Revision 0020_idempotency_keys, after 0019_changes.
 """
 
-from app.releases.catalogue import key_column
-from app.releases.ddl import Index, build_index
-from app.releases.steps import beside
+from app.releases.migrations.catalogue import key_column
+from app.releases.migrations.ddl import Index, build_index
+from app.releases.migrations.steps import beside
 
 revision = "0020_idempotency_keys"
 down_revision = "0019_changes"

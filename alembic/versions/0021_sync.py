@@ -3,10 +3,10 @@
 Revision 0021_sync, after 0020_idempotency_keys.
 """
 
-from app.releases.catalogue import key_column
-from app.releases.ddl import Index, add_foreign_key, build_index
-from app.releases.session import ACROSS_TABLES
-from app.releases.steps import beside
+from app.releases.connection.session import ACROSS_TABLES
+from app.releases.migrations.catalogue import key_column
+from app.releases.migrations.ddl import Index, add_foreign_key, build_index
+from app.releases.migrations.steps import beside
 
 revision = "0021_sync"
 down_revision = "0020_idempotency_keys"

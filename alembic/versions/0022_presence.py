@@ -6,9 +6,9 @@ holds the advisory lock of its number, so what a dead one left is known for what
 Revision 0022_presence, after 0021_sync.
 """
 
-from app.releases.catalogue import key_column
-from app.releases.ddl import Index, build_index
-from app.releases.steps import beside
+from app.releases.migrations.catalogue import key_column
+from app.releases.migrations.ddl import Index, build_index
+from app.releases.migrations.steps import beside
 
 revision = "0022_presence"
 down_revision = "0021_sync"

@@ -5,8 +5,8 @@ A label ends in a number ("SHOW 12"); the index holds what stands before it, and
 Revision 0023_productions_numbers, after 0022_presence.
 """
 
-from app.releases.ddl import Index, build_index, drop_index
-from app.releases.steps import beside
+from app.releases.migrations.ddl import Index, build_index, drop_index
+from app.releases.migrations.steps import beside
 
 revision = "0023_productions_numbers"
 down_revision = "0022_presence"

@@ -3,7 +3,7 @@
 Revision 0024_productions_switch, after 0023_productions_numbers.
 """
 
-from app.releases.recipe import Switch, production_of
+from app.releases.migrations.phased_change import Switch, production_of
 
 revision = "0024_productions_switch"
 down_revision = "0023_productions_numbers"

@@ -6,7 +6,7 @@ this one and those after it do not. Run it only when the older service is retire
 Revision 0025_cable_snakes_contract, after 0024_productions_switch.
 """
 
-from app.releases.recipe import Contract, production_of
+from app.releases.migrations.phased_change import Contract, production_of
 
 revision = "0025_cable_snakes_contract"
 down_revision = "0024_productions_switch"

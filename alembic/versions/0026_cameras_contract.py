@@ -3,8 +3,8 @@
 Revision 0026_cameras_contract, after 0025_cable_snakes_contract.
 """
 
-from app.releases.recipe import Contract, production_of
-from app.releases.sync import Link
+from app.releases.migrations.column_sync import Link
+from app.releases.migrations.phased_change import Contract, production_of
 
 revision = "0026_cameras_contract"
 down_revision = "0025_cable_snakes_contract"

@@ -3,7 +3,7 @@
 Revision 0027_ccus_contract, after 0026_cameras_contract.
 """
 
-from app.releases.recipe import Contract, production_of
+from app.releases.migrations.phased_change import Contract, production_of
 
 revision = "0027_ccus_contract"
 down_revision = "0026_cameras_contract"

@@ -3,8 +3,8 @@
 Revision 0028_connections_contract, after 0027_ccus_contract.
 """
 
-from app.releases.recipe import Contract, production_of
-from app.releases.sync import Link
+from app.releases.migrations.column_sync import Link
+from app.releases.migrations.phased_change import Contract, production_of
 
 revision = "0028_connections_contract"
 down_revision = "0027_ccus_contract"

@@ -3,8 +3,8 @@
 Revision 0029_sources_contract, after 0028_connections_contract.
 """
 
-from app.releases.recipe import Contract, production_of
-from app.releases.sync import Link
+from app.releases.migrations.column_sync import Link
+from app.releases.migrations.phased_change import Contract, production_of
 
 revision = "0029_sources_contract"
 down_revision = "0028_connections_contract"

@@ -3,7 +3,7 @@
 Revision 0030_sends_contract, after 0029_sources_contract.
 """
 
-from app.releases.recipe import Contract, production_of
+from app.releases.migrations.phased_change import Contract, production_of
 
 revision = "0030_sends_contract"
 down_revision = "0029_sources_contract"

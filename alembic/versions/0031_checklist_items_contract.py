@@ -3,8 +3,8 @@
 Revision 0031_checklist_items_contract, after 0030_sends_contract.
 """
 
-from app.releases.recipe import Contract, production_of
-from app.releases.sync import TextList
+from app.releases.migrations.column_sync import TextList
+from app.releases.migrations.phased_change import Contract, production_of
 
 revision = "0031_checklist_items_contract"
 down_revision = "0030_sends_contract"

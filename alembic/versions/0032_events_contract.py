@@ -3,8 +3,8 @@
 Revision 0032_events_contract, after 0031_checklist_items_contract.
 """
 
-from app.releases.ddl import Index
-from app.releases.recipe import Contract, production_of
+from app.releases.migrations.ddl import Index
+from app.releases.migrations.phased_change import Contract, production_of
 
 revision = "0032_events_contract"
 down_revision = "0031_checklist_items_contract"

@@ -3,8 +3,8 @@
 Revision 0033_productions_contract, after 0032_events_contract.
 """
 
-from app.releases.ddl import LIVE, Index
-from app.releases.recipe import Contract
+from app.releases.migrations.ddl import LIVE, Index
+from app.releases.migrations.phased_change import Contract
 
 revision = "0033_productions_contract"
 down_revision = "0032_events_contract"

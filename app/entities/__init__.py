@@ -7,7 +7,7 @@ is not imported would make Alembic propose to drop its table.
 from importlib import import_module
 from pkgutil import iter_modules
 
-from app.entity import Entity, Row
+from app.model.entity import Entity, Row
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")

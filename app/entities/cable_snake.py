@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from app.entity import Entity
-from app.fields import MaybeLine, MaybeUuid, Name
+from app.model.entity import Entity
+from app.model.fields import MaybeLine, MaybeUuid, Name
 
 
 class CableSnake(Entity, table=True):

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from app.entity import Entity, reference
-from app.fields import MaybeFlag, MaybeLine, MaybeNumber, MaybeUuid, Name
+from app.model.entity import Entity, reference
+from app.model.fields import MaybeFlag, MaybeLine, MaybeNumber, MaybeUuid, Name
 
 
 class Camera(Entity, table=True):

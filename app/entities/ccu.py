@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
-from app.entity import Entity, defaulted
-from app.fields import MaybeLine, MaybeRows, MaybeUuid, Name, Whole
+from app.model.entity import Entity, defaulted
+from app.model.fields import MaybeLine, MaybeRows, MaybeUuid, Name, Whole
 
 
 class Ccu(Entity, table=True):

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
-from app.entity import Entity, defaulted
-from app.fields import (
+from app.model.entity import Entity, defaulted
+from app.model.fields import (
     Flag,
     MaybeEpochMs,
     MaybeItems,

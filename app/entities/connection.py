@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from app.entity import End, Entity, PartReference, reference
-from app.fields import MaybeJson, MaybeLine, MaybeUuid, Name
+from app.model.entity import End, Entity, PartReference, reference
+from app.model.fields import MaybeJson, MaybeLine, MaybeUuid, Name
 
 
 class Connection(Entity, table=True):

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
-from app.entity import LABEL_NUMBER, LABEL_PREFIX, Row, defaulted, live_index
-from app.fields import Line, MaybeItems, MaybeLine, MaybeMoment, Name
+from app.model.entity import LABEL_NUMBER, LABEL_PREFIX, Row, defaulted, live_index
+from app.model.fields import Line, MaybeItems, MaybeLine, MaybeMoment, Name
 
 Status = Literal["PLANNING", "READY", "ACTIVE", "COMPLETED", "ARCHIVED"]
 

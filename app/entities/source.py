@@ -8,8 +8,8 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
-from app.entity import Entity, Parts, defaulted
-from app.fields import Label, MaybeLine, MaybeNumber, MaybeUuid, MaybeWhole, Name, Whole
+from app.model.entity import Entity, Parts, defaulted
+from app.model.fields import Label, MaybeLine, MaybeNumber, MaybeUuid, MaybeWhole, Name, Whole
 
 
 class SourceOutput(SQLModel, table=True):

@@ -4,9 +4,9 @@ from typing import Final
 
 from sqlmodel import SQLModel
 
-import app.changes
+import app.changelog.log
 import app.entities  # noqa: F401  # a table whose model is not imported would not be asked
-from app.releases.ledger import Ledger
+from app.releases.ledger.ledger import Ledger
 
 _HISTORIC: Final = "events"  # the older service's, of which there is no model
 _THERE: Final = """SELECT t FROM unnest($1::text[]) AS t

@@ -8,7 +8,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from app.postgres import EmbeddedPostgresError
+from app.database.embedded import EmbeddedPostgresError
 from scripts.benchmarks import (
     footprints,
     growth,

@@ -23,10 +23,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from uuid_utils.compat import uuid7
 
-from app.database_url import DatabaseUrl
+from app.database.url import DatabaseUrl
 from app.entities import discovered
-from app.statements import Statements, statements
-from app.write_statements import write_statements
+from app.sql.reads import Statements, statements
+from app.sql.writes import write_statements
 from scripts.benchmarks.workloads import SIX
 
 _SQL: Final = {name: statements(discovered()[name]) for name in SIX}

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from app.entities import discovered
-from app.write_statements import write_statements
+from app.sql.writes import write_statements
 from scripts.benchmarks import pgbench
 from scripts.benchmarks.load import LoadFailed, Measurement
 from scripts.benchmarks.serving import Stage

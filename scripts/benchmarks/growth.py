@@ -11,7 +11,7 @@ from typing import Final
 
 import asyncpg
 
-from app.database_url import DatabaseUrl
+from app.database.url import DatabaseUrl
 from scripts.benchmarks import show
 from scripts.benchmarks.load import Generator
 from scripts.benchmarks.serving import Stage

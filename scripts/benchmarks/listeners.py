@@ -4,7 +4,7 @@ from typing import Any
 
 import uvloop
 
-from app.write_statements import CHANNEL
+from app.sql.writes import CHANNEL
 from scripts.benchmarks import show
 from scripts.benchmarks.aside import answer
 

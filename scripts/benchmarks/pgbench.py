@@ -10,11 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from app.database_url import DatabaseUrl
+from app.database.embedded import pg_bin
+from app.database.url import DatabaseUrl
 from app.entities import discovered
-from app.postgres import pg_bin
-from app.show_sql import show_sql
-from app.statements import statements
+from app.sql.reads import statements
+from app.sql.show import show_sql
 from scripts.benchmarks.load import ANSWER_SECONDS, LoadFailed, Measurement
 from scripts.benchmarks.serving import Stage
 from scripts.benchmarks.show import Show

@@ -14,13 +14,13 @@ from uuid import UUID
 import asyncpg
 from pydantic_core import from_json
 
-from app import postgres
-from app.database_url import DatabaseUrl
-from app.db import Database
-from app.postgres_home import existing_homes
-from app.releases import migrate
+from app.cli.load_show import SAMPLE, load
+from app.database import embedded
+from app.database.embedded_home import existing_homes
+from app.database.session import Database
+from app.database.url import DatabaseUrl
+from app.releases.migrations import alembic_runner
 from app.settings import Settings
-from app.show import SAMPLE, load
 
 SMALL, LARGE, EDITED = 20, 500, 100
 MADE: Final = "Made by the benchmark"
@@ -79,7 +79,7 @@ def postgresql() -> Iterator[str]:
         Path(name).chmod(0o711)  # root's PostgreSQL runs as another account, which must get in
         folder = Path(name) / "postgres"
         try:
-            with postgres.start(folder) as server:
+            with embedded.start(folder) as server:
                 yield server.url
         finally:
             for home in existing_homes(folder):
@@ -139,7 +139,7 @@ def _quietly(_: str) -> None:
 
 async def _loaded(url: str, shows: list[dict[str, Any]]) -> list[str]:
     """Migrate, load the shows and give their labels."""
-    await migrate.upgrade(url, say=_quietly)
+    await alembic_runner.upgrade(url, say=_quietly)
     database = Database(DatabaseUrl.parse(url), Settings())
     await database.open()
     try:

@@ -20,7 +20,7 @@ from sqlalchemy.orm import contains_eager, joinedload, selectinload
 from sqlmodel import SQLModel, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.database_url import DatabaseUrl
+from app.database.url import DatabaseUrl
 from scripts.benchmarks.textbook_models import (
     CAMEL,
     CableSnake,

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from app import write_statements
-from app.entity import Row
-from app.live.listener import Listener
+from app.live.feed.listener import Listener
+from app.model.entity import Row
+from app.sql import writes
 
 SILENT, DEAF = "BENCH_SILENT", "BENCH_DEAF"
 _NOTHING: Final = "NULL AS announced"
@@ -30,7 +30,7 @@ async def _deaf(self: Listener) -> AsyncIterator[None]:  # noqa: ARG001  # a met
 
 def _patch() -> None:
     if SILENT in os.environ:
-        write_statements._announced = _unannounced  # noqa: SLF001  # the only place that announces
+        writes._announced = _unannounced  # noqa: SLF001  # the only place that announces
     if DEAF in os.environ:
         Listener.running = _deaf  # type: ignore[method-assign]  # on purpose
 

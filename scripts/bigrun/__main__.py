@@ -11,8 +11,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from app.postgres import EmbeddedPostgresError
-from app.releases.session import MigrationError
+from app.database.embedded import EmbeddedPostgresError
+from app.releases.connection.session import MigrationError
 from scripts.benchmarks import show
 from scripts.bigrun.gate import GateStopped
 from scripts.bigrun.older_database import NotEmpty, Sizes

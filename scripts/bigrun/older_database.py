@@ -11,8 +11,8 @@ from typing import Final
 
 import asyncpg
 
-from app.releases.migrate import upgrade
-from app.releases.revisions import history
+from app.releases.migrations.alembic_runner import upgrade
+from app.releases.migrations.revisions import history
 from tests import foreign_tables
 
 YOUNGER: Final = "2026-01-01"

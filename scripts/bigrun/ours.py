@@ -7,7 +7,7 @@ from typing import Any, Final
 import httpx
 
 from app.entities import discovered
-from app.entity import Entity, Row
+from app.model.entity import Entity, Row
 from scripts.bigrun.timings import Board, Timings, message, number_in
 from tests.support.bodies import SCOPED, full
 

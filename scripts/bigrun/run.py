@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.releases.migrate import current
-from app.releases.render import next_release
-from app.releases.revisions import head, needed
+from app.releases.migrations.alembic_runner import current
+from app.releases.migrations.revisions import head, needed
+from app.releases.plan.render import next_release
 from scripts.bigrun import older_database
 from scripts.bigrun.contents import Contents, contents, orphans
 from scripts.bigrun.gate import Gate

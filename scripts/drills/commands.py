@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from app.postgres_home import pg_bin
+from app.database.embedded_home import pg_bin
 from app.settings import PROJECT
 from scripts.bigrun.gate import environment
 

@@ -12,8 +12,8 @@ from typing import Final
 import asyncpg
 import httpx
 
-from app.releases.migrate import current
-from app.releases.revisions import head, needed
+from app.releases.migrations.alembic_runner import current
+from app.releases.migrations.revisions import head, needed
 from scripts.bigrun import older_database
 from scripts.bigrun.contents import contents, orphans
 from scripts.bigrun.older import OlderWriter

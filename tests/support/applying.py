@@ -11,14 +11,14 @@ import asyncpg
 import pytest
 from sqlalchemy import Connection
 
-from app.releases import apply as engine
-from app.releases import migrate
-from app.releases.apply import Applied, Limits
-from app.releases.ledger import Ledger
-from app.releases.plan import Plan
-from app.releases.session import GATE_LOCK
-from app.releases.steps import LiveSteps
-from app.releases.witness import Witness
+from app.releases.apply import apply as engine
+from app.releases.apply.apply import Applied, Limits
+from app.releases.connection.session import GATE_LOCK
+from app.releases.ledger.ledger import Ledger
+from app.releases.migrations import alembic_runner
+from app.releases.migrations.observer import Witness
+from app.releases.migrations.steps import LiveSteps
+from app.releases.plan.plan import Plan
 from tests.legacy import connected
 
 Body = Callable[[LiveSteps], None]
@@ -64,7 +64,7 @@ class Applying:
         """Apply a revision that consists of these steps."""
 
         async def upgraded(url: str, _revision: str, say: Any, witness: Witness) -> None:
-            made = migrate.make_engine(url)
+            made = alembic_runner.make_engine(url)
             async with made.connect() as connection:
                 await connection.run_sync(partial(_taken, body, say, witness))
 
@@ -72,8 +72,8 @@ class Applying:
             """The test's revision is none of the image's: nothing is beyond it."""
 
         with monkeypatch.context() as replaced:
-            replaced.setattr(migrate, "upgrade", upgraded)
-            replaced.setattr(migrate, "current", nowhere)
+            replaced.setattr(alembic_runner, "upgrade", upgraded)
+            replaced.setattr(alembic_runner, "current", nowhere)
             return await self.revisions("9999_of_the_test", **how)
 
     @asynccontextmanager

@@ -1,10 +1,10 @@
 """Migrates as the release gate does, by its lock, without its stages: to save a test their time."""
 
-from app.releases.migrate import upgrade
-from app.releases.scratch import connected
-from app.releases.session import GATE_LOCK
-from app.releases.telling import silently
-from app.releases.witness import Patience, Permit
+from app.releases.connection.session import GATE_LOCK
+from app.releases.migrations.alembic_runner import upgrade
+from app.releases.migrations.observer import Patience, Permit
+from app.releases.output import silently
+from app.releases.schema.scratch_database import connected
 
 
 async def upgrade_as_gate(url: str, revision: str = "head") -> None:

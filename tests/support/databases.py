@@ -17,10 +17,10 @@ from typing import Final
 
 import asyncpg
 
-from app import postgres
-from app.database_url import DatabaseUrl
-from app.releases import guard
-from app.releases.migrate import upgrade
+from app.database import embedded as postgres
+from app.database.url import DatabaseUrl
+from app.releases.migrations import guard
+from app.releases.migrations.alembic_runner import upgrade
 from app.settings import PROJECT
 from tests.support import kept
 

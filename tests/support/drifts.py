@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-import app.changes
+import app.changelog.log
 import app.entities  # noqa: F401  # the declarations must be there
 
 DRESS: Final = (

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from functools import reduce
 from typing import Final
 
-from app.database_url import DatabaseUrl
-from app.postgres_home import pg_bin
-from app.releases.left_out import LEFT_OUT
+from app.database.embedded_home import pg_bin
+from app.database.url import DatabaseUrl
+from app.releases.schema.comparison.exceptions import LEFT_OUT
 
 _HEAD: Final = re.compile(r"^-- Name: (.*); Type: (.*); Schema: (.*); Owner: ?(.*)$")
 _NOISE: Final = re.compile(

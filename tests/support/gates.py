@@ -6,13 +6,13 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.releases import revisions
-from app.releases.decisions import decide
-from app.releases.gate import ADOPT, STAGES, gate
-from app.releases.migrate import upgrade
-from app.releases.release import Ended, Order
-from app.releases.scratch import connected
-from app.truth import demands
+from app.releases.gate.gate import ADOPT, STAGES, gate
+from app.releases.gate.run import Ended, Order
+from app.releases.ledger.decisions import decide
+from app.releases.migrations import revisions
+from app.releases.migrations.alembic_runner import upgrade
+from app.releases.schema.scratch_database import connected
+from app.sql.registry import demands
 from tests import foreign_tables, legacy
 from tests.support.databases import execute
 from tests.support.remembered import remembered

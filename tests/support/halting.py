@@ -12,10 +12,11 @@ import sys
 from typing import Any
 
 from app.__main__ import cli
-from app.releases import apply as applying
-from app.releases import backfill, gate
-from app.releases.revisions import history
-from app.releases.steps import LiveSteps
+from app.releases.apply import apply as applying
+from app.releases.gate import gate
+from app.releases.migrations import backfill
+from app.releases.migrations.revisions import history
+from app.releases.migrations.steps import LiveSteps
 
 
 def halt_at_stage(moment: str, name: str) -> None:

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from app.database_url import DatabaseUrl
-from app.db import Database
-from app.writer import Unit, Writer
+from app.database.session import Database
+from app.database.url import DatabaseUrl
+from app.store.write_context import Unit, Writer
 from tests.support import databases
 from tests.support.service import settings
 

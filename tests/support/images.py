@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from app.releases import migrate, revisions
+from app.releases.migrations import alembic_runner, revisions
 from app.settings import PROJECT
 
 
@@ -32,7 +32,7 @@ def known_here(folder: Path, monkeypatch: pytest.MonkeyPatch, last: str = "") ->
     if last:
         made.without_revisions_after(last)
     monkeypatch.setattr(revisions, "FOLDER", folder / "alembic")
-    monkeypatch.setattr(migrate, "_CONFIGURATION", folder / "pyproject.toml")
+    monkeypatch.setattr(alembic_runner, "_CONFIGURATION", folder / "pyproject.toml")
     monkeypatch.setattr(sys, "path", [*sys.path])  # Alembic adds the image's folder
     forget()
     yield made
@@ -71,8 +71,9 @@ class Image:
         """Add a revision; ``body`` holds its ``upgrade`` and ``downgrade``."""
         head = (
             f'"""{name}."""\n\nfrom alembic import op\n'
-            "from app.releases import ddl\nfrom app.releases.backfill import Backfill, fill\n"
-            "from app.releases.steps import beside\n\n"
+            "from app.releases.migrations import ddl\n"
+            "from app.releases.migrations.backfill import Backfill, fill\n"
+            "from app.releases.migrations.steps import beside\n\n"
             f"revision = {name!r}\ndown_revision = {after!r}\nbranch_labels = None\n"
             f"depends_on = None\nphase = {phase!r}\ntable = {table!r}\n\n\n"
         )

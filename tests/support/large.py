@@ -14,12 +14,12 @@ import asyncpg
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from app.changes import changes, history
-from app.database_url import DatabaseUrl
+from app.changelog.log import changes, history
+from app.database.url import DatabaseUrl
 from app.entities import discovered, root
-from app.entity import Entity, Row
-from app.projection import table
-from app.tables import idempotency_keys, presence, sync_mutations, sync_runs
+from app.model.entity import Entity, Row
+from app.model.tables import idempotency_keys, presence, sync_mutations, sync_runs
+from app.sql.projection import table
 
 # No foreign key is checked while the rows are made: they are right by construction.
 _UNCHECKED: Final = "SET session_replication_role = replica"

@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from app.releases import revisions
-from app.releases.ledger import Ledger
-from app.releases.plan import Plan, Statement
-from app.releases.scratch import connected
-from app.releases.survey import snapshot
+from app.releases.ledger.ledger import Ledger
+from app.releases.migrations import revisions
+from app.releases.plan.plan import Plan, Statement
+from app.releases.schema.introspection.introspect import snapshot
+from app.releases.schema.scratch_database import connected
 
 NOON: Final = datetime(2027, 3, 1, 12, tzinfo=UTC)
 # Where a database is for which the plan below is the next release.

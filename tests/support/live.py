@@ -10,18 +10,18 @@ from uuid import UUID
 
 import asyncpg
 
-from app import store
-from app.changes import Actor
-from app.database_url import DatabaseUrl
-from app.db import Database
-from app.edits import edit_of
+from app.changelog.log import Actor
+from app.database.session import Database
+from app.database.url import DatabaseUrl
 from app.entities import discovered
 from app.errors import LogTrimmed
-from app.live.entries import Entry
-from app.live.hub import Hub
-from app.live.listener import Listener, Pulse
-from app.shapes import create_shape, update_shape
-from app.writer import Writer
+from app.live.feed.entries import Entry
+from app.live.feed.hub import Hub
+from app.live.feed.listener import Listener, Pulse
+from app.model.schemas import create_shape, update_shape
+from app.store import update as store
+from app.store.edits import edit_of
+from app.store.write_context import Writer
 from tests.support.service import settings
 
 QUICK: Final = Pulse(every=0.3, within=2.0, first=0.02, longest=0.2)

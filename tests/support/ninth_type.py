@@ -13,8 +13,16 @@ from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 from sqlmodel import SQLModel
 
 import app.entities  # noqa: F401  # the eight come first, as they do in the service
-from app.entity import Entity, reference
-from app.fields import MaybeFlag, MaybeLine, MaybeMoment, MaybeNumber, MaybeRows, MaybeUuid, Name
+from app.model.entity import Entity, reference
+from app.model.fields import (
+    MaybeFlag,
+    MaybeLine,
+    MaybeMoment,
+    MaybeNumber,
+    MaybeRows,
+    MaybeUuid,
+    Name,
+)
 from tests.support import databases
 
 

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import httpx
 
-from app.entity import Row
+from app.model.entity import Row
 from tests.support import databases
 from tests.support.bodies import minimal
 

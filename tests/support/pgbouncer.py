@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from app.database_url import DatabaseUrl
+from app.database.url import DatabaseUrl
 
 PROGRAM: Final = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 REASON: Final = "PgBouncer is not installed (apt-get install pgbouncer)"

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import httpx
 
-from app.entity import Entity, Row
+from app.model.entity import Entity, Row
 from tests.support.bodies import ALL, minimal
 from tests.support.offline import changing, making
 from tests.support.service import created

@@ -5,7 +5,7 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from app.releases.snapshot import Snapshot
+from app.releases.schema.snapshot import Snapshot
 
 NAMES: Final = ("aa", "bb", '"C c"', "dd")
 TYPES: Final = ("text", "integer", "jsonb", "boolean", "uuid", "timestamptz", "numeric(6,2)")

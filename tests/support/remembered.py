@@ -9,9 +9,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
-from app.releases import drift, rehearsal, revisions, scratch, truth
-from app.releases.snapshot import Snapshot
-from app.releases.stages import truth as truth_stage
+from app.releases.gate import statement_proof
+from app.releases.gate.stages import prove_statements as truth_stage
+from app.releases.migrations import revisions
+from app.releases.rehearsal import rehearsal
+from app.releases.schema import drift, scratch_database
+from app.releases.schema.snapshot import Snapshot
 from app.settings import PROJECT
 from tests.support import kept
 from tests.support.databases import column
@@ -26,14 +29,16 @@ _users = 0
 
 async def _expected(url: str, revision: str) -> Snapshot:
     if revision not in _BUILT:
-        _BUILT[revision] = await _kept(url, revision, lambda: scratch.expected(url, revision))
+        _BUILT[revision] = await _kept(
+            url, revision, lambda: scratch_database.expected(url, revision)
+        )
     return _BUILT[revision]
 
 
-async def _image_failures(url: str, statements: truth.Statements) -> dict[str, str]:
+async def _image_failures(url: str, statements: statement_proof.Statements) -> dict[str, str]:
     key = kept.digest(repr(sorted(statements.items())).encode())
     if key not in _TRUTH:
-        _TRUTH[key] = await _kept(url, key, lambda: truth.image_failures(url, statements))
+        _TRUTH[key] = await _kept(url, key, lambda: statement_proof.image_failures(url, statements))
     return _TRUTH[key]
 
 
@@ -60,7 +65,9 @@ def remembered() -> Iterator[None]:
     finally:
         _users -= 1
         if not _users:
-            _put(scratch.expected, scratch.expected, truth.image_failures)
+            _put(
+                scratch_database.expected, scratch_database.expected, statement_proof.image_failures
+            )
 
 
 def _put(*functions: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import httpx
 
-from app.idempotency import HEADER
+from app.store.idempotency import HEADER
 
 REPLAYED: Final = "idempotency-replayed"
 # Seconds until an answer must be there: the service's own waits are shorter, so it hangs.

@@ -12,9 +12,9 @@ import httpx
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from app.database_url import DatabaseUrl
-from app.db import Database
-from app.health import Health, examine
+from app.database.session import Database
+from app.database.url import DatabaseUrl
+from app.health.check import Health, examine
 from app.main import create_app
 from app.server import Server, configured
 from app.settings import Settings

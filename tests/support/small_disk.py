@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app import postgres
+from app.database import embedded
 
 _SIZE = 160  # MB; a new cluster has about 65
 
@@ -44,7 +44,7 @@ def small_disk() -> Iterator[SmallDisk]:
     top = Path(tempfile.mkdtemp(prefix="sb-disk-")).resolve()
     top.chmod(0o755)
     try:
-        with _mounted(top), postgres.start(top / "pg") as server:
+        with _mounted(top), embedded.start(top / "pg") as server:
             yield SmallDisk(top, server.url)
     finally:
         shutil.rmtree(top, ignore_errors=True)
@@ -62,5 +62,5 @@ def _mounted(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        postgres.stop(folder / "pg")
+        embedded.stop(folder / "pg")
         subprocess.run(["umount", "-l", str(folder)], check=False, capture_output=True)

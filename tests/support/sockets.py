@@ -11,8 +11,8 @@ import aiohttp
 import httpx
 import socketio
 
-from app.database_url import DatabaseUrl
-from app.live.limits import Limits
+from app.database.url import DatabaseUrl
+from app.live.sockets.limits import Limits
 from app.main import create_app
 from tests.support.service import running, settings
 

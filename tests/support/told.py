@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from app.entities import discovered
-from app.entity import Entity
-from app.shapes import label_field
+from app.model.entity import Entity
+from app.model.schemas import label_field
 from tests.support.recorded import Entry, History, Row
 
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import pytest
 
-from app.releases.gate import REHEARSE
-from app.releases.release import Ended
+from app.releases.gate.gate import REHEARSE
+from app.releases.gate.run import Ended
 from tests.support.databases import Server
 from tests.support.gates import approved, ran
 

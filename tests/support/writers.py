@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import httpx
 
-from app.entity import Row as Kind
+from app.model.entity import Row as Kind
 from tests.support.bodies import SCOPED, minimal
 from tests.support.desks import FEW, Desk, Row, as_told, fate_of, mutation, texts
 from tests.support.recorded import Fate, History, Write

@@ -1,0 +1,101 @@
+"""Who may ask what only operators may: the operator token, or this very machine.
+
+With OPERATOR_TOKEN set these routes take it and nothing else. Without it they exist only outside
+production where the service listens on loopback. There a web page could still reach them, by a name
+that it lets point to 127.0.0.1 or by a cross-origin request, and a local proxy could hand on what
+others ask; so the request itself must look local. A proxy that says nothing of itself looks so too.
+"""
+
+import hmac
+import re
+from ipaddress import ip_address
+from typing import Final
+
+from fastapi import Request, Response
+from pydantic import SecretStr
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from app.api.requests import Endpoint, JsonRoute
+from app.errors import Forbidden, Unauthorized
+from app.settings import Settings
+
+ADMIN: Final = "/api/admin/"
+_FORWARDED: Final = re.compile(
+    "x-forwarded-.*|forwarded|via|cf-connecting-ip|true-client-ip|x-client-ip|x-real-ip"
+)
+_OF_PROXIES: Final = "1.0"  # nobody else speaks this HTTP, and nginx does unless it is told
+_SAME_SITE: Final = frozenset({"same-origin", "none"})
+
+
+class OperatorRoute(JsonRoute):
+    """A route that looks who asks before it reads anything else of the request."""
+
+    def get_route_handler(self) -> Endpoint:
+        """Wrap the handler."""
+        handle = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            refuse_others(request)
+            return await handle(request)
+
+        return guarded
+
+
+def exist(settings: Settings) -> bool:
+    """Tell whether there are routes for operators at all."""
+    if settings.operator_token is not None:
+        return True
+    return settings.environment != "production" and not settings.beyond_loopback
+
+
+def refuse_others(request: Request) -> None:
+    """Raise Unauthorized or Forbidden where it is no operator who asks."""
+    token: SecretStr | None = request.app.state.settings.operator_token
+    if token is None:
+        _refuse_strangers(request)
+    elif not holds(request.scope, token.get_secret_value().encode()):
+        raise Unauthorized("Send the operator token: Authorization: Bearer …")
+
+
+def holds(scope: Scope, expected: bytes) -> bool:
+    """Tell whether a request bears the token. The comparison takes the same time either way."""
+    given = Headers(scope=scope).get("authorization", "").encode("latin-1")
+    scheme, _, token = given.partition(b" ")
+    same = hmac.compare_digest(token.strip(), expected)
+    return same and scheme.lower() == b"bearer"
+
+
+def _refuse_strangers(request: Request) -> None:
+    headers = request.headers
+    hosts, origin = headers.getlist("host"), headers.get("origin")
+    local = (
+        len(hosts) == 1
+        and is_loopback(hosts[0])
+        and origin in {None, f"{request.url.scheme}://{hosts[0]}"}
+        and headers.get("sec-fetch-site", "none") in _SAME_SITE
+        and request.scope["http_version"] != _OF_PROXIES
+        and not any(_FORWARDED.fullmatch(name) for name in headers)
+    )
+    if not local:
+        raise Forbidden(
+            "Without OPERATOR_TOKEN only this machine may ask this: call it as localhost, with "
+            "HTTP/1.1, not through a proxy and not from a page of another origin."
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a Host header names this machine, whatever the port."""
+    name, _, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
+    if not name:
+        name, port = host, ""
+    if port and not (port.isascii() and port.isdigit()):
+        return False
+    if name.lower() == "localhost":
+        return True
+    bracketed = name.startswith("[") and name.endswith("]")
+    try:
+        address = ip_address(name[1:-1] if bracketed else name)
+    except ValueError:
+        return False
+    return address.is_loopback and bracketed == (address.version == 6)

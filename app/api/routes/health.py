@@ -1,0 +1,164 @@
+"""Health: what the platform, the frontend and people ask to know whether the service serves."""
+
+import socket
+import time
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+
+from app import VERSION
+from app.health.check import Checkup
+from app.live.feed.listener import Listener
+from app.settings import Settings
+from app.timestamps import wire_moment
+
+router: Final = APIRouter(tags=["Health"])
+_STARTED: Final = time.monotonic()
+# Asked without a credential: the platform and the frontend have none yet.
+OPEN_PATHS: Final = frozenset({"/health", "/livez", "/api/health", "/api/server/info"})
+
+
+class DatabaseHealth(BaseModel):
+    """Whether the database answers, and how long it took."""
+
+    connected: bool
+    latencyMs: float | None
+
+
+class SchemaHealth(BaseModel):
+    """Which migration the database is at, beside the newest one this version has."""
+
+    revision: str | None
+    head: str
+    state: str
+
+
+class LiveHealth(BaseModel):
+    """Whether this process hears what others write; without it, push is late but loses nothing."""
+
+    listening: bool
+
+
+class HealthReport(BaseModel):
+    """``resources`` says "ok" for each collection, or what is wrong with its table.
+
+    ``cause`` is the first thing that is wrong, null where the service is healthy. ``notes`` name
+    what is not as it should be and is no reason to send nobody here.
+    """
+
+    status: str
+    timestamp: str
+    uptime: float
+    version: str
+    environment: str
+    database: DatabaseHealth
+    schema_: SchemaHealth = Field(alias="schema")
+    resources: dict[str, str]
+    cause: str | None
+    notes: list[str]
+    live: LiveHealth
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: str
+    timestamp: str
+    server: str
+    version: str
+
+
+class Reachable(Alive):
+    """Whether a page may begin: ``status`` is "ok", or "unavailable" with the cause."""
+
+    message: str | None = None
+
+
+class ServerInfo(BaseModel):
+    """Where this server can be reached."""
+
+    serverName: str
+    port: int
+    addresses: list[str]
+    isLANServer: bool
+    uptime: float
+
+
+def _settings(request: Request) -> Settings:
+    found: Settings = request.app.state.settings
+    return found
+
+
+def _uptime() -> float:
+    return round(time.monotonic() - _STARTED, 3)
+
+
+@router.get("/health", operation_id="health", response_model=None,
+            responses={200: {"model": HealthReport}, 503: {"model": HealthReport}})  # fmt: skip
+async def health(request: Request) -> Response:
+    """200 only when the service can really serve: the database answers, its schema is what this
+    version needs, every collection's own statements can be planned, a write is taken, and requests
+    do not fail for reasons of the database. Otherwise 503 with the ``cause``."""
+    checkup: Checkup = request.app.state.checkup
+    listener: Listener = request.app.state.listener
+    found = await checkup()
+    body: dict[str, Any] = {
+        "status": "healthy" if found.healthy else "unhealthy",
+        "timestamp": wire_moment(datetime.now(UTC)),
+        "uptime": _uptime(),
+        "version": VERSION,
+        "environment": _settings(request).environment,
+        "database": {"connected": found.connected, "latencyMs": found.latency_ms},
+        "schema": {"revision": found.revision, "head": found.head, "state": found.state},
+        "resources": found.resources,
+        "cause": found.cause,
+        "notes": list(found.notes),
+        "live": {"listening": listener.connected},
+    }
+    return JSONResponse(body, 200 if found.healthy else 503, {"cache-control": "no-store"})
+
+
+@router.get("/livez", operation_id="livez")
+async def livez() -> Alive:
+    """The process only: 200 also while the database is away."""
+    return _alive("alive", "signalbook")
+
+
+@router.get("/api/health", operation_id="api_health", response_model=None,
+            responses={200: {"model": Reachable}, 503: {"model": Reachable}})  # fmt: skip
+async def api_health(request: Request) -> Response:
+    """What the frontend waits for before it fetches anything: 200 where `/health` says 200.
+    Otherwise 503, with the cause as `message`."""
+    checkup: Checkup = request.app.state.checkup
+    found = await checkup()
+    body = _alive("ok" if found.healthy else "unavailable", _settings(request).server_name)
+    told = body.model_dump() | ({} if found.healthy else {"message": found.cause})
+    return JSONResponse(told, 200 if found.healthy else 503, {"cache-control": "no-store"})
+
+
+def _alive(status: str, server: str) -> Alive:
+    now = wire_moment(datetime.now(UTC))
+    return Alive(status=status, timestamp=now, server=server, version=VERSION)
+
+
+@router.get("/api/server/info", operation_id="server_info")
+async def server_info(request: Request) -> ServerInfo:
+    """Where this server can be reached, for a frontend that was opened from another machine."""
+    settings = _settings(request)
+    return ServerInfo(
+        serverName=settings.server_name,
+        port=settings.port,
+        addresses=_addresses(settings),
+        isLANServer=settings.beyond_loopback,
+        uptime=_uptime(),
+    )
+
+
+def _addresses(settings: Settings) -> list[str]:
+    """Give the addresses the service listens on; the machine's own name for all of them."""
+    if settings.host not in {"0.0.0.0", "::"}:  # noqa: S104  # compared with, not bound to
+        return [settings.host]
+    return [socket.gethostname()]

@@ -1,0 +1,100 @@
+"""The feed of a production: its change log by number, oldest first, for clients that keep up.
+
+One statement gives the entries, the newest number and the oldest that is still held, so all of one
+snapshot. Numbers are given under the production's lock and become visible with their entries: who
+has read up to a number has missed nothing before it.
+"""
+
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from app.changelog.events import event_type, production_of
+from app.database.session import Database
+from app.entities import discovered, root
+from app.errors import LogTrimmed
+from app.model.schemas import known_uuid
+from app.sql.projection import MOMENT
+
+
+def _entity_type() -> str:
+    words = " ".join(
+        f"WHEN '{collection}' THEN '{entity.entity_type}'"
+        for collection, entity in discovered().items()
+    )
+    return f"CASE collection {words} ELSE collection END"
+
+
+# An entry of the production ``place``; a condition on its number is to follow.
+ENTRY: Final = (
+    'SELECT changes.uuid, seq, place.id AS "productionId", '
+    f'changes.production_uuid AS "productionUuid", {event_type()} AS "eventType", collection, '
+    f'{_entity_type()} AS "entityType", operation, entity_uuid AS "entityId", '
+    'entity AS "entityData", changes.changes, blind, user_id AS "userId", user_name AS "userName", '
+    f'changes.version, {MOMENT.format(column="at")} AS "timestamp" '
+    "FROM changes WHERE changes.production_uuid = place.uuid"
+)
+# Bytes of rows in one page, all but the last entry's: some rows are as large as a body may be, and
+# an entry holds its row about three times.
+LARGEST: Final = 4_000_000
+# The last number of a page: at most $3 entries, and no more of them than bytes allow.
+_LAST: Final = (
+    "SELECT max(seq) FROM (SELECT seq, sum(size) OVER (ORDER BY seq) - size AS before FROM ("
+    "SELECT seq, coalesce(octet_length(entity::text), 0) AS size FROM changes "
+    "WHERE production_uuid = place.uuid AND seq > $2 ORDER BY seq LIMIT $3) AS few) AS sized "
+    f"WHERE before < {LARGEST}"
+)
+_ENTRIES: Final = f"{ENTRY} AND seq > $2 AND seq <= ({_LAST}) ORDER BY seq"
+_OLDEST: Final = "SELECT seq FROM changes WHERE production_uuid = place.uuid ORDER BY seq LIMIT 1"
+# The entries of production $1 after number $2, at most $3: as JSON, and the last one's number.
+# Fewer where they are large; then the last number is below the latest.
+FEED: Final = (
+    "SELECT place.change_seq AS latest, "
+    f"coalesce(({_OLDEST}), place.change_seq + 1) AS oldest, page.entries, page.last "
+    "FROM productions AS place, LATERAL (SELECT coalesce(json_agg(row_to_json(entry) "
+    "ORDER BY entry.seq), '[]') AS entries, coalesce(max(entry.seq), $2::bigint) AS last "
+    f"FROM ({_ENTRIES}) AS entry) AS page WHERE place.uuid = $1"
+)
+
+
+async def page(database: Database, production: str, since: int, limit: int) -> bytes:
+    """Give at most ``limit`` entries after number ``since`` as a JSON object; fewer large ones.
+
+    Raises NotFound, and LogTrimmed where the log does not hold what follows ``since``.
+    """
+    uuid = known_uuid(production)
+    row = await database.row(FEED, uuid, since, limit) if uuid else None
+    if row is None:
+        uuid = await production_of(database, production)
+        row = await database.row(FEED, uuid, since, limit)
+    assert row is not None, "productions are never removed"
+    if trimmed := gap(uuid, row, since):
+        raise trimmed
+    last, latest = row["last"], row["latest"]
+    more = b"true" if last < latest else b"false"
+    return b'{"changes":%b,"next":%d,"latest":%d,"more":%b}' % (row["entries"], last, latest, more)
+
+
+def gap(
+    production: UUID | None, row: asyncpg.Record, since: int, newest: int | None = None
+) -> LogTrimmed | None:
+    """Give the error for a log that does not hold what follows ``since``, None where it does.
+
+    ``newest`` is the highest number that the client can know, if that is not the log's last.
+    """
+    oldest, latest = row["oldest"], row["latest"]
+    if oldest - 1 <= since <= (latest if newest is None else newest):
+        return None
+    return trimmed(production, oldest, latest, since)
+
+
+def trimmed(production: UUID | None, oldest: int, latest: int, since: int) -> LogTrimmed:
+    """Give the error that tells a client how to go on where the log does not reach back."""
+    return LogTrimmed(
+        f"The log of this production holds the changes {oldest} to {latest}, so not all that "
+        f"followed {since}: load the show from 'resync', then ask for the changes since {latest}.",
+        oldest=oldest,
+        latest=latest,
+        resync=f"/api/{root().collection}/{production}/show",
+    )

@@ -1,0 +1,26 @@
+"""``python -m app release approve DIGEST``: decide about a plan that was rehearsed."""
+
+import json
+from typing import Any
+
+import typer
+
+from app.cli.commands.ask_database import answered
+from app.cli.output import gate_url, say
+from app.releases.connection.connect import connected
+from app.releases.ledger.decisions import decide
+from app.settings import Settings
+
+
+def run(*, digest: str, choice: str, as_json: bool, who: str, **reasons: Any) -> None:
+    """Store the decision and print it."""
+
+    async def decided(settings: Settings, url: str) -> dict[str, Any]:
+        async with connected(gate_url(settings, url)) as connection:
+            return await decide(connection, digest, choice, who=who, **reasons)
+
+    found = answered(decided)
+    if as_json:
+        typer.echo(json.dumps(found, default=str))
+    else:
+        say(f"{found['decision']}: {found['digest'][:12]} by {who}. Run the release again.")

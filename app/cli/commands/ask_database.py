@@ -1,0 +1,45 @@
+"""Asks the database something beside the gate, and says plainly what went wrong."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
+
+import typer
+
+from app.cli.output import say, started
+from app.errors import Busy, DatabaseAway, SignalbookError
+from app.releases.apply.error_verdicts import stopped
+from app.releases.verdict import Stopped, Verdict
+from app.settings import Settings
+
+Answer = TypeVar("Answer")
+_KINDS: Final[dict[type[SignalbookError], Verdict]] = {
+    DatabaseAway: Verdict.UNREACHABLE,
+    Busy: Verdict.CONTENDED,
+}
+
+
+def answered(
+    question: Callable[[Settings, str], Coroutine[Any, Any, Answer]],
+    refuse: Callable[[Stopped], None] = lambda verdict: say(f"signalbook: {verdict.words}"),
+) -> Answer:
+    """Return the answer; where there is none, have it refused in words and exit with its verdict.
+
+    Raises what nobody foresaw.
+    """
+    with started() as (settings, url):
+        try:
+            return asyncio.run(question(settings, url))
+        except Exception as error:
+            if (verdict := _verdict(error)) is None:
+                raise
+        refuse(verdict)
+        raise typer.Exit(int(verdict.verdict))
+
+
+def _verdict(error: Exception) -> Stopped | None:
+    """Return the verdict on an error that somebody foresaw, None for any other."""
+    verdict = stopped(error)
+    if verdict is None and isinstance(error, SignalbookError):
+        return Stopped(_KINDS.get(type(error), Verdict.REFUSED), error.message)
+    return verdict

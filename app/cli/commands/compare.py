@@ -1,0 +1,26 @@
+"""``python -m app release compare URL``: lay another database beside this one."""
+
+import json
+
+import typer
+
+from app.cli.commands.ask_database import answered
+from app.cli.output import gate_url
+from app.database.url_setting import usable
+from app.releases.schema.compare_databases import Beside, beside
+from app.settings import Settings
+
+
+def run(*, url: str, as_json: bool) -> None:
+    """Print where they differ; exit with 1 where they do."""
+
+    async def laid(settings: Settings, here: str) -> Beside:
+        usable(url, "COMPARE_URL")
+        return await beside(gate_url(settings, here), url)
+
+    found = answered(laid)
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), default=str))
+    else:
+        typer.echo("\n".join(found.lines()))
+    raise typer.Exit(0 if found.same else 1)

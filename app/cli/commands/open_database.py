@@ -1,0 +1,30 @@
+"""The database as the service opens it, for the words that write a show."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from app.cli import load_show
+from app.cli.output import give_up
+from app.database.session import Database
+from app.database.url import DatabaseUrl
+from app.settings import Settings
+
+
+@asynccontextmanager
+async def opened(settings: Settings, url: str) -> AsyncIterator[Database]:
+    """Lend the open database."""
+    database = Database(DatabaseUrl.parse(url), settings)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+@contextmanager
+def showing() -> Iterator[None]:
+    """Give up with a sentence where a file is no show."""
+    try:
+        yield
+    except load_show.BadShow as bad:
+        give_up(bad)

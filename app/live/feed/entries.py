@@ -1,0 +1,111 @@
+"""What a watch is told: entries of the change log as the feed gives them, a page at a time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from pydantic_core import from_json
+
+from app.changelog.feed import FEED, trimmed
+from app.database.session import Database
+from app.errors import LogTrimmed
+
+PAGE: Final = 200
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A row that was not written but reads differently since an entry, as HTTP gives it today."""
+
+    collection: str
+    entity_type: str
+    uuid: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of a production's log, and the rows that read differently since.
+
+    ``body`` is the row as it was after the write, ``changes`` maps wire names to
+    ``[before, after]``, ``at`` is the time as it goes over the wire, ``raw`` the whole entry as the
+    feed gives it.
+    """
+
+    seq: int
+    production: UUID
+    label: str
+    """What the production is called."""
+    collection: str
+    operation: str
+    entity_type: str
+    entity: str
+    """The row's uuid."""
+    version: int
+    body: Mapping[str, Any] | None
+    changes: Mapping[str, Sequence[Any]]
+    user_id: str
+    user_name: str
+    at: str
+    raw: Mapping[str, Any]
+    derived: Sequence[Derived] = ()
+
+    @classmethod
+    def read(cls, raw: Mapping[str, Any]) -> "Entry":
+        """Read an entry as the feed gives it."""
+        return cls(
+            seq=raw["seq"],
+            production=UUID(raw["productionUuid"]),
+            label=raw["productionId"],
+            collection=raw["collection"],
+            operation=raw["operation"],
+            entity_type=raw["entityType"],
+            entity=raw["entityId"],
+            version=raw["version"],
+            body=raw["entityData"],
+            changes=raw["changes"],
+            user_id=raw["userId"],
+            user_name=raw["userName"],
+            at=raw["timestamp"],
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True)
+class Page:
+    """The entries of a production after number ``since``, up to number ``through``.
+
+    ``lost`` says that the log does not hold them all; there are none then, and ``through`` is the
+    newest number.
+    """
+
+    since: int
+    through: int
+    latest: int
+    entries: Sequence[Entry] = ()
+    lost: LogTrimmed | None = None
+
+
+async def page(database: Database, production: UUID, since: int, limit: int = PAGE) -> Page | None:
+    """Read at most ``limit`` entries, without derived rows; None where there is no such production.
+
+    A number in the log's middle that has no entry was counted by hand: what changed then, nobody
+    can be told, so that is a loss as well. So are entries that cannot be parsed: what an older
+    service wrote may be nested too deeply.
+    """
+    row = await database.row(FEED, production, since, limit)
+    if row is None:
+        return None
+    latest = row["latest"]
+    try:
+        entries = [Entry.read(raw) for raw in from_json(row["entries"])]
+    except ValueError:
+        return Page(since, latest, latest, lost=trimmed(production, row["oldest"], latest, since))
+    through = entries[-1].seq if len(entries) == limit > 0 else latest
+    if limit == 0 and row["oldest"] - 1 <= since <= latest:
+        return Page(since, since, latest)
+    if len(entries) != through - since:
+        lost = trimmed(production, row["oldest"], latest, since)
+        return Page(since, latest, latest, lost=lost)
+    return Page(since, through, latest, entries)

@@ -1,0 +1,212 @@
+"""Entity: the columns every entity shares, and the words a declaration may use.
+
+A declaration is one class in one file of ``app/entities``. From it follow its routes, request
+and answer shapes, SQL, change log, health check and tests. What a declaration may say:
+
+- ``collection``: the plural in the URL and the log (``cable-snakes``);
+- ``noun``: what people call one of them ("Cable snake");
+- ``entity_type``: the singular on the wire (``cableSnake``);
+- ``event_type``: the log's name for it (``CABLE_SNAKE``);
+- ``prefix``: of the labels the server assigns (``SNAKE`` gives "SNAKE 4");
+- ``conflict_error``: the exact text of ``error`` in a version conflict, which the frontend reads;
+- ``mounts``: further paths that serve the same rows;
+- ``synonyms``: ``{wire name: field}`` for members that go out twice and may come in either way;
+- ``wire_names``: ``{field: wire name}`` where the wire name is not the field's in camel case;
+- ``labels_may_clash``: a create with a label already in use is accepted;
+- ``delete_repeats``: deleting what is already deleted succeeds, since several clients do it;
+- ``deleted_by_label``: those who watch are told the label of a deleted one instead of its uuid;
+- ``version_required``: an update must say what it started from;
+- ``parts``: lists stored in a table of their own (see ``Parts``);
+- ``part_references``: fields that name a part (see ``PartReference``);
+- ``ends``: places that name a device of any type (see ``End``);
+- ``settle``: last word on the values of a write, for rules between fields.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any, ClassVar, Final, cast
+from uuid import UUID
+
+import sqlalchemy as sa
+from pydantic.alias_generators import to_camel
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import declared_attr
+from sqlmodel import Field, SQLModel
+
+from app.model.fields import Label, MaybeLine, MaybeText
+
+# PostgreSQL's own names for what it names itself, so that a drift check compares like with like.
+metadata: Final = SQLModel.metadata
+metadata.naming_convention = {
+    "pk": "%(table_name)s_pkey",
+    "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+    "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+}
+
+_NOW: Final = {"server_default": sa.text("CURRENT_TIMESTAMP")}
+_MOMENT: Final = sa.DateTime(timezone=True)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A field that points at another entity: ``ccu_uuid`` with its label ``ccu_id``.
+
+    ``cleared`` says what a delete of the other end does: clear this field, or leave it standing
+    so that the show's checks can report it.
+    """
+
+    collection: str
+    cleared: bool
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A list that belongs to an entity and lives in a table of its own (a source's outputs).
+
+    ``model`` holds the rows, ``owner`` is its column that names the entity, ``label`` the word
+    in the ids the server assigns ("SRC 1-OUT2"), ``order`` the column the list is sorted by.
+    """
+
+    model: type[SQLModel]
+    owner: str
+    label: str
+    order: str
+
+
+@dataclass(frozen=True)
+class PartReference:
+    """A field that names one of the parts of what a reference points at, by its id or uuid."""
+
+    reference: str
+    parts: str
+
+
+@dataclass(frozen=True)
+class End:
+    """A place that names a device of any type: its type, and its label and/or uuid field.
+
+    Where the type is one that Signalbook keeps, what is named must live in the same production;
+    any other type (a router, a switcher) is the frontend's own text. ``likely`` is the collection
+    that most rows name: it is looked at first.
+    """
+
+    kind: str
+    label: str
+    uuid: str | None = None
+    likely: str = ""
+
+
+def defaulted(value: object, column_type: Any) -> Any:
+    """Declare a field with a default that the database knows too."""
+    default = str(value).lower() if isinstance(value, bool) else str(value)
+    return Field(default=value, sa_type=column_type, sa_column_kwargs={"server_default": default})
+
+
+# How a label is read for counting on, as ``app.rules.labels`` does: what stands before the number
+# that ends it, and the number, NULL where there is none. As PostgreSQL writes them in its
+# catalogue.
+LABEL_PREFIX: Final = "rtrim(rtrim(id, '0123456789'))"
+LABEL_NUMBER: Final = "nullif(substr(id, length(rtrim(id, '0123456789')) + 1), '')::numeric"
+
+
+def live_index(*columns: str) -> sa.Index:
+    """Declare an index that holds only rows that are not deleted, as every read asks for."""
+    return sa.Index(None, *columns, postgresql_where=sa.text("NOT is_deleted"))
+
+
+class Row(SQLModel):
+    """What every entity has, the production itself included."""
+
+    collection: ClassVar[str]
+    noun: ClassVar[str]
+    entity_type: ClassVar[str]
+    event_type: ClassVar[str]
+    prefix: ClassVar[str]
+    conflict_error: ClassVar[str] = "Version conflict"
+    mounts: ClassVar[tuple[str, ...]] = ()
+    synonyms: ClassVar[Mapping[str, str]] = {}
+    wire_names: ClassVar[Mapping[str, str]] = {}
+    labels_may_clash: ClassVar[bool] = False
+    version_required: ClassVar[bool] = False
+    delete_repeats: ClassVar[bool] = False
+    deleted_by_label: ClassVar[bool] = False
+    parts: ClassVar[Mapping[str, Parts]] = {}
+    part_references: ClassVar[Mapping[str, PartReference]] = {}
+    ends: ClassVar[tuple[End, ...]] = ()
+    example: ClassVar[Mapping[str, Any]] = {}
+    server_fields: ClassVar[frozenset[str]] = frozenset(
+        {"uuid", "production_uuid", "version", "field_versions", "is_deleted", "created_at",
+         "updated_at", "last_modified_by", "synced_at"}
+    )  # fmt: skip
+
+    uuid: UUID = Field(
+        primary_key=True, sa_column_kwargs={"server_default": sa.text("gen_random_uuid()")}
+    )
+    id: Label
+    version: int = defaulted(1, sa.Integer)
+    field_versions: dict[str, Any] | None = Field(default=None, sa_type=JSONB)
+    is_deleted: bool = defaulted(False, sa.Boolean)
+    created_at: datetime = Field(sa_type=_MOMENT, sa_column_kwargs=_NOW)
+    updated_at: datetime = Field(sa_type=_MOMENT, sa_column_kwargs=_NOW)
+    last_modified_by: MaybeLine = None
+    synced_at: datetime | None = Field(default=None, sa_type=_MOMENT)
+
+    @declared_attr.directive
+    @classmethod
+    def __tablename__(cls) -> str:
+        return cls.collection.replace("-", "_")
+
+    @classmethod
+    def settle(cls, before: Mapping[str, Any] | None, values: dict[str, Any]) -> None:
+        """Adjust ``values`` (field name to value) of a write; ``before`` is None on create."""
+
+    @classmethod
+    @cache
+    def wire(cls, field: str) -> str:
+        """Give the member's name on the wire: ``ccu_uuid`` is ``ccuUuid``."""
+        return cls.wire_names.get(field, to_camel(field))
+
+    @classmethod
+    @cache
+    def references(cls) -> Mapping[str, Reference]:
+        """Give the fields that point at other entities, by field name."""
+        extras = {name: field.json_schema_extra for name, field in cls.model_fields.items()}
+        return {
+            name: cast("Reference", extra["reference"])
+            for name, extra in extras.items()
+            if isinstance(extra, dict) and "reference" in extra
+        }  # fmt: skip
+
+    @classmethod
+    @cache
+    def editable(cls) -> tuple[str, ...]:
+        """Give the columns a client may write, in order of declaration, label first."""
+        own = [name for name in cls.model_fields if name not in cls.server_fields | {"id"}]
+        return ("id", *own)
+
+
+class Entity(Row):
+    """What everything inside a production has besides."""
+
+    production_uuid: UUID = Field(foreign_key="productions.uuid", ondelete="CASCADE")
+    note: MaybeText = None
+
+    @declared_attr.directive
+    @classmethod
+    def __table_args__(cls) -> tuple[sa.Index, ...]:
+        """The list and the look-up by label, over live rows only."""
+        return live_index("production_uuid", "created_at", "uuid"), live_index("id")
+
+
+def reference(collection: str, *, cleared: bool) -> Any:
+    """Declare a nullable reference to another collection's table (see ``Reference``)."""
+    return Field(
+        default=None,
+        foreign_key=f"{collection.replace('-', '_')}.uuid",
+        ondelete="SET NULL",
+        index=True,
+        schema_extra={"json_schema_extra": {"reference": Reference(collection, cleared)}},
+    )

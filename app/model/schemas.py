@@ -1,0 +1,279 @@
+"""The request and answer shapes of an entity, derived from its declaration.
+
+Create and Update validate what comes in. Read documents what goes out: the answer's bytes are
+made by PostgreSQL, and a test validates them against it for every type.
+"""
+
+from functools import cache
+from typing import Annotated, Any, Final, Literal, get_args
+from uuid import UUID
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+)
+from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
+from sqlmodel.main import FieldInfoMetadata
+
+from app.errors import Invalid
+from app.model.entity import Entity, Parts, Row
+from app.model.fields import NO_NUL, Label, MaybeLine, MaybeUuid, blank_to_none
+
+# Unknown members are kept apart in model_extra, so that the answer can name them.
+_REQUEST: Final = ConfigDict(extra="allow", validate_by_name=True, validate_by_alias=True)
+_ANSWER: Final = ConfigDict(extra="forbid")
+_PART_SERVER_FIELDS: Final = frozenset({"created_at", "version"})
+
+Key = Annotated[str, StringConstraints(min_length=1, max_length=1_000, pattern=NO_NUL)]
+"""What names a row in a request: its uuid or its label."""
+
+_AnyText = Annotated[str, StringConstraints(max_length=1_000_000, pattern=NO_NUL)]
+_MaybeAnyText = Annotated[_AnyText | None, BeforeValidator(blank_to_none)]
+MaybeLabel = Annotated[Label | None, BeforeValidator(blank_to_none)]
+WireMoment = Annotated[
+    str,
+    StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""An instant on its way out: ISO 8601, UTC, milliseconds."""
+
+Version = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
+MaybeVersion = Annotated[Version | None, Field(description="What this edit started from.")]
+
+
+class FieldVersion(BaseModel):
+    """The version at which a field last changed."""
+
+    model_config = ConfigDict(extra="allow")
+
+    version: Version
+    updatedAt: Any = None
+
+
+def _editor_fields() -> dict[str, Any]:
+    """Give the optional members that say who did it."""
+    names = ("user_id", "user_name", "last_modified_by")
+    return {name: (MaybeLine, _incoming(name, None)) for name in names}
+
+
+def _incoming(
+    name: str, default: Any, *, wire: str | None = None, also: tuple[str, ...] = ()
+) -> Any:
+    primary = wire or to_camel(name)
+    choices = dict.fromkeys((primary, *also))
+    return Field(default, validation_alias=AliasChoices(*choices))
+
+
+def _annotation(field: FieldInfo) -> Any:
+    """Give a field's type with its bounds, without what only SQLModel understands."""
+    kept = tuple(m for m in field.metadata if not isinstance(m, FieldInfoMetadata))
+    return Annotated[field.annotation, *kept] if kept else field.annotation
+
+
+def _default(field: FieldInfo) -> Any:
+    return ... if field.is_required() else field.get_default(call_default_factory=True)
+
+
+def bounded(entity: type[Row], name: str, value: Any, member: str, *, lenient: bool = False) -> Any:
+    """Validate one field's value. Raises Invalid, naming ``member`` of the request."""
+    try:
+        return _adapter(entity, name, lenient).validate_python(value)
+    except ValidationError as wrong:
+        raise Invalid.at(member, wrong.errors()[0]["msg"].removeprefix("Value error, ")) from None
+
+
+@cache
+def _adapter(entity: type[Row], name: str, lenient: bool) -> TypeAdapter[Any]:  # noqa: FBT001  # a cache's key
+    field = entity.model_fields[name]
+    return TypeAdapter(_lenient(field) if lenient else _annotation(field))
+
+
+def _lenient(field: FieldInfo) -> Any:
+    """Give a text field's type without its bounds.
+
+    A row that an older service wrote may exceed them, and a form sends it back whole; so an
+    update's text is held to its bounds only where it differs from what is stored.
+    """
+    if field.annotation is str:
+        return _AnyText
+    return _MaybeAnyText if "str" in map(_name, get_args(field.annotation)) else _annotation(field)
+
+
+def _name(kind: Any) -> str:
+    return str(getattr(getattr(kind, "__origin__", kind), "__name__", kind))
+
+
+def _with_default(annotation: Any, default: Any) -> Any:
+    """Let ``null`` and ``""`` in a create mean the default, where the member cannot be empty."""
+    blank = BeforeValidator(
+        lambda value: default if value is None or value == "" else value,
+        json_schema_input_type=annotation | Literal[""] | None,
+    )
+    return Annotated[annotation, blank]
+
+
+def _own_fields(entity: type[Row], *, create: bool) -> dict[str, Any]:
+    """Give the members a client may write, each under its wire name and its synonyms."""
+    fields: dict[str, Any] = {"id": (MaybeLabel if create else _AnyText, _incoming("id", None))}
+    for name in entity.editable()[1:]:
+        field = entity.model_fields[name]
+        also = tuple(word for word, target in entity.synonyms.items() if target == name)
+        default = _default(field) if create else None
+        kind = _annotation(field) if create else _lenient(field)
+        if (
+            default is not None
+            and default is not ...
+            and type(None) not in get_args(field.annotation)
+        ):
+            kind = _with_default(kind, default)
+        fields[name] = (kind, _incoming(name, default, wire=entity.wire(name), also=also))
+    for name in entity.references():
+        label = label_field(name)
+        fields[label] = (MaybeLine, _incoming(label, None))
+    for name, parts in entity.parts.items():
+        elements: Any = list[part_shape(parts)] | None  # type: ignore[misc]  # made at run time
+        blank = BeforeValidator(blank_to_none, json_schema_input_type=elements | Literal[""])
+        fields[name] = (Annotated[elements, blank], _incoming(name, None))
+    return fields
+
+
+def label_field(reference: str) -> str:
+    """Give the member that names a reference by label: ``ccu_uuid`` goes with ``ccu_id``."""
+    return f"{reference.removesuffix('_uuid')}_id"
+
+
+@cache
+def part_shape(parts: Parts) -> type[BaseModel]:
+    """Give the shape of one element of a list that has a table of its own."""
+    fields: dict[str, Any] = {
+        "uuid": (MaybeUuid, _incoming("uuid", None)),
+        "id": (MaybeLabel, _incoming("id", None)),
+    }
+    for name, field in parts.model.model_fields.items():
+        if name not in {*fields, parts.owner, *_PART_SERVER_FIELDS}:
+            fields[name] = (_annotation(field), _incoming(name, _default(field)))
+    config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+    return create_model(f"{parts.model.__name__}Input", __config__=config, **fields)
+
+
+def _example(entity: type[Row], *, production: bool) -> ConfigDict:
+    scope = {"productionId": "SHOW 1"} if production else {}
+    return ConfigDict(**_REQUEST, json_schema_extra={"example": {**scope, **entity.example}})
+
+
+@cache
+def create_shape(entity: type[Row]) -> type[BaseModel]:
+    """Give what a create may carry; a client may bring the uuid of a row it made offline."""
+    scoped = issubclass(entity, Entity)
+    scope: dict[str, Any] = (
+        {"production_id": (Key, _incoming("production_id", ...))} if scoped else {}
+    )
+    return create_model(
+        f"{entity.__name__}Create",
+        __config__=_example(entity, production=scoped),
+        __doc__=entity.__doc__,
+        uuid=(MaybeUuid, _incoming("uuid", None)),
+        **scope,
+        **_own_fields(entity, create=True),
+        **_editor_fields(),
+    )
+
+
+@cache
+def update_shape(entity: type[Row]) -> type[BaseModel]:
+    """Give what an update may carry: absent members stay untouched."""
+    versions = dict[str, FieldVersion | Version] | None
+    scope: dict[str, Any] = (
+        {"production_id": (Key | None, _incoming("production_id", None))}
+        if issubclass(entity, Entity)
+        else {}
+    )
+    return create_model(
+        f"{entity.__name__}Update",
+        __config__=_example(entity, production=False),
+        __doc__=entity.__doc__,
+        version=(MaybeVersion, None),
+        field_versions=(versions, _incoming("field_versions", None)),
+        **scope,
+        **_own_fields(entity, create=False),
+        **_editor_fields(),
+    )
+
+
+class DeleteBody(BaseModel):
+    """Who deletes, where the client says."""
+
+    model_config = _REQUEST
+
+    user_id: MaybeLine = _incoming("user_id", None)
+    user_name: MaybeLine = _incoming("user_name", None)
+    last_modified_by: MaybeLine = _incoming("last_modified_by", None)
+
+
+@cache
+def read_shape(entity: type[Row]) -> type[BaseModel]:
+    """Give what every answer that carries the entity looks like: no member is ever missing."""
+    fields: dict[str, Any] = {}
+    for member in entity.model_fields:
+        if member not in {"change_seq", "field_versions"}:
+            fields[entity.wire(member)] = (_outgoing(entity.model_fields[member]), ...)
+    for name in entity.references():
+        fields[to_camel(label_field(name))] = (str | None, ...)
+    for name, parts in entity.parts.items():
+        fields[name] = (list[_part_answer(parts)], ...)  # type: ignore[misc]  # made at run time
+    for word, target in entity.synonyms.items():
+        fields[word] = (_outgoing(entity.model_fields[target]), ...)
+    if issubclass(entity, Entity):
+        fields["productionId"] = (str, ...)
+    fields["fieldVersions"] = (dict[str, Any], ...)
+    return create_model(entity.__name__, __config__=_ANSWER, __doc__=entity.__doc__, **fields)
+
+
+@cache
+def _part_answer(parts: Parts) -> type[BaseModel]:
+    hidden = {parts.owner, *_PART_SERVER_FIELDS}
+    fields: dict[str, Any] = {
+        to_camel(name): (_outgoing(field), ...)
+        for name, field in parts.model.model_fields.items()
+        if name not in hidden
+    }
+    return create_model(
+        parts.model.__name__, __config__=_ANSWER, __doc__=parts.model.__doc__, **fields
+    )
+
+
+def _outgoing(field: FieldInfo) -> Any:
+    """Give a field's type on its way out: no bounds, since an older row may exceed them."""
+    text = str(field.annotation)
+    if "datetime" in text:
+        return WireMoment | None if "None" in text else WireMoment
+    return field.annotation
+
+
+def unknown_members(body: BaseModel) -> list[str]:
+    """Give the members of a request that no field took."""
+    return list(body.model_extra or {})
+
+
+def can_be_stored(key: str) -> bool:
+    """Tell whether any row can hold this label: PostgreSQL's text holds no NUL."""
+    return "\x00" not in key
+
+
+def known_uuid(key: str) -> UUID | None:
+    """Read a key as a uuid in its usual spelling, None where it is a label."""
+    if len(key) != 36:
+        return None
+    try:
+        return UUID(key)
+    except ValueError:
+        return None

@@ -1,0 +1,88 @@
+"""Tables that are no entity's and not the change log: declared for the drift check and Alembic.
+
+Who writes them: ``app.store.idempotency``, ``app.sync.runs``, ``app.live.sockets.presence``.
+"""
+
+from typing import Final
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSON, JSONB
+
+from app.model.entity import metadata
+
+_NOW: Final = sa.text("CURRENT_TIMESTAMP")
+
+
+def _at() -> sa.Column[object]:
+    return sa.Column("at", sa.DateTime(timezone=True), nullable=False, server_default=_NOW)
+
+
+def _production() -> sa.Column[UUID]:
+    owner = sa.ForeignKey("productions.uuid", ondelete="CASCADE")
+    return sa.Column("production_uuid", sa.Uuid, owner, nullable=False)
+
+
+# What a POST with an Idempotency-Key led to; ``status`` is NULL only inside its transaction.
+idempotency_keys: Final = sa.Table(
+    "idempotency_keys",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("status", sa.Integer),
+    sa.Column("headers", JSON),
+    sa.Column("body", sa.LargeBinary),
+    _at(),
+    sa.Index(None, "at"),
+)
+
+# One row per batch of offline work, with what became of each mutation.
+sync_runs: Final = sa.Table(
+    "sync_runs",
+    metadata,
+    sa.Column("uuid", sa.Uuid, primary_key=True),
+    _production(),
+    sa.Column("client_id", sa.Text, nullable=False),
+    sa.Column("since", sa.BigInteger),
+    sa.Column("latest", sa.BigInteger, nullable=False),
+    sa.Column("atomic", sa.Boolean, nullable=False),
+    sa.Column("dry_run", sa.Boolean, nullable=False),
+    sa.Column("results", JSONB, nullable=False),
+    sa.Column("user_id", sa.Text, nullable=False),
+    sa.Column("user_name", sa.Text, nullable=False),
+    sa.Column("request_id", sa.Text),
+    _at(),
+    sa.Index(None, "production_uuid", "at"),
+    sa.Index(None, "at"),
+)
+
+# The mutations that were taken: one that comes again is known by its id.
+sync_mutations: Final = sa.Table(
+    "sync_mutations",
+    metadata,
+    _production(),
+    sa.Column("client_id", sa.Text, nullable=False),
+    sa.Column("mutation_id", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("collection", sa.Text, nullable=False),
+    sa.Column("entity_uuid", sa.Uuid, nullable=False),
+    sa.Column("run_uuid", sa.Uuid, nullable=False),
+    _at(),
+    sa.PrimaryKeyConstraint("production_uuid", "client_id", "mutation_id"),
+    sa.Index(None, "at"),
+)
+
+# Which sockets watch which show, and the number of the process that holds each.
+presence: Final = sa.Table(
+    "presence",
+    metadata,
+    sa.Column("production_uuid", sa.Uuid, nullable=False),
+    sa.Column("socket_id", sa.Text, nullable=False),
+    sa.Column("process", sa.Integer, nullable=False),
+    sa.Column("user_id", sa.Text, nullable=False),
+    sa.Column("user_name", sa.Text, nullable=False),
+    _at(),
+    sa.PrimaryKeyConstraint("production_uuid", "socket_id"),
+    sa.Index(None, "process"),
+)

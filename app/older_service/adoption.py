@@ -1,0 +1,255 @@
+"""Adopts a live database of the older service: recognises it, checks it whole, and stamps it.
+
+The first revision *is* that schema, so what should be there is what it builds. While the two are
+compared and the stamp is set, a lock keeps everybody from changing the schema of the ten tables;
+it stands in nobody's way who reads or writes rows. Tables that are not ours are named in the
+ledger, so that a stray one stands out later, and not touched.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import asyncpg
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.older_service.migration_history import (
+    FACT,
+    OlderHistory,
+    older_history,
+    since_adoption,
+    without_history,
+)
+from app.releases.connection.session import LOCK_TIMEOUT, MIGRATION_LOCK
+from app.releases.ledger.ledger import Ledger
+from app.releases.migrations.alembic_runner import current, make_engine
+from app.releases.migrations.revisions import FOLDER, head, history, known
+from app.releases.migrations.version_row import LOST, OURS
+from app.releases.schema.comparison.compare import compare
+from app.releases.schema.comparison.finding import Finding
+from app.releases.schema.comparison.tables import OLDER_SERVICE
+from app.releases.schema.introspection.introspect import snapshot
+from app.releases.schema.scratch_database import connected, expected
+from app.releases.schema.snapshot import Snapshot
+from app.releases.verdict import Stopped, Verdict
+
+ACQUAINTED: Final = "acquainted"
+"""The fact under which the ledger names the tables that are not ours."""
+
+# The weakest lock that every change of a table's schema conflicts with, and no row's read or write.
+_HOLD: Final = "LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE"
+_HASHED: Final = (
+    "INSERT INTO release_revisions (revision, hash, run) VALUES ($1, $2, $3)"
+    " ON CONFLICT (revision) DO UPDATE SET hash = excluded.hash, run = excluded.run,"
+    " applied_at = clock_timestamp()"
+)
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """Where the database stands, and which tables that are not ours it is acquainted with."""
+
+    revision: str
+    acquainted: tuple[str, ...]
+    words: str
+
+
+async def adopt(
+    url: str,
+    ledger: Ledger,
+    *,
+    service_role: str | None,
+    say: Callable[[str], None],
+    hash_of: Callable[[str], str],
+) -> Adopted:
+    """Make a live older database ours, without changing anything in it but our own notes.
+
+    ``service_role`` is the role the service connects as, where it is another than that of ``url``;
+    ``hash_of`` gives the hash of a revision. Safe to run again after it was killed, and on a
+    database that was adopted before. The ledger's tables must be there.
+
+    Raises Stopped: DRIFTED with every difference, REFUSED where this is no older service's
+    database, CONTENDED where somebody changes the schema, AHEAD; and MigrationError.
+    """
+    if (at := await current(url)) is not None:
+        return await _already(at, ledger, await _past(url))
+    if await ledger.value(f"SELECT {OURS}"):
+        raise Stopped(Verdict.DRIFTED, LOST)
+    first = history()[0].name
+    say(f"Building what {first} is, in a scratch database, to compare with.")
+    should = await expected(url, first)
+    past = await _past(url)
+    live = await _read(url, service_role)
+    _refuse_unfinished(past)
+    _refuse_strange(should, live, past)
+    async with _held(url, should.tables) as holder:
+        say(f"Comparing {len(should.tables)} tables with it; their schema is held still meanwhile.")
+        live = (await _read_by(await _driver(holder), service_role)).beside(should)
+        _refuse_drift(first, compare(should, live, acquainted=live.others), past)
+        await ledger.note(ACQUAINTED, list(live.others))
+        if past is not None:
+            await ledger.note(FACT, past.as_json())
+        await ledger.do(_HASHED, first, hash_of(first), ledger.run or None)
+        say(f"Stamping the database as {first}.")
+        await _stamp(holder, first, live.role if service_role else None)
+    return Adopted(first, live.others, _told(first, live.others))
+
+
+async def _already(at: str, ledger: Ledger, past: OlderHistory | None) -> Adopted:
+    if not known(at):
+        raise Stopped(
+            Verdict.AHEAD,
+            f"The database has a history already, and is ahead: revision {at} is not known to this "
+            f"version, whose newest is {head()}. There is nothing to adopt.",
+        )
+    acquainted = tuple(await ledger.fact(ACQUAINTED) or ())
+    moved = since_adoption(await ledger.fact(FACT), past)
+    words = f"The database is at revision {at} already: there is nothing to adopt."
+    return Adopted(at, acquainted, f"{words} {moved}" if moved else words)
+
+
+async def _past(url: str) -> OlderHistory | None:
+    async with connected(url) as connection:
+        return await older_history(connection)
+
+
+async def _read(url: str, role: str | None) -> Snapshot:
+    async with connected(url) as connection:
+        return await _read_by(connection, role)
+
+
+async def _read_by(connection: asyncpg.Connection, role: str | None) -> Snapshot:
+    try:
+        return await snapshot(connection, role)
+    except asyncpg.UndefinedObjectError as unknown:
+        raise Stopped(
+            Verdict.REFUSED,
+            f"PostgreSQL knows no role {role}, as which the service would connect: create it, "
+            "or correct the service's DATABASE_URL.",
+        ) from unknown
+
+
+def _refuse_unfinished(past: OlderHistory | None) -> None:
+    if past is not None and past.unfinished:
+        _refuse_state(past)
+
+
+def _refuse_state(past: OlderHistory | None) -> None:
+    """Raise Stopped where the older service's own history tells of another state."""
+    if past is not None and (words := past.other_state()):
+        raise Stopped(
+            Verdict.REFUSED, words, past.as_json() | {"unfinished": list(past.unfinished)}
+        )
+
+
+def _refuse_strange(should: Snapshot, live: Snapshot, past: OlderHistory | None) -> None:
+    """Raise Stopped where the ten tables are not all there: this is another database."""
+    others = live.beside(should).others
+    missing = [name for name in should.tables if name not in live.tables]
+    if not missing:
+        return
+    if len(missing) < len(should.tables):
+        _refuse_state(past)
+    evidence = {"missing": missing, "others": list(others)}
+    if len(missing) == len(should.tables) and not others:
+        raise Stopped(
+            Verdict.REFUSED,
+            "The database is empty, so there is nothing to adopt: run the release, which builds "
+            "everything.",
+            evidence,
+        )
+    there = "_prisma_migrations is there, but" if OLDER_SERVICE in others else "It"
+    raise Stopped(
+        Verdict.REFUSED,
+        f"This is not the older service's database. {there} lacks {len(missing)} of its "
+        f"{len(should.tables)} tables: {', '.join(missing)}. Check that DATABASE_URL names the "
+        "right one; if tables were lost, bring them back from a backup first.",
+        evidence,
+    )
+
+
+def _refuse_drift(first: str, found: list[Finding], past: OlderHistory | None) -> None:
+    """Raise Stopped with every difference and its mend; no mend where it is another state."""
+    if found:
+        _refuse_state(past)
+        if past is None and (words := without_history(found)):
+            raise Stopped(Verdict.REFUSED, words)
+        listed = "\n".join(f"{finding.words}\n{finding.script}" for finding in found)
+        what = "differences keep" if len(found) > 1 else "difference keeps"
+        raise Stopped(
+            Verdict.DRIFTED,
+            f"{len(found)} {what} this database from being adopted as {first}; nothing was "
+            f"changed. Mend what follows and adopt again.\n{listed}",
+            {"findings": [finding.as_json() for finding in found]},
+        )
+
+
+@asynccontextmanager
+async def _held(url: str, tables: Iterable[str]) -> AsyncIterator[AsyncConnection]:
+    """Keep the schema of the tables as it is, and migrations away, until the stamp is set.
+
+    The catalogue is read on this connection: another's read would queue behind somebody who waits
+    for us to change the schema. Its view of the rows begins with the first query after the lock.
+
+    Raises Stopped when another has been changing the schema for longer than the lock timeout.
+    """
+    engine = make_engine(url).execution_options(isolation_level="REPEATABLE READ")
+    try:
+        async with engine.begin() as connection:
+            await connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+            await connection.exec_driver_sql(_HOLD.format(", ".join(tables)))
+            await _alone(connection)
+            yield connection
+    except DBAPIError as failed:
+        if _state(failed) == asyncpg.LockNotAvailableError.sqlstate:
+            raise Stopped(
+                Verdict.CONTENDED,
+                "Somebody is changing the schema of the older tables, or vacuuming them by hand; "
+                "nothing was adopted: look into pg_stat_activity, and adopt again when it is done.",
+            ) from failed
+        raise Stopped(Verdict.FAILED, f"PostgreSQL refused: {failed.orig}") from failed
+    finally:
+        await engine.dispose()
+
+
+def _state(failed: DBAPIError) -> Any:
+    return getattr(failed.orig, "sqlstate", None)
+
+
+async def _driver(connection: AsyncConnection) -> asyncpg.Connection:
+    raw = await connection.get_raw_connection()
+    return cast("asyncpg.Connection", raw.driver_connection)
+
+
+async def _alone(connection: AsyncConnection) -> None:
+    asked = await connection.exec_driver_sql(
+        f"SELECT pg_try_advisory_xact_lock({MIGRATION_LOCK}), to_regclass('alembic_version')"
+    )
+    alone, versions = tuple[Any, ...](asked.one())
+    stamped = versions and (await connection.exec_driver_sql(f"TABLE {versions}")).first()
+    if stamped or not alone:
+        raise Stopped(
+            Verdict.CONTENDED,
+            "Another adoption or migration runs on this database, or has just ended; nothing was "
+            "done: look at its status and run this again.",
+        )
+
+
+async def _stamp(holder: AsyncConnection, revision: str, role: str | None) -> None:
+    await holder.run_sync(_stamp_as_alembic_does, revision)
+    if role:
+        await holder.exec_driver_sql(f"GRANT SELECT ON alembic_version TO {role}")
+
+
+def _stamp_as_alembic_does(connection: Connection, revision: str) -> None:
+    MigrationContext.configure(connection).stamp(ScriptDirectory(str(FOLDER)), revision)
+
+
+def _told(first: str, others: tuple[str, ...]) -> str:
+    stay = f" {len(others)} tables that are not ours stay as they are." if others else ""
+    return f"Adopted: the database is at {first} from now on.{stay} Next: release plan."

@@ -1,0 +1,59 @@
+"""Whether the older side is gone, which a contract waits for, and what the contract takes away."""
+
+from collections.abc import Sequence
+
+from app.database.url import DatabaseUrl
+from app.releases.apply.backends import Backend
+from app.releases.apply.foreign_sessions import foreign_sessions, in_words, tables_written_by_older
+from app.releases.gate.run import Order
+from app.releases.ledger.ledger import Ledger
+from app.releases.plan.plan import Plan
+from app.releases.verdict import Stopped, Verdict
+
+
+def harmless_names(order: Order) -> tuple[str, ...]:
+    """Return the application names of sessions that a contract need not wait for."""
+    urls = (DatabaseUrl.parse(url) for url in (order.url, order.service_url))
+    return (*order.harmless_sessions, *(url.application_name for url in urls))
+
+
+async def raise_if_older_side_lives(ledger: Ledger, order: Order, target: str) -> None:
+    """Raise Stopped (REFUSED) while somebody else is connected, or wrote lately.
+
+    ``target`` is the contract's last revision.
+    """
+    sessions = await foreign_sessions(ledger, harmless_names(order))
+    evidence = {"connected": in_words(sessions)}
+    if sessions:
+        raise Stopped(
+            Verdict.REFUSED,
+            f"{target} takes away what an older service reads and writes, without a way back, and "
+            f"{_count(sessions)} connected that this service did not open: {sessions[0]}. Stop "
+            "the older service and close its sessions, or name one that is harmless in "
+            "HARMLESS_SESSIONS; then run the release again.",
+            evidence,
+        )
+    written = await tables_written_by_older(ledger, order.quiet_seconds)
+    if written:
+        raise Stopped(
+            Verdict.REFUSED,
+            f"{target} takes away what an older service reads and writes, without a way back, and "
+            f"it wrote in the last {order.quiet_seconds / 60:.0f} minutes ({', '.join(written)}): "
+            "stop it, wait until CONTRACT_QUIET_MINUTES are over, and run the release again.",
+            {**evidence, "written": written},
+        )
+
+
+async def what_is_lost(ledger: Ledger, order: Order, plan: Plan) -> str:
+    """Return what a contract takes away for good, and who is connected; "" for what comes back."""
+    if not plan.is_final:
+        return ""
+    connected = "; ".join(in_words(await foreign_sessions(ledger, harmless_names(order))))
+    return (
+        f"NO WAY BACK: it drops from {plan.destroyed} ({'; '.join(plan.losses)}). Connected beside "
+        f"this service: {connected or 'nobody'}."
+    )
+
+
+def _count(sessions: Sequence[Backend]) -> str:
+    return "a session is" if len(sessions) == 1 else f"{len(sessions)} sessions are"

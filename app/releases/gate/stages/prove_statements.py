@@ -1,0 +1,44 @@
+"""Stage 4: the code's own statements run on what the code's own migrations build."""
+
+from typing import Final
+
+from app.releases.apply.error_verdicts import LOST
+from app.releases.connection.server_faults import raise_if_surroundings
+from app.releases.connection.session import MigrationContended
+from app.releases.gate.run import Outcome, Release
+from app.releases.gate.statement_proof import image_failures
+from app.releases.schema.scratch_database import NoScratch
+from app.releases.verdict import Stopped, Verdict
+
+NAME: Final = "model truth"
+
+
+async def run(release: Release) -> Outcome:
+    """Try every statement of this image. A field without a migration stops here."""
+    found = await _failures(release)
+    if found:
+        told = "; ".join(f"{name}: {words}" for name, words in found.items())
+        raise Stopped(
+            Verdict.BROKEN,
+            f"The code and its own migrations disagree ({told}): a revision is missing. Write it "
+            "(docs/migrations.md) and deploy again; the database was not touched.",
+            {"failures": found},
+        )
+    count = sum(map(len, release.statements.values()))
+    return Outcome(f"{count} statements of the code run on its schema", {"statements": count})
+
+
+async def _failures(release: Release) -> dict[str, str]:
+    """Give what fails. Raises Stopped where the revisions cannot even be run on nothing."""
+    try:
+        return await image_failures(release.order.url, release.statements)
+    except (NoScratch, MigrationContended, Stopped, *LOST):
+        raise
+    except Exception as error:
+        raise_if_surroundings(error)
+        raise Stopped(
+            Verdict.BROKEN,
+            f"This image's own revisions do not run on an empty database: {error}. Mend them and "
+            "deploy again; the database was not touched.",
+            {"error": f"{type(error).__name__}: {error}"},
+        ) from error

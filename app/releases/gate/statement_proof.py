@@ -1,0 +1,97 @@
+"""Model truth: what the code demands, held against a database that its own migrations build."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import asyncpg
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection
+from sqlmodel import SQLModel
+
+from app.health.session_fitness import by_collection, findings, needs_of
+from app.releases.migrations.alembic_runner import make_engine, upgrade
+from app.releases.migrations.revisions import head, needed
+from app.releases.output import silently
+from app.releases.schema.scratch_database import connected, scratch
+from app.sql.registry import failures
+
+Statements = Mapping[str, tuple[str, ...]]
+
+
+async def image_failures(url: str, statements: Statements) -> dict[str, str]:
+    """Build this image's schema in a scratch database and try the code on it.
+
+    At the revision the image needs and at its head, since it serves at both. Gives words by
+    collection; empty when all is well. Raises NoScratch and MigrationError.
+    """
+    found: dict[str, str] = {}
+    async with scratch(url) as built:
+        for revision in dict.fromkeys((needed(), head())):
+            await upgrade(built, revision, say=silently)
+            for name, words in (await live_failures(built, statements)).items():
+                found.setdefault(name, f"{words} (at {revision})")
+        for words in await model_differences(built):
+            found.setdefault(words, "the model and the migrations disagree")
+    return found
+
+
+async def live_failures(url: str, statements: Statements) -> dict[str, str]:
+    """Prepare every statement on a database, as the role of ``url``; and read its revision.
+
+    What PostgreSQL looks at only when a statement runs, the role's rights, is looked at beside.
+    """
+    async with connected(url) as connection:
+        found = await failures(connection, statements)
+        needs = needs_of(statements)
+        rights = by_collection(needs, await findings(connection, needs))
+        found = {name: words for name, words in rights.items() if words != "ok"} | found
+        try:
+            await connection.fetchval("SELECT version_num FROM alembic_version")
+        except asyncpg.SyntaxOrAccessError as refused:
+            found["alembic_version"] = str(refused)
+        return found
+
+
+async def model_differences(url: str) -> list[str]:
+    """Say where models want columns, types, NULL or defaults that the tables do not have.
+
+    What a table has beyond its model is no fault: an expand may come a deploy before its code.
+    """
+    engine = make_engine(url)
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(_compared)
+    finally:
+        await engine.dispose()
+
+
+def _compared(connection: Connection) -> list[str]:
+    tables = SQLModel.metadata.tables
+    context = MigrationContext.configure(connection, opts={
+        "compare_type": True,
+        "compare_server_default": True,
+        "include_name": partial(_ours, tables),
+    })  # fmt: skip
+    changes = _flat(compare_metadata(context, SQLModel.metadata))
+    return [_in_words(change) for change in changes if not str(change[0]).startswith("remove")]
+
+
+def _ours(tables: Mapping[str, Any], name: str | None, kind: str, _: object) -> bool:
+    return kind != "table" or name in tables
+
+
+def _flat(changes: list[Any]) -> list[tuple[Any, ...]]:
+    """Alembic gives changes of one column as a list of their own."""
+    return [c for change in changes for c in (change if isinstance(change, list) else [change])]
+
+
+def _in_words(change: tuple[Any, ...]) -> str:
+    kind = str(change[0]).replace("_", " ")
+    if kind == "add column":
+        return f"{kind} {change[2]}.{change[3].name}"
+    if kind.startswith("modify"):
+        return f"{kind} {change[2]}.{change[3]}: {change[5]} → {change[6]}"
+    named = change[1]
+    return f"{kind} {getattr(named, 'name', None) or named}"

@@ -1,0 +1,273 @@
+"""The gate's memory: runs, stages, plans, rehearsals, decisions and soaks, in its own tables.
+
+One connection, which also holds the gate's lock: while it lives, nobody else runs the gate. Calls
+may come from several tasks at once.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import asyncpg
+
+from app.releases.connection.session import GATE_LOCK
+from app.releases.ledger import tables
+from app.releases.migrations.revisions import head, needed
+from app.releases.plan import plan
+from app.releases.plan.plan import Plan
+from app.releases.verdict import Verdict
+
+Row = dict[str, Any]
+
+
+class Ledger:
+    """Reads and writes the gate's tables on the live database."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+        self._turn = asyncio.Lock()
+        self.run = 0
+        self._position = 0
+
+    @property
+    def connection(self) -> asyncpg.Connection:
+        """The connection that it reads and writes on."""
+        return self._connection
+
+    async def try_lock(self) -> bool:
+        """Become the only gate, if nobody is."""
+        return bool(await self.value("SELECT pg_try_advisory_lock($1)", GATE_LOCK))
+
+    async def pid(self) -> int:
+        """Return the backend of our connection, which holds the gate's lock."""
+        return int(await self.value("SELECT pg_backend_pid()"))
+
+    async def prepare(self, service_role: str | None = None) -> None:
+        """Make the tables that are missing; let another role of the service at them."""
+        async with self._turn, self._connection.transaction():
+            for statement in tables.TABLES:
+                await self._connection.execute(statement)
+            for table, column, add in tables.ADDED:
+                if await self._connection.fetchval(tables.LACKING, table, column):
+                    await self._connection.execute(add)
+            if service_role:
+                for statement in tables.grants(service_role):
+                    await self._connection.execute(statement)
+
+    async def turned_away(self, word: str, who: str, why: str | None, words: str) -> None:
+        """Note a run that never became the only gate, where there is a ledger to note it in."""
+        if await self.value("SELECT to_regclass('release_runs') IS NOT NULL"):
+            await self.do(
+                "INSERT INTO release_runs (word, who, why, head, needed, finished_at, verdict,"
+                " exit_code, words) VALUES ($1, $2, $3, $4, $5, clock_timestamp(), $6, $7, $8)",
+                word, who, why, head(), needed(), Verdict.CONTENDED.name,
+                int(Verdict.CONTENDED), words,
+            )  # fmt: skip
+
+    async def begin(self, word: str, who: str, why: str | None, before: str | None) -> int:
+        """Open a run; earlier ones that never finished were killed, since we hold the lock."""
+        await self.do(
+            "UPDATE release_runs SET finished_at = clock_timestamp(), verdict = 'KILLED',"
+            " words = 'The process ended in the middle.' WHERE finished_at IS NULL"
+        )
+        self.run = await self.value(
+            "INSERT INTO release_runs (word, who, why, head, needed, before)"
+            " VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
+            word, who, why, head(), needed(), before,
+        )  # fmt: skip
+        return self.run
+
+    async def end(self, verdict: str, exit_code: int, words: str, after: str | None) -> None:
+        """Close the run."""
+        await self.do(
+            "UPDATE release_runs SET finished_at = clock_timestamp(), verdict = $2,"
+            " exit_code = $3, words = $4, after = $5 WHERE id = $1",
+            self.run, verdict, exit_code, words, after,
+        )  # fmt: skip
+
+    async def stage_begins(self, stage: str) -> int:
+        """Open the run's next stage and give its position."""
+        self._position += 1
+        await self.do(
+            "INSERT INTO release_stages (run, position, stage) VALUES ($1, $2, $3)",
+            self.run, self._position, stage,
+        )  # fmt: skip
+        return self._position
+
+    async def stage_ends(
+        self, position: int, outcome: str, words: str, evidence: Mapping[str, Any]
+    ) -> None:
+        """Close a stage: "done", "skipped" or "stopped"."""
+        await self.do(
+            "UPDATE release_stages SET finished_at = clock_timestamp(), outcome = $3, words = $4,"
+            " evidence = $5 WHERE run = $1 AND position = $2",
+            self.run, position, outcome, words, encoded(evidence),
+        )  # fmt: skip
+
+    async def propose(self, proposed: Plan, offline_hash: str) -> None:
+        """Note a plan and that this run is about it.
+
+        One that was over is pending again when somebody has taken the database back: what
+        approved it then approves nothing now.
+        """
+        again = await self.value(
+            "INSERT INTO release_plans (digest, plan, offline_hash) VALUES ($1, $2, $3)"
+            " ON CONFLICT (digest) DO UPDATE SET state = 'proposed', changed_at = clock_timestamp()"
+            " WHERE release_plans.state <> 'proposed' RETURNING xmax <> 0",
+            proposed.digest, encoded(proposed.as_json()), offline_hash,
+        )  # fmt: skip
+        if again:
+            await self.withhold(proposed.digest, "gate", "it was done before and is pending again")
+        await self.concerns(proposed.digest)
+
+    async def withhold(self, digest: str, who: str, why: str) -> None:
+        """Void what approved a plan, unless somebody has withheld it already."""
+        await self.do(
+            "INSERT INTO release_decisions (digest, decision, who, why)"
+            " SELECT $1, 'withheld', $2, $3 WHERE 'approved' = (SELECT decision"
+            " FROM release_decisions WHERE digest = $1 ORDER BY id DESC LIMIT 1)",
+            digest, who, why,
+        )  # fmt: skip
+
+    async def apply_begins(self, digest: str, decision: int | None) -> bool:
+        """Move a plan to applying, if ``decision`` is still the last about it."""
+        async with self._turn, self._connection.transaction():
+            # Whoever decides takes this lock too: what is decided after it comes too late.
+            await self._connection.execute(
+                "SELECT FROM release_plans WHERE digest = $1 FOR UPDATE", digest
+            )
+            done = await self._connection.execute(
+                "UPDATE release_plans SET state = 'applying', changed_at = clock_timestamp()"
+                " WHERE digest = $1 AND (SELECT max(id) FROM release_decisions WHERE digest = $1)"
+                " IS NOT DISTINCT FROM $2",
+                digest, decision,
+            )  # fmt: skip
+        return bool(done == "UPDATE 1")
+
+    async def taken_back(self, digest: str, revisions: Sequence[str], words: str) -> None:
+        """Note that a release was taken back: all of it, or nothing."""
+        async with self._turn, self._connection.transaction():
+            await self._connection.execute(
+                "UPDATE release_plans SET state = 'rolled back', changed_at = clock_timestamp()"
+                " WHERE digest = $1",
+                digest,
+            )
+            await self._connection.execute(
+                "UPDATE release_soaks SET ended_at = clock_timestamp(), ended = $2"
+                " WHERE digest = $1",
+                digest, words,
+            )  # fmt: skip
+            await self._connection.execute(
+                "DELETE FROM release_revisions WHERE revision = ANY($1::text[])", list(revisions)
+            )
+
+    async def plan_is(self, digest: str, state: str) -> None:
+        """Move a plan on: applied, verified, taking back, superseded."""
+        await self.do(
+            "UPDATE release_plans SET state = $2, changed_at = clock_timestamp()"
+            " WHERE digest = $1",
+            digest, state,
+        )  # fmt: skip
+
+    async def concerns(self, digest: str) -> None:
+        """Note which plan this run is about."""
+        await self.do("UPDATE release_runs SET digest = $2 WHERE id = $1", self.run, digest)
+
+    async def unfinished(self) -> tuple[Plan, str, str] | None:
+        """Give the plan that was begun and not verified, its state and its offline hash."""
+        row = await self.row(
+            "SELECT plan, state, offline_hash FROM release_plans"
+            " WHERE state IN ('applying', 'applied', 'taking back')"
+            " ORDER BY changed_at DESC LIMIT 1"
+        )
+        if row is None:
+            return None
+        return plan.from_json(row["plan"]), row["state"], row["offline_hash"]
+
+    async def rehearsed(self, digest: str, *, passed: bool, evidence: Mapping[str, Any]) -> int:
+        """Note a rehearsal and give its number."""
+        number: int = await self.value(
+            "INSERT INTO release_rehearsals (run, digest, passed, evidence)"
+            " VALUES ($1, $2, $3, $4) RETURNING id",
+            self.run, digest, passed, encoded(evidence),
+        )  # fmt: skip
+        return number
+
+    async def rehearsal(self, digest: str) -> Row | None:
+        """Give the last rehearsal of a plan."""
+        return await self.row(
+            "SELECT * FROM release_rehearsals WHERE digest = $1 ORDER BY id DESC LIMIT 1", digest
+        )
+
+    async def decision(self, digest: str) -> Row | None:
+        """Give the last decision about a plan."""
+        return await self.row(
+            "SELECT * FROM release_decisions WHERE digest = $1 ORDER BY id DESC LIMIT 1", digest
+        )
+
+    async def is_whole_approved(self, before: str | None) -> bool:
+        """Return whether a plan of several tables from there is approved and not begun."""
+        return bool(await self.value(
+            "SELECT EXISTS (SELECT FROM release_plans p WHERE state = 'proposed'"
+            " AND plan ->> 'before' IS NOT DISTINCT FROM $1"
+            " AND jsonb_array_length(plan -> 'tables') > 0"
+            " AND 'approved' = (SELECT decision FROM release_decisions d"
+            " WHERE d.digest = p.digest ORDER BY id DESC LIMIT 1))",
+            before,
+        ))  # fmt: skip
+
+    async def fact(self, name: str) -> Any:
+        """Give what is noted under a name; None for nothing."""
+        row = await self.row("SELECT value FROM release_facts WHERE name = $1", name)
+        return row and row["value"]
+
+    async def note(self, name: str, value: Any) -> None:
+        """Note a fact, in place of an earlier one of that name."""
+        await self.do(
+            "INSERT INTO release_facts (name, value) VALUES ($1, $2) ON CONFLICT (name)"
+            " DO UPDATE SET value = excluded.value, at = clock_timestamp()",
+            name, encoded(value),
+        )  # fmt: skip
+
+    async def overridden(self, rule: str, who: str, why: str) -> None:
+        """Keep the reason for which a rule was overridden."""
+        await self.do(
+            "INSERT INTO release_overrides (run, rule, who, why) VALUES ($1, $2, $3, $4)",
+            self.run, rule, who, why,
+        )  # fmt: skip
+
+    async def do(self, sql: str, *values: object) -> None:
+        """Run one statement."""
+        async with self._turn:
+            await self._connection.execute(sql, *values)
+
+    async def value(self, sql: str, *values: object) -> Any:
+        """Give one value."""
+        async with self._turn:
+            return await self._connection.fetchval(sql, *values)
+
+    async def row(self, sql: str, *values: object) -> Row | None:
+        """Give one row, its JSON decoded."""
+        return next(iter(await self.rows(sql, *values)), None)
+
+    async def rows(self, sql: str, *values: object) -> list[Row]:
+        """Give rows, their JSON decoded."""
+        async with self._turn:
+            return decoded(await self._connection.fetch(sql, *values))
+
+
+_JSON_COLUMNS: Final = frozenset({"plan", "evidence", "value", "blocker"})
+
+
+def encoded(value: Any) -> str:
+    """Write JSON for a jsonb parameter; PostgreSQL's text takes no NUL."""
+    return json.dumps(value, default=str).replace("\\u0000", "\\\\u0000")
+
+
+def decoded(rows: list[asyncpg.Record]) -> list[Row]:
+    """Read rows of the ledger, their JSON decoded."""
+    return [
+        {name: json.loads(v) if name in _JSON_COLUMNS and v else v for name, v in row.items()}
+        for row in rows
+    ]

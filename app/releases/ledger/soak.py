@@ -1,0 +1,221 @@
+"""The soak: after a release the service must live with it for a time before the next may follow.
+
+A soak is green when its time is over and no signal fell into it. A signal is what the serving app
+noted: an error by which code and schema disagree, or a drift. A red soak stays red until somebody
+overrides it with a reason, or the release is taken back.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal
+
+from app.releases.ledger.ledger import Ledger
+from app.releases.plan.plan import Plan
+from app.releases.verdict import Stopped, Verdict
+
+Clock = Callable[[], datetime]
+State = Literal["running", "green", "red", "overridden"]
+
+_RULE: Final = "soak"
+_OVERRIDDEN: Final = "overridden"
+_UNWATCHED: Final = ", but nobody looked at it: its version did not serve meanwhile, or could not"
+# What else ends a soak: the release that it watched was taken back.
+_CURRENT: Final = f"""SELECT * FROM release_soaks
+  WHERE ended_at IS NULL OR ended LIKE '{_OVERRIDDEN} by %' ORDER BY started_at DESC LIMIT 1"""
+_SIGNALS: Final = """SELECT kind, code, words, source, count, at, last_at FROM release_signals
+  WHERE last_at >= $1 AND at < $2 ORDER BY id LIMIT 100"""
+_LOOKED: Final = "SELECT value ->> 'at' FROM release_looks WHERE name = 'recheck'"
+_HOW: Final = "python -m app release --override-soak REASON --who NAME"
+
+
+def utc_now() -> datetime:
+    """Give this machine's time."""
+    return datetime.now(UTC)
+
+
+async def time(ledger: Ledger, clock: Clock | None) -> datetime:
+    """Give the clock's time; without one the database's, which is the same for every machine."""
+    now: datetime = clock() if clock else await ledger.value("SELECT clock_timestamp()")
+    return now
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signal:
+    """What the serving app noted: a "schema error" or a "drift", first and last seen when."""
+
+    kind: str
+    code: str
+    words: str
+    source: str
+    count: int
+    at: datetime
+    last_at: datetime
+
+    def in_words(self) -> str:
+        """Give it as one reason."""
+        if self.kind == "drift":
+            return self.words
+        times = "once" if self.count == 1 else f"{self.count} times"
+        return f"{self.source} met {self.code} {times}: {self.words}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Soak:
+    """The watch over one release, ``seconds`` long. ``ended`` says who overrode it and why."""
+
+    digest: str
+    table: str | None
+    phase: str
+    revisions: tuple[str, ...]
+    started_at: datetime
+    seconds: float
+    ended_at: datetime | None = None
+    ended: str | None = None
+
+    @property
+    def due(self) -> datetime:
+        """When it turns green."""
+        return self.started_at + timedelta(seconds=self.seconds)
+
+    @property
+    def name(self) -> str:
+        """What it is the soak of."""
+        return self.table or self.revisions[-1]
+
+    def covers(self, signal: Signal) -> bool:
+        """Tell whether a signal fell into it."""
+        return signal.last_at >= self.started_at and signal.at < self.due
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How a soak stands. ``remaining`` is in seconds, 0 when no time is waited for.
+
+    ``looked_at`` is when the serving app last finished a look for drift, whatever soak it was in.
+    """
+
+    soak: Soak
+    state: State
+    remaining: float
+    signals: tuple[Signal, ...]
+    looked_at: datetime | None = None
+
+    @property
+    def unwatched(self) -> bool:
+        """Whether time passed, and no serving app ever looked."""
+        seen = self.looked_at is not None and self.looked_at >= self.soak.started_at
+        return self.soak.seconds > 0 and not seen
+
+    def watched(self, now: datetime) -> bool:
+        """Whether the serving app still looks: an override passes over nothing that is to come."""
+        return self.state in {"running", "red"} or (
+            self.state == "overridden" and now < self.soak.due
+        )
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it stands so, where that is more than time."""
+        why = [self.soak.ended] if self.soak.ended else []
+        return (*why, *(signal.in_words() for signal in self.signals))
+
+
+def state(soak: Soak, signals: Iterable[Signal], now: datetime) -> Standing:
+    """Judge a soak by what was noted. Pure."""
+    covered = tuple(signal for signal in signals if soak.covers(signal))
+    remaining = max(0.0, (soak.due - now).total_seconds())
+    # Who overrides passes over what was known then, not over what comes after.
+    known = soak.ended_at if soak.ended is not None else None
+    if known is not None and all(signal.last_at <= known for signal in covered):
+        return Standing(soak=soak, state="overridden", remaining=0.0, signals=covered)
+    if covered:
+        return Standing(soak=soak, state="red", remaining=0.0, signals=covered)
+    word: State = "running" if remaining else "green"
+    return Standing(soak=soak, state=word, remaining=remaining, signals=())
+
+
+async def begin(ledger: Ledger, plan: Plan, seconds: float, clock: Clock | None = None) -> None:
+    """Start the watch over a release; one that was taken back and comes again is watched anew."""
+    await ledger.do(
+        'INSERT INTO release_soaks (digest, "table", phase, revisions, started_at, seconds)'
+        " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (digest) DO UPDATE SET"
+        " started_at = excluded.started_at, seconds = excluded.seconds,"
+        " ended_at = NULL, ended = NULL",
+        plan.digest, plan.table, plan.phase, list(plan.revisions),
+        await time(ledger, clock), float(seconds),
+    )  # fmt: skip
+
+
+async def current(ledger: Ledger, clock: Clock | None = None) -> Standing | None:
+    """Give how the last release's soak stands; None where none was begun, or it was taken back."""
+    row = await ledger.row(_CURRENT)
+    if row is None:
+        return None
+    soak = Soak(**row | {"revisions": tuple(row["revisions"])})
+    rows = await ledger.rows(_SIGNALS, soak.started_at, soak.due)
+    now = await time(ledger, clock)
+    looked = await ledger.value(_LOOKED)
+    return replace(
+        state(soak, [Signal(**signal) for signal in rows], now),
+        looked_at=datetime.fromisoformat(looked) if looked else None,
+    )
+
+
+async def raise_unless_green(ledger: Ledger, clock: Clock | None = None) -> str:
+    """Say in words that nothing is waited for. Raises Stopped while a soak runs or is red.
+
+    Green is also a soak in which nobody looked, because an older service served: the words say so.
+    """
+    standing = await current(ledger, clock)
+    if standing is None:
+        return "no soak is waited for"
+    name = standing.soak.name
+    if standing.state == "green":
+        return f"the soak of {name} is green{_UNWATCHED if standing.unwatched else ''}"
+    if standing.state == "overridden":
+        return f"the soak of {name} was {standing.soak.ended}"
+    raise Stopped(Verdict.REFUSED, _refusal(standing), _evidence(standing))
+
+
+async def override(ledger: Ledger, who: str, why: str, clock: Clock | None = None) -> None:
+    """Pass over the soak that stands in the way; who did it and why are kept for ever."""
+    await ledger.overridden(_RULE, who, why)
+    standing = await current(ledger, clock)
+    if standing is not None and standing.state in {"running", "red"}:
+        await ledger.do(
+            "UPDATE release_soaks SET ended_at = $2, ended = $3 WHERE digest = $1",
+            standing.soak.digest, await time(ledger, clock), f"{_OVERRIDDEN} by {who}: {why}",
+        )  # fmt: skip
+
+
+def _refusal(standing: Standing) -> str:
+    soak = standing.soak
+    if standing.state == "red":
+        more = f" and {len(standing.reasons) - 1} more" if len(standing.reasons) > 1 else ""
+        return (
+            f"The soak of {soak.name} is red: {standing.reasons[0]}{more}. Mend it, or take the "
+            "release back (python -m app release rollback), or pass over it with a reason: "
+            f"{_HOW}."
+        )
+    return (
+        f"The soak of {soak.name} runs for another {_in_words(standing.remaining)}, until "
+        f"{soak.due.astimezone(UTC):%Y-%m-%d %H:%M} UTC: run the release again then, or pass over "
+        f"it with a reason: {_HOW}."
+    )
+
+
+def _evidence(standing: Standing) -> dict[str, Any]:
+    return {
+        "soak": standing.soak.digest,
+        "state": standing.state,
+        "remainingSeconds": standing.remaining,
+        "reasons": standing.reasons,
+        "lastLookAt": standing.looked_at,
+    }
+
+
+def _in_words(seconds: float) -> str:
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min" if minutes else f"{seconds:.0f} s"

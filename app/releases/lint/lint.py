@@ -1,0 +1,91 @@
+"""What is dangerous in a migration's SQL: squawk's findings and our own, in one list.
+
+``python -m app.releases.lint.lint`` reads every revision of this image; ``scripts/check`` runs it.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from app.releases.lint.conditions import seen
+from app.releases.lint.rules import RULES, Level
+from app.releases.lint.squawk import CONTRACTS_MAY, PATIENCE, NoSquawk, remarks
+from app.releases.migrations.revisions import Phase, history
+from app.releases.plan.plan import Statement
+from app.releases.plan.render import in_code
+
+# Seconds: a check may share its machine with every test, and nobody's deploy waits for it.
+CHECKS_PATIENCE: Final = 120.0
+_NO_SQUAWK: Final = "squawk-absent"
+
+
+@dataclass(frozen=True)
+class Lint:
+    """One finding: an "error" must not be applied; a "warning" is for who approves."""
+
+    rule: str
+    level: Level
+    revision: str
+    sql: str
+    words: str
+
+
+def lint(statements: Sequence[Statement], patience: float = PATIENCE) -> list[Lint]:
+    """Read statements of a plan, in their order; only an upgrade's are meant.
+
+    Never raises: where squawk cannot be run, or takes more than ``patience`` seconds, that is a
+    warning, and our own rules stand alone.
+    """
+    phases = {revision.name: revision.phase for revision in history()}
+    ours = dict.fromkeys(_ours(statements, phases))
+    return [*ours, *_squawks(statements, phases, patience)]
+
+
+def _ours(statements: Sequence[Statement], phases: dict[str, Phase]) -> Iterator[Lint]:
+    for one in seen(statements, phases):
+        for rule in RULES:
+            if rule.broken(one):
+                statement = one.statement
+                yield Lint(rule.name, rule.level, statement.revision, statement.sql, rule.words)
+
+
+def _squawks(
+    statements: Sequence[Statement], phases: dict[str, Phase], patience: float
+) -> Iterator[Lint]:
+    older = history()[0].name
+    try:
+        found = remarks(statements, patience)
+    except NoSquawk as absent:
+        yield Lint(_NO_SQUAWK, "warning", "", "", f"{absent}; only our own rules were asked")
+        return
+    for rule, is_error, statement, words in found:
+        allowed = rule in CONTRACTS_MAY and phases.get(statement.revision) == "contract"
+        # The first revision is what an older service left; its style is not ours to judge.
+        if not allowed and not (statement.revision == older and rule.startswith("prefer-")):
+            level: Level = "error" if is_error else "warning"
+            yield Lint(f"squawk/{rule}", level, statement.revision, statement.sql, words)
+
+
+def main(patience: float = CHECKS_PATIENCE) -> int:
+    """Lint every revision of this image and tell the findings.
+
+    1 when one is an error, or when squawk could not be asked: then it is not known to be clean.
+    """
+    found = lint(in_code([revision.name for revision in history()]), patience)
+    for finding in found:
+        sys.stdout.write(
+            f"{finding.revision}: {finding.level} {finding.rule}: {finding.words}\n"
+            f"    {finding.sql}\n"
+        )
+    half = any(finding.rule == _NO_SQUAWK for finding in found)
+    if half:
+        sys.stderr.write(
+            "The revisions were only half linted: squawk must read them, too. It is installed by "
+            "scripts/install; then check again.\n"
+        )
+    return 1 if half or any(finding.level == "error" for finding in found) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""Runs squawk, the linter of PostgreSQL migrations, over the statements of a plan.
+
+Each revision becomes one script as it would run, with its transactions and timeouts; comments stay
+out, so that no ``squawk-ignore`` does anything. One process reads all scripts.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import sysconfig
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final, NamedTuple
+
+from app.releases.connection.session import BRIEF_STATEMENT_TIMEOUT, LOCK_TIMEOUT
+from app.releases.plan.plan import Statement
+from app.releases.sql.text import normalised
+
+# What is left out everywhere, and why; docs/decisions/0007-lint.md has it at length.
+_STEPS_DO: Final = "the steps look first, set timeouts and retry; squawk sees only their SQL"
+EXCLUDED: Final = {
+    "prefer-robust-stmts": f"{_STEPS_DO}, and IF NOT EXISTS calls an INVALID index done",
+    "require-timeout-settings": _STEPS_DO,
+    "require-lock-timeout": _STEPS_DO,
+    "require-statement-timeout": _STEPS_DO,
+    "changing-column-type": "our own rule tells a change that rewrites from one that does not",
+    "adding-field-with-default": "our own rule knows which defaults are the same in every row",
+    "ban-drop-constraint": "the recipe drops its own CHECKs and swaps keys; ours forbids CASCADE",
+    "prefer-bigint-over-int": "a count or a place in a list stays small; keys are uuids",
+    "prefer-bigint-over-smallint": "as for int",
+}
+# What only a contract may do, when nobody reads the old any more.
+CONTRACTS_MAY: Final = frozenset(
+    f"ban-drop-{kind}"
+    for kind in ("column", "function", "table", "type", "schema", "sequence", "view", "domain")
+)
+
+_OLDEST_SERVER: Final = "15.0"
+PATIENCE: Final = 20.0  # seconds; all our revisions take it a fraction of one
+
+# No place for its scripts, no program, no answer in time, or one that is not as we know it.
+_FAILURES: Final = (
+    OSError, subprocess.TimeoutExpired, ValueError, LookupError, TypeError, AttributeError,
+)  # fmt: skip
+
+# squawk may not know newest syntax, and PostgreSQL itself judges it in the rehearsal.
+_ADVICE: Final = ("prefer-", "syntax-error", "identifier-too-long", "unused-", "ban-drop-not-null")
+
+
+class Remark(NamedTuple):
+    """What squawk says about a statement."""
+
+    rule: str
+    is_error: bool
+    statement: Statement
+    words: str
+
+
+class NoSquawk(RuntimeError):
+    """squawk could not be asked; the message says why."""
+
+
+class _Script(NamedTuple):
+    """One revision's SQL, and which statement begins at which line."""
+
+    text: str
+    begins: list[int]
+    statements: list[Statement]
+
+
+def remarks(statements: Sequence[Statement], patience: float = PATIENCE) -> list[Remark]:
+    """Ask squawk about these statements, for ``patience`` seconds at most.
+
+    Raises NoSquawk: it is not there, could not be run, took too long, or answered in other words.
+    """
+    grouped = groupby(statements, attrgetter("revision"))
+    scripts = [_script(list(own)) for _, own in grouped]
+    try:
+        answer = _asked(scripts, patience) if scripts else []
+        return [_remark(entry, scripts[int(Path(entry["file"]).stem)]) for entry in answer]
+    except _FAILURES as failed:
+        raise NoSquawk(f"squawk could not be run: {type(failed).__name__}") from failed
+
+
+def _asked(scripts: Sequence[_Script], patience: float) -> list[dict[str, Any]]:
+    names = [f"{number}.sql" for number in range(len(scripts))]
+    options = ["--reporter", "json", "--pg-version", _OLDEST_SERVER, "-e", ",".join(EXCLUDED)]
+    with TemporaryDirectory() as folder:
+        for name, script in zip(names, scripts, strict=True):
+            (Path(folder) / name).write_text(script.text, encoding="utf-8")
+        done = subprocess.run(  # noqa: S603  # our own files, by names that we made
+            [_program(), *options, *names],
+            cwd=folder, capture_output=True, encoding="utf-8", timeout=patience, check=False,
+        )  # fmt: skip
+    # It ends with 1 when it has found something.
+    if done.returncode not in {0, 1}:
+        raise NoSquawk(f"squawk could not be run: {done.stderr.strip()[:300]}")
+    return list(json.loads(done.stdout))
+
+
+def _program() -> str:
+    """Find the program that the package squawk-cli installs beside this Python's own."""
+    places = [str(Path(sys.executable).parent), sysconfig.get_path("scripts")]
+    for place in places:
+        if found := shutil.which("squawk", path=place):
+            return found
+    raise NoSquawk(f"squawk is not installed beside {sys.executable}; it comes with squawk-cli")
+
+
+def _script(statements: list[Statement]) -> _Script:
+    lines: list[str] = []
+    begins: list[int] = []
+    for way, own in groupby(statements, lambda s: (s.step, s.way)):
+        together = way[1] in {"brief", "direct"}
+        lines += _opening() if together else []
+        for statement in own:
+            begins.append(len(lines))
+            lines += f"{normalised(statement.sql)};".split("\n")
+        lines += ["COMMIT;"] if together else []
+    return _Script("\n".join(lines), begins, statements)
+
+
+def _opening() -> Iterator[str]:
+    yield "BEGIN;"
+    yield f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}';"
+    yield f"SET LOCAL statement_timeout = '{BRIEF_STATEMENT_TIMEOUT}';"
+
+
+def _remark(entry: dict[str, Any], script: _Script) -> Remark:
+    place = max(0, bisect_right(script.begins, entry["line"]) - 1)
+    rule = str(entry["rule_name"])
+    advice = entry.get("help")
+    words = f"{entry['message'].rstrip('.')}.{f' {advice}.' if advice else ''}"
+    return Remark(rule, not rule.startswith(_ADVICE), script.statements[place], words)

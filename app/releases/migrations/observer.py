@@ -1,0 +1,147 @@
+"""Who sees every statement of a migration: to time it, to stop it, or to refuse it.
+
+``Patience`` is the witness of an ordinary migration: it only says when to give up. The release
+gate brings its own, which also watch who waits for us and hold every statement to the plan.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    ExitStack,
+    contextmanager,
+    nullcontext,
+)
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Protocol
+
+import asyncpg
+from sqlalchemy import Connection, event
+
+from app.releases.connection.session import APPLICATION_NAME, LOCK_TIMEOUT, MigrationError, jittered
+
+# "brief": one transaction under a short lock_timeout. "patient": one statement outside any
+# transaction. "batch": one of a backfill's. "direct": in Alembic's own transaction.
+Kind = Literal["brief", "patient", "batch", "direct"]
+
+TRIES: Final = 20
+BATCH_TRIES: Final = 100
+LONGEST_WAIT: Final = 1.0  # seconds between two tries
+
+# The ways in which PostgreSQL says that others were in the way.
+BUSY: Final = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
+
+
+class StepBlocked(MigrationError):
+    """A step never got its lock; it changed nothing, and running again is safe."""
+
+
+@dataclass(frozen=True)
+class Permit:
+    """What the starter of a migration knows of the database; ``guard`` beside this judges it.
+
+    ``gate_pid`` is the backend that holds the gate's lock. ``disposable`` is true for the embedded
+    PostgreSQL of development, whose rows nobody else has made.
+    """
+
+    gate_pid: int | None = None
+    disposable: bool = False
+
+
+class Witness(Protocol):
+    """Sees what a migration does. Every method may raise to stop it between two statements."""
+
+    application_name: str
+    """What our connections call themselves."""
+
+    lock_timeout: str
+    """The longest that a brief step may wait for a lock; a step may ask for less."""
+
+    permit: Permit
+
+    def attends(self, pid: int) -> None:
+        """Hear which backend runs what follows; there may be several."""
+
+    def watching(self, kind: Kind, statements: Sequence[str]) -> AbstractContextManager[None]:
+        """Wrap one step with all its tries. A batch comes under its backfill's own statement."""
+
+    def trying(self, connection: asyncpg.Connection) -> AbstractAsyncContextManager[None]:
+        """Wrap whatever is sent on the connection beside Alembic's: every try, every reading.
+
+        May wait before it lets a statement begin.
+        """
+
+    def refused(self, error: asyncpg.PostgresError, kind: Kind, tried: int) -> float:
+        """After a try that failed: give the seconds until the next, or raise."""
+
+    def tail(self) -> tuple[str, ...]:
+        """Give statements to add to the end of a brief step's transaction."""
+
+    def walked(self, backfill: str, done: int, total: int) -> None:
+        """Hear how far a backfill is, in rows."""
+
+
+class Patience:
+    """Tries again when others are in the way, and gives up after a number of tries."""
+
+    application_name = APPLICATION_NAME
+    lock_timeout = LOCK_TIMEOUT
+    permit = Permit()
+
+    def attends(self, pid: int) -> None:
+        """Nothing is done with it."""
+
+    def watching(self, _kind: Kind, _statements: Sequence[str]) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def trying(self, _connection: asyncpg.Connection) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
+
+    def refused(self, error: asyncpg.PostgresError, kind: Kind, tried: int) -> float:
+        """Raise StepBlocked after the last try, and at once what is no matter of patience."""
+        if not isinstance(error, BUSY) or kind == "patient":
+            raise error
+        if tried >= (BATCH_TRIES if kind == "batch" else TRIES):
+            raise StepBlocked(
+                f"Others held the lock through {tried} tries, so this step changed nothing; "
+                f"run the migration again when they are done: {error}"
+            ) from error
+        return jittered(min(0.1 * tried, LONGEST_WAIT))
+
+    def tail(self) -> tuple[str, ...]:
+        return ()
+
+    def walked(self, backfill: str, done: int, total: int) -> None:
+        """Progress is told in words already."""
+
+
+# What Alembic itself says on its connection: where it stands, and our leave of its snapshot.
+_BOOKKEEPING: Final = re.compile(
+    r"\s*(SELECT\s+(pg_catalog\.pg_class|alembic_version)\.|SET LOCAL lock_timeout = '\w+'\Z"
+    r"|(CREATE TABLE|INSERT INTO|UPDATE|DELETE FROM) alembic_version\b)"
+)
+
+
+@contextmanager
+def attended(connection: Connection, witness: Witness) -> Iterator[None]:
+    """Let the witness see what runs in Alembic's own transaction."""
+    witness.attends(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+    connection.commit()
+    watch = ExitStack()
+
+    def before(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if not _BOOKKEEPING.match(statement):
+            watch.enter_context(witness.watching("direct", [statement]))
+
+    def after(*_: Any) -> None:
+        watch.close()
+
+    event.listen(connection, "before_cursor_execute", before)
+    event.listen(connection, "after_cursor_execute", after)
+    try:
+        with watch:  # a statement that failed has no "after": its error passes through here
+            yield
+    finally:
+        event.remove(connection, "before_cursor_execute", before)
+        event.remove(connection, "after_cursor_execute", after)

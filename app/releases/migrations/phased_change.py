@@ -1,0 +1,285 @@
+"""The phased change of one table, in three revisions.
+
+- ``Expand`` adds the new columns beside the old, keeps both in step and fills them;
+- ``Switch`` makes ``uuid`` the primary key, in one brief transaction;
+- ``Contract`` drops the old columns, once the older service is retired: no way back from here.
+
+Until its contract a table serves both services: by ``id`` and text keys, and by ``uuid``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from app.releases.connection.session import ACROSS_TABLES, MigrationError
+from app.releases.migrations.backfill import Backfill, fill
+from app.releases.migrations.catalogue import (
+    ForeignKey,
+    foreign_keys_on,
+    key_column,
+    mark_unvalidated,
+    unvalidated,
+)
+from app.releases.migrations.column_sync import Link, Pair, TextList, keep_in_step, let_go
+from app.releases.migrations.ddl import (
+    LIVE,
+    NOW,
+    Index,
+    add_columns,
+    add_foreign_key,
+    add_key,
+    analyze,
+    build_index,
+    drop_columns,
+    drop_index,
+    give_zone,
+    set_not_null,
+)
+from app.releases.migrations.steps import Steps, beside
+
+KEY: Final = Index("uuid", unique=True)
+LABEL: Final = Index("id", unique=True)
+# What every list and every look-up by label reads.
+LISTED: Final = (Index("production_uuid, created_at, uuid", LIVE), Index("id", LIVE))
+
+
+class PointOfNoReturn(MigrationError):
+    """The old columns are gone, and with them the way back."""
+
+
+def production_of(table: str) -> Link:
+    """The link every production-scoped table has."""
+    return Link(table, "production", "productions")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expand:
+    """Give a table its ``uuid`` key, its other new columns, and its children their link to it.
+
+    ``links`` are the table's own, to parents that have their key already; ``children`` are links
+    of other tables to this one. ``lists`` are text columns that become ``jsonb`` lists.
+    ``stamped`` columns had no default, and get the time of writing.
+    """
+
+    table: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+    links: Sequence[Link] = ()
+    lists: Sequence[TextList] = ()
+    children: Sequence[Link] = ()
+    stamped: Sequence[str] = ("updated_at",)
+
+    def upgrade(self) -> None:
+        """Carry the table into the time of both keys."""
+        with beside() as steps:
+            self._widen(steps)
+            self._fill(steps)
+            build_index(steps, self.table, KEY)
+            build_index(steps, self.table, LABEL)
+            # The builds waited for every transaction that had begun to write; what those left
+            # unfilled is filled now, and nothing can come after.
+            self._fill(steps)
+            set_not_null(steps, self.table, "uuid")
+            for link in self.links:
+                _tie(steps, link)
+            analyze(steps, self.table)
+            for child in self.children:
+                _succeed(steps, child)
+
+    def downgrade(self) -> None:
+        """Forget the new columns; the old ones hold everything."""
+        with beside() as steps:
+            for child in self.children:
+                steps.brief(*_forget(child), lock_timeout=ACROSS_TABLES)
+            gone = [pair.new for pair in self._pairs()] + ["uuid", *self.columns]
+            steps.brief(
+                *(statement for pair in self._pairs() for statement in let_go(pair)),
+                drop_columns(self.table, gone),
+                *self._defaults("DROP DEFAULT"),
+                lock_timeout=ACROSS_TABLES,
+            )
+            drop_index(steps, LABEL.name(self.table))
+
+    def _widen(self, steps: Steps) -> None:
+        news = {link.new: "uuid" for link in self.links} | {x.new: "jsonb" for x in self.lists}
+        add_key(steps, self.table)
+        if added := {**news, **self.columns}:
+            add_columns(steps, self.table, added)
+        if defaults := self._defaults(f"SET DEFAULT {NOW}"):
+            steps.brief(*defaults)
+        for pair in self._pairs():
+            steps.brief(*keep_in_step(pair), lock_timeout=ACROSS_TABLES)
+
+    def _fill(self, steps: Steps) -> None:
+        values = {"uuid": "gen_random_uuid()"} | {pair.new: pair.fill() for pair in self._pairs()}
+        pending = ["t.uuid IS NULL", *(_unfilled(pair) for pair in self._pairs())]
+        fill(steps, Backfill(self.table, values, " OR ".join(pending)))
+
+    def _pairs(self) -> list[Pair]:
+        return [*self.links, *self.lists]
+
+    def _defaults(self, change: str) -> list[str]:
+        return [f"ALTER TABLE {self.table} ALTER COLUMN {c} {change}" for c in self.stamped]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Switch:
+    """Make ``uuid`` the primary key; the index on ``id`` stays, for look-ups and ON CONFLICT.
+
+    ``children`` lose their older foreign key to this table: the one on ``uuid`` stands already.
+    Foreign keys of tables that are not ours move to the index on ``id`` and stay in force.
+    """
+
+    table: str
+    children: Sequence[Link] = ()
+
+    def upgrade(self) -> None:
+        """Change the primary key to ``uuid``."""
+        with beside() as steps:
+            moved = unvalidated(steps, LABEL.name(self.table))
+            if key_column(steps, self.table) != "uuid":
+                moved = self._switch(steps)
+            _validate_again(steps, moved)
+
+    def _switch(self, steps: Steps) -> list[ForeignKey]:
+        """Swap the keys; give the foreign keys that were moved and are to be validated again."""
+        older = {f"{child.table}_{child.old}_fkey" for child in self.children}
+        others = [key for key in self._on_key(steps) if key.name not in older]
+        valid = [other for other in others if other.valid]
+        steps.brief(
+            *(_drop(child.table, f"{child.table}_{child.old}_fkey") for child in self.children),
+            *self._swap(KEY, others),
+            # Only we know that it was valid before; a killed run must leave that behind.
+            *(mark_unvalidated(other) for other in valid),
+            lock_timeout=ACROSS_TABLES,
+        )
+        return valid
+
+    def downgrade(self) -> None:
+        """Change it back to ``id``, and restore the children's older foreign keys."""
+        with beside() as steps:
+            if key_column(steps, self.table) != "id":
+                # A twin of the key's index, for the foreign keys that must not go with it.
+                build_index(steps, self.table, KEY)
+                steps.brief(*self._swap(LABEL, self._on_key(steps)), lock_timeout=ACROSS_TABLES)
+            _validate_again(steps, foreign_keys_on(steps, KEY.name(self.table)))
+            build_index(steps, self.table, LABEL)
+            for child in self.children:
+                _restore(steps, child)
+
+    def _on_key(self, steps: Steps) -> list[ForeignKey]:
+        return foreign_keys_on(steps, f"{self.table}_pkey")
+
+    def _swap(self, to: Index, moved: Sequence[ForeignKey]) -> list[str]:
+        """Change the primary key; foreign keys on the old one are moved to its successor."""
+        key = f"{self.table}_pkey"
+        return [
+            *(_drop(other.table, other.name) for other in moved),
+            _drop(self.table, key),
+            f"""ALTER TABLE {self.table}
+  ADD CONSTRAINT {key} PRIMARY KEY USING INDEX {to.name(self.table)}""",
+            *(_add_unchecked(other) for other in moved),
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contract:
+    """Drop what only the older service used, give times their zone, build the final indexes.
+
+    ``zoned`` are all times, ``stamped`` those with a default; ``obsolete`` are indexes to drop
+    when the final ones stand.
+    """
+
+    table: str
+    links: Sequence[Link] = ()
+    lists: Sequence[TextList] = ()
+    zoned: Sequence[str] = ("created_at", "updated_at", "synced_at")
+    stamped: Sequence[str] = ("created_at", "updated_at")
+    indexes: Sequence[Index] = LISTED
+    obsolete: Sequence[str] = ()
+
+    def upgrade(self) -> None:
+        """Drop, convert and index; every step may be run again."""
+        with beside() as steps:
+            self._drop_old(steps)
+            drop_index(steps, LABEL.name(self.table))
+            give_zone(steps, self.table, self.zoned, self.stamped)
+            for index in self.indexes:
+                build_index(steps, self.table, index)
+            for name in self.obsolete:
+                drop_index(steps, name)
+            analyze(steps, self.table)
+
+    def downgrade(self) -> None:
+        """Refuse. Raises PointOfNoReturn."""
+        raise PointOfNoReturn(
+            f"The older columns of {self.table} are gone, so there is no way back before this "
+            "revision: restore a backup, or mend forward with a new revision."
+        )
+
+    def _drop_old(self, steps: Steps) -> None:
+        """Drop triggers and columns at once: between the two, new rows would lack the old key."""
+        pairs: list[Pair] = [*self.links, *self.lists]
+        others = foreign_keys_on(steps, LABEL.name(self.table))
+        for other in others:
+            steps.say(
+                f"Dropping foreign key {other.name} of {other.table}, which is not ours and keeps "
+                f"its rows: {self.table}.id is a label from now on and may repeat."
+            )
+        statements = [
+            *(_drop(other.table, other.name) for other in others),
+            *(statement for pair in pairs for statement in let_go(pair)),
+        ]
+        if pairs:
+            statements.append(drop_columns(self.table, [pair.old for pair in pairs]))
+        if statements:
+            steps.brief(*statements, lock_timeout=ACROSS_TABLES)
+
+
+def _tie(steps: Steps, link: Link) -> None:
+    """Index a filled link, refuse NULL where it is required, and make it a foreign key."""
+    build_index(steps, link.table, Index(link.new))
+    fill(steps, _filling(link))
+    if link.required:
+        set_not_null(steps, link.table, link.new)
+    actions = f"ON DELETE {link.on_delete}"
+    add_foreign_key(steps, link.table, link.new, link.parent, actions=actions)
+
+
+def _succeed(steps: Steps, link: Link) -> None:
+    """Give a child its link by uuid: column, triggers, values, index, foreign key."""
+    add_columns(steps, link.table, {link.new: "uuid"})
+    steps.brief(*keep_in_step(link), lock_timeout=ACROSS_TABLES)
+    fill(steps, _filling(link))
+    _tie(steps, link)
+
+
+def _forget(link: Link) -> list[str]:
+    return [*let_go(link), drop_columns(link.table, [link.new])]
+
+
+def _filling(link: Link) -> Backfill:
+    return Backfill(link.table, {link.new: link.fill()}, _unfilled(link))
+
+
+def _unfilled(pair: Pair) -> str:
+    return f"(t.{pair.new} IS NULL AND t.{pair.old} IS NOT NULL)"
+
+
+def _restore(steps: Steps, link: Link) -> None:
+    actions = f"ON UPDATE CASCADE ON DELETE {link.on_delete}"
+    add_foreign_key(steps, link.table, link.old, link.parent, key="id", actions=actions)
+
+
+def _drop(table: str, constraint: str) -> str:
+    return f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {constraint}"
+
+
+def _add_unchecked(key: ForeignKey) -> str:
+    definition = key.definition.removesuffix(" NOT VALID")
+    return f"ALTER TABLE {key.table} ADD CONSTRAINT {key.name} {definition} NOT VALID"
+
+
+def _validate_again(steps: Steps, keys: Sequence[ForeignKey]) -> None:
+    for key in keys:
+        steps.patient(f"ALTER TABLE {key.table} VALIDATE CONSTRAINT {key.name}")
+        steps.brief(f"COMMENT ON CONSTRAINT {key.name} ON {key.table} IS NULL")

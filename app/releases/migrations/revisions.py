@@ -1,0 +1,143 @@
+"""What this image knows of the migrations: its head, and the revision it needs to serve.
+
+An image serves from its last switch on; contracts may follow weeks later. What a revision says of
+itself is read from its file without running it, so that neither Alembic nor SQLAlchemy is loaded to
+know it; and once, so a web process may ask as often as it likes.
+"""
+
+import ast
+from collections.abc import Iterable, Iterator
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+from app.releases.connection.session import MigrationError
+
+Phase = Literal["expand", "switch", "contract"]
+State = Literal["unmigrated", "behind", "ready", "head", "ahead"]
+
+ROOT: Final = Path(__file__).parents[3]
+FOLDER: Final = ROOT / "alembic"
+_MEMBERS: Final = frozenset({"revision", "down_revision", "phase", "table"})
+
+
+class Revision(NamedTuple):
+    """One revision: its phase, and the existing table it changes (None for none)."""
+
+    name: str
+    phase: Phase
+    table: str | None
+
+
+class BadRevisions(MigrationError):
+    """This image's revisions make no single line, or one does not say what it is."""
+
+
+@cache
+def history() -> tuple[Revision, ...]:
+    """Return every revision of this image, oldest first.
+
+    Raises BadRevisions when there is not one head.
+    """
+    found = _files()
+    if len(ends := _ends(found)) != 1:
+        raise BadRevisions(
+            f"This image's revisions have {len(ends)} heads ({', '.join(ends) or 'none'}): let one "
+            "follow the other, and deploy again."
+        )
+    order = TopologicalSorter({name: sorted(_parents(found[name])) for name in sorted(found)})
+    return tuple(
+        Revision(name, found[name]["phase"], found[name]["table"]) for name in order.static_order()
+    )
+
+
+def heads() -> list[str]:
+    """Return the revisions that no other follows: one, unless two were written side by side."""
+    return _ends(_files())
+
+
+def head() -> str:
+    """Give the newest revision."""
+    return history()[-1].name
+
+
+def needed() -> str:
+    """Give the last revision that is not a contract: what this image needs to serve."""
+    return [revision.name for revision in history() if revision.phase != "contract"][-1]
+
+
+def point_of_no_return() -> str | None:
+    """Give the first contract, which cannot be downgraded; None when there is none."""
+    return next((r.name for r in history() if r.phase == "contract"), None)
+
+
+def known(revision: str) -> bool:
+    """Tell whether this image has the revision."""
+    return revision in _names()
+
+
+def state(current: str | None) -> State:
+    """Place a database's revision.
+
+    ``behind`` is before what this image needs, ``ready`` serves though contracts are to follow,
+    ``ahead`` was migrated by a newer image.
+    """
+    if current is None:
+        return "unmigrated"
+    if not known(current):
+        return "ahead"
+    if current == head():
+        return "head"
+    return "ready" if _names().index(current) >= _names().index(needed()) else "behind"
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    return tuple(revision.name for revision in history())
+
+
+def _files() -> dict[str, dict[str, Any]]:
+    """Return what each file of the script directory says of itself, by revision."""
+    read = (_members(path) for path in sorted((FOLDER / "versions").glob("*.py")))
+    return {members["revision"]: members for members in read}
+
+
+def _members(path: Path) -> dict[str, Any]:
+    """Read the members of a revision's file. Raises BadRevisions where one is no plain value."""
+    members: dict[str, Any] = {}
+    for name, value in _assignments(ast.parse(path.read_bytes(), path.name).body):
+        try:
+            members[name] = ast.literal_eval(value)
+        except ValueError:
+            raise BadRevisions(
+                f"The revision {path.name} must write its {name} as a plain value: mend the file."
+            ) from None
+    if lacking := sorted(_MEMBERS - members.keys()):
+        raise BadRevisions(
+            f"The revision {path.name} does not say its {', '.join(lacking)}: mend the file."
+        )
+    return members
+
+
+def _assignments(body: Iterable[ast.stmt]) -> Iterator[tuple[str, ast.expr]]:
+    for node in body:
+        if isinstance(node, ast.Assign):
+            targets, value = node.targets, node.value
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            targets, value = [node.target], node.value
+        else:
+            continue
+        for target in targets:
+            if isinstance(target, ast.Name) and target.id in _MEMBERS:
+                yield target.id, value
+
+
+def _parents(members: dict[str, Any]) -> tuple[str, ...]:
+    before = members["down_revision"]
+    return (before,) if isinstance(before, str) else tuple(before or ())
+
+
+def _ends(found: dict[str, dict[str, Any]]) -> list[str]:
+    followed = {parent for members in found.values() for parent in _parents(members)}
+    return sorted(found.keys() - followed)

@@ -1,0 +1,258 @@
+"""Runs each step of a migration on a connection of its own, apart from Alembic's transaction.
+
+Steps must commit one by one: an index is built CONCURRENTLY outside any transaction, a constraint
+is validated after the transaction that added it, a backfill commits every batch. Alembic's own
+``autocommit_block`` can hang with asyncpg (alembic#1460), and its transaction must not hold a lock
+on a table that another connection alters: so it only keeps the version, and every step runs here.
+
+A killed migration is run again from its start, so every step first looks whether it is done.
+Rendered offline (``alembic upgrade … --sql``), the same steps print as a script.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Final, Protocol, cast
+
+import asyncpg
+from alembic.config import Config
+from alembic.ddl.impl import DefaultImpl
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, PoolProxiedConnection
+
+from alembic import op
+from app.releases.connection.session import (
+    BRIEF_STATEMENT_TIMEOUT,
+    LOCK_TIMEOUT,
+    set_up_sql,
+    shorter,
+)
+from app.releases.migrations.observer import Kind, Patience, Witness
+
+# Below the deadlock check (1 s): when we and the older service hold rows the other wants, we yield.
+_ROW_LOCK_TIMEOUT: Final = "300ms"
+
+# What an interrupted try left behind is dropped when it can be, and else by the next try or run.
+_CLEARING_TIMEOUT: Final = "1s"
+
+
+class Steps(Protocol):
+    """Where the steps of a migration go: to the database, or into a script."""
+
+    offline: bool
+
+    def brief(self, *statements: str, lock_timeout: str = LOCK_TIMEOUT) -> None:
+        """Run statements that need locks for a moment, in one transaction, retried when busy."""
+
+    def patient(self, statement: str, *, undo: str = "") -> None:
+        """Run one statement that may take long, outside a transaction, without timeouts.
+
+        ``undo`` clears away what a try that was cancelled leaves behind.
+        """
+
+    def batch(
+        self, backfill: str, statement: str, *values: object
+    ) -> Sequence[Sequence[Any]] | None:
+        """Run one batch of ``backfill`` (the whole of it as one statement).
+
+        None, after a pause, when others were in the way and nothing was done: try a smaller one.
+        """
+
+    def rows(self, query: str, *values: object) -> Sequence[Sequence[Any]]:
+        """Read; a script knows nothing of the database and answers no rows."""
+
+    def say(self, line: str) -> None:
+        """Tell the operator."""
+
+    def walked(self, backfill: str, done: int, total: int) -> None:
+        """Tell how far a backfill is, in rows."""
+
+    def pause(self, seconds: float) -> None:
+        """Let others work."""
+
+
+class LiveSteps:
+    """Steps that run at once, on a raw asyncpg connection in autocommit."""
+
+    offline = False
+
+    def __init__(
+        self, connection: PoolProxiedConnection, say: Callable[[str], None], witness: Witness
+    ) -> None:
+        self._connection, self._witness = connection, witness
+        self._lock_timeout, self._refusals = "0", 0
+        self.say, self.walked = say, witness.walked
+        self._execute(set_up_sql(witness.application_name))
+        witness.attends(self.rows("SELECT pg_backend_pid()")[0][0])
+
+    def brief(self, *statements: str, lock_timeout: str = LOCK_TIMEOUT) -> None:
+        timeouts = _timeouts(shorter(lock_timeout, self._witness.lock_timeout))
+        # asyncpg sends a script without arguments as one message: one transaction.
+        script = ";\n".join((*timeouts, *statements, *self._witness.tail()))
+        self._persist("brief", statements, script)
+
+    def patient(self, statement: str, *, undo: str = "") -> None:
+        self._wait_for_locks("0")
+        self._persist("patient", [statement], statement, undo)
+
+    def batch(
+        self, backfill: str, statement: str, *values: object
+    ) -> Sequence[Sequence[Any]] | None:
+        self._wait_for_locks(_ROW_LOCK_TIMEOUT)
+        with self._witness.watching("batch", [backfill]):
+            try:
+                found = self.rows(statement, *values)
+            except asyncpg.PostgresError as error:
+                self._refusals += 1
+                wait = self._witness.refused(error, "batch", self._refusals)
+            else:
+                self._refusals = 0
+                return found
+        self.pause(wait)
+        return None
+
+    def rows(self, query: str, *values: object) -> Sequence[Sequence[Any]]:
+        return cast(
+            "Sequence[Sequence[Any]]",
+            self._try(lambda connection: connection.fetch(query, *values)),
+        )
+
+    def pause(self, seconds: float) -> None:
+        self._run(lambda _: asyncio.sleep(seconds))
+
+    def _persist(self, kind: Kind, statements: Sequence[str], script: str, undo: str = "") -> None:
+        """Try until it is done or the witness has seen enough."""
+        tried = 0
+        with self._witness.watching(kind, statements):
+            while True:
+                try:
+                    if tried and undo:
+                        self._clear_away(undo)
+                    self._execute(script)
+                except asyncpg.PostgresError as error:
+                    tried += 1
+                    wait = self._refused(error, kind, tried, undo)
+                else:
+                    return
+                self.pause(wait)
+
+    def _refused(self, error: asyncpg.PostgresError, kind: Kind, tried: int, undo: str) -> float:
+        """Ask the witness for one more try; without it, leave nothing behind."""
+        try:
+            return self._witness.refused(error, kind, tried)
+        except Exception:
+            if undo:
+                with suppress(asyncpg.PostgresError, asyncpg.InterfaceError):
+                    self._clear_away(undo)
+            raise
+
+    def _clear_away(self, undo: str) -> None:
+        """Drop what an interrupted try left. The witness is not asked: it may have seen enough."""
+        self._set_lock_timeout(_CLEARING_TIMEOUT)
+        self._run(lambda connection: connection.execute(undo))
+        self._set_lock_timeout(self._lock_timeout)
+
+    def _wait_for_locks(self, timeout: str) -> None:
+        """Set how long what follows may wait for a lock; brief steps say it themselves."""
+        if timeout != self._lock_timeout:
+            self._set_lock_timeout(timeout)
+            self._lock_timeout = timeout
+
+    def _set_lock_timeout(self, timeout: str) -> None:
+        self._run(lambda connection: connection.execute(f"SET lock_timeout = '{timeout}'"))
+
+    def _execute(self, script: str) -> None:
+        self._try(lambda connection: connection.execute(script))
+
+    def _try(self, call: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
+        async def seen(connection: asyncpg.Connection) -> Any:
+            async with self._witness.trying(connection):
+                return await call(connection)
+
+        return self._run(seen)
+
+    def _run(self, call: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
+        return cast("Any", self._connection.dbapi_connection).run_async(call)
+
+
+class ScriptSteps:
+    """Steps that print as SQL, to be read before they are run."""
+
+    offline = True
+
+    def __init__(self, implementation: DefaultImpl) -> None:
+        self._print = implementation.static_output
+
+    def brief(self, *statements: str, lock_timeout: str = LOCK_TIMEOUT) -> None:
+        for statement in ("BEGIN", *_timeouts(lock_timeout), *statements, "COMMIT"):
+            self.patient(statement)
+
+    def patient(self, statement: str, *, undo: str = "") -> None:  # noqa: ARG002  # nothing is tried
+        self._print(f"{statement};")
+
+    def batch(self, backfill: str, *_batch: object) -> Sequence[Sequence[Any]]:
+        self.patient(backfill)
+        return []
+
+    def rows(self, *_query: object) -> Sequence[Sequence[Any]]:
+        return []
+
+    def say(self, line: str) -> None:
+        self._print(f"-- {line}")
+
+    def walked(self, backfill: str, done: int, total: int) -> None:
+        """A script goes nowhere."""
+
+    def pause(self, seconds: float) -> None:
+        """A script does not wait."""
+
+
+@contextmanager
+def beside() -> Iterator[Steps]:
+    """Open the connection beside Alembic's on which a migration's steps run.
+
+    Who renders a plan names steps of its own, which only note what would be done.
+    """
+    context = op.get_context()
+    if collecting := context.config and context.config.attributes.get("steps"):
+        yield collecting
+        return
+    if context.as_sql:
+        # Alembic has just printed BEGIN; these steps stand outside any transaction.
+        context.impl.static_output("COMMIT;")
+        yield ScriptSteps(context.impl)
+        context.impl.static_output("BEGIN;")
+        return
+    witness = witness_of(context.config)
+    _let_go_of_snapshot(op.get_bind(), witness.lock_timeout)
+    connection = op.get_bind().engine.raw_connection()
+    try:
+        yield LiveSteps(connection, _voice(context), witness)
+    finally:
+        connection.close()
+
+
+def _let_go_of_snapshot(connection: Connection, lock_timeout: str) -> None:
+    """Make Alembic's transaction one that an index build need not wait for: for ever, that is.
+
+    In the extended protocol the last SELECT (of the version) keeps its snapshot until the next
+    statement is bound; a SET takes none.
+    """
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{lock_timeout}'")
+
+
+def _voice(context: MigrationContext) -> Callable[[str], None]:
+    say = context.config.attributes.get("say") if context.config else None
+    return cast("Callable[[str], None]", say or print)
+
+
+def witness_of(config: Config | None) -> Witness:
+    """Give the witness that whoever started the migration named; else ordinary patience."""
+    return cast("Witness | None", config and config.attributes.get("witness")) or Patience()
+
+
+def _timeouts(lock_timeout: str) -> tuple[str, str]:
+    return (
+        f"SET LOCAL lock_timeout = '{lock_timeout}'",
+        f"SET LOCAL statement_timeout = '{BRIEF_STATEMENT_TIMEOUT}'",
+    )

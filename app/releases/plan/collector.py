@@ -1,0 +1,104 @@
+"""Writes down what a migration would do, instead of doing it.
+
+It stands in for both ways a migration has to a database: the ``Steps`` it runs beside Alembic, and
+the output to which Alembic prints in its offline mode.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+from app.releases.connection.session import LOCK_TIMEOUT, set_up_sql
+from app.releases.plan.plan import Way
+from app.releases.sql.text import normalised, statements
+
+Ask = Callable[[str, tuple[object, ...]], Sequence[Sequence[Any]]]
+
+# What Alembic prints for itself: transactions, its own table; and the session's settings of ours.
+_ALEMBICS: Final = re.compile(
+    r"(BEGIN|COMMIT)\Z|(CREATE TABLE|INSERT INTO|UPDATE|DELETE FROM) alembic_version\b"
+)
+
+
+class Noted(NamedTuple):
+    """One statement as it was met; as in ``plan.Statement``."""
+
+    revision: str
+    step: int
+    way: Way
+    sql: str
+
+
+def nothing_known(_query: str, _values: tuple[object, ...]) -> Sequence[Sequence[Any]]:
+    """Answer as a database of which nothing is known."""
+    return []
+
+
+class Collected:
+    """Steps that are noted and not taken; questions are answered by ``ask``."""
+
+    offline = True
+
+    def __init__(self, ask: Ask = nothing_known) -> None:
+        self._ask = ask
+        self._noted: list[Noted] = []
+        self._step = 0
+        self._direct_step: int | None = None
+        self._open: list[tuple[int, Way, str]] = []
+        self.revisions: list[str] = []
+
+    @property
+    def statements(self) -> tuple[Noted, ...]:
+        """What was met, in order."""
+        return tuple(self._noted)
+
+    def brief(self, *statements: str, lock_timeout: str = LOCK_TIMEOUT) -> None:  # noqa: ARG002  # of Steps
+        self._note("brief", statements)
+
+    def patient(self, statement: str, *, undo: str = "") -> None:  # noqa: ARG002  # of Steps
+        self._note("patient", [statement])
+
+    def batch(self, backfill: str, *_batch: object) -> Sequence[Sequence[Any]]:
+        self._note("backfill", [backfill])
+        return []
+
+    def rows(self, query: str, *values: object) -> Sequence[Sequence[Any]]:
+        return self._ask(query, values)
+
+    def say(self, line: str) -> None:
+        """Nobody is told: nothing happens."""
+
+    def walked(self, backfill: str, done: int, total: int) -> None:
+        """Nothing is walked."""
+
+    def pause(self, seconds: float) -> None:
+        """Nothing is waited for."""
+
+    def write(self, printed: str) -> None:
+        """Take one piece of what Alembic prints: a statement of its own transaction."""
+        statement = normalised(printed)
+        own = _ALEMBICS.match(statement) and len(statements(statement)) == 1
+        if not statement or own or statement == normalised(set_up_sql()):
+            return
+        if self._direct_step is None:
+            self._direct_step = self._next_step()
+        sql = printed.rstrip().removesuffix(";")
+        self._open.append((self._direct_step, "direct", sql))
+
+    def flush(self) -> None:
+        """Nothing is held back; Alembic asks for it."""
+
+    def applied(self, *, step: Any, **_: Any) -> None:
+        """Hear from Alembic that all since the last time belongs to this revision."""
+        name = str(step.up_revision_id)
+        self._noted += [Noted(name, *noted) for noted in self._open]
+        self.revisions.append(name)
+        self._open, self._direct_step = [], None
+
+    def _note(self, way: Way, statements: Sequence[str]) -> None:
+        number = self._next_step()
+        self._open += [(number, way, statement) for statement in statements]
+
+    def _next_step(self) -> int:
+        self._step += 1
+        return self._step

@@ -1,0 +1,172 @@
+"""The SQL of pending revisions: as a plan for one database, or as far as the code alone tells.
+
+Alembic's offline mode runs the revisions, and ``Collected`` notes what they would do. For a plan
+the steps' questions are answered from the live catalogue, read-only. Alembic's proxies are global:
+nothing here may run beside a migration of the same process.
+"""
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
+from hashlib import sha256
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, Final, cast
+
+import asyncpg
+from alembic.util.exc import CommandError
+from sqlalchemy import Connection
+
+from alembic import command
+from app.releases.connection.session import MigrationContended, MigrationError
+from app.releases.ledger.tables import CURSORS
+from app.releases.migrations.alembic_runner import configuration, make_engine
+from app.releases.migrations.pending import next_release
+from app.releases.migrations.revisions import history
+from app.releases.output import silently
+from app.releases.plan.collector import Ask, Collected, Noted, nothing_known
+from app.releases.plan.plan import Statement
+from app.releases.sql.locks import NAME, describe
+from app.releases.sql.text import masked, normalised, unquoted
+
+__all__ = [
+    "allowed", "in_code", "new_tables", "next_release", "normalised", "offline_hash", "planned",
+]  # fmt: skip
+
+# One moment of the catalogue; and whoever holds it locked is waited for no longer than this.
+_READ_ONLY: Final = """BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '10s'"""
+_TABLES: Final = """SELECT relname::text FROM pg_class
+  WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'm')"""
+_INDEXES: Final = """SELECT i.relname::text, t.relname::text FROM pg_index
+  JOIN pg_class i ON i.oid = indexrelid JOIN pg_class t ON t.oid = indrelid
+  WHERE t.relnamespace = 'public'::regnamespace"""
+
+_CREATED: Final = re.compile(
+    rf"CREATE (?:UNLOGGED )?TABLE (?:IF NOT EXISTS )?({NAME})", re.IGNORECASE
+)
+_BUILT: Final = re.compile(rf"CREATE (?:UNIQUE )?INDEX CONCURRENTLY ({NAME}) ON ", re.IGNORECASE)
+
+_BUSY: Final = (
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+    asyncpg.DeadlockDetectedError,
+)
+
+
+async def planned(url: str, revisions: Sequence[str], before: str | None) -> tuple[Statement, ...]:
+    """Give what these revisions would do to the database at ``url``, which is at ``before``.
+
+    Nothing is written there. Raises MigrationContended when its catalogue is locked for too long,
+    and MigrationError: away, refused, or the revisions do not follow ``before``.
+    """
+    engine = make_engine(url)
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(partial(_read, revisions, before))
+    except (OSError, TimeoutError) as away:
+        raise MigrationError(f"The database does not answer ({type(away).__name__}).") from away
+    except _BUSY as busy:
+        raise MigrationContended(
+            f"The plan could not be made, because others hold the database's catalogue: {busy}. "
+            "Nothing was changed; try again when they are done."
+        ) from busy
+    except asyncpg.PostgresError as failed:
+        raise MigrationError(f"PostgreSQL refused a question of the plan: {failed}") from failed
+    finally:
+        await engine.dispose()
+
+
+def in_code(revisions: Sequence[str]) -> tuple[Statement, ...]:
+    """Give what these revisions do to a database of which nothing is known but its history.
+
+    Tables that earlier revisions create are the existing ones.
+    """
+    upto = _names()[: _names().index(revisions[-1]) + 1]
+    known: set[str] = set()
+    found: list[Statement] = []
+    for _, own in groupby(_collected(upto, None, nothing_known), attrgetter("revision")):
+        statements = [_described(noted, known) for noted in own]
+        known |= {unquoted(name) for name in new_tables(statements)}
+        found += statements
+    return tuple(statement for statement in found if statement.revision in revisions)
+
+
+def offline_hash(revisions: Sequence[str]) -> str:
+    """Give the SHA-256 of what the code alone says that these revisions do.
+
+    It is the same on every machine and for every database, until the code changes.
+    """
+    first = _names().index(revisions[0])
+    noted = _collected(revisions, _names()[first - 1] if first else None, nothing_known)
+    content = [(n.revision, n.step, n.way, normalised(n.sql)) for n in noted]
+    return sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
+
+
+def allowed(statements: Sequence[Statement]) -> frozenset[str]:
+    """Give, normalised, all that may be run when these statements are to be run.
+
+    Beside them: the table of the backfills' cursors, which is the gate's own, and dropping an
+    index of the plan whose build was interrupted, so that it can be built anew.
+    """
+    texts = {normalised(statement.sql) for statement in statements}
+    built = (_BUILT.match(text) for text in texts)
+    leftovers = {f"DROP INDEX CONCURRENTLY IF EXISTS {found[1]}" for found in built if found}
+    return frozenset(texts | leftovers | {normalised(CURSORS)})
+
+
+def new_tables(statements: Sequence[Statement]) -> tuple[str, ...]:
+    """Name the tables that these statements create, as they are written."""
+    created = (_CREATED.match(masked(statement.sql)) for statement in statements)
+    return tuple(dict.fromkeys(found[1] for found in created if found))
+
+
+def _read(
+    revisions: Sequence[str], before: str | None, connection: Connection
+) -> tuple[Statement, ...]:
+    adapted = cast("Any", connection.connection.dbapi_connection)
+
+    def run(call: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
+        return adapted.run_async(call)
+
+    def ask(query: str, values: tuple[object, ...] = ()) -> Sequence[Sequence[Any]]:
+        return cast("Sequence[Sequence[Any]]", run(lambda c: c.fetch(query, *values)))
+
+    run(lambda c: c.execute(_READ_ONLY))
+    try:
+        known = {row[0] for row in ask(_TABLES)}
+        indexes = {row[0]: row[1] for row in ask(_INDEXES)}
+        noted = _collected(revisions, before, ask)
+    finally:
+        run(lambda c: c.execute("ROLLBACK"))
+    return tuple(_described(one, known, indexes) for one in noted)
+
+
+def _collected(revisions: Sequence[str], before: str | None, ask: Ask) -> tuple[Noted, ...]:
+    """Run the revisions in Alembic's offline mode, and take down what they would do."""
+    collected = Collected(ask)
+    config = configuration(silently)
+    config.attributes["steps"] = config.output_buffer = cast("Any", collected)
+    span = f"{before}:{revisions[-1]}" if before else revisions[-1]
+    try:
+        command.upgrade(config, span, sql=True)
+    except CommandError as refused:
+        raise MigrationError(f"{refused}.") from refused
+    if collected.revisions != [*revisions]:
+        raise MigrationError(
+            f"After {before or 'nothing'} come {', '.join(collected.revisions)}, and not "
+            f"{', '.join(revisions)}: plan again."
+        )
+    return collected.statements
+
+
+def _described(
+    noted: Noted, known: Collection[str], indexes: Mapping[str, str] | None = None
+) -> Statement:
+    effect = describe(noted.sql, known, indexes)
+    return Statement(**noted._asdict(), **effect._asdict())
+
+
+def _names() -> list[str]:
+    return [revision.name for revision in history()]

@@ -1,0 +1,33 @@
+"""The plan of a release that takes several tables together, each after the one before it.
+
+What a later revision does depends on what the earlier ones have left in the catalogue. So each is
+planned on a copy of the schema, without rows, which is then taken on to it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from app.releases.migrations.alembic_runner import upgrade
+from app.releases.output import silently
+from app.releases.plan.plan import Statement
+from app.releases.plan.render import planned
+from app.releases.rehearsal.copies import copy_of
+
+
+async def planned_in_turn(
+    url: str, revisions: Sequence[str], before: str | None
+) -> tuple[Statement, ...]:
+    """Return what these revisions would do one after the other; nothing is written at ``url``.
+
+    Raises what ``copy_of``, ``planned`` and ``upgrade`` raise.
+    """
+    statements: list[Statement] = []
+    async with copy_of(url, silently, lambda *_: None, rows=False) as copy:
+        at = before
+        for revision in revisions:
+            last = statements[-1].step if statements else 0
+            found = await planned(copy.url, [revision], at)
+            statements += [replace(each, step=last + each.step) for each in found]
+            await upgrade(copy.url, revision, say=silently)
+            at = revision
+    return tuple(statements)

@@ -1,0 +1,287 @@
+"""A copy of the live database, in a scratch database beside it: pg_dump into psql, dropped always.
+
+The gate's own tables stay behind, and so do owners and grants: the copy is ours. Nobody who works
+on the live database waits for it; what pg_dump holds there is the lock that every SELECT takes.
+"""
+
+import asyncio
+import re
+import shutil
+import time
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+
+from app.database.embedded_home import EmbeddedPostgresMissing, pg_bin
+from app.database.url import DatabaseUrl
+from app.releases.connection.server_faults import in_words
+from app.releases.rehearsal.tool_socket import CHUNK, relayed
+from app.releases.schema.scratch_database import connected, scratch
+from app.releases.verdict import Stopped, Verdict
+
+Say = Callable[[str], None]
+Progress = Callable[[str, int, int], None]
+
+APPLICATION_NAME: Final = "signalbook-copy"
+TELL_EVERY: Final = 2.0  # seconds
+LOCK_WAIT: Final = 10_000  # milliseconds to wait for a table that somebody holds
+LOOK_EVERY: Final = 0.25  # seconds
+
+# Left out: what may need a right that we lack and says nothing about a migration.
+_DUMP: Final = (
+    "--format=plain", "--no-owner", "--no-privileges", "--no-comments", "--no-security-labels",
+    "--no-publications", "--no-subscriptions", "--no-tablespaces", "--no-password",
+    "--exclude-table=public.release_*",
+)  # fmt: skip
+_SCHEMA: Final = ("--schema-only",)
+_LOAD: Final = ("--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1")
+_LAST: Final = 2000  # characters of what a program said
+
+# Autovacuum would come at its own time and be measured as ours; statistics are what it leaves.
+_SETTLE: Final = """DO $$ DECLARE t regclass; BEGIN
+  FOR t IN SELECT oid FROM pg_class WHERE relkind = 'r' AND relpersistence <> 't'
+    AND relnamespace::regnamespace::text <> ALL('{pg_catalog,information_schema}')
+  LOOP
+    EXECUTE format('ALTER TABLE %s SET (autovacuum_enabled = false,'
+      ' toast.autovacuum_enabled = false)', t);
+    EXECUTE format('ANALYZE %s', t);
+  END LOOP; END $$"""
+_SIZES: Final = "SELECT pg_database_size($1::text::name), pg_database_size(current_database())"
+_LOCKED_OUT: Final = re.compile(r"(?s) timeout\n.*LOCK TABLE ")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copy:
+    """A copy: where it is (``url`` holds the password), and what it took."""
+
+    url: str = field(repr=False)
+    seconds: float
+    bytes: int
+    program: str
+
+    def as_json(self) -> dict[str, object]:
+        """Give what it took as JSON values."""
+        return {
+            "method": f"{self.program} | psql", "seconds": self.seconds, "bytes": self.bytes,
+        }  # fmt: skip
+
+
+@asynccontextmanager
+async def copy_of(
+    url: str, say: Say, progress: Progress, *, rows: bool = True
+) -> AsyncIterator[Copy]:
+    """Lend a copy of the database as it is now; without ``rows``, only what its schema is.
+
+    ``progress`` hears bytes of about how many. Raises NoScratch, Stopped (no fitting pg_dump, a
+    copy that failed, tables that stay locked) and MigrationError.
+    """
+    live = DatabaseUrl.parse(url)
+    async with connected(url) as watching:
+        folder, program = await _programs(watching.get_server_version().major)
+        known = await _settings(watching)
+        async with scratch(url) as made:
+            began = time.monotonic()
+            copy = DatabaseUrl.parse(made)
+            told = asyncio.create_task(_tell(watching, copy.database, say, progress))
+            try:
+                carried = await _carry(folder, live, copy, known, () if rows else _SCHEMA)
+            finally:
+                told.cancel()
+                await asyncio.gather(told, return_exceptions=True)
+            async with connected(made) as settling:
+                await settling.execute(_SETTLE)
+                if not rows:
+                    await _place(watching, settling)
+            seconds = round(time.monotonic() - began, 3)
+            say(f"Copied the database in {seconds:.1f} s.")
+            yield Copy(url=made, seconds=seconds, bytes=carried, program=program)
+
+
+async def _place(live: asyncpg.Connection, copy: asyncpg.Connection) -> None:
+    """Say on a copy without rows at which revision it is."""
+    if await live.fetchval("SELECT to_regclass('public.alembic_version') IS NOT NULL"):
+        for row in await live.fetch("SELECT version_num FROM public.alembic_version"):
+            await copy.execute("INSERT INTO public.alembic_version VALUES ($1)", row[0])
+
+
+async def _programs(server: int) -> tuple[Path, str]:
+    """Find pg_dump and psql that know this server's version. Raises Stopped."""
+    found: list[str] = []
+    for folder in _folders():
+        version = await _version(folder / "pg_dump")
+        found.append(f"{version or 'one that does not start'} in {folder}")
+        if version and int(version.partition(".")[0]) >= server:
+            return folder, f"pg_dump {version}"
+    raise Stopped(
+        Verdict.FAILED,
+        f"The database cannot be copied for the rehearsal: that needs pg_dump and psql of "
+        f"PostgreSQL {server} or newer, and here is {' and '.join(found) or 'none'}. The image of "
+        "the Dockerfile has them: run the release there, or build it for a newer client where "
+        f"it is too old; on a machine of your own, install postgresql-client-{server} or newer.",
+    )
+
+
+def _folders() -> list[Path]:
+    folders = []
+    with suppress(EmbeddedPostgresMissing):
+        folders.append(pg_bin())
+    if there := shutil.which("pg_dump"):
+        folders.append(Path(there).parent)
+    return [folder for folder in folders if (folder / "psql").exists()]
+
+
+async def _version(program: Path) -> str:
+    """Give a program's version, as in "18.6"; "" when it does not tell one."""
+    try:
+        asked = await asyncio.create_subprocess_exec(
+            program, "--version", stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL
+        )
+    except OSError:
+        return ""
+    said, _ = await asked.communicate()
+    found = re.search(r"\d+(\.\d+)*", said.decode(errors="replace"))
+    return found[0] if found else ""
+
+
+async def _settings(connection: asyncpg.Connection) -> frozenset[str]:
+    return frozenset(r["name"] for r in await connection.fetch("SELECT name FROM pg_settings"))
+
+
+async def _tell(connection: asyncpg.Connection, copy: str, say: Say, progress: Progress) -> None:
+    """Say how far it is. The live database's size is a guess at the end: tables grow holes."""
+    began = told = time.monotonic()
+    done = total = 0
+    try:
+        while True:
+            done, total = await connection.fetchrow(_SIZES, copy) or (0, 0)
+            progress("copy", min(done, total), total)
+            if time.monotonic() - told >= TELL_EVERY:
+                told = time.monotonic()
+                say(
+                    f"Copying the database: {done / 1e6:.0f} of about {total / 1e6:.0f} MB after "
+                    f"{told - began:.0f} s."
+                )
+            await asyncio.sleep(LOOK_EVERY)
+    finally:
+        progress("copy", total, total)
+
+
+async def _carry(
+    folder: Path,
+    live: DatabaseUrl,
+    copy: DatabaseUrl,
+    known: frozenset[str],
+    what: tuple[str, ...] = (),
+) -> int:
+    """Run the two programs to their ends; give the bytes that went between them."""
+    dumped = (*_DUMP, *what, f"--lock-wait-timeout={LOCK_WAIT}")
+    async with (
+        relayed(live, APPLICATION_NAME) as there,
+        relayed(_unsynchronised(copy), APPLICATION_NAME) as here,
+        _running(folder / "pg_dump", dumped, there, stdin=DEVNULL, stdout=PIPE) as dump,
+        _running(folder / "psql", _LOAD, here, stdin=PIPE, stdout=DEVNULL) as load,
+    ):
+        said = [asyncio.create_task(_last_words(program)) for program in (dump, load)]
+        carried = await _pump(dump, load, known)
+        codes = [await program.wait() for program in (dump, load)]
+        words = [await task for task in said]
+    # psql first: when it stops, pg_dump is stopped too.
+    for name, code, last in reversed(list(zip(("pg_dump", "psql"), codes, words, strict=True))):
+        if code:
+            raise _failed(name, code, last.replace(live.password or "\0", "***"))
+    return carried
+
+
+def _unsynchronised(copy: DatabaseUrl) -> DatabaseUrl:
+    # Nobody needs the copy after a crash of the server.
+    return replace(copy, options=f"{copy.options} -c synchronous_commit=off".strip())
+
+
+@asynccontextmanager
+async def _running(
+    program: Path,
+    options: tuple[str, ...],
+    environment: Mapping[str, str],
+    *,
+    stdin: int,
+    stdout: int,
+) -> AsyncIterator[Process]:
+    """Lend a running program; it is gone afterwards."""
+    process = await asyncio.create_subprocess_exec(
+        program,
+        *options,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=PIPE,
+        env=environment,
+        cwd="/",
+        limit=CHUNK,
+    )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def _pump(dump: Process, load: Process, known: frozenset[str]) -> int:
+    """Hand pg_dump's script to psql."""
+    assert dump.stdout
+    assert load.stdin
+    carried = 0
+    try:
+        chunk = await head_of(dump.stdout, known)
+        while chunk:
+            load.stdin.write(chunk)
+            await load.stdin.drain()
+            carried += len(chunk)
+            chunk = await dump.stdout.read(CHUNK)
+    except OSError:  # psql has stopped, and says why
+        with suppress(ProcessLookupError):
+            dump.kill()
+    load.stdin.close()
+    return carried
+
+
+async def head_of(script: asyncio.StreamReader, known: frozenset[str]) -> bytes:
+    """Read the script's head, without settings that an older server does not know."""
+    head = b""
+    while line := await script.readline():
+        setting = re.match(rb"SET (\w+) = ", line)
+        if not setting or setting[1].decode() in known:
+            head += line
+        if not re.match(rb"\s|--|SET |SELECT |\\restrict ", line):
+            break
+    return head
+
+
+async def _last_words(program: Process) -> str:
+    assert program.stderr
+    last = b""
+    while chunk := await program.stderr.read(CHUNK):
+        last = (last + chunk)[-_LAST:]
+    return last.decode(errors="replace").strip()
+
+
+def _failed(program: str, code: int, last: str) -> Stopped:
+    if _LOCKED_OUT.search(last):
+        return Stopped(
+            Verdict.CONTENDED,
+            "The database cannot be copied for the rehearsal: somebody has held a table under an "
+            f"exclusive lock for more than {LOCK_WAIT / 1000:g} s; run it again when they are "
+            f"done. {last}",
+        )
+    if (found := in_words(last)) is not None:
+        words = f"The database cannot be copied for the rehearsal. {found.words}"
+        return Stopped(found.verdict, words)
+    return Stopped(
+        Verdict.FAILED,
+        f"The database cannot be copied for the rehearsal: {program} ended with code {code}. Mend "
+        f"what it says and run it again: {last or 'it said nothing, so it was killed.'}",
+    )

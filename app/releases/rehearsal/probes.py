@@ -1,0 +1,205 @@
+"""The statements of those who go on serving, tried on a copy in transactions that are rolled back.
+
+Each probe answers with what failed. It is run before and after the migration, so that what failed
+already is not laid at the migration's door.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+import asyncpg
+
+from app.older_service.statements import Query, Work
+from app.releases.connection.server_faults import raise_if_surroundings
+from app.releases.schema.probe_rows import Rows
+from app.releases.schema.snapshot import Snapshot
+
+# What was tried on which table, and the error.
+Failures = dict[tuple[str, str], str]
+
+_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError)
+_PATIENCE: Final = "SET LOCAL statement_timeout = '30s'"
+_WRITES: Final = frozenset({"INSERT", "upsert", "UPDATE", "DELETE"})
+_SHOWN: Final = 300  # characters of a statement in a finding
+
+# A value at the edge of each type, and the same for what is written with a length.
+_EDGES: Final[Mapping[str, Sequence[str]]] = {
+    "text": ("repeat('x', 10000)", "''"),
+    "character varying": ("repeat('x', 10000)",),
+    "smallint": ("32767", "-32768"),
+    "integer": ("2147483647", "-2147483648"),
+    "bigint": ("9223372036854775807", "-9223372036854775808"),
+    "real": ("3.4e38",),
+    "double precision": ("1.7e308", "0.5"),
+    "numeric": ("1e1000", "0.5"),
+    "boolean": ("true",),
+    "jsonb": ("'{\"a\": [1]}'", "'\"x\"'"),
+    "timestamp without time zone": ("'9999-12-31 23:59:59.999'", "'0001-01-01 00:00:00.001'"),
+    "timestamp(3) without time zone": ("'9999-12-31 23:59:59.999'", "'0001-01-01 00:00:00.001'"),
+    "timestamp with time zone": ("'9999-12-31 23:59:59.999999Z'",),
+}
+
+
+async def every_table(
+    connection: asyncpg.Connection, schema: Snapshot, columns: Mapping[str, Sequence[str]]
+) -> Failures:
+    """Read a row of each table by ``columns``, write one like it under a new key, change, delete.
+
+    ``schema`` is what stood when the statements were written.
+    """
+    failed: Failures = {}
+    for table, names in columns.items():
+        if names:
+            async with _undone(connection):
+                await _like_another(connection, Rows(schema, table, names), failed)
+    return failed
+
+
+async def older_service(connection: asyncpg.Connection, works: Sequence[Work]) -> Failures:
+    """Run all that the older service does, with one row of each table, read back as written."""
+    failed: Failures = {}
+    async with _undone(connection):
+        for work in works:
+            for query in (*work.writes, *work.lists):
+                await _attempt(connection, failed, (work.table, query.name), _of(query))
+            await _attempt(connection, failed, (work.table, work.read.name), _read_back(work))
+        for work in reversed(works):
+            await _attempt(connection, failed, (work.table, work.delete.name), _of(work.delete))
+    return failed
+
+
+async def prepared(
+    connection: asyncpg.Connection, statements: Mapping[str, Iterable[str]]
+) -> Failures:
+    """Prepare statements, given by the table or topic that they belong to."""
+    failed: Failures = {}
+    for name, each in statements.items():
+        for sql in each:
+            try:
+                await connection.prepare(sql)
+            except _ERRORS as error:
+                raise_if_surroundings(error)
+                failed[name, f"statement {_short(sql)}"] = _said(error)
+    return failed
+
+
+async def narrowed(connection: asyncpg.Connection, before: Snapshot, after: Snapshot) -> Failures:
+    """Find columns and enums that no longer take what they took."""
+    failed: Failures = {}
+    for name, table in before.tables.items():
+        now = after.tables[name].columns if name in after.tables else {}
+        for column, was in table.columns.items():
+            if column in now and now[column].type != was.type:
+                what = f"a write to {column}, {was.type} before and {now[column].type} now,"
+                for edge in _EDGES.get(was.type, ()):
+                    tried = _edge(f"({edge})::{was.type}", now[column].type)
+                    async with _undone(connection):
+                        await _attempt(connection, failed, (name, what), tried)
+    for name, labels in before.enums.items():
+        for label in set(labels).difference(after.enums.get(name, ())):
+            failed[name, f"a write of the label {label}"] = "the label is gone"
+    return failed
+
+
+def laid_at_the_door(before: Failures, after: Failures, whose: str) -> list[str]:
+    """Put into words what fails now and did not before; ``whose`` statements they are."""
+    return [
+        f"{whose}: {what} on {table} fails on the migrated copy: {error}."
+        for (table, what), error in after.items()
+        if (table, what) not in before
+    ]
+
+
+Tried = Callable[[asyncpg.Connection], Awaitable[object]]
+
+
+async def _attempt(
+    connection: asyncpg.Connection, failed: Failures, key: tuple[str, str], tried: Tried
+) -> bool:
+    """Try something behind a savepoint; note an error, and go on."""
+    try:
+        async with connection.transaction():
+            await tried(connection)
+            await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    except _ERRORS as error:
+        raise_if_surroundings(error)
+        failed.setdefault(key, _said(error))
+        return False
+    return True
+
+
+async def _like_another(connection: asyncpg.Connection, rows: Rows, failed: Failures) -> None:
+    if not await _attempt(connection, failed, (rows.table, "SELECT"), rows.look):
+        return
+    places: list[str | None] = []
+
+    def moving(sql: Callable[[str], str]) -> Tried:
+        async def move(there: asyncpg.Connection) -> None:
+            places.append(await there.fetchval(sql(places[-1] or "" if places else "")))
+
+        return move
+
+    await _attempt(connection, failed, (rows.table, "SELECT"), lambda c: c.fetch(rows.select()))
+    if not await _attempt(
+        connection, failed, (rows.table, "INSERT"), moving(lambda _: rows.insert())
+    ):
+        return
+    if places[-1]:  # a trigger may have swallowed it
+        await _attempt(connection, failed, (rows.table, "UPDATE"), moving(rows.update))
+    if places[-1]:
+        await _attempt(connection, failed, (rows.table, "DELETE"), moving(rows.delete))
+
+
+def _of(query: Query) -> Tried:
+    async def run(connection: asyncpg.Connection) -> None:
+        told = f"{query.sql} RETURNING 1" if query.name in _WRITES else query.sql
+        if not await connection.fetch(told, *query.values):
+            raise asyncpg.InterfaceError("it found nothing")
+
+    return run
+
+
+def _read_back(work: Work) -> Tried:
+    async def read(connection: asyncpg.Connection) -> None:
+        found = await connection.fetchrow(work.read.sql, *work.read.values)
+        apart = [
+            name
+            for name, was, now in zip(work.row, work.row.values(), found or (), strict=False)
+            if was != now
+        ]
+        if found is None or apart:
+            raise asyncpg.InterfaceError(f"what was written reads otherwise: {', '.join(apart)}")
+
+    return read
+
+
+def _edge(value: str, kind: str) -> Tried:
+    async def assign(connection: asyncpg.Connection) -> None:
+        await connection.execute(f"CREATE TEMPORARY TABLE rehearsed (value {kind})")
+        await connection.execute(f"INSERT INTO rehearsed SELECT {value}")
+
+    return assign
+
+
+class _undone:  # noqa: N801  # read as a word: async with _undone(connection)
+    """A transaction that is rolled back, whatever happens in it."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection, self._transaction = connection, connection.transaction()
+
+    async def __aenter__(self) -> None:
+        await self._transaction.start()
+        await self._connection.execute(_PATIENCE)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._transaction.rollback()
+
+
+def _short(sql: str) -> str:
+    line = " ".join(sql.split())
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
+
+
+def _said(error: Exception) -> str:
+    code = getattr(error, "sqlstate", None)
+    return f"{error} ({code})" if code else str(error)

@@ -1,0 +1,87 @@
+"""Compares traits, in both directions: what each is, whom it harms, and how it goes away.
+
+Kinds that one of the two snapshots has not looked at are left out, as those that an older image
+stored never have them.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from app.releases.schema import repair_sql
+from app.releases.schema.comparison.finding import Finding
+from app.releases.schema.comparison.trait_words import Kind
+from app.releases.schema.snapshot import Snapshot, Trait
+
+
+def compare_traits(expected: Snapshot, live: Snapshot, kinds: dict[str, Kind]) -> Iterator[Finding]:
+    """Compare every trait of these kinds, in both directions."""
+    for name, kind in kinds.items():
+        if name in expected.traits and name in live.traits:
+            wanted, there = expected.traits[name], live.traits[name]
+            for each in (*there, *(each for each in wanted if each not in there)):
+                sides = wanted.get(each), there.get(each)
+                if not _same(*sides) and not _compared_elsewhere(name, each, expected, live):
+                    yield _finding(name, kind, each, *sides)
+
+
+def _same(wanted: Trait | None, there: Trait | None) -> bool:
+    return (wanted and wanted.value) == (there and there.value)
+
+
+def _compared_elsewhere(kind: str, name: str, expected: Snapshot, live: Snapshot) -> bool:
+    """Tell whether it goes with something that is compared for itself."""
+    wanted = expected.traits[kind].get(name)
+    if wanted and wanted.table is not None:
+        return wanted.table not in live.tables
+    if kind not in {"object", "acting"}:
+        return False
+    bare = name.partition(" ")[2].removeprefix("public.").removeprefix("view public.")
+    if name in live.traits[kind]:
+        return bare in live.views or bare in expected.tables
+    return name.startswith(("function ", "procedure ", "type ")) or bare in expected.views
+
+
+def _finding(
+    name: str, kind: Kind, each: str, wanted: Trait | None, there: Trait | None
+) -> Finding:
+    trait = there or wanted
+    assert trait
+    places = {"object": each, "table": trait.table}
+    words = f"{kind.noun.format(**places)} {_sides(name, wanted, there)}: "
+    steps = [*(there.undo if there else ()), *(wanted.make if wanted else ())]
+    return Finding(
+        kind=_kind_of(name, trait.value, there),
+        table=trait.table,
+        object=each,
+        expected=wanted.value if wanted else None,
+        there=there.value if there else None,
+        words=f"{words}{kind.harm.format(**places)}.",
+        mend=_mended(kind, steps, places),
+    )
+
+
+def _sides(name: str, wanted: Trait | None, there: Trait | None) -> str:
+    if name in {"acting", "object", "shadow", "child", "parent", "subscription"}:
+        return "was not built by any revision" if there else "is missing"
+    usual = _USUAL.get(name, "the default")
+    return f"should be {wanted.value if wanted else usual} and is {there.value if there else usual}"
+
+
+_USUAL: Final = {
+    "relation": "a plain table", "public_grant": "nothing", "owner_privilege": "nothing",
+    "policy": "none", "statistics_object": "none", "search_path": "public alone",
+    "system_privilege": "allowed", "schema_owner": "the database's owner",
+}  # fmt: skip
+
+
+def _kind_of(name: str, value: str, there: Trait | None) -> str:
+    """Return the finding's kind; an object's says what it is."""
+    if name in {"acting", "object"}:
+        return f"{value.replace(' ', '_')}_{'extra' if there else 'missing'}"
+    return name
+
+
+def _mended(kind: Kind, steps: list[str], places: dict[str, str | None]) -> repair_sql.Mend:
+    if kind.by_hand:
+        return repair_sql.by_hand(kind.by_hand.format(**places), *filter(None, steps))
+    return repair_sql.brief(*steps) if kind.briefly and steps else tuple(steps)

@@ -1,0 +1,256 @@
+"""Reads a database's catalogue into a ``Snapshot``.
+
+One transaction, so that everything is from the same moment. ``search_path`` is set in it, because
+PostgreSQL leaves out the schema of whatever is found by it. Nothing here waits behind a migration
+for longer than ``PATIENCE``.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from operator import itemgetter
+from typing import Any, Final
+
+import asyncpg
+
+from app.releases.connection.session import MigrationContended
+from app.releases.schema.introspection.objects import MATERIALIZED, OF_OBJECTS, OF_SCHEMA, STANDINS
+from app.releases.schema.introspection.search_path import path_traits
+from app.releases.schema.introspection.settings import setting_traits
+from app.releases.schema.introspection.traits import OF_COLUMNS, OF_SEQUENCES, OF_TABLES, OURS
+from app.releases.schema.snapshot import (
+    KEPT,
+    Column,
+    Constraint,
+    Index,
+    Sequence,
+    Snapshot,
+    Table,
+    Trait,
+    Traits,
+    Trigger,
+)
+
+PATIENCE: Final = "2s"
+# Every kind of trait that is looked at, so that one without any counts as looked at too.
+KINDS: Final = (
+    "owner", "relation", "access_method", "tablespace", "replica_identity", "forced_row_security",
+    "storage_parameter", "clustered", "child", "parent", "policy", "rule_firing",
+    "statistics_object", "subscription", "column_storage", "column_compression",
+    "column_statistics", "column_option", "public_grant", "owner_privilege", "sequence_cache",
+    "sequence_unlogged", "privilege", "system_privilege", "acting", "object", "schema_owner",
+    "materialized",
+)  # fmt: skip
+
+_TABLES: Final = """SELECT "table", relpersistence = 'u' AS unlogged,
+  relrowsecurity AS row_security FROM ours"""
+
+# A NOT NULL may itself be NOT VALID (since PostgreSQL 18): then rows may hold NULL.
+_COLUMNS: Final = """SELECT "table", quote_ident(attname) AS name,
+  format_type(atttypid, atttypmod) AS type,
+  attnotnull AND NOT EXISTS (SELECT FROM pg_constraint n WHERE n.conrelid = attrelid
+    AND n.contype = 'n' AND n.conkey = ARRAY[attnum] AND NOT n.convalidated) AS not_null,
+  CASE attgenerated WHEN '' THEN coalesce(pg_get_expr(adbin, adrelid), '') ELSE '' END AS "default",
+  CASE attidentity WHEN 'a' THEN 'ALWAYS' WHEN 'd' THEN 'BY DEFAULT' ELSE '' END AS identity,
+  CASE attgenerated WHEN '' THEN '' ELSE format('(%s) %s', pg_get_expr(adbin, adrelid),
+    CASE attgenerated WHEN 's' THEN 'STORED' ELSE 'VIRTUAL' END) END AS generated,
+  CASE WHEN attcollation <> typcollation THEN attcollation::regcollation::text ELSE '' END
+    AS collation
+  FROM ours JOIN pg_attribute ON attrelid = ours.oid AND attnum > 0 AND NOT attisdropped
+  JOIN pg_type t ON t.oid = atttypid
+  LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum"""
+
+# NOT NULL (contype n, since PostgreSQL 18) is a column's; t is a constraint trigger, a trigger.
+_CONSTRAINTS: Final = """SELECT "table", quote_ident(conname) AS name,
+  CASE contype WHEN 'p' THEN 'primary key' WHEN 'u' THEN 'unique' WHEN 'x' THEN 'exclusion'
+    WHEN 'f' THEN 'foreign key' ELSE 'check' END AS sort,
+  regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', '') AS definition,
+  CASE WHEN contype IN ('p', 'u', 'x') THEN indisvalid ELSE convalidated END AS valid
+  FROM ours JOIN pg_constraint k ON conrelid = ours.oid AND contype IN ('p', 'u', 'x', 'f', 'c')
+  LEFT JOIN pg_index ON indexrelid = conindid"""
+
+_INDEXES: Final = """SELECT "table", quote_ident(i.relname) AS name, indisunique AS "unique",
+  substr(pg_get_indexdef(indexrelid), 1 + length(format('CREATE %sINDEX %I ',
+    CASE WHEN indisunique THEN 'UNIQUE ' ELSE '' END, i.relname))) AS definition,
+  indisvalid AND indisready AND indislive AS valid
+  FROM ours JOIN pg_index ON indrelid = ours.oid JOIN pg_class i ON i.oid = indexrelid
+  WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid
+    AND contype IN ('p', 'u', 'x'))"""
+
+_TRIGGERS: Final = """SELECT "table", quote_ident(tgname) AS name,
+  pg_get_triggerdef(t.oid) AS definition,
+  CASE tgenabled WHEN 'O' THEN 'enabled' WHEN 'A' THEN 'always' WHEN 'D' THEN 'disabled'
+    ELSE 'replica only' END AS firing
+  FROM ours JOIN pg_trigger t ON tgrelid = ours.oid AND NOT tgisinternal"""
+
+# The triggers of a foreign key stand on both its tables and have no names that people know.
+_SILENCED: Final = """SELECT DISTINCT "table", quote_ident(conname) AS name
+  FROM ours JOIN pg_trigger ON tgrelid = ours.oid AND tgisinternal AND tgenabled IN ('D', 'R')
+  JOIN pg_constraint k ON k.oid = tgconstraint"""
+
+_RULES: Final = """SELECT "table", quote_ident(rulename) AS name, pg_get_ruledef(r.oid) AS value
+  FROM ours JOIN pg_rewrite r ON ev_class = ours.oid"""
+
+_GRANTS: Final = """SELECT "table", privilege AS name FROM ours,
+  unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege
+  WHERE has_table_privilege($2, ours.oid, privilege)
+    AND has_schema_privilege($2, 'public', 'USAGE')"""
+
+_SEQUENCES: Final = """SELECT quote_ident(s.relname) AS name, "table",
+  quote_ident(attname) AS "column", deptype = 'i' AS internal,
+  format('AS %s INCREMENT %s MINVALUE %s MAXVALUE %s START %s %s', seqtypid::regtype,
+    seqincrement, seqmin, seqmax, seqstart, CASE WHEN seqcycle THEN 'CYCLE' ELSE 'NO CYCLE' END)
+    AS definition, has_sequence_privilege($2, s.oid, 'USAGE') AS usable
+  FROM ours JOIN pg_depend d ON refclassid = 'pg_class'::regclass AND refobjid = ours.oid
+    AND classid = 'pg_class'::regclass AND deptype IN ('a', 'i')
+  JOIN pg_class s ON s.oid = objid AND s.relkind = 'S' JOIN pg_sequence ON seqrelid = s.oid
+  JOIN pg_attribute ON attrelid = ours.oid AND attnum = refobjsubid"""
+
+_ENUMS: Final = """SELECT quote_ident(typname) AS name,
+  array_agg(enumlabel::text ORDER BY enumsortorder) AS value
+  FROM pg_type t JOIN pg_enum ON enumtypid = t.oid
+  WHERE typnamespace = 'public'::regnamespace GROUP BY typname"""
+
+_FUNCTIONS: Final = """SELECT format('%I(%s)', proname, pg_get_function_identity_arguments(p.oid))
+  AS name, pg_get_functiondef(p.oid) AS value FROM pg_proc p
+  WHERE pronamespace = 'public'::regnamespace AND prokind IN ('f', 'p')
+    AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_proc'::regclass
+      AND objid = p.oid AND deptype = 'e')"""
+
+_VIEWS: Final = """SELECT v.oid::regclass::text AS name,
+  array_agg(DISTINCT "table" ORDER BY "table") AS value
+  FROM ours JOIN pg_depend d ON refclassid = 'pg_class'::regclass AND refobjid = ours.oid
+    AND classid = 'pg_rewrite'::regclass
+  JOIN pg_rewrite r ON r.oid = objid JOIN pg_class v ON v.oid = ev_class
+  WHERE v.relkind IN ('v', 'm') GROUP BY v.oid"""
+
+# Where a value is stored that sessions of the app's role begin with.
+_REPLICATION: Final = """SELECT CASE WHEN setrole <> 0 AND setdatabase <> 0 THEN 'role in database'
+    WHEN setrole <> 0 THEN 'role' WHEN setdatabase <> 0 THEN 'database' ELSE 'all roles' END
+    AS name, split_part(setting, '=', 2) AS value
+  FROM pg_db_role_setting, unnest(setconfig) AS setting
+  WHERE setrole IN (0, quote_ident($1)::regrole) AND setting LIKE 'session_replication_role=%'
+    AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+  UNION ALL SELECT 'server', setting FROM pg_settings
+  WHERE name = 'session_replication_role' AND source IN ('configuration file', 'command line')"""
+
+Rows = list[asyncpg.Record]
+
+
+async def snapshot(
+    connection: asyncpg.Connection, role: str | None = None, patience: str = PATIENCE
+) -> Snapshot:
+    """Read the schema ``public``; ``role`` is the app's, by default the connection's own.
+
+    ``patience`` is how long a lock is waited for. The connection must not be in a transaction.
+    Raises MigrationContended when a migration holds what is to be read.
+    """
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            await connection.execute(f"SET LOCAL lock_timeout = '{patience}'")
+            await connection.execute("SET LOCAL search_path = public")
+            return await _read(connection, role or await connection.fetchval("SELECT current_user"))
+    except asyncpg.LockNotAvailableError as busy:
+        raise MigrationContended(
+            f"The schema cannot be read: somebody has held a table for more than {patience}; "
+            "look again when the migration that is running has finished."
+        ) from busy
+
+
+async def _read(connection: asyncpg.Connection, role: str) -> Snapshot:
+    async def of_tables(query: str, *values: object) -> Rows:
+        return await connection.fetch(OURS + query, list(KEPT), *values)
+
+    sequences = await of_tables(_SEQUENCES, role)
+    return Snapshot(
+        tables=_tables(
+            await of_tables(_TABLES),
+            columns=_built(Column, await of_tables(_COLUMNS)),
+            constraints=_built(Constraint, await of_tables(_CONSTRAINTS)),
+            indexes=_built(Index, await of_tables(_INDEXES)),
+            triggers=_built(Trigger, await of_tables(_TRIGGERS)),
+            rules=_grouped(await of_tables(_RULES)),
+            silenced=_listed(await of_tables(_SILENCED)),
+            grants=_listed(await of_tables(_GRANTS, role)),
+        ),
+        sequences={row["name"]: Sequence(**_without(row, "name")) for row in _sorted(sequences)},
+        enums=_values(await connection.fetch(_ENUMS), tuple),
+        functions=_values(await connection.fetch(_FUNCTIONS), str),
+        views=_values(await of_tables(_VIEWS), tuple),
+        replication={
+            where: value
+            for where, value in _values(await connection.fetch(_REPLICATION, role), str).items()
+            if value != "origin"
+        },
+        role=await connection.fetchval("SELECT quote_ident($1)", role),
+        traits=await _traits(connection, role),
+        standins=_standins(await connection.fetch(STANDINS)),
+    )
+
+
+def _standins(rows: Rows) -> dict[str, tuple[str, ...]]:
+    found: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
+    for row in sorted(rows, key=itemgetter("name", "value")):
+        found[row["name"]] += (row["value"],)
+    return dict(found)
+
+
+async def _traits(connection: asyncpg.Connection, role: str) -> dict[str, Traits]:
+    found: dict[str, dict[str, Trait]] = {kind: {} for kind in KINDS}
+    for query in (OF_TABLES, OF_COLUMNS, OF_SEQUENCES):
+        _sort_in(found, await connection.fetch(OURS + query, list(KEPT)))
+    _sort_in(found, await connection.fetch(OF_SCHEMA, role))
+    for query in (OF_OBJECTS, MATERIALIZED):
+        _sort_in(found, await connection.fetch(query))
+    settings = await setting_traits(connection, role)
+    return {**found, "setting": settings, **await path_traits(connection, role)}
+
+
+def _sort_in(found: dict[str, dict[str, Trait]], rows: Rows) -> None:
+    for row in rows:
+        made = {name: (row[name],) if row[name] else () for name in ("make", "undo")}
+        found[row["kind"]][row["object"]] = Trait(table=row["table"], value=row["value"], **made)
+
+
+def _tables(rows: Rows, **aspects: Mapping[str, Any]) -> dict[str, Table]:
+    """Put together what each query told of each table."""
+    return {
+        row["table"]: Table(
+            **_without(row, "table"),
+            **{name: told[row["table"]] for name, told in aspects.items() if row["table"] in told},
+        )
+        for row in sorted(rows, key=itemgetter("table"))
+    }
+
+
+def _built(made: type[Any], rows: Rows) -> dict[str, dict[str, Any]]:
+    """Make one object of each row, by table and name."""
+    found: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+    for row in _sorted(rows):
+        found[row["table"]][row["name"]] = made(**_without(row, "table", "name"))
+    return found
+
+
+def _grouped(rows: Rows) -> dict[str, dict[str, str]]:
+    found: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for row in _sorted(rows):
+        found[row["table"]][row["name"]] = row["value"]
+    return found
+
+
+def _listed(rows: Rows) -> dict[str, tuple[str, ...]]:
+    found: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
+    for row in _sorted(rows):
+        found[row["table"]] += (row["name"],)
+    return found
+
+
+def _values(rows: Rows, made: Any) -> dict[str, Any]:
+    return {row["name"]: made(row["value"]) for row in _sorted(rows)}
+
+
+def _sorted(rows: Iterable[asyncpg.Record]) -> Rows:
+    return sorted(rows, key=itemgetter("name"))
+
+
+def _without(row: asyncpg.Record, *names: str) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in names}

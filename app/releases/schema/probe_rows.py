@@ -1,0 +1,126 @@
+"""A row like another one, under a new key: made by SQL from what stands in the catalogue."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import asyncpg
+
+from app.releases.schema.snapshot import Column, Snapshot
+
+# One row for each unique index and column: where a clone must differ.
+_UNIQUE: Final = """SELECT indexrelid::text AS index, quote_ident(attname) AS name,
+    EXISTS (SELECT FROM pg_constraint WHERE conrelid = indrelid AND contype = 'f'
+      AND attnum = ANY(conkey)) AS refers
+  FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY(indkey)
+  WHERE indrelid = to_regclass('public.' || $1::text) AND indisunique"""
+
+_FOREIGN_KEY: Final = re.compile(r"FOREIGN KEY \(([^,]+)\) REFERENCES (.+?)\(([^,]+?)\)(?= |$)")
+
+_PLACE: Final = "RETURNING ctid::text"
+_NEXT: Final = "(SELECT max({0}) + 1 FROM {1})"
+_FRESH: Final[Mapping[str, str]] = {
+    "text": "'rehearsed ' || gen_random_uuid()",
+    "character": "gen_random_uuid()::text",
+    "uuid": "gen_random_uuid()",
+    "smallint": _NEXT,
+    "integer": _NEXT,
+    "bigint": _NEXT,
+    "numeric": _NEXT,
+    "timestamp": "clock_timestamp()",
+    "bytea": "uuid_send(gen_random_uuid())",
+}
+# For a row of a table that has none.
+_FIRST: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("smallint", "integer", "bigint", "numeric", "real", "double"), "1"),
+    "text": "'rehearsed'",
+    "character": "'r'",
+    "boolean": "false",
+    "timestamp": "clock_timestamp()",
+    "date": "CURRENT_DATE",
+    "json": "'{}'",
+    "jsonb": "'{}'",
+    "uuid": "gen_random_uuid()",
+    "bytea": "''",
+}
+
+
+class Rows:
+    """Statements on one table: its columns as they were when the statements were written."""
+
+    def __init__(self, schema: Snapshot, table: str, columns: Sequence[str]) -> None:
+        self.table = table
+        self._name = f"public.{table}"
+        self._schema, self._table = schema, schema.tables[table]
+        self._read = columns
+        self._written = [name for name in columns if _is_written(self._table.columns[name])]
+        self._fresh: set[str] = set()
+        self.empty = False
+
+    async def look(self, connection: asyncpg.Connection) -> None:
+        """See which columns a new row must differ in, and whether there is one to be like."""
+        self.empty = not await connection.fetchval(f"SELECT EXISTS (SELECT FROM {self._name})")
+        indexes: dict[str, list[tuple[bool, str]]] = {}
+        for row in await connection.fetch(_UNIQUE, self.table):
+            indexes.setdefault(row["index"], []).append((row["refers"], row["name"]))
+        for members in indexes.values():
+            able = [name for _, name in sorted(members) if name in self._read and self._new(name)]
+            if all(name in self._written for _, name in members) and able:
+                self._fresh.add(able[0])
+
+    def select(self) -> str:
+        """Read some row by every column."""
+        return f"SELECT {', '.join(self._read)} FROM {self._name} LIMIT 1"
+
+    def insert(self) -> str:
+        """Write a row; give its place."""
+        values = ", ".join(self._value(name) for name in self._written)
+        source = "" if self.empty else f" FROM {self._name} t LIMIT 1"
+        columns = ", ".join(self._written)
+        return f"INSERT INTO {self._name} ({columns}) SELECT {values}{source} {_PLACE}"
+
+    def update(self, place: str) -> str:
+        """Write every column of the row at ``place`` anew; give its new place."""
+        values = ", ".join(f"{name} = {name}" for name in self._written)
+        return f"UPDATE {self._name} SET {values} WHERE ctid = '{place}' {_PLACE}"
+
+    def delete(self, place: str) -> str:
+        """Delete the row at ``place``."""
+        return f"DELETE FROM {self._name} WHERE ctid = '{place}' {_PLACE}"
+
+    def _value(self, name: str) -> str:
+        if self.empty:
+            return self._first(name)
+        return self._new(name) if name in self._fresh else f"t.{name}"
+
+    def _new(self, name: str) -> str:
+        kind = self._table.columns[name].type
+        made = _FRESH.get(_plain(kind))
+        return f"({made.format(name, self._name)})::{kind}" if made else ""
+
+    def _first(self, name: str) -> str:
+        column = self._table.columns[name]
+        if parent := self._parent(name):
+            return parent
+        if column.default or not column.not_null:
+            return column.default or "NULL"
+        if column.type in self._schema.enums:
+            return f"(enum_range(NULL::{column.type}))[1]"
+        made = _FIRST.get(_plain(column.type))
+        return f"({made})::{column.type}" if made else "NULL"
+
+    def _parent(self, name: str) -> str:
+        for key in self._table.constraints_of("foreign key").values():
+            found = _FOREIGN_KEY.match(key.definition)
+            if found and found[1] == name:
+                return f"(SELECT {found[3]} FROM {found[2]} LIMIT 1)"
+        return ""
+
+
+def _plain(kind: str) -> str:
+    """Give the first word of a type: "character varying(64)" is filled like "character"."""
+    return re.split(r"[ (]", kind)[0]
+
+
+def _is_written(column: Column) -> bool:
+    return not column.generated and column.identity != "ALWAYS"

@@ -1,0 +1,119 @@
+"""Scratch databases beside the live one: built by this image's own migrations, dropped always.
+
+Each is named by a number, and whoever works in it holds the advisory lock of that number on a
+connection to the live database. PostgreSQL lets the lock go when that process dies, however it
+dies; so a scratch database whose lock nobody holds is a leftover, and the next run drops it.
+"""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Final
+
+import asyncpg
+
+from app.releases.connection.connect import connected
+from app.releases.connection.session import MigrationError
+from app.releases.migrations import guard
+from app.releases.migrations.alembic_runner import upgrade
+from app.releases.output import silently
+from app.releases.schema.introspection.introspect import snapshot
+from app.releases.schema.snapshot import Snapshot, Traits
+
+__all__ = ["PREFIX", "NoScratch", "beside", "connected", "expected", "scratch", "sweep"]
+
+PREFIX: Final = "signalbook_scratch_"
+
+# The first half of the advisory lock's key; any number that nothing else uses as one.
+_LOCKS: Final = 531_694_727
+_LEFTOVERS: Final = f"""SELECT datname FROM pg_database WHERE datname ~ '^{PREFIX}[0-9]+$'
+  AND NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = {_LOCKS}
+    AND objid = substr(datname, {len(PREFIX) + 1})::bigint)"""
+
+# As the live database sorts and encodes, so that the same statements mean the same. The catalogue
+# names its locale in another column from PostgreSQL 17 on.
+_LIKE_LIVE: Final = """SELECT format('ENCODING %L LC_COLLATE %L LC_CTYPE %L',
+    pg_encoding_to_char(encoding), datcollate, datctype)
+  || CASE datlocprovider WHEN 'i' THEN format(' LOCALE_PROVIDER icu ICU_LOCALE %L', locale)
+    WHEN 'b' THEN format(' LOCALE_PROVIDER builtin BUILTIN_LOCALE %L', locale)
+    ELSE ' LOCALE_PROVIDER libc' END
+  FROM pg_database d,
+    coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') AS locale
+  WHERE datname = current_database()"""
+
+# What is set for the role holds in a scratch database too, and could keep it from being built.
+_PLAIN: Final = ("default_transaction_read_only = off", "search_path = public")
+
+
+class NoScratch(MigrationError):
+    """No scratch database could be made; the message says why."""
+
+
+async def expected(url: str, revision: str) -> Snapshot:
+    """Give the schema that this image's revisions build up to ``revision``, on this server.
+
+    Raises NoScratch, or MigrationError when the migrations themselves fail.
+    """
+    async with scratch(url) as built:
+        await upgrade(built, revision, say=silently)
+        async with connected(built) as connection:
+            # What is set for a role holds in every database, also here; it is never expected.
+            found = await snapshot(connection)
+            none: dict[str, Traits] = {"setting": {}, "search_path": {}, "shadow": {}}
+            return replace(found, replication={}, traits={**found.traits, **none})
+
+
+@asynccontextmanager
+async def scratch(url: str) -> AsyncIterator[str]:
+    """Lend an empty database on the server of ``url``. Raises NoScratch."""
+    number = secrets.randbelow(2**31)
+    async with connected(url) as keeper:
+        await keeper.execute("SET default_transaction_read_only = off")
+        await keeper.execute(f"SELECT pg_advisory_lock({_LOCKS}, {number})")
+        await sweep(keeper)
+        name = await _made(keeper, f"{PREFIX}{number}")
+        try:
+            for setting in _PLAIN:
+                await keeper.execute(f"ALTER ROLE CURRENT_USER IN DATABASE {name} SET {setting}")
+            yield beside(url, name)
+        finally:
+            await _drop(keeper, name)
+
+
+async def sweep(keeper: asyncpg.Connection) -> list[str]:
+    """Drop scratch databases of runs that were killed; give their names."""
+    names = [row["datname"] for row in await keeper.fetch(_LEFTOVERS)]
+    for name in names:
+        await _drop(keeper, name)
+    return names
+
+
+def beside(url: str, database: str) -> str:
+    """Give the URL of another database on the same server, everything else as it was given.
+
+    Of a repeated member the last counts, and a ``dbname`` wins over the path.
+    """
+    bare = url.strip(" \t\r\n\"'`")
+    return f"{bare}{'&' if '?' in bare else '?'}dbname={database}"
+
+
+async def _made(keeper: asyncpg.Connection, name: str) -> str:
+    # template0: nobody is connected to it, and nothing was ever added to it.
+    try:
+        like_live = await keeper.fetchval(_LIKE_LIVE)
+        await keeper.execute(f"CREATE DATABASE {name} TEMPLATE template0 {like_live}")
+    except asyncpg.InsufficientPrivilegeError as refused:
+        role = await keeper.fetchval("SELECT quote_ident(current_user)")
+        raise NoScratch(
+            "What the revisions build is read from a scratch database, a release is rehearsed in "
+            "one, and the role may not create any: let an administrator run "
+            f"ALTER ROLE {role} CREATEDB."
+        ) from refused
+    guard.note_made(name)
+    return name
+
+
+async def _drop(keeper: asyncpg.Connection, name: str) -> None:
+    guard.note_dropped(name)
+    await keeper.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")

@@ -1,0 +1,77 @@
+"""What the migration status says of the gate that is at work, and of those in its way."""
+
+from typing import Final
+
+from pydantic import AliasChoices, Field
+
+from app.releases.status.wire_model import Moment, Shape
+
+BLOCKER: Final = AliasChoices("blocker", "lastBlocker")  # in the ledger, and on the wire
+
+
+class LastBlocker(Shape):
+    """Whoever held what a statement waited for, when that was last looked at."""
+
+    pid: int
+    application: str
+    state: str | None
+    at: Moment
+
+
+class RunningStatement(Shape):
+    """The statement that the gate is at. ``last_blocker`` stays between two of its tries."""
+
+    sql: str
+    kind: str
+    lock: str
+    seconds: float
+    predicted_seconds: float | None
+    tries: int
+    stall: float
+    last_blocker: LastBlocker | None = Field(default=None, validation_alias=BLOCKER)
+
+
+class WaitedFor(Shape):
+    """Whoever holds what the gate waits for."""
+
+    pid: int
+    application: str
+    state: str | None
+    transaction_seconds: float | None
+    query: str
+
+
+class Blocked(Shape):
+    """Whoever waits for the gate."""
+
+    pid: int
+    seconds: float
+    query: str
+
+
+class Progress(Shape):
+    """How far long work is. ``rate`` is in units a second."""
+
+    what: str
+    done: int
+    total: int
+    rate: float | None
+    remaining_seconds: float | None
+
+
+class Running(Shape):
+    """What the gate is doing now. ``run`` is null while it opens its page, and when it is unread;
+    so is ``progress``, which is otherwise a list.
+    """
+
+    run: int | None
+    word: str | None
+    who: str | None
+    stage: str | None
+    since: Moment | None
+    statement: RunningStatement | None
+    waits_for: list[WaitedFor]
+    blocks: list[Blocked]
+    progress: list[Progress] | None
+    safe_to_cancel: bool
+    safe_words: str

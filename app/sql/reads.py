@@ -1,0 +1,210 @@
+"""Every SQL statement that reads an entity, made once from its declaration.
+
+Nothing else in the service touches an entity's table, so preparing these against the live
+database (``/health``) answers whether the code and the database agree.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Final
+
+from app.model.entity import LABEL_NUMBER, LABEL_PREFIX, Entity, Parts, Row
+from app.rules import labels
+from app.sql.projection import live, projection, table
+
+
+@dataclass(frozen=True)
+class Statements:
+    """One entity's statements, each with its parameters.
+
+    Those that answer a client give one ``json`` value, passed on as bytes.
+    """
+
+    list: str
+    """All live rows, and the tag of this list (see ``tag``) in the same snapshot; of the
+    production with uuid $1 where the entity has one."""
+    list_by_label: str
+    """The same for the production labelled $1, and its uuid; several such are a cardinality
+    error."""
+    tag: str
+    """A number that every change of the list raises: the changes of the production with uuid $1.
+    NULL where there is none, and while an older service may write without counting."""
+    tag_by_label: str
+    """The same for the production labelled $1, with its uuid: another may be called so tomorrow,
+    and have had as many changes. Several such are a cardinality error."""
+    one: str
+    """The live row with uuid $1."""
+    label: str
+    """The label of the row with uuid $1, deleted or not."""
+    keys: str
+    """Up to 20 live rows labelled $1: uuid, and what tells them apart."""
+    deleted: str
+    """Whether a deleted row has uuid $1::uuid or label $2."""
+    labels: str
+    """The labels in use, those never to be assigned again, and whether a label is still unique
+    everywhere, in the production with uuid $1. Where the entity has none, of each only the one
+    with the highest number after prefix $1. Several clients delete a production by label, one
+    after another: a new one that had been given the label would be deleted by the second.
+    """
+    everywhere: str
+    """The labels of all rows whatever their production, that begin with $1. While an older
+    service's index makes them unique, no other may be given.
+    """
+    candidates: str
+    """Live rows of production $1 with a uuid in $2 or a label in $3: uuid and label."""
+    pointing: Mapping[str, str]
+    """By reference field: the live rows of production $2 that point at $1."""
+
+
+@cache
+def statements(entity: type[Row]) -> Statements:
+    """Make an entity's statements."""
+    scoped = issubclass(entity, Entity)
+    make = _scoped if scoped else _unscoped
+    return Statements(
+        **make(entity),
+        one=f"SELECT row_to_json(entity) FROM ({_one(entity)}) AS entity",
+        label=f"SELECT id FROM {table(entity)} WHERE uuid = $1",
+        pointing={field: _pointing(entity, field) for field in entity.references()},
+        everywhere=f"SELECT coalesce(array_agg(id), '{{}}') FROM {table(entity)} "
+        "WHERE starts_with(id, $1)",
+    )
+
+
+def all_sql(entity: type[Row]) -> dict[str, str]:
+    """Give an entity's statements by name, those of its parts included, for checking."""
+    own = statements(entity)
+    sql = {f.name: getattr(own, f.name) for f in fields(own) if f.name != "pointing"}
+    sql |= {f"pointing by {field}": statement for field, statement in own.pointing.items()}
+    for parts in entity.parts.values():
+        sql |= {"find": part_lookup(entity, parts), "taken": part_owners(parts)}
+    return sql
+
+
+def _tag(condition: str) -> str:
+    """Give the column that holds the tag of all that is in the live production.
+
+    The index goes with the older service: until then rows may change without being counted.
+    """
+    return (
+        f"(SELECT change_seq FROM productions WHERE {condition} AND NOT is_deleted "
+        f"AND NOT {unique_everywhere('productions')}) AS tag"
+    )
+
+
+def aggregate(entity: type[Row], condition: str) -> str:
+    """Give the SELECT of the entity's rows as one JSON array, in the order of lists."""
+    name = table(entity)
+    order = f" ORDER BY {name}.created_at, {name}.uuid"
+    if not issubclass(entity, Entity):
+        order = f" ORDER BY {name}.created_at DESC, {name}.uuid DESC"
+    rows = projection(entity, condition, order=order)
+    return f"SELECT coalesce(json_agg(row_to_json(entity)), '[]') FROM ({rows}) AS entity"
+
+
+def _one(entity: type[Row]) -> str:
+    return projection(entity, f"{table(entity)}.uuid = $1 AND {live(entity)}")
+
+
+def _scoped(entity: type[Row]) -> dict[str, str]:
+    name, shown = table(entity), live(entity)
+    labelled = f"productions.uuid = {LABELLED}"
+    joined = f"{name} JOIN productions ON productions.uuid = {name}.production_uuid"
+    own = f"FROM {name} WHERE production_uuid = $1 AND NOT is_deleted"
+    return {
+        "list": f"SELECT ({aggregate(entity, f'productions.uuid = $1 AND {shown}')}) AS body, "
+        f"{TAG}",
+        "list_by_label": f"SELECT ({aggregate(entity, f'{labelled} AND {shown}')}) AS body, "
+        f"{TAG_BY_LABEL}",
+        "tag": f"SELECT {TAG}",
+        "tag_by_label": f"SELECT {TAG_BY_LABEL}",
+        "keys": _keys(entity, f"{name}.uuid, productions.id AS production", joined),
+        "deleted": f"SELECT EXISTS (SELECT FROM {name} WHERE uuid = $1::uuid AND is_deleted) "
+        f"OR EXISTS (SELECT FROM {name} WHERE id = $2 AND is_deleted)",
+        "labels": f"SELECT coalesce(array_agg(id), '{{}}'), coalesce(array_agg(id), '{{}}'), "
+        f"{unique_everywhere(name)} {own}",
+        "candidates": f"SELECT uuid, id {own} AND (uuid = ANY($2::uuid[]) OR id = ANY($3::text[]))",
+    }
+
+
+def _unscoped(entity: type[Row]) -> dict[str, str]:
+    name, shown = table(entity), live(entity)
+    # Every write raises one row's version; the time is for a row that was taken out by hand.
+    state = "sum(version) || '-' || coalesce(extract(epoch FROM max(updated_at)), 0)"
+    tag = f"(SELECT {state} FROM {name} HAVING NOT {unique_everywhere(name)}) AS tag"
+    return {
+        "list": f"SELECT ({aggregate(entity, shown)}) AS body, {tag}",
+        "list_by_label": f"SELECT ({aggregate(entity, f'{name}.id = $1 AND {shown}')}) AS body, "
+        f"{tag}",
+        "tag": f"SELECT {tag}",
+        "tag_by_label": f"SELECT {tag}",
+        "keys": _keys(entity, "uuid, id AS production", name),
+        "deleted": f"SELECT EXISTS (SELECT FROM {name} WHERE uuid = $1::uuid AND is_deleted) "
+        f"OR EXISTS (SELECT FROM {name} WHERE id = $2 AND is_deleted)",
+        "labels": f"SELECT {_highest(name, 'NOT is_deleted')}, {_highest(name, 'true')}, "
+        f"{unique_everywhere(name)}",
+        "candidates": f"SELECT uuid, id FROM {name} WHERE uuid = $1 AND NOT is_deleted "
+        "AND (uuid = ANY($2::uuid[]) OR id = ANY($3::text[]))",
+    }
+
+
+def _highest(name: str, condition: str) -> str:
+    """Give the label with the highest number after prefix $1, in an array that is empty where
+    there is none: one look into the index of numbers."""
+    order = f"ORDER BY {LABEL_NUMBER} DESC LIMIT 1"
+    return (
+        f"ARRAY(SELECT $1 || ' ' || {LABEL_NUMBER} FROM {name} WHERE {LABEL_PREFIX} = $1 "
+        f"AND {LABEL_NUMBER} < {labels.BEYOND} AND {condition} {order})"
+    )
+
+
+def unique_everywhere(name: str) -> str:
+    """Ask whether an older service's index makes a label unique across all productions."""
+    return f"to_regclass('{name}_id_key') IS NOT NULL"
+
+
+LABELLED: Final = "(SELECT uuid FROM productions WHERE id = $1 AND NOT is_deleted)"
+TAG: Final = _tag("uuid = $1")
+TAG_BY_LABEL: Final = f"{_tag('id = $1')}, {LABELLED} AS labelled"
+
+
+def few_labelled(entity: type[Row], most: int) -> str:
+    """Give the condition and the bounds for up to ``most`` live rows labelled $1.
+
+    Many shows have a "CAM 1", so PostgreSQL takes a scan of the table for the quickest way to the
+    first few, and reads all of it where the label is rare. An array as the condition keeps the
+    order by label worth asking for, which only the index gives without reading everything.
+    """
+    own = f"{table(entity)}.id"
+    return f"{own} = ANY (ARRAY[$1::text]) AND {live(entity)} ORDER BY {own} LIMIT {most}"
+
+
+def _keys(entity: type[Row], members: str, tables: str) -> str:
+    return (
+        f"SELECT uuid, production FROM (SELECT {members}, {table(entity)}.created_at FROM {tables} "
+        f"WHERE {few_labelled(entity, 20)}) AS held ORDER BY created_at, uuid"
+    )
+
+
+def _pointing(entity: type[Row], field: str) -> str:
+    scope = "production_uuid" if issubclass(entity, Entity) else "uuid"
+    return (
+        f"SELECT uuid FROM {table(entity)} WHERE {field} = $1 AND {scope} = $2 AND NOT is_deleted"
+    )
+
+
+def part_owners(parts: Parts) -> str:
+    """Find which of the uuids $1 are parts already."""
+    return f"SELECT uuid FROM {parts.model.__tablename__} WHERE uuid = ANY($1::uuid[])"
+
+
+def part_lookup(entity: type[Row], parts: Parts) -> str:
+    """Ask whether production $1 has a part with id or uuid $2, of owner $3 where that is given."""
+    part, owner = str(parts.model.__tablename__), table(entity)
+    return (
+        f"SELECT EXISTS (SELECT FROM {part} JOIN {owner} ON {owner}.uuid = {part}.{parts.owner} "
+        f"WHERE {owner}.production_uuid = $1 AND NOT {owner}.is_deleted "
+        f"AND ({part}.id = $2 OR {part}.uuid::text = $2) "
+        f"AND ($3::uuid IS NULL OR {owner}.uuid = $3))"
+    )

@@ -1,0 +1,66 @@
+"""The statement that gives a whole show: its production and every collection, in one snapshot.
+
+Each collection is a column of its one row, so that its bytes are those of the list and go out as
+they are; those that $2 does not name are NULL and cost nothing. ``production`` is NULL where there
+is none; ``tag`` is that of the lists.
+"""
+
+from functools import cache
+from typing import Final
+
+from pydantic.alias_generators import to_camel
+
+from app.entities import discovered, root
+from app.model.entity import Entity, Row
+from app.sql.projection import live, projection
+from app.sql.reads import LABELLED, TAG, TAG_BY_LABEL, aggregate
+
+SHOW_TAG: Final = f"SELECT {TAG}", f"SELECT {TAG_BY_LABEL}"
+"""The tag alone, by uuid and by label."""
+
+
+def all_show_sql() -> tuple[str, ...]:
+    """Give every statement that reads a show, for checking."""
+    return show_sql(), show_sql_by_label(), *SHOW_TAG
+
+
+@cache
+def show_sql() -> str:
+    """Give the statement for the production with uuid $1; $2 names the collections, NULL all."""
+    return _sql("$1::uuid", TAG)
+
+
+@cache
+def show_sql_by_label() -> str:
+    """Give the same for the production labelled $1; several such are a cardinality error."""
+    return _sql(LABELLED, TAG_BY_LABEL)
+
+
+@cache
+def members() -> dict[str, type[Row]]:
+    """Give the types by the name under which a show holds them, the production first."""
+    kinds = [kind for kind in discovered().values() if issubclass(kind, Entity)]
+    return {root().entity_type: root()} | {_name(kind): kind for kind in kinds}
+
+
+def _name(kind: type[Row]) -> str:
+    return to_camel(kind.collection.replace("-", "_"))
+
+
+def _sql(production: str, tag: str) -> str:
+    columns = [_column(name, kind, production) for name, kind in members().items()]
+    return f"SELECT {', '.join(columns)}, {tag}"
+
+
+def _column(name: str, kind: type[Row], production: str) -> str:
+    rows = f"({_rows(kind, production)})"
+    if issubclass(kind, Entity):
+        rows = f"CASE WHEN $2::text[] IS NULL OR '{name}' = ANY ($2) THEN {rows} END"
+    return f'{rows} AS "{name}"'
+
+
+def _rows(kind: type[Row], production: str) -> str:
+    condition = f"productions.uuid = {production} AND {live(kind)}"
+    if issubclass(kind, Entity):
+        return aggregate(kind, condition)
+    return f"SELECT row_to_json(entity) FROM ({projection(kind, condition)}) AS entity"

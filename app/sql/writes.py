@@ -1,0 +1,268 @@
+"""The SQL that writes an entity, made once from its declaration.
+
+A write is two statements: one reads all that it depends on, the other writes the row, counts the
+production's change, logs it, announces it and gives the entity back. The second does all of that
+or nothing: it counts only from the number that the first one saw (``app.store.write_context``
+says why that is enough), and it fails where the row has moved on without a number, as another
+service's writes do.
+"""
+
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Final
+
+from app.model.entity import Entity, Parts, Row
+from app.sql.projection import MOMENT, live, object_or_empty, part_columns, projection, table
+from app.sql.reads import few_labelled, unique_everywhere
+
+# When the statement began, so after the last write of the production was committed: times then run
+# in the order of labels and of the log's numbers.
+NOW: Final = "statement_timestamp()"
+# Who listens hears which production changed, its number and the collection; the log has the rest.
+CHANNEL: Final = "signalbook_changes"
+_LOGGED: Final = ("changes", "user_id", "user_name", "request_id", "uuid", "blind")
+
+
+@dataclass(frozen=True)
+class WriteStatements:
+    """One entity's statements.
+
+    Those that write take their parameters in this order:
+    production, its change number, row, version, the values as a JSON object, last modified by;
+    then the log's changes, user id, user name, request id, uuid, and whether the write was blind;
+    then the field names, and a JSON array for each list of parts. ``create`` has no version,
+    ``delete`` no values.
+    """
+
+    room: str
+    """For a row to be made in production $1: ``production``, ``seq``, the labels ``taken``, or of
+    label $2 only that, and whether a label is still unique ``everywhere``. For what is in no
+    production, the last two, of label $1.
+    """
+    room_by_label: str
+    """The same for the live production labelled $1; two rows where several are."""
+    seen: str
+    """The live row with uuid $1: ``body``, ``production`` and its change number ``seq``."""
+    seen_by_label: str
+    """The same for the live row labelled $1; two rows where several are."""
+    create: str
+    update: str
+    update_lists: str
+    """An update that also replaces the lists of parts."""
+    delete: str
+    kept: str
+    """The row with uuid $1 as ``seen``, ``deleted`` or not, and whether its production is
+    ``closed``."""
+    undelete: str
+    """An update that brings a deleted row back, with its lists of parts, and logs a CREATE."""
+
+
+@cache
+def write_statements(entity: type[Row]) -> WriteStatements:
+    """Make an entity's statements."""
+    own, scoped = table(entity), issubclass(entity, Entity)
+    return WriteStatements(
+        room=_room(entity, "uuid") if scoped else _room_of_its_own(entity),
+        room_by_label=f"{_room(entity, 'id')} LIMIT 2" if scoped else _room_of_its_own(entity),
+        seen=_seen(entity, f"{own}.uuid = $1 AND {live(entity)}"),
+        seen_by_label=_seen(entity, few_labelled(entity, 2)),
+        create=_create(entity),
+        update=_update(entity, lists=False),
+        update_lists=_update(entity, lists=True),
+        delete=_delete(entity),
+        kept=_seen(entity, f"{own}.uuid = $1", _STATES),
+        undelete=_undelete(entity),
+    )
+
+
+def all_write_sql(entity: type[Row]) -> dict[str, str]:
+    """Give an entity's statements by name, for checking."""
+    own = write_statements(entity)
+    return {field.name: getattr(own, field.name) for field in fields(own)}
+
+
+def _room(entity: type[Row], key: str) -> str:
+    name = table(entity)
+    own = f"{name} WHERE {name}.production_uuid = place.uuid AND NOT {name}.is_deleted"
+    return (
+        f"SELECT place.uuid AS production, place.change_seq AS seq, (SELECT coalesce(array_agg("
+        f"{name}.id), '{{}}') FROM {own} AND ($2::text IS NULL OR {name}.id = $2)) AS taken, "
+        f"{unique_everywhere(name)} AS everywhere FROM productions AS place "
+        f"WHERE place.{key} = $1 AND NOT place.is_deleted"
+    )
+
+
+def _room_of_its_own(entity: type[Row]) -> str:
+    name = table(entity)
+    return (
+        f"SELECT ARRAY(SELECT id FROM {name} WHERE id = $1 AND NOT is_deleted) AS taken, "
+        f"{unique_everywhere(name)} AS everywhere"
+    )
+
+
+_STATES: Final = ', entity."isDeleted" AS deleted, place.is_deleted AS closed'
+
+
+def _seen(entity: type[Row], condition: str, more: str = "") -> str:
+    scope = "productionUuid" if issubclass(entity, Entity) else "uuid"
+    rows = projection(entity, condition)
+    return (
+        "SELECT row_to_json(entity) AS body, place.uuid AS production, place.change_seq AS seq"
+        f"{more} "
+        f'FROM ({rows}) AS entity JOIN productions AS place ON place.uuid = entity."{scope}"'
+    )
+
+
+def _columns(entity: type[Row]) -> str:
+    return ", ".join(f"{table(entity)}.{name}" for name in entity.model_fields)
+
+
+def _create(entity: type[Row]) -> str:
+    name, scoped = table(entity), issubclass(entity, Entity)
+    values = ", ".join(f"made.{column}" for column in entity.editable())
+    own, value = ("production_uuid", "$1::uuid") if scoped else ("change_seq", "$2::bigint + 1")
+    insert = (
+        f"INSERT INTO {name} (uuid, {own}, {', '.join(entity.editable())}, last_modified_by, "
+        f"created_at, updated_at) SELECT $3::uuid, {value}, {values}, $5::text, {NOW}, {NOW} "
+        f"FROM {'counted, ' if scoped else ''}json_populate_record(NULL::{name}, $4::json) AS made "
+        f"RETURNING {_columns(entity)}"
+    )
+    return _whole(entity, "CREATE", insert, first_logged=6, lists=bool(entity.parts))
+
+
+def _update(entity: type[Row], *, lists: bool) -> str:
+    change = _changed(entity, _edited(entity))
+    return _whole(entity, "UPDATE", change, first_logged=7, lists=lists, named=1)
+
+
+def _undelete(entity: type[Row]) -> str:
+    change = _changed(entity, f"is_deleted = false, {_edited(entity)}")
+    lists = bool(entity.parts)
+    return _whole(entity, "CREATE", change, first_logged=7, lists=lists, named=1)
+
+
+def _edited(entity: type[Row]) -> str:
+    name, columns = table(entity), entity.editable()
+    values = ", ".join(f"edited.{column}" for column in columns)
+    versions = (
+        "SELECT jsonb_object_agg(field, jsonb_build_object('version', "
+        f"{name}.version + 1, 'updatedAt', {MOMENT.format(column=NOW)})) "
+        "FROM unnest($13::text[]) AS field"
+    )
+    return (
+        f"({', '.join(columns)}) = (SELECT {values} FROM json_populate_record({name}, $5::json) "
+        "AS edited), last_modified_by = $6::text, "
+        f"field_versions = {object_or_empty('field_versions')} || coalesce(({versions}), '{{}}')"
+    )
+
+
+def _delete(entity: type[Row]) -> str:
+    change = _changed(entity, "is_deleted = true, last_modified_by = $5::text")
+    return _whole(entity, "DELETE", change, first_logged=6, lists=False)
+
+
+def _changed(entity: type[Row], change: str) -> str:
+    """Change the one row, if it still is at the version that was seen."""
+    name, scoped = table(entity), issubclass(entity, Entity)
+    counting, source = ("", " FROM counted") if scoped else (", change_seq = change_seq + 1", "")
+    place = "" if scoped else " AND change_seq = $2"
+    return (
+        f"UPDATE {name} SET {change}, version = {name}.version + 1, updated_at = {NOW}{counting}"
+        f"{source} WHERE {name}.uuid = $3 AND {name}.version = $4{place} "
+        f"RETURNING {_columns(entity)}"
+    )
+
+
+def _whole(
+    entity: type[Row],
+    operation: str,
+    written: str,
+    *,
+    first_logged: int,
+    lists: bool,
+    named: int = 0,
+) -> str:
+    """Count, write, log, announce and give back, in one statement.
+
+    Between the log's parameters and the lists stand those of the ``named`` fields, one or none.
+    No row comes back, and nothing is written, where the production has another number by now.
+    Where only the row has moved on, the count is undone by the failing division.
+    """
+    count = (
+        "UPDATE productions SET change_seq = change_seq + 1 "
+        "WHERE uuid = $1::uuid AND change_seq = $2 RETURNING change_seq"
+    )
+    own = f"written AS ({written})"
+    counted = f"counted AS ({count if issubclass(entity, Entity) else _OWN_COUNT})"
+    first = [counted, own] if issubclass(entity, Entity) else [own, counted]
+    parts = _lists(entity, first_logged + len(_LOGGED) + named) if lists else []
+    rows = projection(entity, "true", written=True, lists=lists)
+    steps = [
+        *first,
+        *parts,
+        f'shown AS (SELECT row_to_json(r) AS body, r."version" FROM ({rows}) AS r)',
+        f"logged AS ({_logged(entity, operation, first_logged)})",
+    ]
+    return (
+        f"WITH {', '.join(steps)} SELECT body, change_seq AS seq, "
+        f"1 / (SELECT count(*) FROM written) AS rows, {_announced(entity)} "
+        "FROM counted LEFT JOIN shown ON true"
+    )
+
+
+_OWN_COUNT: Final = "SELECT change_seq FROM written"
+
+
+def _announced(entity: type[Row]) -> str:
+    """Announce the change to whoever listens, with the commit: the only place that does."""
+    return f"pg_notify('{CHANNEL}', $1::uuid || ' ' || change_seq || ' {entity.collection}')"
+
+
+def _logged(entity: type[Row], operation: str, first: int) -> str:
+    changes, user, name, request, uuid, blind = (f"${first + n}" for n in range(len(_LOGGED)))
+    return (
+        "INSERT INTO changes (uuid, production_uuid, seq, collection, entity_uuid, operation, "
+        "version, changes, entity, blind, user_id, user_name, request_id, at) "
+        f"SELECT {uuid}, $1::uuid, change_seq, '{entity.collection}', $3, '{operation}', version, "
+        f"{changes}::jsonb, body, {blind}::boolean, {user}::text, {name}::text, "
+        f"{request}::text, {NOW} "
+        "FROM counted, shown"
+    )
+
+
+def _lists(entity: type[Row], first: int) -> list[str]:
+    """Replace the lists of parts by JSON arrays; a uuid that is another owner's breaks its key."""
+    return [
+        step
+        for number, (name, parts) in enumerate(entity.parts.items(), first)
+        for step in _list(name, parts, number)
+    ]
+
+
+def _list(name: str, parts: Parts, number: int) -> list[str]:
+    own, owner = str(parts.model.__tablename__), parts.owner
+    columns = [owner, *part_columns(parts)]
+    every = ", ".join(f"{own}.{column}" for column in parts.model.model_fields)
+    values = ", ".join(f"given.{column}" for column in columns)
+    same = f"{{}}.uuid = given.uuid AND {{}}.{owner} = given.{owner}"
+    written = ", ".join(f"{column} = given.{column}" for column in columns)
+    return [
+        (
+            f"{name}_given AS (SELECT {values} FROM written, "
+            f"json_populate_recordset(NULL::{own}, ${number}::json) AS given)"
+        ),
+        (
+            f"{name}_dropped AS (DELETE FROM {own} USING written WHERE {own}.{owner} = "
+            f"written.uuid AND {own}.uuid NOT IN (SELECT uuid FROM {name}_given))"
+        ),
+        (
+            f"{name}_kept AS (UPDATE {own} SET {written} FROM {name}_given AS given "
+            f"WHERE {same.format(own, own)} RETURNING {every})"
+        ),
+        (
+            f"{name}_made AS (INSERT INTO {own} ({', '.join(columns)}) SELECT {values} "
+            f"FROM {name}_given AS given WHERE NOT EXISTS (SELECT FROM {own} AS stored "
+            f"WHERE {same.format('stored', 'stored')}) RETURNING {every})"
+        ),
+        f"{name}_now AS (SELECT * FROM {name}_kept UNION ALL SELECT * FROM {name}_made)",
+    ]

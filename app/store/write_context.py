@@ -1,0 +1,109 @@
+"""One write: all that it depends on is read, then one statement writes it, or nothing happens.
+
+Every write of a production raises its change number, and only from the number that its own
+reading saw. So when a number is still the one that was seen, nothing of the production has
+changed since, and what was decided from it holds. Reading and writing are two statements in
+autocommit: no transaction is open while Python thinks, and none waits for another.
+
+A writer that was overtaken, or that has several rows to write, starts again in a transaction that
+locks the production first; nobody can overtake it there.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+import asyncpg
+
+from app.database.session import Connection, Database
+from app.errors import Busy, Overtaken
+from app.store.write_queue import Turns
+
+T = TypeVar("T")
+LOCK: Final = "SELECT FROM productions WHERE uuid = $1 FOR NO KEY UPDATE"
+# Another service's writes raise no number of ours; against those nothing is locked.
+_TRIES: Final = 5
+_CROWDED: Final = "Too many are writing to this production: try again in a moment."
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A connection to write with: in autocommit, or ``locked``, in a transaction."""
+
+    connection: Connection
+    locked: bool = False
+    held: set[UUID] = field(default_factory=set)
+    learn: Callable[[str, UUID], None] = lambda _key, _production: None
+
+    def need_lock(self) -> None:
+        """Raise Overtaken in autocommit."""
+        if not self.locked:
+            raise Overtaken
+
+    async def current(self, read: Callable[[], Awaitable[Any]]) -> Any:
+        """Read a row that names its ``production``; in a transaction, read it under its lock."""
+        row = await read()
+        if row is not None and self.locked and row["production"] not in self.held:
+            await self.connection.execute(LOCK, row["production"])
+            self.held.add(row["production"])
+            row = await read()
+        return row
+
+    async def write(self, sql: str, *args: object) -> bytes:
+        """Run a statement of ``write_statements``; give the entity. Raises Overtaken."""
+        try:
+            written = await self.connection.fetchrow(sql, *args)
+        except asyncpg.DivisionByZeroError:
+            raise Overtaken from None
+        if written is None:
+            raise Overtaken
+        body: bytes = written["body"]
+        return body
+
+
+class Writer:
+    """Runs writes. ``wait`` seconds are the longest that one stands in line for its turn."""
+
+    def __init__(self, database: Database, wait: float) -> None:
+        self._database, self._turns = database, Turns(wait)
+
+    async def write(self, key: str, work: Callable[[Unit], Awaitable[T]]) -> T:
+        """Run ``work`` until nobody overtakes it; ``key`` names its production or its row.
+
+        ``work`` may run several times, and must keep nothing of a try that failed.
+        Raises Busy, and whatever ``work`` does.
+        """
+        try:
+            async with self._turns.turn(key):
+                return await self._in_turn(work)
+        except TimeoutError:
+            raise Busy(_CROWDED) from None
+
+    async def in_transaction(self, key: str, work: Callable[[Unit], Awaitable[T]]) -> T:
+        """Run ``work`` as ``write`` does, but in a transaction from the start.
+
+        What it notes beside its write, the write takes along: to the commit, or to nothing.
+        """
+        try:
+            async with self._turns.turn(key):
+                return await self.locked(work)
+        except TimeoutError:
+            raise Busy(_CROWDED) from None
+
+    async def _in_turn(self, work: Callable[[Unit], Awaitable[T]]) -> T:
+        try:
+            async with self._database.writing() as connection:
+                return await work(Unit(connection, learn=self._turns.learn))
+        except Overtaken:
+            return await self.locked(work)
+
+    async def locked(self, work: Callable[[Unit], Awaitable[T]]) -> T:
+        """Run ``work`` in a transaction, under the locks that it takes. Raises Busy."""
+        for _ in range(_TRIES):
+            try:
+                async with self._database.transaction() as connection:
+                    return await work(Unit(connection, locked=True, learn=self._turns.learn))
+            except Overtaken:
+                continue
+        raise Busy("Another service keeps changing this row: try again in a moment.")

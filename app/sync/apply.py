@@ -1,0 +1,280 @@
+"""Does offline mutations one by one, inside one production's locked transaction.
+
+What a batch has written itself is no change by others: several edits of a row may all start from
+the version that the client had when it went offline.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from pydantic_core import from_json
+
+from app.changelog import log as changes
+from app.entities import discovered, root
+from app.errors import (
+    DuplicateId,
+    DuplicateUuid,
+    MutationReused,
+    NotFound,
+    SignalbookError,
+    Unavailable,
+    VersionConflict,
+    WrongProduction,
+)
+from app.model.entity import Row
+from app.model.schemas import known_uuid
+from app.rules.merge import Start
+from app.sql.writes import write_statements
+from app.store import update as store
+from app.store.conflicts import changed_since, moved, refuse_delete, with_own
+from app.store.locked_production import Place, means, named
+from app.store.savepoints import Noting, create_in
+from app.store.write_context import Unit
+from app.sync.label_aliases import Meant
+from app.sync.mutations import Step
+from app.sync.runs import Taken
+
+Status = Literal["applied", "merged", "conflict", "duplicate", "rejected", "undone"]
+# Who wrote row $2 of production $1 last.
+LAST_WRITER: Final = (
+    "SELECT user_name FROM changes WHERE production_uuid = $1 AND entity_uuid = $2 "
+    "ORDER BY seq DESC LIMIT 1"
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one mutation: the row as JSON where there is one, the error if refused.
+
+    ``version`` is the one that it made of its row, None where it wrote nothing.
+    """
+
+    status: Status
+    entity: bytes | None = None
+    error: SignalbookError | None = None
+    version: int | None = None
+
+
+def refused(error: SignalbookError) -> Outcome:
+    """Give the outcome of a mutation that was not done."""
+    return Outcome("conflict" if isinstance(error, VersionConflict) else "rejected", error=error)
+
+
+class Offline:
+    """The mutations of one batch, some of which are ``known`` to have been done, by id.
+
+    With ``relabel`` a new row whose label is taken gets the next free one.
+    """
+
+    def __init__(
+        self, unit: Unit, place: Place, known: Mapping[str, Taken], *, relabel: bool
+    ) -> None:
+        self._unit, self._place, self._relabel = Noting(**vars(unit)), place, relabel
+        self._known = known
+        # The mutations of this batch that were done, with their place in it.
+        self._here: dict[str, tuple[int, Taken]] = {}
+        # The versions of each row that the client made. Those of a try that was undone stay, and
+        # do no harm: under the lock nobody else can make a version with that number.
+        self._own: defaultdict[UUID, set[int]] = defaultdict(set)
+        self._meant = Meant()
+        for taken in known.values():
+            if taken.version is not None:
+                self._own[taken.entity].add(taken.version)
+
+    async def do(self, step: Step) -> Outcome:
+        """Do one mutation, or find that it was done.
+
+        Gives what it is refused with where nothing was written, so that no savepoint has to be
+        taken back for it, and raises it where something was.
+        """
+        self._meant.begin(step.number)
+        try:
+            outcome = await self._outcome(step)
+        except Exception:
+            if step.label:
+                self._meant.got(step.number, step.entity, step.label, None)
+            raise
+        if step.label:
+            label = await self._called(step, outcome)
+            self._meant.got(step.number, step.entity, step.label, label)
+        return outcome
+
+    async def _called(self, step: Step, outcome: Outcome) -> str | None:
+        """Give the label that the mutation's row has now, None where there is none."""
+        if outcome.entity:
+            row = from_json(outcome.entity)
+            return None if row["isDeleted"] else row["id"]
+        if step.op == "create":
+            return None
+        try:
+            uuid, gone = await self._find(step)
+        except SignalbookError:
+            return None
+        return None if gone else (await self._row(step.entity, uuid))["id"]
+
+    async def _outcome(self, step: Step) -> Outcome:
+        mutation = step.mutation_id or ""
+        place, here = self._here.get(mutation, (step.number, None))
+        if place >= step.number:  # a try of this one that was undone
+            self._here.pop(mutation, None)
+            here = None
+        if step.fingerprint and (taken := here or self._known.get(mutation)):
+            return await self._again(step, taken)
+        if step.fault:
+            return Outcome("rejected", error=step.fault)
+        ways = {"create": self._create, "update": self._update, "delete": self._delete}
+        begun = len(self._unit.written)
+        try:
+            outcome = await ways[step.op](step)
+        except SignalbookError as error:
+            if len(self._unit.written) > begun or isinstance(error, Unavailable):
+                raise
+            return refused(error)
+        if outcome.entity and outcome.status in {"applied", "merged"}:
+            uuid, kind = UUID(from_json(outcome.entity)["uuid"]), step.entity.collection
+            taken = Taken(step.fingerprint, kind, uuid, outcome.version)
+            self._here[mutation] = (step.number, taken)
+        return outcome
+
+    async def _again(self, step: Step, taken: Taken) -> Outcome:
+        if step.fingerprint != taken.fingerprint:
+            words = "A mutation with this id was taken before, and said something else: make a new"
+            return Outcome("rejected", error=MutationReused(f"{words} id for each thing done."))
+        entity = discovered().get(taken.collection)
+        kept = await self._kept(entity, taken.entity) if entity else None
+        return Outcome("duplicate", kept and kept["body"])
+
+    async def _create(self, step: Step) -> Outcome:
+        entity, edit = step.entity, self._meant.edit(step.entity, step.edit, {})
+        if edit.uuid and (kept := await self._kept(entity, edit.uuid)):
+            return await self._made_before(entity, kept)
+        wanted, begun = edit.values.get("id"), len(self._unit.written)
+        try:
+            body = await create_in(self._unit, entity, self._place, edit)
+        except DuplicateId as taken:
+            free = taken.members.get("suggestedId") if self._relabel else None
+            if free is None:
+                raise
+            edit = replace(edit, values={**edit.values, "id": free})
+            body = await create_in(self._unit, entity, self._place, edit)
+        row = self._learned(begun, body)
+        status: Status = "applied" if wanted in {None, row["id"]} else "merged"
+        return Outcome(status, body, version=row["version"])
+
+    async def _made_before(self, entity: type[Row], kept: Any) -> Outcome:
+        if kept["production"] != self._place.uuid:
+            raise DuplicateUuid("That uuid is a row's of another production: make a new one.")
+        if kept["deleted"]:
+            raise await self._gone(entity, kept, Start())
+        return Outcome("duplicate", kept["body"])
+
+    async def _update(self, step: Step) -> Outcome:
+        entity, edit = step.entity, step.edit
+        uuid, gone = await self._find(step)
+        if gone:
+            raise await self._gone(entity, gone, edit.start)
+        if self._meant:
+            row = await self._row(entity, uuid) if entity.ends else {}
+            edit = self._meant.edit(entity, edit, row)
+        begun = len(self._unit.written)
+        if edit.production and await means(self._unit.connection, self._place, edit.production):
+            edit = replace(edit, production=str(self._place.uuid))
+        edit = replace(edit, start=await self._start(entity, uuid, edit.start))
+        body = await store.update(self._unit, entity, str(uuid), edit)
+        row = self._learned(begun, body)
+        others = not edit.is_blind and moved(entity, edit.start, row, self._own[uuid])
+        wrote = len(self._unit.written) > begun
+        return Outcome(
+            "merged" if others else "applied", body, version=row["version"] if wrote else None
+        )
+
+    async def _delete(self, step: Step) -> Outcome:
+        entity, edit = step.entity, step.edit
+        uuid, gone = await self._find(step)
+        if gone:
+            return Outcome("merged", gone["body"])
+        if not edit.is_blind:
+            await self._refuse_changed(entity, uuid, edit.start)
+        begun = len(self._unit.written)
+        await store.delete(self._unit, entity, str(uuid), edit.actor)
+        body = self._unit.written[-1]
+        row = self._learned(begun, body)
+        return Outcome("applied", body, version=row["version"])
+
+    async def _refuse_changed(self, entity: type[Row], uuid: UUID, start: Start) -> None:
+        """Raise VersionConflict: who deletes a row must not throw away what others did to it."""
+        row, own = await self._row(entity, uuid), self._own[uuid]
+        start = await self._seen(entity, start, row, uuid)
+        if start.is_ahead_of(row["version"]) or moved(entity, start, row, own):
+            place = self._place.uuid, uuid
+            found = await changed_since(self._unit.connection, entity, start, row, place, {})
+            refuse_delete(entity, start, row, found)
+
+    async def _start(self, entity: type[Row], uuid: UUID, start: Start) -> Start:
+        if not self._own.get(uuid) or start == Start():
+            return start
+        return await self._seen(entity, start, await self._row(entity, uuid), uuid)
+
+    async def _seen(
+        self, entity: type[Row], start: Start, row: Mapping[str, Any], uuid: UUID
+    ) -> Start:
+        own, log = self._own.get(uuid, set()), {}
+        if own and moved(entity, start, row, own):
+            place = self._place.uuid, uuid
+            log = await changes.written(self._unit.connection, *place, start.version or 0)
+        return with_own(entity, start, row, own, log)
+
+    async def _row(self, entity: type[Row], uuid: UUID) -> dict[str, Any]:
+        found = await self._unit.connection.fetchrow(write_statements(entity).seen, uuid)
+        row: dict[str, Any] = from_json(found["body"])
+        return row
+
+    def _learned(self, begun: int, body: bytes) -> dict[str, Any]:
+        """Note the versions that were made since ``begun``; give the row that ``body`` holds."""
+        for written in self._unit.written[begun:]:
+            row = from_json(written)
+            self._own[UUID(row["uuid"])].add(row["version"])
+        shown: dict[str, Any] = from_json(body)
+        return shown
+
+    async def _kept(self, entity: type[Row], uuid: UUID) -> Any:
+        """Read a row, deleted or not, whatever its production."""
+        return await self._unit.connection.fetchrow(write_statements(entity).kept, uuid)
+
+    async def _find(self, step: Step) -> tuple[UUID, Any]:
+        """Give the uuid of the row that is meant; and the row, if it was deleted.
+
+        Raises NotFound, AmbiguousId and WrongProduction.
+        """
+        entity, key, place = step.entity, step.key, self._place
+        if entity is root():
+            if not await means(self._unit.connection, place, key):
+                raise WrongProduction(f"This is the sync of {place.label!r}: sync {key!r} alone.")
+            return place.uuid, None
+        meant = self._meant.label(entity, key)
+        try:
+            return await named(self._unit.connection, entity, place, meant), None
+        except NotFound:
+            kept = await self._kept(entity, uuid) if (uuid := known_uuid(meant)) else None
+            if kept is None or kept["production"] != place.uuid:
+                raise
+            return UUID(meant), kept
+
+    async def _gone(self, entity: type[Row], kept: Any, start: Start) -> VersionConflict:
+        """Give the conflict with a deletion: the row as it was last, and how to have it back."""
+        row = from_json(kept["body"])
+        who = await self._unit.connection.fetchval(LAST_WRITER, self._place.uuid, UUID(row["uuid"]))
+        return VersionConflict(
+            f"This {entity.noun} was deleted by {who or 'somebody'}: restore it and send this "
+            "again, or drop it.",
+            error=entity.conflict_error,
+            reason="deleted",
+            currentVersion=row["version"],
+            clientVersion=start.version,
+            serverData=row,
+            conflicts=[],
+            restore=f"/api/{entity.collection}/{row['uuid']}/restore",
+        )

@@ -1,0 +1,122 @@
+"""A batch of offline work: each mutation done once, merged with what others did meanwhile.
+
+All of it runs in one transaction under the production's lock, with the memory of what was done.
+So a batch was done or it was not, and who hears no answer sends it again. The feed that answers it
+is read under the same lock: it holds the batch's own writes, and has no gap.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from pydantic_core import from_json
+from uuid_utils.compat import uuid7
+
+from app.changelog import feed
+from app.changelog.log import Actor
+from app.errors import LogTrimmed, SignalbookError
+from app.store.locked_production import Place, enter
+from app.store.savepoints import each
+from app.store.write_context import Unit
+from app.sync import runs
+from app.sync.apply import Offline, Outcome, refused
+from app.sync.mutations import Step, Sync
+from app.sync.runs import Fate, Run
+
+_NOWHERE: Final = 2**63 - 1
+_TAKEN: Final = {"applied", "merged"}
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a batch, and the feed since the number that the client knew.
+
+    ``next`` is None where there is no feed: the client knew no number, or the log does not hold
+    what followed it, which ``resync`` says then.
+    """
+
+    run: UUID
+    outcomes: Sequence[Outcome]
+    changes: bytes
+    next: int | None
+    latest: int
+    resync: LogTrimmed | None = None
+
+    def refusal(self) -> tuple[int, SignalbookError] | None:
+        """Give the first error, and the place of its mutation."""
+        return next(((n, o.error) for n, o in enumerate(self.outcomes) if o.error), None)
+
+
+class _TakenBack(Exception):
+    """All that was done is to be undone."""
+
+
+async def run(unit: Unit, production: str, sync: Sync, todo: Sequence[Step], actor: Actor) -> Done:
+    """Do a batch that was read into ``todo``, in a unit that is locked.
+
+    What is refused is told in the outcomes, and undone with everything if the batch is atomic.
+    Raises NotFound and AmbiguousId for the production, Unavailable, and Overtaken.
+    """
+    place = await enter(unit, production)
+    run = Run(uuid7(), place.uuid, sync.client_id or "", sync.since, sync.atomic, sync.dry_run,
+              actor)  # fmt: skip
+    outcomes = await _outcomes(unit, place, run, sync, todo)
+    done = await _answered(unit, place, run, sync, outcomes)
+    fates = [_fate(step, outcome) for step, outcome in zip(todo, outcomes, strict=True)]
+    await runs.record(unit.connection, run, done.latest, fates)
+    return done
+
+
+async def _outcomes(
+    unit: Unit, place: Place, run: Run, sync: Sync, todo: Sequence[Step]
+) -> list[Outcome]:
+    ids = list({step.mutation_id for step in todo if step.mutation_id})
+    known = await runs.known(unit.connection, place.uuid, run.client, ids)
+    offline = Offline(unit, place, known, relabel=sync.relabel)
+    async with _perhaps_taken_back(unit, sync):
+        tried = await each(unit.connection, todo, offline.do)
+        made = [refused(one) if isinstance(one, SignalbookError) else one for one in tried]
+        failed = sync.atomic and any(outcome.error for outcome in made)
+        if failed or sync.dry_run:
+            raise _TakenBack
+    return [Outcome("undone") if failed and o.status in _TAKEN else o for o in made]
+
+
+@asynccontextmanager
+async def _perhaps_taken_back(unit: Unit, sync: Sync) -> AsyncIterator[None]:
+    """Undo what is done inside when _TakenBack is raised, and nothing else of the transaction."""
+    if not (sync.atomic or sync.dry_run):
+        yield
+        return
+    try:
+        async with unit.connection.transaction():
+            yield
+    except _TakenBack:
+        return
+
+
+async def _answered(
+    unit: Unit, place: Place, run: Run, sync: Sync, outcomes: Sequence[Outcome]
+) -> Done:
+    """Read the feed as it is now, the batch included."""
+    since = _NOWHERE if sync.since is None else sync.since
+    page = await unit.connection.fetchrow(feed.FEED, place.uuid, since, sync.limit)
+    latest: int = page["latest"]
+    if sync.since is None:
+        return Done(run.uuid, outcomes, b"[]", None, latest)
+    # The numbers that this batch has used up do not make up for those that a client is ahead.
+    if trimmed := feed.gap(place.uuid, page, since, newest=place.seq):
+        return Done(run.uuid, outcomes, b"[]", None, latest, trimmed)
+    return Done(run.uuid, outcomes, page["entries"], page["last"], latest)
+
+
+def _fate(step: Step, outcome: Outcome) -> Fate:
+    entity = from_json(outcome.entity)["uuid"] if outcome.entity else None
+    error = outcome.error
+    return Fate(
+        step.mutation_id, outcome.status, step.fingerprint,
+        step.entity.collection if step.mount else None, entity and UUID(entity), outcome.version,
+        error.code if error else None, error.message if error else None,
+    )  # fmt: skip

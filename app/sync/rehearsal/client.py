@@ -1,0 +1,128 @@
+"""A client of the sync on a migrated copy: it pushes batches as a laptop does, and reads the feed.
+
+What it writes is noted as the feed must tell it.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from pydantic_core import from_json, to_json
+
+from app.changelog.feed import FEED
+from app.changelog.log import Actor
+from app.database.session import Connection
+from app.entities import root
+from app.model.entity import Row
+from app.model.schemas import create_shape
+from app.rules.merge import Start
+from app.sql.writes import write_statements
+from app.store import idempotency
+from app.store import update as store
+from app.store.edits import validated
+from app.store.savepoints import edit_from
+from app.store.write_context import Unit
+from app.sync import batch as sync
+from app.sync.apply import Outcome
+from app.sync.mutations import Step, Sync, steps
+from app.sync.rehearsal import expectations
+from app.sync.rehearsal.expectations import Entry
+from app.sync.rehearsal.show import Mutation, body
+from app.sync.runs import RUN
+
+Fates = list[tuple[Step, Outcome]]
+_ACTOR: Final = Actor(user_id="rehearsal", user_name="Rehearsal")
+_OTHER: Final = Actor(user_id="somebody", user_name="Somebody else")
+_OPERATIONS: Final = {"create": "CREATE", "update": "UPDATE", "delete": "DELETE"}
+_PAGE: Final = 10  # entries: so that there are several pages
+
+
+class Client:
+    """A client that knows the changes of one production up to ``since``."""
+
+    def __init__(self, connection: Connection, production: UUID, since: int) -> None:
+        self._connection, self.production, self._since = connection, production, since
+        self._name = f"rehearsal {uuid4()}"
+        self._made: list[Entry] = []
+        self.answer: sync.Done
+        """The answer to the last batch."""
+
+    @classmethod
+    async def with_a_production(cls, connection: Connection) -> "Client":
+        """Make a production, and be a client that knows it."""
+        kind = root()
+        edit, _ = edit_from(kind, create_shape(kind), body(kind), _ACTOR)
+        made = from_json(await store.create(Unit(connection, locked=True), kind, edit))
+        seen = await connection.fetchrow(write_statements(kind).seen, UUID(made["uuid"]))
+        return cls(connection, seen["production"], seen["seq"])
+
+    async def push(self, mutations: Sequence[Mutation]) -> Fates:
+        """Push a batch; give what became of each mutation. Raises what the database does."""
+        said = {"mutations": mutations, "clientId": self._name, "since": self._since}
+        batch = validated(Sync, said)
+        assert isinstance(batch, Sync)
+        todo = steps(str(self.production), batch, _ACTOR)
+        unit = Unit(self._connection, locked=True)
+        self.answer = await sync.run(unit, str(self.production), batch, todo, _ACTOR)
+        fates = list(zip(todo, self.answer.outcomes, strict=True))
+        for step, outcome in fates:
+            if outcome.version is not None:
+                self._note(step.entity, step.op, outcome.entity or b"{}")
+        return fates
+
+    async def push_with_key(self, mutations: Sequence[Mutation]) -> tuple[Fates, str]:
+        """Push a batch under an Idempotency-Key, twice; say what is wrong with the second."""
+        fates: list[Fates] = []
+
+        async def work() -> idempotency.Outcome:
+            fates.append(await self.push(mutations))
+            statuses = [outcome.status for _, outcome in fates[-1]]
+            return idempotency.Outcome(200, {}, to_json(statuses))
+
+        said = idempotency.fingerprint(to_json(mutations))
+        claim = idempotency.Claim(f"rehearsal-{uuid4()}", said)
+        first = await idempotency.once(self._connection, claim, work)
+        again = await idempotency.once(self._connection, claim, work)
+        fault = "" if again.replayed and again.body == first.body else "it was not replayed"
+        return fates[0], fault
+
+    async def interfere(self, entity: type[Row], row: expectations.Values, values: Any) -> None:
+        """Let somebody else change fields of a row, online."""
+        edit = store.Edit(values, _OTHER, Start(version=row["version"]))
+        unit = Unit(self._connection, locked=True)
+        self._note(entity, "update", await store.update(unit, entity, row["uuid"], edit))
+
+    async def read(self, entity: type[Row], uuid: UUID) -> expectations.Values:
+        """Read a row as it is now."""
+        found = await self._connection.fetchrow(write_statements(entity).seen, uuid)
+        row: expectations.Values = from_json(found["body"])
+        return row
+
+    async def kept(self) -> str:
+        """Say what is wrong with the record of the last batch; "" where all is well."""
+        run = await self._connection.fetchval(RUN, self.production, self.answer.run)
+        told = len(from_json(run)["results"]) if run else 0
+        sent = len(self.answer.outcomes)
+        return "" if told == sent else f"it tells {told} mutations, and {sent} were sent"
+
+    def answered(self) -> str:
+        """Say what is wrong with the feed that came with the last answer; "" where all is well."""
+        if self.answer.resync:
+            return self.answer.resync.message
+        entries = from_json(self.answer.changes)
+        return expectations.feed(self._since, self.answer.latest, entries, self._made)
+
+    async def feed(self) -> str:
+        """Read the feed page by page; say what is wrong with it, "" where all is well."""
+        entries: list[expectations.Values] = []
+        last = self._since
+        while True:
+            page = await self._connection.fetchrow(FEED, self.production, last, _PAGE)
+            found = from_json(page["entries"])
+            entries += found
+            if not found or page["last"] >= page["latest"]:
+                return expectations.feed(self._since, page["latest"], entries, self._made)
+            last = page["last"]
+
+    def _note(self, entity: type[Row], operation: str, row: bytes) -> None:
+        self._made.append(Entry(entity.collection, _OPERATIONS[operation], from_json(row)))

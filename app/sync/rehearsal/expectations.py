@@ -1,0 +1,148 @@
+"""Whether a client of the sync was answered and told what it should be: differences in words."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from pydantic.alias_generators import to_camel
+from pydantic_core import from_json
+
+from app.errors import VersionConflict
+from app.model.entity import Row
+from app.rules.merge import same
+from app.sync.apply import Outcome
+from app.sync.mutations import Step
+
+Values = Mapping[str, Any]
+_SHOWN: Final = 60  # characters of a value
+# What an update changes beside what it was sent for.
+_KEPT_BY_SERVER: Final = {"version", "fieldVersions", "updatedAt", "lastModifiedBy", "syncedAt"}
+
+
+class Entry(NamedTuple):
+    """One change that the feed must tell: what was done, and the row as it was then."""
+
+    collection: str
+    operation: str
+    row: Values
+
+
+def written(step: Step, outcome: Outcome, wanted: str, version: int | None) -> Iterator[str]:
+    """Say where a mutation was not done as it should; ``version`` is what it should have made."""
+    if outcome.status != wanted or outcome.entity is None:
+        why = f": {in_words(outcome.error)}" if outcome.error else ""
+        yield f"the {step.op} is {outcome.status} and should be {wanted}{why}"
+        return
+    row = from_json(outcome.entity)
+    if version is not None and row["version"] != version:
+        yield f"the {step.op} makes version {row['version']} and should make {version}"
+    if step.op != "delete":
+        yield from unlike(step.entity, step.edit.values, row)
+    if step.op == "update":
+        yield from _unversioned(step.entity, step.edit.values, row)
+
+
+def merged(step: Step, outcome: Outcome, version: int, theirs: Values) -> Iterator[str]:
+    """Say where a stale edit of one field did not join ``theirs`` of another, by field."""
+    yield from written(step, outcome, "merged", version)
+    if outcome.entity is not None:
+        for words in unlike(step.entity, theirs, from_json(outcome.entity)):
+            yield f"after a merge, {words}"
+
+
+def in_words(error: BaseException) -> str:
+    """Put an error into words, with PostgreSQL's own where there are any."""
+    if state := getattr(error, "sqlstate", None):
+        return f"{str(error).partition(chr(10))[0]} ({state})"  # what follows may show a row
+    words = getattr(error, "message", None) or str(error) or type(error).__name__
+    cause = error.__cause__
+    return f"{words} ({in_words(cause)})" if cause is not None else words
+
+
+def unlike(entity: type[Row], sent: Values, row: Values) -> Iterator[str]:
+    """Say which fields read otherwise than they were sent."""
+    for name in [*entity.editable()[1:], *entity.parts]:
+        labels = {end.label for end in entity.ends}
+        if name in sent and name not in labels:
+            found = row.get(entity.wire(name))
+            if not _reads_as(found, sent[name]):
+                said, read = _short(sent[name]), _short(found)
+                yield f"{entity.wire(name)} was sent as {said} and reads {read}"
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+
+
+def _reads_as(found: Any, sent: Any) -> bool:
+    """Compare, apart from what the server adds: members of a part, a list where none was sent."""
+    if isinstance(sent, Mapping) and isinstance(found, Mapping):
+        return all(
+            _reads_as(found.get(name, found.get(to_camel(name))), value)
+            for name, value in sent.items()
+        )
+    if isinstance(sent, list) and isinstance(found, list):
+        return len(sent) == len(found) and all(map(_reads_as, found, sent))
+    return same(found, sent) or (sent is None and found == [])
+
+
+def _unversioned(entity: type[Row], sent: Values, row: Values) -> Iterator[str]:
+    for name in sent:
+        seen = row["fieldVersions"].get(entity.wire(name), {}).get("version")
+        if seen != row["version"]:
+            yield f"{entity.wire(name)} changed at version {row['version']} and says {seen}"
+
+
+def beside(entity: type[Row], before: Values, after: Values, name: str) -> Iterator[str]:
+    """Say which members an update of the field ``name`` has changed as well."""
+    twice = {word for word, target in entity.synonyms.items() if target == name}
+    for member in before.keys() - {entity.wire(name), *twice, *_KEPT_BY_SERVER}:
+        if not same(before[member], after.get(member)):
+            was, now = _short(before[member]), _short(after.get(member))
+            yield f"{member} was {was} and is {now} since an update"
+
+
+def conflicted(step: Step, outcome: Outcome, name: str, values: Sequence[Any]) -> Iterator[str]:
+    """Say where a stale edit of one field was not refused with its base, theirs and mine."""
+    wire = step.entity.wire(name)
+    if not isinstance(outcome.error, VersionConflict):
+        yield f"a stale edit of {wire} is {outcome.status} and should be a conflict"
+        return
+    told = outcome.error.members["conflicts"]
+    if [one["fieldName"] for one in told] != [wire]:
+        names = ", ".join(one["fieldName"] for one in told) or "nothing"
+        yield f"a stale edit of {wire} conflicts on {names}"
+        return
+    members = ("baseValue", "serverValue", "clientValue")
+    for member, value in zip(members, values, strict=True):
+        if told[0][member] != value:
+            yield f"a conflict on {wire} tells {member} {told[0][member]!r} and not {value!r}"
+
+
+def feed(since: int, latest: int, entries: Sequence[Values], should: Sequence[Entry]) -> str:
+    """Say what is first wrong with the entries after number ``since``; "" where all is well."""
+    for number, (entry, one) in enumerate(zip(entries, should, strict=False), since + 1):
+        if entry["seq"] != number:
+            return f"after number {number - 1} comes {entry['seq']}"
+        if wrong := _wrong(entry, one):
+            return f"number {number} {wrong}"
+    if len(entries) != len(should):
+        return f"it tells {len(entries)} changes, and {len(should)} were made"
+    if latest != since + len(should):
+        return f"it says that {latest} is the last number, and {since + len(should)} is"
+    return ""
+
+
+def _wrong(entry: Values, should: Entry) -> str:
+    told = (entry["operation"], entry["collection"], entry["entityId"], entry["version"])
+    row = should.row
+    made = (should.operation, should.collection, row["uuid"], row["version"])
+    if told != made:
+        return f"tells {_change(*told)}, and {_change(*made)} was written"
+    if not same(entry["entityData"], row):
+        return f"tells another row of {should.collection} than the one that was written"
+    return ""
+
+
+def _change(operation: str, collection: str, uuid: str, version: int) -> str:
+    return f"{operation} of {collection} {uuid} to version {version}"

@@ -1,0 +1,71 @@
+"""What happened on a round trip: its steps with their times, and what went wrong, in words."""
+
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from app.database.session import Connection
+from app.entities import discovered
+from app.releases.connection.server_faults import raise_if_surroundings
+from app.sql.reads import all_sql
+from app.sql.writes import all_write_sql
+from app.sync.rehearsal.expectations import in_words
+
+_SHOWN: Final = 80  # characters of a statement
+
+
+class Broken(Exception):
+    """A step has gone wrong, and those that follow from it make no sense."""
+
+
+class Trail:
+    """The steps of one round trip and its findings."""
+
+    def __init__(self) -> None:
+        self.findings: list[str] = []
+        self.steps: list[dict[str, Any]] = []
+        self._failed: list[tuple[object, str]] = []
+
+    @asynccontextmanager
+    async def step(self, connection: Connection, name: str) -> AsyncIterator[None]:
+        """Time a step, in a savepoint. Raises Broken if it failed, or told of anything."""
+        began, before = time.monotonic(), len(self.findings)
+        try:
+            async with connection.transaction():
+                yield
+        except Exception as error:  # noqa: BLE001  # whatever it meets on the copy is a finding
+            raise_if_surroundings(error)
+            self.findings.append(f"{name}: {self._said(error)}")
+        self.steps.append({"step": name, "seconds": round(time.monotonic() - began, 4)})
+        if len(self.findings) > before:
+            raise Broken
+
+    def tell(self, what: str, found: Iterable[str]) -> None:
+        """Note what was found wrong with something."""
+        self.findings += [f"{what}: {words}" for words in found if words]
+
+    def hear(self, query: Any) -> None:
+        """Remember a statement that failed, as asyncpg's query logger tells it."""
+        if query.exception is not None:
+            self._failed.append((query.exception, query.query))
+
+    def _said(self, error: Exception) -> str:
+        """Put an error into words, with the statement that failed if it was one."""
+        causes = [cause for cause in (error, error.__cause__) if cause]
+        for failed, sql in self._failed:
+            for cause in causes:
+                if failed is cause:
+                    return f"{_named(sql)} fails: {in_words(cause)}"
+        return in_words(error)
+
+
+def _named(sql: str) -> str:
+    """Name a statement as people know it: by its entity if it is one of those."""
+    for collection, entity in discovered().items():
+        for made in (all_write_sql, all_sql):
+            for name, own in made(entity).items():
+                if own == sql:
+                    return f"the statement {name.replace('_', ' ')!r} of {collection}"
+    line = " ".join(sql.split())
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"

@@ -1,0 +1,224 @@
+"""A sync round trip on a migrated copy: offline work, a conflict, the feed; then all is taken back.
+
+It runs the service's own code, in one transaction that is rolled back: nothing of it is left on
+the copy, and its announcements never leave. Most of it happens in a production that it makes, so
+that what an older row holds is not laid at the release's door.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final, cast
+from uuid import UUID
+
+import asyncpg
+
+from app.database.session import Connection, json_as_bytes
+from app.entities import discovered, root
+from app.model.entity import Row
+from app.releases.schema.scratch_database import connected
+from app.sync.apply import Outcome
+from app.sync.mutations import Step
+from app.sync.rehearsal import expectations
+from app.sync.rehearsal.client import Client, Fates
+from app.sync.rehearsal.report import Broken, Trail
+from app.sync.rehearsal.show import Mutation, another, changing, deleting, show, texts
+
+# Productions whose number is not that of the last entry in their log.
+_MISNUMBERED: Final = """SELECT uuid, id, change_seq, last FROM productions,
+  LATERAL (SELECT max(seq) AS last FROM changes WHERE production_uuid = productions.uuid) AS log
+  WHERE last <> change_seq"""
+# A live row whose version can still be raised, in a production that was sound before.
+_SOME_ROW: Final = """SELECT t.uuid, p.uuid AS production, p.change_seq AS seq
+  FROM {table} AS t JOIN productions AS p ON p.uuid = t.{owner}
+  WHERE NOT t.is_deleted AND NOT p.is_deleted AND t.version BETWEEN 1 AND 2147483646
+  AND p.uuid <> ALL ($1::uuid[]) LIMIT 1"""
+# As the service connects; and what hangs is a finding.
+_SETTINGS: Final = (
+    "SET LOCAL plan_cache_mode = force_generic_plan", "SET LOCAL statement_timeout = '30s'",
+)  # fmt: skip
+_ABSENT: Final = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
+_OFFLINE, _MINE, _THEIRS = "offline", "mine", "theirs"
+
+_Judge = Callable[[Step, Outcome], Iterator[str]]
+_Known = list[tuple[type[Row], expectations.Values]]
+
+
+class RoundTrip:
+    """One round trip: what it found out, and how long it took."""
+
+    def __init__(self) -> None:
+        self._trail = Trail()
+        self._seconds = 0.0
+        self._wrong_before: list[UUID] = []
+        self._connection: Connection
+
+    @property
+    def findings(self) -> list[str]:
+        """What went wrong, in words; empty when all is well."""
+        return self._trail.findings
+
+    def as_json(self) -> dict[str, Any]:
+        """Give how long it took, and each step of it, as JSON values."""
+        return {"seconds": self._seconds, "steps": self._trail.steps}
+
+    async def look_before(self, url: str) -> None:
+        """Note which productions are counted wrongly already before the release."""
+        async with connected(url) as connection:
+            with suppress(*_ABSENT):
+                self._wrong_before = [row["uuid"] for row in await connection.fetch(_MISNUMBERED)]
+
+    async def run(self, url: str) -> None:
+        """Make the round trip on the copy at ``url``; what goes wrong there is a finding."""
+        began = time.monotonic()
+        async with connected(url) as connection:
+            await json_as_bytes(connection)
+            self._connection = cast("Connection", connection)
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                with connection.query_logger(self._trail.hear):
+                    await self._all()
+            finally:
+                await transaction.rollback()
+        self._seconds = round(time.monotonic() - began, 3)
+
+    async def _all(self) -> None:
+        for setting in _SETTINGS:
+            await self._connection.execute(setting)
+        for part in (self._numbers, self._new_show, self._existing_rows, self._constraints):
+            with suppress(Broken):
+                await part()
+
+    async def _numbers(self) -> None:
+        """See that each production counts on from where its log ends."""
+        name = "the numbers of productions"
+        async with self._trail.step(self._connection, name):
+            found = await self._connection.fetch(_MISNUMBERED)
+            wrong = [row for row in found if row["uuid"] not in self._wrong_before]
+            for row in wrong[:1]:
+                words = (
+                    f"{row['id']!r} has counted {row['change_seq']} changes, and its log ends with "
+                    f"number {row['last']}; {len(wrong)} in all"
+                )
+                self._trail.tell(name, [words])
+
+    async def _new_show(self) -> None:
+        """Do all that clients do, in a production of its own."""
+        connection, trail = self._connection, self._trail
+        async with trail.step(connection, "making a production"):
+            client = await Client.with_a_production(connection)
+        batch = _work(client.production)
+        async with trail.step(connection, "pushing offline work"):
+            await self._push(client, batch)
+        async with trail.step(connection, "pushing it again"):
+            self._tell("pushing it again", await client.push(batch), _not_duplicate)
+            trail.tell("the feed in the answer", [client.answered()])
+        async with trail.step(connection, "a change by somebody else"):
+            known = await _interfered(client, batch)
+        async with trail.step(connection, "pushing stale edits"):
+            await self._push_stale(client, known)
+        async with trail.step(connection, "reading the feed"):
+            trail.tell("the feed", [await client.feed()])
+
+    async def _push(self, client: Client, batch: list[Mutation]) -> None:
+        """Push a batch, which is then recorded, answered and known by its key."""
+        fates, replayed = await client.push_with_key(batch)
+        self._tell("pushing offline work", fates, _not_done)
+        self._trail.tell("the feed in the answer", [client.answered()])
+        self._trail.tell("the run that is kept", [await client.kept()])
+        self._trail.tell("the same request with its Idempotency-Key", [replayed])
+
+    async def _push_stale(self, client: Client, known: _Known) -> None:
+        """Push two stale edits of each row: of the field that others changed, and of another."""
+        batch = [
+            changing(entity, UUID(row["uuid"]), row["version"], {name: _MINE})
+            for entity, row in known
+            for name in texts(entity)[:2]
+        ]
+        versions = {row["uuid"]: row["version"] for _, row in known}
+        fates = await client.push(batch)
+        self._tell("pushing stale edits", fates, partial(_not_merged, versions))
+
+    async def _existing_rows(self) -> None:
+        """Change a row of every type that has any."""
+        for entity in discovered().values():
+            with suppress(Broken):
+                name = f"an existing row of {entity.collection}"
+                async with self._trail.step(self._connection, name):
+                    await self._change_one(entity, name)
+
+    async def _change_one(self, entity: type[Row], name: str) -> None:
+        owner = "uuid" if entity is root() else "production_uuid"
+        sql = _SOME_ROW.format(table=entity.__tablename__, owner=owner)
+        found = await self._connection.fetchrow(sql, self._wrong_before)
+        for text in texts(entity)[:1] if found else []:
+            client = Client(self._connection, found["production"], found["seq"])
+            before = await client.read(entity, found["uuid"])
+            members = {text: f"rehearsed {found['uuid']}"}
+            change = changing(entity, found["uuid"], before["version"], members)
+            ((step, outcome),) = await client.push([change])
+            self._trail.tell(
+                name, expectations.written(step, outcome, "applied", before["version"] + 1)
+            )
+            after = await client.read(entity, found["uuid"])
+            self._trail.tell(name, expectations.beside(entity, before, after, text))
+            self._trail.tell(f"the feed after a change of {name}", [await client.feed()])
+
+    async def _constraints(self) -> None:
+        """Ask now what a commit would ask."""
+        async with self._trail.step(self._connection, "the commit"):
+            await self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+    def _tell(self, what: str, fates: Fates, wrong: _Judge) -> None:
+        for step, outcome in fates:
+            self._trail.tell(f"{what}, on {step.entity.collection}", wrong(step, outcome))
+
+
+def _work(production: UUID) -> list[Mutation]:
+    """Make rows, change them and the production, and delete one."""
+    made = show()
+    extra = another(made[0])
+    changed = [
+        changing(entity, uuid, 1, {texts(entity)[0]: _OFFLINE})
+        for entity, uuid in _kept(production, made)
+    ]
+    return [*made, extra, *changed, deleting(extra, 1)]
+
+
+def _kept(production: UUID, batch: list[Mutation]) -> Iterator[tuple[type[Row], UUID]]:
+    """Give the production and what a batch made and kept, as far as it has any text to change."""
+    deleted = {one["uuid"] for one in batch if one["op"] == "delete"}
+    made = [one for one in batch if one["op"] == "create" and one["uuid"] not in deleted]
+    rows = [(discovered()[one["collection"]], UUID(one["uuid"])) for one in made]
+    for entity, uuid in [(root(), production), *rows]:
+        if texts(entity):
+            yield entity, uuid
+
+
+async def _interfered(client: Client, batch: list[Mutation]) -> _Known:
+    """Let others change every row of the batch; give the rows as the client knows them."""
+    known: _Known = []
+    for entity, uuid in _kept(client.production, batch):
+        row = await client.read(entity, uuid)
+        await client.interfere(entity, row, {texts(entity)[0]: _THEIRS})
+        known.append((entity, row))
+    return known
+
+
+def _not_done(step: Step, outcome: Outcome) -> Iterator[str]:
+    yield from expectations.written(step, outcome, "applied", 1 if step.op == "create" else 2)
+
+
+def _not_duplicate(step: Step, outcome: Outcome) -> Iterator[str]:
+    if outcome.status != "duplicate":
+        yield f"the {step.op} is {outcome.status} and should be duplicate"
+
+
+def _not_merged(versions: Mapping[str, int], step: Step, outcome: Outcome) -> Iterator[str]:
+    contested = texts(step.entity)[0]
+    if contested in step.edit.values:
+        yield from expectations.conflicted(step, outcome, contested, [_OFFLINE, _THEIRS, _MINE])
+    else:
+        yield from expectations.merged(step, outcome, versions[step.key] + 2, {contested: _THEIRS})

@@ -1,0 +1,89 @@
+"""What the client of a sync round trip does offline: made from the declarations, for every type."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+from sqlmodel import SQLModel
+
+from app.entities import discovered, root
+from app.model.entity import Row
+from app.model.schemas import create_shape, label_field
+
+Mutation = dict[str, Any]
+BEFORE: Final = "before"
+"""What the client's rows hold in their texts when others begin to change them."""
+
+
+def texts(entity: type[Row]) -> list[str]:
+    """Name the fields that hold free text or nothing, in order of declaration."""
+    columns = SQLModel.metadata.tables[str(entity.__tablename__)].columns
+    taken = _naming(entity)
+    return [
+        name
+        for name in entity.editable()
+        if name not in taken and columns[name].nullable and isinstance(columns[name].type, sa.Text)
+    ]
+
+
+def _naming(entity: type[Row]) -> set[str]:
+    """Give the fields that name something else."""
+    ends = {member for end in entity.ends for member in (end.kind, end.label, end.uuid) if member}
+    references = entity.references()
+    labels = {label_field(name) for name in references}
+    return {*references, *labels, *entity.part_references, *ends}
+
+
+def show() -> list[Mutation]:
+    """Make a row of every type that lives in a production, those that others refer to first."""
+    made: dict[str, str] = {}
+    kinds = [kind for kind in discovered().values() if kind is not root()]
+    kinds.sort(key=lambda kind: bool(kind.references() or kind.ends))
+    return [_making(kind, made) for kind in kinds]
+
+
+def _making(entity: type[Row], made: dict[str, str]) -> Mutation:
+    """Make a row that refers to those in ``made``, by collection, and add it to them."""
+    linked = {name: made.get(to.collection) for name, to in entity.references().items()}
+    linked |= {end.uuid: made.get(end.likely) for end in entity.ends if end.uuid}
+    kinds = {entity.wire(end.kind) for end in entity.ends if end.uuid}
+    names = {entity.wire(name) for name in _naming(entity)} - kinds
+    said = {member: value for member, value in body(entity).items() if member not in names}
+    said |= {entity.wire(name): uuid for name, uuid in linked.items()}
+    uuid = made.setdefault(entity.collection, str(uuid4()))
+    return _mutation("create", entity, uuid, data=said)
+
+
+def body(entity: type[Row]) -> dict[str, Any]:
+    """Give what a create says: the example, and a text in every other field that must be said."""
+    fields = create_shape(entity).model_fields.items()
+    needed = {entity.wire(name) for name, field in fields if field.is_required()}
+    free = {entity.wire(name): BEFORE for name in texts(entity)[:2]}
+    return dict.fromkeys(needed - {"productionId"}, "Rehearsed") | {**entity.example} | free
+
+
+def another(made: Mutation) -> Mutation:
+    """Make one more row like it."""
+    return {**made, "mutationId": str(uuid4()), "uuid": str(uuid4())}
+
+
+def changing(entity: type[Row], uuid: UUID, version: int, members: Mapping[str, Any]) -> Mutation:
+    """Change fields of a row that the client knows at a version."""
+    said = {entity.wire(name): value for name, value in members.items()}
+    return _mutation("update", entity, str(uuid), data=said, version=version)
+
+
+def deleting(made: Mutation, version: int) -> Mutation:
+    """Delete a row that the client knows at a version."""
+    return {
+        "mutationId": str(uuid4()), "op": "delete", "collection": made["collection"],
+        "uuid": made["uuid"], "version": version,
+    }  # fmt: skip
+
+
+def _mutation(op: str, entity: type[Row], uuid: str, **members: Any) -> Mutation:
+    return {
+        "mutationId": str(uuid4()), "op": op, "collection": entity.collection, "uuid": uuid,
+        **members,
+    }  # fmt: skip

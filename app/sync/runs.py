@@ -1,0 +1,199 @@
+"""What became of offline work: the mutations that were taken, and every batch that came.
+
+Both are written in the batch's own transaction, under its production's lock. So a mutation is
+remembered if and only if it was done.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from pydantic_core import from_json, to_json
+
+from app.changelog.log import Actor
+from app.database.session import Connection, Database
+from app.sql.projection import MOMENT
+
+LEAST_DAYS: Final = 30
+"""Both are kept for so long at least, whatever the log's own retention: a laptop may be away."""
+_BATCH: Final = 500
+
+# What is known of mutations $3 of client $2 in production $1.
+TAKEN_BEFORE: Final = (
+    "SELECT mutation_id, fingerprint, collection, entity_uuid, run_uuid FROM sync_mutations "
+    "WHERE production_uuid = $1 AND client_id = $2 AND mutation_id = ANY($3::text[])"
+)
+# What the runs $1 led to.
+LED_TO: Final = (
+    "SELECT (results -> 'mutations')::json AS mutations FROM sync_runs WHERE uuid = ANY($1::uuid[])"
+)
+REMEMBER: Final = (
+    "INSERT INTO sync_mutations (production_uuid, client_id, run_uuid, mutation_id, fingerprint, "
+    "status, collection, entity_uuid) SELECT $1::uuid, $2::text, $3::uuid, taken.* FROM unnest("
+    "$4::text[], $5::text[], $6::text[], $7::text[], $8::uuid[]) AS taken"
+)
+# The time is the statement's own, so that under the lock it runs in the order of the runs.
+RECORD: Final = (
+    "INSERT INTO sync_runs (uuid, production_uuid, client_id, since, latest, atomic, dry_run, "
+    "results, user_id, user_name, request_id, at) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, $9, $10, $11, statement_timestamp())"
+)
+_SHOWN: Final = (
+    f'sync_runs.uuid, {MOMENT.format(column="at")} AS "timestamp", '
+    'nullif(client_id, \'\') AS "clientId", since, latest, atomic, dry_run AS "dryRun", '
+    'user_id AS "userId", user_name AS "userName", results -> \'counts\' AS counts'
+)
+_BEFORE: Final = (
+    "coalesce((SELECT at FROM sync_runs WHERE uuid = $2 AND production_uuid = $1), "
+    "CASE WHEN $2 IS NULL THEN timestamptz 'infinity' END)"
+)
+# The last runs of production $1, those before run $2::uuid where that is given, at most $3; and
+# the uuid of the last one of them, where older ones follow.
+RUNS: Final = (
+    "SELECT page.runs, CASE WHEN EXISTS (SELECT FROM sync_runs WHERE production_uuid = $1 "
+    "AND at < page.first) THEN page.last END AS next FROM (SELECT coalesce(json_agg(run.shown "
+    "ORDER BY run.at DESC), '[]') AS runs, min(run.at) AS first, "
+    "(array_agg(run.uuid ORDER BY run.at))[1] AS last FROM (SELECT uuid, at, "
+    f"(SELECT row_to_json(one) FROM (SELECT {_SHOWN}) AS one) AS shown FROM sync_runs "
+    f"WHERE production_uuid = $1 AND at < {_BEFORE} ORDER BY at DESC LIMIT $3) AS run) AS page"
+)
+# Run $2 of production $1.
+RUN: Final = (
+    f'SELECT row_to_json(one) FROM (SELECT {_SHOWN}, request_id AS "requestId", '
+    "results -> 'mutations' AS results FROM sync_runs "
+    "WHERE sync_runs.uuid = $2 AND production_uuid = $1) AS one"
+)
+
+
+def _forget(table: str) -> str:
+    """Give the SQL that removes a batch of what is older than $1 days, and says how many."""
+    return (
+        f"WITH gone AS (DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table} "
+        "WHERE at < statement_timestamp() - make_interval(days => $1::int) ORDER BY at "
+        f"LIMIT {_BATCH} FOR UPDATE SKIP LOCKED)) RETURNING 1) SELECT count(*) AS removed FROM gone"
+    )
+
+
+FORGET_RUNS: Final = _forget("sync_runs")
+FORGET_MUTATIONS: Final = _forget("sync_mutations")
+STATEMENTS: Final = (
+    TAKEN_BEFORE,
+    LED_TO,
+    REMEMBER,
+    RECORD,
+    RUNS,
+    RUN,
+    FORGET_RUNS,
+    FORGET_MUTATIONS,
+)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A mutation that was done: what it was, its row, and the version it made of it."""
+
+    fingerprint: str
+    collection: str
+    entity: UUID
+    version: int | None
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What became of a mutation, as the log keeps it."""
+
+    mutation_id: str | None
+    status: str
+    fingerprint: str
+    collection: str | None
+    entity: UUID | None
+    version: int | None
+    code: str | None
+    message: str | None
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it is remembered, so that it is not done again."""
+        return self.status in {"applied", "merged"}
+
+    def shown(self) -> dict[str, Any]:
+        """Give it as the run shows it; PostgreSQL's text holds no NUL."""
+        words = self.message and self.message.replace("\x00", "")
+        return {
+            "mutationId": self.mutation_id, "status": self.status, "collection": self.collection,
+            "entityUuid": self.entity, "version": self.version, "code": self.code,
+            "message": words,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Run:
+    """A batch: when it came the client knew the changes up to ``since``; who sent it."""
+
+    uuid: UUID
+    production: UUID
+    client: str
+    since: int | None
+    atomic: bool
+    dry_run: bool
+    actor: Actor
+
+
+async def known(
+    connection: Connection, production: UUID, client: str, ids: Sequence[str]
+) -> dict[str, Taken]:
+    """Give those of these mutations that were taken before, by id."""
+    rows = await connection.fetch(TAKEN_BEFORE, production, client, ids) if ids else []
+    runs = list({row["run_uuid"] for row in rows})
+    versions = await _versions(connection, runs) if runs else {}
+    return {
+        row["mutation_id"]: Taken(
+            row["fingerprint"], row["collection"], row["entity_uuid"],
+            versions.get(row["mutation_id"]),
+        )
+        for row in rows
+    }  # fmt: skip
+
+
+async def _versions(connection: Connection, runs: Sequence[UUID]) -> Mapping[str, int | None]:
+    """Give the versions that the mutations of some runs have made of their rows."""
+    found: dict[str, int | None] = {}
+    for row in await connection.fetch(LED_TO, runs):
+        for one in from_json(row["mutations"]):
+            if one["status"] in {"applied", "merged"}:
+                found[one["mutationId"]] = one["version"]
+    return found
+
+
+async def record(connection: Connection, run: Run, latest: int, fates: Sequence[Fate]) -> None:
+    """Remember what was done, unless it was only tried, and note the run."""
+    lasting = [] if run.dry_run else [fate for fate in fates if fate.lasts]
+    if lasting:
+        columns = [
+            (fate.mutation_id, fate.fingerprint, fate.status, fate.collection, fate.entity)
+            for fate in lasting
+        ]
+        await connection.execute(
+            REMEMBER, run.production, run.client, run.uuid, *map(list, zip(*columns, strict=True))
+        )
+    counts = Counter(fate.status for fate in fates)
+    results = {"counts": counts, "mutations": [fate.shown() for fate in fates]}
+    await connection.execute(
+        RECORD, run.uuid, run.production, run.client, run.since, latest, run.atomic, run.dry_run,
+        to_json(results).decode(), run.actor.user_id or "system", run.actor.user_name or "System",
+        run.actor.request_id,
+    )  # fmt: skip
+
+
+async def runs(database: Database, production: UUID, before: UUID | None, limit: int) -> bytes:
+    """Give the last runs of a production, newest first, as a JSON object."""
+    row = await database.row(RUNS, production, before, limit)
+    assert row is not None, "an aggregate always gives a row"
+    return b'{"runs":%b,"next":%b}' % (row["runs"], to_json(row["next"]))
+
+
+async def run(database: Database, production: UUID, uuid: UUID) -> bytes | None:
+    """Give one run with what became of each mutation, as JSON; None where there is none."""
+    return await database.read(RUN, production, uuid)
