@@ -191,7 +191,7 @@ async def test_it_leaves_nothing_and_tells_nobody(
         await trip.look_before(url)
         await trip.run(url)
         await listening.execute("NOTIFY signalbook_changes, 'the last'")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while "the last" not in told:  # noqa: ASYNC110  # asyncpg tells its callback alone
                 await asyncio.sleep(0.01)
     assert trip.findings == []

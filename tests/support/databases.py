@@ -175,11 +175,11 @@ async def column(url: str, sql: str, *args: object) -> list[object]:
 
 
 async def until_blocked(url: str) -> None:
-    """Wait until somebody in this database waits for a lock. Raises TimeoutError after 10 s."""
+    """Wait until somebody in this database waits for a lock. Raises TimeoutError after 60 s."""
     blocked = (
         "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() "
         "AND wait_event_type = 'Lock'"
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await column(url, blocked):  # noqa: ASYNC110  # another process tells no event
             await asyncio.sleep(0.01)

@@ -43,8 +43,10 @@ class Heard:
 
 def order(url: str, **changes: Any) -> Order:
     """Give an order with little patience and, unless asked for, a soak that is over at once."""
-    given: dict[str, Any] = {"url": url, "service_url": url, "connect_patience": 2.0,
-                             "patience": 30.0, "wall_clock": 60.0, "soak_seconds": 0.0}  # fmt: skip
+    given: dict[str, Any] = {
+        "url": url, "service_url": url, "soak_seconds": 0.0,
+        "connect_patience": 20.0, "patience": 120.0, "wall_clock": 300.0,
+    }  # fmt: skip
     return Order(**(given | changes))
 
 
