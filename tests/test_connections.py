@@ -300,9 +300,9 @@ async def test_closing_ends_what_runs_too_long(own_database: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_a_storm_leaks_nothing(own_database: str, seed: int) -> None:
+async def test_chaos_leaks_nothing(own_database: str, seed: int) -> None:
     """Hundreds come, many give up at any moment: never too many, and all is lent again."""
-    chance = random.Random(seed)  # noqa: S311  # a storm is no secret
+    chance = random.Random(seed)  # noqa: S311  # chaos is no secret
     most = 0
 
     async def use(connections: Connections) -> None:

@@ -16,9 +16,9 @@ from app.database.session import Database
 from app.entities import discovered
 from app.errors import Busy, DatabaseAway, DuplicateUuid, LogTrimmed, NotFound, Unavailable
 from app.live.feed import entries, reader
-from app.live.feed.entries import PAGE, Entry, Page
+from app.live.feed.entries import PAGE, FeedEntry, Page
 from app.live.feed.hub import Hub
-from app.live.feed.subscription import Follower
+from app.live.feed.subscription import Subscription
 from app.model.fields import DEEPEST
 from app.sql.reads import statements
 from tests.legacy import connected
@@ -706,7 +706,7 @@ def _page(since: int, through: int) -> Page:
     raw = {"productionUuid": str(uuid4()), "productionId": "SHOW 1", "entityData": None}
     words = ("collection", "operation", "entityType", "entityId", "userId", "userName", "timestamp")
     rest = {**dict.fromkeys(words, "x"), "version": 1, "changes": {}}
-    made = [Entry.read({**raw, **rest, "seq": seq}) for seq in range(since + 1, through + 1)]
+    made = [FeedEntry.read({**raw, **rest, "seq": seq}) for seq in range(since + 1, through + 1)]
     return Page(since, through, through, made)
 
 
@@ -719,7 +719,7 @@ async def test_what_a_watch_has_already_is_not_told_again() -> None:
         await read.wait()
         return _page(since, 12)
 
-    watch = Follower(uuid4(), ear.hear, None, slowly, lambda _: None)
+    watch = Subscription(uuid4(), ear.hear, None, slowly, lambda _: None)
     watch.start(8, 8)
     watch.offer(_page(5, 10))
     assert await ear.until(2) == [9, 10]

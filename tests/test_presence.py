@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from app.database.pool import Connections
-from app.live.sockets.limits import Limits
+from app.live.sockets.limits import SocketLimits
 from tests.support.databases import column, execute
 from tests.support.pace import at_most
 from tests.support.processes import processes
 from tests.support.sockets import Tab, posted, served, several, tab
 
-QUICK = Limits(linger=0.1, retry=0.1, sweep=0.3)
+QUICK = SocketLimits(linger=0.1, retry=0.1, sweep=0.3)
 ROWS = "SELECT user_id FROM presence ORDER BY user_id"
 LISTENERS = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "

@@ -12,7 +12,7 @@ from app.releases.ledger.decisions import decide
 from app.releases.migrations import revisions
 from app.releases.migrations.alembic_runner import upgrade
 from app.releases.schema.scratch_database import connected
-from app.sql.registry import demands
+from app.sql.registry import required_statements
 from tests import foreign_tables, legacy
 from tests.support.databases import execute
 from tests.support.remembered import remembered
@@ -55,7 +55,7 @@ async def ran(
 ) -> Ended:
     """Run the gate on a database."""
     with remembered():
-        return await gate(order(url, **changes), demands(), heard or Heard(), stages)
+        return await gate(order(url, **changes), required_statements(), heard or Heard(), stages)
 
 
 async def adopted(url: str) -> Ended:

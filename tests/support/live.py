@@ -15,7 +15,7 @@ from app.database.session import Database
 from app.database.url import DatabaseUrl
 from app.entities import discovered
 from app.errors import LogTrimmed
-from app.live.feed.entries import Entry
+from app.live.feed.entries import FeedEntry
 from app.live.feed.hub import Hub
 from app.live.feed.listener import Listener, Pulse
 from app.model.schemas import create_shape, update_shape
@@ -105,7 +105,7 @@ async def processes(url: str, count: int, **how: Any) -> AsyncIterator[list[Proc
 class Ear:
     """Hears entries; tells when there are enough."""
 
-    heard: list[Entry] = field(default_factory=list)
+    heard: list[FeedEntry] = field(default_factory=list)
     lost: list[LogTrimmed] = field(default_factory=list)
     open: asyncio.Event = field(default_factory=asyncio.Event)
     more: asyncio.Event = field(default_factory=asyncio.Event)
@@ -115,7 +115,7 @@ class Ear:
     def __post_init__(self) -> None:
         self.open.set()
 
-    async def hear(self, entries: Sequence[Entry]) -> None:
+    async def hear(self, entries: Sequence[FeedEntry]) -> None:
         """Take entries while the ear is open."""
         self.largest = max(self.largest, len(entries))
         self.begun.set()

@@ -12,7 +12,7 @@ import httpx
 import socketio
 
 from app.database.url import DatabaseUrl
-from app.live.sockets.limits import Limits
+from app.live.sockets.limits import SocketLimits
 from app.main import create_app
 from tests.support.service import running, settings
 
@@ -119,7 +119,7 @@ async def refused(root: str, transport: str = "websocket", **options: Any) -> tu
 
 
 @contextmanager
-def served(url: str, limits: Limits | None = None, **changes: Any) -> Iterator[str]:
+def served(url: str, limits: SocketLimits | None = None, **changes: Any) -> Iterator[str]:
     """Serve a database; give the root URL."""
     app = create_app(settings(**changes), DatabaseUrl.parse(url), limits)
     with running(app) as root:

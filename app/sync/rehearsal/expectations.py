@@ -9,8 +9,8 @@ from pydantic_core import from_json
 from app.errors import VersionConflict
 from app.model.entity import Row
 from app.rules.merge import same
-from app.sync.apply import Outcome
-from app.sync.mutations import Step
+from app.sync.apply import MutationOutcome
+from app.sync.mutations import MutationStep
 
 Values = Mapping[str, Any]
 _SHOWN: Final = 60  # characters of a value
@@ -26,7 +26,9 @@ class Entry(NamedTuple):
     row: Values
 
 
-def written(step: Step, outcome: Outcome, wanted: str, version: int | None) -> Iterator[str]:
+def written(
+    step: MutationStep, outcome: MutationOutcome, wanted: str, version: int | None
+) -> Iterator[str]:
     """Say where a mutation was not done as it should; ``version`` is what it should have made."""
     if outcome.status != wanted or outcome.entity is None:
         why = f": {in_words(outcome.error)}" if outcome.error else ""
@@ -41,7 +43,9 @@ def written(step: Step, outcome: Outcome, wanted: str, version: int | None) -> I
         yield from _unversioned(step.entity, step.edit.values, row)
 
 
-def merged(step: Step, outcome: Outcome, version: int, theirs: Values) -> Iterator[str]:
+def merged(
+    step: MutationStep, outcome: MutationOutcome, version: int, theirs: Values
+) -> Iterator[str]:
     """Say where a stale edit of one field did not join ``theirs`` of another, by field."""
     yield from written(step, outcome, "merged", version)
     if outcome.entity is not None:
@@ -61,7 +65,7 @@ def in_words(error: BaseException) -> str:
 def unlike(entity: type[Row], sent: Values, row: Values) -> Iterator[str]:
     """Say which fields read otherwise than they were sent."""
     for name in [*entity.editable()[1:], *entity.parts]:
-        labels = {end.label for end in entity.ends}
+        labels = {end.label for end in entity.device_references}
         if name in sent and name not in labels:
             found = row.get(entity.wire(name))
             if not _reads_as(found, sent[name]):
@@ -102,7 +106,9 @@ def beside(entity: type[Row], before: Values, after: Values, name: str) -> Itera
             yield f"{member} was {was} and is {now} since an update"
 
 
-def conflicted(step: Step, outcome: Outcome, name: str, values: Sequence[Any]) -> Iterator[str]:
+def conflicted(
+    step: MutationStep, outcome: MutationOutcome, name: str, values: Sequence[Any]
+) -> Iterator[str]:
     """Say where a stale edit of one field was not refused with its base, theirs and mine."""
     wire = step.entity.wire(name)
     if not isinstance(outcome.error, VersionConflict):

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from app.database.session import Connection
+from app.database.session import DatabaseConnection
 from app.entities import discovered
 from app.releases.connection.server_faults import raise_if_surroundings
 from app.sql.reads import all_sql
@@ -28,7 +28,7 @@ class Trail:
         self._failed: list[tuple[object, str]] = []
 
     @asynccontextmanager
-    async def step(self, connection: Connection, name: str) -> AsyncIterator[None]:
+    async def step(self, connection: DatabaseConnection, name: str) -> AsyncIterator[None]:
         """Time a step, in a savepoint. Raises Broken if it failed, or told of anything."""
         began, before = time.monotonic(), len(self.findings)
         try:

@@ -29,7 +29,12 @@ def texts(entity: type[Row]) -> list[str]:
 
 def _naming(entity: type[Row]) -> set[str]:
     """Give the fields that name something else."""
-    ends = {member for end in entity.ends for member in (end.kind, end.label, end.uuid) if member}
+    ends = {
+        member
+        for end in entity.device_references
+        for member in (end.kind, end.label, end.uuid)
+        if member
+    }
     references = entity.references()
     labels = {label_field(name) for name in references}
     return {*references, *labels, *entity.part_references, *ends}
@@ -39,15 +44,15 @@ def show() -> list[Mutation]:
     """Make a row of every type that lives in a production, those that others refer to first."""
     made: dict[str, str] = {}
     kinds = [kind for kind in discovered().values() if kind is not root()]
-    kinds.sort(key=lambda kind: bool(kind.references() or kind.ends))
+    kinds.sort(key=lambda kind: bool(kind.references() or kind.device_references))
     return [_making(kind, made) for kind in kinds]
 
 
 def _making(entity: type[Row], made: dict[str, str]) -> Mutation:
     """Make a row that refers to those in ``made``, by collection, and add it to them."""
     linked = {name: made.get(to.collection) for name, to in entity.references().items()}
-    linked |= {end.uuid: made.get(end.likely) for end in entity.ends if end.uuid}
-    kinds = {entity.wire(end.kind) for end in entity.ends if end.uuid}
+    linked |= {end.uuid: made.get(end.likely) for end in entity.device_references if end.uuid}
+    kinds = {entity.wire(end.kind) for end in entity.device_references if end.uuid}
     names = {entity.wire(name) for name in _naming(entity)} - kinds
     said = {member: value for member, value in body(entity).items() if member not in names}
     said |= {entity.wire(name): uuid for name, uuid in linked.items()}
