@@ -214,7 +214,7 @@ async def test_the_serving_app_finds_drift_by_itself(own_database: str) -> None:
 
 async def first(ledger: Ledger) -> dict[str, Any]:
     """Wait for the first signal."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         query = "SELECT * FROM release_signals ORDER BY id LIMIT 1"
         while not (row := await ledger.fetch_row(query)):  # noqa: ASYNC110  # a table tells no event
             await asyncio.sleep(0.02)
@@ -417,7 +417,7 @@ async def test_the_tally_is_bounded_however_often_it_cannot_be_written(own_datab
 async def a_lock_is_waited_for(ledger: Ledger) -> None:
     query = """SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
       WHERE NOT granted AND datname = current_database()"""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await ledger.fetch_rows(query):  # noqa: ASYNC110  # PostgreSQL tells no event
             await asyncio.sleep(0.01)
 
@@ -463,7 +463,7 @@ async def test_without_a_database_the_recorder_tries_again_and_stops(loop: str) 
         url = DatabaseUrl.parse(f"postgresql://me@127.0.0.1:{port}/x?sslmode=disable")
         every = 0.01 if loop == "looks" else 300
         recorder = SoakRecorder(url, every, together=0.01)
-        async with asyncio.timeout(10), recorder.running():
+        async with asyncio.timeout(60), recorder.running():
             if loop == "writes":
                 recorder.note(error(), "GET /x")
             await thrice.wait()

@@ -52,7 +52,7 @@ class Applying:
             self.url,
             a_plan(*revisions),
             self.ledger,
-            limits or MigrationLimits(wall_clock=30.0),
+            limits or MigrationLimits(wall_clock=120.0),
             predicted=predicted or {},
             approved=approved,
             applied=self._applied,
@@ -81,7 +81,7 @@ class Applying:
         """Let another process be the gate meanwhile; it must be gone in the end."""
         await self.ledger.execute("SELECT pg_advisory_unlock($1)", GATE_LOCK)
         yield
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await self.ledger.try_lock():  # noqa: ASYNC110  # it tells no event
                 await asyncio.sleep(0.05)
 
@@ -159,7 +159,7 @@ async def holding(url: str, *statements: str) -> AsyncIterator[asyncpg.Connectio
 
 
 async def until(url: str, query: str) -> None:
-    """Wait until a query gives true. Raises TimeoutError after 20 s."""
-    async with connected(url) as connection, asyncio.timeout(20):
+    """Wait until a query gives true. Raises TimeoutError after 60 s."""
+    async with connected(url) as connection, asyncio.timeout(60):
         while not await connection.fetchval(query):  # noqa: ASYNC110  # a server tells no event
             await asyncio.sleep(0.01)
