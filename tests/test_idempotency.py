@@ -24,7 +24,8 @@ from app.model.entity import Row
 from app.retention import Retention
 from app.store import idempotency, update
 from app.store.idempotency import Claim, KeptAnswer, key_of, once
-from app.store.write_context import WriteContext, Writer
+from app.store.write_context import WriteContext
+from app.store.writer import Writer
 from tests.legacy import connected
 from tests.support import databases
 from tests.support.bodies import SCOPED, minimal, named

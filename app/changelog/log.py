@@ -6,7 +6,7 @@ order of commits. ``History`` is what the older service logged; it stays readabl
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
@@ -82,7 +82,7 @@ history: Final = sa.Table(
 
 @dataclass(frozen=True)
 class Actor:
-    """Who writes: for the row, the log, and (later) those who watch."""
+    """Who writes, as the row and the log have it."""
 
     user_id: str | None = None
     user_name: str | None = None
@@ -93,6 +93,14 @@ class Actor:
     def row_value(self) -> str | None:
         """What ``last_modified_by`` becomes."""
         return self.modified_by or self.user_id or None
+
+    def or_else(self, other: "Actor") -> "Actor":
+        """Return this actor, in what it does not say the other: id and name belong together."""
+        person = self if self.user_id or self.user_name else other
+        modified_by = self.modified_by or other.modified_by
+        return replace(
+            other, user_id=person.user_id, user_name=person.user_name, modified_by=modified_by
+        )
 
 
 async def bases(
@@ -112,16 +120,16 @@ async def bases(
         BASES, production, entity, list(seen), list(seen.values()), version
     )
     known = {row["name"]: row["value"] for row in rows if row["whole"]}
-    unknown = {row["name"]: Base(known=False, changed=True) for row in rows if not row["whole"]}
+    unknown = {row["name"]: Base(is_known=False, changed=True) for row in rows if not row["whole"]}
     changed = {name: value for name, value in known.items() if value is not None}
     return unknown | {name: Base(from_json(v), changed=True) for name, v in changed.items()}
 
 
-async def written(
+async def changed_members(
     connection: DatabaseConnection, production: UUID, entity: UUID, since: int
 ) -> dict[int, set[str]]:
-    """Give the wire names of what each write of a row after a version changed, where it is held."""
-    rows = await connection.fetch(WRITTEN, production, entity, since)
+    """Return the wire names that each write of a row after a version changed, by version."""
+    rows = await connection.fetch(CHANGED_MEMBERS, production, entity, since)
     return {row["version"]: set(row["names"]) for row in rows}
 
 
@@ -131,7 +139,7 @@ FORMER_LABEL: Final = statement(
     "AND operation = 'UPDATE' AND changes.changes -> 'id' ->> 0 = $3)"
 )
 # Which fields of entity $2 of production $1 each write after version $3 changed.
-WRITTEN: Final = statement(
+CHANGED_MEMBERS: Final = statement(
     "SELECT version, ARRAY(SELECT jsonb_object_keys(changes.changes)) AS names FROM changes "
     "WHERE production_uuid = $1 AND entity_uuid = $2 AND version > $3"
 )

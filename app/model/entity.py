@@ -26,7 +26,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final, Literal, cast
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -50,16 +50,19 @@ _NOW: Final = {"server_default": sa.text("CURRENT_TIMESTAMP")}
 _MOMENT: Final = sa.DateTime(timezone=True)
 
 
+OnDelete = Literal["clear", "keep"]
+
+
 @dataclass(frozen=True)
 class Reference:
     """A field that points at another entity: ``ccu_uuid`` with its label ``ccu_id``.
 
-    ``cleared`` says what a delete of the other end does: clear this field, or leave it standing
-    so that the show's checks can report it.
+    ``on_delete`` says what a delete of the row that it names does: "clear" this field, or "keep"
+    it, so that the show's checks can report it.
     """
 
     collection: str
-    cleared: bool
+    on_delete: OnDelete
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,11 @@ class DeviceReference:
     label: str
     uuid: str | None = None
     likely: str = ""
+
+
+def label_field(reference: str) -> str:
+    """Return the member that names a reference by label: ``ccu_uuid`` goes with ``ccu_id``."""
+    return f"{reference.removesuffix('_uuid')}_id"
 
 
 def defaulted(value: object, column_type: Any) -> Any:
@@ -166,13 +174,29 @@ class Row(SQLModel):
     @classmethod
     @cache
     def wire(cls, field: str) -> str:
-        """Give the member's name on the wire: ``ccu_uuid`` is ``ccuUuid``."""
+        """Return the member's name on the wire: ``ccu_uuid`` is ``ccuUuid``."""
         return cls.wire_names.get(field, to_camel(field))
+
+    @classmethod
+    def on_wire(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return values by wire name."""
+        return {cls.wire(name): value for name, value in values.items()}
+
+    @classmethod
+    def by_field(cls, members: Mapping[str, Any]) -> dict[str, Any]:
+        """Return an answer's values by field name, the labels of references included."""
+        return {name: members.get(wire) for name, wire in cls._wires()}
+
+    @classmethod
+    @cache
+    def _wires(cls) -> tuple[tuple[str, str], ...]:
+        names = [*cls.editable(), *cls.parts, *map(label_field, cls.references())]
+        return tuple((name, cls.wire(name)) for name in names)
 
     @classmethod
     @cache
     def references(cls) -> Mapping[str, Reference]:
-        """Give the fields that point at other entities, by field name."""
+        """Return the fields that point at other entities, by field name."""
         extras = {name: field.json_schema_extra for name, field in cls.model_fields.items()}
         return {
             name: cast("Reference", extra["reference"])
@@ -183,7 +207,7 @@ class Row(SQLModel):
     @classmethod
     @cache
     def editable(cls) -> tuple[str, ...]:
-        """Give the columns a client may write, in order of declaration, label first."""
+        """Return the columns a client may write, in order of declaration, label first."""
         own = [name for name in cls.model_fields if name not in cls.server_fields | {"id"}]
         return ("id", *own)
 
@@ -201,12 +225,12 @@ class Entity(Row):
         return live_index("production_uuid", "created_at", "uuid"), live_index("id")
 
 
-def reference(collection: str, *, cleared: bool) -> Any:
+def reference(collection: str, *, on_delete: OnDelete) -> Any:
     """Declare a nullable reference to another collection's table (see ``Reference``)."""
     return Field(
         default=None,
         foreign_key=f"{collection.replace('-', '_')}.uuid",
         ondelete="SET NULL",
         index=True,
-        schema_extra={"json_schema_extra": {"reference": Reference(collection, cleared)}},
+        schema_extra={"json_schema_extra": {"reference": Reference(collection, on_delete)}},
     )

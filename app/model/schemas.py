@@ -4,6 +4,7 @@ Create and Update validate what comes in. Read documents what goes out: the answ
 made by PostgreSQL, and a test validates them against it for every type.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, Final, Literal, get_args
 from uuid import UUID
@@ -25,7 +26,7 @@ from pydantic.fields import FieldInfo
 from sqlmodel.main import FieldInfoMetadata
 
 from app.errors import Invalid
-from app.model.entity import Entity, PartList, Row
+from app.model.entity import Entity, PartList, Row, label_field
 from app.model.fields import NO_NUL, Label, MaybeLine, MaybeUuid, blank_to_none
 
 # Unknown members are kept apart in model_extra, so that the answer can name them.
@@ -91,6 +92,13 @@ def bounded(entity: type[Row], name: str, value: Any, member: str, *, lenient: b
         raise Invalid.at(member, wrong.errors()[0]["msg"].removeprefix("Value error, ")) from None
 
 
+def refuse_unbounded(entity: type[Row], values: Mapping[str, Any]) -> None:
+    """Raise Invalid where what is to be written exceeds the declaration's bounds."""
+    for name, value in values.items():
+        if name not in entity.parts:
+            bounded(entity, name, value, entity.wire(name))
+
+
 @cache
 def _adapter(entity: type[Row], name: str, lenient: bool) -> TypeAdapter[Any]:  # noqa: FBT001  # a cache's key
     field = entity.model_fields[name]
@@ -144,11 +152,6 @@ def _own_fields(entity: type[Row], *, create: bool) -> dict[str, Any]:
         blank = BeforeValidator(blank_to_none, json_schema_input_type=elements | Literal[""])
         fields[name] = (Annotated[elements, blank], _incoming(name, None))
     return fields
-
-
-def label_field(reference: str) -> str:
-    """Give the member that names a reference by label: ``ccu_uuid`` goes with ``ccu_id``."""
-    return f"{reference.removesuffix('_uuid')}_id"
 
 
 @cache

@@ -46,7 +46,7 @@ class Base:
     """
 
     value: Any = None
-    known: bool = True
+    is_known: bool = True
     changed: bool = False
 
 
@@ -67,7 +67,7 @@ def touched(bases: Mapping[str, Base], submitted: Mapping[str, Any]) -> dict[str
     return {
         name: value
         for name, value in submitted.items()
-        if not ((base := bases.get(name)) and base.known and same(base.value, value))
+        if not ((base := bases.get(name)) and base.is_known and same(base.value, value))
     }
 
 
@@ -84,9 +84,9 @@ def merge(
         base = bases.get(name)
         if base is None or not base.changed:
             continue
-        if base.known and same(base.value, current.get(name)):
+        if base.is_known and same(base.value, current.get(name)):
             continue  # it was changed, and changed back
-        merged = merged_list(base.value, current.get(name), wanted[name]) if base.known else None
+        merged = merged_list(base.value, current.get(name), wanted[name]) if base.is_known else None
         if merged is None:
             conflicts.append(name)
         elif same(merged, current.get(name)):

@@ -12,8 +12,7 @@ import sqlalchemy as sa
 from pydantic.alias_generators import to_camel
 
 from app.entities import discovered
-from app.model.entity import DeviceReference, Entity, PartList, Row
-from app.model.schemas import label_field
+from app.model.entity import DeviceReference, Entity, PartList, Row, label_field
 
 # How an instant leaves PostgreSQL, in a session whose TimeZone is UTC: milliseconds and Z.
 MOMENT: Final = 'to_char({column}, \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\')'

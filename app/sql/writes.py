@@ -35,24 +35,23 @@ class WriteStatements:
     ``delete`` no values.
     """
 
-    room: str
-    """For a row to be made in production $1: ``production``, ``seq``, the labels ``taken``, or of
-    label $2 only that, and whether a label is still unique ``everywhere``. For what is in no
-    production, the last two, of label $1.
-    """
-    room_by_label: str
+    target: str
+    """For a row to be made in production $1: ``production``, ``seq``, the labels in use as
+    ``taken`` (of label $2 only that one), and whether a label is unique ``everywhere``. For what is
+    in no production, the last two, of label $1."""
+    target_by_label: str
     """The same for the live production labelled $1; two rows where several are."""
-    seen: str
+    live: str
     """The live row with uuid $1: ``body``, ``production`` and its change number ``seq``."""
-    seen_by_label: str
+    live_by_label: str
     """The same for the live row labelled $1; two rows where several are."""
     create: str
     update: str
     update_lists: str
     """An update that also replaces the lists of parts."""
     delete: str
-    kept: str
-    """The row with uuid $1 as ``seen``, ``deleted`` or not, and whether its production is
+    with_deleted: str
+    """The row with uuid $1 as ``live``, ``deleted`` or not, and whether its production is
     ``closed``."""
     undelete: str
     """An update that brings a deleted row back, with its lists of parts, and logs a CREATE."""
@@ -60,18 +59,18 @@ class WriteStatements:
 
 @cache
 def write_statements(entity: type[Row]) -> WriteStatements:
-    """Make an entity's statements."""
+    """Return an entity's statements."""
     own, scoped = table(entity), issubclass(entity, Entity)
     return WriteStatements(
-        room=_room(entity, "uuid") if scoped else _room_of_its_own(entity),
-        room_by_label=f"{_room(entity, 'id')} LIMIT 2" if scoped else _room_of_its_own(entity),
-        seen=_seen(entity, f"{own}.uuid = $1 AND {live(entity)}"),
-        seen_by_label=_seen(entity, few_labelled(entity, 2)),
+        target=_target(entity, "uuid") if scoped else _own_target(entity),
+        target_by_label=f"{_target(entity, 'id')} LIMIT 2" if scoped else _own_target(entity),
+        live=_read(entity, f"{own}.uuid = $1 AND {live(entity)}"),
+        live_by_label=_read(entity, few_labelled(entity, 2)),
         create=_create(entity),
         update=_update(entity, lists=False),
         update_lists=_update(entity, lists=True),
         delete=_delete(entity),
-        kept=_seen(entity, f"{own}.uuid = $1", _STATES),
+        with_deleted=_read(entity, f"{own}.uuid = $1", _STATES),
         undelete=_undelete(entity),
     )
 
@@ -83,7 +82,7 @@ def all_write_sql(entity: type[Row]) -> dict[str, str]:
     return {field.name: getattr(own, field.name) for field in fields(own)}
 
 
-def _room(entity: type[Row], key: str) -> str:
+def _target(entity: type[Row], key: str) -> str:
     name = table(entity)
     own = f"{name} WHERE {name}.production_uuid = place.uuid AND NOT {name}.is_deleted"
     return (
@@ -94,7 +93,7 @@ def _room(entity: type[Row], key: str) -> str:
     )
 
 
-def _room_of_its_own(entity: type[Row]) -> str:
+def _own_target(entity: type[Row]) -> str:
     name = table(entity)
     return (
         f"SELECT ARRAY(SELECT id FROM {name} WHERE id = $1 AND NOT is_deleted) AS taken, "
@@ -105,7 +104,7 @@ def _room_of_its_own(entity: type[Row]) -> str:
 _STATES: Final = ', entity."isDeleted" AS deleted, place.is_deleted AS closed'
 
 
-def _seen(entity: type[Row], condition: str, more: str = "") -> str:
+def _read(entity: type[Row], condition: str, more: str = "") -> str:
     scope = "productionUuid" if issubclass(entity, Entity) else "uuid"
     rows = projection(entity, condition)
     return (
