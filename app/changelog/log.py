@@ -1,13 +1,13 @@
-"""The change log: one row per written entity, in the write's own transaction.
+"""The change log: one row for each write of an entity, in the write's own transaction.
 
-``seq`` counts a production's changes without a gap and in the order of their commits: it is
-taken from the production's row under that row's lock, because a sequence's order is not the
-order of commits. ``History`` is what the older service logged; it stays readable for ever.
+``seq`` counts a production's changes without a gap and in the order of their commits. It comes from
+the production's row under that row's lock, because the order of a sequence is not the order of
+commits. ``older_events`` is what the older service logged; it stays readable for ever.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -58,7 +58,7 @@ _OLDER_TYPES: Final = (
     "CAM_SWITCHER", "VISION_SWITCHER", "RECORD", "STREAM",
 )  # fmt: skip
 
-history: Final = sa.Table(
+older_events: Final = sa.Table(
     "events",
     metadata,
     sa.Column("uuid", sa.Uuid, primary_key=True, server_default=_NEW_UUID),
@@ -108,21 +108,25 @@ async def bases(
     production: UUID,
     entity: UUID,
     version: int,
-    seen: Mapping[str, int],
+    client_versions: Mapping[str, int],
 ) -> dict[str, Base]:
-    """Give what is known of the fields that changed since a client saw them.
+    """Return the fields that changed since a client saw them, with what it saw.
 
-    ``version`` is the row's, ``seen`` maps wire names to versions of it. The log tells a field's
-    value only where it holds every version since: an older service logs elsewhere, and the log is
-    trimmed. Else the field counts as changed, its base as not known.
+    ``version`` is the row's, ``client_versions`` maps wire names to versions of it. The log has a
+    field's value only where it holds every version since: an older service logs elsewhere, and the
+    log is trimmed. Else the field counts as changed, its base as not known.
     """
-    rows = await connection.fetch(
-        BASES, production, entity, list(seen), list(seen.values()), version
-    )
-    known = {row["name"]: row["value"] for row in rows if row["whole"]}
-    unknown = {row["name"]: Base(is_known=False, changed=True) for row in rows if not row["whole"]}
-    changed = {name: value for name, value in known.items() if value is not None}
-    return unknown | {name: Base(from_json(v), changed=True) for name, v in changed.items()}
+    names, versions = list(client_versions), list(client_versions.values())
+    rows = await connection.fetch(BASES, production, entity, names, versions, version)
+    by_name = {row["name"]: _base(row) for row in rows}
+    return {name: base for name, base in by_name.items() if base}
+
+
+def _base(row: Any) -> Base | None:
+    """Return what the client saw of a field; None where it has not changed since."""
+    if not row["whole"]:
+        return Base(is_known=False, changed=True)
+    return None if row["value"] is None else Base(from_json(row["value"]), changed=True)
 
 
 async def changed_members(
@@ -138,7 +142,7 @@ FORMER_LABEL: Final = statement(
     "SELECT EXISTS (SELECT FROM changes WHERE production_uuid = $1 AND entity_uuid = $2 "
     "AND operation = 'UPDATE' AND changes.changes -> 'id' ->> 0 = $3)"
 )
-# Which fields of entity $2 of production $1 each write after version $3 changed.
+# Which members of entity $2 of production $1 each write after version $3 changed.
 CHANGED_MEMBERS: Final = statement(
     "SELECT version, ARRAY(SELECT jsonb_object_keys(changes.changes)) AS names FROM changes "
     "WHERE production_uuid = $1 AND entity_uuid = $2 AND version > $3"

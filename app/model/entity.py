@@ -1,7 +1,7 @@
-"""Entity: the columns every entity shares, and the words a declaration may use.
+"""The columns that every entity has, and what a declaration may say.
 
-A declaration is one class in one file of ``app/entities``. From it follow its routes, request
-and answer shapes, SQL, change log, health check and tests. What a declaration may say:
+A declaration is one class in one file of ``app/entities``. From it follow routes, request and
+answer schemas, SQL, change log, health check and tests. It may say:
 
 - ``collection``: the plural in the URL and the log (``cable-snakes``);
 - ``noun``: what people call one of them ("Cable snake");
@@ -10,16 +10,16 @@ and answer shapes, SQL, change log, health check and tests. What a declaration m
 - ``prefix``: of the labels the server assigns (``SNAKE`` gives "SNAKE 4");
 - ``conflict_error``: the exact text of ``error`` in a version conflict, which the frontend reads;
 - ``path_aliases``: further paths that serve the same rows;
-- ``synonyms``: ``{wire name: field}`` for members that go out twice and may come in either way;
+- ``synonyms``: ``{wire name: field}`` for members that answers have twice, and requests either way;
 - ``wire_names``: ``{field: wire name}`` where the wire name is not the field's in camel case;
 - ``allow_duplicate_labels``: a create with a label already in use is accepted;
-- ``delete_is_idempotent``: deleting what is already deleted succeeds, since several clients do it;
-- ``deleted_by_label``: those who watch are told the label of a deleted one instead of its uuid;
+- ``delete_is_idempotent``: deleting a deleted row succeeds, since several clients do it;
+- ``deleted_by_label``: a push about a deleted row has its label instead of its uuid;
 - ``version_required``: an update must say what it started from;
-- ``parts``: lists stored in a table of their own (see ``Parts``);
+- ``parts``: lists stored in a table of their own (see ``PartList``);
 - ``part_references``: fields that name a part (see ``PartReference``);
-- ``device_references``: places that name a device of any type (see ``End``);
-- ``before_write``: last word on the values of a write, for rules between fields.
+- ``device_references``: fields that name a device of any type (see ``DeviceReference``);
+- ``before_write``: adjusts the values of a write, for rules between fields.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ from sqlmodel import Field, SQLModel
 
 from app.model.fields import Label, MaybeLine, MaybeText
 
-# PostgreSQL's own names for what it names itself, so that a drift check compares like with like.
+# The names that PostgreSQL itself would choose, so that a drift check finds no difference.
 metadata: Final = SQLModel.metadata
 metadata.naming_convention = {
     "pk": "%(table_name)s_pkey",
@@ -81,7 +81,7 @@ class PartList:
 
 @dataclass(frozen=True)
 class PartReference:
-    """A field that names one of the parts of what a reference points at, by its id or uuid."""
+    """A field that names a part (by id or uuid) of the row that a reference points at."""
 
     reference: str
     parts: str
@@ -89,11 +89,11 @@ class PartReference:
 
 @dataclass(frozen=True)
 class DeviceReference:
-    """A place that names a device of any type: its type, and its label and/or uuid field.
+    """Fields that name a device of any type: ``kind`` is its type, beside its label and/or uuid.
 
-    Where the type is one that Signalbook keeps, what is named must live in the same production;
-    any other type (a router, a switcher) is the frontend's own text. ``likely`` is the collection
-    that most rows name: it is looked at first.
+    A device whose type is an entity type must be in the same production. Any other type (a router,
+    a switcher) is the client's own text. ``likely`` is the collection that most rows name: it is
+    looked at first.
     """
 
     kind: str
@@ -113,9 +113,8 @@ def defaulted(value: object, column_type: Any) -> Any:
     return Field(default=value, sa_type=column_type, sa_column_kwargs={"server_default": default})
 
 
-# How a label is read for counting on, as ``app.rules.labels`` does: what stands before the number
-# that ends it, and the number, NULL where there is none. As PostgreSQL writes them in its
-# catalogue.
+# A label's prefix and the number that ends it (NULL where there is none), as ``app.rules.labels``
+# parses it, and as PostgreSQL writes the expressions in its catalogue.
 LABEL_PREFIX: Final = "rtrim(rtrim(id, '0123456789'))"
 LABEL_NUMBER: Final = "nullif(substr(id, length(rtrim(id, '0123456789')) + 1), '')::numeric"
 
@@ -126,7 +125,7 @@ def live_index(*columns: str) -> sa.Index:
 
 
 class Row(SQLModel):
-    """What every entity has, the production itself included."""
+    """What every entity has, the production included."""
 
     collection: ClassVar[str]
     noun: ClassVar[str]
@@ -213,7 +212,7 @@ class Row(SQLModel):
 
 
 class Entity(Row):
-    """What everything inside a production has besides."""
+    """What every entity inside a production has besides."""
 
     production_uuid: UUID = Field(foreign_key="productions.uuid", ondelete="CASCADE")
     note: MaybeText = None
@@ -221,7 +220,7 @@ class Entity(Row):
     @declared_attr.directive
     @classmethod
     def __table_args__(cls) -> tuple[sa.Index, ...]:
-        """The list and the look-up by label, over live rows only."""
+        """Declare the indexes for the list and the look-up by label, over live rows only."""
         return live_index("production_uuid", "created_at", "uuid"), live_index("id")
 
 

@@ -1,10 +1,9 @@
-"""The SQL that writes an entity, made once from its declaration.
+"""The SQL that writes an entity, derived from its declaration.
 
-A write is two statements: one reads all that it depends on, the other writes the row, counts the
-production's change, logs it, announces it and gives the entity back. The second does all of that
-or nothing: it counts only from the number that the first one saw (``app.store.write_context``
-says why that is enough), and it fails where the row has moved on without a number, as another
-service's writes do.
+A write is two statements. One reads all that it depends on. The other writes the row, counts the
+production's change, logs it, announces it and returns the entity. The second does all of that or
+nothing: it counts only from the number that the first one saw (``app.store.write_context`` says why
+that is enough), and it fails where the row was changed without a number, as by another service.
 """
 
 from dataclasses import dataclass, fields
@@ -16,10 +15,10 @@ from app.sql.projection import MOMENT, live, object_or_empty, part_columns, proj
 from app.sql.reads import few_labelled, unique_everywhere
 from app.sql.registry import statements_of_entities
 
-# When the statement began, so after the last write of the production was committed: times then run
-# in the order of labels and of the log's numbers.
+# When the statement began, so after the production's last write was committed: times have the same
+# order as labels and the log's numbers.
 NOW: Final = "statement_timestamp()"
-# Who listens hears which production changed, its number and the collection; the log has the rest.
+# Listeners hear which production changed, its number and the collection; the log has the rest.
 CHANNEL: Final = "signalbook_changes"
 _LOGGED: Final = ("changes", "user_id", "user_name", "request_id", "uuid", "blind")
 
@@ -28,11 +27,10 @@ _LOGGED: Final = ("changes", "user_id", "user_name", "request_id", "uuid", "blin
 class WriteStatements:
     """One entity's statements.
 
-    Those that write take their parameters in this order:
-    production, its change number, row, version, the values as a JSON object, last modified by;
-    then the log's changes, user id, user name, request id, uuid, and whether the write was blind;
-    then the field names, and a JSON array for each list of parts. ``create`` has no version,
-    ``delete`` no values.
+    Those that write take their parameters in this order: production, its change number, row,
+    version, the values as a JSON object, last modified by; then the log's changes, user id, user
+    name, request id, uuid, and whether the write was blind; then the field names, and a JSON array
+    for each list of parts. ``create`` has no version, ``delete`` no values.
     """
 
     target: str
@@ -163,7 +161,7 @@ def _delete(entity: type[Row]) -> str:
 
 
 def _changed(entity: type[Row], change: str) -> str:
-    """Change the one row, if it still is at the version that was seen."""
+    """Return the UPDATE of one row, if it is still at version $4."""
     name, scoped = table(entity), issubclass(entity, Entity)
     counting, source = ("", " FROM counted") if scoped else (", change_seq = change_seq + 1", "")
     place = "" if scoped else " AND change_seq = $2"
@@ -177,27 +175,27 @@ def _changed(entity: type[Row], change: str) -> str:
 def _whole(
     entity: type[Row],
     operation: str,
-    written: str,
+    write: str,
     *,
     first_logged: int,
     lists: bool,
     named: int = 0,
 ) -> str:
-    """Count, write, log, announce and give back, in one statement.
+    """Return the statement that counts, writes, logs, announces and returns the row.
 
     Between the log's parameters and the lists stand those of the ``named`` fields, one or none.
     No row comes back, and nothing is written, where the production has another number by now.
-    Where only the row has moved on, the count is undone by the failing division.
+    Where only the row is at another version, the division by zero undoes the count.
     """
     count = (
         "UPDATE productions SET change_seq = change_seq + 1 "
         "WHERE uuid = $1::uuid AND change_seq = $2 RETURNING change_seq"
     )
-    own = f"written AS ({written})"
+    own = f"written AS ({write})"
     counted = f"counted AS ({count if issubclass(entity, Entity) else _OWN_COUNT})"
     first = [counted, own] if issubclass(entity, Entity) else [own, counted]
     parts = _lists(entity, first_logged + len(_LOGGED) + named) if lists else []
-    rows = projection(entity, "true", written=True, lists=lists)
+    rows = projection(entity, "true", from_write=True, lists_from_write=lists)
     steps = [
         *first,
         *parts,
@@ -215,7 +213,7 @@ _OWN_COUNT: Final = "SELECT change_seq FROM written"
 
 
 def _announced(entity: type[Row]) -> str:
-    """Announce the change to whoever listens, with the commit: the only place that does."""
+    """Return the SQL that announces the change when it is committed. Nothing else does."""
     return f"pg_notify('{CHANNEL}', $1::uuid || ' ' || change_seq || ' {entity.collection}')"
 
 
@@ -232,7 +230,7 @@ def _logged(entity: type[Row], operation: str, first: int) -> str:
 
 
 def _lists(entity: type[Row], first: int) -> list[str]:
-    """Replace the lists of parts by JSON arrays; a uuid that is another owner's breaks its key."""
+    """Return the steps that replace lists by JSON arrays; another owner's uuid breaks its key."""
     return [
         step
         for number, (name, parts) in enumerate(entity.parts.items(), first)
@@ -246,7 +244,7 @@ def _list(name: str, parts: PartList, number: int) -> list[str]:
     every = ", ".join(f"{own}.{column}" for column in parts.model.model_fields)
     values = ", ".join(f"given.{column}" for column in columns)
     same = f"{{}}.uuid = given.uuid AND {{}}.{owner} = given.{owner}"
-    written = ", ".join(f"{column} = given.{column}" for column in columns)
+    assignments = ", ".join(f"{column} = given.{column}" for column in columns)
     return [
         (
             f"{name}_given AS (SELECT {values} FROM written, "
@@ -257,7 +255,7 @@ def _list(name: str, parts: PartList, number: int) -> list[str]:
             f"written.uuid AND {own}.uuid NOT IN (SELECT uuid FROM {name}_given))"
         ),
         (
-            f"{name}_kept AS (UPDATE {own} SET {written} FROM {name}_given AS given "
+            f"{name}_kept AS (UPDATE {own} SET {assignments} FROM {name}_given AS given "
             f"WHERE {same.format(own, own)} RETURNING {every})"
         ),
         (

@@ -92,7 +92,7 @@ def _refuse_duplicates(name: str, elements: Iterable[Element]) -> None:
 def _assign_numbers(
     order: str, elements: Iterable[Element], stored: list[Element], started: list[Element]
 ) -> None:
-    """Number the elements that have no number: each by its position in the list.
+    """Assign a number to elements without one: their position in the list.
 
     What others have added meanwhile keeps its number, and nobody else gets it.
     """

@@ -1,4 +1,4 @@
-"""Gives many rows of one collection labels that count on, in one transaction."""
+"""Renumber many rows of one collection: new labels that count on, in one transaction."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -67,7 +67,7 @@ class Renaming:
 async def renumber(
     context: WriteContext, entity: type[Row], key: str, request: Renumber, actor: Actor
 ) -> list[Renaming]:
-    """Give the rows of the production under a key their new labels; return all of them.
+    """Renumber rows of the production under a key; return all of them, the unchanged too.
 
     Only rows whose label differs are written. Raises NotFound and AmbiguousId for the production,
     Invalid for keys that name no row or one row twice, and DuplicateId where another row has one
