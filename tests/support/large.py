@@ -14,7 +14,7 @@ import asyncpg
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from app.changelog.log import changes
+from app.changelog.log import changes, older_events
 from app.database.url import DatabaseUrl
 from app.entities import discovered, root
 from app.model.entity import Entity, Row
