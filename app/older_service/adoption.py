@@ -26,13 +26,13 @@ from app.older_service.migration_history import (
     without_history,
 )
 from app.releases.connection.session import LOCK_TIMEOUT, MIGRATION_LOCK
+from app.releases.identity import BUILT_BY_REVISIONS, OLDER_SERVICE_TABLE
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.alembic_runner import current, make_engine
 from app.releases.migrations.revisions import FOLDER, head, history, known
-from app.releases.migrations.version_row import LOST, OURS
+from app.releases.migrations.version_row import LOST
 from app.releases.schema.comparison.compare import compare
 from app.releases.schema.comparison.finding import Finding
-from app.releases.schema.comparison.tables import OLDER_SERVICE
 from app.releases.schema.introspection.introspect import snapshot
 from app.releases.schema.scratch_database import connected, expected
 from app.releases.schema.snapshot import Snapshot
@@ -43,11 +43,6 @@ ACQUAINTED: Final = "acquainted"
 
 # The weakest lock that every change of a table's schema conflicts with, and no row's read or write.
 _HOLD: Final = "LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE"
-_HASHED: Final = (
-    "INSERT INTO release_revisions (revision, hash, run) VALUES ($1, $2, $3)"
-    " ON CONFLICT (revision) DO UPDATE SET hash = excluded.hash, run = excluded.run,"
-    " applied_at = clock_timestamp()"
-)
 
 
 @dataclass(frozen=True)
@@ -78,7 +73,7 @@ async def adopt(
     """
     if (at := await current(url)) is not None:
         return await _already(at, ledger, await _past(url))
-    if await ledger.fetch_value(f"SELECT {OURS}"):
+    if await ledger.fetch_value(f"SELECT {BUILT_BY_REVISIONS}"):
         raise Stopped(Verdict.DRIFTED, LOST)
     first = history()[0].name
     say(f"Building what {first} is, in a scratch database, to compare with.")
@@ -94,7 +89,7 @@ async def adopt(
         await ledger.set_fact(ACQUAINTED, list(live.others))
         if past is not None:
             await ledger.set_fact(FACT, past.as_json())
-        await ledger.execute(_HASHED, first, hash_of(first), ledger.run or None)
+        await ledger.revision_applied(first, hash_of(first))
         say(f"Stamping the database as {first}.")
         await _stamp(holder, first, live.role if service_role else None)
     return Adopted(first, live.others, _told(first, live.others))
@@ -163,7 +158,7 @@ def _refuse_strange(should: Snapshot, live: Snapshot, past: OlderHistory | None)
             "everything.",
             evidence,
         )
-    there = "_prisma_migrations is there, but" if OLDER_SERVICE in others else "It"
+    there = f"{OLDER_SERVICE_TABLE} is there, but" if OLDER_SERVICE_TABLE in others else "It"
     raise Stopped(
         Verdict.REFUSED,
         f"This is not the older service's database. {there} lacks {len(missing)} of its "
