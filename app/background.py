@@ -7,7 +7,7 @@ from typing import Any
 
 
 @asynccontextmanager
-async def beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def running(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Run the work beside the block; stop it, and wait for that, when the block ends.
 
     What the work raises is nobody's to handle: it is meant to run for ever.

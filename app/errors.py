@@ -288,6 +288,6 @@ class SchemaMismatch(Unavailable):
     code = "SCHEMA_MISMATCH"
 
 
-class Overtaken(Exception):
+class WriteRace(Exception):
     """No error of ours, and nobody is ever answered with it: what a write was decided from no
     longer holds, or it has more rows to write than one. It starts again, under a lock."""

@@ -9,10 +9,15 @@ from starlette.routing import BaseRoute
 
 from app import VERSION
 from app.api import errors, openapi, operator_auth
-from app.api.fast_path import HotReads
-from app.api.fast_writes import HotWrites
+from app.api.fast_path import FastReads
+from app.api.fast_writes import FastWrites
 from app.api.idempotent import REPLAYED
-from app.api.middleware import Cors, Door, Faults, RequestLog
+from app.api.middleware import (
+    AccessTokenMiddleware,
+    CorsMiddleware,
+    RequestLogMiddleware,
+    UnhandledErrorMiddleware,
+)
 from app.api.routes import (
     admin,
     bulk,
@@ -26,7 +31,7 @@ from app.api.routes import (
     sync_runs,
 )
 from app.api.routes import health as health_routes
-from app.api.socket_middleware import SocketDoor
+from app.api.socket_middleware import SocketMiddleware
 from app.database.session import Database
 from app.database.url import DatabaseUrl
 from app.health import check
@@ -34,8 +39,8 @@ from app.health.incidents import Incidents
 from app.health.soak_recorder import SoakRecorder
 from app.live.feed.hub import Hub
 from app.live.feed.listener import Listener
-from app.live.shutdown import Stopping
-from app.live.sockets.limits import Limits
+from app.live.shutdown import Shutdown
+from app.live.sockets.limits import SocketLimits
 from app.live.sockets.server import Sockets
 from app.live.sse.streams import Streams
 from app.retention import Retention
@@ -47,7 +52,7 @@ _HEADERS = ("content-type", "authorization", "if-match", "if-none-match", "idemp
 _EXPOSED = ("etag", "x-ignored-fields", "x-request-id", "retry-after", REPLAYED)
 
 
-def create_app(settings: Settings, url: DatabaseUrl, limits: Limits | None = None) -> FastAPI:
+def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None = None) -> FastAPI:
     """Build the application on a database; it starts whether or not the database answers.
 
     ``limits`` are those of sockets.
@@ -76,7 +81,7 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: Limits | None = Non
         finally:
             await database.close()
 
-    recorder, stopping = SoakRecorder(_unpooled(settings, url), settings.soak_check), Stopping()
+    recorder, stopping = SoakRecorder(_unpooled(settings, url), settings.soak_check), Shutdown()
     incidents = Incidents()
     sockets = Sockets(settings, limits)
 
@@ -91,7 +96,7 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: Limits | None = Non
 
     app.state.checkup = check.Checkup(examine, settings.health_cache)
     _add_middleware(app, settings, _add_routes(app, settings))
-    app.add_middleware(SocketDoor, sockets=sockets, token=settings.access_token)
+    app.add_middleware(SocketMiddleware, sockets=sockets, token=settings.access_token)
     errors.install(app)
     openapi.install(app)
     return app
@@ -149,17 +154,19 @@ def _add_routes(app: FastAPI, settings: Settings) -> list[BaseRoute]:
 
 def _add_middleware(app: FastAPI, settings: Settings, routes: list[BaseRoute]) -> None:
     """Add the layers, the innermost first."""
-    app.add_middleware(HotWrites, prefix="/api", routes=routes)
-    app.add_middleware(HotReads, prefix="/api", routes=routes)
-    app.add_middleware(Faults)
+    app.add_middleware(FastWrites, prefix="/api", routes=routes)
+    app.add_middleware(FastReads, prefix="/api", routes=routes)
+    app.add_middleware(UnhandledErrorMiddleware)
     if settings.access_token is not None:
-        app.add_middleware(Door, token=settings.access_token, operator=settings.operator_token)
+        app.add_middleware(
+            AccessTokenMiddleware, token=settings.access_token, operator=settings.operator_token
+        )
     app.add_middleware(
-        Cors,
+        CorsMiddleware,
         allow_origins=settings.origins,
         allow_methods=_METHODS,
         allow_headers=_HEADERS,
         expose_headers=_EXPOSED,
         max_age=600,
     )
-    app.add_middleware(RequestLog, incidents=app.state.incidents)
+    app.add_middleware(RequestLogMiddleware, incidents=app.state.incidents)

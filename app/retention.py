@@ -18,7 +18,7 @@ from uuid import UUID
 
 import structlog
 
-from app.background import beside
+from app.background import running
 from app.database.session import Database
 from app.store import idempotency
 from app.sync import runs
@@ -79,7 +79,7 @@ class Retention:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Remove now and then beside what runs inside; stop with it."""
-        async with beside(self._keep_removing()):
+        async with running(self._keep_removing()):
             yield
 
     async def trim(self) -> int:

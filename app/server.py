@@ -10,8 +10,8 @@ from fastapi import FastAPI
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from app.database.url import DatabaseUrl
-from app.live.shutdown import Stopping
-from app.live.sockets.limits import Limits
+from app.live.shutdown import Shutdown
+from app.live.sockets.limits import SocketLimits
 from app.live.sockets.sessions import ABORT
 from app.main import create_app
 from app.settings import BadSettings, Settings
@@ -49,7 +49,7 @@ def configured(app: FastAPI, **options: Any) -> uvicorn.Config:
         server_header=False,
         http="httptools",
         ws=WebSockets,
-        ws_max_size=Limits().message,
+        ws_max_size=SocketLimits().message,
         ws_per_message_deflate=False,
         ws_ping_interval=None,
         timeout_keep_alive=_KEEP_ALIVE,
@@ -80,7 +80,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, let what runs end, hang up."""
-        stopping: Stopping = cast("FastAPI", self.config.app).state.stopping
+        stopping: Shutdown = cast("FastAPI", self.config.app).state.stopping
         stopping.begin()
         await super().shutdown(sockets)
 

@@ -27,14 +27,12 @@ FIRST: Final = history()[0].name
 @pytest.fixture(scope="session")
 def live_older_template(postgres_server: Server) -> str:
     """A database as the older service has it: no history of ours, 22 tables of its own."""
-    url = postgres_server.make()
 
-    async def fill() -> None:
+    async def fill(url: str) -> None:
         async with connected(url) as connection:
             await legacy.live(url, connection, 0.02)
 
-    asyncio.run(fill())
-    return DatabaseUrl.parse(url).database
+    return postgres_server.template("live_older", lambda url: asyncio.run(fill(url)))
 
 
 @pytest.fixture

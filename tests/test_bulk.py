@@ -419,7 +419,7 @@ def test_a_production_is_named_by_its_label_and_a_second_mount_serves_the_same_r
     client: httpx.Client, production: Made
 ) -> None:
     for entity in SCOPED:
-        for number, mount in enumerate((entity.collection, *entity.mounts), 1):
+        for number, mount in enumerate((entity.collection, *entity.path_aliases), 1):
             path = f"/api/productions/{production['id']}/{mount}/bulk"
             for scope in (production["id"], production["uuid"]):
                 own = create(entity, productionId=scope)

@@ -68,7 +68,7 @@ def test_two_productions_may_count_from_one(carried_over: str) -> None:
             assert made[1] != made[2]
             taken = minimal(entity, productionId=shows[1], id=made[2])
             again = client.post(f"/api/{entity.collection}", json=taken)
-            if entity.labels_may_clash:
+            if entity.allow_duplicate_labels:
                 assert again.status_code == 201, again.text
             else:
                 assert again.status_code == 409

@@ -16,7 +16,7 @@ from app.model.entity import Row
 from app.releases.migrations.alembic_runner import upgrade
 from app.releases.migrations.revisions import needed
 from app.rules.etags import entity_tag, fingerprint, list_tag, matches
-from app.store.read import list_all, mark
+from app.store.read import list_all, state_token
 from tests.legacy import connected, quiet
 from tests.support import databases
 from tests.support.bodies import ALL, SCOPED, minimal, named
@@ -190,7 +190,7 @@ async def test_a_tag_is_never_newer_than_the_rows(
     async def read() -> None:
         seen: dict[str, bytes] = {}
         while not ended.is_set():
-            before = await mark(reader, entity, production["uuid"])
+            before = await state_token(reader, entity, production["uuid"])
             listed = await list_all(reader, entity, production["uuid"])
             assert seen.setdefault(listed.mark, listed.body) == listed.body
             assert int(listed.mark) >= int(before)

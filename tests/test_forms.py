@@ -214,7 +214,7 @@ def test_of_many_deletes_at_once_one_is_logged(
     owner = row.get("productionUuid", row["uuid"])
     found = client.get(f"/api/productions/{owner}/events/entity/{row['uuid']}").json()
     assert [e["operation"] for e in found] == ["DELETE", "CREATE"]
-    assert sorted(answers) == ([200] * 8 if entity.delete_repeats else [200] + [404] * 7)
+    assert sorted(answers) == ([200] * 8 if entity.delete_is_idempotent else [200] + [404] * 7)
 
 
 def test_repeating_a_productions_delete_by_label_deletes_no_other(

@@ -18,13 +18,13 @@ import pytest
 from app.api import idempotent as once_route
 from app.database.session import Database
 from app.database.url import DatabaseUrl
-from app.errors import Busy, DatabaseAway, Invalid, Overtaken
+from app.errors import Busy, DatabaseAway, Invalid, WriteRace
 from app.main import create_app
 from app.model.entity import Row
 from app.retention import Retention
 from app.store import idempotency, update
-from app.store.idempotency import Claim, Outcome, key_of, once
-from app.store.write_context import Unit, Writer
+from app.store.idempotency import Claim, KeptAnswer, key_of, once
+from app.store.write_context import WriteContext, Writer
 from tests.legacy import connected
 from tests.support import databases
 from tests.support.bodies import SCOPED, minimal, named
@@ -389,7 +389,7 @@ async def waiting(connection: asyncpg.Connection, *, claims: bool = False) -> tu
     """Wait until a statement waits for a lock, one that ``claims`` a key or another one; give who
     runs it, and for whom it waits. Raises TimeoutError.
     """
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             # A transaction sees what it saw at its first look, unless it is told to look again.
             await connection.execute("SELECT pg_stat_clear_snapshot()")
@@ -487,7 +487,7 @@ async def test_a_client_that_is_gone_before_the_answer_finds_it_later(
         with socket.create_connection(("127.0.0.1", client.base_url.port or 0)) as line:
             line.sendall(head.encode() + content)
             await waiting(held)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await stored(shared_database, key):  # noqa: ASYNC110  # nobody is told
             await asyncio.sleep(0.01)
     done = await number(shared_database, LOGGED)
@@ -598,25 +598,25 @@ def test_a_fault_of_ours_is_no_outcome(
 # Beneath HTTP
 
 
-def done(connection: Any, work: Callable[[], Awaitable[Any]], key: str) -> Awaitable[Outcome]:
-    async def first() -> Outcome:
+def done(connection: Any, work: Callable[[], Awaitable[Any]], key: str) -> Awaitable[KeptAnswer]:
+    async def first() -> KeptAnswer:
         await work()
-        return Outcome(200, {"etag": '"a"'}, b"{}")
+        return KeptAnswer(200, {"etag": '"a"'}, b"{}")
 
     return once(connection, Claim(key, "f"), first)
 
 
 async def test_a_try_that_was_overtaken_leaves_no_claim(own_database: str, key: str) -> None:
     async with opened(own_database) as database:
-        writer, tries = Writer(database, 5), iter([Overtaken, Overtaken, None])
+        writer, tries = Writer(database, 5), iter([WriteRace, WriteRace, None])
 
         async def work() -> None:
-            if failing := next(tries, Overtaken):
+            if failing := next(tries, WriteRace):
                 raise failing
 
-        def keyed(unit: Unit) -> Awaitable[Outcome]:
-            assert unit.locked
-            return done(unit.connection, work, key)
+        def keyed(context: WriteContext) -> Awaitable[KeptAnswer]:
+            assert context.locked
+            return done(context.connection, work, key)
 
         made = await writer.in_transaction("x", keyed)
         assert (made.replayed, made.headers, made.body) == (False, {"etag": '"a"'}, b"{}")
@@ -637,14 +637,14 @@ async def test_a_write_that_is_cancelled_leaves_no_claim(own_database: str, key:
     async with opened(own_database) as database:
         writer = Writer(database, 5)
         task = asyncio.create_task(
-            writer.in_transaction("x", lambda unit: done(unit.connection, work, key))
+            writer.in_transaction("x", lambda context: done(context.connection, work, key))
         )
         await begun.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         made = await writer.in_transaction(
-            "x", lambda unit: done(unit.connection, lambda: asyncio.sleep(0), key)
+            "x", lambda context: done(context.connection, lambda: asyncio.sleep(0), key)
         )
     assert not made.replayed
 
@@ -655,12 +655,12 @@ async def test_a_key_that_is_removed_while_it_is_looked_up_is_tried_again(
     async with opened(own_database) as database:
         writer, tries = Writer(database, 5), 0
 
-        async def keyed(unit: Unit) -> Outcome:
+        async def keyed(context: WriteContext) -> KeptAnswer:
             nonlocal tries
             tries += 1
             if tries == 3:
                 patch.undo()
-            return await done(unit.connection, lambda: asyncio.sleep(0), key)
+            return await done(context.connection, lambda: asyncio.sleep(0), key)
 
         await writer.in_transaction("x", keyed)
         with monkeypatch.context() as patch:
@@ -677,8 +677,8 @@ async def test_who_stands_in_line_too_long_is_told_so(own_database: str, key: st
             begun.set()
             await slow.wait()
 
-        def keyed(unit: Unit) -> Awaitable[Outcome]:
-            return done(unit.connection, work, key)
+        def keyed(context: WriteContext) -> Awaitable[KeptAnswer]:
+            return done(context.connection, work, key)
 
         held = asyncio.create_task(writer.in_transaction("x", keyed))
         await begun.wait()
@@ -737,7 +737,7 @@ async def test_a_key_that_is_being_claimed_anew_is_passed_by(own_database: str) 
     async with connected(own_database) as elsewhere, opened(own_database) as database:
         async with elsewhere.transaction():
             assert await elsewhere.fetchval(idempotency.CLAIM, "old 2", "f")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 assert await removing(database).prune("idempotency keys") == 2
         assert await removing(database).prune("idempotency keys") == 0
     assert await databases.column(own_database, "SELECT key FROM idempotency_keys") == ["old 2"]
@@ -755,6 +755,6 @@ async def test_they_are_removed_in_the_background_whatever_the_log_keeps(
 ) -> None:
     await _keys(own_database, 3, 25, "old ")
     async with opened(own_database) as database, removing(database).running():
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await number(own_database, STORED):  # noqa: ASYNC110  # nobody is told
                 await asyncio.sleep(0.01)

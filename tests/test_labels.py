@@ -13,8 +13,10 @@ from tests.support.bodies import ALL, SCOPED, minimal, named
 from tests.support.service import created, service
 
 scoped = pytest.mark.parametrize("entity", SCOPED, ids=named)
-strict = pytest.mark.parametrize("entity", [e for e in ALL if not e.labels_may_clash], ids=named)
-lenient = pytest.mark.parametrize("entity", [e for e in ALL if e.labels_may_clash], ids=named)
+strict = pytest.mark.parametrize(
+    "entity", [e for e in ALL if not e.allow_duplicate_labels], ids=named
+)
+lenient = pytest.mark.parametrize("entity", [e for e in ALL if e.allow_duplicate_labels], ids=named)
 
 
 @scoped

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from app.database.pool import Connections
-from app.live.sockets.limits import Limits
+from app.live.sockets.limits import SocketLimits
 from tests.support.databases import column, execute
+from tests.support.pace import at_most
 from tests.support.processes import processes
 from tests.support.sockets import Tab, posted, served, several, tab
 
-QUICK = Limits(linger=0.1, retry=0.1, sweep=0.3)
+QUICK = SocketLimits(linger=0.1, retry=0.1, sweep=0.3)
 ROWS = "SELECT user_id FROM presence ORDER BY user_id"
 LISTENERS = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -109,8 +110,8 @@ async def test_a_process_that_stops_leaves_no_rows(own_database: str, tmp_path: 
             await bob.seen("ann", "bob")
             begun = asyncio.get_running_loop().time()
             await asyncio.to_thread(one.end, signal.SIGTERM)
-            assert asyncio.get_running_loop().time() - begun < 5
-            async with asyncio.timeout(5):
+            assert asyncio.get_running_loop().time() - begun < at_most(5)
+            async with asyncio.timeout(60):
                 await ann.ended.wait()
                 await bob.ended.wait()
         assert await column(own_database, ROWS) == []

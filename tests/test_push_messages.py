@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from app.entities import root
-from app.live.feed.entries import Derived, Entry
+from app.live.feed.entries import Derived, FeedEntry
 from app.live.sockets.messages import Message, of_list, of_room
 from app.live.sockets.send_queue import event
 from app.model.entity import Entity, Row
@@ -18,14 +18,14 @@ BODY = {"uuid": "u-1", "id": "LABEL 1", "name": 'Ünïcode "quoted"', "note": No
 CHANGES = {"name": ["before", "after"]}
 
 
-def entry(entity: type[Row], operation: str, **more: Any) -> Entry:
+def entry(entity: type[Row], operation: str, **more: Any) -> FeedEntry:
     given: dict[str, Any] = {
         "seq": 12, "production": PLACE, "label": "SHOW 1", "collection": entity.collection,
         "operation": operation, "entity_type": entity.entity_type, "entity": "u-1", "version": 2,
         "body": BODY, "changes": CHANGES, "user_id": "ann", "user_name": "Ann", "at": "",
         "raw": {}, **more,
     }  # fmt: skip
-    return Entry(**given)
+    return FeedEntry(**given)
 
 
 def told(messages: Any) -> list[tuple[str, Any]]:

@@ -18,7 +18,7 @@ from app.live.sockets import broadcast, presence_sql, rooms
 from app.model.entity import Entity, Row
 from app.sql.projection import table
 from app.sql.reads import all_sql, statements
-from app.sql.registry import demands
+from app.sql.registry import required_statements
 from app.sql.writes import all_write_sql
 from app.store import idempotency, write_context
 from app.store.history import all_history_sql
@@ -47,17 +47,15 @@ GROWING: Final = {
 
 @pytest.fixture(scope="module")
 def small(postgres_server: Server, template: str) -> Iterator[str]:
-    yield from _grown(postgres_server, template, SMALL)
+    grown = postgres_server.template("small", lambda url: grow(url, SMALL), template)
+    with postgres_server.lent(grown) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
 def large(postgres_server: Server, template: str) -> Iterator[str]:
-    yield from _grown(postgres_server, template, LARGE)
-
-
-def _grown(server: Server, template: str, size: Size) -> Iterator[str]:
-    with server.lent(template) as url:
-        grow(url, size)
+    grown = postgres_server.template("large", lambda url: grow(url, LARGE), template)
+    with postgres_server.lent(grown) as url:
         yield url
 
 
@@ -73,7 +71,7 @@ async def connection(large: str) -> AsyncIterator[asyncpg.Connection]:
 def _named() -> dict[str, str]:
     """Give every statement of the code by its name: whose it is, and what it is called there."""
     found: dict[str, str] = {}
-    for name, each in demands().items():
+    for name, each in required_statements().items():
         entity = discovered().get(name)
         words = _of(entity) if entity else _CONSTANTS
         found |= {f"{name}: {words.get(sql, place)}": sql for place, sql in enumerate(each)}
@@ -125,7 +123,9 @@ async def test_no_statement_reads_in_proportion_to_the_database(
 
 
 def test_no_statement_is_left_out_and_no_exception_is_left_over() -> None:
-    assert set(STATEMENTS.values()) == {sql for each in demands().values() for sql in each}
+    assert set(STATEMENTS.values()) == {
+        sql for each in required_statements().values() for sql in each
+    }
     assert set(GROWING) <= {*STATEMENTS, *(name.partition(": ")[2] for name in STATEMENTS)}
 
 

@@ -12,7 +12,7 @@ from tests.support.bodies import ALL, SCOPED, SOME_UUID, full, minimal, named
 every = pytest.mark.parametrize("entity", ALL, ids=named)
 scoped = pytest.mark.parametrize("entity", SCOPED, ids=named)
 mounts = pytest.mark.parametrize(
-    "mount", [mount for entity in SCOPED for mount in (entity.collection, *entity.mounts)]
+    "mount", [mount for entity in SCOPED for mount in (entity.collection, *entity.path_aliases)]
 )
 
 
@@ -37,7 +37,7 @@ def test_the_same_bytes_in_list_get_and_write_answers(
 def test_a_list_is_in_order_of_creation(
     client: httpx.Client, production: dict[str, Any], mount: str
 ) -> None:
-    entity = next(e for e in SCOPED if mount in {e.collection, *e.mounts})
+    entity = next(e for e in SCOPED if mount in {e.collection, *e.path_aliases})
     labels = ["Z 1", "A 1", "M 10", "M 9"]
     for label in labels:
         body = {"productionId": production["id"], **minimal(entity, id=label)}

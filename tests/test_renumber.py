@@ -22,8 +22,12 @@ from tests.support.service import created, service
 from tests.test_writer import listening
 
 scoped = pytest.mark.parametrize("entity", SCOPED, ids=named)
-strict = pytest.mark.parametrize("entity", [e for e in SCOPED if not e.labels_may_clash], ids=named)
-lenient = pytest.mark.parametrize("entity", [e for e in SCOPED if e.labels_may_clash], ids=named)
+strict = pytest.mark.parametrize(
+    "entity", [e for e in SCOPED if not e.allow_duplicate_labels], ids=named
+)
+lenient = pytest.mark.parametrize(
+    "entity", [e for e in SCOPED if e.allow_duplicate_labels], ids=named
+)
 Made = dict[str, Any]
 
 

@@ -218,7 +218,7 @@ def test_a_label_that_is_taken_meanwhile_is_refused_or_shared(
     client.delete(path(entity, row)).raise_for_status()
     make(entity.collection, **minimal(entity, id=label))
     answer = back(client, entity, row)
-    if entity.labels_may_clash:
+    if entity.allow_duplicate_labels:
         assert answer.raise_for_status().json()["id"] == label
         return
     assert (answer.status_code, answer.json()["code"]) == (409, "DUPLICATE_ID")

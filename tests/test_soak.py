@@ -14,12 +14,12 @@ from structlog.testing import capture_logs
 
 from app.database.url import DatabaseUrl
 from app.health.soak_recorder import SoakRecorder
+from app.releases.connection.open_connection import open_connection
 from app.releases.ledger import signals, soak
 from app.releases.ledger.ledger import Ledger
 from app.releases.ledger.soak import Signal, Soak
 from app.releases.schema import recheck as rechecks
 from app.releases.schema.recheck import last_look, recheck
-from app.releases.schema.scratch_database import connected
 from app.releases.status.status import status
 from app.releases.verdict import Stopped, Verdict
 from tests.support import databases
@@ -89,7 +89,7 @@ async def soaking(url: str, clock: Hands) -> AsyncIterator[Ledger]:
 
 async def test_a_schema_error_turns_it_red_until_a_reason_is_given(own_database: str) -> None:
     clock = Hands()
-    async with soaking(own_database, clock) as ledger, connected(own_database) as app:
+    async with soaking(own_database, clock) as ledger, open_connection(own_database) as app:
         await signals.write(app, [signal(-2)])
         assert (await standing(ledger, clock)).state == "running"
         clock.forward(hours=3)
@@ -110,7 +110,7 @@ async def test_a_schema_error_turns_it_red_until_a_reason_is_given(own_database:
 
 async def test_an_override_passes_over_what_was_known_and_nothing_more(own_database: str) -> None:
     clock = Hands()
-    async with soaking(own_database, clock) as ledger, connected(own_database) as app:
+    async with soaking(own_database, clock) as ledger, open_connection(own_database) as app:
         clock.forward(hours=1)
         await soak.override(ledger, "anna", "fine so far", clock)
         assert (await standing(ledger, clock)).state == "overridden"
@@ -144,7 +144,7 @@ async def test_a_release_that_was_taken_back_is_not_waited_for(own_database: str
 
 
 async def test_an_error_that_goes_on_is_one_row_an_hour(own_database: str) -> None:
-    async with opened(own_database) as ledger, connected(own_database) as app:
+    async with opened(own_database) as ledger, open_connection(own_database) as app:
         for hours in (0, 0.1, 0.9, 1.2):
             await signals.write(app, [signal(hours)])
         rows = await ledger.fetch_rows("SELECT count, at, last_at FROM release_signals ORDER BY id")
@@ -160,7 +160,7 @@ DRIFT = "ALTER TABLE cameras ALTER COLUMN name DROP NOT NULL"
 
 async def test_drift_turns_it_red_and_is_told_once(own_database: str) -> None:
     clock = Hands()
-    async with soaking(own_database, clock) as ledger, connected(own_database) as app:
+    async with soaking(own_database, clock) as ledger, open_connection(own_database) as app:
         assert await recheck(app, 300, clock) == []
         assert (await status(own_database, clock=clock))["drift"] == []
         await databases.execute(own_database, DRIFT)
@@ -185,10 +185,10 @@ async def test_drift_turns_it_red_and_is_told_once(own_database: str) -> None:
 async def test_nobody_looks_for_drift_without_a_reason(own_database: str, when: str) -> None:
     clock = Hands()
     if when == "never":
-        async with connected(own_database) as app:
+        async with open_connection(own_database) as app:
             assert await recheck(app, 300, clock) is None
         return
-    async with soaking(own_database, clock) as ledger, connected(own_database) as app:
+    async with soaking(own_database, clock) as ledger, open_connection(own_database) as app:
         await databases.execute(own_database, DRIFT)
         if when == "green":
             clock.forward(days=2)
@@ -214,7 +214,7 @@ async def test_the_serving_app_finds_drift_by_itself(own_database: str) -> None:
 
 async def first(ledger: Ledger) -> dict[str, Any]:
     """Wait for the first signal."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         query = "SELECT * FROM release_signals ORDER BY id LIMIT 1"
         while not (row := await ledger.fetch_row(query)):  # noqa: ASYNC110  # a table tells no event
             await asyncio.sleep(0.02)
@@ -394,7 +394,7 @@ async def test_the_tally_is_bounded_and_counts(own_database: str) -> None:
 
 async def test_the_tally_is_bounded_however_often_it_cannot_be_written(own_database: str) -> None:
     recorder = SoakRecorder(DatabaseUrl.parse(own_database), 300, Hands())
-    async with opened(own_database) as ledger, connected(own_database) as other:
+    async with opened(own_database) as ledger, open_connection(own_database) as other:
         await ledger.execute("ALTER TABLE release_signals RENAME COLUMN words TO elsewhere")
         for hundred in range(5):
             # More comes while what came before is on its way.
@@ -417,7 +417,7 @@ async def test_the_tally_is_bounded_however_often_it_cannot_be_written(own_datab
 async def a_lock_is_waited_for(ledger: Ledger) -> None:
     query = """SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
       WHERE NOT granted AND datname = current_database()"""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await ledger.fetch_rows(query):  # noqa: ASYNC110  # PostgreSQL tells no event
             await asyncio.sleep(0.01)
 
@@ -463,7 +463,7 @@ async def test_without_a_database_the_recorder_tries_again_and_stops(loop: str) 
         url = DatabaseUrl.parse(f"postgresql://me@127.0.0.1:{port}/x?sslmode=disable")
         every = 0.01 if loop == "looks" else 300
         recorder = SoakRecorder(url, every, together=0.01)
-        async with asyncio.timeout(10), recorder.running():
+        async with asyncio.timeout(60), recorder.running():
             if loop == "writes":
                 recorder.note(error(), "GET /x")
             await thrice.wait()
@@ -508,7 +508,7 @@ async def test_the_soaks_clock_is_the_databases(
 @pytest.mark.parametrize("looking", ["never", "fails", "before", "once"])
 async def test_green_says_so_when_nobody_looked(own_database: str, looking: str) -> None:
     clock = Hands()
-    async with soaking(own_database, clock) as ledger, connected(own_database) as app:
+    async with soaking(own_database, clock) as ledger, open_connection(own_database) as app:
         assert (await status(own_database, clock=clock))["soak"]["lastLookAt"] is None
         clock.forward(hours=1)
         if looking == "fails":
@@ -539,8 +539,8 @@ async def test_a_look_that_fails_halfway_is_none(
     async def away(*_: object) -> None:
         raise TimeoutError
 
-    monkeypatch.setattr(rechecks, "snapshot", away)
-    async with soaking(own_database, clock) as ledger, connected(own_database) as app:
+    monkeypatch.setattr(rechecks, "read_snapshot", away)
+    async with soaking(own_database, clock) as ledger, open_connection(own_database) as app:
         with pytest.raises(TimeoutError):
             await recheck(app, 300, clock)
         assert (await standing(ledger, clock)).looked_at is None

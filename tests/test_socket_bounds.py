@@ -12,10 +12,10 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from app.live.sockets.limits import Limits
+from app.live.sockets.limits import SocketLimits
 from tests.support.sockets import posted, served, tab
 
-TIGHT = Limits(
+TIGHT = SocketLimits(
     hello=0.5, goodbye=0.2, packets=400, waiting=1_000_000, patience=1.0, at_once=1e9, linger=0.1
 )
 
@@ -58,7 +58,7 @@ async def joined(watching: ClientConnection, show: dict[str, Any], user: str) ->
         pass
 
 
-async def ended(watching: ClientConnection, within: float = 5.0) -> int:
+async def ended(watching: ClientConnection, within: float = 60.0) -> int:
     """Read until the connection is over; give the code that it ended with."""
     async with asyncio.timeout(within):
         try:
@@ -119,7 +119,7 @@ async def test_who_reads_late_gets_every_entry_once(root: str, show: dict[str, A
         writing = asyncio.create_task(written(root, show, 300))
         await asyncio.sleep(0.5)
         seqs: list[int] = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not seqs or seqs[-1] < 301:
                 words = str(await late.recv())
                 if words.startswith('42["entity:created"'):
@@ -131,7 +131,7 @@ async def test_who_reads_late_gets_every_entry_once(root: str, show: dict[str, A
 
 
 async def test_who_is_silent_is_dropped(shared_database: str) -> None:
-    quick = Limits(ping_interval=0.2, ping_timeout=0.3, goodbye=0.1)
+    quick = SocketLimits(ping_interval=0.2, ping_timeout=0.3, goodbye=0.1)
     with served(shared_database, quick) as url:
         async with raw(url) as silent, tab(url) as good:
             await ended(silent)
@@ -144,12 +144,12 @@ async def test_who_is_silent_is_dropped(shared_database: str) -> None:
 async def test_who_says_too_much_is_told_so_and_disconnected(
     shared_database: str,
 ) -> None:
-    with served(shared_database, Limits(per_second=5, at_once=20)) as url:
+    with served(shared_database, SocketLimits(per_second=5, at_once=20)) as url:
         async with tab(url) as loud, tab(url) as good:
             for _ in range(40):
                 await loud.client.emit("production-list:leave", {})
             assert (await loud.one("refused"))["code"] == "TOO_FAST"
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await loud.ended.wait()
             assert await good.ask("production-list:leave", {}) == {}
 
@@ -172,7 +172,7 @@ async def test_nonsense_ends_at_most_the_one_who_sends_it(
         await good.seen("bad", "good")
         await bad.send(frame)
         await bad.send("429" + json.dumps(["production-list:leave", {}]))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             try:
                 while str(await bad.recv()) != "439[{}]":
                     pass
@@ -242,7 +242,7 @@ async def test_a_takeover_from_polling_must_come_to_its_end_and_be_the_only_one(
 
 
 async def test_there_are_no_more_sockets_than_allowed(shared_database: str) -> None:
-    with served(shared_database, Limits(sockets=2)) as url:
+    with served(shared_database, SocketLimits(sockets=2)) as url:
         async with tab(url), httpx.AsyncClient(base_url=url) as client:
             async with tab(url, "polling"):
                 opened = await client.get("/socket.io/?EIO=4&transport=polling")
@@ -256,7 +256,7 @@ async def test_there_are_no_more_sockets_than_allowed(shared_database: str) -> N
 
 
 async def test_a_socket_watches_no_more_shows_than_allowed(shared_database: str) -> None:
-    with served(shared_database, Limits(rooms=2)) as url:
+    with served(shared_database, SocketLimits(rooms=2)) as url:
         shows = [await posted(url, "productions", name="x") for _ in range(3)]
         async with tab(url) as one:
             answers = [await one.join(show["uuid"]) for show in shows]

@@ -11,13 +11,13 @@ import pytest
 from app.errors import DatabaseAway
 from app.live.feed.entries import Page
 from app.live.feed.hub import Hub
-from app.live.sockets.limits import Limits
+from app.live.sockets.limits import SocketLimits
 from app.live.sockets.rooms import Rooms
 from tests.support.databases import execute
 from tests.support.live import KILL
 from tests.support.sockets import posted, served, tab
 
-QUICK = Limits(linger=0.2, retry=0.1, sweep=0.5)
+QUICK = SocketLimits(linger=0.2, retry=0.1, sweep=0.5)
 
 
 @pytest.fixture(scope="module")

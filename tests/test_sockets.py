@@ -9,14 +9,14 @@ import pytest
 from pydantic import SecretStr
 from socketio.exceptions import ConnectionError as NotConnected
 
-from app.live.sockets.limits import Limits
+from app.live.sockets.limits import SocketLimits
 from app.model.entity import Entity
 from tests.support.bodies import SCOPED, minimal, named
 from tests.support.databases import execute
 from tests.support.sockets import Tab, posted, refused, served, several, tab
 
 TOKEN = "a-token-for-the-crew"
-QUICK = Limits(linger=0.2, retry=0.2, sweep=0.5)
+QUICK = SocketLimits(linger=0.2, retry=0.2, sweep=0.5)
 
 
 @pytest.fixture(scope="module")

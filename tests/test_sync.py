@@ -237,7 +237,7 @@ def test_a_label_that_is_taken(
     mine = making(entity, id="ROW 1")
     body = synced(client, production, mine, relabel=relabel)
     [result] = body["results"]
-    if entity.labels_may_clash:
+    if entity.allow_duplicate_labels:
         assert (result["status"], result["entity"]["id"]) == ("applied", "ROW 1")
     elif relabel:
         assert (result["status"], result["entity"]["id"]) == ("merged", "ROW 2")
@@ -351,10 +351,10 @@ def test_the_production_itself_is_updated_and_nothing_else(
 
 def test_every_mount_of_a_collection_may_be_named(client: httpx.Client, production: Made) -> None:
     for entity in SCOPED:
-        for mount in (entity.collection, *entity.mounts):
+        for mount in (entity.collection, *entity.path_aliases):
             one = {**making(entity), "collection": mount}
             assert statuses(synced(client, production, one)) == ["applied"]
-        assert len(listed(client, production, entity)) == 1 + len(entity.mounts)
+        assert len(listed(client, production, entity)) == 1 + len(entity.path_aliases)
 
 
 BAD: dict[str, Any] = {

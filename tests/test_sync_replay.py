@@ -16,7 +16,7 @@ from app.database.session import Database
 from app.errors import DatabaseAway
 from app.model.entity import Row
 from app.retention import Retention
-from app.store.write_context import Unit, Writer
+from app.store.write_context import WriteContext, Writer
 from app.sync import batch as sync
 from app.sync.batch import Done
 from app.sync.mutations import Sync, steps
@@ -159,11 +159,13 @@ async def test_a_create_is_known_by_its_uuid_when_its_mutation_is_forgotten(
     assert await log_of(shared_database, production["uuid"]) == log
 
 
-async def run(unit: Unit, production: Made, batch: Sequence[Made], **members: Any) -> Done:
+async def run(
+    context: WriteContext, production: Made, batch: Sequence[Made], **members: Any
+) -> Done:
     """Do a batch as the route does."""
     said = Sync.model_validate({"mutations": batch, **members})
     todo = steps(production["uuid"], said, Actor())
-    return await sync.run(unit, production["uuid"], said, todo, Actor())
+    return await sync.run(context, production["uuid"], said, todo, Actor())
 
 
 @pytest.mark.parametrize("first", ["this process", "another process"])
@@ -175,7 +177,9 @@ async def test_the_same_batch_from_two_connections_at_once_is_done_once(
     before = await counted(shared_database, production["uuid"])
 
     async def earlier(held: Any) -> list[str]:
-        done = await held.write("", lambda unit: run(unit, production, batch, clientId="laptop"))
+        done = await held.write(
+            "", lambda context: run(context, production, batch, clientId="laptop")
+        )
         return [outcome.status for outcome in done.outcomes]
 
     def later() -> list[str]:
@@ -193,7 +197,7 @@ async def direct(url: str, production: Made, batch: Sequence[Made]) -> list[str]
     """Do a batch as another process would; give the statuses."""
     async with opened(url) as database:
         done = await Writer(database, 30).write(
-            production["uuid"], lambda unit: run(unit, production, batch, clientId="laptop")
+            production["uuid"], lambda context: run(context, production, batch, clientId="laptop")
         )
     return [outcome.status for outcome in done.outcomes]
 
@@ -242,18 +246,20 @@ class Counting(Severed):
         return -self._left
 
 
-async def severed(database: Database, url: str, left: int, work: Callable[[Unit], Any]) -> None:
+async def severed(
+    database: Database, url: str, left: int, work: Callable[[WriteContext], Any]
+) -> None:
     """Do work in a transaction on a connection that is ended before it has done ``left``."""
     async with database.transaction() as connection:
-        await work(Unit(cast("Any", Severed(connection, url, left)), locked=True))
+        await work(WriteContext(cast("Any", Severed(connection, url, left)), locked=True))
 
 
-async def length(database: Database, url: str, work: Callable[[Unit], Any]) -> int:
+async def length(database: Database, url: str, work: Callable[[WriteContext], Any]) -> int:
     """Count the statements of some work, and undo it."""
     async with database.writing() as connection:
         trial, watched = cast("Any", connection.transaction()), Counting(connection, url, 0)
         await trial.start()
-        await work(Unit(cast("Any", watched), locked=True))
+        await work(WriteContext(cast("Any", watched), locked=True))
         await trial.rollback()
     return watched.seen
 
@@ -265,8 +271,8 @@ async def test_a_connection_that_is_killed_anywhere_leaves_all_or_nothing(
     batch = a_batch(client, production, entity)
     before = await log_of(shared_database, production["uuid"])
 
-    def work(unit: Unit) -> Awaitable[Done]:
-        return run(unit, production, batch, clientId="laptop")
+    def work(context: WriteContext) -> Awaitable[Done]:
+        return run(context, production, batch, clientId="laptop")
 
     for place in (2, 3, 5, 8, 13, 21):
         async with opened(shared_database) as database:
@@ -286,8 +292,8 @@ async def test_a_kill_at_the_last_statement_leaves_nothing_either(
     batch = [making(SCOPED[0]) for _ in range(3)]
     before = await log_of(shared_database, production["uuid"])
 
-    def work(unit: Unit) -> Awaitable[Done]:
-        return run(unit, production, batch)
+    def work(context: WriteContext) -> Awaitable[Done]:
+        return run(context, production, batch)
 
     async with opened(shared_database) as database:
         last = await length(database, shared_database, work)

@@ -5,13 +5,13 @@ from uuid import UUID
 
 import pytest
 
-from app.store.write_queue import Turns
+from app.store.write_queue import WriteQueue
 
 SHOW = UUID(int=1)
 
 
 async def test_first_come_first_served_and_one_at_a_time() -> None:
-    turns, order, inside = Turns(5), [], 0
+    turns, order, inside = WriteQueue(5), [], 0
 
     async def write(number: int) -> None:
         nonlocal inside
@@ -28,15 +28,15 @@ async def test_first_come_first_served_and_one_at_a_time() -> None:
 
 
 async def test_two_productions_do_not_wait_for_each_other() -> None:
-    turns = Turns(5)
+    turns = WriteQueue(5)
     async with turns.turn("one"), turns.turn("other"):
         pass
 
 
 async def test_names_of_one_production_stand_in_one_line() -> None:
-    turns = Turns(0.01)
-    turns.learn("CAM 1", SHOW)
-    turns.learn("SHOW 1", SHOW)
+    turns = WriteQueue(0.01)
+    turns.remember_key("CAM 1", SHOW)
+    turns.remember_key("SHOW 1", SHOW)
     async with turns.turn("CAM 1"):
         with pytest.raises(TimeoutError):
             async with turns.turn("SHOW 1"):
@@ -44,16 +44,16 @@ async def test_names_of_one_production_stand_in_one_line() -> None:
 
 
 async def test_a_production_is_one_whether_it_is_known_already_or_not() -> None:
-    turns = Turns(0.01)
+    turns = WriteQueue(0.01)
     async with turns.turn(str(SHOW)):
-        turns.learn(str(SHOW), SHOW)
+        turns.remember_key(str(SHOW), SHOW)
         with pytest.raises(TimeoutError):
             async with turns.turn(str(SHOW)):
                 pytest.fail("two at once")
 
 
 async def test_who_waits_too_long_leaves_the_line_to_the_next() -> None:
-    turns = Turns(0.05)
+    turns = WriteQueue(0.05)
     async with turns.turn("show"):
         with pytest.raises(TimeoutError):
             async with turns.turn("show"):
@@ -64,7 +64,7 @@ async def test_who_waits_too_long_leaves_the_line_to_the_next() -> None:
 
 @pytest.mark.parametrize("when", ["waiting", "called"])
 async def test_who_is_cancelled_takes_no_turn_with_it(when: str) -> None:
-    turns, served = Turns(5), []
+    turns, served = WriteQueue(5), []
 
     async def write(name: str) -> None:
         async with turns.turn("show"):
@@ -83,7 +83,7 @@ async def test_who_is_cancelled_takes_no_turn_with_it(when: str) -> None:
 
 
 async def test_an_error_ends_the_turn() -> None:
-    turns = Turns(0.05)
+    turns = WriteQueue(0.05)
     with pytest.raises(ZeroDivisionError):
         async with turns.turn("show"):
             raise ZeroDivisionError
@@ -93,7 +93,7 @@ async def test_an_error_ends_the_turn() -> None:
 
 def test_what_is_known_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.store.write_queue._KNOWN", 3)
-    turns = Turns(5)
+    turns = WriteQueue(5)
     for number in range(10):
-        turns.learn(str(number), SHOW)
+        turns.remember_key(str(number), SHOW)
     assert list(turns._known) == ["7", "8", "9"]  # noqa: SLF001  # its size is the point

@@ -13,17 +13,18 @@ import httpx
 import pytest
 from pydantic_core import from_json
 
-from app.database.session import Connection, Database
+from app.database.session import Database, DatabaseConnection
 from app.database.url import DatabaseUrl
 from app.entities import discovered, root
-from app.errors import Busy, Overtaken, SignalbookError
+from app.errors import Busy, SignalbookError, WriteRace
 from app.model.entity import Row
 from app.model.schemas import create_shape
 from app.sql.writes import CHANNEL
 from app.store import update as store
 from app.store.edits import edit_of
 from app.store.update import Edit
-from app.store.write_context import Unit, Writer
+from app.store.write_context import WriteContext, Writer
+from tests.legacy import connected
 from tests.support import databases
 from tests.support.bodies import ALL, SCOPED, minimal, named
 from tests.support.service import settings
@@ -32,13 +33,15 @@ every = pytest.mark.parametrize("entity", ALL, ids=named)
 scoped = pytest.mark.parametrize("entity", SCOPED, ids=named)
 LOGGED = "SELECT seq FROM changes WHERE production_uuid = $1 ORDER BY seq"
 COUNTED = "SELECT change_seq FROM productions WHERE uuid = $1"
-Work = Callable[[Unit], Awaitable[Any]]
+Work = Callable[[WriteContext], Awaitable[Any]]
 
 
 class Watched:
     """A connection that counts its statements, and lets ``first`` happen before the first write."""
 
-    def __init__(self, real: Connection, first: Callable[[], Awaitable[Any]] | None = None) -> None:
+    def __init__(
+        self, real: DatabaseConnection, first: Callable[[], Awaitable[Any]] | None = None
+    ) -> None:
         self.real, self.first, self.statements = real, first, 0
 
     def __getattr__(self, name: str) -> Any:
@@ -85,7 +88,7 @@ def changing(entity: type[Row], row: dict[str, Any], value: str) -> Work:
     name = "note" if entity in SCOPED else "venue"
     start = replace(Edit({}).start, version=row["version"] if entity.version_required else None)
     edit = Edit({name: value}, start=start)
-    return lambda unit: store.update(unit, entity, row["uuid"], edit)
+    return lambda context: store.update(context, entity, row["uuid"], edit)
 
 
 def creation(entity: type[Row], **members: Any) -> Edit:
@@ -96,9 +99,9 @@ def creation(entity: type[Row], **members: Any) -> Edit:
 def writes(entity: type[Row], row: dict[str, Any]) -> dict[str, Work]:
     edit = creation(entity, productionId=str(owner(row)))
     return {
-        "create": lambda unit: store.create(unit, entity, edit),
+        "create": lambda context: store.create(context, entity, edit),
         "update": changing(entity, row, "Ours"),
-        "delete": lambda unit: store.delete(unit, entity, row["uuid"], edit.actor),
+        "delete": lambda context: store.delete(context, entity, row["uuid"], edit.actor),
     }
 
 
@@ -115,7 +118,7 @@ async def test_a_write_is_two_statements(
     )
     async with opened(shared_database) as database, database.writing() as connection:
         watched = Watched(connection)
-        await writes(entity, row)[operation](Unit(watched))
+        await writes(entity, row)[operation](WriteContext(watched))
         # A delete asks each type that points here for what it must clear.
         assert watched.statements == 2 + (clearing if operation == "delete" else 0)
 
@@ -137,10 +140,10 @@ async def test_an_overtaken_write_leaves_nothing_and_starts_again(
     work = writes(entity, row)[operation]
     tries: list[int] = []
 
-    async def interrupted(unit: Unit) -> Any:
+    async def interrupted(context: WriteContext) -> Any:
         tries.append(await counted(shared_database, row))
         first = overtake if len(tries) == 1 else None
-        return await work(replace(unit, connection=Watched(unit.connection, first)))
+        return await work(replace(context, connection=Watched(context.connection, first)))
 
     async with listening(shared_database) as heard, opened(shared_database) as database:
         await Writer(database, 5).write(row["uuid"], interrupted)
@@ -166,8 +169,8 @@ async def test_a_row_that_moved_on_without_a_number_is_not_overwritten(
             await databases.execute(own_database, sql, row["uuid"])
 
         async with listening(own_database) as heard, database.writing() as connection:
-            with pytest.raises(Overtaken):
-                await writes(entity, row)[operation](Unit(Watched(connection, older)))
+            with pytest.raises(WriteRace):
+                await writes(entity, row)[operation](WriteContext(Watched(connection, older)))
     assert not heard
     assert await numbers(own_database, row) == before
     assert await counted(own_database, row) == before[-1]
@@ -184,17 +187,17 @@ async def test_every_write_is_announced_once_and_a_rejected_one_never(
         stale = replace(Edit({}).start, version=1)
         edit = Edit({"note" if entity in SCOPED else "venue": "Never"}, start=stale)
         with pytest.raises(SignalbookError):
-            await writer.write("", lambda unit: store.update(unit, entity, row["uuid"], edit))
+            await writer.write("", lambda context: store.update(context, entity, row["uuid"], edit))
         with pytest.raises(ZeroDivisionError):
-            await writer.locked(lambda unit: rolled_back(unit, entity, row))
+            await writer.locked(lambda context: rolled_back(context, entity, row))
         assert await writer.write("", changing(entity, {**row, "version": 2}, "Once"))
     numbered = await numbers(own_database, row)
     assert [told.rpartition(" ")[0] for told in heard] == [f"{owner(row)} {n}" for n in numbered]
     assert await counted(own_database, row) == len(numbered)
 
 
-async def rolled_back(unit: Unit, entity: type[Row], row: dict[str, Any]) -> None:
-    await changing(entity, {**row, "version": 2}, "Never")(unit)
+async def rolled_back(context: WriteContext, entity: type[Row], row: dict[str, Any]) -> None:
+    await changing(entity, {**row, "version": 2}, "Never")(context)
     raise ZeroDivisionError
 
 
@@ -214,8 +217,8 @@ async def test_several_processes_write_one_show_at_once(own_database: str, proce
 
 
 async def test_who_is_always_overtaken_is_told_so(own_database: str) -> None:
-    async def hopeless(_: Unit) -> None:
-        raise Overtaken
+    async def hopeless(_: WriteContext) -> None:
+        raise WriteRace
 
     async with opened(own_database) as database:
         with pytest.raises(Busy, match="Another service"):
@@ -227,7 +230,7 @@ async def test_who_stands_in_line_too_long_is_told_so(own_database: str) -> None
         writer = Writer(database, 0.05)
         slow = asyncio.Event()
 
-        async def holding(_: Unit) -> None:
+        async def holding(_: WriteContext) -> None:
             await slow.wait()
 
         held = asyncio.create_task(writer.write("x", holding))
@@ -241,7 +244,7 @@ async def test_who_stands_in_line_too_long_is_told_so(own_database: str) -> None
 async def made(writer: Writer, entity: type[Row]) -> dict[str, Any]:
     """Make a show and, where the entity lives in one, a row in it."""
     show = creation(root(), name="A show")
-    row = from_json(await writer.write("", lambda unit: store.create(unit, root(), show)))
+    row = from_json(await writer.write("", lambda context: store.create(context, root(), show)))
     if entity is not root():
         work = writes(entity, row)["create"]
         row = from_json(await writer.write(row["uuid"], work))
@@ -260,9 +263,12 @@ async def counted(url: str, row: dict[str, Any]) -> int:
 async def test_starting_again_costs_no_connection(own_database: str) -> None:
     """Each production that is made starts again, under a lock."""
     pids = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
-    async with opened(own_database) as database:
+    async with opened(own_database) as database, connected(own_database) as looking:
         writer, seen = Writer(database, 5), set()
         for _ in range(5):
             await made(writer, root())
-            seen |= set(await databases.column(own_database, f"{pids} pg_backend_pid()"))
+            rows = await looking.fetch(
+                f"{pids} pg_backend_pid() AND backend_type = 'client backend'"
+            )
+            seen |= {row["pid"] for row in rows}
     assert len(seen) == 1

@@ -39,7 +39,7 @@ _PRIVATE: Final = (b"cache-control", b"private, no-cache")
 _VARY: Final = (b"vary", b"Accept-Encoding")
 
 
-class HotRoute(APIRoute):
+class FastReadRoute(APIRoute):
     """Documents a read that ``HotReads`` answers; its endpoint is a ``HotRead``.
 
     What only looks like its path (it ends in a line break) gets here, and is not there.
@@ -54,7 +54,7 @@ class HotRoute(APIRoute):
         return not_there
 
 
-class HotReads:
+class FastReads:
     """Answers GETs of paths that are fixed, or fixed but for one segment."""
 
     def __init__(self, app: ASGIApp, prefix: str, routes: Iterable[BaseRoute]) -> None:
@@ -62,7 +62,7 @@ class HotReads:
         self._exact: dict[str, HotRead] = {}
         self._keyed: dict[tuple[str, str], tuple[str, HotRead]] = {}
         for route in routes:
-            if isinstance(route, HotRoute):
+            if isinstance(route, FastReadRoute):
                 self._add(f"{prefix}{route.path}", route.endpoint)
         self._ends = {end for _, end in self._keyed if end}
 

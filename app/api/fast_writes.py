@@ -19,22 +19,22 @@ from app.errors import BrokenJson, SignalbookError
 _MISSING = {"type": "missing", "loc": ("body",), "msg": "Field required", "input": None}
 
 
-class WriteRoute(JsonRoute):
+class FastWriteRoute(JsonRoute):
     """Documents a write that ``HotWrites`` answers.
 
     Its endpoint takes ``body``, ``request`` and, where its path ends in one, ``key``.
     """
 
 
-class HotWrites:
+class FastWrites:
     """Answers writes to a collection, and to one of its rows."""
 
     def __init__(self, app: ASGIApp, prefix: str, routes: Iterable[BaseRoute]) -> None:
         self.app = app
-        self._whole: dict[tuple[str, str], WriteRoute] = {}
-        self._keyed: dict[tuple[str, str], WriteRoute] = {}
+        self._whole: dict[tuple[str, str], FastWriteRoute] = {}
+        self._keyed: dict[tuple[str, str], FastWriteRoute] = {}
         for route in routes:
-            if isinstance(route, WriteRoute):
+            if isinstance(route, FastWriteRoute):
                 for method in route.methods or ():
                     path, keyed, _ = f"{prefix}{route.path}".partition("/{key}")
                     (self._keyed if keyed else self._whole)[method, path] = route
@@ -55,7 +55,7 @@ class HotWrites:
             response = await problems.answer_invalid(request, error)
         await response(scope, receive, send)
 
-    def _find(self, scope: Scope) -> tuple[WriteRoute, dict[str, str]] | None:
+    def _find(self, scope: Scope) -> tuple[FastWriteRoute, dict[str, str]] | None:
         method, path = scope["method"], scope["path"]
         if route := self._whole.get((method, path)):
             return route, {}
@@ -64,7 +64,7 @@ class HotWrites:
         return (route, {"key": key}) if route and key else None
 
 
-async def _answered(route: WriteRoute, request: JsonRequest) -> Response:
+async def _answered(route: FastWriteRoute, request: JsonRequest) -> Response:
     sent = await request.body()
     refuse_undeclared(request, sent)
     if not sent:

@@ -13,8 +13,8 @@ from app.api import errors as problems
 from app.api.requests import maybe_parameter, writer
 from app.errors import SignalbookError
 from app.store import idempotency
-from app.store.idempotency import HEADER, LONGEST, Claim, Outcome
-from app.store.write_context import Unit
+from app.store.idempotency import HEADER, LONGEST, Claim, KeptAnswer
+from app.store.write_context import WriteContext
 
 T = TypeVar("T")
 REPLAYED: Final = "idempotency-replayed"
@@ -33,7 +33,7 @@ _NAME: Final = HEADER.lower().encode()
 async def written(
     request: Request,
     key: str,
-    work: Callable[[Unit], Awaitable[T]],
+    work: Callable[[WriteContext], Awaitable[T]],
     shape: Callable[[T], Response],
 ) -> Response:
     """Run a write as ``Writer.write`` does, and shape what it gave; with a key only once.
@@ -46,11 +46,11 @@ async def written(
         return shape(await writer(request).write(key, work))
     claim = await _claim(request, values)
 
-    async def decided(unit: Unit) -> Outcome:
-        async def first() -> Outcome:
-            return _outcome(await _tried(request, unit, work, shape))
+    async def decided(context: WriteContext) -> KeptAnswer:
+        async def first() -> KeptAnswer:
+            return _outcome(await _tried(request, context, work, shape))
 
-        return await idempotency.once(unit.connection, claim, first)
+        return await idempotency.once(context.connection, claim, first)
 
     return _response(await writer(request).in_transaction(key, decided))
 
@@ -64,24 +64,24 @@ async def _claim(request: Request, values: list[bytes]) -> Claim:
 
 async def _tried(
     request: Request,
-    unit: Unit,
-    work: Callable[[Unit], Awaitable[T]],
+    context: WriteContext,
+    work: Callable[[WriteContext], Awaitable[T]],
     shape: Callable[[T], Response],
 ) -> Response:
     try:
-        async with idempotency.refusable(unit.connection):
-            return shape(await work(unit))
+        async with idempotency.refusable(context.connection):
+            return shape(await work(context))
     except SignalbookError as refused:
         if refused.status >= 500:
             raise
         return await problems.answer_ours(request, refused)
 
 
-def _outcome(response: Response) -> Outcome:
+def _outcome(response: Response) -> KeptAnswer:
     headers = {name: value for name, value in response.headers.items() if name != "content-length"}
-    return Outcome(response.status_code, headers, bytes(response.body))
+    return KeptAnswer(response.status_code, headers, bytes(response.body))
 
 
-def _response(outcome: Outcome) -> Response:
+def _response(outcome: KeptAnswer) -> Response:
     replayed = {REPLAYED: "true"} if outcome.replayed else {}
     return Response(outcome.body, outcome.status, headers={**outcome.headers, **replayed})

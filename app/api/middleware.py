@@ -22,7 +22,7 @@ _ID_LENGTH: Final = 64
 _VARY: Final = (b"vary", b"Origin")
 
 
-class RequestLog:
+class RequestLogMiddleware:
     """Gives each request an id, hands it back as ``X-Request-Id``, and logs one line at its end."""
 
     def __init__(self, app: ASGIApp, incidents: Incidents) -> None:
@@ -76,7 +76,7 @@ def _harmless(given: bytes) -> str:
     return given.decode() if plain else ""
 
 
-class Cors(CORSMiddleware):
+class CorsMiddleware(CORSMiddleware):
     """Starlette's, without its work where no page of another origin asks."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,7 +93,7 @@ class Cors(CORSMiddleware):
         await self.app(scope, receive, varied)
 
 
-class Faults:
+class UnhandledErrorMiddleware:
     """Answers what nobody foresaw with a 500 that the browser may read and the log can find."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -122,7 +122,7 @@ class Faults:
             await response(SignalbookError(words), scope["path"])(scope, receive, send)
 
 
-class Door:
+class AccessTokenMiddleware:
     """Lets in who brings the access token; health can be asked without one.
 
     ``operator`` is the operator token, which opens the operators' own paths as well; whether it

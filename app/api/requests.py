@@ -166,7 +166,7 @@ def entity_routers(under: str, add: Callable[[APIRouter, type[Row], str], None])
     """
     made = []
     for entity in discovered().values():
-        for mount in (entity.collection, *entity.mounts):
+        for mount in (entity.collection, *entity.path_aliases):
             noun = entity.noun if mount == entity.collection else f"{entity.noun} ({mount})"
             router = APIRouter(prefix=f"/{mount}{under}", tags=[noun], route_class=JsonRoute)
             add(router, entity, mount.replace("-", "_"))

@@ -22,7 +22,7 @@ _PATHS: Final = frozenset({"/socket.io", "/socket.io/"})
 _SECRETS: Final = frozenset({"token", "access_token", "auth", "authorization"})
 
 
-class SocketDoor:
+class SocketMiddleware:
     """Hands what is asked of Socket.IO to ``sockets``, and all else on."""
 
     def __init__(self, app: ASGIApp, sockets: Sockets, token: SecretStr | None) -> None:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from pydantic_core import from_json
 from sqlalchemy.dialects.postgresql import ENUM, JSON, JSONB
 
-from app.database.session import Connection
+from app.database.session import DatabaseConnection
 from app.model.entity import metadata
 from app.rules.merge import Base
 
@@ -95,7 +95,7 @@ class Actor:
 
 
 async def bases(
-    connection: Connection,
+    connection: DatabaseConnection,
     production: UUID,
     entity: UUID,
     version: int,
@@ -117,7 +117,7 @@ async def bases(
 
 
 async def written(
-    connection: Connection, production: UUID, entity: UUID, since: int
+    connection: DatabaseConnection, production: UUID, entity: UUID, since: int
 ) -> dict[int, set[str]]:
     """Give the wire names of what each write of a row after a version changed, where it is held."""
     rows = await connection.fetch(WRITTEN, production, entity, since)

@@ -21,7 +21,7 @@ from app.model.entity import Row
 from app.model.schemas import create_shape
 from app.store import update
 from app.store.edits import edit_of
-from app.store.write_context import Unit
+from app.store.write_context import WriteContext
 
 _ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(7305791, 2)"
 SAMPLE: Final = Path(__file__).parents[1] / "sample" / "show.json"
@@ -38,7 +38,7 @@ async def load(database: Database, file: Path, say: Callable[[str], None] = prin
     """
     show = read(file)
     async with database.transaction() as connection:
-        return await _load(Unit(connection, locked=True), show, say)
+        return await _load(WriteContext(connection, locked=True), show, say)
 
 
 async def load_sample_if_empty(database: Database, say: Callable[[str], None]) -> None:
@@ -46,13 +46,13 @@ async def load_sample_if_empty(database: Database, say: Callable[[str], None]) -
     async with database.transaction() as connection:
         await connection.execute(_ONE_AT_A_TIME)
         if await connection.fetchval("SELECT NOT EXISTS (SELECT FROM productions)"):
-            await _load(Unit(connection, locked=True), read(SAMPLE), say)
+            await _load(WriteContext(connection, locked=True), read(SAMPLE), say)
 
 
-async def _load(unit: Unit, show: Mapping[str, Any], say: Callable[[str], None]) -> str:
-    made = await _create(unit, root(), show["production"], "production")
+async def _load(context: WriteContext, show: Mapping[str, Any], say: Callable[[str], None]) -> str:
+    made = await _create(context, root(), show["production"], "production")
     label = str(made["id"])
-    counts = await _create_all(unit, show, label)
+    counts = await _create_all(context, show, label)
     say(f"Loaded {made['showName']!r} as {label!r}: {_counted(counts)}.")
     return label
 
@@ -70,30 +70,32 @@ def read(file: Path) -> dict[str, Any]:
     return show
 
 
-async def _create_all(unit: Unit, show: Mapping[str, Any], production: str) -> Counter[str]:
+async def _create_all(
+    context: WriteContext, show: Mapping[str, Any], production: str
+) -> Counter[str]:
     """Create the rows, those that others refer to first."""
     kinds = [kind for kind in discovered().values() if kind is not root()]
     counts: Counter[str] = Counter()
-    for kind in sorted(kinds, key=lambda kind: bool(kind.references() or kind.ends)):
+    for kind in sorted(kinds, key=lambda kind: bool(kind.references() or kind.device_references)):
         name = to_camel(kind.collection.replace("-", "_"))
         rows = show.get(name, [])
         if not isinstance(rows, list):
             raise BadShow(f"{name} is not an array")
         for index, row in enumerate(rows):
-            await _create(unit, kind, row, f"{name}.{index}", production)
+            await _create(context, kind, row, f"{name}.{index}", production)
         counts[kind.collection] = len(rows)
     return counts
 
 
 async def _create(
-    unit: Unit, kind: type[Row], row: Any, where: str, production: str | None = None
+    context: WriteContext, kind: type[Row], row: Any, where: str, production: str | None = None
 ) -> Any:
     if not isinstance(row, dict):
         raise BadShow(f"{where} is not an object")
     scope = {"productionId": production} if production else {}
     try:
         body = create_shape(kind).model_validate({**row, **scope})
-        return from_json(await update.create(unit, kind, edit_of(kind, body)))
+        return from_json(await update.create(context, kind, edit_of(kind, body)))
     except ValidationError as wrong:
         first = wrong.errors(include_input=False)[0]
         path = ".".join(map(str, first["loc"]))

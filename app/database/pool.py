@@ -14,7 +14,7 @@ from typing import Final
 import asyncpg
 from asyncpg import exceptions as pg
 
-from app.errors import DatabaseAway, Overtaken, SignalbookError
+from app.errors import DatabaseAway, SignalbookError, WriteRace
 
 _IDLE: Final = 300.0
 _CLOSING: Final = 5.0
@@ -33,7 +33,7 @@ def is_sound(error: BaseException) -> bool:
     if isinstance(error, (pg.OperatorInterventionError, pg.ReadOnlySQLTransactionError)):
         return False
     unfit = isinstance(error, pg.InterfaceError) and isinstance(error, ValueError)
-    return unfit or isinstance(error, (pg.PostgresError, SignalbookError, Overtaken))
+    return unfit or isinstance(error, (pg.PostgresError, SignalbookError, WriteRace))
 
 
 class Connections:

@@ -68,7 +68,7 @@ _ANSWERS: Final = (
 )  # fmt: skip
 
 
-class Connection(Protocol):
+class DatabaseConnection(Protocol):
     """What the store needs of a database connection."""
 
     async def fetchval(self, query: str, *args: Any) -> Any: ...
@@ -246,13 +246,13 @@ class Database:
                 yield connection
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[Connection]:
+    async def writing(self) -> AsyncIterator[DatabaseConnection]:
         """Lend a writer's slot and a connection in autocommit."""
         with translated():
             await self._slot()
             try:
                 async with self.connections.lent() as connection:
-                    yield cast("Connection", connection)
+                    yield cast("DatabaseConnection", connection)
             finally:
                 self._writers.release()
 
@@ -264,7 +264,7 @@ class Database:
             await self._writers.acquire()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
+    async def transaction(self) -> AsyncIterator[DatabaseConnection]:
         """Lend a writer's connection inside a transaction, committed when the block ends without
         error."""
         with translated():

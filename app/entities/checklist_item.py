@@ -26,7 +26,7 @@ class ChecklistItem(Entity, table=True):
     entity_type: ClassVar[str] = "checklist-item"
     event_type: ClassVar[str] = "CHECKLIST_ITEM"
     prefix: ClassVar[str] = "CHK"
-    labels_may_clash: ClassVar[bool] = True
+    allow_duplicate_labels: ClassVar[bool] = True
     synonyms: ClassVar[Mapping[str, str]] = {"name": "title"}
     wire_names: ClassVar[Mapping[str, str]] = {
         "completion_note_list": "completionNote",
@@ -50,7 +50,7 @@ class ChecklistItem(Entity, table=True):
     sort_order: MaybeWhole = None
 
     @classmethod
-    def settle(cls, before: Mapping[str, Any] | None, values: dict[str, Any]) -> None:
+    def before_write(cls, before: Mapping[str, Any] | None, values: dict[str, Any]) -> None:
         """Keep ``completed_at`` true to ``completed``: set when done, cleared when not.
 
         An edit of other members leaves both alone, also where an older row contradicts itself.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from app.model.entity import End, Entity, PartReference, reference
+from app.model.entity import DeviceReference, Entity, PartReference, reference
 from app.model.fields import MaybeJson, MaybeLine, MaybeUuid, Name
 
 
@@ -21,14 +21,14 @@ class Connection(Entity, table=True):
     part_references: ClassVar[Mapping[str, PartReference]] = {
         "source_output_id": PartReference(reference="source_uuid", parts="outputs")
     }
-    ends: ClassVar[tuple[End, ...]] = (
-        End(
+    device_references: ClassVar[tuple[DeviceReference, ...]] = (
+        DeviceReference(
             kind="destination_type",
             label="destination_id",
             uuid="destination_uuid",
             likely="sends",
         ),
-        End(kind="intermediate_type", label="intermediate_id"),
+        DeviceReference(kind="intermediate_type", label="intermediate_id"),
     )
     example: ClassVar[Mapping[str, Any]] = {
         "sourceId": "SRC 1", "destinationType": "SEND", "destinationId": "SEND 1",

@@ -20,7 +20,7 @@ class Send(Entity, table=True):
     event_type: ClassVar[str] = "SEND"
     prefix: ClassVar[str] = "SEND"
     conflict_error: ClassVar[str] = "Conflict detected"
-    labels_may_clash: ClassVar[bool] = True
+    allow_duplicate_labels: ClassVar[bool] = True
     synonyms: ClassVar[Mapping[str, str]] = {"output": "output_connector"}
     example: ClassVar[Mapping[str, Any]] = {
         "type": "VIDEO SWITCH", "name": "SCREEN 1A", "rate": 59.94, "outputConnector": "HDMI",

@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
-from app.model.entity import Entity, Parts, defaulted
+from app.model.entity import Entity, PartList, defaulted
 from app.model.fields import Label, MaybeLine, MaybeNumber, MaybeUuid, MaybeWhole, Name, Whole
 
 
@@ -44,9 +44,9 @@ class Source(Entity, table=True):
     event_type: ClassVar[str] = "SOURCE"
     prefix: ClassVar[str] = "SRC"
     conflict_error: ClassVar[str] = "Conflict"
-    mounts: ClassVar[tuple[str, ...]] = ("computers",)
-    parts: ClassVar[Mapping[str, Parts]] = {
-        "outputs": Parts(SourceOutput, owner="source_uuid", label="OUT", order="output_index")
+    path_aliases: ClassVar[tuple[str, ...]] = ("computers",)
+    parts: ClassVar[Mapping[str, PartList]] = {
+        "outputs": PartList(SourceOutput, owner="source_uuid", label="OUT", order="output_index")
     }
     example: ClassVar[Mapping[str, Any]] = {
         "type": "LAPTOP",

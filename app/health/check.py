@@ -23,7 +23,7 @@ from app.health.write_trial import try_write
 from app.releases.ledger import signals
 from app.releases.migrations import revisions
 from app.releases.migrations.version_row import BadVersionRow, live_revision
-from app.sql.registry import collections, demands, failures
+from app.sql.registry import collections, failures, required_statements
 
 _SETTINGS: Final = "SELECT name, setting FROM pg_settings WHERE name = ANY($1::text[])"
 # Milliseconds. Who holds a table for longer changes it, which is no reason to send nobody here.
@@ -136,7 +136,7 @@ async def _prepared(connection: asyncpg.Connection) -> tuple[dict[str, str], lis
     """Prepare every statement; give the first failure of each collection, and what was locked."""
     found: dict[str, str] = {}
     locked = []
-    for name, statements in demands().items():
+    for name, statements in required_statements().items():
         try:
             found |= await failures(connection, {name: statements})
         except asyncpg.LockNotAvailableError:
@@ -194,7 +194,7 @@ async def _dropped(database: Database, connection: asyncpg.Connection) -> tuple[
 
 @cache
 def _needs() -> Needs:
-    return needs_of(demands())
+    return needs_of(required_statements())
 
 
 def _all(words: str) -> dict[str, str]:

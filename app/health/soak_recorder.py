@@ -14,7 +14,7 @@ from typing import Any, Final
 import asyncpg
 import structlog
 
-from app.background import beside
+from app.background import running
 from app.database.dial import dial
 from app.database.url import DatabaseUrl
 from app.releases.ledger import signals
@@ -60,7 +60,7 @@ class SoakRecorder:
     async def running(self) -> AsyncIterator[None]:
         """Write and look beside what runs inside; stop with it, after a last try to write."""
         try:
-            async with beside(self._keep_writing(), self._look()):
+            async with running(self._keep_writing(), self._look()):
                 yield
         finally:
             with suppress(Exception):

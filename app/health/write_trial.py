@@ -23,7 +23,7 @@ from app.rules.merge import Start
 from app.store import update as store
 from app.store.edits import edit_of, validated
 from app.store.update import Edit
-from app.store.write_context import Unit
+from app.store.write_context import WriteContext
 
 _LOCK_TIMEOUT: Final = "100ms"
 _STATEMENT_TIMEOUT: Final = "3s"
@@ -43,7 +43,7 @@ async def try_write(connection: asyncpg.Connection) -> bool:
             f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}';"
             f" SET LOCAL statement_timeout = '{_STATEMENT_TIMEOUT}'"
         )
-        await _write(Unit(connection, locked=True))
+        await _write(WriteContext(connection, locked=True))
     except (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError):
         return False
     finally:
@@ -52,14 +52,14 @@ async def try_write(connection: asyncpg.Connection) -> bool:
     return True
 
 
-async def _write(unit: Unit) -> None:
+async def _write(context: WriteContext) -> None:
     production = uuid4()
     for entity in discovered().values():
         if (edit := _least(entity, production)) is not None:
-            await store.create(unit, entity, edit)
+            await store.create(context, entity, edit)
     change = Edit({"id": f"{production}-2"}, _WHO, Start(version=1))
-    await store.update(unit, root(), str(production), change)
-    await store.delete(unit, root(), str(production), _WHO)
+    await store.update(context, root(), str(production), change)
+    await store.delete(context, root(), str(production), _WHO)
 
 
 def _least(entity: type[Row], production: UUID) -> Edit | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
-class Stopping:
+class Shutdown:
     """The moment at which a process begins to stop: it takes no new requests, but still runs."""
 
     def __init__(self) -> None:

@@ -9,17 +9,17 @@ and answer shapes, SQL, change log, health check and tests. What a declaration m
 - ``event_type``: the log's name for it (``CABLE_SNAKE``);
 - ``prefix``: of the labels the server assigns (``SNAKE`` gives "SNAKE 4");
 - ``conflict_error``: the exact text of ``error`` in a version conflict, which the frontend reads;
-- ``mounts``: further paths that serve the same rows;
+- ``path_aliases``: further paths that serve the same rows;
 - ``synonyms``: ``{wire name: field}`` for members that go out twice and may come in either way;
 - ``wire_names``: ``{field: wire name}`` where the wire name is not the field's in camel case;
-- ``labels_may_clash``: a create with a label already in use is accepted;
-- ``delete_repeats``: deleting what is already deleted succeeds, since several clients do it;
+- ``allow_duplicate_labels``: a create with a label already in use is accepted;
+- ``delete_is_idempotent``: deleting what is already deleted succeeds, since several clients do it;
 - ``deleted_by_label``: those who watch are told the label of a deleted one instead of its uuid;
 - ``version_required``: an update must say what it started from;
 - ``parts``: lists stored in a table of their own (see ``Parts``);
 - ``part_references``: fields that name a part (see ``PartReference``);
-- ``ends``: places that name a device of any type (see ``End``);
-- ``settle``: last word on the values of a write, for rules between fields.
+- ``device_references``: places that name a device of any type (see ``End``);
+- ``before_write``: last word on the values of a write, for rules between fields.
 """
 
 from collections.abc import Mapping
@@ -63,7 +63,7 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Parts:
+class PartList:
     """A list that belongs to an entity and lives in a table of its own (a source's outputs).
 
     ``model`` holds the rows, ``owner`` is its column that names the entity, ``label`` the word
@@ -85,7 +85,7 @@ class PartReference:
 
 
 @dataclass(frozen=True)
-class End:
+class DeviceReference:
     """A place that names a device of any type: its type, and its label and/or uuid field.
 
     Where the type is one that Signalbook keeps, what is named must live in the same production;
@@ -126,16 +126,16 @@ class Row(SQLModel):
     event_type: ClassVar[str]
     prefix: ClassVar[str]
     conflict_error: ClassVar[str] = "Version conflict"
-    mounts: ClassVar[tuple[str, ...]] = ()
+    path_aliases: ClassVar[tuple[str, ...]] = ()
     synonyms: ClassVar[Mapping[str, str]] = {}
     wire_names: ClassVar[Mapping[str, str]] = {}
-    labels_may_clash: ClassVar[bool] = False
+    allow_duplicate_labels: ClassVar[bool] = False
     version_required: ClassVar[bool] = False
-    delete_repeats: ClassVar[bool] = False
+    delete_is_idempotent: ClassVar[bool] = False
     deleted_by_label: ClassVar[bool] = False
-    parts: ClassVar[Mapping[str, Parts]] = {}
+    parts: ClassVar[Mapping[str, PartList]] = {}
     part_references: ClassVar[Mapping[str, PartReference]] = {}
-    ends: ClassVar[tuple[End, ...]] = ()
+    device_references: ClassVar[tuple[DeviceReference, ...]] = ()
     example: ClassVar[Mapping[str, Any]] = {}
     server_fields: ClassVar[frozenset[str]] = frozenset(
         {"uuid", "production_uuid", "version", "field_versions", "is_deleted", "created_at",
@@ -160,7 +160,7 @@ class Row(SQLModel):
         return cls.collection.replace("-", "_")
 
     @classmethod
-    def settle(cls, before: Mapping[str, Any] | None, values: dict[str, Any]) -> None:
+    def before_write(cls, before: Mapping[str, Any] | None, values: dict[str, Any]) -> None:
         """Adjust ``values`` (field name to value) of a write; ``before`` is None on create."""
 
     @classmethod

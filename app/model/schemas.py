@@ -25,7 +25,7 @@ from pydantic.fields import FieldInfo
 from sqlmodel.main import FieldInfoMetadata
 
 from app.errors import Invalid
-from app.model.entity import Entity, Parts, Row
+from app.model.entity import Entity, PartList, Row
 from app.model.fields import NO_NUL, Label, MaybeLine, MaybeUuid, blank_to_none
 
 # Unknown members are kept apart in model_extra, so that the answer can name them.
@@ -152,7 +152,7 @@ def label_field(reference: str) -> str:
 
 
 @cache
-def part_shape(parts: Parts) -> type[BaseModel]:
+def part_shape(parts: PartList) -> type[BaseModel]:
     """Give the shape of one element of a list that has a table of its own."""
     fields: dict[str, Any] = {
         "uuid": (MaybeUuid, _incoming("uuid", None)),
@@ -239,7 +239,7 @@ def read_shape(entity: type[Row]) -> type[BaseModel]:
 
 
 @cache
-def _part_answer(parts: Parts) -> type[BaseModel]:
+def _part_answer(parts: PartList) -> type[BaseModel]:
     hidden = {parts.owner, *_PART_SERVER_FIELDS}
     fields: dict[str, Any] = {
         to_camel(name): (_outgoing(field), ...)

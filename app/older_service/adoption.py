@@ -25,16 +25,17 @@ from app.older_service.migration_history import (
     since_adoption,
     without_history,
 )
-from app.releases.connection.session import LOCK_TIMEOUT, MIGRATION_LOCK
+from app.releases.connection.migration_session import LOCK_TIMEOUT, MIGRATION_LOCK
+from app.releases.connection.open_connection import open_connection
 from app.releases.identity import BUILT_BY_REVISIONS, OLDER_SERVICE_TABLE
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.alembic_runner import current, make_engine
-from app.releases.migrations.revisions import FOLDER, head, history, known
+from app.releases.migrations.revisions import FOLDER, has_revision, head, history
 from app.releases.migrations.version_row import LOST
-from app.releases.schema.comparison.compare import compare
+from app.releases.schema.comparison.compare_snapshots import compare
 from app.releases.schema.comparison.finding import Finding
-from app.releases.schema.introspection.introspect import snapshot
-from app.releases.schema.scratch_database import connected, expected
+from app.releases.schema.introspection.introspect import read_snapshot
+from app.releases.schema.scratch_database import expected_snapshot
 from app.releases.schema.snapshot import Snapshot
 from app.releases.verdict import Stopped, Verdict
 
@@ -77,7 +78,7 @@ async def adopt(
         raise Stopped(Verdict.DRIFTED, LOST)
     first = history()[0].name
     say(f"Building what {first} is, in a scratch database, to compare with.")
-    should = await expected(url, first)
+    should = await expected_snapshot(url, first)
     past = await _past(url)
     live = await _read(url, service_role)
     _refuse_unfinished(past)
@@ -96,7 +97,7 @@ async def adopt(
 
 
 async def _already(at: str, ledger: Ledger, past: OlderHistory | None) -> Adopted:
-    if not known(at):
+    if not has_revision(at):
         raise Stopped(
             Verdict.AHEAD,
             f"The database has a history already, and is ahead: revision {at} is not known to this "
@@ -109,18 +110,18 @@ async def _already(at: str, ledger: Ledger, past: OlderHistory | None) -> Adopte
 
 
 async def _past(url: str) -> OlderHistory | None:
-    async with connected(url) as connection:
+    async with open_connection(url) as connection:
         return await older_history(connection)
 
 
 async def _read(url: str, role: str | None) -> Snapshot:
-    async with connected(url) as connection:
+    async with open_connection(url) as connection:
         return await _read_by(connection, role)
 
 
 async def _read_by(connection: asyncpg.Connection, role: str | None) -> Snapshot:
     try:
-        return await snapshot(connection, role)
+        return await read_snapshot(connection, role)
     except asyncpg.UndefinedObjectError as unknown:
         raise Stopped(
             Verdict.REFUSED,

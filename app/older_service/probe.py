@@ -10,7 +10,7 @@ from app.older_service.statements import Query, Work, works
 from app.releases.migrations.revisions import history
 from app.releases.rehearsal.checks import Probe
 from app.releases.rehearsal.probes import Failures, Tried, attempt, rolled_back
-from app.releases.schema.scratch_database import expected
+from app.releases.schema.scratch_database import expected_snapshot
 from app.releases.schema.snapshot import Snapshot
 
 _WRITES: Final = frozenset({"INSERT", "upsert", "UPDATE", "DELETE"})
@@ -21,7 +21,7 @@ async def make_probe(url: str, schema: Snapshot) -> Probe:
 
     The older service left the schema that the first revision builds.
     """
-    older = await expected(url, history()[0].name)
+    older = await expected_snapshot(url, history()[0].name)
     return partial(_try_all, works(older, schema))
 
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from pydantic.alias_generators import to_camel
 
 from app.entities import discovered
-from app.model.entity import End, Entity, Parts, Row
+from app.model.entity import DeviceReference, Entity, PartList, Row
 from app.model.schemas import label_field
 
 # How an instant leaves PostgreSQL, in a session whose TimeZone is UTC: milliseconds and Z.
@@ -67,7 +67,7 @@ def _members(entity: type[Row], *, lists: bool) -> dict[str, str]:
         members[to_camel(label_field(field))] = f"{field}_row.id"
     for name, parts in entity.parts.items():
         members[name] = _part_list(table(entity), parts, f"{name}_now" if lists else "")
-    for end in entity.ends:
+    for end in entity.device_references:
         members[entity.wire(end.label)] = _end_label(table(entity), end)
     for word, target in entity.synonyms.items():
         members[word] = members[entity.wire(target)]
@@ -98,12 +98,12 @@ def _typed(sql: str, kind: sa.types.TypeEngine[Any]) -> str:
     return MOMENT.format(column=sql) if isinstance(kind, sa.DateTime) else sql
 
 
-def part_columns(parts: Parts) -> list[str]:
+def part_columns(parts: PartList) -> list[str]:
     """Give the columns of a part that go over the wire."""
     return [c for c in parts.model.model_fields if c not in {parts.owner, "created_at", "version"}]
 
 
-def _part_list(owner: str, parts: Parts, step: str) -> str:
+def _part_list(owner: str, parts: PartList, step: str) -> str:
     name = str(parts.model.__tablename__)
     source = f"{step} AS {name}" if step else name
     columns = ", ".join(f'{name}.{c} AS "{to_camel(c)}"' for c in part_columns(parts))
@@ -114,7 +114,7 @@ def _part_list(owner: str, parts: Parts, step: str) -> str:
     return f"(SELECT coalesce(json_agg(row_to_json(part)), '[]') FROM ({rows}) AS part)"
 
 
-def _end_label(owner: str, end: End) -> str:
+def _end_label(owner: str, end: DeviceReference) -> str:
     """Give the label that the named device has today, else the text that was stored."""
     stored = f"{owner}.{end.label}"
     if end.uuid is None:

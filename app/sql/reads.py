@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Final
 
-from app.model.entity import LABEL_NUMBER, LABEL_PREFIX, Entity, Parts, Row
+from app.model.entity import LABEL_NUMBER, LABEL_PREFIX, Entity, PartList, Row
 from app.rules import labels
 from app.sql.projection import live, projection, table
 
@@ -194,12 +194,12 @@ def _pointing(entity: type[Row], field: str) -> str:
     )
 
 
-def part_owners(parts: Parts) -> str:
+def part_owners(parts: PartList) -> str:
     """Find which of the uuids $1 are parts already."""
     return f"SELECT uuid FROM {parts.model.__tablename__} WHERE uuid = ANY($1::uuid[])"
 
 
-def part_lookup(entity: type[Row], parts: Parts) -> str:
+def part_lookup(entity: type[Row], parts: PartList) -> str:
     """Ask whether production $1 has a part with id or uuid $2, of owner $3 where that is given."""
     part, owner = str(parts.model.__tablename__), table(entity)
     return (

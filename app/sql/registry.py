@@ -32,7 +32,7 @@ CHANGE_LOG = "changes"
 SHOW = "show"
 
 
-def demands() -> dict[str, tuple[str, ...]]:
+def required_statements() -> dict[str, tuple[str, ...]]:
     """Give every statement of every collection, of the change log, and of the show."""
     own = {
         name: tuple(

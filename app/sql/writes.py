@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Final
 
-from app.model.entity import Entity, Parts, Row
+from app.model.entity import Entity, PartList, Row
 from app.sql.projection import MOMENT, live, object_or_empty, part_columns, projection, table
 from app.sql.reads import few_labelled, unique_everywhere
 
@@ -239,7 +239,7 @@ def _lists(entity: type[Row], first: int) -> list[str]:
     ]
 
 
-def _list(name: str, parts: Parts, number: int) -> list[str]:
+def _list(name: str, parts: PartList, number: int) -> list[str]:
     own, owner = str(parts.model.__tablename__), parts.owner
     columns = [owner, *part_columns(parts)]
     every = ", ".join(f"{own}.{column}" for column in parts.model.model_fields)

@@ -16,10 +16,10 @@ from app.model.entity import Row
 from app.model.fields import MaybeLine
 from app.model.schemas import Key, unknown_members, update_shape
 from app.store import update as store
-from app.store.locked_production import Place, enter, named
+from app.store.locked_production import LockedProduction, find_row, lock_production
 from app.store.savepoints import Noting, Refused, create_in, creation, each, edit_from, together
 from app.store.update import Edit
-from app.store.write_context import Unit
+from app.store.write_context import WriteContext
 
 MOST: Final = 1_000
 """How many rows one request may write."""
@@ -80,7 +80,7 @@ Status = Literal["created", "updated", "unchanged", "deleted", "failed", "undone
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BulkOutcome:
     """What became of one operation: the row as JSON where there is one, the error if refused."""
 
     status: Status
@@ -89,7 +89,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Step:
+class BulkStep:
     """An operation whose data has been read: an edit, or what is wrong with it."""
 
     operation: Operation
@@ -101,79 +101,86 @@ class Step:
 class Undone(Exception):
     """An operation of several that belong together was refused: all of them are rolled back."""
 
-    def __init__(self, outcomes: list[Outcome]) -> None:
+    def __init__(self, outcomes: list[BulkOutcome]) -> None:
         self.outcomes = outcomes
 
 
-def steps(entity: type[Row], production: str, bulk: Bulk, actor: Actor) -> list[Step]:
+def steps(entity: type[Row], production: str, bulk: Bulk, actor: Actor) -> list[BulkStep]:
     """Read every operation's data; ``actor`` did those that name nobody."""
     return [_step(entity, production, operation, actor) for operation in bulk.operations]
 
 
-def _step(entity: type[Row], production: str, operation: Operation, actor: Actor) -> Step:
+def _step(entity: type[Row], production: str, operation: Operation, actor: Actor) -> BulkStep:
     unknown = unknown_members(operation)
     try:
         if isinstance(operation, BulkDelete):
-            return Step(operation, Edit({}, actor), ignored=unknown)
+            return BulkStep(operation, Edit({}, actor), ignored=unknown)
         if isinstance(operation, BulkCreate):
             edit, ignored = creation(entity, production, operation.data, actor)
         else:
             edit, ignored = edit_from(entity, update_shape(entity), operation.data, actor)
     except SignalbookError as fault:
-        return Step(operation, fault=fault, ignored=unknown)
-    return Step(operation, edit, ignored=[*unknown, *ignored])
+        return BulkStep(operation, fault=fault, ignored=unknown)
+    return BulkStep(operation, edit, ignored=[*unknown, *ignored])
 
 
 async def run(
-    unit: Unit, entity: type[Row], production: str, todo: Sequence[Step], *, atomic: bool
-) -> list[Outcome]:
-    """Do them in their order, in a unit that is locked. With ``atomic``, all or none.
+    context: WriteContext,
+    entity: type[Row],
+    production: str,
+    todo: Sequence[BulkStep],
+    *,
+    atomic: bool,
+) -> list[BulkOutcome]:
+    """Do them in their order, in a context that is locked. With ``atomic``, all or none.
 
     What fails is told in the outcomes. Raises Undone, with them, where nothing may be kept, so
     that whoever opened the transaction or the savepoint undoes it; and what no operation is to
-    blame for: NotFound and AmbiguousId for the production, Unavailable, and Overtaken.
+    blame for: NotFound and AmbiguousId for the production, Unavailable, and WriteRace.
     """
     work = _together if atomic else _each
-    return await work(unit, entity, production, todo)
+    return await work(context, entity, production, todo)
 
 
 async def _together(
-    unit: Unit, entity: type[Row], production: str, todo: Sequence[Step]
-) -> list[Outcome]:
+    context: WriteContext, entity: type[Row], production: str, todo: Sequence[BulkStep]
+) -> list[BulkOutcome]:
     """Stop at the first that is refused; what is not valid is told of all at once."""
-    place = await enter(unit, production)
+    place = await lock_production(context, production)
     if any(step.fault for step in todo):
         raise Undone([_undone(step.fault) for step in todo])
     try:
-        return await together(todo, lambda step: _done(unit, entity, place, step))
+        return await together(todo, lambda step: _done(context, entity, place, step))
     except Refused as refused:
         raise Undone(
             [_undone(refused.error if n == refused.place else None) for n in range(len(todo))]
         ) from None
 
 
-def _undone(error: SignalbookError | None) -> Outcome:
-    return Outcome("failed", error=error) if error else Outcome("undone")
+def _undone(error: SignalbookError | None) -> BulkOutcome:
+    return BulkOutcome("failed", error=error) if error else BulkOutcome("undone")
 
 
 async def _each(
-    unit: Unit, entity: type[Row], production: str, todo: Sequence[Step]
-) -> list[Outcome]:
-    place = await enter(unit, production)
-    made = await each(unit.connection, todo, lambda step: _done(unit, entity, place, step))
-    return [Outcome("failed", error=o) if isinstance(o, SignalbookError) else o for o in made]
+    context: WriteContext, entity: type[Row], production: str, todo: Sequence[BulkStep]
+) -> list[BulkOutcome]:
+    place = await lock_production(context, production)
+    made = await each(context.connection, todo, lambda step: _done(context, entity, place, step))
+    return [BulkOutcome("failed", error=o) if isinstance(o, SignalbookError) else o for o in made]
 
 
-async def _done(unit: Unit, entity: type[Row], place: Place, step: Step) -> Outcome:
+async def _done(
+    context: WriteContext, entity: type[Row], place: LockedProduction, step: BulkStep
+) -> BulkOutcome:
     operation, edit = step.operation, step.edit
     if step.fault:
-        return Outcome("failed", error=step.fault)
+        return BulkOutcome("failed", error=step.fault)
     if isinstance(operation, BulkCreate):
-        return Outcome("created", await create_in(unit, entity, place, edit))
-    key = str(await named(unit.connection, entity, place, operation.key))
+        return BulkOutcome("created", await create_in(context, entity, place, edit))
+    key = str(await find_row(context.connection, entity, place, operation.key))
     if isinstance(operation, BulkDelete):
-        await store.delete(unit, entity, key, edit.actor)
-        return Outcome("deleted")
-    noting = Noting(**vars(unit))
+        await store.delete(context, entity, key, edit.actor)
+        return BulkOutcome("deleted")
+    noting = Noting(**vars(context))
     body = await store.update(noting, entity, key, edit)
-    return Outcome("updated" if noting.written else "unchanged", body)
+    return BulkOutcome("updated" if noting.written else "unchanged", body)

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 from app.changelog.log import FORMER_LABEL, bases
-from app.database.session import Connection
+from app.database.session import DatabaseConnection
 from app.entities import discovered
 from app.errors import VersionConflict
 from app.model.entity import Row
@@ -19,7 +19,7 @@ Values = Mapping[str, Any]
 
 
 async def changed_since(
-    connection: Connection,
+    connection: DatabaseConnection,
     entity: type[Row],
     start: Start,
     row: Values,
@@ -50,7 +50,7 @@ def _labelled(
     """Give the fields that hold a label, each with the uuid that it stands for and its types."""
     for name, reference in entity.references().items():
         yield label_field(name), name, [discovered()[reference.collection]]
-    for end in entity.ends:
+    for end in entity.device_references:
         if end.uuid:
             was = known.get(end.kind)
             word = was.value if was and was.known else row.get(entity.wire(end.kind))
@@ -59,7 +59,11 @@ def _labelled(
 
 
 async def _label_seen(
-    connection: Connection, kinds: Iterable[type[Row]], production: UUID, base: Base, said: Any
+    connection: DatabaseConnection,
+    kinds: Iterable[type[Row]],
+    production: UUID,
+    base: Base,
+    said: Any,
 ) -> Base:
     """Give the label that the client saw beside a uuid: any that the row has had may be it."""
     if not base.known or base.value is None:

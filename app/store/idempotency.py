@@ -15,8 +15,8 @@ from typing import Final
 
 from pydantic_core import from_json, to_json
 
-from app.database.session import Connection, translate
-from app.errors import Invalid, KeyReused, Overtaken, SignalbookError
+from app.database.session import DatabaseConnection, translate
+from app.errors import Invalid, KeyReused, SignalbookError, WriteRace
 
 HEADER: Final = "Idempotency-Key"
 LONGEST: Final = 255
@@ -58,7 +58,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class KeptAnswer:
     """An answer as it is sent; ``replayed`` if it is an earlier one given again."""
 
     status: int
@@ -95,11 +95,11 @@ def fingerprint(*parts: bytes) -> str:
 
 
 async def once(
-    connection: Connection, claim: Claim, work: Callable[[], Awaitable[Outcome]]
-) -> Outcome:
+    connection: DatabaseConnection, claim: Claim, work: Callable[[], Awaitable[KeptAnswer]]
+) -> KeptAnswer:
     """Do ``work`` in the open transaction and note its outcome, or give the one that was noted.
 
-    Raises KeyReused, Overtaken where the claim was removed in this very moment, and whatever
+    Raises KeyReused, WriteRace where the claim was removed in this very moment, and whatever
     ``work`` does; then the transaction must not be committed.
     """
     if await connection.fetchval(CLAIM, claim.key, claim.fingerprint) is None:
@@ -110,20 +110,20 @@ async def once(
     return replace(made, replayed=False)
 
 
-async def _known(connection: Connection, claim: Claim) -> Outcome:
+async def _known(connection: DatabaseConnection, claim: Claim) -> KeptAnswer:
     row = await connection.fetchrow(KNOWN, claim.key)
     if row is None:
-        raise Overtaken
+        raise WriteRace
     if row["fingerprint"] != claim.fingerprint:
         raise KeyReused(
             f"This {HEADER} was sent with another request in the last 24 hours: "
             "make a new one for each thing that is to be done."
         )
-    return Outcome(row["status"], from_json(row["headers"]), row["body"], replayed=True)
+    return KeptAnswer(row["status"], from_json(row["headers"]), row["body"], replayed=True)
 
 
 @asynccontextmanager
-async def refusable(connection: Connection) -> AsyncIterator[None]:
+async def refusable(connection: DatabaseConnection) -> AsyncIterator[None]:
     """Undo what is done inside where it is refused, and nothing else of the transaction.
 
     A refusal is raised as an error of ours with a status below 500; what else is raised stays what

@@ -13,7 +13,7 @@ from app.rules import labels
 from app.sql.reads import statements
 from app.sql.writes import write_statements
 from app.store.read import find
-from app.store.write_context import Unit
+from app.store.write_context import WriteContext
 
 # Serialises the making of productions, whose labels no row's lock can guard.
 _PRODUCTIONS_LOCK: Final = "SELECT pg_advisory_xact_lock(7305791, 1)"
@@ -21,7 +21,7 @@ _COLLECTION_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext($1))"
 
 
 @dataclass(frozen=True)
-class Room:
+class LabelTarget:
     """Where a new row goes: a production, its change number, and the labels that are in use.
 
     Of those only the wanted one where a label is wanted, and of productions never another.
@@ -34,65 +34,74 @@ class Room:
     """Whether a label must be free in every production: an older service looks rows up by it."""
 
 
-async def room(
-    unit: Unit, entity: type[Row], production: str | None, wanted: str | None, uuid: UUID
-) -> Room:
+async def find_target(
+    context: WriteContext, entity: type[Row], production: str | None, wanted: str | None, uuid: UUID
+) -> LabelTarget:
     """Find the room for a new row. Raises ProductionNotFound and AmbiguousId."""
     if not issubclass(entity, Entity):
-        unit.need_lock()
-        await unit.connection.execute(_PRODUCTIONS_LOCK)
-        found = await unit.connection.fetchrow(write_statements(entity).room, wanted)
-        return Room(uuid, 0, found["taken"], found["everywhere"])
+        context.require_lock()
+        await context.connection.execute(_PRODUCTIONS_LOCK)
+        found = await context.connection.fetchrow(write_statements(entity).room, wanted)
+        return LabelTarget(uuid, 0, found["taken"], found["everywhere"])
     key = production or ""
-    found = await unit.current(lambda: _of_production(unit, entity, key, wanted))
+    found = await context.current(lambda: _of_production(context, entity, key, wanted))
     if found is None:
         raise ProductionNotFound(
             f"No production is called {key!r}: create it first.", productionId=key
         )
-    unit.learn(key, found["production"])
-    return Room(found["production"], found["seq"], found["taken"], found["everywhere"])
+    context.remember_key(key, found["production"])
+    return LabelTarget(found["production"], found["seq"], found["taken"], found["everywhere"])
 
 
-async def _of_production(unit: Unit, entity: type[Row], key: str, wanted: str | None) -> Any:
+async def _of_production(
+    context: WriteContext, entity: type[Row], key: str, wanted: str | None
+) -> Any:
     sql, uuid = write_statements(entity), known_uuid(key)
-    if uuid and (row := await unit.connection.fetchrow(sql.room, uuid, wanted)):
+    if uuid and (row := await context.connection.fetchrow(sql.room, uuid, wanted)):
         return row
     if not can_be_stored(key):
         return None
-    rows = await unit.connection.fetch(sql.room_by_label, key, wanted)
+    rows = await context.connection.fetch(sql.room_by_label, key, wanted)
     if len(rows) > 1:
-        await find(unit.connection, root(), key)
+        await find(context.connection, root(), key)
     return rows[0] if rows else None
 
 
-async def label(unit: Unit, entity: type[Row], place: Room, wanted: str | None) -> str:
+async def assign_label(
+    context: WriteContext, entity: type[Row], place: LabelTarget, wanted: str | None
+) -> str:
     """Give the wanted label if it may be used, else the next free one. Raises DuplicateId."""
     taken = ever = place.taken
     if place.everywhere:
-        taken = ever = await everywhere(unit, entity, wanted)
-    elif wanted and (entity.labels_may_clash or wanted not in taken):
+        taken = ever = await everywhere(context, entity, wanted)
+    elif wanted and (entity.allow_duplicate_labels or wanted not in taken):
         return wanted
     elif wanted or not issubclass(entity, Entity):
         scope = place.production if issubclass(entity, Entity) else _prefix(entity, wanted)
-        found, ever, _ = await unit.connection.fetchrow(statements(entity).labels, scope)
+        found, ever, _ = await context.connection.fetchrow(statements(entity).labels, scope)
         taken = [*place.taken, *found]
-    if not wanted or (wanted in taken and entity.labels_may_clash):
-        return await _free(unit, entity, ever, lambda used: labels.next_free(entity.prefix, used))
+    if not wanted or (wanted in taken and entity.allow_duplicate_labels):
+        return await _free(
+            context, entity, ever, lambda used: labels.next_free(entity.prefix, used)
+        )
     if wanted not in taken:
         return wanted
-    suggested = await _free(unit, entity, taken, lambda used: labels.suggestion(wanted, used))
+    suggested = await _free(context, entity, taken, lambda used: labels.suggestion(wanted, used))
     raise DuplicateId(f"{wanted!r} is taken: {suggested!r} is free.", suggestedId=suggested)
 
 
 async def _free(
-    unit: Unit, entity: type[Row], used: Collection[str], choose: Callable[[Collection[str]], str]
+    context: WriteContext,
+    entity: type[Row],
+    used: Collection[str],
+    choose: Callable[[Collection[str]], str],
 ) -> str:
     """Choose a label; where not all were read, until it is one that nobody has."""
     while True:
         chosen = choose(used)
         if issubclass(entity, Entity):
             return chosen
-        if not (await unit.connection.fetchrow(write_statements(entity).room, chosen))["taken"]:
+        if not (await context.connection.fetchrow(write_statements(entity).room, chosen))["taken"]:
             return chosen
         used = [*used, chosen]
 
@@ -101,11 +110,11 @@ def _prefix(entity: type[Row], wanted: str | None) -> str:
     return labels.parse(wanted)[0] if wanted else entity.prefix
 
 
-async def everywhere(unit: Unit, entity: type[Row], wanted: str | None) -> list[str]:
+async def everywhere(context: WriteContext, entity: type[Row], wanted: str | None) -> list[str]:
     """Give the labels of all productions, one writer at a time: until the older service is retired
     its look-ups need them unique, also those of deleted rows."""
-    unit.need_lock()
-    await unit.connection.execute(_COLLECTION_LOCK, entity.collection)
+    context.require_lock()
+    await context.connection.execute(_COLLECTION_LOCK, entity.collection)
     prefix = _prefix(entity, wanted)
-    found: list[str] = await unit.connection.fetchval(statements(entity).everywhere, prefix)
+    found: list[str] = await context.connection.fetchval(statements(entity).everywhere, prefix)
     return found

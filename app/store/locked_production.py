@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic_core import from_json
 
 from app.changelog.log import FORMER_LABEL
-from app.database.session import Connection
+from app.database.session import DatabaseConnection
 from app.entities import root
 from app.errors import AmbiguousId
 from app.model.entity import Row
@@ -16,11 +16,11 @@ from app.sql.reads import statements
 from app.sql.writes import write_statements
 from app.store import references
 from app.store.read import find, not_found
-from app.store.write_context import Unit
+from app.store.write_context import WriteContext
 
 
 @dataclass(frozen=True)
-class Place:
+class LockedProduction:
     """A live production whose lock is held until the end of the transaction."""
 
     uuid: UUID
@@ -33,27 +33,27 @@ class Place:
         return key == self.label or known_uuid(key) == self.uuid
 
 
-async def enter(unit: Unit, key: str) -> Place:
+async def lock_production(context: WriteContext, key: str) -> LockedProduction:
     """Lock the production under a key, before anything else is read.
 
-    Raises NotFound, AmbiguousId, and Overtaken where the unit is no transaction yet.
+    Raises NotFound, AmbiguousId, and WriteRace where the context is no transaction yet.
     """
-    unit.need_lock()
-    found = await unit.current(lambda: _live(unit.connection, key))
+    context.require_lock()
+    found = await context.current(lambda: _live(context.connection, key))
     if found is None:
         raise not_found(root(), key)
-    unit.learn(key, found["production"])
-    return Place(found["production"], from_json(found["body"])["id"], found["seq"])
+    context.remember_key(key, found["production"])
+    return LockedProduction(found["production"], from_json(found["body"])["id"], found["seq"])
 
 
-async def _live(connection: Connection, key: str) -> Any:
+async def _live(connection: DatabaseConnection, key: str) -> Any:
     sql = write_statements(root()).seen
     if (uuid := known_uuid(key)) and (row := await connection.fetchrow(sql, uuid)):
         return row
     return await connection.fetchrow(sql, await find(connection, root(), key))
 
 
-async def means(connection: Connection, place: Place, key: str) -> bool:
+async def is_key_of(connection: DatabaseConnection, place: LockedProduction, key: str) -> bool:
     """Tell whether a key is what this production is called, or was before it was renamed."""
     if place.is_called(key):
         return True
@@ -64,7 +64,9 @@ async def means(connection: Connection, place: Place, key: str) -> bool:
     return key == now or bool(await connection.fetchval(*sql))
 
 
-async def named(connection: Connection, entity: type[Row], place: Place, key: str) -> UUID:
+async def find_row(
+    connection: DatabaseConnection, entity: type[Row], place: LockedProduction, key: str
+) -> UUID:
     """Give the one live row of the production under a uuid or a label.
 
     Unlike a path's, the key may be a label that other productions use too.

@@ -8,13 +8,13 @@ from pydantic.alias_generators import to_camel, to_snake
 from pydantic_core import to_json
 from uuid_utils.compat import uuid7
 
-from app.database.session import Connection
+from app.database.session import DatabaseConnection
 from app.errors import Invalid
-from app.model.entity import Parts, Row
+from app.model.entity import PartList, Row
 from app.model.schemas import part_shape
 from app.rules import labels
 from app.sql.reads import part_owners
-from app.store.part_order import Element, number, place
+from app.store.part_order import Element, assign_numbers, sort_key
 
 
 def prepare(
@@ -39,7 +39,7 @@ def prepare(
 
 def _complete(
     name: str,
-    declared: Parts,
+    declared: PartList,
     submitted: list[Element],
     now: list[Element],
     was: list[Element],
@@ -57,11 +57,11 @@ def _complete(
         made["uuid"] = str(made["uuid"] or by_id.get(made["id"]) or uuid7())
         elements.append(made)
     _refuse_twice(name, elements)
-    number(to_camel(declared.order), elements, now, was)
-    return sorted(elements, key=place(declared))
+    assign_numbers(to_camel(declared.order), elements, now, was)
+    return sorted(elements, key=sort_key(declared))
 
 
-def _defaults(declared: Parts) -> Element:
+def _defaults(declared: PartList) -> Element:
     """Give what an element that says nothing has, save for its number."""
     fields = {to_camel(k): f.default for k, f in part_shape(declared).model_fields.items()}
     return {k: value for k, value in fields.items() if k != to_camel(declared.order)}
@@ -82,7 +82,9 @@ def _refuse_twice(name: str, elements: Iterable[Element]) -> None:
             seen.add((word, element[word]))
 
 
-async def forget_foreign(connection: Connection, entity: type[Row], values: dict[str, Any]) -> None:
+async def forget_foreign(
+    connection: DatabaseConnection, entity: type[Row], values: dict[str, Any]
+) -> None:
     """Take from a new entity's elements the uuids that are other rows' already: it is a copy."""
     for name, declared in entity.parts.items():
         elements = values.get(name) or []

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
-from app.database.session import Connection, Database
+from app.database.session import Database, DatabaseConnection
 from app.entities import root
 from app.errors import AmbiguousId, NotFound
 from app.model.entity import Entity, Row
@@ -40,7 +40,7 @@ async def list_all(database: Database, entity: type[Row], production: str = "") 
     return Listed(row["body"], _mark(row)) if row else Listed(b"[]", "")
 
 
-async def mark(database: Database, entity: type[Row], production: str = "") -> str:
+async def state_token(database: Database, entity: type[Row], production: str = "") -> str:
     """Give the mark of the list that ``list_all`` would give, from its production's row alone."""
     sql = statements(entity)
     if not issubclass(entity, Entity):
@@ -105,7 +105,7 @@ async def get(database: Database, entity: type[Row], key: str) -> bytes:
     return bytes(body)
 
 
-async def find(connection: Connection, entity: type[Row], key: str) -> UUID:
+async def find(connection: DatabaseConnection, entity: type[Row], key: str) -> UUID:
     """Give the uuid of the one live row labelled ``key``. Raises NotFound and AmbiguousId."""
     rows = await connection.fetch(statements(entity).keys, key) if can_be_stored(key) else []
     if not rows:

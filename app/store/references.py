@@ -9,10 +9,10 @@ from uuid import UUID
 from pydantic.alias_generators import to_camel
 
 from app.changelog.log import FORMER_LABEL
-from app.database.session import Connection
+from app.database.session import DatabaseConnection
 from app.entities import discovered
 from app.errors import Invalid
-from app.model.entity import End, Entity, PartReference, Reference, Row
+from app.model.entity import DeviceReference, Entity, PartReference, Reference, Row
 from app.model.schemas import known_uuid, label_field
 from app.sql.reads import part_lookup, statements
 
@@ -20,7 +20,7 @@ Values = Mapping[str, Any]
 
 
 async def resolve(
-    connection: Connection,
+    connection: DatabaseConnection,
     entity: type[Row],
     production: UUID,
     current: Values | None,
@@ -38,14 +38,14 @@ async def resolve(
         await _resolve_reference(
             connection, entity, production, current, submitted, field, reference
         )
-    for end in entity.ends:
+    for end in entity.device_references:
         await _resolve_end(connection, entity, production, current or {}, submitted, end)
     for field, named in entity.part_references.items():
         await _resolve_part(connection, entity, production, current or {}, submitted, field, named)
 
 
 async def _resolve_reference(
-    connection: Connection,
+    connection: DatabaseConnection,
     entity: type[Row],
     production: UUID,
     current: Values | None,
@@ -81,7 +81,7 @@ async def _resolve_reference(
 
 
 async def _was_called(
-    connection: Connection,
+    connection: DatabaseConnection,
     kind: type[Row],
     production: UUID,
     linked: str,
@@ -112,7 +112,7 @@ def _said(current: Values | None, submitted: Values, name: str) -> str | None:
 
 
 async def _one(
-    connection: Connection, target: type[Row], production: UUID, key: str, member: str
+    connection: DatabaseConnection, target: type[Row], production: UUID, key: str, member: str
 ) -> UUID | None:
     """Find the one live row of the production under a uuid or a label; "" is no row."""
     if key == "":
@@ -125,7 +125,7 @@ async def _one(
 
 
 async def lookup(
-    connection: Connection, target: type[Row], production: UUID, key: str
+    connection: DatabaseConnection, target: type[Row], production: UUID, key: str
 ) -> list[UUID]:
     """Give the live rows of a production under a key: the uuid's, else the label's."""
     as_uuid = known_uuid(key)
@@ -144,7 +144,7 @@ def kept_types() -> list[type[Row]]:
 def kept_type(word: str) -> type[Row] | None:
     """Give the entity type that a word such as "SEND", "cableSnake" or "cable-snakes" means."""
     for entity in kept_types():
-        names = (entity.entity_type, entity.collection, entity.event_type, *entity.mounts)
+        names = (entity.entity_type, entity.collection, entity.event_type, *entity.path_aliases)
         if _plain(word) in {plain for name in names for plain in _spellings(name)}:
             return entity
     return None
@@ -159,12 +159,12 @@ def _plain(word: str) -> str:
 
 
 async def _resolve_end(
-    connection: Connection,
+    connection: DatabaseConnection,
     entity: type[Row],
     production: UUID,
     current: Values,
     submitted: dict[str, Any],
-    end: End,
+    end: DeviceReference,
 ) -> None:
     members = [m for m in (end.kind, end.label, end.uuid) if m]
     changed = {m for m in members if m in submitted and submitted[m] != current.get(m)}
@@ -194,7 +194,7 @@ async def _resolve_end(
 
 
 async def _device(
-    connection: Connection, kinds: list[type[Row]], production: UUID, key: str, member: str
+    connection: DatabaseConnection, kinds: list[type[Row]], production: UUID, key: str, member: str
 ) -> UUID | None:
     """Find the one device of these types under a key; "" is no device."""
     if len(kinds) == 1:
@@ -206,7 +206,7 @@ async def _device(
 
 
 async def _resolve_part(
-    connection: Connection,
+    connection: DatabaseConnection,
     entity: type[Row],
     production: UUID,
     current: Values,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 from pydantic_core import from_json
 
 from app.changelog.log import Actor
-from app.database.session import Connection
+from app.database.session import DatabaseConnection
 from app.errors import DuplicateId, Invalid
 from app.model.entity import Row
 from app.model.fields import MaybeLine, blank_to_none
@@ -20,9 +20,9 @@ from app.sql.reads import statements
 from app.store import update as store
 from app.store.bulk import MOST, SPELLINGS
 from app.store.label_assignment import everywhere
-from app.store.locked_production import Place, enter
+from app.store.locked_production import LockedProduction, lock_production
 from app.store.update import Edit
-from app.store.write_context import Unit
+from app.store.write_context import WriteContext
 
 # A label has 64 characters; the rest are for a space and the number.
 _Prefix = Annotated[str, StringConstraints(max_length=57, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
@@ -65,7 +65,7 @@ class Renamed:
 
 
 async def renumber(
-    unit: Unit, entity: type[Row], production: str, wanted: Renumber, actor: Actor
+    context: WriteContext, entity: type[Row], production: str, wanted: Renumber, actor: Actor
 ) -> list[Renamed]:
     """Give the rows their new labels, and say of each what it was called.
 
@@ -73,24 +73,26 @@ async def renumber(
     Invalid for keys that name no row or one row twice, and DuplicateId where another row holds
     one of the labels.
     """
-    place = await enter(unit, production)
-    rows = await _rows(unit.connection, entity, place)
+    place = await lock_production(context, production)
+    rows = await _rows(context.connection, entity, place)
     chosen = _chosen(entity, rows, wanted.order)
     renamed = [
         Renamed(row.uuid, row.before, wanted.label(entity, number), row.version)
         for number, row in enumerate(chosen)
     ]
-    alone = await _labels_are_unique(unit, entity, place)
-    await _refuse_taken(unit, entity, rows, renamed, alone=alone)
+    alone = await _labels_are_unique(context, entity, place)
+    await _refuse_taken(context, entity, rows, renamed, alone=alone)
     changed = [row for row in renamed if row.after != row.before]
     for row, label in one_holder(changed) if alone else [(row, row.after) for row in changed]:
         start = Start(row.version)
         edit = Edit({"id": label}, actor, start, production=str(place.uuid))
-        await store.update(unit, entity, str(row.uuid), edit)
+        await store.update(context, entity, str(row.uuid), edit)
     return renamed
 
 
-async def _rows(connection: Connection, entity: type[Row], place: Place) -> list[Renamed]:
+async def _rows(
+    connection: DatabaseConnection, entity: type[Row], place: LockedProduction
+) -> list[Renamed]:
     """Give the live rows in the order of the list."""
     found = await connection.fetchrow(statements(entity).list, place.uuid)
     return [
@@ -137,16 +139,22 @@ def _fault(
     return None
 
 
-async def _labels_are_unique(unit: Unit, entity: type[Row], place: Place) -> bool:
+async def _labels_are_unique(
+    context: WriteContext, entity: type[Row], place: LockedProduction
+) -> bool:
     """Tell whether an older service's index allows a label only one row, whatever its show."""
-    *_, unique = await unit.connection.fetchrow(statements(entity).labels, place.uuid)
+    *_, unique = await context.connection.fetchrow(statements(entity).labels, place.uuid)
     return bool(unique)
 
 
 async def _refuse_taken(
-    unit: Unit, entity: type[Row], rows: Iterable[Renamed], renamed: Sequence[Renamed], *,
+    context: WriteContext,
+    entity: type[Row],
+    rows: Iterable[Renamed],
+    renamed: Sequence[Renamed],
+    *,
     alone: bool,
-) -> None:  # fmt: skip
+) -> None:
     """Raise DuplicateId where a row that keeps its label holds one of the new ones."""
     uuids = {row.uuid for row in renamed}
     kept = [row for row in rows if row.uuid not in uuids]
@@ -154,14 +162,14 @@ async def _refuse_taken(
     holders = [{"uuid": str(row.uuid), "id": row.before} for row in kept if row.before in new]
     if alone and renamed:
         ours = {row.before for row in renamed}
-        others = set(await everywhere(unit, entity, renamed[0].after)) - ours
+        others = set(await everywhere(context, entity, renamed[0].after)) - ours
         if not holders and (taken := sorted(new & others)):
             raise DuplicateId(
                 f"{taken[0]!r} is held by a row of another production or a deleted one. Until the "
                 "older service is retired every label is unique: choose another prefix or start.",
                 suggestedId=labels.suggestion(taken[0], others | ours),
             )
-    elif entity.labels_may_clash:
+    elif entity.allow_duplicate_labels:
         return
     if holders:
         label, held = holders[0]["id"], {row.before for row in rows}

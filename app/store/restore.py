@@ -23,10 +23,10 @@ from app.store import parts, references
 from app.store import update as store
 from app.store.form_values import on_wire, refuse_unbounded
 from app.store.history import history_statements
-from app.store.label_assignment import label, room
+from app.store.label_assignment import assign_label, find_target
 from app.store.read import find
 from app.store.update import Edit
-from app.store.write_context import Unit
+from app.store.write_context import WriteContext
 
 Values = Mapping[str, Any]
 
@@ -57,15 +57,15 @@ class Kept:
     row: Values
 
 
-async def restore(unit: Unit, entity: type[Row], key: str, wish: Wish) -> bytes:
+async def restore(context: WriteContext, entity: type[Row], key: str, wish: Wish) -> bytes:
     """Write what differs from the wished version, log it, and give the row as JSON.
 
     Raises NotFound, AmbiguousId, LogTrimmed, Conflict for a row of a deleted production,
     DuplicateId (with ``suggestedId``), and Invalid for what may not be written today.
     """
-    unit.need_lock()
+    context.require_lock()
     names = _fields(entity, wish.members)
-    kept = await _kept(unit, entity, key)
+    kept = await _kept(context, entity, key)
     _refuse_partly(kept, wish)
     if entity is not root() and kept.closed:
         raise Conflict(
@@ -73,15 +73,15 @@ async def restore(unit: Unit, entity: type[Row], key: str, wish: Wish) -> bytes:
             f"{kept.production} first."
         )
     stored = _values(entity, kept.row)
-    was = await _at(unit, entity, kept, wish.version)
+    was = await _at(context, entity, kept, wish.version)
     if kept.deleted:
-        return await _undelete(unit, entity, kept, {**stored, **was}, wish.actor)
+        return await _undelete(context, entity, kept, {**stored, **was}, wish.actor)
     if not was:
         return kept.body
     echoes = _echoes(entity, was, stored)
     values = {name: was[name] for name in names if name in was and name not in echoes}
     edit = Edit(values, wish.actor, Start(version=kept.row["version"]))
-    return await store.update(unit, entity, str(kept.uuid), edit)
+    return await store.update(context, entity, str(kept.uuid), edit)
 
 
 def _fields(entity: type[Row], members: Sequence[str] | None) -> list[str]:
@@ -98,19 +98,19 @@ def _fields(entity: type[Row], members: Sequence[str] | None) -> list[str]:
     return [named[member] for member in members]
 
 
-async def _kept(unit: Unit, entity: type[Row], key: str) -> Kept:
+async def _kept(context: WriteContext, entity: type[Row], key: str) -> Kept:
     """Read the row with a uuid, deleted or not, else the live one that a label names."""
     sql = write_statements(entity).kept
 
     async def read() -> Any:
         uuid = known_uuid(key)
-        if uuid and (row := await unit.connection.fetchrow(sql, uuid)):
+        if uuid and (row := await context.connection.fetchrow(sql, uuid)):
             return row
-        return await unit.connection.fetchrow(sql, await find(unit.connection, entity, key))
+        return await context.connection.fetchrow(sql, await find(context.connection, entity, key))
 
-    found = await unit.current(read)
+    found = await context.current(read)
     row = from_json(found["body"])
-    unit.learn(key, found["production"])
+    context.remember_key(key, found["production"])
     return Kept(
         UUID(row["uuid"]), found["production"], found["seq"], found["deleted"], found["closed"],
         found["body"], row,
@@ -132,7 +132,7 @@ def _values(entity: type[Row], row: Values) -> dict[str, Any]:
     return {name: row[wire] for name, wire in own.items() if wire in row}
 
 
-async def _at(unit: Unit, entity: type[Row], kept: Kept, version: int | None) -> Values:
+async def _at(context: WriteContext, entity: type[Row], kept: Kept, version: int | None) -> Values:
     """Give the values at a version; none where that is the row's own, or not said."""
     now = kept.row["version"]
     if version is None or version == now:
@@ -140,7 +140,7 @@ async def _at(unit: Unit, entity: type[Row], kept: Kept, version: int | None) ->
     if version > now:
         raise Invalid.at("version", f"this {entity.noun} is at version {now}")
     sql = history_statements(entity).version
-    found = await unit.connection.fetchrow(sql, kept.uuid, version)
+    found = await context.connection.fetchrow(sql, kept.uuid, version)
     if found["entity"] is None:
         oldest = found["oldest"]
         rest = f"the oldest it holds is {oldest}" if oldest else "it holds none"
@@ -157,7 +157,7 @@ def _echoes(entity: type[Row], was: Values, stored: Values) -> set[str]:
     """Give the labels of devices that are still the same: they follow the device's own label."""
     return {
         end.label
-        for end in entity.ends
+        for end in entity.device_references
         if end.uuid
         and was.get(end.uuid)
         and all(was.get(name) == stored.get(name) for name in (end.uuid, end.kind))
@@ -165,23 +165,23 @@ def _echoes(entity: type[Row], was: Values, stored: Values) -> set[str]:
 
 
 async def _undelete(
-    unit: Unit, entity: type[Row], kept: Kept, values: dict[str, Any], actor: Actor
+    context: WriteContext, entity: type[Row], kept: Kept, values: dict[str, Any], actor: Actor
 ) -> bytes:
     """Write a deleted row as a live one with these values, what they name looked up anew."""
     stored = _values(entity, kept.row)
-    place = await room(unit, entity, str(kept.production), values["id"], kept.uuid)
-    await references.resolve(unit.connection, entity, kept.production, None, values)
+    place = await find_target(context, entity, str(kept.production), values["id"], kept.uuid)
+    await references.resolve(context.connection, entity, kept.production, None, values)
     values = {**dict.fromkeys(entity.references()), **values}
     # An older service's index, while it is there, also counts this row's own label.
     if not (place.everywhere and values["id"] == stored["id"]):
-        values["id"] = await label(unit, entity, place, values["id"])
-    entity.settle(None, values)
+        values["id"] = await assign_label(context, entity, place, values["id"])
+    entity.before_write(None, values)
     lists = parts.prepare(entity, values, stored, {})
     wanted = differing(stored, {**values, **lists})
     refuse_unbounded(entity, wanted)
     changed = on_wire(entity, {name: [stored.get(name), new] for name, new in wanted.items()})
     own = {name: value for name, value in wanted.items() if name not in lists}
-    return await unit.write(
+    return await context.write(
         write_statements(entity).undelete,
         kept.production, kept.seq, kept.uuid, kept.row["version"], to_json(own), actor.row_value,
         *store.logged({"isDeleted": [True, False], **changed}, actor), list(changed),

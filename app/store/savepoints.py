@@ -12,15 +12,15 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel
 
 from app.changelog.log import Actor
-from app.database.session import Connection, translated
+from app.database.session import DatabaseConnection, translated
 from app.errors import SignalbookError, Unavailable, WrongProduction
 from app.model.entity import Row
 from app.model.schemas import create_shape, unknown_members
 from app.store import update
 from app.store.edits import edit_of, validated
-from app.store.locked_production import Place, means
+from app.store.locked_production import LockedProduction, is_key_of
 from app.store.update import Edit
-from app.store.write_context import Unit
+from app.store.write_context import WriteContext
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -36,8 +36,8 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
-class Noting(Unit):
-    """A unit that remembers what was written, each row as JSON."""
+class Noting(WriteContext):
+    """A context that remembers what was written, each row as JSON."""
 
     written: list[bytes] = field(default_factory=list)
 
@@ -59,7 +59,7 @@ async def together(todo: Sequence[T], do: Callable[[T], Awaitable[R]]) -> list[R
 
 
 async def each(
-    connection: Connection, todo: Sequence[T], do: Callable[[T], Awaitable[R]]
+    connection: DatabaseConnection, todo: Sequence[T], do: Callable[[T], Awaitable[R]]
 ) -> list[R | SignalbookError]:
     """Do each for itself; give the error of what is refused. Raises Unavailable.
 
@@ -102,7 +102,7 @@ def edit_from(
     """
     body = validated(shape, members)
     edit = edit_of(entity, body)
-    taken = {word for word, name in entity.synonyms.items() if name in edit.twice}
+    taken = {word for word, name in entity.synonyms.items() if name in edit.alternate_values}
     ignored = [name for name in unknown_members(body) if name not in taken]
     return replace(edit, actor=_who(edit.actor, actor)), ignored
 
@@ -124,11 +124,13 @@ def _who(said: Actor, otherwise: Actor) -> Actor:
                    modified_by=modified_by)  # fmt: skip
 
 
-async def create_in(unit: Unit, entity: type[Row], place: Place, edit: Edit) -> bytes:
+async def create_in(
+    context: WriteContext, entity: type[Row], place: LockedProduction, edit: Edit
+) -> bytes:
     """Create a row in this production. Raises WrongProduction, and what ``store.create`` does."""
-    if not await means(unit.connection, place, edit.production or ""):
+    if not await is_key_of(context.connection, place, edit.production or ""):
         raise WrongProduction(
             f"This request writes to production {place.label!r}, and the row says "
             f"{edit.production!r}: leave productionId out."
         )
-    return await update.create(unit, entity, replace(edit, production=str(place.uuid)))
+    return await update.create(context, entity, replace(edit, production=str(place.uuid)))

@@ -14,7 +14,7 @@ from pydantic_core import from_json, to_json
 from uuid_utils.compat import uuid7
 
 from app.changelog.log import FORMER_LABEL, Actor
-from app.database.session import Connection
+from app.database.session import DatabaseConnection
 from app.entities import discovered, root
 from app.errors import AmbiguousId, NotFound, PreconditionFailed, VersionMissing, WrongProduction
 from app.model.entity import Row
@@ -26,18 +26,18 @@ from app.sql.writes import write_statements
 from app.store import parts, references
 from app.store.conflicts import changed_since, refuse
 from app.store.form_values import by_field, on_wire, one_spelling, refuse_unbounded
-from app.store.label_assignment import label, room
-from app.store.part_order import in_order
+from app.store.label_assignment import assign_label, find_target
+from app.store.part_order import sorted_parts
 from app.store.read import find, not_found
-from app.store.write_context import Unit
+from app.store.write_context import WriteContext
 
 
 @dataclass(frozen=True)
 class Edit:
     """What a client submits: values by field, what it started from, and the row's production.
 
-    ``twice`` holds the other value of fields that were sent in both of their spellings, and
-    ``match`` the tags of which the row must have one (RFC 9110, If-Match).
+    ``alternate_values`` holds the other value of fields that were sent in both of their spellings.
+    ``match`` holds the tags of which the row must have one (RFC 9110, If-Match).
     """
 
     values: Mapping[str, Any]
@@ -45,7 +45,7 @@ class Edit:
     start: Start = field(default_factory=Start)
     production: str | None = None
     uuid: UUID | None = None
-    twice: Mapping[str, Any] = field(default_factory=dict)
+    alternate_values: Mapping[str, Any] = field(default_factory=dict)
     match: bytes = b""
 
     @property
@@ -55,7 +55,7 @@ class Edit:
 
 
 @dataclass(frozen=True)
-class Seen:
+class StoredRow:
     """A live row as it was read, its production, and the production's change number."""
 
     uuid: UUID
@@ -68,23 +68,23 @@ class Seen:
 # Creating
 
 
-async def create(unit: Unit, entity: type[Row], edit: Edit) -> bytes:
+async def create(context: WriteContext, entity: type[Row], edit: Edit) -> bytes:
     """Insert a row, log it, and give it as JSON.
 
     Raises ProductionNotFound, DuplicateId (with ``suggestedId``), DuplicateUuid, and Invalid for
     a reference to what is not in the production.
     """
     uuid = edit.uuid or uuid7()
-    place = await room(unit, entity, edit.production, edit.values.get("id"), uuid)
+    place = await find_target(context, entity, edit.production, edit.values.get("id"), uuid)
     values = dict(edit.values)
-    await references.resolve(unit.connection, entity, place.production, None, values)
-    values["id"] = await label(unit, entity, place, values.get("id"))
-    entity.settle(None, values)
-    await parts.forget_foreign(unit.connection, entity, values)
+    await references.resolve(context.connection, entity, place.production, None, values)
+    values["id"] = await assign_label(context, entity, place, values.get("id"))
+    entity.before_write(None, values)
+    await parts.forget_foreign(context.connection, entity, values)
     lists = parts.prepare(entity, values, {}, {})
     made = {name: [None, value] for name, value in {**values, **lists}.items() if value is not None}
-    unit.learn(str(uuid), place.production)
-    return await unit.write(
+    context.remember_key(str(uuid), place.production)
+    return await context.write(
         write_statements(entity).create,
         place.production, place.seq, uuid, to_json(values), edit.actor.row_value,
         *logged(on_wire(entity, made), edit.actor),
@@ -104,7 +104,7 @@ def logged(changed: Mapping[str, Any], actor: Actor, *, blind: bool = False) -> 
 # Updating
 
 
-async def update(unit: Unit, entity: type[Row], key: str, edit: Edit) -> bytes:
+async def update(context: WriteContext, entity: type[Row], key: str, edit: Edit) -> bytes:
     """Write what the client changed, log it, and give the row as JSON.
 
     What others have changed meanwhile stays, unless the client changed it too, to something else.
@@ -113,32 +113,32 @@ async def update(unit: Unit, entity: type[Row], key: str, edit: Edit) -> bytes:
     """
     if entity.version_required and edit.start == Start():
         raise VersionMissing("Send version or fieldVersions: what this edit started from.")
-    seen = await _seen(unit, entity, key)
+    seen = await _seen(context, entity, key)
     _refuse_other_than(edit.match, entity, seen)
-    await _refuse_another_production(unit, edit.production, seen)
+    await _refuse_another_production(context, edit.production, seen)
     current = by_field(entity, seen.row)
     known = await changed_since(
-        unit.connection, entity, edit.start, seen.row, (seen.production, seen.uuid), edit.values
+        context.connection, entity, edit.start, seen.row, (seen.production, seen.uuid), edit.values
     )
     was = current | {name: base.value for name, base in known.items() if base.known}
-    submitted = touched(known, one_spelling(entity, was, edit.values, edit.twice))
-    await references.resolve(unit.connection, entity, seen.production, current, submitted)
+    submitted = touched(known, one_spelling(entity, was, edit.values, edit.alternate_values))
+    await references.resolve(context.connection, entity, seen.production, current, submitted)
     own = {name: base for name, base in known.items() if name in submitted}
-    entity.settle(current, submitted)
+    entity.before_write(current, submitted)
     submitted |= parts.prepare(entity, submitted, current, was)
     wanted, conflicts = merge(own, current, submitted)
-    wanted = in_order(entity, wanted, current)
+    wanted = sorted_parts(entity, wanted, current)
     refuse_unbounded(entity, wanted)
     refuse(entity, edit.start, seen.row, wanted, conflicts, known)
     if not wanted:
         return seen.body
-    return await _write(unit, entity, seen, current, wanted, edit)
+    return await _write(context, entity, seen, current, wanted, edit)
 
 
 async def _write(
-    unit: Unit,
+    context: WriteContext,
     entity: type[Row],
-    seen: Seen,
+    seen: StoredRow,
     current: Mapping[str, Any],
     wanted: Mapping[str, Any],
     edit: Edit,
@@ -150,7 +150,7 @@ async def _write(
     if not lists.keys().isdisjoint(wanted):
         sql = write_statements(entity).update_lists
         rows = [parts.rows(entity, name, seen.uuid, given) for name, given in lists.items()]
-    return await unit.write(
+    return await context.write(
         sql,
         seen.production, seen.seq, seen.uuid, seen.row["version"], to_json(values),
         edit.actor.row_value, *logged(changed, edit.actor, blind=edit.is_blind),
@@ -158,29 +158,29 @@ async def _write(
     )  # fmt: skip
 
 
-async def _seen(unit: Unit, entity: type[Row], key: str) -> Seen:
+async def _seen(context: WriteContext, entity: type[Row], key: str) -> StoredRow:
     """Read the row under a key. Raises NotFound and AmbiguousId."""
 
     async def read() -> Any:
         sql = write_statements(entity)
         uuid = known_uuid(key)
-        if uuid and (row := await unit.connection.fetchrow(sql.seen, uuid)):
+        if uuid and (row := await context.connection.fetchrow(sql.seen, uuid)):
             return row
-        rows = await unit.connection.fetch(sql.seen_by_label, key) if can_be_stored(key) else []
+        rows = await context.connection.fetch(sql.seen_by_label, key) if can_be_stored(key) else []
         if len(rows) > 1:
-            await find(unit.connection, entity, key)
+            await find(context.connection, entity, key)
         return rows[0] if rows else None
 
-    found = await unit.current(read)
+    found = await context.current(read)
     if found is None:
         raise not_found(entity, key)
     row = from_json(found["body"])
-    unit.learn(key, found["production"])
-    unit.learn(row["uuid"], found["production"])
-    return Seen(UUID(row["uuid"]), found["production"], found["seq"], found["body"], row)
+    context.remember_key(key, found["production"])
+    context.remember_key(row["uuid"], found["production"])
+    return StoredRow(UUID(row["uuid"]), found["production"], found["seq"], found["body"], row)
 
 
-def _refuse_other_than(match: bytes, entity: type[Row], seen: Seen) -> None:
+def _refuse_other_than(match: bytes, entity: type[Row], seen: StoredRow) -> None:
     if not allows(match, entity_tag(seen.body)):
         raise PreconditionFailed(
             f"This {entity.noun} is no longer the one that If-Match names: look at it again.",
@@ -189,19 +189,21 @@ def _refuse_other_than(match: bytes, entity: type[Row], seen: Seen) -> None:
         )
 
 
-async def _refuse_another_production(unit: Unit, named: str | None, seen: Seen) -> None:
+async def _refuse_another_production(
+    context: WriteContext, named: str | None, seen: StoredRow
+) -> None:
     """Raise WrongProduction; a label from before a renaming is an echo, if it is no other's now."""
     own = seen.row.get("productionId")
     if named is None or named == own or known_uuid(named) == seen.production:
         return
     try:
         if can_be_stored(named):
-            await find(unit.connection, root(), named)
+            await find(context.connection, root(), named)
     except AmbiguousId:
         pass
     except NotFound:
         place = seen.production, seen.production
-        if await unit.connection.fetchval(FORMER_LABEL, *place, named):
+        if await context.connection.fetchval(FORMER_LABEL, *place, named):
             return
     raise WrongProduction(
         f"This row belongs to production {own!r} and does not move: create a copy there instead."
@@ -211,35 +213,39 @@ async def _refuse_another_production(unit: Unit, named: str | None, seen: Seen) 
 # Deleting
 
 
-async def delete(unit: Unit, entity: type[Row], key: str, actor: Actor, match: bytes = b"") -> None:
+async def delete(
+    context: WriteContext, entity: type[Row], key: str, actor: Actor, match: bytes = b""
+) -> None:
     """Mark a row deleted and log it, clearing what points at it where that is declared.
 
     Raises NotFound, AmbiguousId, and PreconditionFailed where it has none of the tags in ``match``.
     """
     try:
-        seen = await _seen(unit, entity, key)
+        seen = await _seen(context, entity, key)
     except NotFound:
-        if entity.delete_repeats and await _was_deleted(unit.connection, entity, key):
+        if entity.delete_is_idempotent and await _was_deleted(context.connection, entity, key):
             return
         raise
     _refuse_other_than(match, entity, seen)
     for other in discovered().values():
-        seen = await _clear(unit, other, entity, seen, actor)
-    await unit.write(
+        seen = await _clear(context, other, entity, seen, actor)
+    await context.write(
         write_statements(entity).delete,
         seen.production, seen.seq, seen.uuid, seen.row["version"], actor.row_value,
         *logged({"isDeleted": [False, True]}, actor),
     )  # fmt: skip
 
 
-async def _was_deleted(connection: Connection, entity: type[Row], key: str) -> bool:
+async def _was_deleted(connection: DatabaseConnection, entity: type[Row], key: str) -> bool:
     if not can_be_stored(key):
         return False
     sql = statements(entity).deleted
     return bool(await connection.fetchval(sql, known_uuid(key), key))
 
 
-async def _clear(unit: Unit, other: type[Row], target: type[Row], seen: Seen, actor: Actor) -> Seen:
+async def _clear(
+    context: WriteContext, other: type[Row], target: type[Row], seen: StoredRow, actor: Actor
+) -> StoredRow:
     """Clear the references of ``other`` to a row that is about to be deleted, with their log.
 
     Gives the row with the production's number as it is then.
@@ -248,11 +254,11 @@ async def _clear(unit: Unit, other: type[Row], target: type[Row], seen: Seen, ac
         if reference.collection != target.collection or not reference.cleared:
             continue
         pointing = statements(other).pointing[name]
-        for row in await unit.connection.fetch(pointing, seen.uuid, seen.production):
-            unit.need_lock()
-            linked = await _seen(unit, other, str(row["uuid"]))
+        for row in await context.connection.fetch(pointing, seen.uuid, seen.production):
+            context.require_lock()
+            linked = await _seen(context, other, str(row["uuid"]))
             current, wanted = {name: str(seen.uuid)}, {name: None}
             edit = Edit(wanted, actor, Start(version=linked.row["version"]))
-            await _write(unit, other, linked, current, wanted, edit)
+            await _write(context, other, linked, current, wanted, edit)
             seen = replace(seen, seq=linked.seq + 1)
     return seen

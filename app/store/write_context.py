@@ -16,9 +16,9 @@ from uuid import UUID
 
 import asyncpg
 
-from app.database.session import Connection, Database
-from app.errors import Busy, Overtaken
-from app.store.write_queue import Turns
+from app.database.session import Database, DatabaseConnection
+from app.errors import Busy, WriteRace
+from app.store.write_queue import WriteQueue
 
 T = TypeVar("T")
 LOCK: Final = "SELECT FROM productions WHERE uuid = $1 FOR NO KEY UPDATE"
@@ -28,18 +28,18 @@ _CROWDED: Final = "Too many are writing to this production: try again in a momen
 
 
 @dataclass(frozen=True)
-class Unit:
+class WriteContext:
     """A connection to write with: in autocommit, or ``locked``, in a transaction."""
 
-    connection: Connection
+    connection: DatabaseConnection
     locked: bool = False
     held: set[UUID] = field(default_factory=set)
-    learn: Callable[[str, UUID], None] = lambda _key, _production: None
+    remember_key: Callable[[str, UUID], None] = lambda _key, _production: None
 
-    def need_lock(self) -> None:
-        """Raise Overtaken in autocommit."""
+    def require_lock(self) -> None:
+        """Raise WriteRace in autocommit."""
         if not self.locked:
-            raise Overtaken
+            raise WriteRace
 
     async def current(self, read: Callable[[], Awaitable[Any]]) -> Any:
         """Read a row that names its ``production``; in a transaction, read it under its lock."""
@@ -51,13 +51,13 @@ class Unit:
         return row
 
     async def write(self, sql: str, *args: object) -> bytes:
-        """Run a statement of ``write_statements``; give the entity. Raises Overtaken."""
+        """Run a statement of ``write_statements``; give the entity. Raises WriteRace."""
         try:
             written = await self.connection.fetchrow(sql, *args)
         except asyncpg.DivisionByZeroError:
-            raise Overtaken from None
+            raise WriteRace from None
         if written is None:
-            raise Overtaken
+            raise WriteRace
         body: bytes = written["body"]
         return body
 
@@ -66,9 +66,9 @@ class Writer:
     """Runs writes. ``wait`` seconds are the longest that one stands in line for its turn."""
 
     def __init__(self, database: Database, wait: float) -> None:
-        self._database, self._turns = database, Turns(wait)
+        self._database, self._turns = database, WriteQueue(wait)
 
-    async def write(self, key: str, work: Callable[[Unit], Awaitable[T]]) -> T:
+    async def write(self, key: str, work: Callable[[WriteContext], Awaitable[T]]) -> T:
         """Run ``work`` until nobody overtakes it; ``key`` names its production or its row.
 
         ``work`` may run several times, and must keep nothing of a try that failed.
@@ -80,7 +80,7 @@ class Writer:
         except TimeoutError:
             raise Busy(_CROWDED) from None
 
-    async def in_transaction(self, key: str, work: Callable[[Unit], Awaitable[T]]) -> T:
+    async def in_transaction(self, key: str, work: Callable[[WriteContext], Awaitable[T]]) -> T:
         """Run ``work`` as ``write`` does, but in a transaction from the start.
 
         What it notes beside its write, the write takes along: to the commit, or to nothing.
@@ -91,19 +91,21 @@ class Writer:
         except TimeoutError:
             raise Busy(_CROWDED) from None
 
-    async def _in_turn(self, work: Callable[[Unit], Awaitable[T]]) -> T:
+    async def _in_turn(self, work: Callable[[WriteContext], Awaitable[T]]) -> T:
         try:
             async with self._database.writing() as connection:
-                return await work(Unit(connection, learn=self._turns.learn))
-        except Overtaken:
+                return await work(WriteContext(connection, remember_key=self._turns.remember_key))
+        except WriteRace:
             return await self.locked(work)
 
-    async def locked(self, work: Callable[[Unit], Awaitable[T]]) -> T:
+    async def locked(self, work: Callable[[WriteContext], Awaitable[T]]) -> T:
         """Run ``work`` in a transaction, under the locks that it takes. Raises Busy."""
         for _ in range(_TRIES):
             try:
                 async with self._database.transaction() as connection:
-                    return await work(Unit(connection, locked=True, learn=self._turns.learn))
-            except Overtaken:
+                    return await work(
+                        WriteContext(connection, locked=True, remember_key=self._turns.remember_key)
+                    )
+            except WriteRace:
                 continue
         raise Busy("Another service keeps changing this row: try again in a moment.")

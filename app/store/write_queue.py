@@ -16,7 +16,7 @@ from uuid import UUID
 _KNOWN: Final = 20_000
 
 
-class Turns:
+class WriteQueue:
     """The lines, one for each production that is being written; others take no memory."""
 
     def __init__(self, wait: float) -> None:
@@ -24,7 +24,7 @@ class Turns:
         self._lines: dict[str, deque[asyncio.Future[None]]] = {}
         self._known: dict[str, str] = {}
 
-    def learn(self, key: str, production: UUID) -> None:
+    def remember_key(self, key: str, production: UUID) -> None:
         """Remember whose row or which production a key names; the oldest are forgotten."""
         if key not in self._known and len(self._known) >= _KNOWN:
             del self._known[next(iter(self._known))]

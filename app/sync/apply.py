@@ -30,11 +30,11 @@ from app.rules.merge import Start
 from app.sql.writes import write_statements
 from app.store import update as store
 from app.store.conflicts import changed_since, moved, refuse_delete, with_own
-from app.store.locked_production import Place, means, named
+from app.store.locked_production import LockedProduction, find_row, is_key_of
 from app.store.savepoints import Noting, create_in
-from app.store.write_context import Unit
-from app.sync.label_aliases import Meant
-from app.sync.mutations import Step
+from app.store.write_context import WriteContext
+from app.sync.label_aliases import LabelAliases
+from app.sync.mutations import MutationStep
 from app.sync.runs import Taken
 
 Status = Literal["applied", "merged", "conflict", "duplicate", "rejected", "undone"]
@@ -46,7 +46,7 @@ LAST_WRITER: Final = (
 
 
 @dataclass(frozen=True)
-class Outcome:
+class MutationOutcome:
     """What became of one mutation: the row as JSON where there is one, the error if refused.
 
     ``version`` is the one that it made of its row, None where it wrote nothing.
@@ -58,9 +58,11 @@ class Outcome:
     version: int | None = None
 
 
-def refused(error: SignalbookError) -> Outcome:
+def refused(error: SignalbookError) -> MutationOutcome:
     """Give the outcome of a mutation that was not done."""
-    return Outcome("conflict" if isinstance(error, VersionConflict) else "rejected", error=error)
+    return MutationOutcome(
+        "conflict" if isinstance(error, VersionConflict) else "rejected", error=error
+    )
 
 
 class Offline:
@@ -70,21 +72,26 @@ class Offline:
     """
 
     def __init__(
-        self, unit: Unit, place: Place, known: Mapping[str, Taken], *, relabel: bool
+        self,
+        context: WriteContext,
+        place: LockedProduction,
+        known: Mapping[str, Taken],
+        *,
+        relabel: bool,
     ) -> None:
-        self._unit, self._place, self._relabel = Noting(**vars(unit)), place, relabel
+        self._context, self._place, self._relabel = Noting(**vars(context)), place, relabel
         self._known = known
         # The mutations of this batch that were done, with their place in it.
         self._here: dict[str, tuple[int, Taken]] = {}
         # The versions of each row that the client made. Those of a try that was undone stay, and
         # do no harm: under the lock nobody else can make a version with that number.
         self._own: defaultdict[UUID, set[int]] = defaultdict(set)
-        self._meant = Meant()
+        self._meant = LabelAliases()
         for taken in known.values():
             if taken.version is not None:
                 self._own[taken.entity].add(taken.version)
 
-    async def do(self, step: Step) -> Outcome:
+    async def do(self, step: MutationStep) -> MutationOutcome:
         """Do one mutation, or find that it was done.
 
         Gives what it is refused with where nothing was written, so that no savepoint has to be
@@ -102,7 +109,7 @@ class Offline:
             self._meant.got(step.number, step.entity, step.label, label)
         return outcome
 
-    async def _called(self, step: Step, outcome: Outcome) -> str | None:
+    async def _called(self, step: MutationStep, outcome: MutationOutcome) -> str | None:
         """Give the label that the mutation's row has now, None where there is none."""
         if outcome.entity:
             row = from_json(outcome.entity)
@@ -115,7 +122,7 @@ class Offline:
             return None
         return None if gone else (await self._row(step.entity, uuid))["id"]
 
-    async def _outcome(self, step: Step) -> Outcome:
+    async def _outcome(self, step: MutationStep) -> MutationOutcome:
         mutation = step.mutation_id or ""
         place, here = self._here.get(mutation, (step.number, None))
         if place >= step.number:  # a try of this one that was undone
@@ -124,13 +131,13 @@ class Offline:
         if step.fingerprint and (taken := here or self._known.get(mutation)):
             return await self._again(step, taken)
         if step.fault:
-            return Outcome("rejected", error=step.fault)
+            return MutationOutcome("rejected", error=step.fault)
         ways = {"create": self._create, "update": self._update, "delete": self._delete}
-        begun = len(self._unit.written)
+        begun = len(self._context.written)
         try:
             outcome = await ways[step.op](step)
         except SignalbookError as error:
-            if len(self._unit.written) > begun or isinstance(error, Unavailable):
+            if len(self._context.written) > begun or isinstance(error, Unavailable):
                 raise
             return refused(error)
         if outcome.entity and outcome.status in {"applied", "merged"}:
@@ -139,70 +146,74 @@ class Offline:
             self._here[mutation] = (step.number, taken)
         return outcome
 
-    async def _again(self, step: Step, taken: Taken) -> Outcome:
+    async def _again(self, step: MutationStep, taken: Taken) -> MutationOutcome:
         if step.fingerprint != taken.fingerprint:
             words = "A mutation with this id was taken before, and said something else: make a new"
-            return Outcome("rejected", error=MutationReused(f"{words} id for each thing done."))
+            return MutationOutcome(
+                "rejected", error=MutationReused(f"{words} id for each thing done.")
+            )
         entity = discovered().get(taken.collection)
         kept = await self._kept(entity, taken.entity) if entity else None
-        return Outcome("duplicate", kept and kept["body"])
+        return MutationOutcome("duplicate", kept and kept["body"])
 
-    async def _create(self, step: Step) -> Outcome:
+    async def _create(self, step: MutationStep) -> MutationOutcome:
         entity, edit = step.entity, self._meant.edit(step.entity, step.edit, {})
         if edit.uuid and (kept := await self._kept(entity, edit.uuid)):
             return await self._made_before(entity, kept)
-        wanted, begun = edit.values.get("id"), len(self._unit.written)
+        wanted, begun = edit.values.get("id"), len(self._context.written)
         try:
-            body = await create_in(self._unit, entity, self._place, edit)
+            body = await create_in(self._context, entity, self._place, edit)
         except DuplicateId as taken:
             free = taken.members.get("suggestedId") if self._relabel else None
             if free is None:
                 raise
             edit = replace(edit, values={**edit.values, "id": free})
-            body = await create_in(self._unit, entity, self._place, edit)
+            body = await create_in(self._context, entity, self._place, edit)
         row = self._learned(begun, body)
         status: Status = "applied" if wanted in {None, row["id"]} else "merged"
-        return Outcome(status, body, version=row["version"])
+        return MutationOutcome(status, body, version=row["version"])
 
-    async def _made_before(self, entity: type[Row], kept: Any) -> Outcome:
+    async def _made_before(self, entity: type[Row], kept: Any) -> MutationOutcome:
         if kept["production"] != self._place.uuid:
             raise DuplicateUuid("That uuid is a row's of another production: make a new one.")
         if kept["deleted"]:
             raise await self._gone(entity, kept, Start())
-        return Outcome("duplicate", kept["body"])
+        return MutationOutcome("duplicate", kept["body"])
 
-    async def _update(self, step: Step) -> Outcome:
+    async def _update(self, step: MutationStep) -> MutationOutcome:
         entity, edit = step.entity, step.edit
         uuid, gone = await self._find(step)
         if gone:
             raise await self._gone(entity, gone, edit.start)
         if self._meant:
-            row = await self._row(entity, uuid) if entity.ends else {}
+            row = await self._row(entity, uuid) if entity.device_references else {}
             edit = self._meant.edit(entity, edit, row)
-        begun = len(self._unit.written)
-        if edit.production and await means(self._unit.connection, self._place, edit.production):
+        begun = len(self._context.written)
+        if edit.production and await is_key_of(
+            self._context.connection, self._place, edit.production
+        ):
             edit = replace(edit, production=str(self._place.uuid))
         edit = replace(edit, start=await self._start(entity, uuid, edit.start))
-        body = await store.update(self._unit, entity, str(uuid), edit)
+        body = await store.update(self._context, entity, str(uuid), edit)
         row = self._learned(begun, body)
         others = not edit.is_blind and moved(entity, edit.start, row, self._own[uuid])
-        wrote = len(self._unit.written) > begun
-        return Outcome(
+        wrote = len(self._context.written) > begun
+        return MutationOutcome(
             "merged" if others else "applied", body, version=row["version"] if wrote else None
         )
 
-    async def _delete(self, step: Step) -> Outcome:
+    async def _delete(self, step: MutationStep) -> MutationOutcome:
         entity, edit = step.entity, step.edit
         uuid, gone = await self._find(step)
         if gone:
-            return Outcome("merged", gone["body"])
+            return MutationOutcome("merged", gone["body"])
         if not edit.is_blind:
             await self._refuse_changed(entity, uuid, edit.start)
-        begun = len(self._unit.written)
-        await store.delete(self._unit, entity, str(uuid), edit.actor)
-        body = self._unit.written[-1]
+        begun = len(self._context.written)
+        await store.delete(self._context, entity, str(uuid), edit.actor)
+        body = self._context.written[-1]
         row = self._learned(begun, body)
-        return Outcome("applied", body, version=row["version"])
+        return MutationOutcome("applied", body, version=row["version"])
 
     async def _refuse_changed(self, entity: type[Row], uuid: UUID, start: Start) -> None:
         """Raise VersionConflict: who deletes a row must not throw away what others did to it."""
@@ -210,7 +221,7 @@ class Offline:
         start = await self._seen(entity, start, row, uuid)
         if start.is_ahead_of(row["version"]) or moved(entity, start, row, own):
             place = self._place.uuid, uuid
-            found = await changed_since(self._unit.connection, entity, start, row, place, {})
+            found = await changed_since(self._context.connection, entity, start, row, place, {})
             refuse_delete(entity, start, row, found)
 
     async def _start(self, entity: type[Row], uuid: UUID, start: Start) -> Start:
@@ -224,17 +235,17 @@ class Offline:
         own, log = self._own.get(uuid, set()), {}
         if own and moved(entity, start, row, own):
             place = self._place.uuid, uuid
-            log = await changes.written(self._unit.connection, *place, start.version or 0)
+            log = await changes.written(self._context.connection, *place, start.version or 0)
         return with_own(entity, start, row, own, log)
 
     async def _row(self, entity: type[Row], uuid: UUID) -> dict[str, Any]:
-        found = await self._unit.connection.fetchrow(write_statements(entity).seen, uuid)
+        found = await self._context.connection.fetchrow(write_statements(entity).seen, uuid)
         row: dict[str, Any] = from_json(found["body"])
         return row
 
     def _learned(self, begun: int, body: bytes) -> dict[str, Any]:
         """Note the versions that were made since ``begun``; give the row that ``body`` holds."""
-        for written in self._unit.written[begun:]:
+        for written in self._context.written[begun:]:
             row = from_json(written)
             self._own[UUID(row["uuid"])].add(row["version"])
         shown: dict[str, Any] = from_json(body)
@@ -242,21 +253,21 @@ class Offline:
 
     async def _kept(self, entity: type[Row], uuid: UUID) -> Any:
         """Read a row, deleted or not, whatever its production."""
-        return await self._unit.connection.fetchrow(write_statements(entity).kept, uuid)
+        return await self._context.connection.fetchrow(write_statements(entity).kept, uuid)
 
-    async def _find(self, step: Step) -> tuple[UUID, Any]:
+    async def _find(self, step: MutationStep) -> tuple[UUID, Any]:
         """Give the uuid of the row that is meant; and the row, if it was deleted.
 
         Raises NotFound, AmbiguousId and WrongProduction.
         """
         entity, key, place = step.entity, step.key, self._place
         if entity is root():
-            if not await means(self._unit.connection, place, key):
+            if not await is_key_of(self._context.connection, place, key):
                 raise WrongProduction(f"This is the sync of {place.label!r}: sync {key!r} alone.")
             return place.uuid, None
         meant = self._meant.label(entity, key)
         try:
-            return await named(self._unit.connection, entity, place, meant), None
+            return await find_row(self._context.connection, entity, place, meant), None
         except NotFound:
             kept = await self._kept(entity, uuid) if (uuid := known_uuid(meant)) else None
             if kept is None or kept["production"] != place.uuid:
@@ -266,7 +277,9 @@ class Offline:
     async def _gone(self, entity: type[Row], kept: Any, start: Start) -> VersionConflict:
         """Give the conflict with a deletion: the row as it was last, and how to have it back."""
         row = from_json(kept["body"])
-        who = await self._unit.connection.fetchval(LAST_WRITER, self._place.uuid, UUID(row["uuid"]))
+        who = await self._context.connection.fetchval(
+            LAST_WRITER, self._place.uuid, UUID(row["uuid"])
+        )
         return VersionConflict(
             f"This {entity.noun} was deleted by {who or 'somebody'}: restore it and send this "
             "again, or drop it.",

@@ -17,13 +17,13 @@ from uuid_utils.compat import uuid7
 from app.changelog import feed
 from app.changelog.log import Actor
 from app.errors import LogTrimmed, SignalbookError
-from app.store.locked_production import Place, enter
+from app.store.locked_production import LockedProduction, lock_production
 from app.store.savepoints import each
-from app.store.write_context import Unit
+from app.store.write_context import WriteContext
 from app.sync import runs
-from app.sync.apply import Offline, Outcome, refused
-from app.sync.mutations import Step, Sync
-from app.sync.runs import Fate, Run
+from app.sync.apply import MutationOutcome, Offline, refused
+from app.sync.mutations import MutationStep, Sync
+from app.sync.runs import Fate, SyncRun
 
 _NOWHERE: Final = 2**63 - 1
 _TAKEN: Final = {"applied", "merged"}
@@ -38,7 +38,7 @@ class Done:
     """
 
     run: UUID
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[MutationOutcome]
     changes: bytes
     next: int | None
     latest: int
@@ -53,56 +53,66 @@ class _TakenBack(Exception):
     """All that was done is to be undone."""
 
 
-async def run(unit: Unit, production: str, sync: Sync, todo: Sequence[Step], actor: Actor) -> Done:
-    """Do a batch that was read into ``todo``, in a unit that is locked.
+async def run(
+    context: WriteContext, production: str, sync: Sync, todo: Sequence[MutationStep], actor: Actor
+) -> Done:
+    """Do a batch that was read into ``todo``, in a context that is locked.
 
     What is refused is told in the outcomes, and undone with everything if the batch is atomic.
-    Raises NotFound and AmbiguousId for the production, Unavailable, and Overtaken.
+    Raises NotFound and AmbiguousId for the production, Unavailable, and WriteRace.
     """
-    place = await enter(unit, production)
-    run = Run(uuid7(), place.uuid, sync.client_id or "", sync.since, sync.atomic, sync.dry_run,
+    place = await lock_production(context, production)
+    run = SyncRun(uuid7(), place.uuid, sync.client_id or "", sync.since, sync.atomic, sync.dry_run,
               actor)  # fmt: skip
-    outcomes = await _outcomes(unit, place, run, sync, todo)
-    done = await _answered(unit, place, run, sync, outcomes)
+    outcomes = await _outcomes(context, place, run, sync, todo)
+    done = await _answered(context, place, run, sync, outcomes)
     fates = [_fate(step, outcome) for step, outcome in zip(todo, outcomes, strict=True)]
-    await runs.record(unit.connection, run, done.latest, fates)
+    await runs.record(context.connection, run, done.latest, fates)
     return done
 
 
 async def _outcomes(
-    unit: Unit, place: Place, run: Run, sync: Sync, todo: Sequence[Step]
-) -> list[Outcome]:
+    context: WriteContext,
+    place: LockedProduction,
+    run: SyncRun,
+    sync: Sync,
+    todo: Sequence[MutationStep],
+) -> list[MutationOutcome]:
     ids = list({step.mutation_id for step in todo if step.mutation_id})
-    known = await runs.known(unit.connection, place.uuid, run.client, ids)
-    offline = Offline(unit, place, known, relabel=sync.relabel)
-    async with _perhaps_taken_back(unit, sync):
-        tried = await each(unit.connection, todo, offline.do)
+    known = await runs.known(context.connection, place.uuid, run.client, ids)
+    offline = Offline(context, place, known, relabel=sync.relabel)
+    async with _perhaps_taken_back(context, sync):
+        tried = await each(context.connection, todo, offline.do)
         made = [refused(one) if isinstance(one, SignalbookError) else one for one in tried]
         failed = sync.atomic and any(outcome.error for outcome in made)
         if failed or sync.dry_run:
             raise _TakenBack
-    return [Outcome("undone") if failed and o.status in _TAKEN else o for o in made]
+    return [MutationOutcome("undone") if failed and o.status in _TAKEN else o for o in made]
 
 
 @asynccontextmanager
-async def _perhaps_taken_back(unit: Unit, sync: Sync) -> AsyncIterator[None]:
+async def _perhaps_taken_back(context: WriteContext, sync: Sync) -> AsyncIterator[None]:
     """Undo what is done inside when _TakenBack is raised, and nothing else of the transaction."""
     if not (sync.atomic or sync.dry_run):
         yield
         return
     try:
-        async with unit.connection.transaction():
+        async with context.connection.transaction():
             yield
     except _TakenBack:
         return
 
 
 async def _answered(
-    unit: Unit, place: Place, run: Run, sync: Sync, outcomes: Sequence[Outcome]
+    context: WriteContext,
+    place: LockedProduction,
+    run: SyncRun,
+    sync: Sync,
+    outcomes: Sequence[MutationOutcome],
 ) -> Done:
     """Read the feed as it is now, the batch included."""
     since = _NOWHERE if sync.since is None else sync.since
-    page = await unit.connection.fetchrow(feed.FEED, place.uuid, since, sync.limit)
+    page = await context.connection.fetchrow(feed.FEED, place.uuid, since, sync.limit)
     latest: int = page["latest"]
     if sync.since is None:
         return Done(run.uuid, outcomes, b"[]", None, latest)
@@ -112,7 +122,7 @@ async def _answered(
     return Done(run.uuid, outcomes, page["entries"], page["last"], latest)
 
 
-def _fate(step: Step, outcome: Outcome) -> Fate:
+def _fate(step: MutationStep, outcome: MutationOutcome) -> Fate:
     entity = from_json(outcome.entity)["uuid"] if outcome.entity else None
     error = outcome.error
     return Fate(

@@ -15,7 +15,7 @@ from app.store.references import kept_type
 from app.store.update import Edit
 
 
-class Meant:
+class LabelAliases:
     """The labels that rows of a batch asked for, and those that these rows have."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ def _labels(
     for name, reference in entity.references().items():
         if label_field(name) in values:
             yield label_field(name), reference.collection
-    for end in entity.ends:
+    for end in entity.device_references:
         # Of a type that is not kept it is the client's own text.
         kind = kept_type(values.get(end.kind, row.get(entity.wire(end.kind))) or "")
         if kind and end.label in values:

@@ -46,7 +46,7 @@ def kinds() -> Mapping[str, type[Row]]:
     return {
         mount: entity
         for entity in discovered().values()
-        for mount in (entity.collection, *entity.mounts)
+        for mount in (entity.collection, *entity.path_aliases)
     }
 
 
@@ -136,7 +136,7 @@ class Sync(BaseModel):
 
 
 @dataclass(frozen=True)
-class Step:
+class MutationStep:
     """A mutation that has been read: an edit, or what is wrong with it.
 
     ``fingerprint`` tells it from another one under the same id; ``key`` names its row, and
@@ -160,19 +160,19 @@ class Step:
         return kinds()[self.mount]
 
 
-def steps(production: str, sync: Sync, actor: Actor) -> list[Step]:
+def steps(production: str, sync: Sync, actor: Actor) -> list[MutationStep]:
     """Read every mutation; ``actor`` did those that name nobody."""
     said = cast("Sequence[Mutation | Unread]", sync.mutations)
     return [_step(number, production, one, actor) for number, one in enumerate(said)]
 
 
-def _step(number: int, production: str, said: Mutation | Unread, actor: Actor) -> Step:
+def _step(number: int, production: str, said: Mutation | Unread, actor: Actor) -> MutationStep:
     if isinstance(said, Unread):
         op = "create" if said.mount else ""
-        return Step(
+        return MutationStep(
             number, said.mutation_id, op, said.mount, fault=said.fault, label=said.label
         )  # fmt: skip
-    step = Step(
+    step = MutationStep(
         number, said.mutation_id, said.op, said.collection, str(said.uuid or said.key or ""),
         _fingerprint(said), ignored=unknown_members(said),
         label=_label(said.data) if said.op != "delete" else None,

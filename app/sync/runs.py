@@ -13,7 +13,7 @@ from uuid import UUID
 from pydantic_core import from_json, to_json
 
 from app.changelog.log import Actor
-from app.database.session import Connection, Database
+from app.database.session import Database, DatabaseConnection
 from app.sql.projection import MOMENT
 
 LEAST_DAYS: Final = 30
@@ -129,7 +129,7 @@ class Fate:
 
 
 @dataclass(frozen=True)
-class Run:
+class SyncRun:
     """A batch: when it came the client knew the changes up to ``since``; who sent it."""
 
     uuid: UUID
@@ -142,7 +142,7 @@ class Run:
 
 
 async def known(
-    connection: Connection, production: UUID, client: str, ids: Sequence[str]
+    connection: DatabaseConnection, production: UUID, client: str, ids: Sequence[str]
 ) -> dict[str, Taken]:
     """Give those of these mutations that were taken before, by id."""
     rows = await connection.fetch(TAKEN_BEFORE, production, client, ids) if ids else []
@@ -157,7 +157,9 @@ async def known(
     }  # fmt: skip
 
 
-async def _versions(connection: Connection, runs: Sequence[UUID]) -> Mapping[str, int | None]:
+async def _versions(
+    connection: DatabaseConnection, runs: Sequence[UUID]
+) -> Mapping[str, int | None]:
     """Give the versions that the mutations of some runs have made of their rows."""
     found: dict[str, int | None] = {}
     for row in await connection.fetch(LED_TO, runs):
@@ -167,7 +169,9 @@ async def _versions(connection: Connection, runs: Sequence[UUID]) -> Mapping[str
     return found
 
 
-async def record(connection: Connection, run: Run, latest: int, fates: Sequence[Fate]) -> None:
+async def record(
+    connection: DatabaseConnection, run: SyncRun, latest: int, fates: Sequence[Fate]
+) -> None:
     """Remember what was done, unless it was only tried, and note the run."""
     lasting = [] if run.dry_run else [fate for fate in fates if fate.lasts]
     if lasting:

@@ -1,4 +1,4 @@
-"""Judges a storm: what was acknowledged is there, once, and nothing else is.
+"""Judges chaos: what was acknowledged is there, once, and nothing else is.
 
 Each verdict begins with the name of the fault, so that a test can ask for it.
 """
@@ -85,7 +85,7 @@ class Replay:
         """What was decided from other rows was decided from what they were just before."""
         kind, row = discovered()[entry["collection"]], entry["entityData"]
         live = {u: e for u, e in self.last.items() if e["operation"] != "DELETE"}
-        if entry["operation"] == "CREATE" and not kind.labels_may_clash:
+        if entry["operation"] == "CREATE" and not kind.allow_duplicate_labels:
             for other in live.values():
                 same_kind = other["collection"] == entry["collection"]
                 if same_kind and other["entityData"]["id"] == row["id"]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.database.session import Database
 from app.database.url import DatabaseUrl
-from app.store.write_context import Unit, Writer
+from app.store.write_context import WriteContext, Writer
 from tests.support import databases
 from tests.support.service import settings
 
@@ -26,9 +26,9 @@ class Held(Writer):
         super().__init__(database, 30)
         self.done, self.go = asyncio.Event(), asyncio.Event()
 
-    async def write(self, key: str, work: Callable[[Unit], Awaitable[Any]]) -> Any:
-        async def held(unit: Unit) -> Any:
-            made = await work(unit)
+    async def write(self, key: str, work: Callable[[WriteContext], Awaitable[Any]]) -> Any:
+        async def held(context: WriteContext) -> Any:
+            made = await work(context)
             self.done.set()
             await self.go.wait()
             return made

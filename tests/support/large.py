@@ -132,7 +132,7 @@ def _row(entity: type[Row]) -> dict[str, str]:
         made |= {"production_uuid": _SHOW, "note": "repeat('A note. ', 10)"}
     for field, reference in entity.references().items():
         made[field] = _key(table(discovered()[reference.collection]), "n")
-    for end in entity.ends:
+    for end in entity.device_references:
         made |= {end.kind: f"'{_SOME.entity_type}'", end.label: f"'{_SOME.prefix} 1'"}
         if end.uuid:
             made[end.uuid] = _key(table(_SOME), "n")

@@ -15,7 +15,7 @@ from app.database.session import Database
 from app.database.url import DatabaseUrl
 from app.entities import discovered
 from app.errors import LogTrimmed
-from app.live.feed.entries import Entry
+from app.live.feed.entries import FeedEntry
 from app.live.feed.hub import Hub
 from app.live.feed.listener import Listener, Pulse
 from app.model.schemas import create_shape, update_shape
@@ -24,7 +24,7 @@ from app.store.edits import edit_of
 from app.store.write_context import Writer
 from tests.support.service import settings
 
-QUICK: Final = Pulse(every=0.3, within=2.0, first=0.02, longest=0.2)
+QUICK: Final = Pulse(every=0.3, within=20.0, first=0.02, longest=0.2)
 KILL: Final = (
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
     "WHERE datname = current_database() AND application_name = 'signalbook-listener'"
@@ -87,7 +87,7 @@ async def process(url: str, *, connected: bool = True, **how: Any) -> AsyncItera
     try:
         async with hub.running(), listener.running():
             if connected:
-                await asyncio.wait_for(listener.until_connected(), 10)
+                await asyncio.wait_for(listener.until_connected(), 60)
             yield Process(database, listener, hub, Writer(database, 5))
         assert hub.idle
     finally:
@@ -105,7 +105,7 @@ async def processes(url: str, count: int, **how: Any) -> AsyncIterator[list[Proc
 class Ear:
     """Hears entries; tells when there are enough."""
 
-    heard: list[Entry] = field(default_factory=list)
+    heard: list[FeedEntry] = field(default_factory=list)
     lost: list[LogTrimmed] = field(default_factory=list)
     open: asyncio.Event = field(default_factory=asyncio.Event)
     more: asyncio.Event = field(default_factory=asyncio.Event)
@@ -115,7 +115,7 @@ class Ear:
     def __post_init__(self) -> None:
         self.open.set()
 
-    async def hear(self, entries: Sequence[Entry]) -> None:
+    async def hear(self, entries: Sequence[FeedEntry]) -> None:
         """Take entries while the ear is open."""
         self.largest = max(self.largest, len(entries))
         self.begun.set()
@@ -140,7 +140,7 @@ class Ear:
 
     async def when(self, true: Callable[[], bool]) -> None:
         """Wait until what is true of the ear after something was heard is true."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not true():
                 self.more.clear()
                 await self.more.wait()

@@ -64,7 +64,7 @@ def _in(entity: type[Row], show: dict[str, Any]) -> dict[str, Any]:
 def _posts() -> Iterator[Post]:
     for entity in ALL:
         kinds = _OF_A_SHOW if issubclass(entity, Entity) else ()
-        for mount in (entity.collection, *entity.mounts):
+        for mount in (entity.collection, *entity.path_aliases):
             for kind in ("create", "restore", *kinds):
                 yield Post(entity, mount, kind)
         if kinds:

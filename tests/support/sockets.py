@@ -12,7 +12,7 @@ import httpx
 import socketio
 
 from app.database.url import DatabaseUrl
-from app.live.sockets.limits import Limits
+from app.live.sockets.limits import SocketLimits
 from app.main import create_app
 from tests.support.service import running, settings
 
@@ -47,7 +47,7 @@ class Tab:
         """Give what was told under a name."""
         return [payload for told, payload in self.told if told == name]
 
-    async def until(self, is_enough: Callable[[], Any], within: float = 10.0) -> Any:
+    async def until(self, is_enough: Callable[[], Any], within: float = 60.0) -> Any:
         """Wait for what was told to be enough; give what ``is_enough`` does."""
         try:
             async with asyncio.timeout(within), self._more:
@@ -112,14 +112,14 @@ async def refused(root: str, transport: str = "websocket", **options: Any) -> tu
         made.client.eio.on("disconnect", made.end)
         await made.client.connect(root, transports=[transport], wait=False, **options)
         await made.until(lambda: made.told)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await made.ended.wait()
         await made.client.shutdown()
         return made.told[0][1], made.ended.is_set()
 
 
 @contextmanager
-def served(url: str, limits: Limits | None = None, **changes: Any) -> Iterator[str]:
+def served(url: str, limits: SocketLimits | None = None, **changes: Any) -> Iterator[str]:
     """Serve a database; give the root URL."""
     app = create_app(settings(**changes), DatabaseUrl.parse(url), limits)
     with running(app) as root:

@@ -1,4 +1,4 @@
-"""What others were told after a storm: lists, pages of the feed, and what watchers heard."""
+"""What others were told after chaos: lists, pages of the feed, and what watchers heard."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -22,7 +22,9 @@ def labels(entry: Entry) -> dict[str, str]:
     if not issubclass(kind, Entity):
         return {}
     named = {kind.wire(label_field(name)): kind.wire(name) for name in kind.references()}
-    return named | {kind.wire(end.label): kind.wire(end.uuid) for end in kind.ends if end.uuid}
+    return named | {
+        kind.wire(end.label): kind.wire(end.uuid) for end in kind.device_references if end.uuid
+    }
 
 
 def difference(one: Row, other: Row) -> str:

@@ -22,7 +22,7 @@ from app.releases.status.running import living_run
 from app.releases.status.schemas import Decision, Release, Run, RunEvidence, Status
 from app.releases.status.status import is_gated, reading, status
 from app.releases.status.wire_model import WireModel
-from app.store.write_context import Unit
+from app.store.write_context import WriteContext
 
 router: Final = APIRouter(prefix="/admin", tags=["Releases"], route_class=OperatorRoute)
 Limit = Annotated[int, Query(ge=1, le=1_000, description="How many at most.")]
@@ -119,9 +119,9 @@ async def plan(request: Request, digest: Digest) -> Response:
 async def decision(request: Request, digest: Digest, body: DecisionBody) -> Response:
     """Approve the plan after its last rehearsal, or withhold it; the gate asks on its next run."""
 
-    def decided(unit: Unit) -> Awaitable[Row]:
+    def decided(context: WriteContext) -> Awaitable[Row]:
         return decide(
-            cast("asyncpg.Connection", unit.connection), digest, body.decision,
+            cast("asyncpg.Connection", context.connection), digest, body.decision,
             who=body.who, why=body.why, destroys=body.destroys,
         )  # fmt: skip
 

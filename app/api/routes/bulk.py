@@ -17,10 +17,10 @@ from app.model.entity import Entity, Row
 from app.model.fields import NO_NUL
 from app.model.schemas import read_shape, unknown_members
 from app.store import bulk
-from app.store.bulk import Bulk, BulkCreate, Outcome, Status, Step, Undone
+from app.store.bulk import Bulk, BulkCreate, BulkOutcome, BulkStep, Status, Undone
 from app.store.edits import actor_of
 from app.store.renumber import Renumber, renumber, summary
-from app.store.write_context import Unit
+from app.store.write_context import WriteContext
 
 Production = Annotated[str, Path(pattern=NO_NUL, description="The production's uuid or label.")]
 _WHO = ("user_id", "user_name", "last_modified_by")
@@ -60,7 +60,7 @@ def router() -> APIRouter:
     made = APIRouter(prefix=f"/{root().collection}/{{production}}", route_class=JsonRoute)
     for entity in discovered().values():
         if issubclass(entity, Entity):
-            for mount in (entity.collection, *entity.mounts):
+            for mount in (entity.collection, *entity.path_aliases):
                 _add_bulk(made, entity, mount)
                 _add_renumber(made, entity, mount)
     return made
@@ -71,9 +71,9 @@ def _add_bulk(router: APIRouter, entity: type[Row], mount: str) -> None:
         actor = actor_of({name: getattr(body, name) for name in _WHO}, request_id(request))
         steps = bulk.steps(entity, production, body, actor)
 
-        async def work(unit: Unit) -> list[Outcome]:
+        async def work(context: WriteContext) -> list[BulkOutcome]:
             try:
-                return await bulk.run(unit, entity, production, steps, atomic=body.atomic)
+                return await bulk.run(context, entity, production, steps, atomic=body.atomic)
             except Undone as undone:
                 results = _results(mount, undone.outcomes, steps)
                 raise _failure(undone.outcomes, results) from None
@@ -96,7 +96,9 @@ def _add_bulk(router: APIRouter, entity: type[Row], mount: str) -> None:
     )
 
 
-def _answer(mount: str, made: Sequence[Outcome], body: Bulk, steps: Sequence[Step]) -> Response:
+def _answer(
+    mount: str, made: Sequence[BulkOutcome], body: Bulk, steps: Sequence[BulkStep]
+) -> Response:
     failed = sum(outcome.status == "failed" for outcome in made)
     results = b",".join(_results(mount, made, steps))
     response = answer(b'{"results":[%b],"failed":%d}' % (results, failed))
@@ -104,14 +106,14 @@ def _answer(mount: str, made: Sequence[Outcome], body: Bulk, steps: Sequence[Ste
     return response
 
 
-def _results(mount: str, made: Sequence[Outcome], steps: Sequence[Step]) -> list[bytes]:
+def _results(mount: str, made: Sequence[BulkOutcome], steps: Sequence[BulkStep]) -> list[bytes]:
     return [
         _result(mount, number, outcome, step)
         for number, (outcome, step) in enumerate(zip(made, steps, strict=True))
     ]
 
 
-def _result(mount: str, number: int, outcome: Outcome, step: Step) -> bytes:
+def _result(mount: str, number: int, outcome: BulkOutcome, step: BulkStep) -> bytes:
     """Give one result as JSON: the row in the very bytes that PostgreSQL made."""
     parts = [b'"index":%d,"status":"%b"' % (number, outcome.status.encode())]
     if outcome.entity is not None:
@@ -123,7 +125,7 @@ def _result(mount: str, number: int, outcome: Outcome, step: Step) -> bytes:
     return b"{%b}" % b",".join(parts)
 
 
-def _failure(made: Sequence[Outcome], results: Iterable[bytes]) -> BulkFailed:
+def _failure(made: Sequence[BulkOutcome], results: Iterable[bytes]) -> BulkFailed:
     number, error = next((n, o.error) for n, o in enumerate(made) if o.error)
     return BulkFailed(
         f"Operation {number} (counted from 0) was refused, so nothing was done: {error.message}",
@@ -131,7 +133,7 @@ def _failure(made: Sequence[Outcome], results: Iterable[bytes]) -> BulkFailed:
     )
 
 
-def _ignored(body: Bulk, steps: Iterable[Step]) -> list[str]:
+def _ignored(body: Bulk, steps: Iterable[BulkStep]) -> list[str]:
     names = [*unknown_members(body), *(name for step in steps for name in step.ignored)]
     return list(dict.fromkeys(names))
 
@@ -164,7 +166,7 @@ def _add_renumber(router: APIRouter, entity: type[Row], mount: str) -> None:
         return await written(
             request,
             production,
-            lambda unit: renumber(unit, entity, production, body, actor),
+            lambda context: renumber(context, entity, production, body, actor),
             lambda renamed: answer(to_json(summary(renamed)), request_body=body),
         )
 

@@ -8,8 +8,8 @@ from pydantic import BaseModel
 
 from app.api.errors import documented
 from app.api.etag_docs import IF_MATCH, IF_NONE_MATCH, conditional
-from app.api.fast_path import Answer, HotRoute, has_newest, header
-from app.api.fast_writes import WriteRoute
+from app.api.fast_path import Answer, FastReadRoute, has_newest, header
+from app.api.fast_writes import FastWriteRoute
 from app.api.idempotent import IDEMPOTENCY_KEY, written
 from app.api.requests import (
     answer,
@@ -61,7 +61,7 @@ def _add_list(router: APIRouter, entity: type[Row], name: str) -> None:
         production = request.path_params.get("production", "")
         db = database(request)
         if header(request, b"if-none-match"):
-            etag = list_tag(await read.mark(db, entity, production), known_by)
+            etag = list_tag(await read.state_token(db, entity, production), known_by)
             if has_newest(request, etag):
                 return Answer(None, etag, several=True)
         listed = await read.list_all(db, entity, production)
@@ -81,7 +81,7 @@ def _add_list(router: APIRouter, entity: type[Row], name: str) -> None:
         response_model=None,
         responses={**conditional(rows), **documented(*([AmbiguousId] if scoped else []))},
         openapi_extra={"parameters": [*parameters, IF_NONE_MATCH]},
-        route_class_override=HotRoute,
+        route_class_override=FastReadRoute,
     )
 
 
@@ -100,7 +100,7 @@ def _add_get(router: APIRouter, entity: type[Row], name: str) -> None:
         response_model=None,
         responses={**conditional(read_shape(entity)), **documented(NotFound, AmbiguousId)},
         openapi_extra={"parameters": [path_parameter("key", _KEY), IF_NONE_MATCH]},
-        route_class_override=HotRoute,
+        route_class_override=FastReadRoute,
     )
 
 
@@ -125,7 +125,7 @@ def _add_create(router: APIRouter, entity: type[Row], name: str) -> None:
         response_model=None,
         responses={201: {"model": read_shape(entity)}, **documented(*_CREATE_ERRORS, Invalid)},
         openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
-        route_class_override=WriteRoute,
+        route_class_override=FastWriteRoute,
     )
 
 
@@ -136,7 +136,9 @@ def _add_update(router: APIRouter, entity: type[Row], name: str) -> None:
         changed = await writer(request).write(
             key, lambda unit: store.update(unit, entity, key, edit)
         )
-        spellings = [word for word, name in entity.synonyms.items() if name in edit.twice]
+        spellings = [
+            word for word, name in entity.synonyms.items() if name in edit.alternate_values
+        ]
         etag = entity_tag(changed)
         return answer(changed, request_body=body, read_as_well=spellings, etag=etag)
 
@@ -152,7 +154,7 @@ def _add_update(router: APIRouter, entity: type[Row], name: str) -> None:
             response_model=None,
             responses={200: {"model": read_shape(entity)}, **documented(*_UPDATE_ERRORS, Invalid)},
             openapi_extra={"parameters": [IF_MATCH]},
-            route_class_override=WriteRoute,
+            route_class_override=FastWriteRoute,
         )
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 
 from app.api.errors import documented
 from app.api.etag_docs import IF_NONE_MATCH, conditional
-from app.api.fast_path import Answer, HotRoute, has_newest, header
+from app.api.fast_path import Answer, FastReadRoute, has_newest, header
 from app.api.requests import database, maybe_parameter, path_parameter
 from app.entities import root
 from app.errors import AmbiguousId, Invalid, NotFound
@@ -48,7 +48,7 @@ def router() -> APIRouter:
                 _COLLECTIONS, IF_NONE_MATCH,
             ],
         },
-        route_class_override=HotRoute,
+        route_class_override=FastReadRoute,
     )  # fmt: skip
     return made
 

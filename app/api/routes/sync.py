@@ -17,9 +17,9 @@ from app.model.fields import NO_NUL
 from app.model.schemas import read_shape, unknown_members
 from app.store.edits import actor_of
 from app.sync import batch
-from app.sync.apply import Outcome, Status
+from app.sync.apply import MutationOutcome, Status
 from app.sync.batch import Done
-from app.sync.mutations import Step, Sync, steps
+from app.sync.mutations import MutationStep, Sync, steps
 
 router: Final = APIRouter(
     prefix=f"/{root().collection}/{{production}}/sync", tags=["Sync"], route_class=JsonRoute
@@ -98,7 +98,7 @@ async def work(production: Key, body: Sync, request: Request) -> Response:
     )
 
 
-def _answer(request: Request, body: Sync, todo: Sequence[Step], done: Done) -> Response:
+def _answer(request: Request, body: Sync, todo: Sequence[MutationStep], done: Done) -> Response:
     results = [_result(step, o) for step, o in zip(todo, done.outcomes, strict=True)]
     if body.atomic and not body.dry_run and (refusal := done.refusal()):
         return response(_failure(*refusal, results, done), request.url.path)
@@ -119,7 +119,7 @@ def _answer(request: Request, body: Sync, todo: Sequence[Step], done: Done) -> R
     return made
 
 
-def _result(step: Step, outcome: Outcome) -> bytes:
+def _result(step: MutationStep, outcome: MutationOutcome) -> bytes:
     """Give one result as JSON: the row in the very bytes that PostgreSQL made."""
     parts = [
         b'"index":%d,"mutationId":%b' % (step.number, to_json(step.mutation_id)),
@@ -150,6 +150,6 @@ def _resync(trimmed: Any) -> dict[str, Any]:
     return {"message": trimmed.message, "show": said.pop("resync"), **said}
 
 
-def _ignored(body: Sync, todo: Iterable[Step]) -> list[str]:
+def _ignored(body: Sync, todo: Iterable[MutationStep]) -> list[str]:
     names = [*unknown_members(body), *(name for step in todo for name in step.ignored)]
     return list(dict.fromkeys(names))

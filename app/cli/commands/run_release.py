@@ -15,7 +15,7 @@ from app.releases.gate import gate as gates
 from app.releases.gate.run import Ended, Order
 from app.releases.output import NoOutput
 from app.settings import Settings
-from app.sql.registry import demands
+from app.sql.registry import required_statements
 
 _STAGES: Final[Mapping[str, tuple[ModuleType, ...]]] = {
     "release": gates.STAGES, "plan": gates.PLAN, "rehearse": gates.REHEARSE,
@@ -36,7 +36,7 @@ def run(*, word: str, as_json: bool, **order: Any) -> None:
 
 def _run(order: Order, stages: tuple[ModuleType, ...], *, as_json: bool) -> Ended:
     tell = NoOutput() if as_json else Terminal()
-    ended = asyncio.run(_stoppable(gates.gate(order, demands(), tell, stages)))
+    ended = asyncio.run(_stoppable(gates.gate(order, required_statements(), tell, stages)))
     tell_end(ended, as_json=as_json)
     return ended
 

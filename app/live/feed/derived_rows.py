@@ -15,9 +15,9 @@ from uuid import UUID
 
 from pydantic_core import from_json
 
-from app.database.session import Connection, Database
+from app.database.session import Database, DatabaseConnection
 from app.entities import discovered, root
-from app.live.feed.entries import Derived, Entry
+from app.live.feed.entries import Derived, FeedEntry
 from app.model.entity import Entity, Row
 from app.sql.projection import live, projection, table
 from app.sql.reads import statements
@@ -49,7 +49,12 @@ def pointers() -> tuple[Pointer, ...]:
         for entity in kept
         for field, reference in entity.references().items()
     ]
-    ends = [Pointer(entity, end.uuid, None) for entity in kept for end in entity.ends if end.uuid]
+    ends = [
+        Pointer(entity, end.uuid, None)
+        for entity in kept
+        for end in entity.device_references
+        if end.uuid
+    ]
     return (*references, *ends)
 
 
@@ -57,8 +62,8 @@ STATEMENTS: Final = tuple(pointer.sql for pointer in pointers())
 
 
 async def with_derived(
-    database: Database, production: UUID, entries: Sequence[Entry]
-) -> Sequence[Entry]:
+    database: Database, production: UUID, entries: Sequence[FeedEntry]
+) -> Sequence[FeedEntry]:
     """Give the entries of a page, those that changed labels with the rows that show them.
 
     The rows are as they are now, which may be later than the entry; of several entries that change
@@ -83,23 +88,23 @@ async def with_derived(
     ]
 
 
-def _labels(entry: Entry) -> bool:
+def _labels(entry: FeedEntry) -> bool:
     return "id" in entry.changes and entry.operation != "DELETE"
 
 
-def _again(entry: Entry) -> bool:
+def _again(entry: FeedEntry) -> bool:
     """Tell whether the row was there before: a restored one is logged as created."""
     return entry.operation != "CREATE" or "isDeleted" in entry.changes
 
 
-def _may_be_named(pointer: Pointer, entry: Entry) -> bool:
+def _may_be_named(pointer: Pointer, entry: FeedEntry) -> bool:
     if pointer.collection is None:
         return entry.collection != root().collection
     return pointer.collection == entry.collection and _again(entry)
 
 
 async def _pointing(
-    connection: Connection, production: UUID, pointer: Pointer, named: Sequence[Entry]
+    connection: DatabaseConnection, production: UUID, pointer: Pointer, named: Sequence[FeedEntry]
 ) -> Iterable[tuple[int, Derived]]:
     if not named:
         return []
@@ -110,7 +115,7 @@ async def _pointing(
     return [(seqs[body[member]], _derived(pointer.entity, body)) for body in bodies]
 
 
-async def _whole(connection: Connection, production: UUID) -> list[Derived]:
+async def _whole(connection: DatabaseConnection, production: UUID) -> list[Derived]:
     """Give every live row of the production."""
     found = []
     for entity in discovered().values():

@@ -25,7 +25,7 @@ class Derived:
 
 
 @dataclass(frozen=True)
-class Entry:
+class FeedEntry:
     """One entry of a production's log, and the rows that read differently since.
 
     ``body`` is the row as it was after the write, ``changes`` maps wire names to
@@ -52,7 +52,7 @@ class Entry:
     derived: Sequence[Derived] = ()
 
     @classmethod
-    def read(cls, raw: Mapping[str, Any]) -> "Entry":
+    def read(cls, raw: Mapping[str, Any]) -> "FeedEntry":
         """Read an entry as the feed gives it."""
         return cls(
             seq=raw["seq"],
@@ -83,7 +83,7 @@ class Page:
     since: int
     through: int
     latest: int
-    entries: Sequence[Entry] = ()
+    entries: Sequence[FeedEntry] = ()
     lost: LogTrimmed | None = None
 
 
@@ -99,7 +99,7 @@ async def page(database: Database, production: UUID, since: int, limit: int = PA
         return None
     latest = row["latest"]
     try:
-        entries = [Entry.read(raw) for raw in from_json(row["entries"])]
+        entries = [FeedEntry.read(raw) for raw in from_json(row["entries"])]
     except ValueError:
         return Page(since, latest, latest, lost=trimmed(production, row["oldest"], latest, since))
     through = entries[-1].seq if len(entries) == limit > 0 else latest

@@ -16,17 +16,17 @@ from uuid import UUID
 
 import asyncpg
 
-from app.background import beside
+from app.background import running
 from app.database.session import Database
 from app.entities import root
 from app.errors import NotFound, Unavailable
 from app.live.feed.entries import PAGE, Page, page
 from app.live.feed.listener import Listener
-from app.live.feed.production_list import Shows
+from app.live.feed.production_list import ProductionFeed
 from app.live.feed.reader import Reader
-from app.live.feed.subscriber import Hear, Trimmed, Watch
-from app.live.feed.subscription import Follower
-from app.live.feed.tailer import Pump
+from app.live.feed.subscriber import Hear, Subscriber, Trimmed
+from app.live.feed.subscription import Subscription
+from app.live.feed.tailer import Tailer
 from app.sql.writes import CHANNEL
 
 # The change numbers of productions $1.
@@ -52,8 +52,8 @@ class Hub:
     ) -> None:
         self._database, self._every = database, every
         self._reader = Reader(database)
-        self._pumps: dict[UUID, Pump] = {}
-        self._shows = Shows(self._reader, timedelta(seconds=margin))
+        self._pumps: dict[UUID, Tailer] = {}
+        self._shows = ProductionFeed(self._reader, timedelta(seconds=margin))
         self._compare = asyncio.Event()
         self._running = False
         listener.hear(CHANNEL, self._announced)
@@ -74,7 +74,7 @@ class Hub:
         """Serve watches while the block runs; close those that are left at its end."""
         self._running = True
         try:
-            async with beside(self._keep_comparing()):
+            async with running(self._keep_comparing()):
                 try:
                     yield
                 finally:
@@ -91,7 +91,7 @@ class Hub:
         since: int | None = None,
         *,
         trimmed: Trimmed | None = None,
-    ) -> Watch:
+    ) -> Subscriber:
         """Tell of each entry of a production after number ``since``, or from now on.
 
         Where the log does not hold what follows any more, ``trimmed`` is told how to start again,
@@ -100,12 +100,12 @@ class Hub:
         Raises NotFound, LogTrimmed where ``since`` is gone already, and what the database does.
         """
         self._refuse_unless_running()
-        pump = self._pumps.setdefault(production, Pump(production, self._reader.page))
+        pump = self._pumps.setdefault(production, Tailer(production, self._reader.page))
         pump.joining += 1
         try:
             latest = await self._bounds(production, since)
             known = max(latest, pump.start(latest))
-            follower = Follower(production, hear, trimmed, self._reader.page, self._left)
+            follower = Subscription(production, hear, trimmed, self._reader.page, self._left)
             pump.followers.add(follower)
             follower.start(latest if since is None else since, known)
         finally:
@@ -113,7 +113,7 @@ class Hub:
             self._forget_idle(pump)
         return follower
 
-    async def watch_shows(self, hear: Hear) -> Watch:
+    async def watch_shows(self, hear: Hear) -> Subscriber:
         """Tell of each entry about a production itself, of all productions, from now on.
 
         Entries of one production come in order. Raises what the database does.
@@ -142,13 +142,13 @@ class Hub:
             raise found.lost
         return found.latest
 
-    def _left(self, watch: Watch) -> None:
-        assert isinstance(watch, Follower), "a watch of shows leaves elsewhere"
+    def _left(self, watch: Subscriber) -> None:
+        assert isinstance(watch, Subscription), "a watch of shows leaves elsewhere"
         if pump := self._pumps.get(watch.production):
             pump.followers.discard(watch)
             self._forget_idle(pump)
 
-    def _forget_idle(self, pump: Pump) -> None:
+    def _forget_idle(self, pump: Tailer) -> None:
         if pump.idle and self._pumps.get(pump.production) is pump:
             pump.stop()
             del self._pumps[pump.production]

@@ -16,7 +16,7 @@ from typing import Any, Final
 import asyncpg
 import structlog
 
-from app.background import beside
+from app.background import running
 from app.database.url import DatabaseUrl
 
 _log: Final = structlog.get_logger()
@@ -77,7 +77,7 @@ class Listener:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Listen beside what runs inside, whether or not the database answers; stop with it."""
-        async with beside(self._keep_listening()):
+        async with running(self._keep_listening()):
             yield
 
     async def _keep_listening(self) -> None:

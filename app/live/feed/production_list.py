@@ -18,9 +18,9 @@ from pydantic_core import from_json
 
 from app.changelog.feed import ENTRY
 from app.entities import root
-from app.live.feed.entries import PAGE, Entry
+from app.live.feed.entries import PAGE, FeedEntry
 from app.live.feed.reader import Reader
-from app.live.feed.subscriber import Hear, Watch
+from app.live.feed.subscriber import Hear, Subscriber
 
 Key = tuple[UUID, int]
 
@@ -50,12 +50,12 @@ _NOBODY: Final = UUID(int=0)
 """Before every production's."""
 
 
-class Shows:
+class ProductionFeed:
     """Tells all who watch the productions, one after the other; who is slow holds up the others of
     this watch, not the pumps. Beyond ``PAGE`` announcements at once they are looked for instead."""
 
     def __init__(self, reader: Reader, margin: timedelta) -> None:
-        self.watches: set[Watch] = set()
+        self.watches: set[Subscriber] = set()
         self._reader, self._margin = reader, margin
         self._joining = asyncio.Lock()
         self._told: dict[Key, datetime] = {}
@@ -65,9 +65,9 @@ class Shows:
         self._due = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    async def watch(self, hear: Hear) -> Watch:
+    async def watch(self, hear: Hear) -> Subscriber:
         """Tell what is logged about any production from now on. Raises what the database does."""
-        watch = Watch(hear, self._left)
+        watch = Subscriber(hear, self._left)
         async with self._joining:
             if not self.watches:
                 await self._begin()
@@ -101,7 +101,7 @@ class Shows:
         self._due.clear()
         self._task = asyncio.create_task(self._run())
 
-    def _left(self, watch: Watch) -> None:
+    def _left(self, watch: Subscriber) -> None:
         self.watches.discard(watch)
         if not self.watches and self._task is not None:
             if self._task is not asyncio.current_task():
@@ -147,7 +147,7 @@ class Shows:
             arrays = [place for place, _ in some], [number for _, number in some]
             rows = await self._reader.rows(NAMED, *arrays)
             entries = sorted(
-                (Entry.read(from_json(row["body"])) for row in rows),
+                (FeedEntry.read(from_json(row["body"])) for row in rows),
                 key=lambda entry: (entry.production, entry.seq),
             )
             self._told |= {key: found[key] for key in some}

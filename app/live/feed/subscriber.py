@@ -8,21 +8,21 @@ from typing import Final
 import structlog
 
 from app.errors import LogTrimmed
-from app.live.feed.entries import Entry
+from app.live.feed.entries import FeedEntry
 
 _log: Final = structlog.get_logger()
 
-Hear = Callable[[Sequence[Entry]], Awaitable[None]]
+Hear = Callable[[Sequence[FeedEntry]], Awaitable[None]]
 Trimmed = Callable[[LogTrimmed], Awaitable[None]]
 
 
-class Watch:
+class Subscriber:
     """Somebody who hears of entries, up to ``PAGE`` at a time, the next when it has returned.
 
     What ``hear`` raises is logged; it is not told again.
     """
 
-    def __init__(self, hear: Hear, leave: Callable[["Watch"], None]) -> None:
+    def __init__(self, hear: Hear, leave: Callable[["Subscriber"], None]) -> None:
         self.seq = 0
         """The number of the last entry that was told, or the one that the watch began after. Means
         nothing in a watch over several productions."""
@@ -40,7 +40,7 @@ class Watch:
         """Tell nothing more. May be called more than once, and from inside ``hear``."""
         self._leave(self)
 
-    async def tell(self, entries: Sequence[Entry]) -> None:
+    async def tell(self, entries: Sequence[FeedEntry]) -> None:
         """Have the entries heard. The caller holds the watch."""
         await self.surely(self._hear(entries))
 

@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from app.errors import LogTrimmed
-from app.live.feed.entries import PAGE, Entry, Page
-from app.live.feed.subscriber import Hear, Trimmed, Watch
+from app.live.feed.entries import PAGE, FeedEntry, Page
+from app.live.feed.subscriber import Hear, Subscriber, Trimmed
 
 
-class Follower(Watch):
+class Subscription(Subscriber):
     """The watch of one production. ``read`` gives what follows a number, however long it takes."""
 
     def __init__(
@@ -24,12 +24,12 @@ class Follower(Watch):
         hear: Hear,
         trimmed: Trimmed | None,
         read: Callable[[UUID, int], Awaitable[Page]],
-        leave: Callable[[Watch], None],
+        leave: Callable[[Subscriber], None],
     ) -> None:
         super().__init__(hear, leave)
         self.production = production
         self._trimmed, self._read = trimmed, read
-        self._waiting: list[Entry] = []
+        self._waiting: list[FeedEntry] = []
         self._end = self._known = 0  # the last number that waits; the last there is, as far as seen
         self._doubted = self._closed = False
         self._wake = asyncio.Event()

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from app.live.feed.entries import Page
-from app.live.feed.subscription import Follower
+from app.live.feed.subscription import Subscription
 
 
-class Pump:
+class Tailer:
     """Reads from the log whenever it is told that there may be more, one page at a time; what is
     announced meanwhile is read with the next."""
 
@@ -16,7 +16,7 @@ class Pump:
         self.production = production
         self.seq: int | None = None
         """The number up to which it has read; None until the first watch has found its place."""
-        self.followers: set[Follower] = set()
+        self.followers: set[Subscription] = set()
         self.joining = 0
         """How many are about to watch."""
         self._read = read

@@ -11,7 +11,7 @@ from secrets import token_hex
 from typing import Final
 from uuid import UUID
 
-from app.database.session import Connection, Database
+from app.database.session import Database, DatabaseConnection
 from app.errors import BodyTooLarge
 from app.live.feed.listener import Listener
 from app.model.schemas import known_uuid
@@ -33,7 +33,7 @@ class _Partial:
     chunks: dict[int, str] = field(default_factory=dict)
 
 
-class Relay:
+class Broadcast:
     """Sends texts to the rooms of other processes; ``tell`` gets those that others sent."""
 
     def __init__(
@@ -83,7 +83,7 @@ class Relay:
             self._partial[message] = _Partial(room, now + self._within)
         return self._partial[message]
 
-    async def _connected(self, _: Connection) -> None:
+    async def _connected(self, _: DatabaseConnection) -> None:
         """Forget the messages that were cut off with the last connection."""
         self._partial.clear()
 

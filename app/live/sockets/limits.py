@@ -6,7 +6,7 @@ from app.live.sockets.broadcast import LARGEST
 
 
 @dataclass(frozen=True)
-class Limits:
+class SocketLimits:
     """Times in seconds, sizes in bytes (of what waits to be sent: characters)."""
 
     sockets: int = 5_000
@@ -36,15 +36,15 @@ class Limits:
     ping_timeout: float = 20.0
 
 
-class Pace:
+class EventRate:
     """What one socket may still say now: it fills up again while nothing is said."""
 
     __slots__ = ("_at", "_left")
 
-    def __init__(self, limits: Limits, now: float) -> None:
+    def __init__(self, limits: SocketLimits, now: float) -> None:
         self._left, self._at = limits.at_once, now
 
-    def allows(self, size: int, now: float, limits: Limits) -> bool:
+    def allows(self, size: int, now: float, limits: SocketLimits) -> bool:
         """Count a message; tell whether it may be said."""
         gained = (now - self._at) * limits.per_second
         self._left = min(limits.at_once, self._left + gained) - 1 - size // 8_000

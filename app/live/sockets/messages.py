@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from pydantic_core import to_json
 
 from app.entities import discovered, root
-from app.live.feed.entries import Derived, Entry
+from app.live.feed.entries import Derived, FeedEntry
 
 _WORDS: Final = {"CREATE": "created", "UPDATE": "updated", "DELETE": "deleted"}
 
@@ -26,7 +26,7 @@ def _message(name: str, /, **members: Any) -> Message:
     return Message(name, to_json(members).decode())
 
 
-def of_room(entry: Entry) -> Iterator[Message]:
+def of_room(entry: FeedEntry) -> Iterator[Message]:
     """Give what those who watch the entry's production are told."""
     if entry.collection == root().collection:
         yield _of_production(entry)
@@ -36,7 +36,7 @@ def of_room(entry: Entry) -> Iterator[Message]:
         yield _of_derived(entry, derived)
 
 
-def of_list(entry: Entry) -> Iterator[Message]:
+def of_list(entry: FeedEntry) -> Iterator[Message]:
     """Give what those who watch the list of productions are told."""
     if entry.collection != root().collection:
         return
@@ -47,14 +47,14 @@ def of_list(entry: Entry) -> Iterator[Message]:
         yield _message(name, production=entry.body, **_who(entry))
 
 
-def _of_production(entry: Entry) -> Message:
+def _of_production(entry: FeedEntry) -> Message:
     """Give the production itself; one that is back reads as changed to those who watched it."""
     if entry.operation == "DELETE":
         return _message("production:deleted", **_named(entry))
     return _message("production:updated", **{**(entry.body or {}), "seq": entry.seq})
 
 
-def _of_entity(entry: Entry) -> Message:
+def _of_entity(entry: FeedEntry) -> Message:
     name = f"entity:{_WORDS[entry.operation]}"
     if entry.operation == "DELETE":
         return _message(name, entityType=entry.entity_type, entityId=_key(entry), **_who(entry))
@@ -63,12 +63,12 @@ def _of_entity(entry: Entry) -> Message:
                     entity=entry.body, **_who(entry), **more)  # fmt: skip
 
 
-def _of_derived(entry: Entry, derived: Derived) -> Message:
+def _of_derived(entry: FeedEntry, derived: Derived) -> Message:
     return _message("entity:updated", entityType=derived.entity_type, entityId=derived.uuid,
                     entity=derived.body, **_who(entry), derived=True)  # fmt: skip
 
 
-def _key(entry: Entry) -> str:
+def _key(entry: FeedEntry) -> str:
     """Give what the frontend knows a deleted row by."""
     entity = discovered().get(entry.collection)
     if entity is None or not entity.deleted_by_label:
@@ -76,9 +76,9 @@ def _key(entry: Entry) -> str:
     return str((entry.body or {}).get("id") or entry.entity)
 
 
-def _named(entry: Entry) -> dict[str, Any]:
+def _named(entry: FeedEntry) -> dict[str, Any]:
     return {"productionId": entry.label, "productionUuid": str(entry.production), **_who(entry)}
 
 
-def _who(entry: Entry) -> dict[str, Any]:
+def _who(entry: FeedEntry) -> dict[str, Any]:
     return {"userId": entry.user_id, "userName": entry.user_name, "seq": entry.seq}

@@ -8,8 +8,8 @@ import structlog
 
 from app.entities import root
 from app.errors import SignalbookError, Unavailable
-from app.live.sockets.limits import Limits
-from app.live.sockets.requests import Join, refusal
+from app.live.sockets.limits import SocketLimits
+from app.live.sockets.requests import Join, error_ack
 
 _log: Final = structlog.get_logger()
 Send = Callable[[str, str, Any], None]
@@ -23,13 +23,13 @@ class Let(Protocol):
     ) -> Awaitable[dict[str, Any]]: ...
 
 
-class Wishes:
+class PendingJoins:
     """What sockets have asked for and did not get; the last of each socket and production counts.
 
     ``send`` is called with a socket, an event's name and its argument.
     """
 
-    def __init__(self, let: Let, send: Send, limits: Limits) -> None:
+    def __init__(self, let: Let, send: Send, limits: SocketLimits) -> None:
         self._let, self._send, self._limits = let, send, limits
         self._of: dict[str, dict[str, Join]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -91,7 +91,7 @@ class Wishes:
     def _refuse(self, socket: str, asked: Join, why: SignalbookError) -> None:
         if self._is_wished(socket, asked):
             self.drop(socket, asked.productionId)
-            self._send(socket, "refused", {"productionId": asked.productionId, **refusal(why)})
+            self._send(socket, "refused", {"productionId": asked.productionId, **error_ack(why)})
 
 
 def _all_of(told: Mapping[str, Any]) -> dict[str, Any]:

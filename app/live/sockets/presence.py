@@ -19,8 +19,8 @@ from uuid import UUID
 
 import structlog
 
-from app.background import beside
-from app.database.session import Connection, Database
+from app.background import running
+from app.database.session import Database, DatabaseConnection
 from app.live.feed.listener import Listener
 from app.live.sockets.presence_sql import CHANNEL, LEAVE, NOTICE, SHOWN, SWEEP, TAKE, WRITE
 from app.model.schemas import known_uuid
@@ -95,7 +95,7 @@ class Presence:
     async def running(self) -> AsyncIterator[None]:
         """Write, read and sweep beside what runs inside; leave no rows behind."""
         try:
-            async with beside(self._keep_settling(), self._keep_sweeping()):
+            async with running(self._keep_settling(), self._keep_sweeping()):
                 yield
         finally:
             # A database that is away will be swept by whoever is there when it is back.
@@ -103,7 +103,7 @@ class Presence:
                 async with asyncio.timeout(_AT_THE_END):
                     await self._run(LEAVE, self._numbers)
 
-    async def settle(self) -> None:
+    async def before_write(self) -> None:
         """Write what was noted, read and tell what has changed. Raises what the database does."""
         await self._write()
         now = asyncio.get_running_loop().time()
@@ -166,7 +166,7 @@ class Presence:
         async with self._database.connection() as connection:
             await connection.fetch(sql, *args)
 
-    async def _connected(self, connection: Connection) -> None:
+    async def _connected(self, connection: DatabaseConnection) -> None:
         """Take a number on a new connection, and write and read everything again."""
         number = randbelow(2**31 - 1) + 1
         while not await connection.fetchval(TAKE, number):
@@ -194,7 +194,7 @@ class Presence:
             await asyncio.sleep(self._together)
             self._something.clear()
             try:
-                await self.settle()
+                await self.before_write()
             except Exception as error:  # noqa: BLE001  # one that fails must not be the last
                 _log.warning("presence", reason=f"cannot keep it yet: {type(error).__name__}")
                 self._something.set()

@@ -8,27 +8,27 @@ import structlog
 from pydantic_core import to_json
 
 from app.entities import root
-from app.live.feed.entries import Entry
+from app.live.feed.entries import FeedEntry
 from app.live.feed.hub import Hub
-from app.live.feed.subscriber import Watch
+from app.live.feed.subscriber import Subscriber
 from app.live.sockets.messages import of_list
-from app.live.sockets.send_queue import Outbox, event
+from app.live.sockets.send_queue import SendQueue, event
 
 _log: Final = structlog.get_logger()
 
 
-class Listing:
+class ProductionListRoom:
     """Tells its sockets of every production. Times in seconds: ``retry`` is the pause until the
     database is asked again, ``linger`` how long nobody need be there before it is left in peace.
     """
 
     def __init__(
-        self, hub: Hub, outbox: Callable[[str], Outbox | None], *, retry: float, linger: float
+        self, hub: Hub, outbox: Callable[[str], SendQueue | None], *, retry: float, linger: float
     ) -> None:
         self._hub, self._outbox = hub, outbox
         self._retry, self._linger = retry, linger
         self.sockets: set[str] = set()
-        self._watch: Watch | None = None
+        self._watch: Subscriber | None = None
         self._task: asyncio.Task[None] | None = None
         self._tried = asyncio.Event()
 
@@ -62,7 +62,7 @@ class Listing:
             self._task = None
             await watch.close()
 
-    async def _opened(self) -> Watch:
+    async def _opened(self) -> Subscriber:
         late = False
         while True:
             try:
@@ -78,7 +78,7 @@ class Listing:
                 self._say("resync", to_json({"resync": f"/api/{root().collection}"}).decode())
             return watch
 
-    async def _hear(self, entries: Sequence[Entry]) -> None:
+    async def _hear(self, entries: Sequence[FeedEntry]) -> None:
         for entry in entries:
             for message in of_list(entry):
                 self._say(*message)

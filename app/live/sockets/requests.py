@@ -12,10 +12,10 @@ from app.model.schemas import Key
 
 _Name = Annotated[str, StringConstraints(max_length=200, pattern=NO_NUL)]
 _MaybeName = Annotated[_Name | None, BeforeValidator(blank_to_none)]
-T = TypeVar("T", bound="Asker")
+T = TypeVar("T", bound="SocketRequest")
 
 
-class Asker(BaseModel):
+class SocketRequest(BaseModel):
     """Who asks; a client that does not say is the system, as in the change log."""
 
     model_config = ConfigDict(strict=True)
@@ -29,7 +29,7 @@ class Asker(BaseModel):
         return self.userId or "system", self.userName or "System"
 
 
-class Leave(Asker):
+class Leave(SocketRequest):
     """To watch a production no longer."""
 
     productionId: Key
@@ -41,7 +41,7 @@ class Join(Leave):
     since: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
 
 
-class Change(Leave):
+class ChangeAnnouncement(Leave):
     """Something to tell the others who watch a production."""
 
     changeType: _MaybeName = None
@@ -74,7 +74,7 @@ def read(shape: type[T], args: tuple[Any, ...]) -> T:
 _SHOWN: Final = ("oldest", "latest", "resync", "candidates")
 
 
-def refusal(error: SignalbookError) -> dict[str, Any]:
+def error_ack(error: SignalbookError) -> dict[str, Any]:
     """Give what the acknowledgement of an event says of an error."""
     more = {name: value for name, value in error.members.items() if name in _SHOWN}
     return {"error": error.error, "message": error.message, "code": error.code, **more}

@@ -15,14 +15,14 @@ from pydantic_core import to_json
 
 from app.entities import root
 from app.errors import LogTrimmed, Unavailable
-from app.live.feed.entries import Entry, Page
+from app.live.feed.entries import FeedEntry, Page
 from app.live.feed.hub import Hub
-from app.live.feed.subscriber import Watch
-from app.live.sockets.limits import Limits
+from app.live.feed.subscriber import Subscriber
+from app.live.sockets.limits import SocketLimits
 from app.live.sockets.member import Member
 from app.live.sockets.messages import of_room
-from app.live.sockets.requests import refusal
-from app.live.sockets.send_queue import Outbox, event
+from app.live.sockets.requests import error_ack
+from app.live.sockets.send_queue import SendQueue, event
 from app.model.schemas import known_uuid
 
 # Of one entry more are not sent to all at once: a production's label stands in every row.
@@ -43,8 +43,8 @@ class Room:
         uuid: UUID,
         label: str,
         hub: Hub,
-        outbox: Callable[[str], Outbox | None],
-        limits: Limits,
+        outbox: Callable[[str], SendQueue | None],
+        limits: SocketLimits,
     ) -> None:
         self.uuid, self.label = uuid, label
         self.seq = 0
@@ -54,7 +54,7 @@ class Room:
         self._gone = False
         self.members: dict[str, Member] = {}
         self._hub, self._outbox, self._limits = hub, outbox, limits
-        self._watch: Watch | None = None
+        self._watch: Subscriber | None = None
 
     async def open(self, seq: int) -> None:
         """Begin to watch after the number at which it was called so. Raises Unavailable, NotFound
@@ -110,7 +110,7 @@ class Room:
 
     # Entries
 
-    async def _hear(self, entries: Sequence[Entry]) -> None:
+    async def _hear(self, entries: Sequence[FeedEntry]) -> None:
         for entry in entries:
             self._tell(entry)
             self.seq = entry.seq
@@ -118,7 +118,7 @@ class Room:
                 self._renamed(entry)
             await asyncio.sleep(0)  # so that what was put is taken before the next
 
-    def _tell(self, entry: Entry) -> None:
+    def _tell(self, entry: FeedEntry) -> None:
         packets = [event(*message) for message in of_room(entry)]
         for socket, member in tuple(self.members.items()):
             outbox = self._outbox(socket) if member.live and entry.seq > member.after else None
@@ -131,10 +131,10 @@ class Room:
                 outbox.put_nowait(packet)
             member.after = entry.seq
 
-    def _is_full(self, outbox: Outbox) -> bool:
+    def _is_full(self, outbox: SendQueue) -> bool:
         return outbox.qsize() > self._limits.packets // 8 or outbox.size > self._limits.waiting // 8
 
-    def _renamed(self, entry: Entry) -> None:
+    def _renamed(self, entry: FeedEntry) -> None:
         """Forget what it was called: that may name another by now, or nothing."""
         self.label = str((entry.body or {}).get("id") or self.label)
         self._gone = entry.operation == "DELETE"
@@ -148,7 +148,7 @@ class Room:
         self.say("resync", self._lost(lost))
 
     def _lost(self, lost: LogTrimmed) -> str:
-        return to_json({**self.described(), **refusal(lost)}).decode()
+        return to_json({**self.described(), **error_ack(lost)}).decode()
 
     # Those who are behind
 
@@ -171,7 +171,7 @@ class Room:
                 member.live, member.task = True, None
                 return
 
-    async def _read_page(self, outbox: Outbox, member: Member, page: Page) -> None:
+    async def _read_page(self, outbox: SendQueue, member: Member, page: Page) -> None:
         if page.lost is not None:
             member.after = page.latest
             outbox.put_nowait(event("resync", self._lost(page.lost)))
@@ -179,7 +179,7 @@ class Room:
             await self._read_to(outbox, entry)
             member.after = entry.seq
 
-    async def _read_to(self, outbox: Outbox, entry: Entry) -> None:
+    async def _read_to(self, outbox: SendQueue, entry: FeedEntry) -> None:
         for message in of_room(entry):
             outbox.put_nowait(event(*message))
             if self._is_full(outbox):

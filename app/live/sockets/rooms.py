@@ -25,15 +25,15 @@ from app.errors import (
 from app.live.feed.entries import Page, page
 from app.live.feed.hub import Hub
 from app.live.feed.listener import Listener
-from app.live.sockets.broadcast import Relay, refuse_large
-from app.live.sockets.limits import Limits
-from app.live.sockets.pending_joins import Wishes
+from app.live.sockets.broadcast import Broadcast, refuse_large
+from app.live.sockets.limits import SocketLimits
+from app.live.sockets.pending_joins import PendingJoins
 from app.live.sockets.presence import Person, Presence, Shown
-from app.live.sockets.production_list import Listing
-from app.live.sockets.requests import Change, Join, Leave, refusal
+from app.live.sockets.production_list import ProductionListRoom
+from app.live.sockets.requests import ChangeAnnouncement, Join, Leave, error_ack
 from app.live.sockets.room import Room, plain
 from app.live.sockets.rooms_sql import PLACE, PLACE_BY_LABEL
-from app.live.sockets.send_queue import Outbox, event
+from app.live.sockets.send_queue import SendQueue, event
 from app.model.schemas import known_uuid
 
 _CHANGE: Final = "production:change"
@@ -48,19 +48,19 @@ class Rooms:
         database: Database,
         listener: Listener,
         hub: Hub,
-        outbox: Callable[[str], Outbox | None],
-        limits: Limits,
+        outbox: Callable[[str], SendQueue | None],
+        limits: SocketLimits,
     ) -> None:
         self._database, self._hub, self._outbox, self._limits = database, hub, outbox, limits
         self._presence = Presence(database, listener, self._show, sweep=limits.sweep)
-        self._relay = Relay(database, listener, self._relayed)
+        self._relay = Broadcast(database, listener, self._relayed)
         self._rooms: dict[UUID, Room] = {}
         self._opening: dict[UUID, asyncio.Task[Room]] = {}
         # What each socket watches, and what it called that.
         self._of: dict[str, dict[UUID, set[str]]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._list = Listing(hub, outbox, retry=limits.retry, linger=limits.linger)
-        self._wishes = Wishes(self._join, self._send, limits)
+        self._list = ProductionListRoom(hub, outbox, retry=limits.retry, linger=limits.linger)
+        self._wishes = PendingJoins(self._join, self._send, limits)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -137,7 +137,7 @@ class Rooms:
             self._left(room, socket)
         return {}
 
-    async def change(self, socket: str, asked: Change) -> dict[str, Any]:
+    async def change(self, socket: str, asked: ChangeAnnouncement) -> dict[str, Any]:
         """Tell the others who watch a production. Raises NotJoined, Invalid, BodyTooLarge, and what
         the database does; those of this process have been told then.
         """
@@ -239,6 +239,6 @@ def _entered(room: Room, socket: str, place: Page | None) -> dict[str, Any]:
     if place.lost is not None:
         room.leave(socket)
         room.enter(socket)
-        return room.described() | refusal(place.lost)
+        return room.described() | error_ack(place.lost)
     room.enter_after(socket, place.since)
     return room.described()

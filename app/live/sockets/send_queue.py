@@ -22,7 +22,7 @@ _SILENT.setLevel(logging.CRITICAL + 1)
 _BINARY: Final = ("5", "6")
 
 
-class Outbox(asyncio.Queue[Any]):
+class SendQueue(asyncio.Queue[Any]):
     """What waits to be sent to one socket; ``overflow`` is called when it is more than allowed."""
 
     def __init__(self, packets: int, size: int) -> None:
@@ -65,14 +65,14 @@ def event(name: str, payload: str) -> engine_packet.Packet:
     return engine_packet.Packet(engine_packet.MESSAGE, f'2["{name}",{payload}]')
 
 
-class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library has no types
+class BoundedEngine(engineio.AsyncServer):  # type: ignore[misc]  # the library has no types
     """An Engine.IO server whose queues are bounded."""
 
     bounds = (2_000, 4_000_000)
 
-    def create_queue(self, *_: Any, **__: Any) -> Outbox:
+    def create_queue(self, *_: Any, **__: Any) -> SendQueue:
         """Make the queue of one socket."""
-        return Outbox(*self.bounds)
+        return SendQueue(*self.bounds)
 
     async def disconnect(self, sid: str | None = None) -> None:
         """Close a session. The library would wait until the client has taken all it is sent."""
@@ -81,7 +81,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library has no 
             await socket.close(wait=False)
 
 
-class Wire(socketio.AsyncServer):  # type: ignore[misc]  # the library has no types
+class BoundedSocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library has no types
     """A Socket.IO server that drops who breaks the protocol, alone and without a trace in the log.
 
     What happens to an Engine.IO session is told to ``watch``.
@@ -92,15 +92,15 @@ class Wire(socketio.AsyncServer):  # type: ignore[misc]  # the library has no ty
                          engineio_logger=_SILENT, **options)  # fmt: skip
         self._watch = watch
 
-    def _engineio_server_class(self) -> type[Engine]:
-        return Engine
+    def _engineio_server_class(self) -> type[BoundedEngine]:
+        return BoundedEngine
 
     def session_of(self, sid: str) -> str | None:
         """Give the Engine.IO session of a socket."""
         found: str | None = self.manager.eio_sid_from_sid(sid, "/")
         return found
 
-    def outbox(self, session: str) -> Outbox | None:
+    def outbox(self, session: str) -> SendQueue | None:
         """Give the queue of a session, None where it is closed."""
         socket = self.eio.sockets.get(session)
         return None if socket is None or socket.closed else socket.queue

@@ -18,11 +18,18 @@ from app.database.session import Database
 from app.errors import NotFound, SignalbookError, Unauthorized
 from app.live.feed.hub import Hub
 from app.live.feed.listener import Listener
-from app.live.shutdown import Stopping
-from app.live.sockets.limits import Limits
-from app.live.sockets.requests import Asker, Change, Join, Leave, read, refusal
+from app.live.shutdown import Shutdown
+from app.live.sockets.limits import SocketLimits
+from app.live.sockets.requests import (
+    ChangeAnnouncement,
+    Join,
+    Leave,
+    SocketRequest,
+    error_ack,
+    read,
+)
 from app.live.sockets.rooms import Rooms
-from app.live.sockets.send_queue import Outbox, Wire
+from app.live.sockets.send_queue import BoundedSocketServer, SendQueue
 from app.live.sockets.sessions import Sessions
 from app.settings import Settings
 
@@ -35,8 +42,8 @@ Asked = Callable[[str, tuple[Any, ...]], Awaitable[dict[str, Any]]]
 class Sockets:
     """Serves Socket.IO; one per process."""
 
-    def __init__(self, settings: Settings, limits: Limits | None = None) -> None:
-        self._limits = limits or Limits()
+    def __init__(self, settings: Settings, limits: SocketLimits | None = None) -> None:
+        self._limits = limits or SocketLimits()
         token = settings.access_token
         self._token = token.get_secret_value().encode() if token else None
         self._origins = frozenset(settings.origins)
@@ -51,9 +58,9 @@ class Sockets:
             "production:change": self._change,
         }
 
-    def _made(self) -> Wire:
+    def _made(self) -> BoundedSocketServer:
         limits = self._limits
-        wire = Wire(
+        wire = BoundedSocketServer(
             self._sessions,
             cors_allowed_origins=self._takes,
             cors_credentials=False,
@@ -74,7 +81,7 @@ class Sockets:
         self._rooms = Rooms(database, listener, hub, self._outbox, self._limits)
 
     @asynccontextmanager
-    async def running(self, stopping: Stopping) -> AsyncIterator[None]:
+    async def running(self, stopping: Shutdown) -> AsyncIterator[None]:
         """Serve while what is inside runs; end every socket when the service begins to stop."""
         async with self._rooms.running():
             self._sessions.start()
@@ -118,7 +125,7 @@ class Sockets:
         ours = urlsplit(origin).netloc == environ.get("HTTP_HOST")
         return ours or "*" in self._origins or origin in self._origins
 
-    def _outbox(self, socket: str) -> Outbox | None:
+    def _outbox(self, socket: str) -> SendQueue | None:
         session = self._wire.session_of(socket)
         return None if session is None else self._wire.outbox(session)
 
@@ -128,7 +135,7 @@ class Sockets:
         session = self._sessions.get(self._wire.session_of(socket) or "")
         if session is None or not (session.trusted or self._opens(auth)):
             why = Unauthorized("Send the access token with the connection: auth: {token: …}.")
-            raise Refused(why.message, refusal(why))
+            raise Refused(why.message, error_ack(why))
         self._sessions.welcomed(session.name)
         self._rooms.came(socket)
 
@@ -147,17 +154,17 @@ class Sockets:
                 raise NotFound(words, error="Unknown event")  # noqa: TRY301  # as every refusal
             return await self._asked[name](socket, args)
         except SignalbookError as error:
-            return refusal(error)
+            return error_ack(error)
         except Exception:  # noqa: BLE001  # no fault of ours ends a connection
             _log.exception("unforeseen", event_name=name if name in self._asked else "?")
-            return refusal(SignalbookError("Something failed here; it has been logged."))
+            return error_ack(SignalbookError("Something failed here; it has been logged."))
 
     async def _join_list(self, socket: str, args: tuple[Any, ...]) -> dict[str, Any]:
-        read(Asker, args)
+        read(SocketRequest, args)
         return await self._rooms.join_list(socket)
 
     async def _leave_list(self, socket: str, args: tuple[Any, ...]) -> dict[str, Any]:
-        read(Asker, args)
+        read(SocketRequest, args)
         return self._rooms.leave_list(socket)
 
     async def _join(self, socket: str, args: tuple[Any, ...]) -> dict[str, Any]:
@@ -167,4 +174,4 @@ class Sockets:
         return self._rooms.leave(socket, read(Leave, args))
 
     async def _change(self, socket: str, args: tuple[Any, ...]) -> dict[str, Any]:
-        return await self._rooms.change(socket, read(Change, args))
+        return await self._rooms.change(socket, read(ChangeAnnouncement, args))

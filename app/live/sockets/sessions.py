@@ -13,9 +13,9 @@ from engineio import packet as engine_packet
 from pydantic_core import to_json
 
 from app.errors import BadRequest, Busy, SignalbookError, TooFast, Unavailable
-from app.live.sockets.limits import Limits, Pace
-from app.live.sockets.requests import refusal
-from app.live.sockets.send_queue import Outbox, Wire, event
+from app.live.sockets.limits import EventRate, SocketLimits
+from app.live.sockets.requests import error_ack
+from app.live.sockets.send_queue import BoundedSocketServer, SendQueue, event
 
 _log: Final = structlog.get_logger()
 _SOCKETS: Final = "signalbook.session"
@@ -32,7 +32,7 @@ class Session:
 
     __slots__ = ("abort", "ended", "name", "pace", "timer", "trusted")
 
-    def __init__(self, name: str, pace: Pace) -> None:
+    def __init__(self, name: str, pace: EventRate) -> None:
         self.name, self.pace = name, pace
         self.abort: Callable[[], None] | None = None
         self.timer: asyncio.TimerHandle | None = None
@@ -58,12 +58,12 @@ class Session:
 class Sessions:
     """Is told by the wire what happens to its sessions, and ends those that go too far."""
 
-    def __init__(self, limits: Limits, trusted: str) -> None:
+    def __init__(self, limits: SocketLimits, trusted: str) -> None:
         self.limits, self._trusted = limits, trusted
         self._open: dict[str, Session] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = True
-        self.wire: Wire
+        self.wire: BoundedSocketServer
 
     def __len__(self) -> int:
         return len(self._open)
@@ -102,7 +102,7 @@ class Sessions:
     def opened(self, session: str, environ: dict[str, Any]) -> None:
         """A session has begun; it must say CONNECT soon."""
         now = asyncio.get_running_loop().time()
-        made = self._open[session] = Session(session, Pace(self.limits, now))
+        made = self._open[session] = Session(session, EventRate(self.limits, now))
         scope: Scope = environ["asgi.scope"]
         made.trusted = bool(scope.get(self._trusted))
         scope[_SOCKETS] = made
@@ -167,7 +167,7 @@ class Sessions:
         if socket is None:
             return
         if why is not None:
-            socket.queue.put_nowait(event("refused", to_json(refusal(why)).decode()))
+            socket.queue.put_nowait(event("refused", to_json(error_ack(why)).decode()))
             socket.queue.put_nowait(_DISCONNECT)
         await socket.close(wait=False)
 
@@ -236,6 +236,6 @@ def _nothing() -> None:
     """A server that has no such thing waits for the client instead."""
 
 
-def _emptied(queue: Outbox) -> None:
+def _emptied(queue: SendQueue) -> None:
     while not queue.empty():
         queue.get_nowait()

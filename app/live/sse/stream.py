@@ -17,7 +17,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.errors import LogTrimmed
-from app.live.feed.entries import Derived, Entry
+from app.live.feed.entries import Derived, FeedEntry
 from app.live.feed.hub import Hub
 from app.live.sse.streams import Streams
 
@@ -98,7 +98,7 @@ class Stream(StreamingResponse):
             await asyncio.sleep(self._streams.heartbeat)
             await self._write(_BEAT)
 
-    async def _hear(self, entries: Sequence[Entry]) -> None:
+    async def _hear(self, entries: Sequence[FeedEntry]) -> None:
         await self._opened.wait()
         for chunk in _together(map(_change, entries)):
             await self._write(chunk)
@@ -126,7 +126,7 @@ class Stream(StreamingResponse):
                 self._over.set()
 
 
-def _change(entry: Entry) -> bytes:
+def _change(entry: FeedEntry) -> bytes:
     told = b"id: %d\nevent: change\ndata: %b\n\n" % (entry.seq, to_json(entry.raw))
     return told + b"".join(map(_derived, entry.derived))
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from app.errors import Busy, Unavailable
-from app.live.shutdown import Stopping
+from app.live.shutdown import Shutdown
 
 
 class Streams:
@@ -16,7 +16,7 @@ class Streams:
 
     def __init__(
         self,
-        stopping: Stopping,
+        stopping: Shutdown,
         *,
         most: int = 1_000,
         heartbeat: float = 15.0,

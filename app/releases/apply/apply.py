@@ -18,7 +18,7 @@ from app.releases.apply.error_verdicts import LOST, SAFE, failed
 from app.releases.apply.executor import Executor, MigrationLimits, Progress
 from app.releases.apply.journal import Journal, Performed
 from app.releases.apply.watcher import Watcher
-from app.releases.connection.session import MigrationContended, MigrationError
+from app.releases.connection.migration_session import MigrationContended, MigrationError
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations import alembic_runner
 from app.releases.migrations.backfill import BackfillStuck

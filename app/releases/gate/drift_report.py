@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from app.releases.connection.connect import connected
+from app.releases.connection.open_connection import open_connection
 from app.releases.ledger.ledger import Ledger
 from app.releases.product import explain_drift
 from app.releases.schema.comparison.finding import Finding
@@ -16,7 +16,7 @@ async def drift(
 
     As in the gate, tables that were there at the adoption are no drift.
     """
-    async with connected(url) as connection:
+    async with open_connection(url) as connection:
         ledger = Ledger(connection)
         gated = await ledger.exists()
         found = await inspect(url, role, await ledger.get_fact("acquainted") if gated else None)

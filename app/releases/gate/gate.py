@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any, Final, TypeVar
 
 from app.releases.apply.error_verdicts import LOST, stopped
-from app.releases.connection.session import MigrationError
+from app.releases.connection.migration_session import MigrationError
 from app.releases.gate.run import (
     Applied,
     Connected,

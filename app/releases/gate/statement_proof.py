@@ -9,11 +9,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
 
+from app.releases.connection.open_connection import open_connection
 from app.releases.migrations.alembic_runner import make_engine, upgrade
 from app.releases.migrations.revisions import head, needed
 from app.releases.output import discard_line
 from app.releases.product import MODELS, Statements, statement_faults
-from app.releases.schema.scratch_database import connected, scratch
+from app.releases.schema.scratch_database import scratch_database
 
 
 async def image_failures(url: str, statements: Statements) -> dict[str, str]:
@@ -23,7 +24,7 @@ async def image_failures(url: str, statements: Statements) -> dict[str, str]:
     Return words by collection; empty when all is well. Raise NoScratch and MigrationError.
     """
     failures: dict[str, str] = {}
-    async with scratch(url) as built:
+    async with scratch_database(url) as built:
         for revision in dict.fromkeys((needed(), head())):
             await upgrade(built, revision, say=discard_line)
             for name, words in (await live_failures(built, statements)).items():
@@ -39,7 +40,7 @@ async def live_failures(url: str, statements: Statements) -> dict[str, str]:
     The role's rights, which PostgreSQL checks only when a statement runs, are checked as well,
     and whether the role may read its revision.
     """
-    async with connected(url) as connection:
+    async with open_connection(url) as connection:
         failures = await statement_faults(connection, statements)
         try:
             await connection.fetchval("SELECT version_num FROM alembic_version")

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.releases.connection.session import GATE_LOCK
+from app.releases.connection.migration_session import GATE_LOCK
 from app.releases.ledger import tables
 from app.releases.migrations.revisions import head, needed
 from app.releases.plan import plan

@@ -9,7 +9,7 @@ from typing import Final
 
 import asyncpg
 
-from app.releases.connection.server_faults import raise_if_surroundings
+from app.releases.connection.server_faults import raise_if_server_fault
 from app.releases.schema.probe_rows import Rows
 from app.releases.schema.snapshot import Snapshot
 
@@ -63,7 +63,7 @@ async def prepared(
             try:
                 await connection.prepare(sql)
             except _ERRORS as error:
-                raise_if_surroundings(error)
+                raise_if_server_fault(error)
                 failed[name, f"statement {_short(sql)}"] = _said(error)
     return failed
 
@@ -98,7 +98,7 @@ async def attempt(
             await tried(connection)
             await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
     except _ERRORS as error:
-        raise_if_surroundings(error)
+        raise_if_server_fault(error)
         failed.setdefault(key, _said(error))
         return False
     return True

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from app.releases.plan.plan import Plan
-from app.releases.rehearsal.checks import ClientTrial, OtherClients, Statements, Trial
+from app.releases.rehearsal.checks import ClientTrial, OtherClients, RehearsalChecks, Statements
 from app.releases.rehearsal.copies import Progress, Say, copy_of
-from app.releases.schema.scratch_database import expected
+from app.releases.schema.scratch_database import expected_snapshot
 
 STALL_BUDGET: Final = 0.5  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rehearsal:
+class RehearsalResult:
     """What a rehearsal found out."""
 
     findings: list[str]
@@ -41,7 +41,7 @@ async def rehearse(
     stall_budget: float = STALL_BUDGET,
     half_done: bool = False,
     others: OtherClients | None = None,
-) -> Rehearsal:
+) -> RehearsalResult:
     """Rehearse the plan on a copy, which is gone afterwards.
 
     ``half_done`` where a release that was begun has left its work there: what it made so far is
@@ -53,10 +53,10 @@ async def rehearse(
     image's revisions cannot even be run on an empty database.
     """
     began = time.monotonic()
-    should = await expected(url, plan.target)
-    clean = await expected(url, plan.before) if half_done and plan.before else None
+    should = await expected_snapshot(url, plan.target)
+    clean = await expected_snapshot(url, plan.before) if half_done and plan.before else None
     async with copy_of(url, say, progress) as copy:
-        trial = Trial(copy, plan, should, say, progress)
+        trial = RehearsalChecks(copy, plan, should, say, progress)
         await trial.look_before(previous, clean, others)
         if round_trip:
             await round_trip.look_before(copy.url)
@@ -70,4 +70,4 @@ async def rehearse(
         else:
             await trial.compare_contents("after", f"After {plan.target} failed", trial.shared)
     trial.evidence |= {"seconds": round(time.monotonic() - began, 3), "findings": trial.findings}
-    return Rehearsal(findings=trial.findings, evidence=trial.evidence)
+    return RehearsalResult(findings=trial.findings, evidence=trial.evidence)

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from app.releases.connection.session import MigrationError
+from app.releases.connection.migration_session import MigrationError
+from app.releases.connection.open_connection import open_connection
 from app.releases.migrations.alembic_runner import current
-from app.releases.migrations.revisions import head, known
-from app.releases.schema.comparison.compare import compare
+from app.releases.migrations.revisions import has_revision, head
+from app.releases.schema.comparison.compare_snapshots import compare
 from app.releases.schema.comparison.finding import Finding
-from app.releases.schema.introspection.introspect import snapshot
-from app.releases.schema.scratch_database import connected, expected
+from app.releases.schema.introspection.introspect import read_snapshot
+from app.releases.schema.scratch_database import expected_snapshot
 from app.releases.schema.snapshot import Snapshot, fingerprint
 
 
@@ -48,7 +49,7 @@ async def inspect(
     MigrationError.
     """
     revision = _placed(await current(url))
-    should = await expected(url, revision)
+    should = await expected_snapshot(url, revision)
     live = await _live(url, role)
     if await current(url) != revision:
         raise MigrationError("A migration ran while the schema was compared: compare it again.")
@@ -58,7 +59,7 @@ async def inspect(
 def _placed(revision: str | None) -> str:
     if revision is None:
         raise Unplaced("The database was never migrated: there is nothing to compare it with.")
-    if not known(revision):
+    if not has_revision(revision):
         raise Unplaced(
             f"The database is ahead: revision {revision} is not known to this version, whose "
             f"newest is {head()}, so it cannot say what the schema should be."
@@ -67,8 +68,8 @@ def _placed(revision: str | None) -> str:
 
 
 async def _live(url: str, role: str | None) -> Snapshot:
-    async with connected(url) as connection:
+    async with open_connection(url) as connection:
         try:
-            return await snapshot(connection, role)
+            return await read_snapshot(connection, role)
         except asyncpg.UndefinedObjectError as unknown:
             raise MigrationError(f"PostgreSQL knows no such role: {unknown}.") from unknown

@@ -11,14 +11,14 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.releases.connection.session import GATE_LOCK, MIGRATION_LOCK
+from app.releases.connection.migration_session import GATE_LOCK, MIGRATION_LOCK
 from app.releases.ledger import soak
 from app.releases.ledger.ledger import Ledger, encoded
 from app.releases.ledger.signals import write
 from app.releases.ledger.soak import Clock, Signal, Standing
-from app.releases.schema.comparison.compare import compare
+from app.releases.schema.comparison.compare_snapshots import compare
 from app.releases.schema.comparison.finding import Finding
-from app.releases.schema.introspection.introspect import PATIENCE, snapshot
+from app.releases.schema.introspection.introspect import PATIENCE, read_snapshot
 from app.releases.schema.snapshot import from_json
 
 DRIFT: Final = "drift"
@@ -98,7 +98,7 @@ async def look_at(
     expected = await _expected(ledger)
     if expected is None:
         return None
-    live = await snapshot(connection, role, patience)
+    live = await read_snapshot(connection, role, patience)
     if await _expected(ledger) != expected:
         return None  # a release began meanwhile
     should = from_json(expected["snapshot"])

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from app.releases.apply.backends import shown
-from app.releases.connection.session import GATE_LOCK
+from app.releases.connection.migration_session import GATE_LOCK
 from app.releases.ledger.ledger import Ledger, Row
 from app.releases.status.partial_reader import PartialReader
 from app.releases.status.running_schemas import (

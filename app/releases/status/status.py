@@ -27,8 +27,8 @@ from app.releases.migrations.version_row import (
     FORM,
     ROWS,
     BadVersionRow,
-    placed,
     raise_unless_fits,
+    single_revision,
 )
 from app.releases.schema.recheck import QUESTION, last_look, look_at
 from app.releases.status import runs as status_runs
@@ -196,7 +196,7 @@ async def _revision(ledger: Ledger) -> str | None:
     raise_unless_fits(**form)
     if not form["there"]:
         return None
-    return placed([row["version_num"] for row in await ledger.fetch_rows(ROWS)])
+    return single_revision([row["version_num"] for row in await ledger.fetch_rows(ROWS)])
 
 
 async def _runs(ledger: Ledger) -> list[Run]:
@@ -204,7 +204,7 @@ async def _runs(ledger: Ledger) -> list[Run]:
 
 
 def _pending(revision: str | None) -> list[PendingRevision]:
-    if revision is not None and not revisions.known(revision):
+    if revision is not None and not revisions.has_revision(revision):
         return []
     every = revisions.history()
     names = [each.name for each in every]

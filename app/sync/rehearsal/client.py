@@ -11,7 +11,7 @@ from pydantic_core import from_json, to_json
 
 from app.changelog.feed import FEED
 from app.changelog.log import Actor
-from app.database.session import Connection
+from app.database.session import DatabaseConnection
 from app.entities import root
 from app.model.entity import Row
 from app.model.schemas import create_shape
@@ -21,16 +21,16 @@ from app.store import idempotency
 from app.store import update as store
 from app.store.edits import validated
 from app.store.savepoints import edit_from
-from app.store.write_context import Unit
+from app.store.write_context import WriteContext
 from app.sync import batch as sync
-from app.sync.apply import Outcome
-from app.sync.mutations import Step, Sync, steps
+from app.sync.apply import MutationOutcome
+from app.sync.mutations import MutationStep, Sync, steps
 from app.sync.rehearsal import expectations
 from app.sync.rehearsal.expectations import ExpectedEntry
 from app.sync.rehearsal.show import Mutation, body
 from app.sync.runs import RUN
 
-Fates = list[tuple[Step, Outcome]]
+Fates = list[tuple[MutationStep, MutationOutcome]]
 _ACTOR: Final = Actor(user_id="rehearsal", user_name="Rehearsal")
 _OTHER: Final = Actor(user_id="somebody", user_name="Somebody else")
 _OPERATIONS: Final = {"create": "CREATE", "update": "UPDATE", "delete": "DELETE"}
@@ -40,7 +40,7 @@ _PAGE: Final = 10  # entries: so that there are several pages
 class Client:
     """A client that knows the changes of one production up to ``since``."""
 
-    def __init__(self, connection: Connection, production: UUID, since: int) -> None:
+    def __init__(self, connection: DatabaseConnection, production: UUID, since: int) -> None:
         self._connection, self.production, self._since = connection, production, since
         self._name = f"rehearsal {uuid4()}"
         self._written: list[ExpectedEntry] = []
@@ -48,11 +48,11 @@ class Client:
         """The answer to the last batch."""
 
     @classmethod
-    async def with_a_production(cls, connection: Connection) -> "Client":
+    async def with_a_production(cls, connection: DatabaseConnection) -> "Client":
         """Create a production, and return a client that knows it."""
         kind = root()
         edit, _ = edit_from(kind, create_shape(kind), body(kind), _ACTOR)
-        made = from_json(await store.create(Unit(connection, locked=True), kind, edit))
+        made = from_json(await store.create(WriteContext(connection, locked=True), kind, edit))
         seen = await connection.fetchrow(write_statements(kind).seen, UUID(made["uuid"]))
         return cls(connection, seen["production"], seen["seq"])
 
@@ -62,8 +62,8 @@ class Client:
         batch = validated(Sync, body)
         assert isinstance(batch, Sync)
         todo = steps(str(self.production), batch, _ACTOR)
-        unit = Unit(self._connection, locked=True)
-        self.answer = await sync.run(unit, str(self.production), batch, todo, _ACTOR)
+        context = WriteContext(self._connection, locked=True)
+        self.answer = await sync.run(context, str(self.production), batch, todo, _ACTOR)
         fates = list(zip(todo, self.answer.outcomes, strict=True))
         for step, outcome in fates:
             if outcome.version is not None:
@@ -74,10 +74,10 @@ class Client:
         """Push a batch twice under one Idempotency-Key; return what is wrong with the replay."""
         fates: list[Fates] = []
 
-        async def work() -> idempotency.Outcome:
+        async def work() -> idempotency.KeptAnswer:
             fates.append(await self.push(mutations))
             statuses = [outcome.status for _, outcome in fates[-1]]
-            return idempotency.Outcome(200, {}, to_json(statuses))
+            return idempotency.KeptAnswer(200, {}, to_json(statuses))
 
         fingerprint = idempotency.fingerprint(to_json(mutations))
         claim = idempotency.Claim(f"rehearsal-{uuid4()}", fingerprint)
@@ -89,8 +89,8 @@ class Client:
     async def interfere(self, entity: type[Row], row: expectations.Values, values: Any) -> None:
         """Change fields of a row as somebody else does, online."""
         edit = store.Edit(values, _OTHER, Start(version=row["version"]))
-        unit = Unit(self._connection, locked=True)
-        self._note(entity, "update", await store.update(unit, entity, row["uuid"], edit))
+        context = WriteContext(self._connection, locked=True)
+        self._note(entity, "update", await store.update(context, entity, row["uuid"], edit))
 
     async def read(self, entity: type[Row], uuid: UUID) -> expectations.Values:
         """Return a row as it is now."""

@@ -9,8 +9,8 @@ from pydantic_core import from_json
 from app.errors import VersionConflict
 from app.model.entity import Row
 from app.rules.merge import same
-from app.sync.apply import Outcome
-from app.sync.mutations import Step
+from app.sync.apply import MutationOutcome
+from app.sync.mutations import MutationStep
 
 Values = Mapping[str, Any]
 _SHOWN: Final = 60  # characters of a value
@@ -26,7 +26,9 @@ class ExpectedEntry(NamedTuple):
     row: Values
 
 
-def check_write(step: Step, outcome: Outcome, wanted: str, version: int | None) -> Iterator[str]:
+def check_write(
+    step: MutationStep, outcome: MutationOutcome, wanted: str, version: int | None
+) -> Iterator[str]:
     """Check that a mutation has the wanted status and made this version of the row."""
     if outcome.status != wanted or outcome.entity is None:
         why = f": {in_words(outcome.error)}" if outcome.error else ""
@@ -41,7 +43,9 @@ def check_write(step: Step, outcome: Outcome, wanted: str, version: int | None) 
         yield from _unversioned(step.entity, step.edit.values, row)
 
 
-def check_merge(step: Step, outcome: Outcome, version: int, theirs: Values) -> Iterator[str]:
+def check_merge(
+    step: MutationStep, outcome: MutationOutcome, version: int, theirs: Values
+) -> Iterator[str]:
     """Check that a stale edit of one field was merged with ``theirs`` of other fields."""
     yield from check_write(step, outcome, "merged", version)
     if outcome.entity is not None:
@@ -61,7 +65,7 @@ def in_words(error: BaseException) -> str:
 def check_values(entity: type[Row], sent: Values, row: Values) -> Iterator[str]:
     """Check that the row has the values that were sent."""
     for name in [*entity.editable()[1:], *entity.parts]:
-        labels = {end.label for end in entity.ends}
+        labels = {end.label for end in entity.device_references}
         if name in sent and name not in labels:
             stored = row.get(entity.wire(name))
             if not _reads_as(stored, sent[name]):
@@ -104,7 +108,9 @@ def check_others(entity: type[Row], before: Values, after: Values, name: str) ->
             yield f"{member} was {was} and is {now} since an update"
 
 
-def check_conflict(step: Step, outcome: Outcome, name: str, values: Sequence[Any]) -> Iterator[str]:
+def check_conflict(
+    step: MutationStep, outcome: MutationOutcome, name: str, values: Sequence[Any]
+) -> Iterator[str]:
     """Check that a stale edit is a conflict with these base, server and client values."""
     wire = step.entity.wire(name)
     if not isinstance(outcome.error, VersionConflict):

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from app.database.session import Connection
+from app.database.session import DatabaseConnection
 from app.entities import discovered
-from app.releases.connection.server_faults import raise_if_surroundings
+from app.releases.connection.server_faults import raise_if_server_fault
 from app.sql.reads import all_sql
 from app.sql.writes import all_write_sql
 from app.sync.rehearsal.expectations import in_words
@@ -28,14 +28,14 @@ class TripReport:
         self._failed: list[tuple[object, str]] = []
 
     @asynccontextmanager
-    async def step(self, connection: Connection, name: str) -> AsyncIterator[None]:
+    async def step(self, connection: DatabaseConnection, name: str) -> AsyncIterator[None]:
         """Time a step, in a savepoint. Raise StepFailed if it failed, or found anything wrong."""
         began, before = time.monotonic(), len(self.findings)
         try:
             async with connection.transaction():
                 yield
         except Exception as error:  # noqa: BLE001  # whatever it meets on the copy is a finding
-            raise_if_surroundings(error)
+            raise_if_server_fault(error)
             self.findings.append(f"{name}: {self._describe(error)}")
         self.steps.append({"step": name, "seconds": round(time.monotonic() - began, 4)})
         if len(self.findings) > before:

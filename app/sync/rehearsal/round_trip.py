@@ -14,12 +14,12 @@ from uuid import UUID
 
 import asyncpg
 
-from app.database.session import Connection, json_as_bytes
+from app.database.session import DatabaseConnection, json_as_bytes
 from app.entities import discovered, root
 from app.model.entity import Row
-from app.releases.schema.scratch_database import connected
-from app.sync.apply import Outcome
-from app.sync.mutations import Step
+from app.releases.connection.open_connection import open_connection
+from app.sync.apply import MutationOutcome
+from app.sync.mutations import MutationStep
 from app.sync.rehearsal import expectations
 from app.sync.rehearsal.client import Client, Fates
 from app.sync.rehearsal.report import StepFailed, TripReport
@@ -41,7 +41,7 @@ _SETTINGS: Final = (
 _ABSENT: Final = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
 _OFFLINE, _MINE, _THEIRS = "offline", "mine", "theirs"
 
-_Judge = Callable[[Step, Outcome], Iterator[str]]
+_Judge = Callable[[MutationStep, MutationOutcome], Iterator[str]]
 _Rows = list[tuple[type[Row], expectations.Values]]
 
 
@@ -52,7 +52,7 @@ class RoundTrip:
         self._report = TripReport()
         self._seconds = 0.0
         self._wrong_before: list[UUID] = []
-        self._connection: Connection
+        self._connection: DatabaseConnection
 
     @property
     def findings(self) -> list[str]:
@@ -65,16 +65,16 @@ class RoundTrip:
 
     async def look_before(self, url: str) -> None:
         """Remember which productions have a wrong number of changes before the release."""
-        async with connected(url) as connection:
+        async with open_connection(url) as connection:
             with suppress(*_ABSENT):
                 self._wrong_before = [row["uuid"] for row in await connection.fetch(_MISNUMBERED)]
 
     async def run(self, url: str) -> None:
         """Make the round trip on the copy at ``url``; what goes wrong there is a finding."""
         began = time.monotonic()
-        async with connected(url) as connection:
+        async with open_connection(url) as connection:
             await json_as_bytes(connection)
-            self._connection = cast("Connection", connection)
+            self._connection = cast("DatabaseConnection", connection)
             transaction = connection.transaction()
             await transaction.start()
             try:
@@ -207,16 +207,18 @@ async def _interfere(client: Client, batch: list[Mutation]) -> _Rows:
     return rows
 
 
-def _not_done(step: Step, outcome: Outcome) -> Iterator[str]:
+def _not_done(step: MutationStep, outcome: MutationOutcome) -> Iterator[str]:
     yield from expectations.check_write(step, outcome, "applied", 1 if step.op == "create" else 2)
 
 
-def _not_duplicate(step: Step, outcome: Outcome) -> Iterator[str]:
+def _not_duplicate(step: MutationStep, outcome: MutationOutcome) -> Iterator[str]:
     if outcome.status != "duplicate":
         yield f"the {step.op} is {outcome.status} and should be duplicate"
 
 
-def _not_merged(versions: Mapping[str, int], step: Step, outcome: Outcome) -> Iterator[str]:
+def _not_merged(
+    versions: Mapping[str, int], step: MutationStep, outcome: MutationOutcome
+) -> Iterator[str]:
     contested = texts(step.entity)[0]
     if contested in step.edit.values:
         yield from expectations.check_conflict(step, outcome, contested, [_OFFLINE, _THEIRS, _MINE])

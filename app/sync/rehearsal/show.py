@@ -29,7 +29,12 @@ def texts(entity: type[Row]) -> list[str]:
 
 def _naming(entity: type[Row]) -> set[str]:
     """Return the fields that name another row."""
-    ends = {member for end in entity.ends for member in (end.kind, end.label, end.uuid) if member}
+    ends = {
+        member
+        for end in entity.device_references
+        for member in (end.kind, end.label, end.uuid)
+        if member
+    }
     references = entity.references()
     labels = {label_field(name) for name in references}
     return {*references, *labels, *entity.part_references, *ends}
@@ -39,15 +44,15 @@ def show() -> list[Mutation]:
     """Return creates of a row of every type in a production, those that others refer to first."""
     uuids: dict[str, str] = {}
     kinds = [kind for kind in discovered().values() if kind is not root()]
-    kinds.sort(key=lambda kind: bool(kind.references() or kind.ends))
+    kinds.sort(key=lambda kind: bool(kind.references() or kind.device_references))
     return [_create(kind, uuids) for kind in kinds]
 
 
 def _create(entity: type[Row], uuids: dict[str, str]) -> Mutation:
     """Return the create of a row that refers to those in ``uuids``, by collection; add its own."""
     linked = {name: uuids.get(to.collection) for name, to in entity.references().items()}
-    linked |= {end.uuid: uuids.get(end.likely) for end in entity.ends if end.uuid}
-    kinds = {entity.wire(end.kind) for end in entity.ends if end.uuid}
+    linked |= {end.uuid: uuids.get(end.likely) for end in entity.device_references if end.uuid}
+    kinds = {entity.wire(end.kind) for end in entity.device_references if end.uuid}
     names = {entity.wire(name) for name in _naming(entity)} - kinds
     values = {member: value for member, value in body(entity).items() if member not in names}
     values |= {entity.wire(name): uuid for name, uuid in linked.items()}

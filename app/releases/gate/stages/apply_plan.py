@@ -4,6 +4,7 @@ from functools import partial
 from typing import Final
 
 from app.releases.apply.apply import MigrationLimits, apply
+from app.releases.connection.open_connection import open_connection
 from app.releases.gate.contract_conditions import raise_if_older_side_lives
 from app.releases.gate.run import (
     Applied,
@@ -21,11 +22,11 @@ from app.releases.migrations.revisions import history
 from app.releases.migrations.seals import hash_of
 from app.releases.output import GateOutput
 from app.releases.plan.plan import Plan
-from app.releases.plan.render import allowed, normalised
+from app.releases.plan.render import allowed_texts
 from app.releases.product import own_tables
-from app.releases.schema.introspection.introspect import snapshot
-from app.releases.schema.scratch_database import connected
+from app.releases.schema.introspection.introspect import read_snapshot
 from app.releases.schema.snapshot import fingerprint
+from app.releases.sql.text import normalise
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "apply"
@@ -71,7 +72,7 @@ async def run(
         ledger,
         MigrationLimits(stall_budget=order.stall_budget, wall_clock=order.wall_clock),
         predicted=rehearsed.predicted,
-        approved=partial(_is_among, allowed(plan.statements)),
+        approved=partial(_is_among, allowed_texts(plan.statements)),
         applied=after,
         say=output.say,
         progress=output.progress,
@@ -94,7 +95,7 @@ async def run(
 
 
 def _is_among(texts: frozenset[str] | set[str], sql: str) -> bool:
-    return normalised(sql) in texts
+    return normalise(sql) in texts
 
 
 async def _finish(ledger: Ledger, plan: Plan) -> None:
@@ -135,8 +136,8 @@ async def _raise_if_changed(order: Order, inspected: Inspected, plan: Plan) -> N
     """Raise Stopped where the schema is no longer the one that the plan was made for."""
     if inspected.inspection is None:
         return
-    async with connected(order.url) as connection:
-        live = await snapshot(connection, order.service_role)
+    async with open_connection(order.url) as connection:
+        live = await read_snapshot(connection, order.service_role)
     if fingerprint(live.beside(inspected.inspection.expected)) != plan.fingerprint:
         raise Stopped(
             Verdict.CONTENDED,

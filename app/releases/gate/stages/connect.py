@@ -11,8 +11,8 @@ from app.database.dial import Dialer
 from app.database.url import DatabaseUrl
 from app.errors import PoolerInTheWay
 from app.releases.apply.backends import end_orphans
-from app.releases.connection.server_faults import surroundings
-from app.releases.connection.session import GATE_LOCK, GATE_NAME, holder_sql, jittered
+from app.releases.connection.migration_session import GATE_LOCK, GATE_NAME, holder_sql, jittered
+from app.releases.connection.server_faults import server_fault
 from app.releases.gate.run import NOBODY, Connected, Order
 from app.releases.identity import HOLDS_FOREIGN_TABLES_ONLY
 from app.releases.ledger.ledger import Ledger
@@ -120,12 +120,12 @@ async def _connect(order: Order, address: DatabaseUrl, output: GateOutput) -> as
             asyncpg.InvalidAuthorizationSpecificationError,
             asyncpg.InvalidCatalogNameError,
         ) as no:
-            raise surroundings(no) or Stopped(
+            raise server_fault(no) or Stopped(
                 Verdict.UNREACHABLE, f"PostgreSQL lets nobody in: {no}."
             ) from no
         except _AWAY as away:
             if time.monotonic() + wait > deadline:
-                why = surroundings(away)
+                why = server_fault(away)
                 raise Stopped(
                     why.verdict if why else Verdict.UNREACHABLE,
                     f"The database at {address.host} did not answer for "

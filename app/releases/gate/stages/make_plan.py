@@ -6,11 +6,12 @@ from typing import Any, Final
 from app.releases.gate.contract_conditions import what_is_lost
 from app.releases.gate.run import Inspected, Order, Planned, Position
 from app.releases.ledger.ledger import Ledger
-from app.releases.lint.lint import Lint, lint
+from app.releases.lint.lint import LintFinding, lint
+from app.releases.migrations.pending import next_release
 from app.releases.migrations.revisions import history
 from app.releases.plan.plan import Plan, Statement
-from app.releases.plan.render import new_tables, next_release, offline_hash, planned
-from app.releases.plan.whole_plan import planned_in_turn
+from app.releases.plan.render import new_tables, offline_hash, plan_statements
+from app.releases.plan.whole_plan import plan_statements_in_turn
 from app.releases.product import own_tables
 from app.releases.verdict import Stopped, Verdict
 
@@ -43,7 +44,7 @@ async def run(order: Order, ledger: Ledger, position: Position, inspected: Inspe
     )
 
 
-def _raise_if_harmful(plan: Plan, findings: list[Lint]) -> None:
+def _raise_if_harmful(plan: Plan, findings: list[LintFinding]) -> None:
     errors = [finding for finding in findings if finding.level == "error"]
     if errors:
         raise Stopped(
@@ -74,8 +75,8 @@ async def _make_plan(
     named = (revisions[name].table for name in names)
     tables = () if empty else tuple(dict.fromkeys(table for table in named if table))
     together = len(tables) > 1
-    plan_statements = planned_in_turn if together else planned
-    statements = await plan_statements(order.url, names, before)
+    plan_of = plan_statements_in_turn if together else plan_statements
+    statements = await plan_of(order.url, names, before)
     return Plan(
         before=before,
         revisions=names,
@@ -107,7 +108,7 @@ async def _grants(
     ]
 
 
-def _in_words(plan: Plan, findings: list[Lint]) -> str:
+def _in_words(plan: Plan, findings: list[LintFinding]) -> str:
     where = ", ".join(plan.tables) or plan.table
     where = f" of {where}" if where else ""
     warned = f", {len(findings)} lint warnings" if findings else ""
@@ -120,7 +121,7 @@ def _in_words(plan: Plan, findings: list[Lint]) -> str:
     )
 
 
-def _evidence(plan: Plan, findings: list[Lint]) -> dict[str, Any]:
+def _evidence(plan: Plan, findings: list[LintFinding]) -> dict[str, Any]:
     return {
         "digest": plan.digest,
         "revisions": plan.revisions,

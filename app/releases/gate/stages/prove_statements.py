@@ -3,8 +3,8 @@
 from typing import Final
 
 from app.releases.apply.error_verdicts import LOST
-from app.releases.connection.server_faults import raise_if_surroundings
-from app.releases.connection.session import MigrationContended
+from app.releases.connection.migration_session import MigrationContended
+from app.releases.connection.server_faults import raise_if_server_fault
 from app.releases.gate.run import Order, StageResult
 from app.releases.gate.statement_proof import image_failures
 from app.releases.product import Statements
@@ -38,7 +38,7 @@ async def _failures(url: str, statements: Statements) -> dict[str, str]:
     except (NoScratch, MigrationContended, Stopped, *LOST):
         raise
     except Exception as error:
-        raise_if_surroundings(error)
+        raise_if_server_fault(error)
         raise Stopped(
             Verdict.BROKEN,
             f"This image's own revisions do not run on an empty database: {error}. Mend them and "

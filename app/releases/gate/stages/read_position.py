@@ -8,13 +8,13 @@ from app.releases.gate.statement_proof import live_failures
 from app.releases.identity import BUILT_BY_REVISIONS, HOLDS_CORE_TABLES
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.alembic_runner import current
-from app.releases.migrations.revisions import head, history, known, needed
+from app.releases.migrations.revisions import has_revision, head, history, needed
 from app.releases.migrations.seals import hash_of
 from app.releases.migrations.version_row import LOST
 from app.releases.plan.plan import Plan
 from app.releases.plan.render import offline_hash
 from app.releases.product import Statements, own_tables
-from app.releases.schema.unfilled_columns import unfilled
+from app.releases.schema.unfilled_columns import find_unfilled_columns
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "history"
@@ -27,7 +27,7 @@ async def run(order: Order, ledger: Ledger, statements: Statements) -> Position:
     if revision is None:
         await _raise_if_unadopted(ledger)
         _raise_if_unexpectedly_new(order)
-    elif not known(revision):
+    elif not has_revision(revision):
         raise await _ahead(order, statements, revision)
     applied = revisions_up_to(revision)
     first_seen = await _check_hashes(ledger, applied)
@@ -76,7 +76,7 @@ async def _ahead(order: Order, statements: Statements, revision: str) -> Stopped
             {"revision": revision, "head": head()},
         )
     failures = await live_failures(order.service_url, statements)
-    failures |= await unfilled(order.service_url)
+    failures |= await find_unfilled_columns(order.service_url)
     if failures:
         listed = "; ".join(f"{name}: {words}" for name, words in failures.items())
         return Stopped(
@@ -153,7 +153,7 @@ async def _find_begun(
     if unfinished is None:
         return None, frozenset()
     begun, state, sql_hash = unfinished
-    if unknown := [name for name in begun.revisions if not known(name)]:
+    if unknown := [name for name in begun.revisions if not has_revision(name)]:
         raise await _ahead(order, statements, unknown[0])
     if state == "taking back" and order.word != "rollback":
         raise Stopped(

@@ -9,9 +9,9 @@ from app.releases.gate.run import Order, Planned, Position, Rehearsed, postponed
 from app.releases.ledger.ledger import Ledger
 from app.releases.output import GateOutput, ProgressRate
 from app.releases.plan.plan import Plan, approval
-from app.releases.plan.render import normalised
 from app.releases.product import RoundTrip, Statements, other_clients
 from app.releases.rehearsal.rehearsal import rehearse
+from app.releases.sql.text import normalise
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "rehearse"
@@ -112,9 +112,9 @@ def _too_long(order: Order, plan: Plan, evidence: Mapping[str, Any]) -> str | No
 
 
 def _predicted(evidence: Mapping[str, Any]) -> dict[str, float]:
-    """Return the seconds that each statement took on the copy, by its normalised text."""
+    """Return the seconds that each statement took on the copy, by its normalise text."""
     seconds: dict[str, float] = {}
     for step in evidence.get("statements", ()):
-        text = normalised(step["sql"])
+        text = normalise(step["sql"])
         seconds[text] = seconds.get(text, 0.0) + step["seconds"]
     return seconds
