@@ -19,7 +19,7 @@ from uuid import UUID
 import structlog
 
 from app.background import running
-from app.database.session import Database
+from app.database.database import Database
 from app.store import idempotency
 from app.sync import runs
 

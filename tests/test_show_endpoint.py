@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.database.session import Database
+from app.database.database import Database
 from app.database.url import DatabaseUrl
 from app.entities import discovered, root
 from app.model.entity import Row

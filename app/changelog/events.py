@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from app.database.session import Database
+from app.database.database import Database
 from app.entities import discovered, root
 from app.errors import NotFound
 from app.model.entity import Entity, Row

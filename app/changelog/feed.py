@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from app.changelog.events import event_type, production_of
-from app.database.session import Database
+from app.database.database import Database
 from app.entities import discovered, root
 from app.errors import LogTrimmed
 from app.model.schemas import known_uuid

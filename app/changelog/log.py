@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from pydantic_core import from_json
 from sqlalchemy.dialects.postgresql import ENUM, JSON, JSONB
 
-from app.database.session import DatabaseConnection
+from app.database.database import DatabaseConnection
 from app.model.entity import metadata
 from app.rules.merge import Base
 

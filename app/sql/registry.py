@@ -17,7 +17,7 @@ from app.live.feed.hub import NUMBERS
 from app.live.feed.production_list import STATEMENTS as SHOWS_STATEMENTS
 from app.live.sockets.broadcast import STATEMENTS as RELAY_STATEMENTS
 from app.live.sockets.presence_sql import STATEMENTS as PRESENCE_STATEMENTS
-from app.live.sockets.rooms_sql import STATEMENTS as ROOM_STATEMENTS
+from app.live.sockets.rooms import STATEMENTS as ROOM_STATEMENTS
 from app.retention import STATEMENTS as RETENTION_STATEMENTS
 from app.sql.reads import all_sql
 from app.sql.show import all_show_sql

@@ -6,7 +6,7 @@ from typing import Final
 
 import asyncpg
 
-from app.database.session import Database
+from app.database.database import Database
 from app.model.entity import Entity, Row
 from app.model.schemas import known_uuid
 from app.sql.projection import MOMENT, table

@@ -15,7 +15,8 @@ from typing import Final
 
 from pydantic_core import from_json, to_json
 
-from app.database.session import DatabaseConnection, translate
+from app.database.database import DatabaseConnection
+from app.database.driver_errors import translate
 from app.errors import Invalid, KeyReused, SignalbookError, WriteRace
 
 HEADER: Final = "Idempotency-Key"

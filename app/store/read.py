@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
-from app.database.session import Database, DatabaseConnection
+from app.database.database import Database, DatabaseConnection
 from app.entities import root
 from app.errors import AmbiguousId, NotFound
 from app.model.entity import Entity, Row

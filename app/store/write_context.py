@@ -16,7 +16,7 @@ from uuid import UUID
 
 import asyncpg
 
-from app.database.session import Database, DatabaseConnection
+from app.database.database import Database, DatabaseConnection
 from app.errors import Busy, WriteRace
 from app.store.write_queue import WriteQueue
 
@@ -93,7 +93,7 @@ class Writer:
 
     async def _in_turn(self, work: Callable[[WriteContext], Awaitable[T]]) -> T:
         try:
-            async with self._database.writing() as connection:
+            async with self._database.write_connection() as connection:
                 return await work(WriteContext(connection, remember_key=self._turns.remember_key))
         except WriteRace:
             return await self.locked(work)

@@ -13,7 +13,7 @@ from uuid import UUID
 from pydantic_core import from_json, to_json
 
 from app.changelog.log import Actor
-from app.database.session import Database, DatabaseConnection
+from app.database.database import Database, DatabaseConnection
 from app.sql.projection import MOMENT
 
 LEAST_DAYS: Final = 30
@@ -91,7 +91,7 @@ STATEMENTS: Final = (
 
 
 @dataclass(frozen=True)
-class Taken:
+class AppliedMutation:
     """A mutation that was done: what it was, its row, and the version it made of it."""
 
     fingerprint: str
@@ -101,7 +101,7 @@ class Taken:
 
 
 @dataclass(frozen=True)
-class Fate:
+class MutationRecord:
     """What became of a mutation, as the log keeps it."""
 
     mutation_id: str | None
@@ -141,15 +141,15 @@ class SyncRun:
     actor: Actor
 
 
-async def known(
+async def applied_before(
     connection: DatabaseConnection, production: UUID, client: str, ids: Sequence[str]
-) -> dict[str, Taken]:
+) -> dict[str, AppliedMutation]:
     """Give those of these mutations that were taken before, by id."""
     rows = await connection.fetch(TAKEN_BEFORE, production, client, ids) if ids else []
     runs = list({row["run_uuid"] for row in rows})
     versions = await _versions(connection, runs) if runs else {}
     return {
-        row["mutation_id"]: Taken(
+        row["mutation_id"]: AppliedMutation(
             row["fingerprint"], row["collection"], row["entity_uuid"],
             versions.get(row["mutation_id"]),
         )
@@ -170,7 +170,7 @@ async def _versions(
 
 
 async def record(
-    connection: DatabaseConnection, run: SyncRun, latest: int, fates: Sequence[Fate]
+    connection: DatabaseConnection, run: SyncRun, latest: int, fates: Sequence[MutationRecord]
 ) -> None:
     """Remember what was done, unless it was only tried, and note the run."""
     lasting = [] if run.dry_run else [fate for fate in fates if fate.lasts]
@@ -191,13 +191,13 @@ async def record(
     )  # fmt: skip
 
 
-async def runs(database: Database, production: UUID, before: UUID | None, limit: int) -> bytes:
+async def read_runs(database: Database, production: UUID, before: UUID | None, limit: int) -> bytes:
     """Give the last runs of a production, newest first, as a JSON object."""
     row = await database.row(RUNS, production, before, limit)
     assert row is not None, "an aggregate always gives a row"
     return b'{"runs":%b,"next":%b}' % (row["runs"], to_json(row["next"]))
 
 
-async def run(database: Database, production: UUID, uuid: UUID) -> bytes | None:
+async def read_run(database: Database, production: UUID, uuid: UUID) -> bytes | None:
     """Give one run with what became of each mutation, as JSON; None where there is none."""
     return await database.read(RUN, production, uuid)

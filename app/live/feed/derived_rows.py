@@ -15,7 +15,7 @@ from uuid import UUID
 
 from pydantic_core import from_json
 
-from app.database.session import Database, DatabaseConnection
+from app.database.database import Database, DatabaseConnection
 from app.entities import discovered, root
 from app.live.feed.entries import Derived, FeedEntry
 from app.model.entity import Entity, Row

@@ -20,7 +20,7 @@ from app.changelog.feed import ENTRY
 from app.entities import root
 from app.live.feed.entries import PAGE, FeedEntry
 from app.live.feed.reader import Reader
-from app.live.feed.subscriber import Hear, Subscriber
+from app.live.feed.subscriber import OnEntries, Subscriber
 
 Key = tuple[UUID, int]
 
@@ -65,7 +65,7 @@ class ProductionFeed:
         self._due = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    async def watch(self, hear: Hear) -> Subscriber:
+    async def subscribe(self, hear: OnEntries) -> Subscriber:
         """Tell what is logged about any production from now on. Raises what the database does."""
         watch = Subscriber(hear, self._left)
         async with self._joining:
@@ -152,7 +152,7 @@ class ProductionFeed:
             )
             self._told |= {key: found[key] for key in some}
             for watch in tuple(self.watches):
-                async with watch.held():
+                async with watch.paused():
                     if watch in self.watches:
                         await watch.tell(entries)
 

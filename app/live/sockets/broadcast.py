@@ -11,7 +11,7 @@ from secrets import token_hex
 from typing import Final
 from uuid import UUID
 
-from app.database.session import Database, DatabaseConnection
+from app.database.database import Database, DatabaseConnection
 from app.errors import BodyTooLarge
 from app.live.feed.listener import Listener
 from app.model.schemas import known_uuid
@@ -47,7 +47,7 @@ class Broadcast:
         self._database, self._tell, self._within = database, tell, within
         self._process = token_hex(8)
         self._partial: dict[str, _Partial] = {}
-        listener.hear(CHANNEL, self._heard)
+        listener.listen(CHANNEL, self._heard)
         listener.on_connect(self._connected)
 
     async def send(self, room: UUID, text: str) -> None:
