@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from app import retention
+from app.all_statements import required_statements
 from app.changelog import events, feed, log
 from app.entities import discovered
 from app.live.sockets import broadcast, presence_sql, rooms
@@ -19,7 +20,6 @@ from app.model.entity import Entity, Row
 from app.sql.projection import table
 from app.sql.reads import all_sql, statements
 from app.sql.writes import all_write_sql
-from app.statements import required_statements
 from app.store import idempotency, write_context
 from app.store.history import all_history_sql
 from app.sync import apply, runs
