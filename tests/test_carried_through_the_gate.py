@@ -63,7 +63,7 @@ def built_once() -> Iterator[None]:
         yield
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.slow
 async def test_carried_to_head_while_both_services_write(
     empty_database: str, built_once: None
 ) -> None:

@@ -7,8 +7,6 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,7 +14,7 @@ from typing import Any, Final
 
 import httpx
 
-from app.settings import PROJECT
+from tests.support.forks import ForkedProcess
 
 _READY: Final = 60.0  # seconds; a start takes about two, and more beside other tests
 _KEPT: Final = {"PATH", "HOME", "LANG", "TMPDIR"}
@@ -39,15 +37,12 @@ class Process:
             "LOG_LEVEL": "WARNING", "POOL_SIZE": "5", "DRAIN": "2",
             **{name.upper(): str(value) for name, value in environment.items()},
         }  # fmt: skip
-        self._running: subprocess.Popen[bytes] | None = None
+        self._running: ForkedProcess | None = None
 
     def start(self) -> None:
         """Start it; ``ready`` waits until it answers."""
         with self.log.open("ab") as log:
-            self._running = subprocess.Popen(
-                [sys.executable, "-m", "app", "serve"],
-                cwd=PROJECT, env=self._environment, stdout=log, stderr=log,
-            )  # fmt: skip
+            self._running = ForkedProcess("app", "serve", env=self._environment, output=log)
 
     @property
     def is_running(self) -> bool:
