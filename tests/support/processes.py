@@ -7,6 +7,8 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any, Final
 
 import httpx
 
+from app.settings import PROJECT
 from tests.support.forks import ForkedProcess
 
 _READY: Final = 60.0  # seconds; a start takes about two, and more beside other tests
@@ -28,7 +31,10 @@ def plain(**how: Any) -> httpx.AsyncClient:
 class Process:
     """One server process. It keeps its port when it is killed and started again."""
 
-    def __init__(self, number: int, url: str, folder: Path, **environment: Any) -> None:
+    def __init__(
+        self, number: int, url: str, folder: Path, project: Path = PROJECT, **environment: Any
+    ) -> None:
+        self._project = project
         self.number, self.port = number, _free_port()
         self.root = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"process-{number}.log"
@@ -37,12 +43,18 @@ class Process:
             "LOG_LEVEL": "WARNING", "POOL_SIZE": "5", "DRAIN": "2",
             **{name.upper(): str(value) for name, value in environment.items()},
         }  # fmt: skip
-        self._running: ForkedProcess | None = None
+        self._running: ForkedProcess | subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it; ``ready`` waits until it answers."""
         with self.log.open("ab") as log:
-            self._running = ForkedProcess("app", "serve", env=self._environment, output=log)
+            if self._project == PROJECT:
+                self._running = ForkedProcess("app", "serve", env=self._environment, output=log)
+            else:
+                self._running = subprocess.Popen(
+                    [sys.executable, "-m", "app", "serve"],
+                    cwd=self._project, env=self._environment, stdout=log, stderr=log,
+                )  # fmt: skip
 
     @property
     def is_running(self) -> bool:
