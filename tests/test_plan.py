@@ -33,7 +33,7 @@ from app.releases.plan.render import (
     plan_statements,
     statements_from_code,
 )
-from app.releases.sql.locks import STRENGTH, describe
+from app.releases.sql.effects import STRENGTH, describe
 from app.releases.sql.text import masked, normalise
 from app.releases.sql.tokens import tokens
 from app.settings import PROJECT
