@@ -1,4 +1,4 @@
-"""The big run in small: an older database carried to head while both services write."""
+"""The adoption drill in small: an older database carried to head while both services write."""
 
 import asyncio
 from collections.abc import Iterator
@@ -10,20 +10,20 @@ from app.releases.gate import gate
 from app.releases.gate.run import Order
 from app.releases.ledger.decisions import decide
 from app.sql.registry import required_statements
-from scripts.bigrun import older_database
-from scripts.bigrun.contents import contents, orphans
-from scripts.bigrun.gate import Gate
-from scripts.bigrun.older import OlderWriter
-from scripts.bigrun.older_database import Sizes
-from scripts.bigrun.report import told, too_slow
-from scripts.bigrun.run import Options, carry
-from scripts.bigrun.timings import Board, Failed, Timings
+from scripts.adoption_drill import older_database
+from scripts.adoption_drill.contents import contents, orphans
+from scripts.adoption_drill.gate import Gate
+from scripts.adoption_drill.older import OlderWriter
+from scripts.adoption_drill.older_database import Sizes
+from scripts.adoption_drill.report import told, too_slow
+from scripts.adoption_drill.run import Options, carry
+from scripts.adoption_drill.timings import Board, Failed, Timings
 from tests import legacy
 from tests.legacy import connected, quiet
 from tests.support.remembered import remembered
 
 # An expand and switch together, the last switch with a new table beside it, and a contract: what
-# the gate does of every kind. scripts/big-run takes all of them this way.
+# the gate does of every kind. scripts/adoption-drill takes all of them this way.
 GATED: Final = frozenset(
     {"0004_cable_snakes_switch", "0024_productions_switch", "0025_cable_snakes_contract"}
 )
@@ -71,7 +71,7 @@ async def test_carried_to_head_while_both_services_write(
     result = await carry(empty_database, options, quiet, GateHere(empty_database, quiet))
     found = result.as_json()
     words = "\n".join(told(found))
-    # How long a writer waited says more of this machine than of us; scripts/big-run asks that.
+    # How long a writer waited says more of this machine than of us; the full drill asks that.
     faults = [fault for fault in found["faults"] if "ms waited for" not in fault]
     assert faults == [], words
     assert found["operationsInAll"] > 100

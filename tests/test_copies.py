@@ -45,9 +45,8 @@ def unheard(_name: str, _done: int, _total: int) -> None:
 @pytest.fixture(scope="session")
 def filled(postgres_server: Server) -> str:
     """An older database with a table of the gate and one that is not ours."""
-    url = postgres_server.make()
 
-    async def fill() -> None:
+    async def fill(url: str) -> None:
         await upgrade(url, revisions.history()[0].name, say=legacy.quiet)
         async with open_connection(url) as connection:
             await legacy.populate(connection, 0.2)
@@ -58,8 +57,7 @@ def filled(postgres_server: Server) -> str:
                 "CREATE TABLE release_runs (id bigint GENERATED ALWAYS AS IDENTITY)"
             )
 
-    asyncio.run(fill())
-    return DatabaseUrl.parse(url).database
+    return postgres_server.template("copied", lambda url: asyncio.run(fill(url)))
 
 
 @pytest.fixture
@@ -287,7 +285,7 @@ async def test_killed_in_the_middle_nothing_is_left(live: str) -> None:
     process.wait()
     process.stdout.close()
     assert busy
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await column(live, connected_ones):  # noqa: ASYNC110  # another process tells no event
             await asyncio.sleep(0.01)
     assert left in await column(live, SCRATCHES)

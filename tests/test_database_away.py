@@ -20,10 +20,10 @@ from app.model.entity import Row
 from app.releases.migrations.alembic_runner import upgrade
 from tests.support import databases
 from tests.support.bodies import ALL, minimal, named
+from tests.support.chaos import Chaos, Size
 from tests.support.checker import verdicts
 from tests.support.processes import processes
 from tests.support.service import service
-from tests.support.storms import Size, Storm
 
 every = pytest.mark.parametrize("entity", ALL, ids=named)
 
@@ -151,12 +151,12 @@ async def test_five_seconds_without_a_database_under_load(durable: Path, tmp_pat
 
         servers = running.enter_context(processes(2, server.url, tmp_path))
         size = Size(writers=4, operations=200, kills=0, cuts=0)
-        storm = Storm(server.url, servers, size, away, ahead=80)
-        await storm.run()
-    found = verdicts(storm.history)
-    assert not found, "\n".join([*found[:20], f"STORM_SEED={size.seed}, logs in {tmp_path}"])
-    assert storm.counts["503"] > 20, storm.counts
+        chaos = Chaos(server.url, servers, size, away, ahead=80)
+        await chaos.run()
+    found = verdicts(chaos.history)
+    assert not found, "\n".join([*found[:20], f"CHAOS_SEED={size.seed}, logs in {tmp_path}"])
+    assert chaos.counts["503"] > 20, chaos.counts
     # A request waits for a connection for five seconds at most, and for one to be opened.
-    assert storm.slowest < 10
+    assert chaos.slowest < 10
     # Who watches stays where he is: what was written afterwards came by itself.
-    assert storm.counts["returns"] == 0
+    assert chaos.counts["returns"] == 0

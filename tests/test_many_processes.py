@@ -15,10 +15,10 @@ import httpx
 import pytest
 
 from tests.support.bodies import SOME_UUID
+from tests.support.chaos import Size, chaos
 from tests.support.checker import verdicts
 from tests.support.processes import plain, processes
 from tests.support.recorded import History, Write
-from tests.support.storms import Size, storm
 from tests.support.watchers import Socket, Stream, Watcher
 
 ROW = "018f0000-0000-7000-8000-000000000001"
@@ -198,14 +198,14 @@ def test_every_fault_is_named(doctor: Callable[[History], None], word: str) -> N
 
 
 @pytest.mark.timeout(300)
-async def test_a_storm_loses_nothing(own_database: str, tmp_path: Path) -> None:
-    """``STORM_…`` in the environment makes it larger, or the same again."""
+async def test_chaos_loses_nothing(own_database: str, tmp_path: Path) -> None:
+    """``CHAOS_…`` in the environment makes it larger, or the same again."""
     size = Size.of_environment()
-    made = await storm(own_database, tmp_path, size)
+    made = await chaos(own_database, tmp_path, size)
     found = verdicts(made.history)
-    again = f"STORM_SEED={size.seed} runs it again; the processes' logs are in {tmp_path}"
+    again = f"CHAOS_SEED={size.seed} runs it again; the processes' logs are in {tmp_path}"
     assert not found, "\n".join([*found[:20], f"{len(found)} faults. {again}"])
-    # It was a storm indeed: writes met, processes and connections died, and most was done.
+    # It was chaos indeed: writes met, processes and connections died, and most was done.
     fates = [write.fate for write in made.history.writes]
     assert fates.count("done") > len(fates) // 2, fates
     assert made.counts["409"] > 0
@@ -217,8 +217,8 @@ async def test_a_storm_loses_nothing(own_database: str, tmp_path: Path) -> None:
 async def test_a_watcher_that_was_away_under_load_catches_up(
     own_database: str, tmp_path: Path, kind: type[Watcher]
 ) -> None:
-    """``STORM_AWAY`` seconds, of which there are two."""
-    away = float(os.environ.get("STORM_AWAY", "2"))
+    """``CHAOS_AWAY`` seconds, of which there are two."""
+    away = float(os.environ.get("CHAOS_AWAY", "2"))
     with processes(2, own_database, tmp_path) as servers:
         watched, written_to = servers
         await asyncio.gather(*(one.ready() for one in servers))

@@ -60,24 +60,24 @@ async def rehearsed(url: str, plan: Plan, **changes: Any) -> RehearsalResult:
 @pytest.fixture(scope="session")
 def older_template(postgres_server: Server) -> str:
     """An older service's database with some 500 rows, and tables that are not ours."""
-    url = postgres_server.make()
 
-    async def fill() -> None:
+    async def fill(url: str) -> None:
         await upgrade(url, OLDER, say=legacy.quiet)
         async with open_connection(url) as connection:
             await legacy.populate(connection, 0.05)
             await connection.execute(OTHERS)
 
-    asyncio.run(fill())
-    return DatabaseUrl.parse(url).database
+    return postgres_server.template("older", lambda url: asyncio.run(fill(url)))
 
 
 @pytest.fixture(scope="session")
 def before_template(postgres_server: Server, older_template: str) -> str:
     """The same after its first release."""
-    url = postgres_server.make(older_template)
-    asyncio.run(upgrade(url, BEFORE, say=legacy.quiet))
-    return DatabaseUrl.parse(url).database
+
+    def release(url: str) -> None:
+        asyncio.run(upgrade(url, BEFORE, say=legacy.quiet))
+
+    return postgres_server.template("before", release, older_template)
 
 
 @pytest.fixture

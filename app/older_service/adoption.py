@@ -79,7 +79,7 @@ async def adopt(
     """
     if (at := await current(url)) is not None:
         return await _already(at, ledger, await _past(url))
-    if await ledger.value(f"SELECT {OURS}"):
+    if await ledger.fetch_value(f"SELECT {OURS}"):
         raise Stopped(Verdict.DRIFTED, LOST)
     first = history()[0].name
     say(f"Building what {first} is, in a scratch database, to compare with.")
@@ -92,10 +92,10 @@ async def adopt(
         say(f"Comparing {len(should.tables)} tables with it; their schema is held still meanwhile.")
         live = (await _read_by(await _driver(holder), service_role)).beside(should)
         _refuse_drift(first, compare(should, live, acquainted=live.others), past)
-        await ledger.note(ACQUAINTED, list(live.others))
+        await ledger.set_fact(ACQUAINTED, list(live.others))
         if past is not None:
-            await ledger.note(FACT, past.as_json())
-        await ledger.do(_HASHED, first, hash_of(first), ledger.run or None)
+            await ledger.set_fact(FACT, past.as_json())
+        await ledger.execute(_HASHED, first, hash_of(first), ledger.run or None)
         say(f"Stamping the database as {first}.")
         await _stamp(holder, first, live.role if service_role else None)
     return Adopted(first, live.others, _told(first, live.others))
@@ -108,8 +108,8 @@ async def _already(at: str, ledger: Ledger, past: OlderHistory | None) -> Adopte
             f"The database has a history already, and is ahead: revision {at} is not known to this "
             f"version, whose newest is {head()}. There is nothing to adopt.",
         )
-    acquainted = tuple(await ledger.fact(ACQUAINTED) or ())
-    moved = since_adoption(await ledger.fact(FACT), past)
+    acquainted = tuple(await ledger.get_fact(ACQUAINTED) or ())
+    moved = since_adoption(await ledger.get_fact(FACT), past)
     words = f"The database is at revision {at} already: there is nothing to adopt."
     return Adopted(at, acquainted, f"{words} {moved}" if moved else words)
 

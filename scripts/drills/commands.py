@@ -11,7 +11,7 @@ from typing import Final
 
 from app.database.embedded_home import pg_bin
 from app.settings import PROJECT
-from scripts.bigrun.gate import environment
+from scripts.adoption_drill.gate import environment
 
 # What a person would wait for between two of them is over at once here.
 SITTING: Final = {"SOAK_HOURS": "0", "CONTRACT_QUIET_MINUTES": "0", "LOG_LEVEL": "WARNING"}

@@ -14,12 +14,12 @@ import httpx
 
 from app.releases.migrations.alembic_runner import current
 from app.releases.migrations.revisions import head, needed
-from scripts.bigrun import older_database
-from scripts.bigrun.contents import contents, orphans
-from scripts.bigrun.older import OlderWriter
-from scripts.bigrun.older_database import Sizes
-from scripts.bigrun.serving import served
-from scripts.bigrun.timings import Board, Timings
+from scripts.adoption_drill import older_database
+from scripts.adoption_drill.contents import contents, orphans
+from scripts.adoption_drill.older import OlderWriter
+from scripts.adoption_drill.older_database import Sizes
+from scripts.adoption_drill.serving import served
+from scripts.adoption_drill.timings import Board, Timings
 from scripts.drills.commands import DrillFailed, Operator
 from tests import foreign_tables, legacy
 from tests.legacy import connected

@@ -4,7 +4,7 @@ from app.releases.connection.migration_session import GATE_LOCK
 from app.releases.connection.open_connection import open_connection
 from app.releases.migrations.alembic_runner import upgrade
 from app.releases.migrations.observer import Permit, RetryingObserver
-from app.releases.output import silently
+from app.releases.output import discard_line
 
 
 async def upgrade_as_gate(url: str, revision: str = "head") -> None:
@@ -13,4 +13,4 @@ async def upgrade_as_gate(url: str, revision: str = "head") -> None:
         assert await gate.fetchval("SELECT pg_try_advisory_lock($1)", GATE_LOCK)
         observer = RetryingObserver()
         observer.permit = Permit(gate_pid=gate.get_server_pid())
-        await upgrade(url, revision, silently, observer)
+        await upgrade(url, revision, discard_line, observer)

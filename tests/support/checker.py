@@ -1,4 +1,4 @@
-"""Judges a storm: what was acknowledged is there, once, and nothing else is.
+"""Judges chaos: what was acknowledged is there, once, and nothing else is.
 
 Each verdict begins with the name of the fault, so that a test can ask for it.
 """

@@ -76,4 +76,4 @@ async def expecting(ledger: Ledger, url: str) -> None:
         live = await read_snapshot(connection)
     mine = {name: t for name, t in live.tables.items() if not name.startswith("release_")}
     told = live.as_json() | {"tables": {name: live.as_json()["tables"][name] for name in mine}}
-    await ledger.note("expected", {"revision": revisions.head(), "snapshot": told})
+    await ledger.set_fact("expected", {"revision": revisions.head(), "snapshot": told})

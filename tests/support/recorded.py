@@ -1,4 +1,4 @@
-"""What happened in a storm: what was sent and answered, the log, the lists, what watchers heard.
+"""What happened in chaos: what was sent and answered, the log, the lists, what watchers heard.
 
 Each request goes by a name of its own. It is sent as ``userId``, so the log tells whose each entry
 is.
@@ -38,7 +38,7 @@ class Write:
 
 @dataclass
 class History:
-    """One show's storm from its beginning.
+    """One show's run from its beginning.
 
     ``log`` is the feed; ``feeds`` the same as it was read elsewhere and in other pages; ``lists``
     the rows by collection as each process gives them; ``heard`` what each watcher got, in its

@@ -1,4 +1,4 @@
-"""What others were told after a storm: lists, pages of the feed, and what watchers heard."""
+"""What others were told after chaos: lists, pages of the feed, and what watchers heard."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

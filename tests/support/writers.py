@@ -1,4 +1,4 @@
-"""Writers of a storm: each edits one show at random, from what it last saw. Values are unique."""
+"""Writers of chaos: each edits one show at random, from what it last saw. Values are unique."""
 
 import asyncio
 import itertools

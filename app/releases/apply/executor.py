@@ -49,14 +49,14 @@ _STRENGTH: Final = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class MigrationLimits:
     """What a migration may cost others and itself, in seconds."""
 
     stall_budget: float = 0.5
     wall_clock: float = 3_600.0
 
 
-class Conductor:
+class Executor:
     """A ``Observer`` that keeps to the plan; ``approved`` tells of a statement whether it may run.
 
     ``predicted`` gives each statement's seconds in the rehearsal by its normalised text.
@@ -69,7 +69,7 @@ class Conductor:
         statements: Sequence[Statement],
         watcher: Watcher,
         journal: Journal,
-        limits: Limits,
+        limits: MigrationLimits,
         *,
         gate_pid: int,
         approved: Callable[[str], bool],

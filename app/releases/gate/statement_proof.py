@@ -14,7 +14,7 @@ from app.health.session_fitness import by_collection, findings, needs_of
 from app.releases.connection.open_connection import open_connection
 from app.releases.migrations.alembic_runner import make_engine, upgrade
 from app.releases.migrations.revisions import head, needed
-from app.releases.output import silently
+from app.releases.output import discard_line
 from app.releases.schema.scratch_database import scratch_database
 from app.sql.registry import failures
 
@@ -30,7 +30,7 @@ async def image_failures(url: str, statements: Statements) -> dict[str, str]:
     found: dict[str, str] = {}
     async with scratch_database(url) as built:
         for revision in dict.fromkeys((needed(), head())):
-            await upgrade(built, revision, say=silently)
+            await upgrade(built, revision, say=discard_line)
             for name, words in (await live_failures(built, statements)).items():
                 found.setdefault(name, f"{words} (at {revision})")
         for words in await model_differences(built):

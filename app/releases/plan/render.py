@@ -22,7 +22,7 @@ from app.releases.connection.migration_session import MigrationContended, Migrat
 from app.releases.ledger.tables import CURSORS
 from app.releases.migrations.alembic_runner import configuration, make_engine
 from app.releases.migrations.revisions import history
-from app.releases.output import silently
+from app.releases.output import discard_line
 from app.releases.plan.collector import Ask, CollectedStatement, StatementCollector, nothing_known
 from app.releases.plan.plan import Statement
 from app.releases.sql.effects import describe, qualified
@@ -160,7 +160,7 @@ def _collected(
 ) -> tuple[CollectedStatement, ...]:
     """Run the revisions in Alembic's offline mode, and take down what they would do."""
     collected = StatementCollector(ask)
-    config = configuration(silently)
+    config = configuration(discard_line)
     config.attributes["steps"] = config.output_buffer = cast("Any", collected)
     span = f"{before}:{revisions[-1]}" if before else revisions[-1]
     try:

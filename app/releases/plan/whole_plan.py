@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.releases.migrations.alembic_runner import upgrade
-from app.releases.output import silently
+from app.releases.output import discard_line
 from app.releases.plan.plan import Statement
 from app.releases.plan.render import plan_statements
 from app.releases.rehearsal.copies import copy_of
@@ -22,12 +22,12 @@ async def plan_statements_in_turn(
     Raises what ``copy_of``, ``plan_statements`` and ``upgrade`` raise.
     """
     statements: list[Statement] = []
-    async with copy_of(url, silently, lambda *_: None, rows=False) as copy:
+    async with copy_of(url, discard_line, lambda *_: None, rows=False) as copy:
         at = before
         for revision in revisions:
             last = statements[-1].step if statements else 0
             found = await plan_statements(copy.url, [revision], at)
             statements += [replace(each, step=last + each.step) for each in found]
-            await upgrade(copy.url, revision, say=silently)
+            await upgrade(copy.url, revision, say=discard_line)
             at = revision
     return tuple(statements)

@@ -17,7 +17,7 @@ from app.releases.connection.migration_session import MigrationError
 from app.releases.connection.open_connection import open_connection
 from app.releases.migrations import guard
 from app.releases.migrations.alembic_runner import upgrade
-from app.releases.output import silently
+from app.releases.output import discard_line
 from app.releases.schema.introspection.introspect import read_snapshot
 from app.releases.schema.snapshot import Snapshot, Traits
 
@@ -54,7 +54,7 @@ async def expected_snapshot(url: str, revision: str) -> Snapshot:
     Raises NoScratch, or MigrationError when the migrations themselves fail.
     """
     async with scratch_database(url) as built:
-        await upgrade(built, revision, say=silently)
+        await upgrade(built, revision, say=discard_line)
         async with open_connection(built) as connection:
             # What is set for a role holds in every database, also here; it is never expected.
             found = await read_snapshot(connection)

@@ -37,7 +37,7 @@ async def looked(url: str, found: dict[str, Any], *, role: str | None = None) ->
         return found
     try:
         async with reading(url, _TO_ASK) as ledger:
-            acquainted = await ledger.fact("acquainted") if await is_gated(ledger) else None
+            acquainted = await ledger.get_fact("acquainted") if await is_gated(ledger) else None
         inspection = await drift.inspect(url, role, acquainted)
     except _NO_LOOK:
         return found

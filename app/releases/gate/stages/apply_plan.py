@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from app.releases.apply.apply import Applied, Limits, apply
+from app.releases.apply.apply import Applied, MigrationLimits, apply
 from app.releases.connection.open_connection import open_connection
 from app.releases.gate.contract_conditions import raise_if_older_side_lives
-from app.releases.gate.run import Outcome, Release
+from app.releases.gate.run import Release, StageResult
 from app.releases.gate.stages.check_drift import as_json, inspected
 from app.releases.gate.stages.read_position import note_applied, revisions_up_to
 from app.releases.migrations.revisions import history
@@ -20,11 +20,11 @@ from app.releases.verdict import Stopped, Verdict
 NAME: Final = "apply"
 
 
-async def run(release: Release) -> Outcome:
+async def run(release: Release) -> StageResult:
     """Apply the plan, revision by revision. A plan half applied is simply applied again."""
     plan = release.plan
     if plan is None:
-        return Outcome("nothing to apply", skipped=True)
+        return StageResult("nothing to apply", skipped=True)
     await _raise_if_changed(release, plan)
     if plan.is_final:
         await raise_if_older_side_lives(release.book, release.order, plan.target)
@@ -38,10 +38,10 @@ async def run(release: Release) -> Outcome:
     done = await _applied(release, plan)
     for statement in plan.statements:
         if statement.sql.startswith("GRANT "):
-            await release.book.do(statement.sql)
+            await release.book.execute(statement.sql)
     await release.book.plan_is(plan.digest, "applied")
     release.applied, release.current = True, plan.target
-    return Outcome(
+    return StageResult(
         f"{plan.target} in {done.seconds:.1f} s; the longest that anyone waited for us: "
         f"{done.worst_stall * 1_000:.0f} ms",
         {"seconds": done.seconds, "worstStall": done.worst_stall,
@@ -65,7 +65,7 @@ async def _applied(release: Release, plan: Plan) -> Applied:
         order.url,
         plan,
         release.book,
-        Limits(stall_budget=order.stall_budget, wall_clock=order.wall_clock),
+        MigrationLimits(stall_budget=order.stall_budget, wall_clock=order.wall_clock),
         predicted=release.predicted,
         approved=lambda sql: normalise(sql) in texts,
         applied=noted,

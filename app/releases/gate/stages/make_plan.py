@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, Final
 
 from app.releases.gate.contract_conditions import what_is_lost
-from app.releases.gate.run import Outcome, Release
+from app.releases.gate.run import Release, StageResult
 from app.releases.lint.lint import LintFinding, lint
 from app.releases.migrations.pending import next_release
 from app.releases.migrations.revisions import history
@@ -17,16 +17,18 @@ from app.releases.verdict import Stopped, Verdict
 NAME: Final = "plan"
 
 
-async def run(release: Release) -> Outcome:
+async def run(release: Release) -> StageResult:
     """Render the next release, lint it, and keep it under its digest."""
     release.empty = not await occupied(release.book)
     if release.resumed is not None:
         release.plan = release.shown = release.resumed
-        return Outcome("the release that was begun", _evidence(release.resumed, []), skipped=True)
+        return StageResult(
+            "the release that was begun", _evidence(release.resumed, []), skipped=True
+        )
     whole = release.order.whole or await release.book.is_whole_approved(release.current)
     revisions = next_release(release.current, everything=release.empty, whole=whole)
     if not revisions:
-        return Outcome("nothing is pending", skipped=True)
+        return StageResult("nothing is pending", skipped=True)
     made = await _planned(release, revisions)
     findings = await asyncio.to_thread(lint, made.statements)
     errors = [finding for finding in findings if finding.level == "error"]
@@ -45,7 +47,7 @@ async def run(release: Release) -> Outcome:
         release.arrival = (
             f"{made.target} is planned, digest {made.digest[:12]}; nothing was changed. {lost}"
         ).rstrip()
-    return Outcome(_in_words(made, findings), _evidence(made, findings))
+    return StageResult(_in_words(made, findings), _evidence(made, findings))
 
 
 async def _planned(release: Release, revisions: tuple[str, ...]) -> Plan:
@@ -71,7 +73,7 @@ async def _grants(release: Release, statements: tuple[Statement, ...]) -> list[S
     made = new_tables(statements)
     if not made or release.order.service_role is None:
         return []
-    role = await release.book.value("SELECT quote_ident($1)", release.order.service_role)
+    role = await release.book.fetch_value("SELECT quote_ident($1)", release.order.service_role)
     last = statements[-1]
     return [
         Statement(

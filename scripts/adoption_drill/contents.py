@@ -7,7 +7,7 @@ from typing import Final
 
 import asyncpg
 
-from scripts.bigrun.older_database import YOUNGER
+from scripts.adoption_drill.older_database import YOUNGER
 from tests import legacy
 from tests.legacy import Columns
 

@@ -8,7 +8,7 @@ import httpx
 
 from app.entities import discovered
 from app.model.entity import Entity, Row
-from scripts.bigrun.timings import Board, Timings, message, number_in
+from scripts.adoption_drill.timings import Board, Timings, message, number_in
 from tests.support.bodies import SCOPED, full
 
 _ROOM: Final = 8

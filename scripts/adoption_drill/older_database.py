@@ -24,7 +24,7 @@ _TABLES: Final = """SELECT string_agg(relname, ', ' ORDER BY relname) FROM pg_cl
 
 
 class NotEmpty(Exception):
-    """The database is not for the big run: somebody's rows may be in it."""
+    """The database is not for the adoption drill: somebody's rows may be in it."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,9 @@ async def make(
     Raises NotEmpty where the database holds anything.
     """
     if tables := await connection.fetchval(_TABLES):
-        raise NotEmpty(f"The database already holds {tables}: the big run needs an empty one.")
+        raise NotEmpty(
+            f"The database already holds {tables}: the adoption drill needs an empty one."
+        )
     await upgrade(url, history()[0].name, say=lambda _: None)
     await connection.execute("DROP TABLE alembic_version")
     for table, count in sizes.rows().items():

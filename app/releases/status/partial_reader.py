@@ -16,7 +16,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Parts:
+class PartialReader:
     """Reads one part after another until a moment of the loop's clock.
 
     ``unread`` names the parts that were not to be had.

@@ -12,15 +12,15 @@ import asyncpg
 from app.releases.migrations.alembic_runner import current
 from app.releases.migrations.pending import next_release
 from app.releases.migrations.revisions import head, needed
-from scripts.bigrun import older_database
-from scripts.bigrun.contents import Contents, contents, orphans
-from scripts.bigrun.gate import Gate
-from scripts.bigrun.older import OlderWriter
-from scripts.bigrun.older_database import Sizes
-from scripts.bigrun.ours import OurWriter
-from scripts.bigrun.report import applied, too_slow
-from scripts.bigrun.serving import served
-from scripts.bigrun.timings import Board, Failed, Slow, Timings
+from scripts.adoption_drill import older_database
+from scripts.adoption_drill.contents import Contents, contents, orphans
+from scripts.adoption_drill.gate import Gate
+from scripts.adoption_drill.older import OlderWriter
+from scripts.adoption_drill.older_database import Sizes
+from scripts.adoption_drill.ours import OurWriter
+from scripts.adoption_drill.report import applied, too_slow
+from scripts.adoption_drill.serving import served
+from scripts.adoption_drill.timings import Board, Failed, Slow, Timings
 from tests import foreign_tables, legacy
 from tests.legacy import Columns, connected
 from tests.support.as_gate import upgrade_as_gate

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import asyncpg
 
-from scripts.bigrun.journal import Journal
-from scripts.bigrun.timings import Board, Timings, message, number_in
+from scripts.adoption_drill.journal import Journal
+from scripts.adoption_drill.timings import Board, Timings, message, number_in
 from tests.legacy import connected
 
 _ROOM: Final = 12  # rows that a writer keeps of each table; older ones it deletes

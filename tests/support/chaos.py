@@ -1,6 +1,6 @@
-"""Storms: many writers on one show through several processes, while processes and connections die.
+"""Chaos: many writers on one show through several processes, while processes and connections die.
 
-``python -m tests.support.storms`` runs a long one and prints its progress. Its size comes from the
+``python -m tests.support.chaos`` runs a long one and prints its progress. Its size comes from the
 environment, as that of the tests does: see ``Size``.
 """
 
@@ -42,7 +42,7 @@ _CUT: Final = (
 
 @dataclass(frozen=True)
 class Size:
-    """How large a storm is; ``of_environment`` reads each from STORM_ and its name.
+    """How large a run is; ``of_environment`` reads each from CHAOS_ and its name.
 
     ``kills`` are of processes, ``cuts`` of all connections to the database at once.
     """
@@ -55,13 +55,13 @@ class Size:
 
     @classmethod
     def of_environment(cls, **otherwise: int) -> "Size":
-        said = {name: os.environ.get(f"STORM_{name.upper()}") for name in cls.__annotations__}
+        said = {name: os.environ.get(f"CHAOS_{name.upper()}") for name in cls.__annotations__}
         return cls(**otherwise | {name: int(value) for name, value in said.items() if value})
 
 
-class Storm:
-    """One storm: ``history`` is what happened, ``counts`` how requests were answered, ``slowest``
-    the seconds that the slowest answer took.
+class Chaos:
+    """One run: ``history`` is what happened, ``counts`` how requests were answered, ``slowest`` the
+    seconds that the slowest answer took.
 
     The disasters are those of its size, and ``more``; the writers run at most ``ahead`` operations
     ahead of one that is due or under way.
@@ -85,7 +85,7 @@ class Storm:
         self._progress = asyncio.Condition()
 
     async def run(self) -> None:
-        """Begin a show, let it storm, and read everything that is there afterwards."""
+        """Begin a show, let the writers loose, and read everything that is there afterwards."""
         await asyncio.gather(*(one.ready() for one in self.servers))
         async with self._sender(0) as sender:
             await self._begin(sender)
@@ -211,12 +211,12 @@ class Storm:
         return entries
 
 
-async def storm(
+async def chaos(
     url: str, folder: Path, size: Size, say: Callable[[str], None] = lambda _: None
-) -> Storm:
-    """Run a storm on a migrated database; the processes keep their logs in ``folder``."""
+) -> Chaos:
+    """Run it on a migrated database; the processes keep their logs in ``folder``."""
     with processes(PROCESSES, url, folder) as servers:
-        made = Storm(url, servers, size)
+        made = Chaos(url, servers, size)
         made.say = say
         await made.run()
     return made
@@ -227,17 +227,17 @@ def _say(words: str) -> None:
 
 
 def main() -> int:
-    """Run a long storm; say what was found, and how to run it again."""
+    """Run it long; say what was found, and how to run it again."""
     size = Size.of_environment(writers=8, operations=5_000, kills=12, cuts=20)
     _say(str(size))
-    folder = Path(tempfile.mkdtemp(prefix="storm-"))
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     with databases.server() as server, server.lent(databases.migrated(server)) as url:
-        made = asyncio.run(storm(url, folder, size, say=_say))
+        made = asyncio.run(chaos(url, folder, size, say=_say))
     found = verdicts(made.history)
     _say("\n".join(found))
     _say(
         f"{len(made.history.log)} changes, answers {dict(made.counts)}: "
-        f"{len(found)} faults. STORM_SEED={size.seed}; logs in {folder}"
+        f"{len(found)} faults. CHAOS_SEED={size.seed}; logs in {folder}"
     )
     return bool(found)
 

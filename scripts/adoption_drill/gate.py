@@ -16,7 +16,7 @@ from app.settings import PROJECT
 
 _GOES_ON: Final = {Verdict.DONE, Verdict.STEP_DONE}
 _CONTENDED_AT_MOST: Final = 10
-_WHO: Final = ("--who", "the big run", "--why", "carrying the older database over")
+_WHO: Final = ("--who", "the adoption drill", "--why", "carrying the older database over")
 
 
 class GateStopped(Exception):

@@ -1,4 +1,4 @@
-"""The command line: scripts/big-run."""
+"""The command line: scripts/adoption-drill."""
 
 import asyncio
 import json
@@ -13,18 +13,18 @@ import typer
 
 from app.database.embedded import EmbeddedPostgresError
 from app.releases.connection.migration_session import MigrationError
+from scripts.adoption_drill.gate import GateStopped
+from scripts.adoption_drill.older_database import NotEmpty, Sizes
+from scripts.adoption_drill.report import told
+from scripts.adoption_drill.run import Options, Result, carry
+from scripts.adoption_drill.serving import NotServing
 from scripts.benchmarks import show
-from scripts.bigrun.gate import GateStopped
-from scripts.bigrun.older_database import NotEmpty, Sizes
-from scripts.bigrun.report import told
-from scripts.bigrun.run import Options, Result, carry
-from scripts.bigrun.serving import NotServing
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @cli.command()
-def big_run(  # noqa: PLR0917  # options of a command line
+def adoption_drill(  # noqa: PLR0917  # options of a command line
     cameras: Annotated[int, typer.Option(min=1, help="Rows of cameras.")] = 100_000,
     sources: Annotated[int, typer.Option(min=1, help="Rows of sources.")] = 100_000,
     events: Annotated[int, typer.Option(min=1, help="Rows of events.")] = 1_000_000,
@@ -34,7 +34,7 @@ def big_run(  # noqa: PLR0917  # options of a command line
     together: Annotated[float, typer.Option(min=0, help="Seconds both services write.")] = 20.0,
     database: Annotated[
         str | None,
-        typer.Option(envvar="BIG_RUN_DATABASE", help="An empty database; else an embedded one."),
+        typer.Option(envvar="ADOPTION_DATABASE", help="An empty database; else an embedded one."),
     ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the result there as JSON.")
@@ -53,7 +53,7 @@ def big_run(  # noqa: PLR0917  # options of a command line
         with _database(database) as url:
             result = asyncio.run(carry(url, options, Teller()))
     except (GateStopped, NotServing, NotEmpty, MigrationError, EmbeddedPostgresError) as stopped:
-        typer.echo(f"big-run: {stopped}", err=True)
+        typer.echo(f"adoption-drill: {stopped}", err=True)
         raise typer.Exit(1) from None
     _tell(result, json_file)
     raise typer.Exit(1 if result.faults else 0)
@@ -92,4 +92,4 @@ def _tell(result: Result, json_file: Path | None) -> None:
 
 
 if __name__ == "__main__":
-    cli(prog_name="scripts/big-run")
+    cli(prog_name="scripts/adoption-drill")

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from app.settings import PROJECT
-from scripts.bigrun.gate import environment
+from scripts.adoption_drill.gate import environment
 
 _SECONDS_TO_START: Final = 30
 

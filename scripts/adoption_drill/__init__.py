@@ -1,0 +1,1 @@
+"""The adoption drill: a large older database carried to head while everybody writes."""
