@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from app.database.dial import dial
-from app.database.session import translated
+from app.database.driver_errors import translated
 from app.database.url import DatabaseUrl
 from app.releases.identity import (
     BUILT_BY_REVISIONS,

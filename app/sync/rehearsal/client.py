@@ -11,7 +11,7 @@ from pydantic_core import from_json, to_json
 
 from app.changelog.feed import FEED
 from app.changelog.log import Actor
-from app.database.session import DatabaseConnection
+from app.database.database import DatabaseConnection
 from app.entities import root
 from app.model.entity import Row
 from app.model.schemas import create_shape
@@ -24,7 +24,7 @@ from app.store.savepoints import edit_from
 from app.store.write_context import WriteContext
 from app.sync import batch as sync
 from app.sync.apply import MutationOutcome
-from app.sync.mutations import MutationStep, Sync, steps
+from app.sync.mutations import MutationStep, Sync, read_steps
 from app.sync.rehearsal import expectations
 from app.sync.rehearsal.expectations import ExpectedEntry
 from app.sync.rehearsal.offline_work import Mutation, body
@@ -44,7 +44,7 @@ class Client:
         self._connection, self.production, self._since = connection, production, since
         self._name = f"rehearsal {uuid4()}"
         self._writes: list[ExpectedEntry] = []
-        self.answer: sync.Done
+        self.answer: sync.BatchResult
         """The answer to the last batch."""
 
     @classmethod
@@ -63,7 +63,7 @@ class Client:
         body = {"mutations": mutations, "clientId": self._name, "since": self._since}
         batch = validated(Sync, body)
         assert isinstance(batch, Sync)
-        todo = steps(str(self.production), batch, _ACTOR)
+        todo = read_steps(str(self.production), batch, _ACTOR)
         context = WriteContext(self._connection, locked=True)
         self.answer = await sync.run(context, str(self.production), batch, todo, _ACTOR)
         fates = list(zip(todo, self.answer.outcomes, strict=True))

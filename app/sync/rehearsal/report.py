@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from app.database.session import DatabaseConnection
+from app.database.database import DatabaseConnection
 from app.entities import discovered
 from app.releases.connection.server_faults import raise_if_server_fault
 from app.sql.reads import all_sql

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import asyncpg
 
-from app.database.session import DatabaseConnection, json_as_bytes
+from app.database.database import DatabaseConnection, json_as_bytes
 from app.entities import discovered, root
 from app.model.entity import Row
 from app.releases.connection.open_connection import open_connection
