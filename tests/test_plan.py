@@ -16,7 +16,7 @@ import asyncpg
 import pytest
 
 from app.releases.connection.migration_session import MigrationContended, MigrationError
-from app.releases.ledger.tables import CURSORS
+from app.releases.ledger.ledger_tables import CURSORS
 from app.releases.migrations import pending, phased_change, revisions
 from app.releases.migrations.alembic_runner import upgrade
 from app.releases.migrations.observer import Kind, RetryingObserver

@@ -272,7 +272,7 @@ async def test_every_way_to_disagree_is_noted(own_database: str, change: str, co
 
 
 def told(kind: type[pg.PostgresError], message: str) -> tuple[str, str] | None:
-    return signals.heard(kind(message))
+    return signals.schema_error(kind(message))
 
 
 def test_words_carry_no_values() -> None:
@@ -327,7 +327,7 @@ async def test_the_log_shows_no_row(own_database: str) -> None:
     ids=repr,
 )  # fmt: skip
 def test_what_clients_networks_and_poolers_cause_is_no_signal(error: Exception | None) -> None:
-    assert signals.heard(error) is None
+    assert signals.schema_error(error) is None
 
 
 async def test_no_client_can_turn_a_soak_red(own_database: str) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.releases.connection.migration_session import MigrationError
-from app.releases.ledger.tables import CURSORS
+from app.releases.ledger.ledger_tables import CURSORS
 from app.releases.migrations.steps import Steps
 
 BATCH_SECONDS: Final = 0.1  # what a writer may have to wait for a row of the batch

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from alembic import command
 from app.releases.connection.migration_session import MigrationContended, MigrationError
-from app.releases.ledger.tables import CURSORS
+from app.releases.ledger.ledger_tables import CURSORS
 from app.releases.migrations.alembic_runner import configuration, make_engine
 from app.releases.migrations.revisions import history
 from app.releases.output import discard_line

@@ -29,10 +29,10 @@ async def run(order: Order, ledger: Ledger, output: GateOutput, position: Positi
             Verdict.DRIFTED, explanation or in_words(findings), {"findings": as_json(findings)}
         )
     count = len(inspection.findings)
-    begun = f"; {count} of the release in the making" if count else ""
+    in_progress = f"; {count} of the release in the making" if count else ""
     others = inspection.live.others
     return Inspected(
-        words=f"none{begun}; {len(others)} tables are not ours and were left alone",
+        words=f"none{in_progress}; {len(others)} tables are not ours and were left alone",
         evidence={"fingerprint": inspection.fingerprint, "others": others, "findings": []},
         inspection=inspection,
     )

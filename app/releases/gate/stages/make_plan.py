@@ -21,10 +21,14 @@ NAME: Final = "plan"
 async def run(order: Order, ledger: Ledger, position: Position, inspected: Inspected) -> Planned:
     """Render the next release, lint it, and store it under its digest."""
     empty = await ledger.are_empty(own_tables())
-    if begun := position.begun:
+    if unfinished := position.unfinished:
         words = "the release that was begun"
         return Planned(
-            words=words, evidence=_evidence(begun, []), skipped=True, empty=empty, plan=begun
+            words=words,
+            evidence=_evidence(unfinished, []),
+            skipped=True,
+            empty=empty,
+            plan=unfinished,
         )
     whole = order.whole or await ledger.is_whole_approved(position.revision)
     revisions = next_release(position.revision, everything=empty, whole=whole)

@@ -1,4 +1,4 @@
-"""The gate's own tables. They stand outside the revisions, so that they are there before the first.
+"""The gate's own tables. They are outside the revisions, so that they exist before the first one.
 
 All are named ``release_…``, which drift detection leaves alone. The service's role reads them all,
 and writes no more than what the running service finds out (``release_signals``, ``release_looks``)
@@ -156,7 +156,7 @@ WRITTEN_BY_THE_SERVICE: Final = {
 
 
 def grants(role: str) -> tuple[str, ...]:
-    """Give what the service's role needs; ``role`` is quoted."""
+    """Return the grants that the service's role needs; ``role`` is quoted."""
     return (
         f"GRANT SELECT ON {', '.join(NAMES)} TO {role}",
         *(f"GRANT {what} ON {name} TO {role}" for name, what in WRITTEN_BY_THE_SERVICE.items()),
