@@ -3,12 +3,12 @@
 import re
 from typing import Final
 
-from app.releases.connection.migration_session import (
+from app.releases.lint.conditions import LintedStatement
+from app.releases.migrations.migration_session import (
     BRIEF_STATEMENT_TIMEOUT,
     LOCK_TIMEOUT,
     shorter,
 )
-from app.releases.lint.conditions import LintedStatement
 from app.releases.sql.parser import Node, called_functions, constant, texts
 
 _LONGEST: Final = {"lock_timeout": LOCK_TIMEOUT, "statement_timeout": BRIEF_STATEMENT_TIMEOUT}

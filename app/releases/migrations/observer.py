@@ -18,13 +18,9 @@ from typing import Any, Final, Literal, Protocol
 import asyncpg
 from sqlalchemy import Connection, event
 
-from app.releases.connection.migration_session import (
-    APPLICATION_NAME,
-    LOCK_TIMEOUT,
-    MigrationError,
-    jittered,
-)
 from app.releases.migrations.bookkeeping import is_run_by_alembic
+from app.releases.migrations.migration_session import APPLICATION_NAME, LOCK_TIMEOUT, jittered
+from app.releases.verdict import MigrationError
 
 # "brief": one transaction under a short lock_timeout. "patient": one statement outside any
 # transaction. "batch": one of a backfill's. "direct": in Alembic's own transaction.

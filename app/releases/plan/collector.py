@@ -7,8 +7,8 @@ the output to which Alembic prints in its offline mode.
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from app.releases.connection.migration_session import LOCK_TIMEOUT, set_up_sql
 from app.releases.migrations.bookkeeping import is_printed_by_alembic
+from app.releases.migrations.migration_session import LOCK_TIMEOUT, set_up_sql
 from app.releases.plan.plan import Way
 from app.releases.sql.text import normalise
 

@@ -18,9 +18,8 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection
 
 from alembic import command
-from app.releases.connection.migration_session import MigrationContended, MigrationError
-from app.releases.ledger.ledger_tables import CURSORS
 from app.releases.migrations.alembic_runner import configuration, make_engine
+from app.releases.migrations.backfill_cursors import CURSORS
 from app.releases.migrations.revisions import history
 from app.releases.output import discard_line
 from app.releases.plan.collector import Ask, CollectedStatement, StatementCollector, nothing_known
@@ -28,6 +27,7 @@ from app.releases.plan.plan import Statement
 from app.releases.sql.effects import describe, qualified
 from app.releases.sql.parser import Node, parse_or_unread, quoted
 from app.releases.sql.text import normalise
+from app.releases.verdict import MigrationContended, MigrationError
 
 # One moment of the catalogue; and whoever holds it locked is waited for no longer than this.
 _READ_ONLY: Final = """BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
