@@ -87,18 +87,18 @@ class Connected(StageResult):
 
 @dataclass(frozen=True, kw_only=True)
 class Position(StageResult):
-    """Where the database stands. ``begun`` is a release to finish.
+    """Where the database stands. ``unfinished`` is a release that was begun.
 
     ``in_progress`` are the tables in which a release that was begun may have left work half done.
     """
 
     revision: str | None
-    begun: Plan | None = None
+    unfinished: Plan | None = None
     in_progress: frozenset[str] = frozenset()
 
     def may_wait(self, order: Order) -> bool:
         """Return whether the pending release may wait: the image serves without it."""
-        return serves_at(self.revision) and not order.contract and self.begun is None
+        return serves_at(self.revision) and not order.contract and self.unfinished is None
 
 
 @dataclass(frozen=True, kw_only=True)

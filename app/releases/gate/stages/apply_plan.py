@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Final
 
-from app.releases.apply.apply import MigrationLimits, apply
+from app.releases.apply.migration import MigrationLimits, apply
 from app.releases.connection.open_connection import open_connection
 from app.releases.gate.contract_conditions import raise_if_older_side_lives
 from app.releases.gate.run import (
@@ -19,10 +19,10 @@ from app.releases.gate.stages.check_drift import as_json, inspect_live, say_find
 from app.releases.gate.stages.read_position import revisions_up_to
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.revisions import history
-from app.releases.migrations.seals import hash_of
 from app.releases.output import GateOutput
 from app.releases.plan.plan import Plan
 from app.releases.plan.render import allowed_texts
+from app.releases.plan.seals import hash_of
 from app.releases.product import own_tables
 from app.releases.schema.introspection.introspect import read_snapshot
 from app.releases.schema.snapshot import fingerprint
@@ -46,11 +46,13 @@ async def run(
     plan = planned.plan
     if plan is None:
         return Applied(words="nothing to apply", skipped=True, revision=position.revision)
-    if position.begun is None:
+    if position.unfinished is None:
         await _raise_if_changed(order, inspected, plan)
     if plan.is_final:
         await raise_if_older_side_lives(ledger, order, plan.target)
-    if position.begun is None and not await ledger.apply_begins(plan.digest, approved.decision):
+    if position.unfinished is None and not await ledger.apply_begins(
+        plan.digest, approved.decision
+    ):
         raise Stopped(
             Verdict.AWAITING_APPROVAL,
             f"Somebody has just decided about {plan.target} again: run the release again to see.",
