@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from app.database.url import DatabaseUrl
+from app.releases.apply.executor import MigrationLimits
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations import revisions
 from app.releases.plan.plan import Plan
@@ -56,6 +57,11 @@ class Order:
         """The service's role where it is another than the gate's."""
         role = DatabaseUrl.parse(self.service_url).user
         return None if role == DatabaseUrl.parse(self.url).user else role
+
+    @property
+    def limits(self) -> MigrationLimits:
+        """The limits of the work on the live database."""
+        return MigrationLimits(stall_budget=self.stall_budget, wall_clock=self.wall_clock)
 
 
 def serves_at(revision: str | None) -> bool:

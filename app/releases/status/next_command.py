@@ -106,8 +106,8 @@ def _unknown(status: Status) -> NextCommand | None:
 
 def _unmigrated(status: Status) -> NextCommand | None:
     """Advise on a database that was never migrated, by what it holds."""
-    release = status.next is not None and status.next.state in _UNFINISHED_STATES
-    if status.state != "unmigrated" or (release and status.content is None):
+    is_begun = status.next is not None and status.next.state in _UNFINISHED_STATES
+    if status.state != "unmigrated" or (is_begun and status.content is None):
         return None
     if status.content == "adoptable":
         return NextCommand(

@@ -174,9 +174,9 @@ def _cancelling(
         return True, f"Safe: the batch at hand is undone, all before are kept; {after}"
     if statement.kind in {"brief", "direct"}:
         return True, f"Safe: its transaction is rolled back as if it had never begun; {after}"
-    for pattern, left in _TAKEN_UP_AGAIN:
+    for pattern, effect in _TAKEN_UP_AGAIN:
         if pattern.match(statement.sql):
-            return True, f"Safe: {left}; {after}"
+            return True, f"Safe: {effect}; {after}"
     return False, (
         "Let it end: this statement runs outside a transaction, and what it leaves behind when it "
         "is cancelled must be looked at by hand."
