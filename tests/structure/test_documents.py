@@ -24,7 +24,6 @@ PATH = re.compile(r"(?<![\w/.-])(?:app|tests|scripts|docs|alembic)/[\w./*<>-]*[\
 DOTTED = re.compile(r"(?<![\w.])app(?:\.[a-z_]+)+")
 BARE = re.compile(r"`([\w-]+\.(?:py|md|toml))`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-MARKED = re.compile(r"(?s)<!-- (?:bench|rooms).*?(?:-end|end) -->")
 CODE = re.compile(r"(?ms)^ *```.*?^ *```$")
 
 
@@ -34,8 +33,8 @@ def text(document: Path) -> str:
 
 
 def prose(document: Path) -> str:
-    """Return the document without code blocks and without what scripts write into it."""
-    return CODE.sub("", MARKED.sub("", text(document)))
+    """Return the document without its code blocks."""
+    return CODE.sub("", text(document))
 
 
 def short(document: Path) -> str:
