@@ -32,7 +32,7 @@ from app.api.routes import (
 )
 from app.api.routes import health as health_routes
 from app.api.socket_middleware import SocketMiddleware
-from app.database.session import Database
+from app.database.database import Database
 from app.database.url import DatabaseUrl
 from app.health import check
 from app.health.incidents import Incidents
@@ -41,8 +41,8 @@ from app.live.feed.hub import Hub
 from app.live.feed.listener import Listener
 from app.live.shutdown import Shutdown
 from app.live.sockets.limits import SocketLimits
-from app.live.sockets.server import Sockets
-from app.live.sse.streams import Streams
+from app.live.sockets.socket_server import SocketServer
+from app.live.sse.event_stream import EventStreams
 from app.retention import Retention
 from app.settings import Settings
 from app.store.write_context import Writer
@@ -83,12 +83,12 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
 
     recorder, stopping = SoakRecorder(_unpooled(settings, url), settings.soak_check), Shutdown()
     incidents = Incidents()
-    sockets = Sockets(settings, limits)
+    sockets = SocketServer(settings, limits)
 
     app = _bare(lifespan)
     app.state.settings, app.state.url, app.state.recorder = settings, url, recorder
     app.state.stopping = stopping
-    app.state.streams = Streams(stopping)
+    app.state.streams = EventStreams(stopping)
     app.state.incidents = incidents
 
     async def examine() -> check.Health:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 from starlette.types import Scope
 
-from app.database.session import Database
+from app.database.database import Database
 from app.entities import discovered
 from app.errors import BodyTooLarge, UnsupportedMediaType
 from app.model.entity import Row

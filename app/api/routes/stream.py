@@ -9,7 +9,7 @@ from app.api.requests import JsonRoute, database
 from app.api.routes.feed import Key
 from app.changelog.events import production_of
 from app.errors import Invalid, LogTrimmed, NotFound
-from app.live.sse.stream import Stream
+from app.live.sse.event_stream import EventStream
 
 router: Final = APIRouter(
     prefix="/productions/{production}/changes", tags=["Events"], route_class=JsonRoute
@@ -53,7 +53,7 @@ async def changes(
     state = request.app.state
     uuid = await production_of(database(request), production)
     start = since if last_event_id is None else _number(last_event_id)
-    return Stream(state.streams, state.hub, uuid, start)
+    return EventStream(state.streams, state.hub, uuid, start)
 
 
 def _number(last_event_id: str) -> int:

@@ -18,8 +18,8 @@ from app.model.schemas import read_shape, unknown_members
 from app.store.edits import actor_of
 from app.sync import batch
 from app.sync.apply import MutationOutcome, Status
-from app.sync.batch import Done
-from app.sync.mutations import MutationStep, Sync, steps
+from app.sync.batch import BatchResult
+from app.sync.mutations import MutationStep, Sync, read_steps
 
 router: Final = APIRouter(
     prefix=f"/{root().collection}/{{production}}/sync", tags=["Sync"], route_class=JsonRoute
@@ -89,7 +89,7 @@ class SyncAnswer(BaseModel):
 async def work(production: Key, body: Sync, request: Request) -> Response:
     """Do a batch."""
     actor = actor_of({name: getattr(body, name) for name in _WHO}, request_id(request))
-    todo = steps(production, body, actor)
+    todo = read_steps(production, body, actor)
     return await written(
         request,
         production,
@@ -98,9 +98,11 @@ async def work(production: Key, body: Sync, request: Request) -> Response:
     )
 
 
-def _answer(request: Request, body: Sync, todo: Sequence[MutationStep], done: Done) -> Response:
+def _answer(
+    request: Request, body: Sync, todo: Sequence[MutationStep], done: BatchResult
+) -> Response:
     results = [_result(step, o) for step, o in zip(todo, done.outcomes, strict=True)]
-    if body.atomic and not body.dry_run and (refusal := done.refusal()):
+    if body.atomic and not body.dry_run and (refusal := done.first_error()):
         return response(_failure(*refusal, results, done), request.url.path)
     last = done.latest if done.next is None else done.next
     members = {
@@ -135,7 +137,7 @@ def _result(step: MutationStep, outcome: MutationOutcome) -> bytes:
 
 
 def _failure(
-    number: int, error: SignalbookError, results: Iterable[bytes], done: Done
+    number: int, error: SignalbookError, results: Iterable[bytes], done: BatchResult
 ) -> SyncFailed:
     return SyncFailed(
         f"Mutation {number} (counted from 0) was refused, so nothing was done: {error.message}",
