@@ -50,10 +50,10 @@ async def load_sample_if_empty(database: Database, say: Callable[[str], None]) -
 
 
 async def _load(context: WriteContext, show: Mapping[str, Any], say: Callable[[str], None]) -> str:
-    made = await _create(context, root(), show["production"], "production")
-    label = str(made["id"])
+    production = await _create(context, root(), show["production"], "production")
+    label = str(production["id"])
     counts = await _create_all(context, show, label)
-    say(f"Loaded {made['showName']!r} as {label!r}: {_counted(counts)}.")
+    say(f"Loaded {production['showName']!r} as {label!r}: {_counted(counts)}.")
     return label
 
 
@@ -100,8 +100,8 @@ async def _create(
         first = wrong.errors(include_input=False)[0]
         path = ".".join(map(str, first["loc"]))
         raise BadShow(f"{where}.{path}: {first['msg']}") from None
-    except SignalbookError as refused:
-        raise BadShow(f"{where}: {refused.message}") from None
+    except SignalbookError as error:
+        raise BadShow(f"{where}: {error.message}") from None
 
 
 def _counted(counts: Mapping[str, int]) -> str:
