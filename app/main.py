@@ -1,4 +1,4 @@
-"""Builds the application: lifespan, routers, middleware, error handlers; nothing else."""
+"""Builds the application of its parts: services, routes, middleware, error handlers."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -8,9 +8,8 @@ from fastapi_offline import FastAPIOffline
 from starlette.routing import BaseRoute
 
 from app import VERSION
-from app.api import errors, openapi, operator_auth
-from app.api.fast_path import FastReads
-from app.api.fast_writes import FastWrites
+from app.api import error_responses, openapi, operator_auth
+from app.api.fast_path import FastPath
 from app.api.idempotent import REPLAYED
 from app.api.middleware import (
     AccessTokenMiddleware,
@@ -97,7 +96,7 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
     app.state.checkup = check.Checkup(examine, settings.health_cache)
     _add_middleware(app, settings, _add_routes(app, settings))
     app.add_middleware(SocketMiddleware, sockets=sockets, token=settings.access_token)
-    errors.install(app)
+    error_responses.install(app)
     openapi.install(app)
     return app
 
@@ -154,8 +153,7 @@ def _add_routes(app: FastAPI, settings: Settings) -> list[BaseRoute]:
 
 def _add_middleware(app: FastAPI, settings: Settings, routes: list[BaseRoute]) -> None:
     """Add the layers, the innermost first."""
-    app.add_middleware(FastWrites, prefix="/api", routes=routes)
-    app.add_middleware(FastReads, prefix="/api", routes=routes)
+    app.add_middleware(FastPath, prefix="/api", routes=routes)
     app.add_middleware(UnhandledErrorMiddleware)
     if settings.access_token is not None:
         app.add_middleware(
