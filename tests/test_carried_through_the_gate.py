@@ -71,7 +71,7 @@ async def test_carried_to_head_while_both_services_write(
     result = await carry(empty_database, options, quiet, GateHere(empty_database, quiet))
     found = result.as_json()
     words = "\n".join(told(found))
-    # How long a writer waited says more of this machine than of us; scripts/adoption-drill asks that.
+    # How long a writer waited says more of this machine than of us; the full drill asks that.
     faults = [fault for fault in found["faults"] if "ms waited for" not in fault]
     assert faults == [], words
     assert found["operationsInAll"] > 100

@@ -47,17 +47,15 @@ GROWING: Final = {
 
 @pytest.fixture(scope="module")
 def small(postgres_server: Server, template: str) -> Iterator[str]:
-    yield from _grown(postgres_server, template, SMALL)
+    grown = postgres_server.template("small", lambda url: grow(url, SMALL), template)
+    with postgres_server.lent(grown) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
 def large(postgres_server: Server, template: str) -> Iterator[str]:
-    yield from _grown(postgres_server, template, LARGE)
-
-
-def _grown(server: Server, template: str, size: Size) -> Iterator[str]:
-    with server.lent(template) as url:
-        grow(url, size)
+    grown = postgres_server.template("large", lambda url: grow(url, LARGE), template)
+    with postgres_server.lent(grown) as url:
         yield url
 
 

@@ -22,7 +22,7 @@ from app.errors import (
     SchemaMismatch,
     SignalbookError,
 )
-from app.health.soak_recorder import Recorder
+from app.health.soak_recorder import SoakRecorder
 from app.releases.ledger import signals
 
 # What counts against the service's health: by itself, and as the cause of DATABASE_AWAY.
@@ -59,7 +59,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
     """Return the response of an error of ours; record and log the database error behind it."""
     assert isinstance(error, SignalbookError)
     if error.__cause__ is not None and not request.url.path.startswith(ADMIN):
-        recorder: Recorder = request.app.state.recorder
+        recorder: SoakRecorder = request.app.state.recorder
         recorder.note(error.__cause__, f"{request.method} {_template(request)}")
     if code := incident(error):
         request.app.state.incidents.failed(code)

@@ -10,7 +10,7 @@ from typing import Any, Final
 import asyncpg
 
 from app.releases.schema.comparison.finding import Finding
-from app.releases.schema.comparison.tables import OLDER_SERVICE
+from app.releases.schema.comparison.table_presence import OLDER_SERVICE
 
 CARRIED: Final = 7
 """How many of its migrations make the state that is carried over."""

@@ -20,7 +20,7 @@ def protected_tables() -> list[str]:
 
 async def occupied(ledger: Ledger) -> bool:
     """Return whether a table of ours holds a row, deleted ones included."""
-    for row in await ledger.rows(_THERE, protected_tables()):
-        if await ledger.value(f'SELECT EXISTS (SELECT FROM public."{row["t"]}")'):
+    for row in await ledger.fetch_rows(_THERE, protected_tables()):
+        if await ledger.fetch_value(f'SELECT EXISTS (SELECT FROM public."{row["t"]}")'):
             return True
     return False

@@ -46,7 +46,7 @@ async def foreign_sessions(ledger: Ledger, harmless: Collection[str] = ()) -> li
     names, roles = list(harmless), [name for name in harmless if name]
     return [
         Backend(row["pid"], row["name"], row["state"], row["age"], shown(row["query"]))
-        for row in await ledger.rows(_SESSIONS, names, roles)
+        for row in await ledger.fetch_rows(_SESSIONS, names, roles)
     ]
 
 
@@ -54,11 +54,11 @@ async def tables_written_by_older(ledger: Ledger, seconds: float) -> list[str]:
     """Return the tables in which a row was written in the last ``seconds``, and not by us."""
     found = [
         row["name"]
-        for row in await ledger.rows(_VERSIONED)
-        if await ledger.value(_UNLOGGED.format(row["name"]), seconds)
+        for row in await ledger.fetch_rows(_VERSIONED)
+        if await ledger.fetch_value(_UNLOGGED.format(row["name"]), seconds)
     ]
-    if await ledger.value("SELECT to_regclass('public.events') IS NOT NULL"):
-        found += ["events"] if await ledger.value(_EVENTS, seconds) else []
+    if await ledger.fetch_value("SELECT to_regclass('public.events') IS NOT NULL"):
+        found += ["events"] if await ledger.fetch_value(_EVENTS, seconds) else []
     return found
 
 

@@ -9,8 +9,8 @@ from types import ModuleType
 from typing import Any, Final
 
 from app.releases.apply.error_verdicts import LOST, stopped
-from app.releases.connection.session import MigrationError
-from app.releases.gate.run import Ended, Order, Outcome, Release
+from app.releases.connection.migration_session import MigrationError
+from app.releases.gate.run import Ended, Order, Release, StageResult
 from app.releases.gate.stages import (
     adopt_database,
     apply_plan,
@@ -30,7 +30,7 @@ from app.releases.gate.stages import (
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.alembic_runner import current
 from app.releases.migrations.revisions import needed
-from app.releases.output import Silence, Tell
+from app.releases.output import GateOutput, NoOutput
 from app.releases.verdict import Stopped, Verdict
 
 STAGES: Final = (
@@ -49,7 +49,7 @@ ADOPT: Final = (connect, adopt_database)
 async def gate(
     order: Order,
     statements: Mapping[str, tuple[str, ...]],
-    tell: Tell | None = None,
+    tell: GateOutput | None = None,
     stages: tuple[ModuleType, ...] = STAGES,
 ) -> Ended:
     """Run the stages in order and tell how it ended. Raises nothing that the database did.
@@ -57,7 +57,7 @@ async def gate(
     ``statements`` are what this image's code demands of the database, by collection.
     """
     async with AsyncExitStack() as stack:
-        release = Release(order, stack, tell or Silence(), statements)
+        release = Release(order, stack, tell or NoOutput(), statements)
         run = _Run(release)
         verdict, words = await run.through(stages)
         return await run.closed(verdict, words)
@@ -129,12 +129,12 @@ class _Run:
         how = "skipped" if outcome.skipped else "done"
         await self._write(position, stage.NAME, how, outcome.words, outcome.evidence, began)
 
-    async def _bounded(self, stage: ModuleType) -> Outcome:
+    async def _bounded(self, stage: ModuleType) -> StageResult:
         """Run a stage within the wall clock; the work on the live database keeps its own."""
         order = self._release.order
         try:
             async with asyncio.timeout(None if stage in OWN_CLOCK else order.wall_clock) as clock:
-                found: Outcome = await stage.run(self._release)
+                found: StageResult = await stage.run(self._release)
                 return found
         except TimeoutError as over:
             if not clock.expired():

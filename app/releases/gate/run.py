@@ -8,7 +8,7 @@ from typing import Any, Final
 from app.database.url import DatabaseUrl
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.revisions import history, needed
-from app.releases.output import Silence, Tell
+from app.releases.output import GateOutput, NoOutput
 from app.releases.plan.plan import Plan
 from app.releases.schema.drift import Inspection
 from app.releases.verdict import Verdict
@@ -66,7 +66,7 @@ class Release:
 
     order: Order
     stack: AsyncExitStack
-    tell: Tell = field(default_factory=Silence)
+    tell: GateOutput = field(default_factory=NoOutput)
     statements: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What this image's code demands of the database, by collection."""
     ledger: Ledger | None = None
@@ -95,12 +95,12 @@ class Release:
         assert self.ledger is not None
         return self.ledger
 
-    def wait(self, words: str, evidence: Mapping[str, Any] | None = None) -> "Outcome":
+    def wait(self, words: str, evidence: Mapping[str, Any] | None = None) -> "StageResult":
         """Put the pending release off: the image serves without it. The rest is still verified."""
         assert self.plan is not None
         self.put_off = f"{self.plan.target} stays pending: {words}"
         self.plan = None
-        return Outcome(self.put_off, evidence or {}, skipped=True)
+        return StageResult(self.put_off, evidence or {}, skipped=True)
 
     @property
     def deployable(self) -> bool:
@@ -115,7 +115,7 @@ class Release:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StageResult:
     """How a stage ended: "done" or "skipped", in words, with what it found out."""
 
     words: str

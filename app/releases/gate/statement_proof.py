@@ -11,10 +11,11 @@ from sqlalchemy import Connection
 from sqlmodel import SQLModel
 
 from app.health.session_fitness import by_collection, findings, needs_of
+from app.releases.connection.open_connection import open_connection
 from app.releases.migrations.alembic_runner import make_engine, upgrade
 from app.releases.migrations.revisions import head, needed
-from app.releases.output import silently
-from app.releases.schema.scratch_database import connected, scratch
+from app.releases.output import discard_line
+from app.releases.schema.scratch_database import scratch_database
 from app.sql.registry import failures
 
 Statements = Mapping[str, tuple[str, ...]]
@@ -27,9 +28,9 @@ async def image_failures(url: str, statements: Statements) -> dict[str, str]:
     collection; empty when all is well. Raises NoScratch and MigrationError.
     """
     found: dict[str, str] = {}
-    async with scratch(url) as built:
+    async with scratch_database(url) as built:
         for revision in dict.fromkeys((needed(), head())):
-            await upgrade(built, revision, say=silently)
+            await upgrade(built, revision, say=discard_line)
             for name, words in (await live_failures(built, statements)).items():
                 found.setdefault(name, f"{words} (at {revision})")
         for words in await model_differences(built):
@@ -42,7 +43,7 @@ async def live_failures(url: str, statements: Statements) -> dict[str, str]:
 
     What PostgreSQL looks at only when a statement runs, the role's rights, is looked at beside.
     """
-    async with connected(url) as connection:
+    async with open_connection(url) as connection:
         found = await failures(connection, statements)
         needs = needs_of(statements)
         rights = by_collection(needs, await findings(connection, needs))

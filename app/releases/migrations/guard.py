@@ -11,9 +11,9 @@ from typing import Any, Final
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection
 
-from app.releases.connection.session import GATE_LOCK, MigrationError
+from app.releases.connection.migration_session import GATE_LOCK, MigrationError
 from app.releases.migrations.observer import Permit
-from app.releases.migrations.revisions import head, known, needed, state
+from app.releases.migrations.revisions import has_revision, head, needed, state
 from app.releases.occupied import protected_tables
 
 _STATE: Final = """SELECT current_database(),
@@ -110,7 +110,7 @@ def _raise_unless_placed(revision: str | None, *, strange: bool) -> None:
     """Raise where the schema is not one that this version can take further."""
     if revision is None and strange:
         raise _older(revision)
-    if revision is not None and not known(revision):
+    if revision is not None and not has_revision(revision):
         raise Ungated(
             f"The database is ahead: revision {revision} is not known to this version, whose "
             f"newest is {head()}. Deploy the version that migrated it, or a newer one ({_STATUS})"

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.releases.connection.session import MigrationError
+from app.releases.connection.migration_session import MigrationError
 
 # Whether the table is there, wherever a session searches, and whether its form is Alembic's.
 FORM: Final = """SELECT c.oid IS NOT NULL AS there, coalesce(c.relkind IN ('r', 'p') AND EXISTS (
@@ -40,7 +40,7 @@ LOST: Final = (
 )
 
 
-def placed(rows: Sequence[str | None]) -> str | None:
+def single_revision(rows: Sequence[str | None]) -> str | None:
     """Return the revision of these rows, None for no row.
 
     Raises BadVersionRow for more than one, and for one that names nothing.
@@ -74,4 +74,4 @@ async def live_revision(connection: asyncpg.Connection) -> str | None:
     raise_unless_fits(there=form["there"], fits=form["fits"])
     if not form["there"]:
         return None
-    return placed([row["version_num"] for row in await connection.fetch(ROWS)])
+    return single_revision([row["version_num"] for row in await connection.fetch(ROWS)])

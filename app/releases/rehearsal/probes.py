@@ -10,7 +10,7 @@ from typing import Final
 import asyncpg
 
 from app.older_service.statements import Query, Work
-from app.releases.connection.server_faults import raise_if_surroundings
+from app.releases.connection.server_faults import raise_if_server_fault
 from app.releases.schema.probe_rows import Rows
 from app.releases.schema.snapshot import Snapshot
 
@@ -78,7 +78,7 @@ async def prepared(
             try:
                 await connection.prepare(sql)
             except _ERRORS as error:
-                raise_if_surroundings(error)
+                raise_if_server_fault(error)
                 failed[name, f"statement {_short(sql)}"] = _said(error)
     return failed
 
@@ -122,7 +122,7 @@ async def _attempt(
             await tried(connection)
             await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
     except _ERRORS as error:
-        raise_if_surroundings(error)
+        raise_if_server_fault(error)
         failed.setdefault(key, _said(error))
         return False
     return True

@@ -10,16 +10,16 @@ from typing import Any, Final
 
 from app.releases.migrations import revisions
 from app.releases.plan.plan import Plan
-from app.releases.rehearsal.checks import Statements, Trial
+from app.releases.rehearsal.checks import RehearsalChecks, Statements
 from app.releases.rehearsal.copies import Progress, Say, copy_of
-from app.releases.schema.scratch_database import expected
+from app.releases.schema.scratch_database import expected_snapshot
 from app.sync.rehearsal.round_trip import RoundTrip
 
 STALL_BUDGET: Final = 0.5  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rehearsal:
+class RehearsalResult:
     """What a rehearsal found out."""
 
     findings: list[str]
@@ -42,7 +42,7 @@ async def rehearse(
     progress: Progress,
     stall_budget: float = STALL_BUDGET,
     half_done: bool = False,
-) -> Rehearsal:
+) -> RehearsalResult:
     """Rehearse the plan on a copy, which is gone afterwards.
 
     ``half_done`` where a release that was begun has left its work there: what it made so far is
@@ -53,11 +53,11 @@ async def rehearse(
     image's revisions cannot even be run on an empty database.
     """
     began = time.monotonic()
-    should = await expected(url, plan.target)
-    left = await expected(url, revisions.history()[0].name)
-    clean = await expected(url, plan.before) if half_done and plan.before else None
+    should = await expected_snapshot(url, plan.target)
+    left = await expected_snapshot(url, revisions.history()[0].name)
+    clean = await expected_snapshot(url, plan.before) if half_done and plan.before else None
     async with copy_of(url, say, progress) as copy:
-        trial = Trial(copy, plan, should, say, progress)
+        trial = RehearsalChecks(copy, plan, should, say, progress)
         await trial.look_before(left, previous, clean)
         if round_trip:
             await round_trip.look_before(copy.url)
@@ -71,4 +71,4 @@ async def rehearse(
         else:
             await trial.compare_contents("after", f"After {plan.target} failed", trial.shared)
     trial.evidence |= {"seconds": round(time.monotonic() - began, 3), "findings": trial.findings}
-    return Rehearsal(findings=trial.findings, evidence=trial.evidence)
+    return RehearsalResult(findings=trial.findings, evidence=trial.evidence)

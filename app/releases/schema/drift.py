@@ -12,13 +12,14 @@ from typing import Any
 import asyncpg
 
 from app.older_service.migration_history import FACT, older_history, since_adoption
-from app.releases.connection.session import MigrationError
+from app.releases.connection.migration_session import MigrationError
+from app.releases.connection.open_connection import open_connection
 from app.releases.migrations.alembic_runner import current
-from app.releases.migrations.revisions import head, known
-from app.releases.schema.comparison.compare import compare
+from app.releases.migrations.revisions import has_revision, head
+from app.releases.schema.comparison.compare_snapshots import compare
 from app.releases.schema.comparison.finding import Finding
-from app.releases.schema.introspection.introspect import snapshot
-from app.releases.schema.scratch_database import connected, expected
+from app.releases.schema.introspection.introspect import read_snapshot
+from app.releases.schema.scratch_database import expected_snapshot
 from app.releases.schema.snapshot import Snapshot, fingerprint
 
 
@@ -51,7 +52,7 @@ async def inspect(
     MigrationError.
     """
     revision = _placed(await current(url))
-    should = await expected(url, revision)
+    should = await expected_snapshot(url, revision)
     live = await _live(url, role)
     if await current(url) != revision:
         raise MigrationError("A migration ran while the schema was compared: compare it again.")
@@ -79,14 +80,14 @@ async def drift(
 
 
 async def _acquainted(url: str) -> list[str] | None:
-    async with connected(url) as connection:
+    async with open_connection(url) as connection:
         noted = await _fact(connection, "acquainted")
         return None if noted is None else list(noted)
 
 
 async def _older_service_moved(url: str) -> str | None:
     """Say that the older service has changed its own database since it was adopted."""
-    async with connected(url) as connection:
+    async with open_connection(url) as connection:
         return since_adoption(await _fact(connection, FACT), await older_history(connection))
 
 
@@ -107,7 +108,7 @@ def _summary(count: int, revision: str) -> str:
 def _placed(revision: str | None) -> str:
     if revision is None:
         raise Unplaced("The database was never migrated: there is nothing to compare it with.")
-    if not known(revision):
+    if not has_revision(revision):
         raise Unplaced(
             f"The database is ahead: revision {revision} is not known to this version, whose "
             f"newest is {head()}, so it cannot say what the schema should be."
@@ -116,8 +117,8 @@ def _placed(revision: str | None) -> str:
 
 
 async def _live(url: str, role: str | None) -> Snapshot:
-    async with connected(url) as connection:
+    async with open_connection(url) as connection:
         try:
-            return await snapshot(connection, role)
+            return await read_snapshot(connection, role)
         except asyncpg.UndefinedObjectError as unknown:
             raise MigrationError(f"PostgreSQL knows no such role: {unknown}.") from unknown

@@ -26,7 +26,7 @@ from app.sync import batch as sync
 from app.sync.apply import MutationOutcome
 from app.sync.mutations import MutationStep, Sync, steps
 from app.sync.rehearsal import expectations
-from app.sync.rehearsal.expectations import Entry
+from app.sync.rehearsal.expectations import ExpectedEntry
 from app.sync.rehearsal.show import Mutation, body
 from app.sync.runs import RUN
 
@@ -43,7 +43,7 @@ class Client:
     def __init__(self, connection: DatabaseConnection, production: UUID, since: int) -> None:
         self._connection, self.production, self._since = connection, production, since
         self._name = f"rehearsal {uuid4()}"
-        self._made: list[Entry] = []
+        self._made: list[ExpectedEntry] = []
         self.answer: sync.Done
         """The answer to the last batch."""
 
@@ -125,4 +125,4 @@ class Client:
             last = page["last"]
 
     def _note(self, entity: type[Row], operation: str, row: bytes) -> None:
-        self._made.append(Entry(entity.collection, _OPERATIONS[operation], from_json(row)))
+        self._made.append(ExpectedEntry(entity.collection, _OPERATIONS[operation], from_json(row)))

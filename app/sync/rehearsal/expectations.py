@@ -18,7 +18,7 @@ _SHOWN: Final = 60  # characters of a value
 _KEPT_BY_SERVER: Final = {"version", "fieldVersions", "updatedAt", "lastModifiedBy", "syncedAt"}
 
 
-class Entry(NamedTuple):
+class ExpectedEntry(NamedTuple):
     """One change that the feed must tell: what was done, and the row as it was then."""
 
     collection: str
@@ -125,7 +125,9 @@ def conflicted(
             yield f"a conflict on {wire} tells {member} {told[0][member]!r} and not {value!r}"
 
 
-def feed(since: int, latest: int, entries: Sequence[Values], should: Sequence[Entry]) -> str:
+def feed(
+    since: int, latest: int, entries: Sequence[Values], should: Sequence[ExpectedEntry]
+) -> str:
     """Say what is first wrong with the entries after number ``since``; "" where all is well."""
     for number, (entry, one) in enumerate(zip(entries, should, strict=False), since + 1):
         if entry["seq"] != number:
@@ -139,7 +141,7 @@ def feed(since: int, latest: int, entries: Sequence[Values], should: Sequence[En
     return ""
 
 
-def _wrong(entry: Values, should: Entry) -> str:
+def _wrong(entry: Values, should: ExpectedEntry) -> str:
     told = (entry["operation"], entry["collection"], entry["entityId"], entry["version"])
     row = should.row
     made = (should.operation, should.collection, row["uuid"], row["version"])

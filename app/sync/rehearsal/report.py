@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from app.database.session import DatabaseConnection
 from app.entities import discovered
-from app.releases.connection.server_faults import raise_if_surroundings
+from app.releases.connection.server_faults import raise_if_server_fault
 from app.sql.reads import all_sql
 from app.sql.writes import all_write_sql
 from app.sync.rehearsal.expectations import in_words
@@ -35,7 +35,7 @@ class Trail:
             async with connection.transaction():
                 yield
         except Exception as error:  # noqa: BLE001  # whatever it meets on the copy is a finding
-            raise_if_surroundings(error)
+            raise_if_server_fault(error)
             self.findings.append(f"{name}: {self._said(error)}")
         self.steps.append({"step": name, "seconds": round(time.monotonic() - began, 4)})
         if len(self.findings) > before:

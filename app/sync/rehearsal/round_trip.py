@@ -17,7 +17,7 @@ import asyncpg
 from app.database.session import DatabaseConnection, json_as_bytes
 from app.entities import discovered, root
 from app.model.entity import Row
-from app.releases.schema.scratch_database import connected
+from app.releases.connection.open_connection import open_connection
 from app.sync.apply import MutationOutcome
 from app.sync.mutations import MutationStep
 from app.sync.rehearsal import expectations
@@ -65,14 +65,14 @@ class RoundTrip:
 
     async def look_before(self, url: str) -> None:
         """Note which productions are counted wrongly already before the release."""
-        async with connected(url) as connection:
+        async with open_connection(url) as connection:
             with suppress(*_ABSENT):
                 self._wrong_before = [row["uuid"] for row in await connection.fetch(_MISNUMBERED)]
 
     async def run(self, url: str) -> None:
         """Make the round trip on the copy at ``url``; what goes wrong there is a finding."""
         began = time.monotonic()
-        async with connected(url) as connection:
+        async with open_connection(url) as connection:
             await json_as_bytes(connection)
             self._connection = cast("DatabaseConnection", connection)
             transaction = connection.transaction()

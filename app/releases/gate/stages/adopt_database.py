@@ -3,7 +3,7 @@
 from typing import Final
 
 from app.older_service.adoption import adopt
-from app.releases.gate.run import Outcome, Release
+from app.releases.gate.run import Release, StageResult
 from app.releases.gate.stages.check_drift import inspected, noted
 from app.releases.migrations.alembic_runner import current
 from app.releases.migrations.revisions import history
@@ -12,7 +12,7 @@ from app.releases.migrations.seals import hash_of
 NAME: Final = "adopt"
 
 
-async def run(release: Release) -> Outcome:
+async def run(release: Release) -> StageResult:
     """Verify it and stamp it. Raises Stopped with every difference."""
     order = release.order
     done = await adopt(
@@ -27,4 +27,4 @@ async def run(release: Release) -> Outcome:
         # So that the status can say what was seen, without building a scratch database again.
         found = await inspected(release)
         await noted(release, found, found.findings)
-    return Outcome(done.words, {"revision": done.revision, "acquainted": list(done.acquainted)})
+    return StageResult(done.words, {"revision": done.revision, "acquainted": list(done.acquainted)})

@@ -2,28 +2,29 @@
 
 from typing import Final
 
-from app.releases.apply.apply import Applied, Limits, apply
+from app.releases.apply.apply import Applied, MigrationLimits, apply
+from app.releases.connection.open_connection import open_connection
 from app.releases.gate.contract_conditions import raise_if_older_side_lives
-from app.releases.gate.run import Outcome, Release
+from app.releases.gate.run import Release, StageResult
 from app.releases.gate.stages.check_drift import as_json, inspected
 from app.releases.gate.stages.read_position import note_applied, revisions_up_to
 from app.releases.migrations.revisions import history
 from app.releases.occupied import occupied
 from app.releases.plan.plan import Plan
-from app.releases.plan.render import allowed, normalised
-from app.releases.schema.introspection.introspect import snapshot
-from app.releases.schema.scratch_database import connected
+from app.releases.plan.render import allowed_texts
+from app.releases.schema.introspection.introspect import read_snapshot
 from app.releases.schema.snapshot import fingerprint
+from app.releases.sql.text import normalise
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "apply"
 
 
-async def run(release: Release) -> Outcome:
+async def run(release: Release) -> StageResult:
     """Apply the plan, revision by revision. A plan half applied is simply applied again."""
     plan = release.plan
     if plan is None:
-        return Outcome("nothing to apply", skipped=True)
+        return StageResult("nothing to apply", skipped=True)
     await _raise_if_changed(release, plan)
     if plan.is_final:
         await raise_if_older_side_lives(release.book, release.order, plan.target)
@@ -37,10 +38,10 @@ async def run(release: Release) -> Outcome:
     done = await _applied(release, plan)
     for statement in plan.statements:
         if statement.sql.startswith("GRANT "):
-            await release.book.do(statement.sql)
+            await release.book.execute(statement.sql)
     await release.book.plan_is(plan.digest, "applied")
     release.applied, release.current = True, plan.target
-    return Outcome(
+    return StageResult(
         f"{plan.target} in {done.seconds:.1f} s; the longest that anyone waited for us: "
         f"{done.worst_stall * 1_000:.0f} ms",
         {"seconds": done.seconds, "worstStall": done.worst_stall,
@@ -50,7 +51,7 @@ async def run(release: Release) -> Outcome:
 
 async def _applied(release: Release, plan: Plan) -> Applied:
     order = release.order
-    texts = allowed(plan.statements)
+    texts = allowed_texts(plan.statements)
     # What an earlier run has done was followed by more, which may be half done now.
     earlier = revisions_up_to(release.current)
 
@@ -64,9 +65,9 @@ async def _applied(release: Release, plan: Plan) -> Applied:
         order.url,
         plan,
         release.book,
-        Limits(stall_budget=order.stall_budget, wall_clock=order.wall_clock),
+        MigrationLimits(stall_budget=order.stall_budget, wall_clock=order.wall_clock),
         predicted=release.predicted,
-        approved=lambda sql: normalised(sql) in texts,
+        approved=lambda sql: normalise(sql) in texts,
         applied=noted,
         say=release.tell.say,
         progress=release.tell.progress,
@@ -103,8 +104,8 @@ async def _raise_if_changed(release: Release, plan: Plan) -> None:
     """Refuse a schema that is no longer the one which the plan was made for."""
     if release.inspection is None or release.resumed is not None:
         return
-    async with connected(release.order.url) as connection:
-        live = await snapshot(connection, release.order.service_role)
+    async with open_connection(release.order.url) as connection:
+        live = await read_snapshot(connection, release.order.service_role)
     if fingerprint(live.beside(release.inspection.expected)) != plan.fingerprint:
         raise Stopped(
             Verdict.CONTENDED,

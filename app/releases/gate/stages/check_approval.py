@@ -3,7 +3,7 @@
 from typing import Final
 
 from app.releases.gate.contract_conditions import what_is_lost
-from app.releases.gate.run import Outcome, Release
+from app.releases.gate.run import Release, StageResult
 from app.releases.ledger.decisions import valid
 from app.releases.plan.plan import Plan, approval
 from app.releases.verdict import Stopped, Verdict
@@ -11,17 +11,17 @@ from app.releases.verdict import Stopped, Verdict
 NAME: Final = "approve"
 
 
-async def run(release: Release) -> Outcome:
+async def run(release: Release) -> StageResult:
     """Ask for the approval. Raises Stopped with the words that give it."""
     plan = release.plan
     if plan is None or release.empty:
-        return Outcome("none is needed", skipped=True)
+        return StageResult("none is needed", skipped=True)
     decision = await release.book.decision(plan.digest)
     if release.resumed:
-        return Outcome("approved when it was begun", skipped=True)
+        return StageResult("approved when it was begun", skipped=True)
     if decision and decision["decision"] == "approved" and valid(decision, release.rehearsal):
         release.decision = decision["id"]
-        return Outcome(
+        return StageResult(
             f"by {decision['who']}: {decision['why']}",
             {name: decision[name] for name in ("id", "who", "why", "rehearsal", "destroys")},
         )

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from app.older_service.migration_history import FACT, older_history, since_adoption
-from app.releases.connection.connect import connected
-from app.releases.gate.run import Outcome, Release
+from app.releases.connection.open_connection import open_connection
+from app.releases.gate.run import Release, StageResult
 from app.releases.schema.comparison.finding import Finding
 from app.releases.schema.drift import Inspection, inspect
 from app.releases.schema.recheck import keep_look
@@ -14,10 +14,10 @@ from app.releases.verdict import Stopped, Verdict
 NAME: Final = "drift"
 
 
-async def run(release: Release) -> Outcome:
+async def run(release: Release) -> StageResult:
     """Compare, and say every difference with the SQL that mends it."""
     if release.current is None:
-        return Outcome("nothing was built yet", skipped=True)
+        return StageResult("nothing was built yet", skipped=True)
     found = await inspected(release)
     release.inspection = found
     findings = _not_ours_in_the_making(release, found.findings)
@@ -29,7 +29,7 @@ async def run(release: Release) -> Outcome:
             release.tell.say(f"{finding.words}{mend}")
         raise Stopped(Verdict.DRIFTED, moved or in_words(findings), {"findings": as_json(findings)})
     begun = f"; {len(found.findings)} of the release in the making" if found.findings else ""
-    return Outcome(
+    return StageResult(
         f"none{begun}; {len(found.live.others)} tables are not ours and were left alone",
         {"fingerprint": found.fingerprint, "others": found.live.others, "findings": []},
     )
@@ -37,22 +37,22 @@ async def run(release: Release) -> Outcome:
 
 async def _older_service_moved(release: Release) -> str | None:
     """Say that the older service has changed its own database since it was adopted."""
-    noted = await release.book.fact(FACT)
-    async with connected(release.order.url) as connection:
+    noted = await release.book.get_fact(FACT)
+    async with open_connection(release.order.url) as connection:
         return since_adoption(noted, await older_history(connection))
 
 
 async def inspected(release: Release) -> Inspection:
     """Inspect the live schema as it is now, with the tables it was adopted with."""
     order = release.order
-    acquainted = await release.book.fact("acquainted")
+    acquainted = await release.book.get_fact("acquainted")
     return await inspect(order.url, order.service_role, acquainted)
 
 
 async def noted(release: Release, found: Inspection, findings: list[Finding]) -> None:
     """Keep the finding for the status, and what should be for checks while serving."""
     await keep_look(release.book, found.revision, findings, datetime.now(UTC))
-    await release.book.note(
+    await release.book.set_fact(
         "expected", {"revision": found.revision, "snapshot": found.expected.as_json()}
     )
 

@@ -12,9 +12,9 @@ from app.database.url import DatabaseUrl
 from app.errors import PoolerInTheWay
 from app.health.session_fitness import needs_of, session_findings
 from app.releases.apply.backends import end_orphans
-from app.releases.connection.server_faults import surroundings
-from app.releases.connection.session import GATE_LOCK, GATE_NAME, holder_sql, jittered
-from app.releases.gate.run import NOBODY, Order, Outcome, Release
+from app.releases.connection.migration_session import GATE_LOCK, GATE_NAME, holder_sql, jittered
+from app.releases.connection.server_faults import server_fault
+from app.releases.gate.run import NOBODY, Order, Release, StageResult
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.revisions import heads
 from app.releases.verdict import Stopped, Verdict
@@ -39,7 +39,7 @@ _RUNNING: Final = (
 )
 
 
-async def run(release: Release) -> Outcome:
+async def run(release: Release) -> StageResult:
     """Connect, wait for another run to end, and end what a killed one left running."""
     order = release.order
     _raise_if_nobody(order)
@@ -64,7 +64,7 @@ async def run(release: Release) -> Outcome:
     await ledger.prepare(await _quoted(connection, order.service_role))
     release.ledger = ledger
     ended = await end_orphans(connection, release.tell.say)
-    return Outcome(
+    return StageResult(
         f"PostgreSQL {version.major}.{version.minor}, {address.redacted()}",
         {"server": f"{version.major}.{version.minor}", "seconds": time.monotonic() - began,
          "orphansEnded": [str(orphan) for orphan in ended]},
@@ -119,12 +119,12 @@ async def _reached(release: Release, address: DatabaseUrl) -> asyncpg.Connection
             asyncpg.InvalidAuthorizationSpecificationError,
             asyncpg.InvalidCatalogNameError,
         ) as no:
-            raise surroundings(no) or Stopped(
+            raise server_fault(no) or Stopped(
                 Verdict.UNREACHABLE, f"PostgreSQL lets nobody in: {no}."
             ) from no
         except _AWAY as away:
             if time.monotonic() + wait > deadline:
-                why = surroundings(away)
+                why = server_fault(away)
                 raise Stopped(
                     why.verdict if why else Verdict.UNREACHABLE,
                     f"The database at {address.host} did not answer for "
@@ -196,9 +196,9 @@ async def _alone(release: Release, ledger: Ledger) -> None:
 
 async def _other(ledger: Ledger) -> str:
     """Say which run holds the gate's lock, and on which session."""
-    holder = await ledger.value(holder_sql(GATE_LOCK)) or "its session is gone by now"
+    holder = await ledger.fetch_value(holder_sql(GATE_LOCK)) or "its session is gone by now"
     try:
-        running = await ledger.value(_RUNNING) or "it has just begun"
+        running = await ledger.fetch_value(_RUNNING) or "it has just begun"
     except asyncpg.UndefinedTableError:
         running = "it has just begun"
     return f"{running}, on {holder}"

@@ -4,28 +4,31 @@ import asyncio
 from typing import Any, Final
 
 from app.releases.gate.contract_conditions import what_is_lost
-from app.releases.gate.run import Outcome, Release
-from app.releases.lint.lint import Lint, lint
+from app.releases.gate.run import Release, StageResult
+from app.releases.lint.lint import LintFinding, lint
+from app.releases.migrations.pending import next_release
 from app.releases.migrations.revisions import history
 from app.releases.occupied import occupied
 from app.releases.plan.plan import Plan, Statement
-from app.releases.plan.render import new_tables, next_release, offline_hash, planned
-from app.releases.plan.whole_plan import planned_in_turn
+from app.releases.plan.render import new_tables, offline_hash, plan_statements
+from app.releases.plan.whole_plan import plan_statements_in_turn
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "plan"
 
 
-async def run(release: Release) -> Outcome:
+async def run(release: Release) -> StageResult:
     """Render the next release, lint it, and keep it under its digest."""
     release.empty = not await occupied(release.book)
     if release.resumed is not None:
         release.plan = release.shown = release.resumed
-        return Outcome("the release that was begun", _evidence(release.resumed, []), skipped=True)
+        return StageResult(
+            "the release that was begun", _evidence(release.resumed, []), skipped=True
+        )
     whole = release.order.whole or await release.book.is_whole_approved(release.current)
     revisions = next_release(release.current, everything=release.empty, whole=whole)
     if not revisions:
-        return Outcome("nothing is pending", skipped=True)
+        return StageResult("nothing is pending", skipped=True)
     made = await _planned(release, revisions)
     findings = await asyncio.to_thread(lint, made.statements)
     errors = [finding for finding in findings if finding.level == "error"]
@@ -44,7 +47,7 @@ async def run(release: Release) -> Outcome:
         release.arrival = (
             f"{made.target} is planned, digest {made.digest[:12]}; nothing was changed. {lost}"
         ).rstrip()
-    return Outcome(_in_words(made, findings), _evidence(made, findings))
+    return StageResult(_in_words(made, findings), _evidence(made, findings))
 
 
 async def _planned(release: Release, revisions: tuple[str, ...]) -> Plan:
@@ -52,7 +55,7 @@ async def _planned(release: Release, revisions: tuple[str, ...]) -> Plan:
     named = (phases[name].table for name in revisions)
     tables = () if release.empty else tuple(dict.fromkeys(table for table in named if table))
     together = len(tables) > 1
-    plan_of = planned_in_turn if together else planned
+    plan_of = plan_statements_in_turn if together else plan_statements
     statements = await plan_of(release.order.url, revisions, release.current)
     return Plan(
         before=release.current,
@@ -70,7 +73,7 @@ async def _grants(release: Release, statements: tuple[Statement, ...]) -> list[S
     made = new_tables(statements)
     if not made or release.order.service_role is None:
         return []
-    role = await release.book.value("SELECT quote_ident($1)", release.order.service_role)
+    role = await release.book.fetch_value("SELECT quote_ident($1)", release.order.service_role)
     last = statements[-1]
     return [
         Statement(
@@ -83,7 +86,7 @@ async def _grants(release: Release, statements: tuple[Statement, ...]) -> list[S
     ]
 
 
-def _in_words(made: Plan, findings: list[Lint]) -> str:
+def _in_words(made: Plan, findings: list[LintFinding]) -> str:
     where = ", ".join(made.tables) or made.table
     where = f" of {where}" if where else ""
     warned = f", {len(findings)} lint warnings" if findings else ""
@@ -96,7 +99,7 @@ def _in_words(made: Plan, findings: list[Lint]) -> str:
     )
 
 
-def _evidence(made: Plan, findings: list[Lint]) -> dict[str, Any]:
+def _evidence(made: Plan, findings: list[LintFinding]) -> dict[str, Any]:
     return {
         "digest": made.digest,
         "revisions": made.revisions,

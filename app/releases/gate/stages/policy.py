@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from app.releases.gate.contract_conditions import raise_if_older_side_lives
-from app.releases.gate.run import Outcome, Release
+from app.releases.gate.run import Release, StageResult
 from app.releases.ledger import soak
 from app.releases.migrations.revisions import history
 from app.releases.plan.plan import Plan, Statement
@@ -15,12 +15,12 @@ NAME: Final = "policy"
 _CHANGING: Final = frozenset({"SHARE ROW EXCLUSIVE", "EXCLUSIVE", "ACCESS EXCLUSIVE"})
 
 
-async def run(release: Release) -> Outcome:
+async def run(release: Release) -> StageResult:
     """Refuse what may not be released now. Raises Stopped."""
     plan = release.plan
     if plan is None or release.empty or release.resumed:
         reason = "nothing to protect" if release.empty else "nothing new to decide"
-        return Outcome(reason, skipped=True)
+        return StageResult(reason, skipped=True)
     try:
         _raise_if_more_than_it_says(release, plan)
         words = await _soaked(release, plan)
@@ -32,7 +32,9 @@ async def run(release: Release) -> Outcome:
         raise
     destroyed = f"; its approval must name {plan.destroyed}" if plan.destroys else ""
     final = f"; NO WAY BACK: {len(plan.losses)} statements drop something" if plan.is_final else ""
-    return Outcome(f"{words}{destroyed}{final}", {"destroys": plan.destroys, "drops": plan.losses})
+    return StageResult(
+        f"{words}{destroyed}{final}", {"destroys": plan.destroys, "drops": plan.losses}
+    )
 
 
 async def _soaked(release: Release, plan: Plan) -> str:
@@ -52,7 +54,7 @@ async def _soaked(release: Release, plan: Plan) -> str:
 
 async def _raise_unless_expand_soaked(release: Release, plan: Plan) -> None:
     """A contract may drop only what was seen to be replaced, in this very database."""
-    rows = await release.book.rows(
+    rows = await release.book.fetch_rows(
         "SELECT revisions FROM release_soaks WHERE ended IS NULL OR ended LIKE 'overridden%'"
     )
     soaked = {name for row in rows for name in row["revisions"]}

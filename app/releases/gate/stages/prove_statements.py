@@ -3,9 +3,9 @@
 from typing import Final
 
 from app.releases.apply.error_verdicts import LOST
-from app.releases.connection.server_faults import raise_if_surroundings
-from app.releases.connection.session import MigrationContended
-from app.releases.gate.run import Outcome, Release
+from app.releases.connection.migration_session import MigrationContended
+from app.releases.connection.server_faults import raise_if_server_fault
+from app.releases.gate.run import Release, StageResult
 from app.releases.gate.statement_proof import image_failures
 from app.releases.schema.scratch_database import NoScratch
 from app.releases.verdict import Stopped, Verdict
@@ -13,7 +13,7 @@ from app.releases.verdict import Stopped, Verdict
 NAME: Final = "model truth"
 
 
-async def run(release: Release) -> Outcome:
+async def run(release: Release) -> StageResult:
     """Try every statement of this image. A field without a migration stops here."""
     found = await _failures(release)
     if found:
@@ -25,7 +25,7 @@ async def run(release: Release) -> Outcome:
             {"failures": found},
         )
     count = sum(map(len, release.statements.values()))
-    return Outcome(f"{count} statements of the code run on its schema", {"statements": count})
+    return StageResult(f"{count} statements of the code run on its schema", {"statements": count})
 
 
 async def _failures(release: Release) -> dict[str, str]:
@@ -35,7 +35,7 @@ async def _failures(release: Release) -> dict[str, str]:
     except (NoScratch, MigrationContended, Stopped, *LOST):
         raise
     except Exception as error:
-        raise_if_surroundings(error)
+        raise_if_server_fault(error)
         raise Stopped(
             Verdict.BROKEN,
             f"This image's own revisions do not run on an empty database: {error}. Mend them and "

@@ -3,29 +3,29 @@
 from typing import Final
 
 from app.database.url import DatabaseUrl
-from app.releases.gate.run import Outcome, Release
+from app.releases.gate.run import Release, StageResult
 from app.releases.gate.statement_proof import live_failures
 from app.releases.migrations.alembic_runner import current
-from app.releases.migrations.revisions import head, history, known, needed
+from app.releases.migrations.revisions import has_revision, head, history, needed
 from app.releases.migrations.seals import hash_of
 from app.releases.migrations.version_row import LOST, OURS
 from app.releases.occupied import occupied
 from app.releases.plan.plan import Plan
 from app.releases.plan.render import offline_hash
-from app.releases.schema.unfilled_columns import unfilled
+from app.releases.schema.unfilled_columns import find_unfilled_columns
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "history"
 _OURS: Final = "SELECT count(to_regclass(t)) FROM unnest(ARRAY['productions', 'cameras']) AS t"
 
 
-async def run(release: Release) -> Outcome:
+async def run(release: Release) -> StageResult:
     """Place the database, refuse edited revisions, and find a release that was begun."""
     await _take_off_stamp(release)
     release.current = await current(release.order.url)
     await _raise_if_unadopted(release)
     _raise_if_unexpectedly_new(release)
-    if release.current is not None and not known(release.current):
+    if release.current is not None and not has_revision(release.current):
         raise await _ahead(release, release.current)
     applied = revisions_up_to(release.current)
     trusted = await _seal(release, applied)
@@ -34,7 +34,7 @@ async def run(release: Release) -> Outcome:
     words = f"at {release.current or 'nothing'}, {len(pending)} of {len(history())} pending"
     if release.resumed:
         words += f"; {release.resumed.target} was begun and is taken up again"
-    return Outcome(
+    return StageResult(
         words,
         {"revision": release.current, "head": head(), "needed": needed(), "pending": pending,
          "takenOnTrust": trusted, "resumed": release.resumed and release.resumed.digest},
@@ -43,12 +43,12 @@ async def run(release: Release) -> Outcome:
 
 async def _take_off_stamp(release: Release) -> None:
     """Count no revision as done that a rollback, killed in the middle, had counted to undo it."""
-    if stamp := await release.book.fact("stamped"):
-        await release.book.do(
+    if stamp := await release.book.get_fact("stamped"):
+        await release.book.execute(
             "UPDATE alembic_version SET version_num = $1 WHERE version_num = $2",
             stamp["was"], stamp["revision"],
         )  # fmt: skip
-        await release.book.note("stamped", None)
+        await release.book.set_fact("stamped", None)
 
 
 def ahead(revision: str) -> Stopped:
@@ -67,7 +67,7 @@ async def _ahead(release: Release, revision: str) -> Stopped:
     if not release.order.allow_ahead:
         return ahead(revision)
     found = await live_failures(release.order.service_url, release.statements)
-    found |= await unfilled(release.order.service_url)
+    found |= await find_unfilled_columns(release.order.service_url)
     if found:
         told = "; ".join(f"{name}: {words}" for name, words in found.items())
         return Stopped(
@@ -83,9 +83,9 @@ async def _ahead(release: Release, revision: str) -> Stopped:
 
 
 async def _raise_if_unadopted(release: Release) -> None:
-    if release.current is None and await release.book.value(f"SELECT {OURS}"):
+    if release.current is None and await release.book.fetch_value(f"SELECT {OURS}"):
         raise Stopped(Verdict.DRIFTED, LOST)
-    if release.current is None and await release.book.value(_OURS):
+    if release.current is None and await release.book.fetch_value(_OURS):
         raise Stopped(
             Verdict.UNADOPTED,
             "The database holds tables of an older service and no history of ours: look at it and "
@@ -116,7 +116,7 @@ def revisions_up_to(revision: str | None) -> list[str]:
 
 async def _seal(release: Release, applied: list[str]) -> list[str]:
     """Compare each applied revision with what it was; note those that nobody noted yet."""
-    rows = await release.book.rows("SELECT revision, hash FROM release_revisions")
+    rows = await release.book.fetch_rows("SELECT revision, hash FROM release_revisions")
     noted = {row["revision"]: row["hash"] for row in rows}
     edited = [name for name in applied if name in noted and noted[name] != hash_of(name)]
     if edited:
@@ -135,7 +135,7 @@ async def _seal(release: Release, applied: list[str]) -> list[str]:
 
 async def note_applied(release: Release, revision: str) -> None:
     """Keep what a revision said when it was applied."""
-    await release.book.do(
+    await release.book.execute(
         "INSERT INTO release_revisions (revision, hash, run) VALUES ($1, $2, $3)"
         " ON CONFLICT (revision) DO UPDATE SET hash = excluded.hash, run = excluded.run,"
         " applied_at = clock_timestamp()",
@@ -149,7 +149,7 @@ async def _take_over(release: Release) -> None:
     if found is None:
         return
     begun, state, offline = found
-    if unknown := [name for name in begun.revisions if not known(name)]:
+    if unknown := [name for name in begun.revisions if not has_revision(name)]:
         raise await _ahead(release, unknown[0])
     if state == "taking back" and release.order.word != "rollback":
         raise Stopped(

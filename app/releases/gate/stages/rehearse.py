@@ -4,35 +4,37 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from app.releases.gate.contract_conditions import what_is_lost
-from app.releases.gate.run import Outcome, Release
-from app.releases.output import Pace
+from app.releases.gate.run import Release, StageResult
+from app.releases.output import ProgressRate
 from app.releases.plan.plan import Plan, approval
-from app.releases.plan.render import normalised
 from app.releases.rehearsal.rehearsal import rehearse
+from app.releases.sql.text import normalise
 from app.releases.verdict import Stopped, Verdict
 from app.sync.rehearsal.round_trip import RoundTrip
 
 NAME: Final = "rehearse"
 
 
-async def run(release: Release) -> Outcome:
+async def run(release: Release) -> StageResult:
     """Rehearse what was not rehearsed yet. Raises Stopped where the copy came to harm."""
     plan = release.plan
     if plan is None or release.empty:
-        return Outcome("nothing to rehearse", skipped=True)
+        return StageResult("nothing to rehearse", skipped=True)
     last = await release.book.rehearsal(plan.digest)
     if last and last["passed"] and not release.order.anew:
         release.rehearsal, release.predicted = last["id"], _predicted(last["evidence"])
-        return Outcome(f"rehearsed already, as number {last['id']}", skipped=True)
+        return StageResult(f"rehearsed already, as number {last['id']}", skipped=True)
     if release.resumed:
-        return Outcome("it is half done on the live database: no copy would show it", skipped=True)
+        return StageResult(
+            "it is half done on the live database: no copy would show it", skipped=True
+        )
     if release.optional:
         return release.wait("an operator must rehearse it: python -m app release rehearse.")
     return await _rehearsed(release, plan)
 
 
-async def _rehearsed(release: Release, plan: Plan) -> Outcome:
-    image = await release.book.fact("image") or {"statements": {}}
+async def _rehearsed(release: Release, plan: Plan) -> StageResult:
+    image = await release.book.get_fact("image") or {"statements": {}}
     done = await rehearse(
         release.order.url,
         plan,
@@ -42,7 +44,7 @@ async def _rehearsed(release: Release, plan: Plan) -> Outcome:
         stall_budget=release.order.stall_budget,
         half_done=bool(release.making),
         say=release.tell.say,
-        progress=Pace(release.tell),
+        progress=ProgressRate(release.tell),
     )
     too_long = _work_beyond_small(release, plan, done.evidence) if done.passed else None
     passed = done.passed and too_long is None
@@ -66,7 +68,7 @@ async def _rehearsed(release: Release, plan: Plan) -> Outcome:
         release.arrival = (
             f"{plan.target} is rehearsed and waits for a person: {approval(plan)}. {lost}".rstrip()
         )
-    return Outcome(
+    return StageResult(
         f"number {number} passed in {done.evidence['seconds']:.1f} s",
         {"rehearsal": number, **done.evidence},
     )
@@ -88,6 +90,6 @@ def _predicted(evidence: Mapping[str, Any]) -> dict[str, float]:
     """Give how long each step took on the copy, in seconds."""
     found: dict[str, float] = {}
     for step in evidence.get("statements", ()):
-        text = normalised(step["sql"])
+        text = normalise(step["sql"])
         found[text] = found.get(text, 0.0) + step["seconds"]
     return found

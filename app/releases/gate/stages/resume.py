@@ -2,13 +2,13 @@
 
 from typing import Final
 
-from app.releases.gate.run import Outcome, Release
+from app.releases.gate.run import Release, StageResult
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "unfinished"
 
 
-async def run(release: Release) -> Outcome:
+async def run(release: Release) -> StageResult:
     """Name the release that was begun. Raises Stopped where none was."""
     begun = release.resumed
     if begun is None:
@@ -17,4 +17,4 @@ async def run(release: Release) -> Outcome:
             "No release was begun and left unfinished: there is nothing to resume. "
             "python -m app release takes the next step.",
         )
-    return Outcome(f"{begun.target} is finished now", {"digest": begun.digest})
+    return StageResult(f"{begun.target} is finished now", {"digest": begun.digest})

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from app.releases.apply.apply import Applied, Limits, undo
-from app.releases.gate.run import Outcome, Release
+from app.releases.apply.apply import Applied, MigrationLimits, undo
+from app.releases.gate.run import Release, StageResult
 from app.releases.gate.stages.check_drift import inspected
 from app.releases.migrations.revisions import history
 from app.releases.plan.plan import Plan, from_json
@@ -12,7 +12,7 @@ from app.releases.verdict import Stopped, Verdict
 NAME: Final = "rollback"
 
 
-async def run(release: Release) -> Outcome:
+async def run(release: Release) -> StageResult:
     """Downgrade what the last release upgraded, finished or not. Raises Stopped from a contract.
 
     One that is stopped is finished by the same word; nothing else goes on meanwhile.
@@ -29,7 +29,7 @@ async def run(release: Release) -> Outcome:
     release.resumed, release.plan = None, None
     release.current, release.applied = last.before, True
     release.arrival = f"{last.target} was taken back; the database is at {last.before} again."
-    return Outcome(
+    return StageResult(
         f"{last.target} taken back in {done.seconds:.1f} s",
         {"digest": last.digest, "seconds": done.seconds, "worstStall": done.worst_stall},
     )
@@ -38,7 +38,7 @@ async def run(release: Release) -> Outcome:
 async def _last(release: Release) -> Plan:
     if release.resumed:
         return release.resumed
-    row = await release.book.row(
+    row = await release.book.fetch_row(
         "SELECT plan FROM release_plans WHERE state = 'verified' ORDER BY changed_at DESC LIMIT 1"
     )
     last = row and from_json(row["plan"])
@@ -76,7 +76,7 @@ async def _undone(release: Release, last: Plan) -> Applied:
             order.url,
             last.before or "base",
             release.book,
-            Limits(stall_budget=order.stall_budget, wall_clock=order.wall_clock),
+            MigrationLimits(stall_budget=order.stall_budget, wall_clock=order.wall_clock),
             say=release.tell.say,
             progress=release.tell.progress,
         )
@@ -101,13 +101,13 @@ async def _count_as_done(release: Release, begun: str) -> None:
 
     That is noted first, so that a run that is killed here leaves no wrong word behind.
     """
-    await release.book.note("stamped", {"revision": begun, "was": release.current})
-    await release.book.do("UPDATE alembic_version SET version_num = $1", begun)
+    await release.book.set_fact("stamped", {"revision": begun, "was": release.current})
+    await release.book.execute("UPDATE alembic_version SET version_num = $1", begun)
 
 
 async def _count_as_before(release: Release, begun: str) -> None:
-    await release.book.do(
+    await release.book.execute(
         "UPDATE alembic_version SET version_num = $1 WHERE version_num = $2",
         release.current, begun,
     )  # fmt: skip
-    await release.book.note("stamped", None)
+    await release.book.set_fact("stamped", None)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from app.health.session_fitness import grants, needs_of
-from app.releases.gate.run import Outcome, Release
+from app.releases.gate.run import Release, StageResult
 from app.releases.gate.stages.check_drift import as_json, inspected, noted
 from app.releases.gate.statement_proof import live_failures
 from app.releases.verdict import Stopped, Verdict
@@ -12,13 +12,13 @@ from app.releases.verdict import Stopped, Verdict
 NAME: Final = "verify"
 
 
-async def run(release: Release) -> Outcome:
+async def run(release: Release) -> StageResult:
     """Look at the live database once more. Raises Stopped, loudly, with the way back."""
     await _let_the_service_read(release)
     if release.applied:
         await _raise_if_drifted(release)
     if not release.deployable:
-        return Outcome("the schema is what its revisions build; this image needs more of them")
+        return StageResult("the schema is what its revisions build; this image needs more of them")
     if found := await live_failures(release.order.service_url, release.statements):
         told = "; ".join(f"{', '.join(names)}: {words}" for words, names in _grouped(found).items())
         raise Stopped(
@@ -27,8 +27,8 @@ async def run(release: Release) -> Outcome:
             f"{_way_back(release)}",
             {"failures": found},
         )
-    await release.book.note("image", {"statements": release.statements})
-    return Outcome("no drift, and every statement of the code runs on it")
+    await release.book.set_fact("image", {"statements": release.statements})
+    return StageResult("no drift, and every statement of the code runs on it")
 
 
 def _grouped(found: Mapping[str, str]) -> dict[str, list[str]]:
@@ -60,11 +60,11 @@ async def _let_the_service_read(release: Release) -> None:
     """
     role = release.order.service_role
     if role is not None:
-        quoted = await release.book.value("SELECT quote_ident($1)", role)
-        await release.book.do(f"GRANT SELECT ON alembic_version TO {quoted}")
+        quoted = await release.book.fetch_value("SELECT quote_ident($1)", role)
+        await release.book.execute(f"GRANT SELECT ON alembic_version TO {quoted}")
         if release.empty:
             for sql in grants(needs_of(release.statements), quoted):
-                await release.book.do(sql)
+                await release.book.execute(sql)
 
 
 def _way_back(release: Release) -> str:
