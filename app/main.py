@@ -46,13 +46,13 @@ from app.retention import Retention
 from app.settings import Settings
 from app.store.write_context import Writer
 
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_HEADERS = ("content-type", "authorization", "if-match", "if-none-match", "idempotency-key")
-_EXPOSED = ("etag", "x-ignored-fields", "x-request-id", "retry-after", REPLAYED)
+_CORS_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_CORS_HEADERS = ("content-type", "authorization", "if-match", "if-none-match", "idempotency-key")
+_CORS_EXPOSED = ("etag", "x-ignored-fields", "x-request-id", "retry-after", REPLAYED)
 
 
 def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None = None) -> FastAPI:
-    """Build the application on a database; it starts whether or not the database answers.
+    """Build the application on a database. It starts whether or not the database answers.
 
     ``limits`` are those of sockets.
     """
@@ -65,7 +65,7 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
         app.state.writer = Writer(database, settings.pool_wait)
         try:
             retention = Retention(database, settings.log_retention_days)
-            listener = Listener(_unpooled(settings, url))
+            listener = Listener(_server_url(settings, url))
             hub = Hub(database, listener, margin=_slowest_write(settings))
             app.state.listener, app.state.hub = listener, hub
             sockets.attach(database, listener, hub)
@@ -74,20 +74,20 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
                 retention.running(),
                 hub.running(),
                 listener.running(),
-                sockets.running(stopping),
+                sockets.running(shutdown),
             ):
                 yield
         finally:
             await database.close()
 
-    recorder, stopping = SoakRecorder(_unpooled(settings, url), settings.soak_check), Shutdown()
+    recorder, shutdown = SoakRecorder(_server_url(settings, url), settings.soak_check), Shutdown()
     incidents = Incidents()
     sockets = Sockets(settings, limits)
 
-    app = _bare(lifespan)
+    app = _empty_app(lifespan)
     app.state.settings, app.state.url, app.state.recorder = settings, url, recorder
-    app.state.stopping = stopping
-    app.state.streams = Streams(stopping)
+    app.state.shutdown = shutdown
+    app.state.streams = Streams(shutdown)
     app.state.incidents = incidents
 
     async def examine() -> check.Health:
@@ -101,8 +101,8 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
     return app
 
 
-def _bare(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
-    """Give the application without routes."""
+def _empty_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
+    """Return the application without routes."""
     return FastAPIOffline(
         title="Signalbook",
         version=VERSION,
@@ -117,19 +117,19 @@ def _bare(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> F
     )
 
 
-def _unpooled(settings: Settings, url: DatabaseUrl) -> DatabaseUrl:
-    """Give the address of the server itself where a pooler stands before it."""
-    given = settings.database_unpooled_url
-    return DatabaseUrl.parse(given.get_secret_value()) if given else url
+def _server_url(settings: Settings, url: DatabaseUrl) -> DatabaseUrl:
+    """Return the URL of the server itself, past a pooler."""
+    unpooled = settings.database_unpooled_url
+    return DatabaseUrl.parse(unpooled.get_secret_value()) if unpooled else url
 
 
 def _slowest_write(settings: Settings) -> float:
-    """Give the seconds from a write's beginning to its commit that none exceeds, generously."""
+    """Return more seconds than any write takes from its beginning to its commit."""
     return 60 + settings.pool_wait + 2 * settings.statement_timeout
 
 
 def _add_routes(app: FastAPI, settings: Settings) -> list[BaseRoute]:
-    """Add the routes; give those under /api that may be hot."""
+    """Add the routes. Return those under /api that the fast path looks at."""
     app.include_router(health_routes.router)
     api = APIRouter(prefix="/api")
     routers = [*entities.routers(), shows.router()]
@@ -162,9 +162,9 @@ def _add_middleware(app: FastAPI, settings: Settings, routes: list[BaseRoute]) -
     app.add_middleware(
         CorsMiddleware,
         allow_origins=settings.origins,
-        allow_methods=_METHODS,
-        allow_headers=_HEADERS,
-        expose_headers=_EXPOSED,
+        allow_methods=_CORS_METHODS,
+        allow_headers=_CORS_HEADERS,
+        expose_headers=_CORS_EXPOSED,
         max_age=600,
     )
     app.add_middleware(RequestLogMiddleware, incidents=app.state.incidents)

@@ -100,26 +100,26 @@ async def sync(
     return await writer.write(
         production,
         lambda context: batch.run(context, production, body, mutations, actor),
-        lambda done: _answer(path, body, mutations, done),
+        lambda report: _answer(path, body, mutations, report),
     )
 
 
-def _answer(path: str, body: Sync, mutations: Sequence[MutationStep], done: Done) -> Response:
-    results = [_result(step, o) for step, o in zip(mutations, done.outcomes, strict=True)]
-    if body.atomic and not body.dry_run and (refusal := done.refusal()):
-        return problem_response(_failure(*refusal, results, done), path)
-    last = done.latest if done.next is None else done.next
+def _answer(path: str, body: Sync, mutations: Sequence[MutationStep], report: Done) -> Response:
+    results = [_result(step, o) for step, o in zip(mutations, report.outcomes, strict=True)]
+    if body.atomic and not body.dry_run and (refusal := report.refusal()):
+        return problem_response(_failure(*refusal, results, report), path)
+    last = report.latest if report.next is None else report.next
     members = {
-        "runUuid": to_json(done.run),
+        "runUuid": to_json(report.run),
         "dryRun": to_json(body.dry_run),
         "results": b"[%b]" % b",".join(results),
-        "changes": done.changes,
-        "next": to_json(done.next),
-        "latest": to_json(done.latest),
-        "more": to_json(last < done.latest),
+        "changes": report.changes,
+        "next": to_json(report.next),
+        "latest": to_json(report.latest),
+        "more": to_json(last < report.latest),
     }
-    if done.resync:
-        members["resync"] = to_json(_resync(done.resync))
+    if report.resync:
+        members["resync"] = to_json(_resync(report.resync))
     encoded = b",".join(b'"%b":%b' % (name.encode(), value) for name, value in members.items())
     response = json_response(b"{%b}" % encoded)
     name_ignored(response, ignored_members(body, mutations))
@@ -133,13 +133,13 @@ def _result(step: MutationStep, outcome: MutationOutcome) -> bytes:
 
 
 def _failure(
-    number: int, error: SignalbookError, results: Sequence[bytes], done: Done
+    number: int, error: SignalbookError, results: Sequence[bytes], report: Done
 ) -> SyncFailed:
     return SyncFailed(
         f"Mutation {number} (counted from 0) was refused, so nothing was done: {error.message}",
         results=[from_json(result) for result in results],
-        runUuid=str(done.run),
-        latest=done.latest,
+        runUuid=str(report.run),
+        latest=report.latest,
     )
 
 
