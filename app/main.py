@@ -130,25 +130,19 @@ def _slowest_write(settings: Settings) -> float:
 
 def _add_routes(app: FastAPI, settings: Settings) -> list[BaseRoute]:
     """Add the routes. Return those under /api that the fast path looks at."""
-    app.include_router(health_routes.router)
     api = APIRouter(prefix="/api")
-    routers = [*entities.routers(), shows.router()]
+    fast = [*entities.routers(), shows.router]
+    routers = [
+        *fast, *history.routers(), events.router, feed.router, stream.router, sync.router,
+        sync_runs.router, bulk.router(),
+    ]  # fmt: skip
+    if operator_auth.exist(settings):
+        routers.append(admin.router)
     for router in routers:
         api.include_router(router)
-    for router in (
-        *history.routers(),
-        events.router,
-        feed.router,
-        stream.router,
-        sync.router,
-        sync_runs.router,
-    ):
-        api.include_router(router)
-    api.include_router(bulk.router())
-    if operator_auth.exist(settings):
-        api.include_router(admin.router)
+    app.include_router(health_routes.router)
     app.include_router(api)
-    return [route for router in routers for route in router.routes]
+    return [route for router in fast for route in router.routes]
 
 
 def _add_middleware(app: FastAPI, settings: Settings, routes: list[BaseRoute]) -> None:

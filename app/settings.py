@@ -79,7 +79,7 @@ class Settings(BaseSettings):
         return self.cors_origins or (() if self.environment == "production" else ("*",))
 
     def refuse_without_database(self) -> None:
-        """Raise BadSettings in production without a database: never start the embedded one there."""
+        """Raise BadSettings in production without a database: the embedded one is not for it."""
         if self.environment == "production" and self.database_url is None:
             raise BadSettings(
                 "DATABASE_URL is not set: in production Signalbook needs a PostgreSQL of its own "

@@ -46,7 +46,7 @@ BODIES: Final = [
 ]  # fmt: skip
 TYPES: Final = ["", "text/plain", "text/json", "application/x+json", "APPLICATION/JSON;a=b", "json"]
 _DIFFERS: Final = {"date", "x-request-id"}
-_MOMENT: Final = re.compile(rb"\d{4}-\d\d-\d\dT[\d:.]+Z")
+_OWN: Final = re.compile(rb"\d{4}-\d\d-\d\dT[\d:.]+Z|LABEL +\d")
 
 
 @pytest.fixture(scope="module")
@@ -142,18 +142,18 @@ def test_every_accepted_write_is_answered_the_same(
         changed = one.patch(path, json={**version, "id": f"LABEL  {number}", "other": {}})
         match = {"if-match": changed.headers["etag"]}
         again = one.put(path, json={"version": 2}, headers={**match, "content-type": "text/json"})
-        answers.append([normalised(answer, made.json()["uuid"], number)
+        answers.append([normalised(answer, made.json()["uuid"])
                         for answer in (made, changed, again)])  # fmt: skip
     assert answers[0] == answers[1]
     assert [status for status, _, _ in answers[0]] == [201, 200, 200]
 
 
-def normalised(answer: httpx.Response, uuid: str, number: int) -> tuple[int, Any, bytes]:
+def normalised(answer: httpx.Response, uuid: str) -> tuple[int, Any, bytes]:
     """Return an answer without what two rows cannot have in common."""
     differing = {*_DIFFERS, "etag"}
     headers = [(k, v) for k, v in answer.headers.multi_items() if k not in differing]
-    content = answer.content.replace(uuid.encode(), b"").replace(b'%d"' % number, b'"')
-    return answer.status_code, (headers, "etag" in answer.headers), _MOMENT.sub(b"", content)
+    content = _OWN.sub(b"", answer.content.replace(uuid.encode(), b""))
+    return answer.status_code, (headers, "etag" in answer.headers), content
 
 
 def test_shows_are_answered_the_same(

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from fastapi import Request, Response
 
 from app.api.error_responses import answer_error
-from app.api.openapi import optional_parameter
+from app.api.openapi import parameter
 from app.errors import SignalbookError
 from app.store import idempotency
 from app.store.idempotency import HEADER, LONGEST, Claim, KeptAnswer
@@ -19,7 +19,7 @@ from app.store.write_context import WriteContext, Writer
 T = TypeVar("T")
 Work = Callable[[WriteContext], Awaitable[T]]
 REPLAYED: Final = "idempotency-replayed"
-IDEMPOTENCY_KEY: Final = optional_parameter(
+IDEMPOTENCY_KEY: Final = parameter(
     HEADER,
     "header",
     "Makes a repeated request safe: for 24 hours the same key gets the first one's answer, marked "

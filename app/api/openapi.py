@@ -84,34 +84,30 @@ def conditional(model: Any) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def path_parameter(name: str, description: str) -> dict[str, Any]:
-    """Document a path parameter of an endpoint that takes it by a dependency."""
-    schema = {"type": "string", "minLength": 1}
-    return {
-        "name": name, "in": "path", "required": True, "description": description, "schema": schema,
-    }  # fmt: skip
-
-
-def optional_parameter(name: str, where: str, description: str, **schema: Any) -> dict[str, Any]:
-    """Document a member of the query or a header that a dependency reads.
+def parameter(
+    name: str, where: str, description: str, *, required: bool = False, **schema: Any
+) -> dict[str, Any]:
+    """Document what a dependency reads from ``where``: path, query or header.
 
     ``schema`` says more of its text.
     """
+    text = {"type": "string", **schema}
     return {
-        "name": name,
-        "in": where,
-        "required": False,
-        "description": description,
-        "schema": {"type": "string", **schema},
-    }
+        "name": name, "in": where, "required": required, "description": description, "schema": text,
+    }  # fmt: skip
 
 
-IF_NONE_MATCH: Final = optional_parameter(
+def path_parameter(name: str, description: str) -> dict[str, Any]:
+    """Document what a dependency reads from the path."""
+    return parameter(name, "path", description, required=True, minLength=1)
+
+
+IF_NONE_MATCH: Final = parameter(
     "If-None-Match",
     "header",
     "The ETag of the copy that the client has: 304 where it is still the newest.",
 )
-IF_MATCH: Final = optional_parameter(
+IF_MATCH: Final = parameter(
     "If-Match",
     "header",
     "The ETag of the row that the edit started from: 412 where it has changed.",

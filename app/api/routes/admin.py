@@ -77,7 +77,7 @@ async def _ledger_reader(url: DatabaseUrlDep, settings: SettingsDep) -> OpenLedg
 OpenLedgerDep = Annotated[OpenLedger, Depends(_ledger_reader)]
 
 
-@router.get("/migration-status", operation_id="migration_status", response_model=None,
+@router.get("/migration-status", operation_id="migration_status",
             responses=_responses(Status, Invalid))  # fmt: skip
 async def migration_status(url: DatabaseUrlDep, *, look: Look = False) -> Response:
     """Return where the schema stands, what is pending, and what runs now and may be cancelled.
@@ -89,7 +89,7 @@ async def migration_status(url: DatabaseUrlDep, *, look: Look = False) -> Respon
     return _answer(await status(url, within=_WITHIN, look=look))
 
 
-@router.get("/releases", operation_id="list_releases", response_model=None,
+@router.get("/releases", operation_id="list_releases",
             responses=_responses(list[Run], Invalid))  # fmt: skip
 async def releases(open_ledger: OpenLedgerDep, limit: Limit = 20) -> Response:
     """List the runs of the release gate, newest first."""
@@ -99,7 +99,7 @@ async def releases(open_ledger: OpenLedgerDep, limit: Limit = 20) -> Response:
         return _answer(await status_runs.runs(ledger, limit, await living_run(ledger)))
 
 
-@router.get("/releases/{run}", operation_id="get_release", response_model=None,
+@router.get("/releases/{run}", operation_id="get_release",
             responses=_responses(RunEvidence, NotFound, Invalid))  # fmt: skip
 async def release(open_ledger: OpenLedgerDep, run: Number) -> Response:
     """Return one run with the evidence of each stage and every statement."""
@@ -109,7 +109,7 @@ async def release(open_ledger: OpenLedgerDep, run: Number) -> Response:
         return _answer(await status_runs.run(ledger, run, await living_run(ledger)))
 
 
-@router.get("/releases/plans/{digest}", operation_id="get_release_plan", response_model=None,
+@router.get("/releases/plans/{digest}", operation_id="get_release_plan",
             responses=_responses(Release, NotFound, Conflict, Invalid))  # fmt: skip
 async def plan(open_ledger: OpenLedgerDep, digest: Digest) -> Response:
     """Return a plan: every statement with its lock, its last rehearsal, and the decisions."""
@@ -118,7 +118,7 @@ async def plan(open_ledger: OpenLedgerDep, digest: Digest) -> Response:
 
 
 @router.post("/releases/plans/{digest}/decisions", operation_id="decide_release_plan",
-             response_model=None, status_code=201,
+             status_code=201,
              responses={201: {"model": Decided},
                         **documented(Forbidden, NotFound, Conflict, Invalid)},
              openapi_extra={"parameters": [IDEMPOTENCY_KEY]})  # fmt: skip

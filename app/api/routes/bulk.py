@@ -67,6 +67,15 @@ def router() -> APIRouter:
 
 
 def _add_bulk(router: APIRouter, entity: type[Row], path: str) -> None:
+    @router.post(
+        f"/{path}/bulk",
+        tags=[entity.noun],
+        operation_id=f"bulk_{path.replace('-', '_')}",
+        summary=f"Create, change and delete many of: {entity.noun}",
+        description=_OPERATIONS,
+        responses={200: {"model": _answer_model(entity)}, **_ERRORS},
+        openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
+    )
     async def edit_rows(
         production: ProductionKey,
         body: Bulk,
@@ -84,19 +93,6 @@ def _add_bulk(router: APIRouter, entity: type[Row], path: str) -> None:
         return await writer.write(
             production, work, lambda outcomes: _answer(path, outcomes, body, steps)
         )
-
-    router.add_api_route(
-        f"/{path}/bulk",
-        edit_rows,
-        methods=["POST"],
-        tags=[entity.noun],
-        operation_id=f"bulk_{path.replace('-', '_')}",
-        summary=f"Create, change and delete many of: {entity.noun}",
-        description=_OPERATIONS,
-        response_model=None,
-        responses={200: {"model": _answer_model(entity)}, **_ERRORS},
-        openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
-    )
 
 
 def _answer(
@@ -152,6 +148,15 @@ def _answer_model(entity: type[Row]) -> type[BaseModel]:
 
 
 def _add_renumber(router: APIRouter, entity: type[Row], path: str) -> None:
+    @router.post(
+        f"/{path}/renumber",
+        tags=[entity.noun],
+        operation_id=f"renumber_{path.replace('-', '_')}",
+        summary=f"Give new labels that count on to many of: {entity.noun}",
+        description=_LABELS,
+        responses={200: {"model": Renumbered}, **_ERRORS},
+        openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
+    )
     async def renumber_rows(
         production: ProductionKey,
         body: Renumber,
@@ -164,16 +169,3 @@ def _add_renumber(router: APIRouter, entity: type[Row], path: str) -> None:
             lambda context: renumber(context, entity, production, body, actor),
             lambda renamed: json_response(to_json(summary(renamed)), request_body=body),
         )
-
-    router.add_api_route(
-        f"/{path}/renumber",
-        renumber_rows,
-        methods=["POST"],
-        tags=[entity.noun],
-        operation_id=f"renumber_{path.replace('-', '_')}",
-        summary=f"Give new labels that count on to many of: {entity.noun}",
-        description=_LABELS,
-        response_model=None,
-        responses={200: {"model": Renumbered}, **_ERRORS},
-        openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
-    )

@@ -18,6 +18,7 @@ from app.api.dependencies import (
 )
 from app.api.fast_path import FastRoute
 from app.api.idempotent import IDEMPOTENCY_KEY
+from app.api.json_requests import JsonRoute
 from app.api.openapi import IF_MATCH, IF_NONE_MATCH, conditional, documented, path_parameter
 from app.api.responses import ReadResponse, is_newest, json_response
 from app.api.routes.entity_routers import entity_routers
@@ -52,7 +53,7 @@ class Deleted(BaseModel):
 
 def routers() -> list[APIRouter]:
     """Return the routers of all entity types."""
-    return entity_routers("", _add_routes)
+    return entity_routers("", _add_routes, FastRoute)
 
 
 def _add_routes(router: APIRouter, entity: type[Row], name: str) -> None:
@@ -66,6 +67,18 @@ def _add_routes(router: APIRouter, entity: type[Row], name: str) -> None:
 def _add_list(router: APIRouter, entity: type[Row], name: str) -> None:
     version = fingerprint(statements(entity).list, revisions.head())
 
+    scoped = issubclass(entity, Entity)
+    schema: Any = list[read_shape(entity)]  # type: ignore[misc]  # made at run time
+    order = "oldest first; an unknown production has none" if scoped else "newest first"
+
+    @router.get(
+        "/production/{production}" if scoped else "",
+        operation_id=f"list_{name}",
+        summary=f"List every {entity.noun}",
+        description=f"All live rows, {order}.",
+        responses={**conditional(schema), **documented(*([AmbiguousId] if scoped else []))},
+        openapi_extra={"parameters": [*([_PRODUCTION] if scoped else []), IF_NONE_MATCH]},
+    )
     async def list_rows(
         database: DatabaseDep, production: ProductionDep, if_none_match: IfNoneMatchDep
     ) -> Response:
@@ -76,24 +89,15 @@ def _add_list(router: APIRouter, entity: type[Row], name: str) -> None:
         rows = await read.list_all(database, entity, production)
         return ReadResponse([rows.body], list_tag(rows.mark, version), compressible=True)
 
-    scoped = issubclass(entity, Entity)
-    schema: Any = list[read_shape(entity)]  # type: ignore[misc]  # made at run time
-    order = "oldest first; an unknown production has none" if scoped else "newest first"
-    router.add_api_route(
-        "/production/{production}" if scoped else "",
-        list_rows,
-        methods=["GET"],
-        operation_id=f"list_{name}",
-        summary=f"List every {entity.noun}",
-        description=f"All live rows, {order}.",
-        response_model=None,
-        responses={**conditional(schema), **documented(*([AmbiguousId] if scoped else []))},
-        openapi_extra={"parameters": [*([_PRODUCTION] if scoped else []), IF_NONE_MATCH]},
-        route_class_override=FastRoute,
-    )
-
 
 def _add_get(router: APIRouter, entity: type[Row], name: str) -> None:
+    @router.get(
+        "/{key}",
+        operation_id=f"get_{name}",
+        summary=f"Get one {entity.noun}",
+        responses={**conditional(read_shape(entity)), **documented(NotFound, AmbiguousId)},
+        openapi_extra={"parameters": [_KEY, IF_NONE_MATCH]},
+    )
     async def get_row(
         database: DatabaseDep, key: KeyDep, if_none_match: IfNoneMatchDep
     ) -> Response:
@@ -101,22 +105,18 @@ def _add_get(router: APIRouter, entity: type[Row], name: str) -> None:
         etag = entity_tag(row)
         return ReadResponse(None if is_newest(if_none_match, etag) else [row], etag)
 
-    router.add_api_route(
-        "/{key}",
-        get_row,
-        methods=["GET"],
-        operation_id=f"get_{name}",
-        summary=f"Get one {entity.noun}",
-        response_model=None,
-        responses={**conditional(read_shape(entity)), **documented(NotFound, AmbiguousId)},
-        openapi_extra={"parameters": [_KEY, IF_NONE_MATCH]},
-        route_class_override=FastRoute,
-    )
-
 
 def _add_create(router: APIRouter, entity: type[Row], name: str) -> None:
     schema: Any = create_shape(entity)
 
+    @router.post(
+        "",
+        status_code=201,
+        operation_id=f"create_{name}",
+        summary=f"Create a {entity.noun}",
+        responses={201: {"model": read_shape(entity)}, **_CREATE_ERRORS},
+        openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
+    )
     async def create_row(
         body: schema, writer: IdempotentWriterDep, request_id: RequestIdDep
     ) -> Response:
@@ -126,19 +126,6 @@ def _add_create(router: APIRouter, entity: type[Row], name: str) -> None:
             lambda context: store.create(context, entity, edit),
             lambda row: json_response(row, status=201, etag=entity_tag(row), request_body=body),
         )
-
-    router.add_api_route(
-        "",
-        create_row,
-        methods=["POST"],
-        status_code=201,
-        operation_id=f"create_{name}",
-        summary=f"Create a {entity.noun}",
-        response_model=None,
-        responses={201: {"model": read_shape(entity)}, **_CREATE_ERRORS},
-        openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
-        route_class_override=FastRoute,
-    )
 
 
 def _add_update(router: APIRouter, entity: type[Row], name: str) -> None:
@@ -161,10 +148,8 @@ def _add_update(router: APIRouter, entity: type[Row], name: str) -> None:
             operation_id=f"{method.lower()}_{name}",
             summary=f"Change a {entity.noun}",
             description="Members that are absent stay untouched, whichever the method.",
-            response_model=None,
             responses={200: {"model": read_shape(entity)}, **_UPDATE_ERRORS},
             openapi_extra={"parameters": [IF_MATCH]},
-            route_class_override=FastRoute,
         )
 
 
@@ -194,7 +179,7 @@ def _add_delete(router: APIRouter, entity: type[Row], name: str) -> None:
         methods=["DELETE"],
         operation_id=f"delete_{name}",
         summary=f"Delete a {entity.noun}",
-        response_model=None,
         responses={200: {"model": Deleted}, **_DELETE_ERRORS},
         openapi_extra={"parameters": [IF_MATCH]},
+        route_class_override=JsonRoute,
     )

@@ -44,13 +44,13 @@ _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
 }  # fmt: skip
 
 
-@router.get("", operation_id="list_events", response_model=None, responses=_ANSWERS)
+@router.get("", operation_id="list_events", responses=_ANSWERS)
 async def newest(database: DatabaseDep, production: ProductionKey, limit: Limit = 100) -> Response:
     """List the last events, newest first."""
     return json_response(await events.newest(database, production, limit))
 
 
-@router.get("/entity/{key}", operation_id="list_entity_events", response_model=None,
+@router.get("/entity/{key}", operation_id="list_entity_events",
             responses=_ANSWERS)  # fmt: skip
 async def of_entity(
     database: DatabaseDep, production: ProductionKey, key: Key, limit: Limit = 100
@@ -59,7 +59,7 @@ async def of_entity(
     return json_response(await events.of_entity(database, production, key, limit))
 
 
-@router.get("/since/{milliseconds}", operation_id="list_events_since", response_model=None,
+@router.get("/since/{milliseconds}", operation_id="list_events_since",
             responses={**_ANSWERS, **documented(InvalidTimestamp)})  # fmt: skip
 async def since(
     database: DatabaseDep, production: ProductionKey, milliseconds: str, limit: Limit = 1_000

@@ -53,7 +53,6 @@ class Feed(BaseModel):
     "",
     operation_id="list_changes",
     summary="Tell what changed in a production",
-    response_model=None,
     responses={200: {"model": Feed}, **documented(NotFound, LogTrimmed, Invalid)},
 )
 async def list_changes(

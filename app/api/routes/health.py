@@ -90,7 +90,7 @@ def _uptime() -> float:
     return round(time.monotonic() - _STARTED, 3)
 
 
-@router.get("/health", operation_id="health", response_model=None,
+@router.get("/health", operation_id="health",
             responses={200: {"model": HealthReport}, 503: {"model": HealthReport}})  # fmt: skip
 async def health(settings: SettingsDep, checkup: CheckupDep, listener: ListenerDep) -> Response:
     """Answer 200 only when the service can really serve, otherwise 503 with the ``cause``.
@@ -121,7 +121,7 @@ async def livez() -> Alive:
     return _alive("alive", "signalbook")
 
 
-@router.get("/api/health", operation_id="api_health", response_model=None,
+@router.get("/api/health", operation_id="api_health",
             responses={200: {"model": Reachable}, 503: {"model": Reachable}})  # fmt: skip
 async def api_health(settings: SettingsDep, checkup: CheckupDep) -> Response:
     """Answer 200 where `/health` does, otherwise 503 with the cause as `message`.

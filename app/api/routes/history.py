@@ -66,6 +66,13 @@ def _add_routes(router: APIRouter, entity: type[Row], name: str) -> None:
 
 
 def _add_history(router: APIRouter, entity: type[Row], name: str) -> None:
+    @router.get(
+        "/history",
+        operation_id=f"list_{name}_history",
+        summary=f"Tell who changed what of a {entity.noun}",
+        description="Newest first, as far as the change log goes back.",
+        responses={200: {"model": History}, **documented(NotFound, AmbiguousId, Invalid)},
+    )
     async def list_history(
         database: DatabaseDep,
         key: Key,
@@ -76,19 +83,17 @@ def _add_history(router: APIRouter, entity: type[Row], name: str) -> None:
         entries = await history.of_row(database, entity, key, before=before, limit=limit, full=full)
         return json_response(entries)
 
-    router.add_api_route(
-        "/history",
-        list_history,
-        methods=["GET"],
-        operation_id=f"list_{name}_history",
-        summary=f"Tell who changed what of a {entity.noun}",
-        description="Newest first, as far as the change log goes back.",
-        response_model=None,
-        responses={200: {"model": History}, **documented(NotFound, AmbiguousId, Invalid)},
-    )
-
 
 def _add_restore(router: APIRouter, entity: type[Row], name: str) -> None:
+    @router.post(
+        "/restore",
+        operation_id=f"restore_{name}",
+        summary=f"Bring a {entity.noun} back",
+        description="Writes what differs from an earlier version, as any edit; a deleted row comes "
+        "back to life. Where nothing differs, nothing is written.",
+        responses={200: {"model": read_shape(entity)}, **documented(*_ERRORS)},
+        openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
+    )
     async def restore_row(
         writer: IdempotentWriterDep,
         request_id: RequestIdDep,
@@ -102,19 +107,6 @@ def _add_restore(router: APIRouter, entity: type[Row], name: str) -> None:
             lambda context: restore(context, entity, key, wish),
             lambda row: json_response(row, request_body=body),
         )
-
-    router.add_api_route(
-        "/restore",
-        restore_row,
-        methods=["POST"],
-        operation_id=f"restore_{name}",
-        summary=f"Bring a {entity.noun} back",
-        description="Writes what differs from an earlier version, as any edit; a deleted row comes "
-        "back to life. Where nothing differs, nothing is written.",
-        response_model=None,
-        responses={200: {"model": read_shape(entity)}, **documented(*_ERRORS)},
-        openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
-    )
 
 
 _ERRORS: Final = (NotFound, Conflict, LogTrimmed, Invalid)

@@ -13,7 +13,7 @@ from app.api.openapi import (
     IF_NONE_MATCH,
     conditional,
     documented,
-    optional_parameter,
+    parameter,
     path_parameter,
 )
 from app.api.responses import ReadResponse, is_newest
@@ -26,8 +26,9 @@ from app.rules.etags import fingerprint, list_tag
 from app.sql.show import members, show_sql
 from app.store import read
 
+router: Final = APIRouter(prefix=f"/{root().collection}", tags=[root().noun], route_class=FastRoute)
 _PRODUCTION: Final = path_parameter("production", "The production's uuid or label.")
-_COLLECTIONS: Final = optional_parameter(
+_COLLECTIONS: Final = parameter(
     "collections",
     "query",
     "Only these, separated by commas (cameras,cableSnakes); the production always.",
@@ -36,23 +37,19 @@ _COLLECTIONS: Final = optional_parameter(
 _WORTH_PIECES: Final = 200_000
 
 
-def router() -> APIRouter:
-    """Return the router of ``GET /productions/{production}/show``."""
-    shows = APIRouter(prefix=f"/{root().collection}", tags=[root().noun])
-    shows.add_api_route(
-        "/{production}/show",
-        get_show,
-        methods=["GET"],
-        operation_id="get_show",
-        summary="Get a whole show",
-        description="The production and all its live rows, as they were at one moment. Each list "
-        "is the same as the one under its own path.",
-        response_model=None,
-        responses={**conditional(_answer_model()), **documented(NotFound, AmbiguousId, Invalid)},
-        openapi_extra={"parameters": [_PRODUCTION, _COLLECTIONS, IF_NONE_MATCH]},
-        route_class_override=FastRoute,
+def _answer_model() -> type[BaseModel]:
+    fields: dict[str, Any] = {
+        name: (list[read_shape(kind)], None)  # type: ignore[misc]  # made at run time
+        if issubclass(kind, Entity)
+        else (read_shape(kind), ...)
+        for name, kind in members().items()
+    }
+    return create_model(
+        "Show",
+        __config__=ConfigDict(extra="forbid"),
+        __doc__="A production with all that belongs to it.",
+        **fields,
     )
-    return shows
 
 
 async def _collections(request: Request) -> tuple[str, ...] | None:
@@ -70,6 +67,15 @@ async def _collections(request: Request) -> tuple[str, ...] | None:
 CollectionsDep = Annotated[tuple[str, ...] | None, Depends(_collections)]
 
 
+@router.get(
+    "/{production}/show",
+    operation_id="get_show",
+    summary="Get a whole show",
+    description="The production and all its live rows, as they were at one moment. Each list "
+    "is the same as the one under its own path.",
+    responses={**conditional(_answer_model()), **documented(NotFound, AmbiguousId, Invalid)},
+    openapi_extra={"parameters": [_PRODUCTION, _COLLECTIONS, IF_NONE_MATCH]},
+)
 async def get_show(
     database: DatabaseDep,
     production: ProductionDep,
@@ -99,18 +105,3 @@ def _pieces(lists: Mapping[str, bytes]) -> list[bytes]:
         pieces += [f'{"," if pieces else "{"}"{name}":'.encode(), rows]
     pieces.append(b"}")
     return pieces if sum(map(len, pieces)) > _WORTH_PIECES else [b"".join(pieces)]
-
-
-def _answer_model() -> type[BaseModel]:
-    fields: dict[str, Any] = {
-        name: (list[read_shape(kind)], None)  # type: ignore[misc]  # made at run time
-        if issubclass(kind, Entity)
-        else (read_shape(kind), ...)
-        for name, kind in members().items()
-    }
-    return create_model(
-        "Show",
-        __config__=ConfigDict(extra="forbid"),
-        __doc__="A production with all that belongs to it.",
-        **fields,
-    )

@@ -83,7 +83,6 @@ class SyncAnswer(SyncModel):
     operation_id="sync",
     summary="Bring in what was done offline, and tell what others did",
     description=_BATCH,
-    response_model=None,
     responses={200: {"model": SyncAnswer}, **documented(NotFound, Conflict, Invalid)},
     openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
 )

@@ -75,7 +75,6 @@ class SyncRuns(SyncModel):
     "/runs",
     operation_id="list_sync_runs",
     summary="Tell which batches of offline work came",
-    response_model=None,
     responses={200: {"model": SyncRuns}, **documented(NotFound, Invalid)},
 )
 async def list_runs(
@@ -90,7 +89,6 @@ async def list_runs(
     "/runs/{run}",
     operation_id="get_sync_run",
     summary="Tell what became of one batch",
-    response_model=None,
     responses={200: {"model": SyncRunEvidence}, **documented(NotFound, Invalid)},
 )
 async def get_run(database: DatabaseDep, production: ProductionKey, run: UUID) -> Response:
