@@ -54,7 +54,7 @@ def render() -> None:
         on_version_apply=collecting and collecting.applied,
     )
     if collecting is None:
-        context.static_output(f"{guard.script_guard()};")
+        context.static_output(f"{guard.script_guard(target_metadata.tables)};")
     context.static_output(f"{set_up_sql()};")
     context.run_migrations()
 
@@ -85,7 +85,9 @@ def check_permit(connection: Connection, permit: Permit) -> None:
     if migration.opts.get("dont_mutate") or (to is None and at is not None):
         return
     pending = not (at == head() and to in {"head", "heads", at})
-    guard.raise_unless_allowed(connection, permit, at, pending=pending)
+    guard.raise_unless_allowed(
+        connection, permit, at, pending=pending, protected=target_metadata.tables
+    )
     connection.rollback()
 
 

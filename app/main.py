@@ -31,7 +31,7 @@ from app.api.routes import (
 )
 from app.api.routes import health as health_routes
 from app.api.socket_middleware import SocketMiddleware
-from app.database.session import Database
+from app.database.database import Database
 from app.database.url import DatabaseUrl
 from app.health import check
 from app.health.incidents import Incidents
@@ -40,8 +40,8 @@ from app.live.feed.hub import Hub
 from app.live.feed.listener import Listener
 from app.live.shutdown import Shutdown
 from app.live.sockets.limits import SocketLimits
-from app.live.sockets.server import Sockets
-from app.live.sse.streams import Streams
+from app.live.sockets.socket_server import SocketServer
+from app.live.sse.event_stream import EventStreams
 from app.retention import Retention
 from app.settings import Settings
 from app.store.write_context import Writer
@@ -82,12 +82,12 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
 
     recorder, shutdown = SoakRecorder(_server_url(settings, url), settings.soak_check), Shutdown()
     incidents = Incidents()
-    sockets = Sockets(settings, limits)
+    sockets = SocketServer(settings, limits)
 
     app = _empty_app(lifespan)
     app.state.settings, app.state.url, app.state.recorder = settings, url, recorder
     app.state.shutdown = shutdown
-    app.state.streams = Streams(shutdown)
+    app.state.streams = EventStreams(shutdown)
     app.state.incidents = incidents
 
     async def examine() -> check.Health:

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from app.database.pool import Connections
+from app.database.pool import ConnectionPool
 from app.database.url import DatabaseUrl
 from app.errors import DatabaseAway, NotFound
 from tests.support import databases
@@ -43,17 +43,17 @@ class Opening:
 @asynccontextmanager
 async def lending(
     url: str, size: int, wait: float = 5.0, **how: Any
-) -> AsyncIterator[tuple[Connections, Opening]]:
+) -> AsyncIterator[tuple[ConnectionPool, Opening]]:
     opening = Opening(url)
-    connections = Connections(opening, size, wait, **how)
+    connections = ConnectionPool(opening, size, wait, **how)
     try:
         yield connections, opening
     finally:
         await connections.close(0.2)
 
 
-async def pid(connections: Connections) -> int:
-    async with connections.lent() as connection:
+async def pid(connections: ConnectionPool) -> int:
+    async with connections.connection() as connection:
         return int(await connection.fetchval(PID))
 
 
@@ -64,7 +64,7 @@ async def backends(url: str, count: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def in_line(connections: Connections, count: int) -> list[asyncio.Task[int]]:
+async def in_line(connections: ConnectionPool, count: int) -> list[asyncio.Task[int]]:
     """Start so many who wait, in this order."""
     waiting = []
     for _ in range(count):
@@ -86,7 +86,7 @@ async def test_the_one_used_last_is_lent_first(own_database: str) -> None:
         lent = [await connections.acquire() for _ in range(3)]
         for connection in lent:
             connections.release(connection)
-        assert [connections.at_once() for _ in range(3)] == lent[::-1]
+        assert [connections.take_idle() for _ in range(3)] == lent[::-1]
         for connection in lent:
             connections.release(connection)
 
@@ -96,11 +96,11 @@ async def test_who_waits_longest_is_served_first(own_database: str) -> None:
         served: list[int] = []
 
         async def use(number: int) -> None:
-            async with connections.lent() as connection:
+            async with connections.connection() as connection:
                 await connection.fetchval(PID)
                 served.append(number)
 
-        async with connections.lent():
+        async with connections.connection():
             tasks = [asyncio.create_task(use(number)) for number in range(8)]
             await asyncio.sleep(0)
         # One that comes when a connection is given back must not overtake the line.
@@ -112,7 +112,7 @@ async def test_who_waits_longest_is_served_first(own_database: str) -> None:
 
 async def test_who_waits_too_long_is_told_and_nothing_is_lost(own_database: str) -> None:
     async with lending(own_database, 1, wait=0.05) as (connections, opening):
-        async with connections.lent():
+        async with connections.connection():
             with pytest.raises(TimeoutError):
                 await connections.acquire()
         await pid(connections)
@@ -176,7 +176,7 @@ async def test_what_a_use_ended_in_decides_whether_it_is_lent_again(
     async with lending(own_database, 2) as (connections, opening):
         before = await pid(connections)
         with pytest.raises(kind):
-            async with connections.lent() as connection:
+            async with connections.connection() as connection:
                 await _ended(connection, ending)
         assert (await pid(connections) == before) is kept
         assert opening.opened == (1 if kept else 2)
@@ -202,8 +202,8 @@ async def _ended(connection: asyncpg.Connection, ending: str) -> None:
 
 
 async def test_a_request_that_is_cancelled_takes_its_connection_with_it(own_database: str) -> None:
-    async def sleep(connections: Connections) -> None:
-        async with connections.lent() as connection:
+    async def sleep(connections: ConnectionPool) -> None:
+        async with connections.connection() as connection:
             began.set()
             await connection.fetchval("SELECT pg_sleep(30)")
 
@@ -221,9 +221,9 @@ async def test_a_request_that_is_cancelled_takes_its_connection_with_it(own_data
 
 async def test_an_open_transaction_is_never_lent_on(own_database: str) -> None:
     async with lending(own_database, 1) as (connections, opening):
-        async with connections.lent() as connection:
+        async with connections.connection() as connection:
             await connection.execute("BEGIN")
-        async with connections.lent() as connection:
+        async with connections.connection() as connection:
             assert not connection.is_in_transaction()
         assert opening.opened == 2
 
@@ -272,7 +272,7 @@ async def test_those_that_nobody_used_are_closed_the_busiest_last(own_database: 
 
 async def test_closing_refuses_who_waits_and_lets_end_what_runs(own_database: str) -> None:
     async with lending(own_database, 2) as (connections, _):
-        async with connections.lent() as first, connections.lent() as second:
+        async with connections.connection() as first, connections.connection() as second:
             (waiting,) = await in_line(connections, 1)
             running = asyncio.create_task(first.fetchval("SELECT pg_sleep(0.2), 7", column=1))
             closing = asyncio.create_task(connections.close(5))
@@ -305,9 +305,9 @@ async def test_chaos_leaks_nothing(own_database: str, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311  # chaos is no secret
     most = 0
 
-    async def use(connections: Connections) -> None:
+    async def use(connections: ConnectionPool) -> None:
         nonlocal most
-        async with connections.lent() as connection:
+        async with connections.connection() as connection:
             most = max(most, len(connections._open))  # noqa: SLF001  # what must never exceed the size
             await connection.fetchval("SELECT pg_sleep($1)", chance.random() / 500)
 
@@ -335,10 +335,10 @@ async def test_chaos_leaks_nothing(own_database: str, seed: int) -> None:
 async def test_one_that_falls_silent_takes_the_idle_ones_along(own_database: str) -> None:
     """A network that swallows everything says so to nobody; the next one would wait as long."""
     async with lending(own_database, 3) as (connections, opening):
-        async with connections.lent(), connections.lent(), connections.lent():
+        async with connections.connection(), connections.connection(), connections.connection():
             pass
         with suppress(TimeoutError):
-            async with connections.lent():
+            async with connections.connection():
                 raise TimeoutError
         await backends(own_database, 0)
         assert await pid(connections)

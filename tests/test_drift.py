@@ -19,11 +19,12 @@ from sqlmodel import SQLModel
 
 from app.database.url import DatabaseUrl
 from app.releases.connection.migration_session import MigrationContended, MigrationError
+from app.releases.gate.drift_report import drift
 from app.releases.migrations import revisions
 from app.releases.migrations.alembic_runner import make_engine, upgrade
 from app.releases.schema.comparison.compare_snapshots import compare
 from app.releases.schema.comparison.finding import Finding
-from app.releases.schema.drift import Unplaced, drift, inspect
+from app.releases.schema.drift import Unplaced, inspect
 from app.releases.schema.introspection.introspect import read_snapshot
 from app.releases.schema.scratch_database import (
     PREFIX,

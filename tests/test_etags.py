@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.database.session import Database
+from app.database.database import Database
 from app.database.url import DatabaseUrl
 from app.entities import discovered
 from app.model.entity import Row

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from app.database.session import Database
+from app.database.database import Database
 from app.database.url import DatabaseUrl
 from app.settings import PROJECT
 from tests.support import databases

@@ -7,8 +7,7 @@ import asyncpg
 import httpx
 import pytest
 
-from app.database.exhaustion import DiskFull, OutOfMemory, TooManyConnections
-from app.database.session import translate
+from app.database.driver_errors import DiskFull, OutOfMemory, TooManyConnections, translate
 from app.releases.apply.error_verdicts import failed
 from app.releases.migrations.alembic_runner import upgrade
 from app.releases.verdict import Verdict

@@ -10,7 +10,7 @@ import asyncpg
 import httpx
 import pytest
 
-from app.database.session import Database
+from app.database.database import Database
 from app.database.url import DatabaseUrl
 from app.releases.migrations.alembic_runner import upgrade
 from app.releases.verdict import Verdict
@@ -108,12 +108,12 @@ def test_a_temporary_table_in_a_session_of_the_pool(own_database: str) -> None:
     with service(own_database, pool_size=1) as client:
         database: Database = client.service_app.state.database
         client.get("/api/productions").raise_for_status()
-        connection = database.connections.at_once()
+        connection = database.pool.take_idle()
         assert connection is not None
-        loop = database.connections._loop  # noqa: SLF001  # a session that went astray
+        loop = database.pool._loop  # noqa: SLF001  # a session that went astray
         sql = "CREATE TEMP TABLE cameras (LIKE public.cameras)"
         asyncio.run_coroutine_threadsafe(connection.execute(sql), loop).result(10)
-        loop.call_soon_threadsafe(database.connections.release, connection)
+        loop.call_soon_threadsafe(database.pool.release, connection)
         answer = client.get("/health")
         assert answer.status_code == 503
         assert "DROP TABLE pg_temp.cameras" in answer.json()["cause"]

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.changelog import feed
-from app.database.session import Database
+from app.database.database import Database
 from app.entities import discovered
 from app.errors import Busy, DatabaseAway, DuplicateUuid, LogTrimmed, NotFound, Unavailable
 from app.live.feed import entries, reader
@@ -49,7 +49,7 @@ async def test_each_write_reaches_every_process_as_the_feed_gives_it(shared_data
     ears = [Ear() for _ in range(3)]
     async with processes(shared_database, 3) as made:
         place = await made[0].show()
-        watches = [await p.hub.watch(place, e.hear) for p, e in zip(made, ears, strict=True)]
+        watches = [await p.hub.subscribe(place, e.hear) for p, e in zip(made, ears, strict=True)]
         assert [watch.seq for watch in watches] == [1, 1, 1]
         ccu = await made[1].create("ccus", place, name="C")
         await made[2].update("ccus", ccu["uuid"], name="D")
@@ -73,7 +73,7 @@ async def test_listeners_that_are_killed_lose_and_repeat_nothing(own_database: s
     ears = [Ear(), Ear(), Ear()]
     async with processes(own_database, 3, every=60) as made, connected(own_database) as raw:
         place = await made[0].show()
-        watches = [await p.hub.watch(place, e.hear) for p, e in zip(made, ears, strict=True)]
+        watches = [await p.hub.subscribe(place, e.hear) for p, e in zip(made, ears, strict=True)]
         killing, count = asyncio.create_task(_killed(own_database, made)), 0
         while not killing.done() or count <= 30:
             await logged(raw, place)
@@ -100,7 +100,7 @@ async def test_writers_at_once_are_heard_in_the_order_of_their_commits(
     one: Process, shared_database: str
 ) -> None:
     ear, place = Ear(), await one.show()
-    watch = await one.hub.watch(place, ear.hear)
+    watch = await one.hub.subscribe(place, ear.hear)
 
     async def write() -> None:
         async with connected(shared_database) as own:
@@ -114,7 +114,7 @@ async def test_writers_at_once_are_heard_in_the_order_of_their_commits(
 
 async def test_what_nobody_announced_is_only_late(one: Process, raw: asyncpg.Connection) -> None:
     ear, place = Ear(), await one.show()
-    watch = await one.hub.watch(place, ear.hear)
+    watch = await one.hub.subscribe(place, ear.hear)
     for _ in range(3):
         await logged(raw, place, told=False)
     assert await ear.until(3) == [2, 3, 4]
@@ -127,7 +127,7 @@ async def test_what_is_no_announcement_of_ours_is_passed_over(
     one: Process, raw: asyncpg.Connection
 ) -> None:
     ear, place = Ear(), await one.show()
-    watch = await one.hub.watch(place, ear.hear)
+    watch = await one.hub.subscribe(place, ear.hear)
     for words in ("", "x", "a b c", f"{place} 2", f"{place} two ccus", f"{uuid4()} 5 ccus"):
         await raw.execute("SELECT pg_notify('signalbook_changes', $1)", words)
     await logged(raw, place)
@@ -143,7 +143,7 @@ async def test_a_watch_begins_where_it_is_told_to_and_reads_in_pages(
         await logged(raw, place, told=False)
     last = 2 * PAGE + 51
     ears = {since: Ear() for since in (0, 7, last - 1, last)}
-    watches = [await one.hub.watch(place, ear.hear, since) for since, ear in ears.items()]
+    watches = [await one.hub.subscribe(place, ear.hear, since) for since, ear in ears.items()]
     assert [watch.seq for watch in watches] == [*ears]
     await logged(raw, place)
     for since, ear in ears.items():
@@ -168,7 +168,7 @@ async def test_many_announcements_are_few_reads_one_at_a_time(
             now[0] -= 1
 
     place, ears = await one.show(), [Ear() for _ in range(10)]
-    watches = [await one.hub.watch(place, ear.hear) for ear in ears]
+    watches = [await one.hub.subscribe(place, ear.hear) for ear in ears]
     monkeypatch.setattr(reader, "page", counted)
     async with raw.transaction():
         for _ in range(100):
@@ -187,7 +187,7 @@ async def test_a_slow_watch_holds_nobody_up_keeps_little_and_loses_nothing(
 ) -> None:
     slow, quick, place = Ear(), Ear(), await one.show()
     slow.open.clear()
-    watches = [await one.hub.watch(place, ear.hear) for ear in (slow, quick)]
+    watches = [await one.hub.subscribe(place, ear.hear) for ear in (slow, quick)]
     for n in range(3 * PAGE):
         await logged(raw, place)
         if n % 50 == 49:
@@ -205,11 +205,11 @@ async def test_a_slow_watch_holds_nobody_up_keeps_little_and_loses_nothing(
 async def test_nothing_is_told_while_a_watch_is_held(one: Process, raw: asyncpg.Connection) -> None:
     """So who joins is caught up from the log to exactly where the watch stands."""
     ear, other, place = Ear(), Ear(), await one.show()
-    watch = await one.hub.watch(place, ear.hear)
-    beside = await one.hub.watch(place, other.hear)
+    watch = await one.hub.subscribe(place, ear.hear)
+    beside = await one.hub.subscribe(place, other.hear)
     await logged(raw, place)
     await ear.until(1)
-    async with watch.held():
+    async with watch.paused():
         for _ in range(5):
             await logged(raw, place)
         await other.until(6)
@@ -232,7 +232,7 @@ async def test_who_fails_is_told_the_next_all_the_same(
             raise RuntimeError
         await ear.hear(entries)
 
-    watch = await one.hub.watch(place, fails)
+    watch = await one.hub.subscribe(place, fails)
     await logged(raw, place)
     await asyncio.wait_for(told.wait(), 60)
     await logged(raw, place)
@@ -249,11 +249,11 @@ async def test_a_watch_may_be_closed_while_it_tells_and_from_inside(
         await watch.close()
         await ear.hear(entries)
 
-    watch = await one.hub.watch(place, leaves)
+    watch = await one.hub.subscribe(place, leaves)
     stuck = Ear()
     stuck.open.clear()
-    held = await one.hub.watch(place, stuck.hear)
-    assert one.hub.watches == 2
+    held = await one.hub.subscribe(place, stuck.hear)
+    assert one.hub.subscribers == 2
     await logged(raw, place)
     assert await ear.until(1) == [2]
     await asyncio.wait_for(stuck.begun.wait(), 60)
@@ -268,7 +268,7 @@ async def test_a_database_that_does_not_answer_makes_nothing_lost(
     one: Process, raw: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ear, place, page, tries = Ear(), await one.show(), entries.page, asyncio.Queue[None]()
-    watch = await one.hub.watch(place, ear.hear)
+    watch = await one.hub.subscribe(place, ear.hear)
 
     async def away(*_: Any) -> Any:
         tries.put_nowait(None)
@@ -287,13 +287,13 @@ async def test_a_database_that_does_not_answer_makes_nothing_lost(
 
 async def test_a_watch_of_nothing_leaves_nothing_behind(one: Process, shared_database: str) -> None:
     with pytest.raises(NotFound):
-        await one.hub.watch(uuid4(), Ear().hear)
+        await one.hub.subscribe(uuid4(), Ear().hear)
     assert one.hub.idle
     hub = Hub(one.database, one.listener)
     with pytest.raises(Unavailable):
-        await hub.watch(await one.show(), Ear().hear)
+        await hub.subscribe(await one.show(), Ear().hear)
     with pytest.raises(Unavailable):
-        await hub.watch_shows(Ear().hear)
+        await hub.subscribe_to_productions(Ear().hear)
 
 
 # A log that was trimmed
@@ -308,11 +308,11 @@ async def test_a_watch_cannot_begin_where_the_log_does_not_reach(
     await raw.execute(TRIM, place, 3)
     for since in (0, 2, 6):
         with pytest.raises(LogTrimmed) as lost:
-            await one.hub.watch(place, Ear().hear, since)
+            await one.hub.subscribe(place, Ear().hear, since)
         assert (lost.value.members["oldest"], lost.value.members["latest"]) == (4, 5)
     assert one.hub.idle
     ear = Ear()
-    watch = await one.hub.watch(place, ear.hear, 3)
+    watch = await one.hub.subscribe(place, ear.hear, 3)
     assert await ear.until(2) == [4, 5]
     await watch.close()
 
@@ -322,8 +322,8 @@ async def test_a_log_that_is_trimmed_under_a_slow_watch_is_told(
 ) -> None:
     slow, quick, place = Ear(), Ear(), await one.show()
     slow.open.clear()
-    watch = await one.hub.watch(place, slow.hear, trimmed=slow.trimmed)
-    beside = await one.hub.watch(place, quick.hear, trimmed=quick.trimmed)
+    watch = await one.hub.subscribe(place, slow.hear, on_trimmed=slow.trimmed)
+    beside = await one.hub.subscribe(place, quick.hear, on_trimmed=quick.trimmed)
     for n in range(2 * PAGE + 100):
         await logged(raw, place)
         if n % 50 == 0:
@@ -348,7 +348,7 @@ async def test_a_number_that_was_counted_by_hand_is_told_as_lost(
 ) -> None:
     """Nobody can say what changed then, so whoever watches must load again."""
     ear, place = Ear(), await one.show()
-    watch = await one.hub.watch(place, ear.hear, trimmed=ear.trimmed)
+    watch = await one.hub.subscribe(place, ear.hear, on_trimmed=ear.trimmed)
     await logged(raw, place)
     await ear.until(1)
     await raw.execute(COUNT, place)
@@ -373,7 +373,7 @@ async def test_what_cannot_be_read_at_once_is_read_in_pieces(
     for _ in range(120):
         await logged(raw, place, told=False)
     monkeypatch.setattr(reader, "page", small)
-    watch = await one.hub.watch(place, ear.hear, 1)
+    watch = await one.hub.subscribe(place, ear.hear, 1)
     assert await ear.until(120) == [*range(2, 122)]
     await watch.close()
 
@@ -381,7 +381,7 @@ async def test_what_cannot_be_read_at_once_is_read_in_pieces(
 async def test_what_cannot_be_parsed_is_told_as_lost(one: Process, raw: asyncpg.Connection) -> None:
     """Else it would be read again and again, and nothing after it ever told."""
     ear, place = Ear(), await one.show()
-    watch = await one.hub.watch(place, ear.hear, trimmed=ear.trimmed)
+    watch = await one.hub.subscribe(place, ear.hear, on_trimmed=ear.trimmed)
     await logged(raw, place, told=False)
     deep = "UPDATE changes SET entity = $2::text::jsonb WHERE production_uuid = $1 AND seq = 2"
     await raw.execute(deep, place, "[" * 300 + "]" * 300)
@@ -395,7 +395,7 @@ async def test_what_cannot_be_parsed_is_told_as_lost(one: Process, raw: asyncpg.
 
 async def test_what_is_nested_as_deeply_as_is_taken_is_told(one: Process) -> None:
     ear, place = Ear(), await one.show()
-    watch = await one.hub.watch(place, ear.hear, trimmed=ear.trimmed)
+    watch = await one.hub.subscribe(place, ear.hear, on_trimmed=ear.trimmed)
     deep = json.loads("[" * DEEPEST + "]" * DEEPEST)
     made = await one.create("connections", place, destination_type="x", signal_path=deep)
     await one.update("connections", made["uuid"], signal_path=deep[0])
@@ -411,7 +411,7 @@ async def test_a_database_from_a_backup_is_told_as_lost(
     one: Process, raw: asyncpg.Connection
 ) -> None:
     ear, place = Ear(), await one.show()
-    watch = await one.hub.watch(place, ear.hear, trimmed=ear.trimmed)
+    watch = await one.hub.subscribe(place, ear.hear, on_trimmed=ear.trimmed)
     await logged(raw, place)
     await ear.until(1)
     await raw.execute("DELETE FROM changes WHERE production_uuid = $1 AND seq = 2", place)
@@ -430,7 +430,10 @@ async def test_what_was_refused_or_rolled_back_is_not_told(
     one: Process, raw: asyncpg.Connection
 ) -> None:
     ear, shows, place = Ear(), Ear(), await one.show()
-    watches = [await one.hub.watch(place, ear.hear), await one.hub.watch_shows(shows.hear)]
+    watches = [
+        await one.hub.subscribe(place, ear.hear),
+        await one.hub.subscribe_to_productions(shows.hear),
+    ]
     ccu = await one.create("ccus", place, name="C")
     assert await ear.until(1) == [2]
     with pytest.raises(DuplicateUuid):
@@ -495,7 +498,7 @@ async def test_a_rename_tells_the_rows_that_show_the_label(one: Process, which: 
     place, ear = await one.show(), Ear()
     collection, target, row = await make(one, place)
     await make(one, place)  # others, which must not be told
-    watch = await one.hub.watch(place, ear.hear)
+    watch = await one.hub.subscribe(place, ear.hear)
     await one.update(collection, target["uuid"], name="Renamed in name only")
     await one.update(collection, target["uuid"], id="NEW LABEL")
     await ear.until(2)
@@ -517,7 +520,7 @@ async def test_a_delete_leaves_no_row_that_reads_differently_untold(
     make, member = POINTING[which]
     place, ear = await one.show(), Ear()
     collection, target, row = await make(one, place)
-    watch = await one.hub.watch(place, ear.hear)
+    watch = await one.hub.subscribe(place, ear.hear)
     await one.delete(collection, target["uuid"])
     cleared = which == "cameras.ccu"
     await ear.until(2 if cleared else 1)
@@ -542,7 +545,7 @@ async def test_a_row_restored_under_another_label_tells_who_names_it(
     place, ear = await one.show(), Ear()
     _, source, row = await _sourced(one, place)
     await one.delete("sources", source["uuid"])
-    watch = await one.hub.watch(place, ear.hear)
+    watch = await one.hub.subscribe(place, ear.hear)
     number = await raw.fetchval(f"{COUNT} RETURNING change_seq", place)
     await raw.execute("UPDATE sources SET id = 'BACK', is_deleted = false WHERE uuid = $1",
                       source["uuid"])  # fmt: skip
@@ -566,7 +569,7 @@ async def test_a_device_made_with_a_uuid_that_an_older_row_names_is_told(
     row = await one.create("connections", place, **path)
     await raw.execute("UPDATE connections SET destination_uuid = $1 WHERE uuid = $2",
                       uuid, row["uuid"])  # fmt: skip
-    watch = await one.hub.watch(place, ear.hear)
+    watch = await one.hub.subscribe(place, ear.hear)
     await _copy(one, place, str(uuid))
     await ear.until(1)
     [derived] = ear.heard[0].derived
@@ -577,7 +580,7 @@ async def test_a_device_made_with_a_uuid_that_an_older_row_names_is_told(
 async def test_a_production_that_is_renamed_tells_all_its_rows(one: Process) -> None:
     place, ear = await one.show(), Ear()
     rows = [row for made, _ in POINTING.values() for row in (await made(one, place))[1:]]
-    watch = await one.hub.watch(place, ear.hear)
+    watch = await one.hub.subscribe(place, ear.hear)
     label = f"SHOW OF {place}"[:40]
     await one.update("productions", str(place), id=label, version=1)
     await ear.until(1)
@@ -598,7 +601,9 @@ async def test_a_list_of_shows_hears_of_every_show_and_of_nothing_else(
 ) -> None:
     ears = [Ear(), Ear()]
     async with processes(shared_database, 2) as made:
-        watches = [await p.hub.watch_shows(e.hear) for p, e in zip(made, ears, strict=True)]
+        watches = [
+            await p.hub.subscribe_to_productions(e.hear) for p, e in zip(made, ears, strict=True)
+        ]
         shows = [await made[0].show(), await made[1].show()]
         await made[0].create("ccus", shows[0], name="not told")
         await _renamed(made[1], shows[0], 1)
@@ -627,7 +632,7 @@ async def test_a_list_of_shows_catches_up_when_the_listener_is_back(own_database
     async with process(own_database, every=60) as one, connected(own_database) as raw:
         shows = [await one.show() for _ in range(3)]
         ear = Ear()
-        watch = await one.hub.watch_shows(ear.hear)
+        watch = await one.hub.subscribe_to_productions(ear.hear)
         killing, count = asyncio.create_task(_killed(own_database, [one])), 0
         while not killing.done():
             for show in shows:
@@ -645,7 +650,7 @@ async def test_a_show_written_long_before_its_commit_is_told_once(own_database: 
     async with process(own_database, every=0.1) as one, connected(own_database) as late:
         first, second = await one.show(), await one.show()
         ear = Ear()
-        watch = await one.hub.watch_shows(ear.hear)
+        watch = await one.hub.subscribe_to_productions(ear.hear)
         open_ = late.transaction()
         await open_.start()
         await logged(late, first, collection="productions", told=False)
@@ -662,7 +667,7 @@ async def test_a_show_written_long_before_its_commit_is_told_once(own_database: 
 
 async def test_many_shows_at_once_are_told_in_pages(one: Process, raw: asyncpg.Connection) -> None:
     ear, show = Ear(), await one.show()
-    watch = await one.hub.watch_shows(ear.hear)
+    watch = await one.hub.subscribe_to_productions(ear.hear)
     count = 2 * PAGE + 150
     async with raw.transaction():
         for _ in range(count):
@@ -677,7 +682,7 @@ async def test_who_begins_to_watch_shows_again_hears_only_what_is_new(one: Proce
     show = await one.show()
     for version in (1, 2):
         ear = Ear()
-        watch = await one.hub.watch_shows(ear.hear)
+        watch = await one.hub.subscribe_to_productions(ear.hear)
         await _renamed(one, show, version)
         await ear.when(partial(_enough, ear, [show], 1))
         assert _of(ear, [show]) == [(show, version + 1, "UPDATE")]
@@ -689,11 +694,11 @@ async def test_the_end_of_a_process_closes_what_is_open(shared_database: str) ->
     async with process(shared_database) as one:
         place = await one.show()
         for since in (None, 0):
-            await one.hub.watch(place, Ear().hear, since)
-        await one.hub.watch_shows(Ear().hear)
-        assert one.hub.watches == 3
+            await one.hub.subscribe(place, Ear().hear, since)
+        await one.hub.subscribe_to_productions(Ear().hear)
+        assert one.hub.subscribers == 3
     assert one.hub.idle
-    assert one.hub.watches == 0
+    assert one.hub.subscribers == 0
     left = [t for t in asyncio.all_tasks() if "app/live" in str(t.get_coro())]
     assert left == []
     assert await databases.column(shared_database, "SELECT 1") == [1]

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from app.api import idempotent as once_route
-from app.database.session import Database
+from app.database.database import Database
 from app.database.url import DatabaseUrl
 from app.errors import Busy, DatabaseAway, Invalid, WriteRace
 from app.main import create_app

@@ -90,13 +90,13 @@ def test_it_is_over_when_they_cease() -> None:
     clock = Seconds()
     incidents = Incidents(clock)
     for _ in range(LEAST):
-        incidents.asked()
-        incidents.failed("INTERNAL")
-    assert incidents.words() is not None
+        incidents.count_request()
+        incidents.count_failure("INTERNAL")
+    assert incidents.summary() is not None
     clock.now += WINDOW + 1
-    assert incidents.words() is None
-    incidents.asked()
-    assert incidents.words() is None
+    assert incidents.summary() is None
+    incidents.count_request()
+    assert incidents.summary() is None
 
 
 def test_it_stays_small() -> None:
@@ -104,7 +104,7 @@ def test_it_stays_small() -> None:
     incidents = Incidents(clock)
     for number in range(10_000):
         clock.now += 0.1
-        incidents.asked()
-        incidents.failed(f"CODE {number}")
+        incidents.count_request()
+        incidents.count_failure(f"CODE {number}")
     assert len(incidents._seconds) == WINDOW  # noqa: SLF001  # its memory is what is looked at
     assert all(len(second[2]) <= 21 for second in incidents._seconds)  # noqa: SLF001

@@ -29,7 +29,7 @@ class Heard:
         self.listener = Listener(url, pulse)
         self.payloads: asyncio.Queue[str] = asyncio.Queue()
         self.connects: asyncio.Queue[int] = asyncio.Queue()
-        self.listener.hear(CHANNEL, self.payloads.put_nowait)
+        self.listener.listen(CHANNEL, self.payloads.put_nowait)
         self.listener.on_connect(self._connected)
 
     async def _connected(self, connection: asyncpg.Connection) -> None:

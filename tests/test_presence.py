@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.database.pool import Connections
+from app.database.pool import ConnectionPool
 from app.live.sockets.limits import SocketLimits
 from tests.support.databases import column, execute
 from tests.support.pace import at_most
@@ -165,4 +165,4 @@ def away(patch: pytest.MonkeyPatch) -> None:
     def none(*_: Any) -> Any:
         raise ConnectionRefusedError("away")
 
-    patch.setattr(Connections, "at_once", none)
+    patch.setattr(ConnectionPool, "take_idle", none)

@@ -18,8 +18,8 @@ from app.live.sockets import broadcast, presence_sql, rooms
 from app.model.entity import Entity, Row
 from app.sql.projection import table
 from app.sql.reads import all_sql, statements
-from app.sql.registry import required_statements
 from app.sql.writes import all_write_sql
+from app.statements import required_statements
 from app.store import idempotency, write_context
 from app.store.history import all_history_sql
 from app.sync import apply, runs

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from app.releases.migrations import revisions
 from app.releases.migrations.alembic_runner import current, upgrade
 from app.releases.migrations.revisions import Phase
 from app.releases.plan.plan import Plan
+from app.releases.product import other_clients
 from app.releases.rehearsal import checks
 from app.releases.rehearsal.rehearsal import RehearsalResult, rehearse
 from tests import legacy
@@ -53,7 +55,8 @@ def planned(*names: str, phase: Phase = "expand", table: str | None = "cameras")
 
 async def rehearsed(url: str, plan: Plan, **changes: Any) -> RehearsalResult:
     given: dict[str, Any] = {"previous": {}, "own": {}, "round_trip": None, "say": legacy.quiet,
-                             "progress": unheard}  # fmt: skip
+                             "progress": unheard,
+                             "others": partial(other_clients, url)}  # fmt: skip
     return await rehearse(url, plan, **given | changes)
 
 

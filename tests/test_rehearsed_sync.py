@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from app.cli import load_show
-from app.database.session import Database
+from app.database.database import Database
 from app.database.url import DatabaseUrl
 from app.entities import discovered
 from app.releases.gate import gate

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import structlog
 
-from app.database.session import Database
+from app.database.database import Database
 from app.database.url import DatabaseUrl
 from app.model.entity import Row
 from app.retention import Retention

@@ -170,7 +170,7 @@ async def test_who_has_joined_the_list_is_told_all_from_then_on(
     root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is made before the answer is in the list that is loaded after it."""
-    gate, watch = Gate(), Hub.watch_shows
+    gate, watch = Gate(), Hub.subscribe_to_productions
 
     async def slow(self: Hub, hear: Any) -> Any:
         await gate.wait()

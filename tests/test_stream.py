@@ -292,11 +292,11 @@ def test_the_door_stands_before_a_stream(shared_database: str) -> None:
 def test_a_client_that_leaves_is_forgotten(served: Served, show: dict[str, Any]) -> None:
     for _ in range(3):
         with served.stream(show["uuid"]), served.stream(show["uuid"]) as stream:
-            assert served.app.state.hub.watches == 2
+            assert served.app.state.hub.subscribers == 2
             ccu(served, show)
             stream.next()
         served.until_left()
-    assert served.app.state.hub.watches == 0
+    assert served.app.state.hub.subscribers == 0
 
 
 def test_a_service_that_stops_ends_its_streams_at_once(own_database: str) -> None:

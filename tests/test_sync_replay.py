@@ -12,14 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.changelog.log import Actor
-from app.database.session import Database
+from app.database.database import Database
 from app.errors import DatabaseAway
 from app.model.entity import Row
 from app.retention import Retention
 from app.store.write_context import WriteContext, Writer
 from app.sync import batch as sync
-from app.sync.batch import Done
-from app.sync.mutations import Sync, steps
+from app.sync.batch import BatchResult
+from app.sync.mutations import Sync, read_steps
 from tests.support import databases
 from tests.support.bodies import SCOPED, minimal, named
 from tests.support.holding import after, counted
@@ -161,10 +161,10 @@ async def test_a_create_is_known_by_its_uuid_when_its_mutation_is_forgotten(
 
 async def run(
     context: WriteContext, production: Made, batch: Sequence[Made], **members: Any
-) -> Done:
+) -> BatchResult:
     """Do a batch as the route does."""
     said = Sync.model_validate({"mutations": batch, **members})
-    todo = steps(production["uuid"], said, Actor())
+    todo = read_steps(production["uuid"], said, Actor())
     return await sync.run(context, production["uuid"], said, todo, Actor())
 
 
@@ -256,7 +256,7 @@ async def severed(
 
 async def length(database: Database, url: str, work: Callable[[WriteContext], Any]) -> int:
     """Count the statements of some work, and undo it."""
-    async with database.writing() as connection:
+    async with database.write_connection() as connection:
         trial, watched = cast("Any", connection.transaction()), Counting(connection, url, 0)
         await trial.start()
         await work(WriteContext(cast("Any", watched), locked=True))
@@ -271,7 +271,7 @@ async def test_a_connection_that_is_killed_anywhere_leaves_all_or_nothing(
     batch = a_batch(client, production, entity)
     before = await log_of(shared_database, production["uuid"])
 
-    def work(context: WriteContext) -> Awaitable[Done]:
+    def work(context: WriteContext) -> Awaitable[BatchResult]:
         return run(context, production, batch, clientId="laptop")
 
     for place in (2, 3, 5, 8, 13, 21):
@@ -292,7 +292,7 @@ async def test_a_kill_at_the_last_statement_leaves_nothing_either(
     batch = [making(SCOPED[0]) for _ in range(3)]
     before = await log_of(shared_database, production["uuid"])
 
-    def work(context: WriteContext) -> Awaitable[Done]:
+    def work(context: WriteContext) -> Awaitable[BatchResult]:
         return run(context, production, batch)
 
     async with opened(shared_database) as database:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from pydantic_core import from_json
 
-from app.database.session import Database, DatabaseConnection
+from app.database.database import Database, DatabaseConnection
 from app.database.url import DatabaseUrl
 from app.entities import discovered, root
 from app.errors import Busy, SignalbookError, WriteRace
@@ -116,7 +116,7 @@ async def test_a_write_is_two_statements(
         for other in discovered().values()
         for reference in other.references().values()
     )
-    async with opened(shared_database) as database, database.writing() as connection:
+    async with opened(shared_database) as database, database.write_connection() as connection:
         watched = Watched(connection)
         await writes(entity, row)[operation](WriteContext(watched))
         # A delete asks each type that points here for what it must clear.
@@ -168,7 +168,7 @@ async def test_a_row_that_moved_on_without_a_number_is_not_overwritten(
         async def older() -> None:
             await databases.execute(own_database, sql, row["uuid"])
 
-        async with listening(own_database) as heard, database.writing() as connection:
+        async with listening(own_database) as heard, database.write_connection() as connection:
             with pytest.raises(WriteRace):
                 await writes(entity, row)[operation](WriteContext(Watched(connection, older)))
     assert not heard

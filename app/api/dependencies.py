@@ -11,12 +11,12 @@ from fastapi import Depends, Path, Query, Request
 
 from app.api.idempotent import IdempotentWriter
 from app.api.responses import header
-from app.database.session import Database
+from app.database.database import Database
 from app.database.url import DatabaseUrl
 from app.health.check import Checkup
 from app.live.feed.hub import Hub
 from app.live.feed.listener import Listener
-from app.live.sse.streams import Streams
+from app.live.sse.event_stream import EventStreams
 from app.model.fields import NO_NUL
 from app.settings import Settings
 from app.store.write_context import Writer
@@ -40,7 +40,7 @@ WriterDep = Annotated[Writer, Depends(_service("writer"))]
 CheckupDep = Annotated[Checkup, Depends(_service("checkup"))]
 HubDep = Annotated[Hub, Depends(_service("hub"))]
 ListenerDep = Annotated[Listener, Depends(_service("listener"))]
-StreamsDep = Annotated[Streams, Depends(_service("streams"))]
+StreamsDep = Annotated[EventStreams, Depends(_service("streams"))]
 
 
 async def _idempotent_writer(request: Request) -> IdempotentWriter:

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from app.api.openapi import PROBLEM_TYPE
 from app.api.operator_auth import ADMIN
-from app.database.exhaustion import DiskFull, OutOfMemory, TooManyConnections
+from app.database.driver_errors import DiskFull, OutOfMemory, TooManyConnections
 from app.errors import (
     BadRequest,
     BrokenJson,
@@ -62,7 +62,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
         recorder: SoakRecorder = request.app.state.recorder
         recorder.note(error.__cause__, f"{request.method} {_template(request)}")
     if code := incident(error):
-        request.app.state.incidents.failed(code)
+        request.app.state.incidents.count_failure(code)
     if error.status >= 500 and error.__cause__ is not None:
         _log.warning("database", code=error.code, cause=type(error.__cause__).__name__,
                      reason=signals.without_values(error.__cause__))  # fmt: skip

@@ -34,7 +34,7 @@ class RequestLogMiddleware:
             await self.app(scope, receive, send)
             return
         if scope["path"] not in OPEN_PATHS:
-            self._incidents.asked()
+            self._incidents.count_request()
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
         id_header = (b"x-request-id", request_id.encode())
@@ -117,7 +117,7 @@ class UnhandledErrorMiddleware:
             _log.exception("unforeseen", path=scope["path"], request_id=request_id)
             if has_started or scope["type"] != "http":
                 raise
-            scope["app"].state.incidents.failed(SignalbookError.code)
+            scope["app"].state.incidents.count_failure(SignalbookError.code)
             error = SignalbookError("Something failed here; it has been logged.")
             await problem_response(error, scope["path"])(scope, receive, send)
 

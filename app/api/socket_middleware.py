@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.api.error_responses import problem_response
 from app.api.operator_auth import holds
 from app.errors import BadRequest, SignalbookError
-from app.live.sockets.server import TRUSTED, Sockets
+from app.live.sockets.socket_server import TRUSTED, SocketServer
 
 _log: Final = structlog.get_logger()
 _PATHS: Final = frozenset({"/socket.io", "/socket.io/"})
@@ -26,7 +26,7 @@ _TOKEN_NAMES: Final = frozenset({"token", "access_token", "auth", "authorization
 class SocketMiddleware:
     """Hands requests for Socket.IO to ``sockets``, and all others on."""
 
-    def __init__(self, app: ASGIApp, sockets: Sockets, token: SecretStr | None) -> None:
+    def __init__(self, app: ASGIApp, sockets: SocketServer, token: SecretStr | None) -> None:
         self.app, self._sockets = app, sockets
         self._token = token.get_secret_value().encode() if token else None
 

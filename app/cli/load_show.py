@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic_core import from_json
 
-from app.database.session import Database
+from app.database.database import Database
 from app.entities import discovered, root
 from app.errors import SignalbookError
 from app.model.entity import Row

@@ -9,7 +9,6 @@ import typer
 from app import logs
 from app.database import embedded as postgres
 from app.database.url import BadDatabaseUrl, DatabaseUrl
-from app.database.url_setting import usable
 from app.errors import SignalbookError
 from app.releases.connection.migration_session import MigrationError
 from app.releases.verdict import Verdict
@@ -63,7 +62,7 @@ def _refuse_unusable(settings: Settings) -> None:
     """Raise BadDatabaseUrl, which names the setting, before anything is done."""
     for name in ("database_url", "database_unpooled_url"):
         if secret := getattr(settings, name):
-            usable(secret.get_secret_value(), name.upper())
+            DatabaseUrl.from_setting(secret.get_secret_value(), name.upper())
 
 
 @contextmanager

@@ -153,7 +153,7 @@ async def _keeps_transactions(connection: asyncpg.Connection) -> bool:
     return True
 
 
-async def refuse_pooler(url: DatabaseUrl) -> None:
+async def reject_pooler(url: DatabaseUrl) -> None:
     """Raise PoolerInTheWay where a pooler would mix sessions up; say nothing where none answers."""
     with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
         async with asyncio.timeout(_START):

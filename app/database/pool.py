@@ -22,7 +22,7 @@ _CLOSING: Final = 5.0
 Connect = Callable[[], Awaitable[asyncpg.Connection]]
 
 
-def is_sound(error: BaseException) -> bool:
+def is_usable_after(error: BaseException) -> bool:
     """Tell whether a connection whose use ended in this error is as good as before.
 
     PostgreSQL's own errors, and values that the driver cannot encode, leave it ready; after a
@@ -36,7 +36,7 @@ def is_sound(error: BaseException) -> bool:
     return unfit or isinstance(error, (pg.PostgresError, SignalbookError, WriteRace))
 
 
-class Connections:
+class ConnectionPool:
     """Opens up to ``size`` connections with ``connect``, when they are needed.
 
     ``wait`` seconds bound the wait for a connection, its opening included; one that nobody used
@@ -56,9 +56,9 @@ class Connections:
         self._loop = asyncio.get_running_loop()
 
     @asynccontextmanager
-    async def lent(self) -> AsyncIterator[asyncpg.Connection]:
+    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
         """Lend a connection. Raises DatabaseAway, TimeoutError, and what connecting raises."""
-        connection = self.at_once() or await self.acquire()
+        connection = self.take_idle() or await self.acquire()
         try:
             yield connection
         except BaseException as error:
@@ -66,7 +66,7 @@ class Connections:
             raise
         self.release(connection)
 
-    def at_once(self) -> asyncpg.Connection | None:
+    def take_idle(self) -> asyncpg.Connection | None:
         """Give the connection that was used last, None where none is idle."""
         if not self._idle:
             return None
@@ -80,7 +80,7 @@ class Connections:
 
     async def acquire(self) -> asyncpg.Connection:
         """Give the connection that was used last, else open one, else wait in line for one."""
-        if connection := self.at_once():
+        if connection := self.take_idle():
             return connection
         async with asyncio.timeout(self._wait):
             if self._closing:
@@ -100,7 +100,11 @@ class Connections:
             # What ended this one, or made the network silent, has most likely met the others too.
             self._drop_idle()
             self._drop(connection)
-        elif self._closing or connection.is_in_transaction() or (error and not is_sound(error)):
+        elif (
+            self._closing
+            or connection.is_in_transaction()
+            or (error and not is_usable_after(error))
+        ):
             self._drop(connection)
         elif waiter := self._next_waiter():
             waiter.set_result(connection)

@@ -11,73 +11,22 @@ No message, `str()` or `repr()` made here ever contains the password.
 """
 
 import re
-import ssl
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
-from app.database.unresolved_address import BadDatabaseUrl, raise_if_unresolved
+from app.database.bad_url import BadDatabaseUrl, raise_if_unresolved
+from app.database.tls import SSL_MODES, Tls, read_tls
 
 __all__ = ["DEFAULT_TIMEOUT", "SSL_MODES", "BadDatabaseUrl", "DatabaseUrl", "Tls"]
 
-SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 DEFAULT_TIMEOUT: Final = 10.0  # seconds; asyncpg's own 60 outlasts a platform's health check
 
-# libpq itself reads ssl=true as sslmode=require; the others are habits of other drivers.
-_SSL_WORDS: Final = {"true": "require", "no-verify": "require", "false": "disable"}
 # Free text in which SQLAlchemy and browsers write a space as "+"; anywhere else a "+" is a "+".
 _FREE_TEXT: Final = {"application_name", "fallback_application_name", "options"}
 _IPV6: Final = r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]+(%[\w.-]+)?"
 _ENCODE_HINT: Final = "write a /, ?, # or @ inside the user or password as %2F, %3F, %23, %40"
-
-
-@dataclass(frozen=True)
-class Tls:
-    """How the connection is encrypted, in libpq's words; the file names are paths."""
-
-    mode: str = "prefer"
-    root_certificate: str = ""
-    certificate: str = ""
-    key: str = ""
-    key_password: str = field(default="", repr=False)
-    revocations: str = ""
-    direct: bool = False
-
-    def argument(self) -> str | ssl.SSLContext:
-        """Return asyncpg's `ssl=`. Raises BadDatabaseUrl when a certificate file is unusable.
-
-        asyncpg's own "verify-full" looks for ~/.postgresql/root.crt, which no container has, so
-        verification is a context of ours. Only asyncpg's "prefer" and "allow" can fall back.
-        """
-        if self.mode == "disable" or not (self._verifies() or self.certificate):
-            return self.mode
-        try:
-            return self._context()
-        except (OSError, ValueError) as unusable:  # ssl.SSLError is an OSError
-            reason = unusable.strerror if isinstance(unusable, OSError) else str(unusable)
-        files = filter(None, (self.root_certificate, self.certificate, self.key, self.revocations))
-        raise BadDatabaseUrl(f"has an unusable TLS certificate in {', '.join(files)}: {reason}")
-
-    def _verifies(self) -> bool:
-        strict_require = self.mode == "require" and self.root_certificate != ""  # as in libpq
-        return self.mode.startswith("verify") or strict_require
-
-    def _context(self) -> ssl.SSLContext:
-        # libpq's word "system" is the trust store of the machine, always with the host's name.
-        stored = self.root_certificate in {"", "system"}
-        context = ssl.create_default_context(cafile=None if stored else self.root_certificate)
-        context.check_hostname = self.mode == "verify-full" or self.root_certificate == "system"
-        if not self._verifies():
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        if self.revocations:
-            context.load_verify_locations(cafile=self.revocations)
-            context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
-        if self.certificate:
-            # A callable, so that OpenSSL never asks the terminal for a missing key password.
-            context.load_cert_chain(self.certificate, self.key or None, lambda: self.key_password)
-        context.set_alpn_protocols(["postgresql"])  # PostgreSQL 17+ insists on it for direct TLS
-        return context
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -123,10 +72,23 @@ class DatabaseUrl:
             user=user,
             password=password or None,
             database=database,
-            tls=_tls(member),
+            tls=read_tls(member),
             **_session(member),
             ignored=tuple(sorted(member)),
         )
+
+    @classmethod
+    def from_setting(cls, text: str, setting: str) -> "DatabaseUrl":
+        """Read the URL of a setting, and the files that it names, without connecting.
+
+        Raises BadDatabaseUrl, which then names that setting.
+        """
+        try:
+            url = cls.parse(text)
+            url.connect_args()
+        except BadDatabaseUrl as bad:
+            raise BadDatabaseUrl(bad.reason, setting) from None
+        return url
 
     def connect_args(self) -> dict[str, Any]:
         """Return keyword arguments for `asyncpg.connect` and `asyncpg.create_pool`."""
@@ -262,20 +224,6 @@ def _port(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
         raise BadDatabaseUrl(f"has a port that is not a number from 1 to 65535: {_ENCODE_HINT}")
     return int(text)
-
-
-def _tls(member: dict[str, str]) -> Tls:
-    word = (member.pop("sslmode", "") or member.pop("ssl", "")).lower().replace("_", "-")
-    root = member.pop("sslrootcert", "")
-    mode = _SSL_WORDS.get(word, word) or ("verify-full" if root == "system" else Tls.mode)
-    if mode not in SSL_MODES:
-        raise BadDatabaseUrl(f"has an sslmode that is none of {', '.join(SSL_MODES)}")
-    direct = member.pop("sslnegotiation", "") == "direct"
-    if direct and SSL_MODES.index(mode) < SSL_MODES.index("require"):
-        raise BadDatabaseUrl("has sslnegotiation=direct, which needs sslmode=require or stricter")
-    rest = ("sslcert", "sslkey", "sslpassword", "sslcrl")
-    certificate, key, secret, revocations = (member.pop(name, "") for name in rest)
-    return Tls(mode, root, certificate, key, secret, revocations, direct)
 
 
 def _session(member: dict[str, str]) -> dict[str, Any]:

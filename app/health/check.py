@@ -15,7 +15,8 @@ from typing import Final
 
 import asyncpg
 
-from app.database.session import Database, translate
+from app.database.database import Database
+from app.database.driver_errors import translate
 from app.errors import DatabaseAway, SchemaMismatch, SignalbookError
 from app.health.incidents import Incidents
 from app.health.session_fitness import Needs, by_collection, findings, needs_of, session_findings
@@ -23,9 +24,12 @@ from app.health.write_trial import try_write
 from app.releases.ledger import signals
 from app.releases.migrations import revisions
 from app.releases.migrations.version_row import BadVersionRow, live_revision
-from app.sql.registry import collections, failures, required_statements
+from app.sql.registry import CATALOGUE, failures, statement
+from app.statements import collections, required_statements
 
-_SETTINGS: Final = "SELECT name, setting FROM pg_settings WHERE name = ANY($1::text[])"
+_SETTINGS: Final = statement(
+    "SELECT name, setting FROM pg_settings WHERE name = ANY($1::text[])", CATALOGUE
+)
 # Milliseconds. Who holds a table for longer changes it, which is no reason to send nobody here.
 _LOCK_TIMEOUT: Final = "100"
 # One failure is enough: no moment's trouble ends so.
@@ -77,7 +81,7 @@ class Health:
 async def examine(database: Database, within: float, incidents: Incidents | None = None) -> Health:
     """Examine the database as the service meets it, bounded by ``within`` seconds."""
     found = await _looked(database, within)
-    failing = incidents.words(_AT_ONCE) if incidents else None
+    failing = incidents.summary(_AT_ONCE) if incidents else None
     return replace(found, failing=failing)
 
 
@@ -161,18 +165,18 @@ async def _of_idle(database: Database, needs: Needs) -> dict[str, str]:
     Where something is wrong with it, it is ended, and those that are idle with it: their successors
     begin as the newest connection did.
     """
-    connection = database.connections.at_once()
+    connection = database.pool.take_idle()
     if connection is None:
         return {}
     try:
         found = await session_findings(connection, needs.all_tables)
     except BaseException as error:
-        database.connections.release(connection, error)
+        database.pool.release(connection, error)
         raise
     if found.words:
-        database.connections.discard(connection)
+        database.pool.discard(connection)
     else:
-        database.connections.release(connection)
+        database.pool.release(connection)
     told = by_collection(needs, found)
     return {name: word for name, word in told.items() if word != "ok"}
 

@@ -18,16 +18,16 @@ class Incidents:
         self._clock = clock
         self._seconds: deque[tuple[int, list[int], Counter[str]]] = deque(maxlen=WINDOW)
 
-    def asked(self) -> None:
+    def count_request(self) -> None:
         """Count a request."""
         self._now()[1][0] += 1
 
-    def failed(self, code: str) -> None:
+    def count_failure(self, code: str) -> None:
         """Count a request that failed for a reason that is not the client's."""
         codes = self._now()[2]
         codes[code if code in codes or len(codes) < _CODES else "OTHER"] += 1
 
-    def words(self, at_once: frozenset[str] = frozenset()) -> str | None:
+    def summary(self, at_once: frozenset[str] = frozenset()) -> str | None:
         """Say what fails, where that is more than a moment's trouble; None where it is not.
 
         One failure of a code in ``at_once`` is enough.

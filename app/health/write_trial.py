@@ -14,7 +14,7 @@ import asyncpg
 from uuid_utils.compat import uuid4
 
 from app.changelog.log import Actor
-from app.database.session import json_as_bytes
+from app.database.database import json_as_bytes
 from app.entities import discovered, root
 from app.errors import Invalid
 from app.model.entity import Entity, Row

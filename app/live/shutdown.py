@@ -1,4 +1,4 @@
-"""Tells who keeps connections open for long that the service stops, before it waits for them."""
+"""Lets those that hold connections open for long end them when the service begins to stop."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,22 +9,22 @@ class Shutdown:
 
     def __init__(self) -> None:
         self.begun = False
-        self._do: list[Callable[[], None]] = []
+        self._callbacks: list[Callable[[], None]] = []
 
     @contextmanager
-    def told(self, do: Callable[[], None]) -> Iterator[None]:
-        """Call ``do`` when the service begins to stop while the block runs; at once if it has."""
-        self._do.append(do)
+    def on_begin(self, callback: Callable[[], None]) -> Iterator[None]:
+        """Call ``callback`` if the service begins to stop while the block runs, or has begun."""
+        self._callbacks.append(callback)
         try:
             if self.begun:
-                do()
+                callback()
             yield
         finally:
-            self._do.remove(do)
+            self._callbacks.remove(callback)
 
     def begin(self) -> None:
-        """Tell everybody, once."""
+        """Call every callback, once."""
         if not self.begun:
             self.begun = True
-            for do in tuple(self._do):
-                do()
+            for callback in tuple(self._callbacks):
+                callback()

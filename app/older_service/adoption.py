@@ -27,13 +27,13 @@ from app.older_service.migration_history import (
 )
 from app.releases.connection.migration_session import LOCK_TIMEOUT, MIGRATION_LOCK
 from app.releases.connection.open_connection import open_connection
+from app.releases.identity import BUILT_BY_REVISIONS, OLDER_SERVICE_TABLE
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.alembic_runner import current, make_engine
 from app.releases.migrations.revisions import FOLDER, has_revision, head, history
-from app.releases.migrations.version_row import LOST, OURS
+from app.releases.migrations.version_row import LOST
 from app.releases.schema.comparison.compare_snapshots import compare
 from app.releases.schema.comparison.finding import Finding
-from app.releases.schema.comparison.table_presence import OLDER_SERVICE
 from app.releases.schema.introspection.introspect import read_snapshot
 from app.releases.schema.scratch_database import expected_snapshot
 from app.releases.schema.snapshot import Snapshot
@@ -44,11 +44,6 @@ ACQUAINTED: Final = "acquainted"
 
 # The weakest lock that every change of a table's schema conflicts with, and no row's read or write.
 _HOLD: Final = "LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE"
-_HASHED: Final = (
-    "INSERT INTO release_revisions (revision, hash, run) VALUES ($1, $2, $3)"
-    " ON CONFLICT (revision) DO UPDATE SET hash = excluded.hash, run = excluded.run,"
-    " applied_at = clock_timestamp()"
-)
 
 
 @dataclass(frozen=True)
@@ -79,7 +74,7 @@ async def adopt(
     """
     if (at := await current(url)) is not None:
         return await _already(at, ledger, await _past(url))
-    if await ledger.fetch_value(f"SELECT {OURS}"):
+    if await ledger.fetch_value(f"SELECT {BUILT_BY_REVISIONS}"):
         raise Stopped(Verdict.DRIFTED, LOST)
     first = history()[0].name
     say(f"Building what {first} is, in a scratch database, to compare with.")
@@ -95,7 +90,7 @@ async def adopt(
         await ledger.set_fact(ACQUAINTED, list(live.others))
         if past is not None:
             await ledger.set_fact(FACT, past.as_json())
-        await ledger.execute(_HASHED, first, hash_of(first), ledger.run or None)
+        await ledger.revision_applied(first, hash_of(first))
         say(f"Stamping the database as {first}.")
         await _stamp(holder, first, live.role if service_role else None)
     return Adopted(first, live.others, _told(first, live.others))
@@ -164,7 +159,7 @@ def _refuse_strange(should: Snapshot, live: Snapshot, past: OlderHistory | None)
             "everything.",
             evidence,
         )
-    there = "_prisma_migrations is there, but" if OLDER_SERVICE in others else "It"
+    there = f"{OLDER_SERVICE_TABLE} is there, but" if OLDER_SERVICE_TABLE in others else "It"
     raise Stopped(
         Verdict.REFUSED,
         f"This is not the older service's database. {there} lacks {len(missing)} of its "

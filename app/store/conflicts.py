@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 from app.changelog.log import FORMER_LABEL, bases
-from app.database.session import DatabaseConnection
+from app.database.database import DatabaseConnection
 from app.entities import discovered
 from app.errors import VersionConflict
 from app.model.entity import Row

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic_core import from_json
 
 from app.changelog.log import FORMER_LABEL
-from app.database.session import DatabaseConnection
+from app.database.database import DatabaseConnection
 from app.entities import root
 from app.errors import AmbiguousId
 from app.model.entity import Row

@@ -8,7 +8,7 @@ from pydantic.alias_generators import to_camel, to_snake
 from pydantic_core import to_json
 from uuid_utils.compat import uuid7
 
-from app.database.session import DatabaseConnection
+from app.database.database import DatabaseConnection
 from app.errors import Invalid
 from app.model.entity import PartList, Row
 from app.model.schemas import part_shape

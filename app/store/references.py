@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic.alias_generators import to_camel
 
 from app.changelog.log import FORMER_LABEL
-from app.database.session import DatabaseConnection
+from app.database.database import DatabaseConnection
 from app.entities import discovered
 from app.errors import Invalid
 from app.model.entity import DeviceReference, Entity, PartReference, Reference, Row

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 from pydantic_core import from_json
 
 from app.changelog.log import Actor
-from app.database.session import DatabaseConnection
+from app.database.database import DatabaseConnection
 from app.errors import DuplicateId, Invalid
 from app.model.entity import Row
 from app.model.fields import MaybeLine, blank_to_none

@@ -12,7 +12,8 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel
 
 from app.changelog.log import Actor
-from app.database.session import DatabaseConnection, translated
+from app.database.database import DatabaseConnection
+from app.database.driver_errors import translated
 from app.errors import SignalbookError, Unavailable, WrongProduction
 from app.model.entity import Row
 from app.model.schemas import create_shape, unknown_members

@@ -14,7 +14,7 @@ from pydantic_core import from_json, to_json
 from uuid_utils.compat import uuid7
 
 from app.changelog.log import FORMER_LABEL, Actor
-from app.database.session import DatabaseConnection
+from app.database.database import DatabaseConnection
 from app.entities import discovered, root
 from app.errors import AmbiguousId, NotFound, PreconditionFailed, VersionMissing, WrongProduction
 from app.model.entity import Row

@@ -16,12 +16,13 @@ from uuid import UUID
 
 import asyncpg
 
-from app.database.session import Database, DatabaseConnection
+from app.database.database import Database, DatabaseConnection
 from app.errors import Busy, WriteRace
+from app.sql.registry import statement
 from app.store.write_queue import WriteQueue
 
 T = TypeVar("T")
-LOCK: Final = "SELECT FROM productions WHERE uuid = $1 FOR NO KEY UPDATE"
+LOCK: Final = statement("SELECT FROM productions WHERE uuid = $1 FOR NO KEY UPDATE")
 # Another service's writes raise no number of ours; against those nothing is locked.
 _TRIES: Final = 5
 _CROWDED: Final = "Too many are writing to this production: try again in a moment."
@@ -93,7 +94,7 @@ class Writer:
 
     async def _in_turn(self, work: Callable[[WriteContext], Awaitable[T]]) -> T:
         try:
-            async with self._database.writing() as connection:
+            async with self._database.write_connection() as connection:
                 return await work(WriteContext(connection, remember_key=self._turns.remember_key))
         except WriteRace:
             return await self.locked(work)

@@ -27,6 +27,7 @@ from app.errors import (
 from app.model.entity import Row
 from app.model.schemas import known_uuid
 from app.rules.merge import Start
+from app.sql.registry import statement
 from app.sql.writes import write_statements
 from app.store import update as store
 from app.store.conflicts import changed_since, moved, refuse_delete, with_own
@@ -35,11 +36,11 @@ from app.store.savepoints import Noting, create_in
 from app.store.write_context import WriteContext
 from app.sync.label_aliases import LabelAliases
 from app.sync.mutations import MutationStep
-from app.sync.runs import Taken
+from app.sync.runs import AppliedMutation
 
 Status = Literal["applied", "merged", "conflict", "duplicate", "rejected", "undone"]
 # Who wrote row $2 of production $1 last.
-LAST_WRITER: Final = (
+LAST_WRITER: Final = statement(
     "SELECT user_name FROM changes WHERE production_uuid = $1 AND entity_uuid = $2 "
     "ORDER BY seq DESC LIMIT 1"
 )
@@ -58,14 +59,14 @@ class MutationOutcome:
     version: int | None = None
 
 
-def refused(error: SignalbookError) -> MutationOutcome:
+def failed_outcome(error: SignalbookError) -> MutationOutcome:
     """Give the outcome of a mutation that was not done."""
     return MutationOutcome(
         "conflict" if isinstance(error, VersionConflict) else "rejected", error=error
     )
 
 
-class Offline:
+class MutationApplier:
     """The mutations of one batch, some of which are ``known`` to have been done, by id.
 
     With ``relabel`` a new row whose label is taken gets the next free one.
@@ -75,14 +76,14 @@ class Offline:
         self,
         context: WriteContext,
         place: LockedProduction,
-        known: Mapping[str, Taken],
+        known: Mapping[str, AppliedMutation],
         *,
         relabel: bool,
     ) -> None:
         self._context, self._place, self._relabel = Noting(**vars(context)), place, relabel
         self._known = known
         # The mutations of this batch that were done, with their place in it.
-        self._here: dict[str, tuple[int, Taken]] = {}
+        self._here: dict[str, tuple[int, AppliedMutation]] = {}
         # The versions of each row that the client made. Those of a try that was undone stay, and
         # do no harm: under the lock nobody else can make a version with that number.
         self._own: defaultdict[UUID, set[int]] = defaultdict(set)
@@ -139,14 +140,14 @@ class Offline:
         except SignalbookError as error:
             if len(self._context.written) > begun or isinstance(error, Unavailable):
                 raise
-            return refused(error)
+            return failed_outcome(error)
         if outcome.entity and outcome.status in {"applied", "merged"}:
             uuid, kind = UUID(from_json(outcome.entity)["uuid"]), step.entity.collection
-            taken = Taken(step.fingerprint, kind, uuid, outcome.version)
+            taken = AppliedMutation(step.fingerprint, kind, uuid, outcome.version)
             self._here[mutation] = (step.number, taken)
         return outcome
 
-    async def _again(self, step: MutationStep, taken: Taken) -> MutationOutcome:
+    async def _again(self, step: MutationStep, taken: AppliedMutation) -> MutationOutcome:
         if step.fingerprint != taken.fingerprint:
             words = "A mutation with this id was taken before, and said something else: make a new"
             return MutationOutcome(

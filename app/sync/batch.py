@@ -21,16 +21,16 @@ from app.store.locked_production import LockedProduction, lock_production
 from app.store.savepoints import each
 from app.store.write_context import WriteContext
 from app.sync import runs
-from app.sync.apply import MutationOutcome, Offline, refused
+from app.sync.apply import MutationApplier, MutationOutcome, failed_outcome
 from app.sync.mutations import MutationStep, Sync
-from app.sync.runs import Fate, SyncRun
+from app.sync.runs import MutationRecord, SyncRun
 
 _NOWHERE: Final = 2**63 - 1
 _TAKEN: Final = {"applied", "merged"}
 
 
 @dataclass(frozen=True)
-class Done:
+class BatchResult:
     """What became of a batch, and the feed since the number that the client knew.
 
     ``next`` is None where there is no feed: the client knew no number, or the log does not hold
@@ -44,7 +44,7 @@ class Done:
     latest: int
     resync: LogTrimmed | None = None
 
-    def refusal(self) -> tuple[int, SignalbookError] | None:
+    def first_error(self) -> tuple[int, SignalbookError] | None:
         """Give the first error, and the place of its mutation."""
         return next(((n, o.error) for n, o in enumerate(self.outcomes) if o.error), None)
 
@@ -55,7 +55,7 @@ class _TakenBack(Exception):
 
 async def run(
     context: WriteContext, production: str, sync: Sync, todo: Sequence[MutationStep], actor: Actor
-) -> Done:
+) -> BatchResult:
     """Do a batch that was read into ``todo``, in a context that is locked.
 
     What is refused is told in the outcomes, and undone with everything if the batch is atomic.
@@ -79,11 +79,11 @@ async def _outcomes(
     todo: Sequence[MutationStep],
 ) -> list[MutationOutcome]:
     ids = list({step.mutation_id for step in todo if step.mutation_id})
-    known = await runs.known(context.connection, place.uuid, run.client, ids)
-    offline = Offline(context, place, known, relabel=sync.relabel)
+    known = await runs.applied_before(context.connection, place.uuid, run.client, ids)
+    offline = MutationApplier(context, place, known, relabel=sync.relabel)
     async with _perhaps_taken_back(context, sync):
         tried = await each(context.connection, todo, offline.do)
-        made = [refused(one) if isinstance(one, SignalbookError) else one for one in tried]
+        made = [failed_outcome(one) if isinstance(one, SignalbookError) else one for one in tried]
         failed = sync.atomic and any(outcome.error for outcome in made)
         if failed or sync.dry_run:
             raise _TakenBack
@@ -109,23 +109,23 @@ async def _answered(
     run: SyncRun,
     sync: Sync,
     outcomes: Sequence[MutationOutcome],
-) -> Done:
+) -> BatchResult:
     """Read the feed as it is now, the batch included."""
     since = _NOWHERE if sync.since is None else sync.since
     page = await context.connection.fetchrow(feed.FEED, place.uuid, since, sync.limit)
     latest: int = page["latest"]
     if sync.since is None:
-        return Done(run.uuid, outcomes, b"[]", None, latest)
+        return BatchResult(run.uuid, outcomes, b"[]", None, latest)
     # The numbers that this batch has used up do not make up for those that a client is ahead.
     if trimmed := feed.gap(place.uuid, page, since, newest=place.seq):
-        return Done(run.uuid, outcomes, b"[]", None, latest, trimmed)
-    return Done(run.uuid, outcomes, page["entries"], page["last"], latest)
+        return BatchResult(run.uuid, outcomes, b"[]", None, latest, trimmed)
+    return BatchResult(run.uuid, outcomes, page["entries"], page["last"], latest)
 
 
-def _fate(step: MutationStep, outcome: MutationOutcome) -> Fate:
+def _fate(step: MutationStep, outcome: MutationOutcome) -> MutationRecord:
     entity = from_json(outcome.entity)["uuid"] if outcome.entity else None
     error = outcome.error
-    return Fate(
+    return MutationRecord(
         step.mutation_id, outcome.status, step.fingerprint,
         step.entity.collection if step.mount else None, entity and UUID(entity), outcome.version,
         error.code if error else None, error.message if error else None,

@@ -30,7 +30,7 @@ from app.store.edits import validated
 from app.store.savepoints import creation, edit_from
 from app.store.update import Edit
 
-MOST: Final = 1_000
+MAX_MUTATIONS: Final = 1_000
 """How many mutations one batch may hold."""
 SPELLINGS: Final = ConfigDict(extra="allow", validate_by_name=True, validate_by_alias=True)
 _Word = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=NO_NUL)]
@@ -41,7 +41,7 @@ _SAID_OF_A_DELETE: Final = {
 }  # fmt: skip
 
 
-def kinds() -> Mapping[str, type[Row]]:
+def entities_by_name() -> Mapping[str, type[Row]]:
     """Give the entity types by every collection and mount that a mutation may name."""
     return {
         mount: entity
@@ -51,8 +51,8 @@ def kinds() -> Mapping[str, type[Row]]:
 
 
 def _known(collection: str) -> str:
-    if collection not in kinds():
-        raise ValueError(f"no such collection: there are {', '.join(kinds())}")
+    if collection not in entities_by_name():
+        raise ValueError(f"no such collection: there are {', '.join(entities_by_name())}")
     return collection
 
 
@@ -68,7 +68,9 @@ class Mutation(BaseModel):
     mutation_id: _Word = Field(alias="mutationId")
     op: Literal["create", "update", "delete"]
     collection: Annotated[
-        str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": [*kinds()]})
+        str,
+        AfterValidator(_known),
+        WithJsonSchema({"type": "string", "enum": [*entities_by_name()]}),
     ]
     uuid: MaybeUuid = None
     key: Key | None = None
@@ -78,7 +80,7 @@ class Mutation(BaseModel):
 
 
 @dataclass(frozen=True)
-class Unread:
+class UnreadableMutation:
     """What is no mutation, with its id where that at least is one, and the row it would make."""
 
     mutation_id: str | None
@@ -87,21 +89,21 @@ class Unread:
     label: str | None = None
 
 
-def _leniently(said: Any, _: object) -> Mutation | Unread:
+def _leniently(said: Any, _: object) -> Mutation | UnreadableMutation:
     try:
         return cast("Mutation", validated(Mutation, said))
     except Invalid as fault:
         try:
             named = validated(_Named, said)
         except Invalid:
-            return Unread(None, fault, *_would_make(said))
-        return Unread(cast("_Named", named).mutation_id, fault, *_would_make(said))
+            return UnreadableMutation(None, fault, *_would_make(said))
+        return UnreadableMutation(cast("_Named", named).mutation_id, fault, *_would_make(said))
 
 
 def _would_make(said: Any) -> tuple[str, str | None]:
     """Give the collection and the label of the row that something like a create asks for."""
     mount = said.get("collection") if isinstance(said, dict) and said.get("op") == "create" else 0
-    return (mount, _label(said.get("data"))) if mount in [*kinds()] else ("", None)
+    return (mount, _label(said.get("data"))) if mount in [*entities_by_name()] else ("", None)
 
 
 def _label(data: Any) -> str | None:
@@ -123,7 +125,9 @@ class Sync(BaseModel):
 
     model_config = SPELLINGS
 
-    mutations: list[Annotated[Mutation, WrapValidator(_leniently)]] = Field(max_length=MOST)
+    mutations: list[Annotated[Mutation, WrapValidator(_leniently)]] = Field(
+        max_length=MAX_MUTATIONS
+    )
     since: Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)] | None = None
     limit: Annotated[int, Field(strict=True, ge=1, le=1_000)] = 500
     client_id: _Word | None = Field(None, alias="clientId")
@@ -157,17 +161,19 @@ class MutationStep:
     @property
     def entity(self) -> type[Row]:
         """The type of its row, where it names one."""
-        return kinds()[self.mount]
+        return entities_by_name()[self.mount]
 
 
-def steps(production: str, sync: Sync, actor: Actor) -> list[MutationStep]:
+def read_steps(production: str, sync: Sync, actor: Actor) -> list[MutationStep]:
     """Read every mutation; ``actor`` did those that name nobody."""
-    said = cast("Sequence[Mutation | Unread]", sync.mutations)
+    said = cast("Sequence[Mutation | UnreadableMutation]", sync.mutations)
     return [_step(number, production, one, actor) for number, one in enumerate(said)]
 
 
-def _step(number: int, production: str, said: Mutation | Unread, actor: Actor) -> MutationStep:
-    if isinstance(said, Unread):
+def _step(
+    number: int, production: str, said: Mutation | UnreadableMutation, actor: Actor
+) -> MutationStep:
+    if isinstance(said, UnreadableMutation):
         op = "create" if said.mount else ""
         return MutationStep(
             number, said.mutation_id, op, said.mount, fault=said.fault, label=said.label
@@ -197,7 +203,7 @@ def _fingerprint(said: Mutation) -> str:
 
 def _refuse_form(said: Mutation) -> None:
     """Raise Invalid for what lacks a member that its operation needs."""
-    if kinds()[said.collection] is root() and said.op != "update":
+    if entities_by_name()[said.collection] is root() and said.op != "update":
         raise Invalid.at("op", f"a sync only updates its {root().noun.lower()}")
     if said.data is None and said.op != "delete":
         raise Invalid.at("data", "say what the row is to hold")
@@ -206,7 +212,7 @@ def _refuse_form(said: Mutation) -> None:
 
 
 def _edit(production: str, said: Mutation, actor: Actor) -> tuple[Edit, list[str]]:
-    entity, members = kinds()[said.collection], dict(said.data or {})
+    entity, members = entities_by_name()[said.collection], dict(said.data or {})
     if said.op == "create":
         edit, ignored = creation(entity, production, members, actor)
         if said.uuid and edit.uuid not in {None, said.uuid}:

@@ -13,29 +13,30 @@ from uuid import UUID
 from pydantic_core import from_json, to_json
 
 from app.changelog.log import Actor
-from app.database.session import Database, DatabaseConnection
+from app.database.database import Database, DatabaseConnection
 from app.sql.projection import MOMENT
+from app.sql.registry import statement
 
 LEAST_DAYS: Final = 30
 """Both are kept for so long at least, whatever the log's own retention: a laptop may be away."""
 _BATCH: Final = 500
 
 # What is known of mutations $3 of client $2 in production $1.
-TAKEN_BEFORE: Final = (
+TAKEN_BEFORE: Final = statement(
     "SELECT mutation_id, fingerprint, collection, entity_uuid, run_uuid FROM sync_mutations "
     "WHERE production_uuid = $1 AND client_id = $2 AND mutation_id = ANY($3::text[])"
 )
 # What the runs $1 led to.
-LED_TO: Final = (
+LED_TO: Final = statement(
     "SELECT (results -> 'mutations')::json AS mutations FROM sync_runs WHERE uuid = ANY($1::uuid[])"
 )
-REMEMBER: Final = (
+REMEMBER: Final = statement(
     "INSERT INTO sync_mutations (production_uuid, client_id, run_uuid, mutation_id, fingerprint, "
     "status, collection, entity_uuid) SELECT $1::uuid, $2::text, $3::uuid, taken.* FROM unnest("
     "$4::text[], $5::text[], $6::text[], $7::text[], $8::uuid[]) AS taken"
 )
 # The time is the statement's own, so that under the lock it runs in the order of the runs.
-RECORD: Final = (
+RECORD: Final = statement(
     "INSERT INTO sync_runs (uuid, production_uuid, client_id, since, latest, atomic, dry_run, "
     "results, user_id, user_name, request_id, at) "
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, $9, $10, $11, statement_timestamp())"
@@ -51,7 +52,7 @@ _BEFORE: Final = (
 )
 # The last runs of production $1, those before run $2::uuid where that is given, at most $3; and
 # the uuid of the last one of them, where older ones follow.
-RUNS: Final = (
+RUNS: Final = statement(
     "SELECT page.runs, CASE WHEN EXISTS (SELECT FROM sync_runs WHERE production_uuid = $1 "
     "AND at < page.first) THEN page.last END AS next FROM (SELECT coalesce(json_agg(run.shown "
     "ORDER BY run.at DESC), '[]') AS runs, min(run.at) AS first, "
@@ -60,7 +61,7 @@ RUNS: Final = (
     f"WHERE production_uuid = $1 AND at < {_BEFORE} ORDER BY at DESC LIMIT $3) AS run) AS page"
 )
 # Run $2 of production $1.
-RUN: Final = (
+RUN: Final = statement(
     f'SELECT row_to_json(one) FROM (SELECT {_SHOWN}, request_id AS "requestId", '
     "results -> 'mutations' AS results FROM sync_runs "
     "WHERE sync_runs.uuid = $2 AND production_uuid = $1) AS one"
@@ -76,22 +77,12 @@ def _forget(table: str) -> str:
     )
 
 
-FORGET_RUNS: Final = _forget("sync_runs")
-FORGET_MUTATIONS: Final = _forget("sync_mutations")
-STATEMENTS: Final = (
-    TAKEN_BEFORE,
-    LED_TO,
-    REMEMBER,
-    RECORD,
-    RUNS,
-    RUN,
-    FORGET_RUNS,
-    FORGET_MUTATIONS,
-)
+FORGET_RUNS: Final = statement(_forget("sync_runs"))
+FORGET_MUTATIONS: Final = statement(_forget("sync_mutations"))
 
 
 @dataclass(frozen=True)
-class Taken:
+class AppliedMutation:
     """A mutation that was done: what it was, its row, and the version it made of it."""
 
     fingerprint: str
@@ -101,7 +92,7 @@ class Taken:
 
 
 @dataclass(frozen=True)
-class Fate:
+class MutationRecord:
     """What became of a mutation, as the log keeps it."""
 
     mutation_id: str | None
@@ -141,15 +132,15 @@ class SyncRun:
     actor: Actor
 
 
-async def known(
+async def applied_before(
     connection: DatabaseConnection, production: UUID, client: str, ids: Sequence[str]
-) -> dict[str, Taken]:
+) -> dict[str, AppliedMutation]:
     """Give those of these mutations that were taken before, by id."""
     rows = await connection.fetch(TAKEN_BEFORE, production, client, ids) if ids else []
     runs = list({row["run_uuid"] for row in rows})
     versions = await _versions(connection, runs) if runs else {}
     return {
-        row["mutation_id"]: Taken(
+        row["mutation_id"]: AppliedMutation(
             row["fingerprint"], row["collection"], row["entity_uuid"],
             versions.get(row["mutation_id"]),
         )
@@ -170,7 +161,7 @@ async def _versions(
 
 
 async def record(
-    connection: DatabaseConnection, run: SyncRun, latest: int, fates: Sequence[Fate]
+    connection: DatabaseConnection, run: SyncRun, latest: int, fates: Sequence[MutationRecord]
 ) -> None:
     """Remember what was done, unless it was only tried, and note the run."""
     lasting = [] if run.dry_run else [fate for fate in fates if fate.lasts]
@@ -191,13 +182,13 @@ async def record(
     )  # fmt: skip
 
 
-async def runs(database: Database, production: UUID, before: UUID | None, limit: int) -> bytes:
+async def read_runs(database: Database, production: UUID, before: UUID | None, limit: int) -> bytes:
     """Give the last runs of a production, newest first, as a JSON object."""
     row = await database.row(RUNS, production, before, limit)
     assert row is not None, "an aggregate always gives a row"
     return b'{"runs":%b,"next":%b}' % (row["runs"], to_json(row["next"]))
 
 
-async def run(database: Database, production: UUID, uuid: UUID) -> bytes | None:
+async def read_run(database: Database, production: UUID, uuid: UUID) -> bytes | None:
     """Give one run with what became of each mutation, as JSON; None where there is none."""
     return await database.read(RUN, production, uuid)

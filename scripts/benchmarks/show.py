@@ -16,8 +16,8 @@ from pydantic_core import from_json
 
 from app.cli.load_show import SAMPLE, load
 from app.database import embedded
+from app.database.database import Database
 from app.database.embedded_home import existing_homes
-from app.database.session import Database
 from app.database.url import DatabaseUrl
 from app.releases.migrations import alembic_runner
 from app.settings import Settings

@@ -5,8 +5,9 @@ from functools import cache
 
 import pytest
 
+from app.settings import PROJECT
 from scripts.rooms_picture import PAGE, Graph, imports, page, rooms
-from tests.structure.test_house import MODULES, PROJECT
+from tests.structure.test_house import MODULES
 
 APP = PROJECT / "app"
 FOLDERS = sorted(

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.structure.test_house import MODULES, PROJECT, Function, name, tree
+from app.settings import PROJECT
+from tests.structure.test_house import MODULES, Function, name, tree
 
 SCRIPTS = sorted((PROJECT / "scripts").rglob("*.py"))
 # A variable is named by what it holds, not by what was done to it.

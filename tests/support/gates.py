@@ -12,7 +12,7 @@ from app.releases.gate.run import Ended, Order
 from app.releases.ledger.decisions import decide
 from app.releases.migrations import revisions
 from app.releases.migrations.alembic_runner import upgrade
-from app.sql.registry import required_statements
+from app.statements import required_statements
 from tests import foreign_tables, legacy
 from tests.support.databases import execute
 from tests.support.remembered import remembered

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from app.database.session import Database
+from app.database.database import Database
 from app.database.url import DatabaseUrl
 from app.store.write_context import WriteContext, Writer
 from tests.support import databases

@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from app.changelog.log import Actor
-from app.database.session import Database
+from app.database.database import Database
 from app.database.url import DatabaseUrl
 from app.entities import discovered
 from app.errors import LogTrimmed

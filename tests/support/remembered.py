@@ -9,9 +9,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
+from app.older_service import probe
 from app.releases.gate import statement_proof
 from app.releases.gate.stages import prove_statements as truth_stage
 from app.releases.migrations import revisions
+from app.releases.product import Statements
 from app.releases.rehearsal import rehearsal
 from app.releases.schema import drift, scratch_database
 from app.releases.schema.snapshot import Snapshot
@@ -26,6 +28,7 @@ _SERVER: Final = """SELECT concat(current_setting('server_version_num'), datcoll
 _PLACES: Final = (
     (drift, "expected_snapshot"),
     (rehearsal, "expected_snapshot"),
+    (probe, "expected_snapshot"),
     (truth_stage, "image_failures"),
 )
 _users = 0
@@ -39,7 +42,7 @@ async def _expected(url: str, revision: str) -> Snapshot:
     return _BUILT[revision]
 
 
-async def _image_failures(url: str, statements: statement_proof.Statements) -> dict[str, str]:
+async def _image_failures(url: str, statements: Statements) -> dict[str, str]:
     key = kept.digest(repr(sorted(statements.items())).encode())
     if key not in _TRUTH:
         _TRUTH[key] = await _kept(url, key, lambda: statement_proof.image_failures(url, statements))
@@ -62,7 +65,7 @@ def remembered() -> Iterator[None]:
     """Remember within the block; several blocks may be open at once."""
     global _users  # noqa: PLW0603  # the blocks of one process count together
     if not _users:
-        _put(_expected, _expected, _image_failures)
+        _put(*[_expected] * 3, _image_failures)
     _users += 1
     try:
         yield
@@ -70,8 +73,7 @@ def remembered() -> Iterator[None]:
         _users -= 1
         if not _users:
             _put(
-                scratch_database.expected_snapshot,
-                scratch_database.expected_snapshot,
+                *[scratch_database.expected_snapshot] * 3,
                 statement_proof.image_failures,
             )
 

@@ -12,7 +12,7 @@ import httpx
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from app.database.session import Database
+from app.database.database import Database
 from app.database.url import DatabaseUrl
 from app.health.check import Health, examine
 from app.main import create_app

@@ -23,7 +23,7 @@ from app.model.entity import Entity
 from app.model.schemas import read_shape
 from app.releases.migrations import revisions
 from app.rules.etags import fingerprint, list_tag
-from app.sql.show import members, show_sql
+from app.sql.show import SHOW_BY_UUID, members
 from app.store import read
 
 router: Final = APIRouter(prefix=f"/{root().collection}", tags=[root().noun], route_class=FastRoute)
@@ -95,7 +95,7 @@ async def get_show(
 @lru_cache(maxsize=256)
 def _version(collections: tuple[str, ...] | None) -> str:
     """Return what tells this choice of collections, as this code answers it, from others."""
-    return fingerprint(f"{show_sql()}\n{collections}", revisions.head())
+    return fingerprint(f"{SHOW_BY_UUID}\n{collections}", revisions.head())
 
 
 def _pieces(lists: Mapping[str, bytes]) -> list[bytes]:

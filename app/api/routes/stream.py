@@ -9,7 +9,7 @@ from app.api.json_requests import JsonRoute
 from app.api.openapi import documented
 from app.changelog.events import production_of
 from app.errors import Invalid, LogTrimmed, NotFound
-from app.live.sse.stream import Stream
+from app.live.sse.event_stream import EventStream
 
 router: Final = APIRouter(
     prefix="/productions/{production}/changes", tags=["Events"], route_class=JsonRoute
@@ -54,7 +54,7 @@ async def stream_changes(
     """Open the stream. Raises NotFound where there is no such production."""
     uuid = await production_of(database, production)
     start = since if last_event_id is None else _parse_event_id(last_event_id)
-    return Stream(streams, hub, uuid, start)
+    return EventStream(streams, hub, uuid, start)
 
 
 def _parse_event_id(last_event_id: str) -> int:

@@ -26,8 +26,8 @@ from app.errors import Conflict, Invalid, LogTrimmed, NotFound, SignalbookError,
 from app.model.schemas import read_shape
 from app.sync import batch
 from app.sync.apply import MutationOutcome, Status
-from app.sync.batch import Done
-from app.sync.mutations import MutationStep, Sync, steps
+from app.sync.batch import BatchResult
+from app.sync.mutations import MutationStep, Sync, read_steps
 
 router: Final = APIRouter(
     prefix=f"/{root().collection}/{{production}}/sync", tags=["Sync"], route_class=JsonRoute
@@ -95,7 +95,7 @@ async def sync(
 ) -> Response:
     """Run a batch."""
     actor = actor_in(body, request_id)
-    mutations = steps(production, body, actor)
+    mutations = read_steps(production, body, actor)
     return await writer.write(
         production,
         lambda context: batch.run(context, production, body, mutations, actor),
@@ -103,10 +103,12 @@ async def sync(
     )
 
 
-def _answer(path: str, body: Sync, mutations: Sequence[MutationStep], report: Done) -> Response:
+def _answer(
+    path: str, body: Sync, mutations: Sequence[MutationStep], report: BatchResult
+) -> Response:
     results = [_result(step, o) for step, o in zip(mutations, report.outcomes, strict=True)]
-    if body.atomic and not body.dry_run and (refusal := report.refusal()):
-        return problem_response(_failure(*refusal, results, report), path)
+    if body.atomic and not body.dry_run and (failure := report.first_error()):
+        return problem_response(_failure(*failure, results, report), path)
     last = report.latest if report.next is None else report.next
     members = {
         "runUuid": to_json(report.run),
@@ -132,7 +134,7 @@ def _result(step: MutationStep, outcome: MutationOutcome) -> bytes:
 
 
 def _failure(
-    number: int, error: SignalbookError, results: Sequence[bytes], report: Done
+    number: int, error: SignalbookError, results: Sequence[bytes], report: BatchResult
 ) -> SyncFailed:
     return SyncFailed(
         f"Mutation {number} (counted from 0) was refused, so nothing was done: {error.message}",

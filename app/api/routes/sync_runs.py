@@ -82,7 +82,7 @@ async def list_runs(
 ) -> Response:
     """List the last batches, newest first, dry runs and repeated ones included."""
     uuid = await production_of(database, production)
-    return json_response(await runs.runs(database, uuid, before, limit))
+    return json_response(await runs.read_runs(database, uuid, before, limit))
 
 
 @router.get(
@@ -94,7 +94,7 @@ async def list_runs(
 async def get_run(database: DatabaseDep, production: ProductionKey, run: UUID) -> Response:
     """Return one batch with what became of each mutation."""
     uuid = await production_of(database, production)
-    run_json = await runs.run(database, uuid, run)
+    run_json = await runs.read_run(database, uuid, run)
     if run_json is None:
         raise NotFound(f"No sync run of this production has the uuid {run}.")
     return json_response(run_json)

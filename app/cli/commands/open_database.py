@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 from app.cli import load_show
 from app.cli.output import give_up
-from app.database.session import Database
+from app.database.database import Database
 from app.database.url import DatabaseUrl
 from app.settings import Settings
 

@@ -15,7 +15,7 @@ from app.releases.gate import gate as gates
 from app.releases.gate.run import Ended, Order
 from app.releases.output import NoOutput
 from app.settings import Settings
-from app.sql.registry import required_statements
+from app.statements import required_statements
 
 _STAGES: Final[Mapping[str, tuple[ModuleType, ...]]] = {
     "release": gates.STAGES, "plan": gates.PLAN, "rehearse": gates.REHEARSE,

@@ -6,7 +6,7 @@ from app import server
 from app.cli import load_show
 from app.cli.commands.open_database import opened, showing
 from app.cli.output import say, started
-from app.database.dial import refuse_pooler
+from app.database.dial import reject_pooler
 from app.database.url import DatabaseUrl
 from app.releases.migrations import alembic_runner as migrations
 from app.releases.migrations.observer import Permit, RetryingObserver
@@ -21,7 +21,7 @@ def run(*, prepare: bool | None) -> None:
             settings.refuse_ungated()
         if prepare or (prepare is None and settings.database_url is None):
             asyncio.run(_prepare(settings, url))
-        asyncio.run(refuse_pooler(DatabaseUrl.parse(url)))
+        asyncio.run(reject_pooler(DatabaseUrl.parse(url)))
         server.serve(settings, DatabaseUrl.parse(url), say)
 
 

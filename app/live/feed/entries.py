@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic_core import from_json
 
 from app.changelog.feed import FEED, trimmed
-from app.database.session import Database
+from app.database.database import Database
 from app.errors import LogTrimmed
 
 PAGE: Final = 200

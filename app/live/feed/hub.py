@@ -17,20 +17,21 @@ from uuid import UUID
 import asyncpg
 
 from app.background import running
-from app.database.session import Database
+from app.database.database import Database
 from app.entities import root
 from app.errors import NotFound, Unavailable
 from app.live.feed.entries import PAGE, Page, page
 from app.live.feed.listener import Listener
 from app.live.feed.production_list import ProductionFeed
 from app.live.feed.reader import Reader
-from app.live.feed.subscriber import Hear, Subscriber, Trimmed
+from app.live.feed.subscriber import OnEntries, OnTrimmed, Subscriber
 from app.live.feed.subscription import Subscription
 from app.live.feed.tailer import Tailer
+from app.sql.registry import statement
 from app.sql.writes import CHANNEL
 
 # The change numbers of productions $1.
-NUMBERS: Final = "SELECT uuid, change_seq FROM productions WHERE uuid = ANY($1::uuid[])"
+NUMBERS: Final = statement("SELECT uuid, change_seq FROM productions WHERE uuid = ANY($1::uuid[])")
 _EVERY: Final = 5.0
 _MARGIN: Final = 120.0
 
@@ -56,11 +57,11 @@ class Hub:
         self._shows = ProductionFeed(self._reader, timedelta(seconds=margin))
         self._compare = asyncio.Event()
         self._running = False
-        listener.hear(CHANNEL, self._announced)
+        listener.listen(CHANNEL, self._announced)
         listener.on_connect(self._connected)
 
     @property
-    def watches(self) -> int:
+    def subscribers(self) -> int:
         """How many watches are open."""
         return sum(len(p.followers) for p in self._pumps.values()) + len(self._shows.watches)
 
@@ -84,17 +85,17 @@ class Hub:
             for follower in [f for p in self._pumps.values() for f in p.followers]:
                 await follower.close()
 
-    async def watch(
+    async def subscribe(
         self,
         production: UUID,
-        hear: Hear,
+        hear: OnEntries,
         since: int | None = None,
         *,
-        trimmed: Trimmed | None = None,
+        on_trimmed: OnTrimmed | None = None,
     ) -> Subscriber:
         """Tell of each entry of a production after number ``since``, or from now on.
 
-        Where the log does not hold what follows any more, ``trimmed`` is told how to start again,
+        Where the log does not hold what follows any more, ``on_trimmed`` is told how to start again,
         and the watch goes on from the newest number.
 
         Raises NotFound, LogTrimmed where ``since`` is gone already, and what the database does.
@@ -105,7 +106,7 @@ class Hub:
         try:
             latest = await self._bounds(production, since)
             known = max(latest, pump.start(latest))
-            follower = Subscription(production, hear, trimmed, self._reader.page, self._left)
+            follower = Subscription(production, hear, on_trimmed, self._reader.page, self._left)
             pump.followers.add(follower)
             follower.start(latest if since is None else since, known)
         finally:
@@ -113,13 +114,13 @@ class Hub:
             self._forget_idle(pump)
         return follower
 
-    async def watch_shows(self, hear: Hear) -> Subscriber:
+    async def subscribe_to_productions(self, hear: OnEntries) -> Subscriber:
         """Tell of each entry about a production itself, of all productions, from now on.
 
         Entries of one production come in order. Raises what the database does.
         """
         self._refuse_unless_running()
-        return await self._shows.watch(hear)
+        return await self._shows.subscribe(hear)
 
     async def read(self, production: UUID, since: int, limit: int = PAGE) -> Page:
         """Read what follows a number, as a watch would be told it, with derived rows.

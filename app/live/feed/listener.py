@@ -62,7 +62,7 @@ class Listener:
         """Wait until announcements are heard."""
         await self._listening.wait()
 
-    def hear(self, channel: str, tell: Tell) -> None:
+    def listen(self, channel: str, tell: Tell) -> None:
         """Call ``tell`` with the payload of each announcement on a channel. Before ``running``."""
         self._tell.setdefault(channel, []).append(tell)
 

@@ -20,32 +20,32 @@ from app.changelog.feed import ENTRY
 from app.entities import root
 from app.live.feed.entries import PAGE, FeedEntry
 from app.live.feed.reader import Reader
-from app.live.feed.subscriber import Hear, Subscriber
+from app.live.feed.subscriber import OnEntries, Subscriber
+from app.sql.registry import statement
 
 Key = tuple[UUID, int]
 
-CLOCK: Final = "SELECT statement_timestamp() AS now"
+CLOCK: Final = statement("SELECT statement_timestamp() AS now")
 # The keys of what was logged about productions after time $1, production $2 and number $3.
-LOGGED_SINCE: Final = (
+LOGGED_SINCE: Final = statement(
     "SELECT production_uuid, seq, at FROM changes WHERE collection = 'productions' AND at >= $1 "
     "AND (at, production_uuid, seq) > ($1, $2, $3) ORDER BY at, production_uuid, seq LIMIT 500"
 )
 # The keys of entries $2 of productions $1, and of what was logged in each shortly before its entry
 # and not before $3. A condition on the collection would make the index by time look inviting.
-ANNOUNCED: Final = (
+ANNOUNCED: Final = statement(
     "SELECT production_uuid, seq, at, collection "
     "FROM unnest($1::uuid[], $2::bigint[]) AS said(place, number) "
     "JOIN changes ON production_uuid = said.place AND seq BETWEEN said.number - 20 AND said.number "
     "WHERE seq = said.number OR at >= $3"
 )
 # The entries with numbers $2 of productions $1, each as JSON.
-NAMED: Final = (
+NAMED: Final = statement(
     "SELECT row_to_json(entry) AS body "
     "FROM unnest($1::uuid[], $2::bigint[]) AS said(place, number), "
     "LATERAL (SELECT uuid, id FROM productions WHERE uuid = said.place LIMIT 1) AS place, "
     f"LATERAL ({ENTRY} AND seq = said.number) AS entry"
 )
-STATEMENTS: Final = (CLOCK, LOGGED_SINCE, ANNOUNCED, NAMED)
 _NOBODY: Final = UUID(int=0)
 """Before every production's."""
 
@@ -65,7 +65,7 @@ class ProductionFeed:
         self._due = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    async def watch(self, hear: Hear) -> Subscriber:
+    async def subscribe(self, hear: OnEntries) -> Subscriber:
         """Tell what is logged about any production from now on. Raises what the database does."""
         watch = Subscriber(hear, self._left)
         async with self._joining:
@@ -152,7 +152,7 @@ class ProductionFeed:
             )
             self._told |= {key: found[key] for key in some}
             for watch in tuple(self.watches):
-                async with watch.held():
+                async with watch.paused():
                     if watch in self.watches:
                         await watch.tell(entries)
 

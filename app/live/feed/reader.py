@@ -9,7 +9,7 @@ from uuid import UUID
 
 import structlog
 
-from app.database.session import Database
+from app.database.database import Database
 from app.live.feed.derived_rows import with_derived
 from app.live.feed.entries import PAGE, Page, page
 

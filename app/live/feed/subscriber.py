@@ -12,8 +12,8 @@ from app.live.feed.entries import FeedEntry
 
 _log: Final = structlog.get_logger()
 
-Hear = Callable[[Sequence[FeedEntry]], Awaitable[None]]
-Trimmed = Callable[[LogTrimmed], Awaitable[None]]
+OnEntries = Callable[[Sequence[FeedEntry]], Awaitable[None]]
+OnTrimmed = Callable[[LogTrimmed], Awaitable[None]]
 
 
 class Subscriber:
@@ -22,7 +22,7 @@ class Subscriber:
     What ``hear`` raises is logged; it is not told again.
     """
 
-    def __init__(self, hear: Hear, leave: Callable[["Subscriber"], None]) -> None:
+    def __init__(self, hear: OnEntries, leave: Callable[["Subscriber"], None]) -> None:
         self.seq = 0
         """The number of the last entry that was told, or the one that the watch began after. Means
         nothing in a watch over several productions."""
@@ -30,7 +30,7 @@ class Subscriber:
         self._turn = asyncio.Lock()
 
     @asynccontextmanager
-    async def held(self) -> AsyncIterator[None]:
+    async def paused(self) -> AsyncIterator[None]:
         """Let nothing be told while the block runs, so that all up to ``seq`` and nothing after it
         was. Not from inside ``hear``."""
         async with self._turn:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from app.errors import LogTrimmed
 from app.live.feed.entries import PAGE, FeedEntry, Page
-from app.live.feed.subscriber import Hear, Subscriber, Trimmed
+from app.live.feed.subscriber import OnEntries, OnTrimmed, Subscriber
 
 
 class Subscription(Subscriber):
@@ -21,8 +21,8 @@ class Subscription(Subscriber):
     def __init__(
         self,
         production: UUID,
-        hear: Hear,
-        trimmed: Trimmed | None,
+        hear: OnEntries,
+        trimmed: OnTrimmed | None,
         read: Callable[[UUID, int], Awaitable[Page]],
         leave: Callable[[Subscriber], None],
     ) -> None:

@@ -11,16 +11,16 @@ from secrets import token_hex
 from typing import Final
 from uuid import UUID
 
-from app.database.session import Database, DatabaseConnection
+from app.database.database import Database, DatabaseConnection
 from app.errors import BodyTooLarge
 from app.live.feed.listener import Listener
 from app.model.schemas import known_uuid
+from app.sql.registry import statement
 
 CHANNEL: Final = "signalbook_relay"
 LARGEST: Final = 256 * 1024
 # Announce each of the texts $1, in this order.
-SEND: Final = f"SELECT pg_notify('{CHANNEL}', chunk) FROM unnest($1::text[]) AS chunk"
-STATEMENTS: Final = (SEND,)
+SEND: Final = statement(f"SELECT pg_notify('{CHANNEL}', chunk) FROM unnest($1::text[]) AS chunk")
 _CHUNK: Final = 7_000
 _WITHIN: Final = 10.0  # seconds in which the rest of a message must come
 _AT_ONCE: Final = 64  # messages of which a part has come
@@ -47,7 +47,7 @@ class Broadcast:
         self._database, self._tell, self._within = database, tell, within
         self._process = token_hex(8)
         self._partial: dict[str, _Partial] = {}
-        listener.hear(CHANNEL, self._heard)
+        listener.listen(CHANNEL, self._heard)
         listener.on_connect(self._connected)
 
     async def send(self, room: UUID, text: str) -> None:

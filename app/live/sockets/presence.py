@@ -20,7 +20,7 @@ from uuid import UUID
 import structlog
 
 from app.background import running
-from app.database.session import Database, DatabaseConnection
+from app.database.database import Database, DatabaseConnection
 from app.live.feed.listener import Listener
 from app.live.sockets.presence_sql import CHANNEL, LEAVE, NOTICE, SHOWN, SWEEP, TAKE, WRITE
 from app.model.schemas import known_uuid
@@ -70,7 +70,7 @@ class Presence:
         self._not_before: dict[UUID, float] = {}
         self._numbers: list[int] = []
         self._something = asyncio.Event()
-        listener.hear(CHANNEL, self._announced)
+        listener.listen(CHANNEL, self._announced)
         listener.on_connect(self._connected)
 
     def enter(self, room: UUID, socket: str, person: Person) -> None:

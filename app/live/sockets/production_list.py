@@ -66,7 +66,7 @@ class ProductionListRoom:
         late = False
         while True:
             try:
-                watch = await self._hub.watch_shows(self._hear)
+                watch = await self._hub.subscribe_to_productions(self._hear)
             except Exception as error:  # noqa: BLE001  # one that fails must not be the last
                 _log.warning("list of shows", reason=f"cannot be watched: {type(error).__name__}")
                 late = True

@@ -60,7 +60,7 @@ class Room:
         """Begin to watch after the number at which it was called so. Raises Unavailable, NotFound
         and what the database does."""
         try:
-            watch = await self._hub.watch(self.uuid, self._hear, seq, trimmed=self._trimmed)
+            watch = await self._hub.subscribe(self.uuid, self._hear, seq, on_trimmed=self._trimmed)
         except LogTrimmed:
             raise Unavailable("The log was trimmed just now: try again in a moment.") from None
         self._watch, self.seq = watch, watch.seq

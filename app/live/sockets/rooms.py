@@ -14,7 +14,7 @@ from uuid import UUID
 import asyncpg
 from pydantic_core import to_json
 
-from app.database.session import Database
+from app.database.database import Database
 from app.errors import (
     AmbiguousId,
     BadRequest,
@@ -32,7 +32,7 @@ from app.live.sockets.presence import Person, Presence, Shown
 from app.live.sockets.production_list import ProductionListRoom
 from app.live.sockets.requests import ChangeAnnouncement, Join, Leave, error_ack
 from app.live.sockets.room import Room, plain
-from app.live.sockets.rooms_sql import PLACE, PLACE_BY_LABEL
+from app.live.sockets.rooms_sql import BY_LABEL, BY_UUID
 from app.live.sockets.send_queue import SendQueue, event
 from app.model.schemas import known_uuid
 
@@ -181,8 +181,8 @@ class Rooms:
         async with self._database.connection() as connection:
             rows: Sequence[asyncpg.Record] = []
             if uuid := known_uuid(key):
-                rows = await connection.fetch(PLACE, uuid)
-            rows = rows or await connection.fetch(PLACE_BY_LABEL, key)
+                rows = await connection.fetch(BY_UUID, uuid)
+            rows = rows or await connection.fetch(BY_LABEL, key)
         if not rows:
             raise ProductionNotFound(f"No production is called {key!r}.", productionId=key)
         if len(rows) > 1:

@@ -82,7 +82,7 @@ async def find(ledger: Ledger, digest: str) -> Row:
     if not _DIGEST.fullmatch(digest):
         raise Invalid.at("digest", f"send {_SHORTEST} to 64 of its characters, 0-9 and a-f")
     rows = []
-    if await ledger.fetch_value("SELECT to_regclass('release_plans') IS NOT NULL"):
+    if await ledger.exists():
         rows = await ledger.fetch_rows(
             "SELECT * FROM release_plans WHERE starts_with(digest, $1) ORDER BY digest LIMIT 20",
             digest,

@@ -20,6 +20,9 @@ from app.releases.verdict import Verdict
 
 Row = dict[str, Any]
 
+_THERE: Final = """SELECT name FROM unnest($1::text[]) AS name
+  WHERE to_regclass('public.' || name) IS NOT NULL"""
+
 
 class Ledger:
     """Reads and writes the gate's tables on the live database."""
@@ -55,9 +58,20 @@ class Ledger:
                 for statement in tables.grants(service_role):
                     await self._connection.execute(statement)
 
+    async def exists(self) -> bool:
+        """Return whether the gate ever ran on this database, so that its tables are there."""
+        return bool(await self.fetch_value("SELECT to_regclass('release_facts') IS NOT NULL"))
+
+    async def are_empty(self, names: Sequence[str]) -> bool:
+        """Return whether none of these tables holds a row, deleted ones included."""
+        for row in await self.fetch_rows(_THERE, names):
+            if await self.fetch_value(f'SELECT EXISTS (SELECT FROM public."{row["name"]}")'):
+                return False
+        return True
+
     async def turned_away(self, word: str, who: str, why: str | None, words: str) -> None:
         """Note a run that never became the only gate, where there is a ledger to note it in."""
-        if await self.fetch_value("SELECT to_regclass('release_runs') IS NOT NULL"):
+        if await self.exists():
             await self.execute(
                 "INSERT INTO release_runs (word, who, why, head, needed, finished_at, verdict,"
                 " exit_code, words) VALUES ($1, $2, $3, $4, $5, clock_timestamp(), $6, $7, $8)",
@@ -161,6 +175,15 @@ class Ledger:
             await self._connection.execute(
                 "DELETE FROM release_revisions WHERE revision = ANY($1::text[])", list(revisions)
             )
+
+    async def revision_applied(self, revision: str, hashed: str) -> None:
+        """Store the hash of a revision as it was when it was applied."""
+        await self.execute(
+            "INSERT INTO release_revisions (revision, hash, run) VALUES ($1, $2, $3)"
+            " ON CONFLICT (revision) DO UPDATE SET hash = excluded.hash, run = excluded.run,"
+            " applied_at = clock_timestamp()",
+            revision, hashed, self.run or None,
+        )  # fmt: skip
 
     async def plan_is(self, digest: str, state: str) -> None:
         """Move a plan on: applied, verified, taking back, superseded."""

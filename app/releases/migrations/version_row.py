@@ -29,10 +29,6 @@ class BadVersionRow(MigrationError):
     """``alembic_version`` names no single revision; the message says how, and what to do."""
 
 
-# What only our own revisions make: with it, and without a revision, the row was lost.
-OURS: Final = """to_regclass('public.changes') IS NOT NULL OR EXISTS (SELECT FROM pg_attribute
-  WHERE attrelid = to_regclass('public.productions') AND attname = 'uuid' AND attnum > 0
-    AND NOT attisdropped)"""
 LOST: Final = (
     "Tables of ours stand here and no revision is noted (alembic_version is empty or gone): find "
     "out which revision the schema is at, and note it. A backup may tell, and the runs in python "

@@ -1,13 +1,12 @@
 """The checks of one rehearsal, on its copy."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import asyncpg
 
-from app.older_service.statements import Work, works
 from app.releases.connection.migration_session import MigrationError
 from app.releases.connection.open_connection import open_connection
 from app.releases.connection.server_faults import raise_if_server_fault
@@ -23,7 +22,6 @@ from app.releases.rehearsal.statement_recorder import StatementRecorder, StepRec
 from app.releases.schema.comparison.compare_snapshots import compare
 from app.releases.schema.introspection.introspect import read_snapshot as whole
 from app.releases.schema.snapshot import Snapshot
-from app.sync.rehearsal.round_trip import RoundTrip
 
 # A table of this size takes about a tenth of a second to be written anew.
 LARGE: Final = 10_000_000  # bytes
@@ -38,6 +36,26 @@ _NOT_CARRIED: Final = (
 )  # fmt: skip
 
 Statements = Mapping[str, Sequence[str]]
+Probe = Callable[[asyncpg.Connection], Awaitable[Failures]]
+# Given the schema before the release, the probes of other programs, by the program's name.
+OtherClients = Callable[[Snapshot], Awaitable[Mapping[str, Probe]]]
+
+
+class ClientTrial(Protocol):
+    """What the product's own clients do, tried on the migrated copy."""
+
+    @property
+    def findings(self) -> list[str]:
+        """What went wrong, in words."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the steps and their times as JSON values."""
+
+    async def look_before(self, url: str) -> None:
+        """Note what is wrong before the release."""
+
+    async def run(self, url: str) -> None:
+        """Try it on the copy at ``url``."""
 
 
 class RehearsalChecks:
@@ -58,17 +76,20 @@ class RehearsalChecks:
         self._say, self._progress = say, progress
         self._held: dict[tuple[str, ...], held.Contents] = {}
         self._sizes: dict[str, int] = {}
-        self._works: list[Work] = []
+        self._others: Mapping[str, Probe] = {}
         self._previous: Statements = {}
         self._failed: dict[str, Failures] = {}
 
     async def look_before(
-        self, left: Snapshot, previous: Statements, clean: Snapshot | None = None
+        self,
+        previous: Statements,
+        clean: Snapshot | None = None,
+        others: OtherClients | None = None,
     ) -> None:
         """Note the schema, what the tables hold, and which statements fail already.
 
-        ``left`` is the schema that the older service left. ``clean`` is what should be there where
-        the copy is of a release that was begun and not finished.
+        ``clean`` is what should be there where the copy is of a release that was begun and not
+        finished. ``others`` makes the probes of other programs that use the database.
         """
         self._say("Looking at the copy as it is now.")
         changing = changed_on_purpose(self._plan)
@@ -81,8 +102,8 @@ class RehearsalChecks:
             self._sizes = {r["name"]: r["size"] for r in await connection.fetch(_SIZES)}
             for columns in (self.shared, self._same):
                 await self._hold(connection, columns)
-            if self._plan.phase != "contract":
-                self._works = works(left, self.before)
+            if others and self._plan.phase != "contract":
+                self._others = await others(self.before)
             self._previous = previous
             self._failed = await self._probe(connection, self._all)
         self.evidence["failed_before"] = [
@@ -139,7 +160,7 @@ class RehearsalChecks:
                 if (table, what) not in before
             ]
 
-    async def try_sync(self, trip: RoundTrip) -> None:
+    async def try_sync(self, trip: ClientTrial) -> None:
         """Make a sync round trip as this image's clients do, if it serves there."""
         if not _serves(self._plan.target):
             return
@@ -197,7 +218,7 @@ class RehearsalChecks:
             "the previous version's columns": await probes.every_table(
                 connection, self.before, columns
             ),
-            "the older service": await probes.older_service(connection, self._works),
+            **{whose: await probe(connection) for whose, probe in self._others.items()},
             "a statement of the image that serves now": await probes.prepared(
                 connection, self._previous
             ),

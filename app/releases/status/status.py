@@ -11,8 +11,13 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from app.database.dial import dial
-from app.database.session import translated
+from app.database.driver_errors import translated
 from app.database.url import DatabaseUrl
+from app.releases.identity import (
+    BUILT_BY_REVISIONS,
+    HOLDS_CORE_TABLES,
+    HOLDS_FOREIGN_TABLES_ONLY,
+)
 from app.releases.ledger import soak
 from app.releases.ledger.ledger import Ledger, Row
 from app.releases.ledger.soak import Clock, Standing, utc_now
@@ -20,7 +25,6 @@ from app.releases.migrations import revisions
 from app.releases.migrations.pending import next_release
 from app.releases.migrations.version_row import (
     FORM,
-    OURS,
     ROWS,
     BadVersionRow,
     raise_unless_fits,
@@ -44,12 +48,9 @@ from app.releases.status.schemas import (
 _RUNS: Final = 20
 _THERE: Final = f"""SELECT to_regclass('release_runs') IS NOT NULL
     AND to_regclass('release_looks') IS NOT NULL AS gated,
-  CASE WHEN {OURS} THEN 'lost'
-    WHEN to_regclass('productions') IS NOT NULL OR to_regclass('cameras') IS NOT NULL
-    THEN 'adoptable'
-    WHEN EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace('public')
-      AND relkind IN ('r', 'p') AND relname <> 'alembic_version' AND NOT starts_with(relname,
-        'release_')) THEN 'strange' END AS content"""
+  CASE WHEN {BUILT_BY_REVISIONS} THEN 'lost'
+    WHEN {HOLDS_CORE_TABLES} THEN 'adoptable'
+    WHEN {HOLDS_FOREIGN_TABLES_ONLY} THEN 'strange' END AS content"""
 # One that was begun comes first; then the newest that starts where the database is.
 _NEXT: Final = """SELECT * FROM release_plans WHERE state IN ('applying', 'applied', 'taking back')
     OR state = 'proposed' AND plan ->> 'before' IS NOT DISTINCT FROM $1

@@ -14,7 +14,7 @@ import structlog
 from socketio.exceptions import ConnectionRefusedError as Refused
 from starlette.types import Message, Receive, Scope, Send
 
-from app.database.session import Database
+from app.database.database import Database
 from app.errors import NotFound, SignalbookError, Unauthorized
 from app.live.feed.hub import Hub
 from app.live.feed.listener import Listener
@@ -39,7 +39,7 @@ _log: Final = structlog.get_logger()
 Asked = Callable[[str, tuple[Any, ...]], Awaitable[dict[str, Any]]]
 
 
-class Sockets:
+class SocketServer:
     """Serves Socket.IO; one per process."""
 
     def __init__(self, settings: Settings, limits: SocketLimits | None = None) -> None:
@@ -81,12 +81,12 @@ class Sockets:
         self._rooms = Rooms(database, listener, hub, self._outbox, self._limits)
 
     @asynccontextmanager
-    async def running(self, stopping: Shutdown) -> AsyncIterator[None]:
+    async def running(self, shutdown: Shutdown) -> AsyncIterator[None]:
         """Serve while what is inside runs; end every socket when the service begins to stop."""
         async with self._rooms.running():
             self._sessions.start()
             try:
-                with stopping.told(self._sessions.stop):
+                with shutdown.on_begin(self._sessions.stop):
                     yield
             finally:
                 self._sessions.stop()

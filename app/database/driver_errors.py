@@ -1,0 +1,134 @@
+"""Translates what asyncpg raises into the errors that the service answers with."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import ClassVar, Final
+
+from asyncpg import exceptions as pg
+
+from app.database.dial import UNANNOUNCED
+from app.errors import (
+    AmbiguousId,
+    Busy,
+    Conflict,
+    DatabaseAway,
+    DuplicateId,
+    DuplicateUuid,
+    Invalid,
+    PoolerInTheWay,
+    SchemaMismatch,
+    SignalbookError,
+    Unavailable,
+)
+
+
+class TooManyConnections(Unavailable):
+    """PostgreSQL lets no further connection in: its own limit, the role's or the database's."""
+
+    code = "TOO_MANY_CONNECTIONS"
+    headers: ClassVar[Mapping[str, str]] = {"retry-after": "5"}
+
+
+class OutOfMemory(Unavailable):
+    """PostgreSQL has no memory left for the statement."""
+
+    code = "OUT_OF_MEMORY"
+    headers: ClassVar[Mapping[str, str]] = {"retry-after": "10"}
+
+
+class DiskFull(Unavailable):
+    """The disk of the database is full: nothing can be written until somebody makes room."""
+
+    code = "DISK_FULL"
+    headers: ClassVar[Mapping[str, str]] = {"retry-after": "60"}
+
+
+CLOSED_WHILE_IDLE: Final = (
+    pg.ConnectionDoesNotExistError, pg.AdminShutdownError, pg.InternalClientError, ConnectionError,
+)  # fmt: skip
+"""What the driver raises when the server had closed the connection before the statement."""
+_AWAY: Final = (
+    OSError, pg.PostgresConnectionError, pg.CannotConnectNowError, pg.InterfaceError,
+    pg.OperatorInterventionError, pg.InvalidAuthorizationSpecificationError,
+    pg.InvalidCatalogNameError, pg.InternalClientError, pg.InvalidTransactionStateError,
+)  # fmt: skip
+_BUSY: Final = (
+    TimeoutError, pg.LockNotAvailableError, pg.QueryCanceledError, pg.TransactionRollbackError,
+    pg.InsufficientResourcesError, pg.InvalidCachedStatementError,
+)  # fmt: skip
+# A pooler has moved us to another session, or somebody else into ours.
+_MIXED_SESSIONS: Final = (
+    pg.InvalidSQLStatementNameError, pg.DuplicatePreparedStatementError, pg.InvalidCursorNameError,
+    pg.DuplicateCursorError,
+)  # fmt: skip
+# The same, in the words with which poolers close a connection.
+_MIXED_SESSION_WORDS: Final = ("bind message", "prepared statement", "pooling mode")
+_FULL_POOLER_WORDS: Final = ("no more connections allowed", "max_client_conn")
+# The schemas let no value through that is NULL where it must not be, or that breaks a CHECK.
+_MISMATCH: Final = (
+    pg.SyntaxOrAccessError, pg.InvalidSchemaNameError, pg.FeatureNotSupportedError,
+    pg.NotNullViolationError, pg.CheckViolationError,
+)  # fmt: skip
+# The first match counts: the first three are resource errors too, but waiting does not mend them.
+_ANSWERS: Final = (
+    (pg.DiskFullError, DiskFull,
+     "The database's disk is full: nothing can be written until somebody makes room on it."),
+    (pg.OutOfMemoryError, OutOfMemory,
+     "The database has no memory left for this: try again later, and look at its server."),
+    (pg.TooManyConnectionsError, TooManyConnections,
+     "The database lets no further connection in: raise its limit, or lower POOL_SIZE."),
+    (_BUSY, Busy, "The database is busy: try again in a moment."),
+    (_AWAY, DatabaseAway, "The database does not answer: try again in a moment."),
+    (_MISMATCH, SchemaMismatch, "The database lacks what this version needs: see /health."),
+)  # fmt: skip
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise our errors in place of the driver's."""
+    try:
+        yield
+    except SignalbookError:
+        raise
+    except Exception as error:
+        ours = translate(error)
+        if ours is None:
+            raise
+        raise ours from error
+
+
+def translate(error: Exception) -> SignalbookError | None:
+    """Return our error for one that the driver raised, None if it is not the driver's."""
+    ours = _data_error(error) or _pooler_error(error)
+    if ours is not None:
+        return ours
+    return next((ours(text) for theirs, ours, text in _ANSWERS if isinstance(error, theirs)), None)
+
+
+def _data_error(error: Exception) -> SignalbookError | None:
+    """Return our error for a value that the database, or the driver, does not take."""
+    if isinstance(error, pg.UniqueViolationError):
+        if (error.constraint_name or "").endswith("_pkey"):
+            return DuplicateUuid("That uuid is already a row's: make a new one.")
+        return DuplicateId("That label is taken: choose another.")
+    if isinstance(error, pg.CardinalityViolationError):
+        return AmbiguousId("Several live rows hold that label: use the uuid.")
+    if isinstance(error, pg.ForeignKeyViolationError):
+        return Conflict("What this refers to has just been removed: reload and try again.")
+    if isinstance(error, pg.DataError) or _cannot_be_encoded(error):
+        return Invalid.at("body", "a value does not fit its column")
+    return None
+
+
+def _cannot_be_encoded(error: Exception) -> bool:
+    return isinstance(error, pg.InterfaceError) and isinstance(error, ValueError)
+
+
+def _pooler_error(error: Exception) -> SignalbookError | None:
+    """Return our error for sessions that a pooler has mixed up, or for a pooler that is full."""
+    words = str(error) if isinstance(error, pg.PostgresConnectionError) else ""
+    if isinstance(error, _MIXED_SESSIONS) or any(word in words for word in _MIXED_SESSION_WORDS):
+        return PoolerInTheWay(UNANNOUNCED)
+    if any(word in words for word in _FULL_POOLER_WORDS):
+        return TooManyConnections("The pooler lets no further client in: raise max_client_conn.")
+    return None

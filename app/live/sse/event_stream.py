@@ -1,0 +1,197 @@
+"""A production's changes as server-sent events, for clients that have no Socket.IO.
+
+Each event is an entry of the feed. Its ``id`` is the entry's number, so a browser that reconnects
+says how far it has read. The next entries are read only when these were taken: a client that reads
+slowly falls behind and costs no memory. One that takes nothing at all is disconnected.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Final
+from uuid import UUID
+
+import structlog
+from pydantic_core import to_json
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from app.errors import Busy, LogTrimmed, Unavailable
+from app.live.feed.entries import Derived, FeedEntry
+from app.live.feed.hub import Hub
+from app.live.shutdown import Shutdown
+
+_log: Final = structlog.get_logger()
+# Sent at once, so that proxies and clients see an open stream; ``retry`` is in milliseconds.
+_OPENING: Final = b"retry: 2000\n: open\n\n"
+_HEARTBEAT: Final = b": still here\n\n"
+_CHUNK: Final = 65_536
+_HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
+
+
+class EventStreams:
+    """Counts the open streams of one process, at most ``most``. Times in seconds.
+
+    ``heartbeat`` is the pause between two comments that keep a connection alive. ``patience`` is
+    how long a client may take nothing before it is disconnected.
+    """
+
+    def __init__(
+        self,
+        shutdown: Shutdown,
+        *,
+        most: int = 1_000,
+        heartbeat: float = 15.0,
+        patience: float = 30.0,
+    ) -> None:
+        self.open = 0
+        self.most, self.heartbeat, self.patience = most, heartbeat, patience
+        self._shutdown = shutdown
+
+    @contextmanager
+    def count(self, end: Callable[[], None]) -> Iterator[None]:
+        """Count a stream while the block runs; ``end`` is called when the service stops.
+
+        Raises Busy if there are as many as there may be, Unavailable while the service stops.
+        """
+        if self._shutdown.begun:
+            raise Unavailable("The service is stopping: try again in a moment.")
+        if self.open >= self.most:
+            raise Busy(
+                f"This process serves {self.open} streams and takes no more: try again in a "
+                "moment, or ask for the changes without a stream."
+            )
+        self.open += 1
+        try:
+            with self._shutdown.on_begin(end):
+                yield
+        finally:
+            self.open -= 1
+
+
+class EventStream(StreamingResponse):
+    """The response that sends a production's changes after ``since``, or from now on.
+
+    Before its first byte it raises NotFound, LogTrimmed, Busy and Unavailable.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self, streams: EventStreams, hub: Hub, production: UUID, since: int | None
+    ) -> None:
+        super().__init__((), headers=_HEADERS)
+        self._streams, self._hub = streams, hub
+        self._production, self._since = production, since
+        self._opened, self._over = asyncio.Event(), asyncio.Event()
+        self._sending = asyncio.Lock()
+        self._stalled = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # ASGI's shape
+        """Send until the client leaves or takes nothing, or the service stops."""
+        self._send = send
+        with self._streams.count(self._over.set):
+            subscription = await self._hub.subscribe(
+                self._production, self._on_entries, self._since, on_trimmed=self._on_trimmed
+            )
+            try:
+                await self._open()
+                await self._wait_until_over(receive)
+            finally:
+                await subscription.close()
+        if not self._stalled:
+            with suppress(TimeoutError, OSError):
+                async with asyncio.timeout(1):
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _open(self) -> None:
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        await self._send(start)
+        await self._write(_OPENING)
+        if self._since:
+            await self._repeat_derived(self._since)
+        self._opened.set()
+
+    async def _repeat_derived(self, seq: int) -> None:
+        """Send the derived rows of the client's last entry again.
+
+        The client names that entry by its number, and may have lost the events that followed it.
+        """
+        page = await self._hub.read(self._production, seq - 1, limit=1)
+        for entry in page.entries:
+            await self._write(b"".join(map(_derived_event, entry.derived)))
+
+    async def _wait_until_over(self, receive: Receive) -> None:
+        tasks = [
+            asyncio.create_task(self._watch_for_disconnect(receive)),
+            asyncio.create_task(self._keep_alive()),
+        ]
+        try:
+            await self._over.wait()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _watch_for_disconnect(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._over.set()
+
+    async def _keep_alive(self) -> None:
+        while True:
+            await asyncio.sleep(self._streams.heartbeat)
+            await self._write(_HEARTBEAT)
+
+    async def _on_entries(self, entries: Sequence[FeedEntry]) -> None:
+        await self._opened.wait()
+        for chunk in _chunks(map(_change_event, entries)):
+            await self._write(chunk)
+
+    async def _on_trimmed(self, gap: LogTrimmed) -> None:
+        await self._opened.wait()
+        data = to_json({"message": gap.message, **gap.members})
+        await self._write(b"id: %d\nevent: resync\ndata: %b\n\n" % (gap.members["latest"], data))
+
+    async def _write(self, chunk: bytes) -> None:
+        async with self._sending:
+            if self._over.is_set() or not chunk:
+                return
+            try:
+                async with asyncio.timeout(self._streams.patience):
+                    await self._send(
+                        {"type": "http.response.body", "body": chunk, "more_body": True}
+                    )
+            except TimeoutError:
+                self._stalled = True
+                _log.info("stream left", production=str(self._production),
+                          words="The client takes nothing; it can come back.")  # fmt: skip
+                self._over.set()
+            except OSError:
+                self._over.set()
+
+
+def _change_event(entry: FeedEntry) -> bytes:
+    event = b"id: %d\nevent: change\ndata: %b\n\n" % (entry.seq, to_json(entry.raw))
+    return event + b"".join(map(_derived_event, entry.derived))
+
+
+def _derived_event(row: Derived) -> bytes:
+    data = {
+        "collection": row.collection,
+        "entityType": row.entity_type,
+        "entityId": row.uuid,
+        "entityData": row.body,
+    }
+    return b"event: derived\ndata: %b\n\n" % to_json(data)
+
+
+def _chunks(events: Iterable[bytes]) -> Iterator[bytes]:
+    """Join the events into chunks of about 64 KiB."""
+    chunk = bytearray()
+    for event in events:
+        chunk += event
+        if len(chunk) >= _CHUNK:
+            yield bytes(chunk)
+            chunk.clear()
+    yield bytes(chunk)
