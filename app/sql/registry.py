@@ -1,8 +1,8 @@
 """Every SQL statement that the service runs, registered where it is written.
 
-A module that runs SQL names it once: ``FEED = statement("SELECT …")``. SQL that is made
-from an entity's declaration is registered by the function that makes it
-(``@statements_of_entities``). ``app.all_statements`` imports all these modules and returns the whole.
+A module that runs SQL names it once: ``FEED = statement("SELECT …")``. SQL that is made from an
+entity's declaration is registered by the function that makes it (``@statements_of_entities``).
+``app.all_statements`` imports all these modules and returns the whole.
 
 PostgreSQL plans a statement against the catalogue as it is. So preparing the registered ones finds
 a column that no migration has made, before a client meets it.
