@@ -11,7 +11,7 @@ a column that no migration has made, before a client meets it.
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from itertools import chain
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import asyncpg
 
@@ -39,7 +39,7 @@ def statements_of_entities(make: Callable[[type[Any]], T]) -> Callable[[type[Any
 
     A field of it is a statement, or a mapping of several. They are made once.
     """
-    cached: Callable[[type[Any]], T] = cache(make)
+    cached = cast("Callable[[type[Any]], T]", cache(make))
     _makers.append(cached)
     return cached
 
