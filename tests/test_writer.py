@@ -18,7 +18,7 @@ from app.database.url import DatabaseUrl
 from app.entities import discovered, root
 from app.errors import Busy, SignalbookError, WriteRace
 from app.model.entity import Row
-from app.model.schemas import create_shape
+from app.model.schemas import create_schema
 from app.sql.writes import CHANNEL
 from app.store.create import create
 from app.store.delete import delete
@@ -95,7 +95,7 @@ def changing(entity: type[Row], row: dict[str, Any], value: str) -> Work:
 
 def creation(entity: type[Row], **members: Any) -> Edit:
     """Give what a client's body would make."""
-    return edit_of(entity, create_shape(entity).model_validate({**minimal(entity), **members}))
+    return edit_of(entity, create_schema(entity).model_validate({**minimal(entity), **members}))
 
 
 def writes(entity: type[Row], row: dict[str, Any]) -> dict[str, Work]:

@@ -18,7 +18,7 @@ from app.database.database import json_as_bytes
 from app.entities import discovered, root
 from app.errors import Invalid
 from app.model.entity import Entity, Row
-from app.model.schemas import create_shape
+from app.model.schemas import create_schema
 from app.rules.merge import Start
 from app.store.create import create
 from app.store.delete import delete
@@ -65,7 +65,7 @@ async def _write(context: WriteContext) -> None:
 
 def _least(entity: type[Row], production: UUID) -> Edit | None:
     """Give the least that a create takes; None for a type that wants more than words."""
-    fields = create_shape(entity).model_fields.items()
+    fields = create_schema(entity).model_fields.items()
     members = {
         entity.wire(name): str(production)
         for name, field in fields
@@ -73,7 +73,7 @@ def _least(entity: type[Row], production: UUID) -> Edit | None:
     }
     own = production if not issubclass(entity, Entity) else uuid4()
     try:
-        body = validate(create_shape(entity), {**members, "uuid": str(own)})
+        body = validate(create_schema(entity), {**members, "uuid": str(own)})
     except Invalid:
         return None
     edit = edit_of(entity, body)

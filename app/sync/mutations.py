@@ -25,7 +25,7 @@ from app.entities import discovered, root
 from app.errors import Invalid, SignalbookError
 from app.model.entity import Row
 from app.model.fields import NO_NUL, MaybeLine, MaybeUuid
-from app.model.schemas import FieldVersion, Key, Version, unknown_members, update_shape
+from app.model.schemas import FieldVersion, Key, Version, unknown_members, update_schema
 from app.store.edit import Edit, creation_from, edit_from, validate
 
 MAX_MUTATIONS: Final = 1_000
@@ -218,7 +218,7 @@ def _edit(production: str, said: Mutation, actor: Actor) -> tuple[Edit, list[str
         return replace(edit, uuid=said.uuid or edit.uuid), ignored
     if said.op == "delete":
         members = {name: members[name] for name in _SAID_OF_A_DELETE & members.keys()}
-    return edit_from(entity, update_shape(entity), {**members, **dict(_start(said))}, actor)
+    return edit_from(entity, update_schema(entity), {**members, **dict(_start(said))}, actor)
 
 
 def _start(said: Mutation) -> Iterator[tuple[str, Any]]:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from app.entities import discovered
 from app.model.entity import Entity, Row, label_field
-from app.model.schemas import create_shape
+from app.model.schemas import create_schema
 
 ALL: Final = tuple(discovered().values())
 SCOPED: Final = tuple(entity for entity in ALL if issubclass(entity, Entity))
@@ -33,7 +33,7 @@ def named(entity: type[Row]) -> str:
 
 def minimal(entity: type[Row], **members: Any) -> dict[str, Any]:
     """Give the least that a create takes."""
-    fields = create_shape(entity).model_fields.items()
+    fields = create_schema(entity).model_fields.items()
     needed = {name for name, field in fields if field.is_required()} - {"production_id"}
     return {entity.wire(name): "A name" for name in needed} | members
 
@@ -47,7 +47,7 @@ def full(entity: type[Row], **members: Any) -> dict[str, Any]:
     }
     made = {
         entity.wire(name): value(field.annotation, name)
-        for name, field in create_shape(entity).model_fields.items()
+        for name, field in create_schema(entity).model_fields.items()
         if name not in skipped
     }
     return made | members

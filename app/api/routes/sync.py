@@ -23,7 +23,7 @@ from app.api.routes.outcomes import ignored_members, outcome_json
 from app.api.routes.sync_runs import SyncModel
 from app.entities import discovered, root
 from app.errors import Conflict, Invalid, LogTrimmed, NotFound, SignalbookError, SyncFailed
-from app.model.schemas import read_shape
+from app.model.schemas import read_schema
 from app.sync import batch
 from app.sync.apply import MutationOutcome, Status
 from app.sync.batch import BatchResult
@@ -49,7 +49,7 @@ class Resync(SyncModel):
     show: str
 
 
-_ENTITY: Final[Any] = Union[tuple(read_shape(entity) for entity in discovered().values())]  # noqa: UP007  # made at run time
+_ENTITY: Final[Any] = Union[tuple(read_schema(entity) for entity in discovered().values())]  # noqa: UP007  # made at run time
 Result: Final = create_model(
     "SyncResult",
     __base__=SyncModel,
