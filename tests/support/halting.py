@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 from app.__main__ import cli
-from app.releases.apply import apply as applying
+from app.releases.apply import migration as applying
 from app.releases.gate import gate
 from app.releases.migrations import backfill
 from app.releases.migrations.revisions import history
