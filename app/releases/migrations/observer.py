@@ -77,9 +77,9 @@ class Observer(Protocol):
         """After a try that failed: give the seconds until the next, or raise."""
 
     def extra_statements(self) -> tuple[str, ...]:
-        """Give statements to add to the end of a brief step's transaction."""
+        """Return statements to add to the end of a brief step's transaction."""
 
-    def on_progress(self, backfill: str, done: int, total: int) -> None:
+    def on_progress(self, backfill: str, filled: int, total: int) -> None:
         """Hear how far a backfill is, in rows."""
 
 
@@ -113,7 +113,7 @@ class RetryingObserver:
     def extra_statements(self) -> tuple[str, ...]:
         return ()
 
-    def on_progress(self, backfill: str, done: int, total: int) -> None:
+    def on_progress(self, backfill: str, filled: int, total: int) -> None:
         """Progress is told in words already."""
 
 

@@ -55,7 +55,7 @@ def production_of(table: str) -> Link:
 
 @dataclass(frozen=True, kw_only=True)
 class Expand:
-    """Give a table its ``uuid`` key, its other new columns, and its children their link to it.
+    """Return a table its ``uuid`` key, its other new columns, and its children their link to it.
 
     ``links`` are the table's own, to parents that have their key already; ``children`` are links
     of other tables to this one. ``lists`` are text columns that become ``jsonb`` lists.
@@ -91,10 +91,10 @@ class Expand:
         with beside() as steps:
             for child in self.children:
                 steps.brief(*_forget(child), lock_timeout=ACROSS_TABLES)
-            gone = [pair.new for pair in self._pairs()] + ["uuid", *self.columns]
+            new_columns = [pair.new for pair in self._pairs()] + ["uuid", *self.columns]
             steps.brief(
                 *(statement for pair in self._pairs() for statement in let_go(pair)),
-                drop_columns(self.table, gone),
+                drop_columns(self.table, new_columns),
                 *self._defaults("DROP DEFAULT"),
                 lock_timeout=ACROSS_TABLES,
             )
@@ -247,7 +247,7 @@ def _tie(steps: Steps, link: Link) -> None:
 
 
 def _succeed(steps: Steps, link: Link) -> None:
-    """Give a child its link by uuid: column, triggers, values, index, foreign key."""
+    """Return a child its link by uuid: column, triggers, values, index, foreign key."""
     add_columns(steps, link.table, {link.new: "uuid"})
     steps.brief(*keep_in_step(link), lock_timeout=ACROSS_TABLES)
     fill(steps, _filling(link))

@@ -64,7 +64,7 @@ class Steps(Protocol):
     def say(self, line: str) -> None:
         """Tell the operator."""
 
-    def on_progress(self, backfill: str, done: int, total: int) -> None:
+    def on_progress(self, backfill: str, filled: int, total: int) -> None:
         """Tell how far a backfill is, in rows."""
 
     def pause(self, seconds: float) -> None:
@@ -101,13 +101,13 @@ class LiveSteps:
         self._wait_for_locks(_ROW_LOCK_TIMEOUT)
         with self._observer.around_step("batch", [backfill]):
             try:
-                found = self.rows(statement, *values)
+                rows = self.rows(statement, *values)
             except asyncpg.PostgresError as error:
                 self._refusals += 1
                 wait = self._observer.on_failure(error, "batch", self._refusals)
             else:
                 self._refusals = 0
-                return found
+                return rows
         self.pause(wait)
         return None
 
@@ -131,12 +131,12 @@ class LiveSteps:
                     self._execute(script)
                 except asyncpg.PostgresError as error:
                     tried += 1
-                    wait = self._refused(error, kind, tried, undo)
+                    wait = self._on_failure(error, kind, tried, undo)
                 else:
                     return
                 self.pause(wait)
 
-    def _refused(self, error: asyncpg.PostgresError, kind: Kind, tried: int, undo: str) -> float:
+    def _on_failure(self, error: asyncpg.PostgresError, kind: Kind, tried: int, undo: str) -> float:
         """Ask the observer for one more try; without it, leave nothing behind."""
         try:
             return self._observer.on_failure(error, kind, tried)
@@ -165,11 +165,11 @@ class LiveSteps:
         self._try(lambda connection: connection.execute(script))
 
     def _try(self, call: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
-        async def seen(connection: asyncpg.Connection) -> Any:
+        async def observed(connection: asyncpg.Connection) -> Any:
             async with self._observer.around_try(connection):
                 return await call(connection)
 
-        return self._run(seen)
+        return self._run(observed)
 
     def _run(self, call: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
         return cast("Any", self._connection.dbapi_connection).run_async(call)
@@ -200,7 +200,7 @@ class ScriptSteps:
     def say(self, line: str) -> None:
         self._print(f"-- {line}")
 
-    def on_progress(self, backfill: str, done: int, total: int) -> None:
+    def on_progress(self, backfill: str, filled: int, total: int) -> None:
         """A script goes nowhere."""
 
     def pause(self, seconds: float) -> None:
@@ -247,7 +247,7 @@ def _voice(context: MigrationContext) -> Callable[[str], None]:
 
 
 def observer_of(config: Config | None) -> Observer:
-    """Give the observer that whoever started the migration named; else ordinary patience."""
+    """Return the observer that whoever started the migration named; else ordinary patience."""
     return (
         cast("Observer | None", config and config.attributes.get("observer")) or RetryingObserver()
     )

@@ -36,7 +36,7 @@ class StatementCollector:
 
     def __init__(self, ask: Ask = nothing_known) -> None:
         self._ask = ask
-        self._noted: list[CollectedStatement] = []
+        self._collected: list[CollectedStatement] = []
         self._step = 0
         self._direct_step: int | None = None
         self._open: list[tuple[int, Way, str]] = []
@@ -45,7 +45,7 @@ class StatementCollector:
     @property
     def statements(self) -> tuple[CollectedStatement, ...]:
         """What was met, in order."""
-        return tuple(self._noted)
+        return tuple(self._collected)
 
     def brief(self, *statements: str, lock_timeout: str = LOCK_TIMEOUT) -> None:  # noqa: ARG002  # of Steps
         self._note("brief", statements)
@@ -63,7 +63,7 @@ class StatementCollector:
     def say(self, line: str) -> None:
         """Nobody is told: nothing happens."""
 
-    def on_progress(self, backfill: str, done: int, total: int) -> None:
+    def on_progress(self, backfill: str, filled: int, total: int) -> None:
         """Nothing is walked."""
 
     def pause(self, seconds: float) -> None:
@@ -86,7 +86,7 @@ class StatementCollector:
     def applied(self, *, step: Any, **_: Any) -> None:
         """Hear from Alembic that all since the last time belongs to this revision."""
         name = str(step.up_revision_id)
-        self._noted += [CollectedStatement(name, *noted) for noted in self._open]
+        self._collected += [CollectedStatement(name, *statement) for statement in self._open]
         self.revisions.append(name)
         self._open, self._direct_step = [], None
 

@@ -64,7 +64,7 @@ async def prepared(
                 await connection.prepare(sql)
             except _ERRORS as error:
                 raise_if_server_fault(error)
-                failed[name, f"statement {_short(sql)}"] = _said(error)
+                failed[name, f"statement {_short(sql)}"] = _error_words(error)
     return failed
 
 
@@ -99,7 +99,7 @@ async def attempt(
             await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
     except _ERRORS as error:
         raise_if_server_fault(error)
-        failed.setdefault(key, _said(error))
+        failed.setdefault(key, _error_words(error))
         return False
     return True
 
@@ -153,6 +153,6 @@ def _short(sql: str) -> str:
     return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
 
 
-def _said(error: Exception) -> str:
+def _error_words(error: Exception) -> str:
     code = getattr(error, "sqlstate", None)
     return f"{error} ({code})" if code else str(error)

@@ -69,7 +69,7 @@ async def pour(source: StreamReader, target: StreamWriter) -> None:
 
 
 def _environment(database: DatabaseUrl, folder: str, application_name: str) -> dict[str, str]:
-    given = {
+    environment = {
         "PATH": os.defpath,
         "LC_ALL": "C",
         "TZ": "UTC",
@@ -82,7 +82,11 @@ def _environment(database: DatabaseUrl, folder: str, application_name: str) -> d
         "PGAPPNAME": application_name,
         "PGOPTIONS": database.options,
     }
-    return given if database.password is None else {**given, "PGPASSWORD": database.password}
+    return (
+        environment
+        if database.password is None
+        else {**environment, "PGPASSWORD": database.password}
+    )
 
 
 async def _join(database: DatabaseUrl, program: Ends) -> None:

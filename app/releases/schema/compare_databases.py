@@ -80,7 +80,7 @@ class DatabaseComparison:
             yield from (f"  {difference.words}" for difference in found)
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as JSON values."""
+        """Return it as JSON values."""
         here, there = self.histories
         return {
             "same": self.same,
@@ -92,7 +92,7 @@ class DatabaseComparison:
         }
 
     def _only(self, side: int) -> list[str]:
-        """Give the revisions that the other one lacks."""
+        """Return the revisions that the other one lacks."""
         return sorted(self.histories[side].applied - self.histories[1 - side].applied)
 
     def _place(self) -> Iterator[str]:

@@ -30,7 +30,7 @@ _ONE_SIDED: Final = {
 
 
 def differences(here: Snapshot, there: Snapshot) -> Iterator[Difference]:
-    """Give what differs, by table; what belongs to none comes first."""
+    """Return what differs, by table; what belongs to none comes first."""
     one_way = compare(here, there, acquainted=there.tables)
     back = [f for f in compare(there, here, acquainted=here.tables) if f.kind in _ONE_SIDED]
     twice = {_bare(f.object) for f in back if f.kind in {"enum_missing", "function_missing"}}

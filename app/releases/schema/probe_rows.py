@@ -117,7 +117,7 @@ class Rows:
 
 
 def _plain(kind: str) -> str:
-    """Give the first word of a type: "character varying(64)" is filled like "character"."""
+    """Return the first word of a type: "character varying(64)" is filled like "character"."""
     return re.split(r"[ (]", kind)[0]
 
 

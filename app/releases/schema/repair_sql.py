@@ -25,17 +25,17 @@ _CONSTANT: Final = re.compile(r"[^(]*|CURRENT_TIMESTAMP(\(\d\))?")
 
 
 def brief(*statements: str) -> Mend:
-    """Give statements that need their locks for a moment only."""
+    """Return statements that need their locks for a moment only."""
     return (_LIMIT, *statements, _NO_LIMIT)
 
 
 def by_hand(reason: str, *steps: str) -> Mend:
-    """Give a reason why somebody must look first, and the steps."""
+    """Return a reason why somebody must look first, and the steps."""
     return (f"-- {reason}", *(f"--   {step};" for step in steps))
 
 
 def alter(table: str, *changes: str) -> str:
-    """Give one ALTER TABLE."""
+    """Return one ALTER TABLE."""
     return f"ALTER TABLE {table} {', '.join(changes)}"
 
 
@@ -67,7 +67,7 @@ def create_table(name: str, table: Table) -> Mend:
 
 
 def set_default(table: str, name: str, column: Column) -> Mend:
-    """Give a column its default, or take one away."""
+    """Return a column its default, or take one away."""
     return brief(*_default(table, name, column) or [_altered(table, name, "DROP DEFAULT")])
 
 
@@ -126,7 +126,7 @@ def create_sequence(name: str, sequence: Sequence) -> Mend:
 
 
 def create_index(name: str, index: TableIndex, concurrently: str = "") -> str:
-    """Give the statement that builds an index."""
+    """Return the statement that builds an index."""
     return f"CREATE {'UNIQUE ' * index.unique}INDEX {concurrently}{name} {index.definition}"
 
 
@@ -170,7 +170,7 @@ def drop_constraint(table: str, name: str) -> Mend:
 
 
 def validate(table: str, name: str) -> str:
-    """Give the statement that checks the rows that were there before; others go on writing."""
+    """Return the statement that checks the rows that were there before; others go on writing."""
     return alter(table, f"VALIDATE CONSTRAINT {name}")
 
 
@@ -184,7 +184,7 @@ def put_trigger(table: str, name: str, trigger: Trigger) -> Mend:
 
 
 def fire(table: str, name: str, trigger: Trigger) -> str:
-    """Give the statement that lets a trigger fire when it should."""
+    """Return the statement that lets a trigger fire when it should."""
     words = {"enabled": "ENABLE", "always": "ENABLE ALWAYS", "disabled": "DISABLE"}
     return alter(table, f"{words.get(trigger.firing, 'ENABLE REPLICA')} TRIGGER {name}")
 

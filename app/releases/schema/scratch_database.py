@@ -49,7 +49,7 @@ class NoScratch(MigrationError):
 
 
 async def expected_snapshot(url: str, revision: str) -> Snapshot:
-    """Give the schema that this image's revisions build up to ``revision``, on this server.
+    """Return the schema that this image's revisions build up to ``revision``, on this server.
 
     Raises NoScratch, or MigrationError when the migrations themselves fail.
     """
@@ -88,7 +88,7 @@ async def sweep(keeper: asyncpg.Connection) -> list[str]:
 
 
 def sibling_url(url: str, database: str) -> str:
-    """Give the URL of another database on the same server, everything else as it was given.
+    """Return the URL of another database on the same server, everything else as it was given.
 
     Of a repeated member the last counts, and a ``dbname`` wins over the path.
     """

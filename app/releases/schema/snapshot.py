@@ -111,7 +111,7 @@ class Table:
     grants: tuple[str, ...] = ()
 
     def constraints_of(self, *sorts: Sort) -> dict[str, Constraint]:
-        """Give the constraints of these sorts."""
+        """Return the constraints of these sorts."""
         return {name: c for name, c in self.constraints.items() if c.sort in sorts}
 
 
@@ -166,7 +166,7 @@ class Snapshot:
         return replace(self, traits={k: t for k, t in self.traits.items() if k not in kinds})
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as JSON values."""
+        """Return it as JSON values."""
         return asdict(self)
 
 
@@ -209,7 +209,7 @@ def _ours(
 
 
 def fingerprint(snapshot: Snapshot) -> str:
-    """Give the SHA-256 of its canonical form; the app's role may have any name."""
+    """Return the SHA-256 of its canonical form; the app's role may have any name."""
     content = snapshot.as_json()
     del content["role"]
     content["traits"] = {

@@ -37,7 +37,7 @@ _Aspect = Callable[[str, Table, Table], Iterator[Finding]]
 def compare(
     expected: Snapshot, live: Snapshot, acquainted: Collection[str] | None = None
 ) -> list[Finding]:
-    """Give every difference, in both directions.
+    """Return every difference, in both directions.
 
     Tables that are not ours are listed in ``live.beside(expected).others``. One is a finding only
     when it is stray: not among those the database was ``acquainted`` with; where nobody noted

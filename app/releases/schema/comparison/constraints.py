@@ -99,7 +99,7 @@ class _Told:
         return self._finding(kind, name, "VALID", state, words, (statement,))
 
     def _led(self, name: str, swap: repair_sql.Mend = ()) -> repair_sql.Mend:
-        """Give the steps for a key that foreign keys lean on: they must go first. Else nothing."""
+        """Return the steps for a key that foreign keys lean on: they must go first. Else nothing."""
         columns = self.live[name].definition.partition("(")[2].partition(")")[0]
         leaning = [
             repair_sql.alter(child, f"DROP CONSTRAINT {key}")

@@ -27,5 +27,5 @@ class Finding:
         return "\n".join(line if line.startswith("--") else f"{line};" for line in self.mend)
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as JSON values."""
+        """Return it as JSON values."""
         return asdict(self)

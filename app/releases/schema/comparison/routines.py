@@ -66,7 +66,7 @@ def _made(name: str, labels: Sequence[str]) -> str:
 
 
 def _remade(expected: Snapshot, name: str, reason: str) -> repair_sql.Mend:
-    """Give the steps that make an enum anew, and carry every column of it over."""
+    """Return the steps that make an enum anew, and carry every column of it over."""
     old = '"' + name.strip('"') + ' (old)"'
     steps = [f"ALTER TYPE {name} RENAME TO {old}", _made(name, expected.enums[name])]
     for table, columns in expected.tables.items():

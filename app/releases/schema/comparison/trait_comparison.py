@@ -29,7 +29,7 @@ def _same(wanted: Trait | None, there: Trait | None) -> bool:
 
 
 def _compared_elsewhere(kind: str, name: str, expected: Snapshot, live: Snapshot) -> bool:
-    """Tell whether it goes with something that is compared for itself."""
+    """Return whether it goes with something that is compared for itself."""
     wanted = expected.traits[kind].get(name)
     if wanted and wanted.table is not None:
         return wanted.table not in live.tables
