@@ -121,8 +121,8 @@ async def _programs(server: int) -> tuple[Path, str]:
     raise Stopped(
         Verdict.FAILED,
         f"The database cannot be copied for the rehearsal: that needs pg_dump and psql of "
-        f"PostgreSQL {server} or newer, and here is {' and '.join(versions) or 'none'}. The image of "
-        "the Dockerfile has them: run the release there, or build it for a newer client where "
+        f"PostgreSQL {server} or newer, and here is {' and '.join(versions) or 'none'}. The image "
+        "of the Dockerfile has them: run the release there, or build it for a newer client where "
         f"it is too old; on a machine of your own, install postgresql-client-{server} or newer.",
     )
 

@@ -75,9 +75,9 @@ class DatabaseComparison:
             yield "Their schemas are the same."
             return
         yield f"Their schemas differ in {_counted(len(self.differences), 'object')}:"
-        for table, found in groupby(self.differences, attrgetter("table")):
+        for table, group in groupby(self.differences, attrgetter("table")):
             yield table or "(no table)"
-            yield from (f"  {difference.words}" for difference in found)
+            yield from (f"  {difference.words}" for difference in group)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -167,8 +167,8 @@ async def _connected(url: str, which: str) -> asyncpg.Connection:
             "port, and that it runs.",
         ) from None
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as refused:
-        found = server_fault(refused)
-        verdict = found.verdict if found else Verdict.UNREACHABLE
+        fault = server_fault(refused)
+        verdict = fault.verdict if fault else Verdict.UNREACHABLE
         raise Stopped(verdict, f"{which.capitalize()} lets us not in: {refused}.") from None
 
 

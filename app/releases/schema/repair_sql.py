@@ -147,20 +147,20 @@ def replace_index(name: str, index: TableIndex) -> Mend:
     return (*drop_index(beside), *build_index(beside, index), *drop_index(name), *rename)
 
 
-def add_constraint(table: str, name: str, wanted: Constraint, instead_of: str = "") -> Mend:
+def add_constraint(table: str, name: str, constraint: Constraint, instead_of: str = "") -> Mend:
     """Add a constraint, in the same moment dropping the one it replaces."""
     dropped = [f"DROP CONSTRAINT {instead_of}"] if instead_of else []
-    if wanted.sort in {"foreign key", "check"}:
-        added = alter(table, *dropped, f"ADD CONSTRAINT {name} {wanted.definition} NOT VALID")
+    if constraint.sort in {"foreign key", "check"}:
+        added = alter(table, *dropped, f"ADD CONSTRAINT {name} {constraint.definition} NOT VALID")
         return (*brief(added), validate(table, name))
-    if key := _PLAIN_KEY.fullmatch(wanted.definition):
+    if key := _PLAIN_KEY.fullmatch(constraint.definition):
         beside = _temporary(name)
         used = f"ADD CONSTRAINT {name} {key[1]} USING INDEX {beside}"
         build = f"CREATE UNIQUE INDEX CONCURRENTLY {beside} ON {table} {key[2]}"
         return (*drop_index(beside), build, *brief(alter(table, *dropped, used)))
     return by_hand(
         f"PostgreSQL builds this key while nobody can write {table}: choose the hour.",
-        alter(table, *dropped, f"ADD CONSTRAINT {name} {wanted.definition}"),
+        alter(table, *dropped, f"ADD CONSTRAINT {name} {constraint.definition}"),
     )
 
 

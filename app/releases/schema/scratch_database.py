@@ -57,9 +57,9 @@ async def expected_snapshot(url: str, revision: str) -> Snapshot:
         await upgrade(built, revision, say=discard_line)
         async with open_connection(built) as connection:
             # What is set for a role holds in every database, also here; it is never expected.
-            found = await read_snapshot(connection)
+            schema = await read_snapshot(connection)
             none: dict[str, Traits] = {"setting": {}, "search_path": {}, "shadow": {}}
-            return replace(found, replication={}, traits={**found.traits, **none})
+            return replace(schema, replication={}, traits={**schema.traits, **none})
 
 
 @asynccontextmanager
@@ -70,7 +70,7 @@ async def scratch_database(url: str) -> AsyncIterator[str]:
         await keeper.execute("SET default_transaction_read_only = off")
         await keeper.execute(f"SELECT pg_advisory_lock({_LOCKS}, {number})")
         await sweep(keeper)
-        name = await _made(keeper, f"{PREFIX}{number}")
+        name = await _create(keeper, f"{PREFIX}{number}")
         try:
             for setting in _PLAIN:
                 await keeper.execute(f"ALTER ROLE CURRENT_USER IN DATABASE {name} SET {setting}")
@@ -96,7 +96,7 @@ def sibling_url(url: str, database: str) -> str:
     return f"{bare}{'&' if '?' in bare else '?'}dbname={database}"
 
 
-async def _made(keeper: asyncpg.Connection, name: str) -> str:
+async def _create(keeper: asyncpg.Connection, name: str) -> str:
     # template0: nobody is connected to it, and nothing was ever added to it.
     try:
         like_live = await keeper.fetchval(_LIKE_LIVE)

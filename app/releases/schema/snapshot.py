@@ -192,7 +192,7 @@ def _ours(
     routines = {name.partition("(")[0] for name in expected.functions}
     names = {*routines, *expected.enums}
 
-    def kept(name: str, trait: Trait) -> bool:
+    def is_ours(name: str, trait: Trait) -> bool:
         if trait.table is not None:
             return trait.table in expected.tables
         if kind in _OF_OURS:
@@ -205,7 +205,7 @@ def _ours(
             return name in ours or name.partition(".")[2].partition("(")[0] in routines
         return True
 
-    return {name: trait for name, trait in traits.items() if kept(name, trait)}
+    return {name: trait for name, trait in traits.items() if is_ours(name, trait)}
 
 
 def fingerprint(snapshot: Snapshot) -> str:
