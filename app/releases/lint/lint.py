@@ -32,7 +32,7 @@ class LintFinding:
 
 
 def lint(statements: Sequence[Statement], patience: float = PATIENCE) -> list[LintFinding]:
-    """Read statements of a plan, in their order; only an upgrade's are meant.
+    """Lint the statements of a plan's upgrade, in their order.
 
     Never raises: where squawk cannot be run, or takes more than ``patience`` seconds, that is a
     warning, and our own rules stand alone.
@@ -70,7 +70,7 @@ def _squawks(
 
 
 def main(patience: float = CHECKS_PATIENCE) -> int:
-    """Lint every revision of this image and tell the findings.
+    """Lint every revision of this image and print the findings.
 
     1 when one is an error, or when squawk could not be asked: then it is not known to be clean.
     """

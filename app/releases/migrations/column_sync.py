@@ -25,19 +25,19 @@ class Pair(Protocol):
         """The column that succeeds it."""
 
     def fill(self) -> str:
-        """The successor's value as an expression over a row ``t``, for the backfill."""
+        """Return the successor's value as an expression over a row ``t``, for the backfill."""
 
     def forward(self) -> str:
-        """PL/pgSQL that sets ``NEW.<new>`` from ``NEW.<old>``."""
+        """Return PL/pgSQL that sets ``NEW.<new>`` from ``NEW.<old>``."""
 
     def back(self) -> str:
-        """PL/pgSQL that sets ``NEW.<old>`` from ``NEW.<new>``."""
+        """Return PL/pgSQL that sets ``NEW.<old>`` from ``NEW.<new>``."""
 
     def extra(self) -> tuple[str, ...]:
-        """Statements that create what else the pair needs; each may be run again."""
+        """Return statements that create what else the pair needs; each may be run again."""
 
     def drop_extra(self) -> tuple[str, ...]:
-        """Statements that drop what ``extra`` creates."""
+        """Return statements that drop what ``extra`` creates."""
 
 
 @dataclass(frozen=True)

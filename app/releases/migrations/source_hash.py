@@ -43,7 +43,7 @@ def source_hash(source: str) -> str:
 
 
 def _name_former_homes(tree: ast.Module) -> None:
-    """Name moved modules as they were when revisions were sealed, sorted by that name."""
+    """Replace the names of moved modules by those they had when revisions were sealed."""
     places = [i for i, node in enumerate(tree.body) if _is_ours(node)]
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom) and _is_ours(node)]
     for node in imports:
@@ -103,7 +103,7 @@ def _is_closed(literal: str) -> bool:
 
 
 def _undocumented(node: ast.AST) -> ast.AST:
-    """Take the docstring away."""
+    """Return the node without its docstring."""
     if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
         node.body = node.body[1:]
     return node

@@ -59,16 +59,16 @@ class Steps(Protocol):
         """
 
     def rows(self, query: str, *values: object) -> Sequence[Sequence[Any]]:
-        """Read; a script knows nothing of the database and answers no rows."""
+        """Return the rows of a query; none in a script, which has no database."""
 
     def say(self, line: str) -> None:
-        """Tell the operator."""
+        """Print a line for the operator."""
 
     def on_progress(self, backfill: str, filled: int, total: int) -> None:
-        """Tell how far a backfill is, in rows."""
+        """Report how many rows a backfill has filled."""
 
     def pause(self, seconds: float) -> None:
-        """Let others work."""
+        """Wait, so that others can work."""
 
 
 class LiveSteps:
@@ -121,7 +121,7 @@ class LiveSteps:
         self._run(lambda _: asyncio.sleep(seconds))
 
     def _persist(self, kind: Kind, statements: Sequence[str], script: str, undo: str = "") -> None:
-        """Try until it is done or the observer has seen enough."""
+        """Try until it succeeds or the observer raises."""
         tried = 0
         with self._observer.around_step(kind, statements):
             while True:
@@ -147,7 +147,7 @@ class LiveSteps:
             raise
 
     def _clear_away(self, undo: str) -> None:
-        """Drop what an interrupted try left. The observer is not asked: it may have seen enough."""
+        """Drop what an interrupted try left, without the observer: it may have given up."""
         self._set_lock_timeout(_CLEARING_TIMEOUT)
         self._run(lambda connection: connection.execute(undo))
         self._set_lock_timeout(self._lock_timeout)
@@ -201,17 +201,17 @@ class ScriptSteps:
         self._print(f"-- {line}")
 
     def on_progress(self, backfill: str, filled: int, total: int) -> None:
-        """A script goes nowhere."""
+        """Do nothing: a script has no progress."""
 
     def pause(self, seconds: float) -> None:
-        """A script does not wait."""
+        """Do nothing: a script does not wait."""
 
 
 @contextmanager
 def beside() -> Iterator[Steps]:
     """Open the connection beside Alembic's on which a migration's steps run.
 
-    Who renders a plan names steps of its own, which only note what would be done.
+    Rendering a plan replaces them by a ``StatementCollector``.
     """
     context = op.get_context()
     if collecting := context.config and context.config.attributes.get("steps"):
@@ -233,7 +233,7 @@ def beside() -> Iterator[Steps]:
 
 
 def _let_go_of_snapshot(connection: Connection, lock_timeout: str) -> None:
-    """Make Alembic's transaction one that an index build need not wait for: for ever, that is.
+    """Release the snapshot of Alembic's transaction, for which an index build would wait for ever.
 
     In the extended protocol the last SELECT (of the version) keeps its snapshot until the next
     statement is bound; a SET takes none.
@@ -247,7 +247,7 @@ def _voice(context: MigrationContext) -> Callable[[str], None]:
 
 
 def observer_of(config: Config | None) -> Observer:
-    """Return the observer that whoever started the migration named; else ordinary patience."""
+    """Return the observer that the migration was started with, by default a RetryingObserver."""
     return (
         cast("Observer | None", config and config.attributes.get("observer")) or RetryingObserver()
     )

@@ -28,7 +28,7 @@ def hash_of(revision: str) -> str:
 
 
 def problems(folder: Path = FOLDER) -> list[str]:
-    """Compare the revisions with their seals, and tell what is not as it was sealed."""
+    """Compare the revisions with their seals; return what differs, in words."""
     hashes, sealed = _file_hashes(folder), _read_seals(folder)
     whole = {name: seal for name, seal in sealed.items() if {*seal} == {"file", "sql"}}
     lost = [name for name in sealed if name not in hashes]
@@ -65,7 +65,7 @@ _SAID_ANEW: Final = (
 
 
 def seal(folder: Path = FOLDER) -> list[str]:
-    """Add the seals that are missing, and give their revisions' names; all others stay.
+    """Add the seals that are missing, and return their revisions' names; all others stay.
 
     While a sealed file is gone, nothing is added: nobody can tell what would be sealed.
     """

@@ -51,14 +51,14 @@ class ClientTrial(Protocol):
         """Return the steps and their times as JSON values."""
 
     async def look_before(self, url: str) -> None:
-        """Note what is wrong before the release."""
+        """Store what is wrong before the release."""
 
     async def run(self, url: str) -> None:
         """Try it on the copy at ``url``."""
 
 
 class RehearsalChecks:
-    """One rehearsal on its copy: what was before, and what was found since."""
+    """The checks of one rehearsal: the state before it, and the findings since."""
 
     before: Snapshot
     after: Snapshot
@@ -85,7 +85,7 @@ class RehearsalChecks:
         clean: Snapshot | None = None,
         others: OtherClients | None = None,
     ) -> None:
-        """Note the schema, what the tables hold, and which statements fail already.
+        """Store the schema, the tables' contents, and which statements fail already.
 
         ``clean`` is what should be there where the copy is of a release that was begun and not
         finished. ``others`` makes the probes of other programs that use the database.
@@ -112,7 +112,7 @@ class RehearsalChecks:
         ]
 
     async def apply(self, stall_budget: float) -> bool:
-        """Apply the revisions one by one; tell whether all of them went through."""
+        """Apply the revisions one by one; return whether all of them succeeded."""
         recorder = StatementRecorder(self._progress)
         try:
             for revision in self._plan.revisions:
@@ -139,7 +139,7 @@ class RehearsalChecks:
             self.findings.append(f"After {self._plan.target}: {finding.words}")
 
     async def try_statements(self, own: Statements) -> None:
-        """Run and prepare the statements of those who serve before, meanwhile and afterwards."""
+        """Try the statements of every version that uses the database before, during or after it."""
         self._say("Trying the statements of the versions that serve meanwhile.")
         columns = self._all
         if self._plan.phase == "contract":
@@ -227,7 +227,7 @@ class RehearsalChecks:
         }
 
     def _too_heavy(self, step: StepRecord, stall_budget: float) -> Iterator[str]:
-        """Say where a step makes others wait too long, or would on the live database."""
+        """Yield words where a step makes others wait too long, or would on the live database."""
         for table in step.rewrote:
             if (size := self._sizes.get(table, 0)) > LARGE:
                 yield (
@@ -242,7 +242,7 @@ class RehearsalChecks:
                 )
 
     async def _hold(self, connection: asyncpg.Connection, columns: Columns) -> None:
-        """Note what tables hold, each set of columns once."""
+        """Store the contents of tables, each set of columns once."""
         pending = {t: names for t, names in columns.items() if (t, *names) not in self._contents}
         for table, content in (await contents.read_contents(connection, pending)).items():
             self._contents[table, *pending[table]] = {table: content}
@@ -267,7 +267,7 @@ def _serves(revision: str) -> bool:
 
 
 def _leftovers(before: Snapshot, back: Snapshot) -> Iterator[str]:
-    """Name what a downgrade should have taken away, beside what ``compare`` tells."""
+    """Yield what a downgrade should have dropped and ``compare`` does not report."""
     kinds: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = [
         ("function", before.functions, back.functions),
         ("enum", before.enums, back.enums),

@@ -13,7 +13,7 @@ Chosen = Mapping[str, Sequence[str]]
 
 
 def standing(columns: Columns, there: Snapshot) -> Columns:
-    """Return the columns of those that are still there."""
+    """Return those of the columns that still exist."""
     return {
         table: [name for name in names if name in there.tables[table].columns]
         for table, names in columns.items()

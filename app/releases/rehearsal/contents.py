@@ -40,7 +40,7 @@ async def read_contents(
 
 
 def describe_changes(before: Contents, after: Contents) -> dict[str, str]:
-    """Say of each table that differs how it does: other rows, or as many with other values."""
+    """Return how each table that differs does: other rows, or as many with other values."""
     return {
         table: _difference(was, after[table])
         for table, was in before.items()

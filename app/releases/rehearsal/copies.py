@@ -76,10 +76,10 @@ class Copy:
 async def copy_of(
     url: str, say: Say, progress: Progress, *, rows: bool = True
 ) -> AsyncIterator[Copy]:
-    """Lend a copy of the database as it is now; without ``rows``, only what its schema is.
+    """Copy the database as it is now, without ``rows`` only its schema; drop the copy at the end.
 
-    ``progress`` hears bytes of about how many. Raises NoScratch, Stopped (no fitting pg_dump, a
-    copy that failed, tables that stay locked) and MigrationError.
+    ``progress`` gets the bytes copied and about how many there are. Raises NoScratch, Stopped (no
+    fitting pg_dump, a copy that failed, tables that stay locked) and MigrationError.
     """
     live = DatabaseUrl.parse(url)
     async with open_connection(url) as watching:
@@ -104,7 +104,7 @@ async def copy_of(
 
 
 async def _place(live: asyncpg.Connection, copy: asyncpg.Connection) -> None:
-    """Say on a copy without rows at which revision it is."""
+    """Write the revision into a copy without rows."""
     if await live.fetchval("SELECT to_regclass('public.alembic_version') IS NOT NULL"):
         for row in await live.fetch("SELECT version_num FROM public.alembic_version"):
             await copy.execute("INSERT INTO public.alembic_version VALUES ($1)", row[0])
@@ -137,7 +137,7 @@ def _folders() -> list[Path]:
 
 
 async def _version(program: Path) -> str:
-    """Return a program's version, as in "18.6"; "" when it does not tell one."""
+    """Return a program's version, as in "18.6"; "" where it prints none."""
     try:
         process = await asyncio.create_subprocess_exec(
             program, "--version", stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL
@@ -154,7 +154,7 @@ async def _settings(connection: asyncpg.Connection) -> frozenset[str]:
 
 
 async def _tell(connection: asyncpg.Connection, copy: str, say: Say, progress: Progress) -> None:
-    """Say how far it is. The live database's size is a guess at the end: tables grow holes."""
+    """Report progress. The live database's size is a guess of the copy's: it has free space."""
     began = telling = time.monotonic()
     copied = total = 0
     try:
@@ -179,7 +179,7 @@ async def _carry(
     settings: frozenset[str],
     what: tuple[str, ...] = (),
 ) -> int:
-    """Run the two programs to their ends; give the bytes that went between them."""
+    """Run pg_dump and psql to their ends; return the bytes that went between them."""
     dumped = (*_DUMP, *what, f"--lock-wait-timeout={LOCK_WAIT}")
     async with (
         open_tool_socket(live, APPLICATION_NAME) as there,
@@ -212,7 +212,7 @@ async def _running(
     stdin: int,
     stdout: int,
 ) -> AsyncIterator[Process]:
-    """Lend a running program; it is gone afterwards."""
+    """Run a program; it is killed at the end."""
     process = await asyncio.create_subprocess_exec(
         program,
         *options,
@@ -232,7 +232,7 @@ async def _running(
 
 
 async def _pump(dump: Process, load: Process, settings: frozenset[str]) -> int:
-    """Hand pg_dump's script to psql."""
+    """Copy pg_dump's script into psql; return its bytes."""
     assert dump.stdout
     assert load.stdin
     carried = 0

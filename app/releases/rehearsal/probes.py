@@ -1,7 +1,7 @@
-"""The statements of those who go on serving, tried on a copy in transactions that are rolled back.
+"""Tries on a copy the statements of versions that go on serving, and rolls all of them back.
 
-Each probe answers with what failed. It is run before and after the migration, so that what failed
-already is not laid at the migration's door.
+Each probe returns what failed. It runs before and after the migration, so that what had failed
+before is not blamed on the migration.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence

@@ -73,7 +73,7 @@ class StepRecord:
     rows: int = 0
 
     def locked(self, table: str, mode: str) -> None:
-        """Note a lock; of several on one table the strongest counts."""
+        """Record a lock; of several on one table the strongest counts."""
         strongest = self.locks.get(table, MODES[0])
         self.locks[table] = max(strongest, mode, key=MODES.index)
 
@@ -156,7 +156,7 @@ class StatementRecorder(RetryingObserver):
             await asyncio.sleep(WATCH_EVERY)
 
     def _see(self, rows: Sequence[asyncpg.Record]) -> None:
-        """Note who holds what; a lock counts for the step in which it was first seen."""
+        """Record who holds which lock; it counts for the step in which it was first seen."""
         now = {}
         for pid, table, mode, at in rows:
             key = pid, table, mode
@@ -180,7 +180,7 @@ class StatementRecorder(RetryingObserver):
     async def _read(
         self, connection: asyncpg.Connection, files: dict[str, int], steps: Sequence[StepRecord]
     ) -> None:
-        """Take up what the brief steps noted, and find who rewrote what none of them did."""
+        """Read what brief steps recorded, and find which other step rewrote a table."""
         for step, table, lock, file in await connection.fetch(
             'SELECT step, "table", lock, file FROM public.release_rehearsal ORDER BY step'
         ):
@@ -206,6 +206,6 @@ def _names(step: StepRecord, table: str) -> bool:
 
 
 def _suspect(steps: Sequence[StepRecord], table: str) -> StepRecord:
-    """Return the step that rewrote the table: it names it, and noted nothing itself."""
+    """Return the likely step that rewrote a table: one that names it and is no brief step."""
     others = [step for step in steps if step.kind in {"patient", "direct"}] or list(steps)
     return ([step for step in others if _names(step, table)] or others)[-1]

@@ -1,4 +1,4 @@
-"""Tells two databases' schemas apart, object by object, with neither being the right one. Pure."""
+"""Lists how the schemas of two databases differ, neither being the right one. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from app.releases.schema.snapshot import Snapshot
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One object that is otherwise here than there; None where it is not at all."""
+    """One object that differs; ``here`` or ``there`` is None where it does not exist."""
 
     kind: str
     table: str | None
@@ -127,7 +127,7 @@ def _describe(noun: str, here: str | None, there: str | None) -> str:
 
 
 def _shorten(definition: str) -> str:
-    """A function's body is too long to say."""
+    """Return a definition, or the hash of a function's body: that is too long to print."""
     if "\n" in definition:
         return f"one body ({sha256(definition.encode()).hexdigest()[:8]})"
     return definition

@@ -1,4 +1,4 @@
-"""A row like another one, under a new key: made by SQL from what stands in the catalogue."""
+"""SQL that inserts a row like an existing one under a new key, made from the catalogue."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -57,7 +57,7 @@ class Rows:
         self.empty = False
 
     async def look(self, connection: asyncpg.Connection) -> None:
-        """See which columns a new row must differ in, and whether there is one to be like."""
+        """Read which columns a new row must differ in, and whether there is a row to copy."""
         self.empty = not await connection.fetchval(f"SELECT EXISTS (SELECT FROM {self._name})")
         indexes: dict[str, list[tuple[bool, str]]] = {}
         for row in await connection.fetch(_UNIQUE, self.table):
@@ -68,23 +68,23 @@ class Rows:
                 self._fresh.add(able[0])
 
     def select(self) -> str:
-        """Read some row by every column."""
+        """Return the SQL that reads some row by every column."""
         return f"SELECT {', '.join(self._read)} FROM {self._name} LIMIT 1"
 
     def insert(self) -> str:
-        """Write a row; give its place."""
+        """Return the SQL that inserts a row and returns its place (``ctid``)."""
         values = ", ".join(self._value(name) for name in self._writable)
         source = "" if self.empty else f" FROM {self._name} t LIMIT 1"
         columns = ", ".join(self._writable)
         return f"INSERT INTO {self._name} ({columns}) SELECT {values}{source} {_PLACE}"
 
     def update(self, place: str) -> str:
-        """Write every column of the row at ``place`` anew; give its new place."""
+        """Return the SQL that writes every column of the row at ``place``, and its new place."""
         values = ", ".join(f"{name} = {name}" for name in self._writable)
         return f"UPDATE {self._name} SET {values} WHERE ctid = '{place}' {_PLACE}"
 
     def delete(self, place: str) -> str:
-        """Delete the row at ``place``."""
+        """Return the SQL that deletes the row at ``place``."""
         return f"DELETE FROM {self._name} WHERE ctid = '{place}' {_PLACE}"
 
     def _value(self, name: str) -> str:

@@ -25,17 +25,17 @@ _CONSTANT: Final = re.compile(r"[^(]*|CURRENT_TIMESTAMP(\(\d\))?")
 
 
 def brief(*statements: str) -> Mend:
-    """Return statements that need their locks for a moment only."""
+    """Wrap statements that need their locks for a moment only in a lock timeout."""
     return (_LIMIT, *statements, _NO_LIMIT)
 
 
 def by_hand(reason: str, *steps: str) -> Mend:
-    """Return a reason why somebody must look first, and the steps."""
+    """Return comments: why somebody must look first, and the steps to take then."""
     return (f"-- {reason}", *(f"--   {step};" for step in steps))
 
 
 def alter(table: str, *changes: str) -> str:
-    """Return one ALTER TABLE."""
+    """Return an ALTER TABLE with these changes."""
     return f"ALTER TABLE {table} {', '.join(changes)}"
 
 
@@ -67,7 +67,7 @@ def create_table(name: str, table: Table) -> Mend:
 
 
 def set_default(table: str, name: str, column: Column) -> Mend:
-    """Return a column its default, or take one away."""
+    """Return the statements that set a column's default, or drop it."""
     return brief(*_default(table, name, column) or [_altered(table, name, "DROP DEFAULT")])
 
 
@@ -218,5 +218,5 @@ def _count_on(sequence: str, table: str, column: str) -> str:
 
 
 def _temporary(name: str) -> str:
-    """A name of its own that no length limit can cut into another's."""
+    """Return a temporary name, hashed so that PostgreSQL's length limit makes no two equal."""
     return f"mend_{sha256(name.encode()).hexdigest()[:12]}"

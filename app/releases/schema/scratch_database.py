@@ -64,7 +64,7 @@ async def expected_snapshot(url: str, revision: str) -> Snapshot:
 
 @asynccontextmanager
 async def scratch_database(url: str) -> AsyncIterator[str]:
-    """Lend an empty database on the server of ``url``. Raises NoScratch."""
+    """Create an empty database on the server of ``url``; drop it at the end. Raises NoScratch."""
     number = secrets.randbelow(2**31)
     async with open_connection(url) as keeper:
         await keeper.execute("SET default_transaction_read_only = off")
@@ -80,7 +80,7 @@ async def scratch_database(url: str) -> AsyncIterator[str]:
 
 
 async def sweep(keeper: asyncpg.Connection) -> list[str]:
-    """Drop scratch databases of runs that were killed; give their names."""
+    """Drop scratch databases of runs that were killed; return their names."""
     names = [row["datname"] for row in await keeper.fetch(_LEFTOVERS)]
     for name in names:
         await _drop(keeper, name)

@@ -139,7 +139,7 @@ class Snapshot:
     standins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def beside(self, expected: "Snapshot", *, shared: bool = True) -> "Snapshot":
-        """Leave out what is not ours: the tables are listed in ``others``, the rest forgotten.
+        """Return only what is ours: other tables are listed in ``others``, the rest left out.
 
         Where there are others, what stands in the schema beside tables is theirs too, unless it is
         not ``shared`` with them.

@@ -54,7 +54,7 @@ class Effect(NamedTuple):
 def describe(
     sql: str, existing: Collection[str], indexes: Mapping[str, str] | None = None
 ) -> Effect:
-    """Return which of the ``known`` tables a text names, its strongest lock, what it destroys.
+    """Return which of the existing tables a text names, its strongest lock, what it destroys.
 
     ``indexes`` maps each index to its table; for an index that is not in it, its name tells.
     """

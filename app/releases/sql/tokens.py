@@ -1,7 +1,7 @@
-"""Takes SQL apart into gaps, literals, names and words.
+"""Splits SQL into gaps, literals, names and words.
 
-What it does know is where text begins and ends, as PostgreSQL does, so that nothing inside a
-literal or a function's body is ever taken for SQL, or changed.
+It finds where a literal or a function's body begins and ends as PostgreSQL does, so that nothing
+inside is ever taken for SQL, or changed.
 """
 
 import re
@@ -38,7 +38,7 @@ class Token(NamedTuple):
 
 
 def tokens(sql: str) -> Iterator[Token]:
-    """Take SQL apart. What is left open ends with the SQL."""
+    """Yield the tokens of SQL. A literal or comment that is left open ends with the text."""
     at = 0
     while at < len(sql):
         if sql.startswith("/*", at):

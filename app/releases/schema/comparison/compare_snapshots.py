@@ -77,7 +77,7 @@ _KEYS: Final = ("primary key", "unique", "exclusion")
 
 
 def _without_followers(renamed: Mapping[str, str], findings: list[Finding]) -> list[Finding]:
-    """Leave out what differs only because a table that it names bears another name now."""
+    """Leave out what differs only because a table that it refers to was renamed."""
 
     def same(finding: Finding) -> bool:
         there = finding.there or ""

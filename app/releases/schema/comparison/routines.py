@@ -54,7 +54,7 @@ def _enum(
 
 
 def _place(label: str, labels: Sequence[str], there: Sequence[str]) -> str:
-    """Say where a label goes: behind the one before it, else in front of all."""
+    """Return the clause that puts a label behind the one before it, else in front of all."""
     position = labels.index(label)
     if position:  # the one before stands by then: missing labels are added in order
         return f" AFTER {_quoted(labels[position - 1])}"

@@ -40,7 +40,7 @@ def _alike(expected: Table, other: Table) -> bool:
 def compare_missing(
     expected: Snapshot, live: Snapshot, renamed: dict[str, str]
 ) -> Iterator[Finding]:
-    """Tell of each table that is not there what became of it."""
+    """Yield a finding for each table that is missing: renamed, moved, replaced or lost."""
     for name, table in expected.tables.items():
         if name in live.tables:
             continue
@@ -113,8 +113,10 @@ def _finding(
 
 
 def at_home(others: Collection[str], acquainted: Collection[str] | None) -> Collection[str]:
-    """Return the tables that may be there; all of them where nobody noted any and an older
-    service lives there.
+    """Return the foreign tables that are expected here.
+
+    They are those stored at adoption. Where none were stored, all are if an older service uses the
+    database, else none.
     """
     if acquainted is None:
         return others if OLDER_SERVICE_TABLE in others else ()

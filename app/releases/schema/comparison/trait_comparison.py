@@ -29,7 +29,7 @@ def _same(should: Trait | None, there: Trait | None) -> bool:
 
 
 def _compared_elsewhere(kind: str, name: str, expected: Snapshot, live: Snapshot) -> bool:
-    """Return whether it goes with something that is compared for itself."""
+    """Return whether it belongs to an object that another comparison reports."""
     should = expected.traits[kind].get(name)
     if should and should.table is not None:
         return should.table not in live.tables
