@@ -29,7 +29,7 @@ _TABLES: Final = """SELECT t FROM unnest(ARRAY[{}]) AS t
 _STATUS: Final = "python -m app release status says where it stands"
 
 # Databases that this process has made: nobody else's rows can be in them.
-_made: Final[set[str]] = set()
+_own_databases: Final[set[str]] = set()
 
 
 class Ungated(MigrationError, CommandError):
@@ -38,12 +38,12 @@ class Ungated(MigrationError, CommandError):
 
 def note_made(database: str) -> None:
     """Remember that this process has created the database."""
-    _made.add(database)
+    _own_databases.add(database)
 
 
 def note_dropped(database: str) -> None:
     """Forget a database that this process has dropped."""
-    _made.discard(database)
+    _own_databases.discard(database)
 
 
 def raise_unless_allowed(
@@ -68,7 +68,7 @@ def raise_unless_allowed(
             "Nothing was changed: this database has release tables, so only the release gate "
             f"changes its schema. Run: python -m app release ({_STATUS})"
         )
-    elif database not in _made:
+    elif database not in _own_databases:
         _raise_if_production()
         if shared:
             raise _older(revision)

@@ -54,7 +54,7 @@ _CHECK_CLIENT: Final = (
 
 
 def set_up_sql(application_name: str = APPLICATION_NAME) -> str:
-    """Give the statement that applies ``SETTINGS`` to a session."""
+    """Return the statement that applies ``SETTINGS`` to a session."""
     settings = {**SETTINGS, "application_name": application_name}
     calls = (f"set_config('{name}', '{value}', false)" for name, value in settings.items())
     return "SELECT " + ", ".join([*calls, _CHECK_CLIENT])
@@ -82,7 +82,7 @@ def holder_sql(lock: int) -> str:
 
 
 def shorter(one: str, other: str) -> str:
-    """Give the shorter of two timeouts in PostgreSQL's words ("250ms", "2s")."""
+    """Return the shorter of two timeouts in PostgreSQL's words ("250ms", "2s")."""
     return min(one, other, key=_milliseconds)
 
 
@@ -145,6 +145,6 @@ def _holder(connection: "Connection") -> str:
 
 
 def _try_lock(connection: "Connection") -> bool:
-    taken = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({MIGRATION_LOCK})").scalar()
+    is_free = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({MIGRATION_LOCK})").scalar()
     connection.commit()
-    return bool(taken)
+    return bool(is_free)

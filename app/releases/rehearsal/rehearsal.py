@@ -1,4 +1,4 @@
-"""The rehearsal of a release on a copy of the database: everything that can be known beforehand.
+"""The rehearsal of a release on a copy of the database, before the database itself is touched.
 
 The copy is migrated, compared, tried with the statements of those who go on serving, taken back,
 and compared again. Every check that fails is a finding, and the others are made all the same.
@@ -18,7 +18,7 @@ STALL_BUDGET: Final = 0.5  # seconds
 
 @dataclass(frozen=True, kw_only=True)
 class RehearsalResult:
-    """What a rehearsal found out."""
+    """What failed in a rehearsal, and the evidence."""
 
     findings: list[str]
     evidence: dict[str, Any]

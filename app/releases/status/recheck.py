@@ -98,10 +98,10 @@ async def _tell(
     connection: asyncpg.Connection, standing: Standing, findings: Sequence[Finding], now: datetime
 ) -> None:
     """Turn the soak red by what was found, once for the same findings."""
-    told = [finding.as_json() for finding in findings]
-    code = sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
-    known = {signal.code for signal in standing.signals if signal.kind == DRIFT}
-    if findings and code not in known:
+    differences = [finding.as_json() for finding in findings]
+    code = sha256(json.dumps(differences, sort_keys=True).encode()).hexdigest()[:12]
+    codes = {signal.code for signal in standing.signals if signal.kind == DRIFT}
+    if findings and code not in codes:
         more = f" And {len(findings) - 1} more." if len(findings) > 1 else ""
         await write(connection, [
             Signal(kind=DRIFT, code=code, words=f"{findings[0].words}{more}", source=_SOURCE,
