@@ -18,12 +18,12 @@ from app.cli.commands.look import run as looked
 from app.database.url import DatabaseUrl
 from app.main import create_app
 from app.releases.apply import backends
-from app.releases.connection.migration_session import GATE_LOCK
 from app.releases.connection.open_connection import open_connection
+from app.releases.ledger.drift_looks import keep_look
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations import revisions
 from app.releases.migrations.alembic_runner import upgrade
-from app.releases.schema.recheck import keep_look
+from app.releases.migrations.migration_session import GATE_LOCK
 from app.releases.status import running as status_running
 from app.releases.status.status import status
 from app.settings import BadSettings, Settings, load_settings

@@ -19,9 +19,9 @@ from app.database.url import DatabaseUrl
 from app.releases.apply import migration as engine
 from app.releases.apply.backends import connect, end_orphans
 from app.releases.apply.migration import MigrationLimits
-from app.releases.connection.migration_session import MIGRATION_LOCK, RELEASE_NAME, set_up
 from app.releases.migrations import alembic_runner
 from app.releases.migrations.alembic_runner import current, upgrade
+from app.releases.migrations.migration_session import MIGRATION_LOCK, RELEASE_NAME, set_up
 from app.releases.migrations.observer import Observer, observe
 from app.releases.migrations.steps import LiveSteps
 from app.releases.sql.text import normalise

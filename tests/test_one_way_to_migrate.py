@@ -12,9 +12,9 @@ import asyncpg
 import pytest
 
 from app.cli.load_show import SAMPLE
-from app.releases.connection.migration_session import GATE_LOCK
 from app.releases.migrations import alembic_runner, guard, revisions
 from app.releases.migrations.alembic_runner import current
+from app.releases.migrations.migration_session import GATE_LOCK
 from app.releases.migrations.observer import Permit, RetryingObserver
 from app.settings import PROJECT, Settings
 from tests import legacy

@@ -16,10 +16,11 @@ from app.database.url import DatabaseUrl
 from app.health.soak_recorder import SoakRecorder
 from app.releases.connection.open_connection import open_connection
 from app.releases.ledger import signals, soak
+from app.releases.ledger.drift_looks import last_look
 from app.releases.ledger.ledger import Ledger
 from app.releases.ledger.soak import Signal, Soak
-from app.releases.schema import recheck as rechecks
-from app.releases.schema.recheck import last_look, recheck
+from app.releases.status import recheck as rechecks
+from app.releases.status.recheck import recheck
 from app.releases.status.status import status
 from app.releases.verdict import Stopped, Verdict
 from tests.support import databases

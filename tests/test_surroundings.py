@@ -16,7 +16,6 @@ import pytest
 
 from app.database.url import DatabaseUrl
 from app.releases.apply.error_verdicts import failed, stopped
-from app.releases.connection.migration_session import MigrationError
 from app.releases.connection.open_connection import open_connection
 from app.releases.connection.server_faults import server_fault
 from app.releases.gate.gate import ADOPT, PLAN, RESUME, ROLLBACK
@@ -28,7 +27,7 @@ from app.releases.rehearsal import copies
 from app.releases.schema import drift
 from app.releases.schema.compare_databases import compare_databases
 from app.releases.status.status import status
-from app.releases.verdict import Stopped, Verdict
+from app.releases.verdict import MigrationError, Stopped, Verdict
 from app.settings import PROJECT
 from tests.support.databases import Server, execute
 from tests.support.gates import Heard, ran, rows

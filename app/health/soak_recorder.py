@@ -20,7 +20,7 @@ from app.database.url import DatabaseUrl
 from app.releases.ledger import signals
 from app.releases.ledger.signals import SCHEMA_ERROR
 from app.releases.ledger.soak import Clock, Signal, utc_now
-from app.releases.schema import recheck
+from app.releases.status import recheck
 
 _log: Final = structlog.get_logger()
 _KEPT_APART: Final = 100

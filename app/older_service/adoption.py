@@ -25,11 +25,11 @@ from app.older_service.migration_history import (
     since_adoption,
     without_history,
 )
-from app.releases.connection.migration_session import LOCK_TIMEOUT, MIGRATION_LOCK
 from app.releases.connection.open_connection import open_connection
 from app.releases.identity import BUILT_BY_REVISIONS, OLDER_SERVICE_TABLE
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.alembic_runner import current, make_engine
+from app.releases.migrations.migration_session import LOCK_TIMEOUT, MIGRATION_LOCK
 from app.releases.migrations.revisions import FOLDER, has_revision, head, history
 from app.releases.migrations.version_row import LOST
 from app.releases.schema.comparison.compare_snapshots import compare

@@ -22,7 +22,7 @@ from app.health.session_fitness import (
 )
 from app.health.session_fitness import grants as grants_of
 from app.releases.ledger.ledger import Ledger
-from app.releases.migrations.seals import hash_of
+from app.releases.plan.seals import hash_of
 from app.releases.rehearsal.checks import Probe
 from app.releases.schema.snapshot import Snapshot
 from app.releases.verdict import Stopped, Verdict

@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
 
-from app.releases.connection.migration_session import MigrationError
+
+class MigrationError(RuntimeError):
+    """A migration did not happen or stopped; the message says why and what to do."""
+
+
+class MigrationContended(MigrationError):
+    """Another migration holds the lock; nothing was changed, try again when it has finished."""
 
 
 class Verdict(IntEnum):

@@ -13,9 +13,9 @@ from sqlalchemy import Connection
 
 from app.releases.apply import migration as engine
 from app.releases.apply.migration import MigrationLimits, MigrationReport
-from app.releases.connection.migration_session import GATE_LOCK
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations import alembic_runner
+from app.releases.migrations.migration_session import GATE_LOCK
 from app.releases.migrations.observer import Observer
 from app.releases.migrations.steps import LiveSteps
 from app.releases.plan.plan import Plan

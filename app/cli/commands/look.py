@@ -6,14 +6,14 @@ import asyncpg
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.errors import SignalbookError
-from app.releases.connection.migration_session import MigrationError
+from app.releases.ledger.drift_looks import QUESTION
 from app.releases.ledger.soak import utc_now
 from app.releases.migrations.revisions import has_revision
 from app.releases.schema import drift
-from app.releases.schema.recheck import QUESTION
 from app.releases.status.next_command import next_command
 from app.releases.status.schemas import Drift, Status
 from app.releases.status.status import reading
+from app.releases.verdict import MigrationError
 from app.timestamps import wire_moment
 
 _PATIENCE: Final = 4.0  # seconds to read what a look at the live schema needs

@@ -5,11 +5,10 @@ from typing import Final
 import asyncpg
 
 from app.database.url import BadDatabaseUrl
-from app.releases.connection.migration_session import MigrationContended, MigrationError
 from app.releases.connection.server_faults import server_fault
 from app.releases.migrations.revisions import BadRevisions
 from app.releases.migrations.version_row import BadVersionRow
-from app.releases.verdict import Stopped, Verdict
+from app.releases.verdict import MigrationContended, MigrationError, Stopped, Verdict
 
 # Classes that fail again however often they are tried: bad values, broken constraints, bad SQL.
 _WRONG_CLASSES: Final = frozenset({"0A", "22", "23", "2B", "42", "P0"})

@@ -17,7 +17,7 @@ from app.releases.apply import backends
 from app.releases.apply.error_verdicts import SAFE, failed
 from app.releases.apply.journal import Journal, Performed
 from app.releases.apply.watcher import Watcher
-from app.releases.connection.migration_session import (
+from app.releases.migrations.migration_session import (
     BRIEF_STATEMENT_TIMEOUT,
     RELEASE_NAME,
     jittered,

@@ -18,7 +18,6 @@ from app.releases.apply.error_verdicts import LOST, SAFE, failed
 from app.releases.apply.executor import Executor, MigrationLimits, Progress
 from app.releases.apply.journal import Journal, Performed
 from app.releases.apply.watcher import Watcher
-from app.releases.connection.migration_session import MigrationContended, MigrationError
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations import alembic_runner
 from app.releases.migrations.backfill import BackfillStuck
@@ -26,7 +25,7 @@ from app.releases.migrations.observer import BUSY
 from app.releases.migrations.phased_change import PointOfNoReturn
 from app.releases.migrations.revisions import history
 from app.releases.plan.plan import Plan, Statement
-from app.releases.verdict import Stopped, Verdict
+from app.releases.verdict import MigrationContended, MigrationError, Stopped, Verdict
 
 __all__ = ["MigrationLimits", "MigrationReport", "apply", "undo"]
 

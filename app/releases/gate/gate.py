@@ -11,7 +11,6 @@ from types import ModuleType
 from typing import Any, Final, TypeVar
 
 from app.releases.apply.error_verdicts import LOST, stopped
-from app.releases.connection.migration_session import MigrationError
 from app.releases.gate.run import (
     Applied,
     Connected,
@@ -44,7 +43,7 @@ from app.releases.migrations.revisions import needed
 from app.releases.output import GateOutput, NoOutput
 from app.releases.plan.plan import Plan
 from app.releases.product import Statements
-from app.releases.verdict import Stopped, Verdict
+from app.releases.verdict import MigrationError, Stopped, Verdict
 
 T = TypeVar("T")
 

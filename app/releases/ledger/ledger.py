@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.releases.connection.migration_session import GATE_LOCK
 from app.releases.ledger import ledger_tables
+from app.releases.migrations.migration_session import GATE_LOCK
 from app.releases.migrations.revisions import head, needed
 from app.releases.plan import plan
 from app.releases.plan.plan import Plan

@@ -7,15 +7,7 @@ and what operators decide there (``release_decisions``).
 
 from typing import Final
 
-CURSORS: Final = """CREATE TABLE IF NOT EXISTS release_backfill (
-  name text PRIMARY KEY,
-  cursor text,
-  done bigint NOT NULL DEFAULT 0,
-  total bigint NOT NULL,
-  started_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
-  updated_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
-  finished_at timestamptz
-)"""
+from app.releases.migrations.backfill_cursors import CURSORS
 
 TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS release_runs (

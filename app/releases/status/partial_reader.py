@@ -6,7 +6,7 @@ from typing import Final, ParamSpec, TypeVar
 
 from asyncpg import exceptions as pg
 
-from app.releases.connection.migration_session import MigrationContended
+from app.releases.verdict import MigrationContended
 
 _UNREADABLE: Final = (
     TimeoutError, MigrationContended, pg.LockNotAvailableError, pg.QueryCanceledError,

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from app.releases.apply.backends import masked_query
-from app.releases.connection.migration_session import GATE_LOCK
 from app.releases.ledger.ledger import Ledger, Row
+from app.releases.migrations.migration_session import GATE_LOCK
 from app.releases.status.partial_reader import PartialReader
 from app.releases.status.running_schemas import (
     Blocked,

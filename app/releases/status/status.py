@@ -19,6 +19,7 @@ from app.releases.identity import (
     HOLDS_FOREIGN_TABLES_ONLY,
 )
 from app.releases.ledger import soak
+from app.releases.ledger.drift_looks import QUESTION, last_look
 from app.releases.ledger.ledger import Ledger, Row
 from app.releases.ledger.soak import Clock, Standing, utc_now
 from app.releases.migrations import revisions
@@ -30,10 +31,10 @@ from app.releases.migrations.version_row import (
     raise_unless_fits,
     single_revision,
 )
-from app.releases.schema.recheck import QUESTION, last_look, look_at
 from app.releases.status import run_history
 from app.releases.status.next_command import TAKING_BACK, next_command
 from app.releases.status.partial_reader import PartialReader
+from app.releases.status.recheck import look_at
 from app.releases.status.running import living_run, running
 from app.releases.status.schemas import (
     Drift,

@@ -18,9 +18,9 @@ from app.releases.gate.stages.check_drift import as_json, inspect_live, say_find
 from app.releases.gate.stages.read_position import revisions_up_to
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.revisions import history
-from app.releases.migrations.seals import hash_of
 from app.releases.output import GateOutput
 from app.releases.plan.plan import Plan
+from app.releases.plan.seals import hash_of
 from app.releases.product import own_tables
 from app.releases.schema.introspection.introspect import read_snapshot
 from app.releases.schema.snapshot import fingerprint

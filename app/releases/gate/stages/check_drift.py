@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 from typing import Final
 
 from app.releases.gate.run import Inspected, Order, Position
+from app.releases.ledger.drift_looks import keep_look
 from app.releases.ledger.ledger import Ledger
 from app.releases.output import GateOutput
 from app.releases.product import explain_drift
 from app.releases.schema.comparison.finding import Finding
 from app.releases.schema.drift import Inspection, inspect
-from app.releases.schema.recheck import keep_look
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "drift"

@@ -11,8 +11,8 @@ from app.releases.migrations.pending import next_release
 from app.releases.migrations.revisions import history
 from app.releases.plan.plan import Plan, Statement
 from app.releases.plan.render import new_tables, offline_hash, plan_statements
-from app.releases.plan.whole_plan import plan_statements_in_turn
 from app.releases.product import own_tables
+from app.releases.rehearsal.plan_in_turn import plan_statements_in_turn
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "plan"

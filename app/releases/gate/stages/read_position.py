@@ -9,10 +9,10 @@ from app.releases.identity import BUILT_BY_REVISIONS, HOLDS_CORE_TABLES
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.alembic_runner import current
 from app.releases.migrations.revisions import has_revision, head, history, needed
-from app.releases.migrations.seals import hash_of
 from app.releases.migrations.version_row import LOST
 from app.releases.plan.plan import Plan
 from app.releases.plan.render import offline_hash
+from app.releases.plan.seals import hash_of
 from app.releases.product import Statements, own_tables
 from app.releases.schema.unfilled_columns import find_unfilled_columns
 from app.releases.verdict import Stopped, Verdict
