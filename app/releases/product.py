@@ -14,24 +14,25 @@ from sqlmodel import SQLModel
 
 import app.changelog.log
 import app.entities  # noqa: F401  # a table whose model is not imported would not be protected
-from app.health.session_fitness import (
+from app.releases.ledger.ledger import Ledger
+from app.releases.plan.seals import hash_of
+from app.releases.rehearsal.client_trials import Probe
+from app.releases.schema.snapshot import Snapshot
+from app.releases.verdict import Stopped, Verdict
+from app.sql.registry import failures
+from app.sql.session_fitness import (
     by_collection,
     findings,
     needs_of,
     session_findings,
 )
-from app.health.session_fitness import grants as grants_of
-from app.releases.ledger.ledger import Ledger
-from app.releases.plan.seals import hash_of
-from app.releases.rehearsal.checks import Probe
-from app.releases.schema.snapshot import Snapshot
-from app.releases.verdict import Stopped, Verdict
-from app.sql.registry import failures
+from app.sql.session_fitness import grants as grants_of
+from app.statements import required_statements
 from app.sync.rehearsal.round_trip import RoundTrip
 
 __all__ = [
     "MODELS", "RoundTrip", "Statements", "adopt", "explain_drift", "grants", "is_attached",
-    "other_clients", "own_tables", "session_faults", "statement_faults",
+    "other_clients", "own_tables", "required_statements", "session_faults", "statement_faults",
     "tables_written_by_older",
 ]  # fmt: skip
 
