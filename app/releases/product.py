@@ -20,12 +20,7 @@ from app.releases.rehearsal.client_trials import Probe
 from app.releases.schema.snapshot import Snapshot
 from app.releases.verdict import Stopped, Verdict
 from app.sql.registry import failures
-from app.sql.session_fitness import (
-    by_collection,
-    findings,
-    needs_of,
-    session_findings,
-)
+from app.sql.session_fitness import by_collection, findings, needs_of, session_findings
 from app.sql.session_fitness import grants as grants_of
 from app.statements import required_statements
 from app.sync.rehearsal.round_trip import RoundTrip

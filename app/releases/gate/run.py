@@ -1,7 +1,7 @@
 """One run of the gate: what was ordered, what each stage returns, and how the run ended."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final
 
 from app.database.url import DatabaseUrl
@@ -69,7 +69,7 @@ def serves_at(revision: str | None) -> bool:
     return revisions.state(revision) in {"ready", "head"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class StageResult:
     """How a stage ended: in words for its page, with the evidence, and what other stages need.
 
@@ -78,6 +78,7 @@ class StageResult:
     """
 
     words: str
+    _: KW_ONLY
     evidence: Mapping[str, Any] = field(default_factory=dict)
     skipped: bool = False
     postponed: str | None = None

@@ -117,8 +117,7 @@ def _unmigrated(status: Status) -> NextCommand | None:
         )
     if status.content == "lost":
         return NextCommand(
-            words=LOST,
-            command="psql -c \"INSERT INTO alembic_version VALUES ('THE_REVISION')\"",
+            words=LOST, command="psql -c \"INSERT INTO alembic_version VALUES ('THE_REVISION')\""
         )
     if status.content == "strange":
         return NextCommand(

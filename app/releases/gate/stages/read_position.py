@@ -37,7 +37,7 @@ async def run(order: Order, ledger: Ledger, statements: Statements) -> Position:
     if unfinished:
         words += f"; {unfinished.target} was begun and is taken up again"
     return Position(
-        words=words,
+        words,
         evidence={
             "revision": revision,
             "head": head(),
