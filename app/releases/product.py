@@ -101,7 +101,7 @@ def grants(statements: Statements, role: str) -> list[str]:
 async def adopt(
     url: str, ledger: Ledger, *, service_role: str | None, say: Callable[[str], None]
 ) -> Adoption:
-    """Take over the older service's database as it stands. Raises Stopped where that cannot be."""
+    """Take over the older service's database as it stands. Raise Stopped where that cannot be."""
     if _older is None:
         raise Stopped(
             Verdict.REFUSED,

@@ -94,7 +94,7 @@ class Connected(StageResult):
 
 @dataclass(frozen=True, kw_only=True)
 class Position(StageResult):
-    """Where the database stands. ``unfinished`` is a release that was begun.
+    """The database's revision. ``unfinished`` is a release that was begun.
 
     ``in_progress`` are the tables in which a release that was begun may have left work half done.
     """
@@ -110,7 +110,7 @@ class Position(StageResult):
 
 @dataclass(frozen=True, kw_only=True)
 class Inspected(StageResult):
-    """The live schema beside what it should be; None where nothing was built yet."""
+    """The live schema compared with what it should be; None where nothing was built yet."""
 
     inspection: Inspection | None = None
 
@@ -140,7 +140,7 @@ class Approved(StageResult):
 
 @dataclass(frozen=True, kw_only=True)
 class Applied(StageResult):
-    """Where the database stands now; ``changed`` where this run brought it there.
+    """The database's revision now; ``changed`` where this run brought it there.
 
     ``new``: this run built the schema of an empty database.
     """

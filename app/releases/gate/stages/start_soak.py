@@ -1,4 +1,4 @@
-"""Stage 11: the clock starts in which the running service watches for what nobody rehearsed."""
+"""Stage 11: the soak starts, in which the running service watches for errors and drift."""
 
 from typing import Final
 
