@@ -6,10 +6,9 @@ So nobody can ask for the statements before they are there. ``/health`` and the 
 from app import retention
 from app.changelog import events, feed, log
 from app.entities import discovered
-from app.health import session_fitness
 from app.live.feed import derived_rows, hub, production_list
 from app.live.sockets import broadcast, presence_sql, rooms_sql
-from app.sql import reads, show, writes
+from app.sql import reads, session_fitness, show, writes
 from app.sql.registry import CHANGE_LOG, SHOW, made_for, statements_of
 from app.store import history, idempotency, label_assignment, write_context
 from app.sync import apply, runs
