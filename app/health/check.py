@@ -15,6 +15,7 @@ from typing import Final
 
 import asyncpg
 
+from app.all_statements import collections, required_statements
 from app.database.database import Database
 from app.database.driver_errors import translate
 from app.errors import DatabaseAway, SchemaMismatch, SignalbookError
@@ -25,7 +26,6 @@ from app.releases.migrations import revisions
 from app.releases.migrations.version_row import BadVersionRow, live_revision
 from app.sql.registry import CATALOGUE, failures, statement
 from app.sql.session_fitness import Needs, by_collection, findings, needs_of, session_findings
-from app.statements import collections, required_statements
 
 _SETTINGS: Final = statement(
     "SELECT name, setting FROM pg_settings WHERE name = ANY($1::text[])", CATALOGUE

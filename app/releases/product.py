@@ -14,6 +14,7 @@ from sqlmodel import SQLModel
 
 import app.changelog.log
 import app.entities  # noqa: F401  # a table whose model is not imported would not be protected
+from app.all_statements import required_statements
 from app.releases.ledger.ledger import Ledger
 from app.releases.plan.seals import hash_of
 from app.releases.rehearsal.client_trials import Probe
@@ -22,7 +23,6 @@ from app.releases.verdict import Stopped, Verdict
 from app.sql.registry import failures
 from app.sql.session_fitness import by_collection, findings, needs_of, session_findings
 from app.sql.session_fitness import grants as grants_of
-from app.statements import required_statements
 from app.sync.rehearsal.round_trip import RoundTrip
 
 __all__ = [

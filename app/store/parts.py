@@ -18,7 +18,7 @@ from app.model.entity import PartList, Row
 from app.model.schemas import part_shape
 from app.rules import labels
 from app.rules.merge import same
-from app.sql.reads import part_owners
+from app.sql.reads import statements
 
 Element = dict[str, Any]
 Values = Mapping[str, Any]
@@ -126,12 +126,12 @@ async def forget_foreign_uuids(
     connection: DatabaseConnection, entity: type[Row], values: dict[str, Any]
 ) -> None:
     """Take uuids that other rows' parts have from the elements of a new row: it is a copy."""
-    for name, parts in entity.parts.items():
+    for name, sql in statements(entity).existing_parts.items():
         elements = values.get(name) or []
         uuids = [element["uuid"] for element in elements if element.get("uuid")]
         if not uuids:
             continue
-        foreign = {row["uuid"] for row in await connection.fetch(part_owners(parts), uuids)}
+        foreign = {row["uuid"] for row in await connection.fetch(sql, uuids)}
         values[name] = [
             {**element, "uuid": None} if element.get("uuid") in foreign else element
             for element in elements

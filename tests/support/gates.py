@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import asyncpg
 
+from app.all_statements import required_statements
 from app.releases.connection.open_connection import open_connection
 from app.releases.gate.gate import ADOPT, STAGES, gate
 from app.releases.gate.run import Ended, Order
@@ -13,7 +14,6 @@ from app.releases.ledger.decisions import decide
 from app.releases.migrations import revisions
 from app.releases.migrations.alembic_runner import upgrade
 from app.releases.output import GateOutput
-from app.statements import required_statements
 from tests import foreign_tables, legacy
 from tests.support.databases import execute
 from tests.support.remembered import remembered
