@@ -13,6 +13,7 @@ from app.releases.gate.run import Ended, Order
 from app.releases.ledger.decisions import decide
 from app.releases.migrations import revisions
 from app.releases.migrations.alembic_runner import upgrade
+from app.releases.output import GateOutput
 from tests import foreign_tables, legacy
 from tests.support.databases import execute
 from tests.support.remembered import remembered
@@ -20,7 +21,7 @@ from tests.support.remembered import remembered
 OLDER: Final = revisions.history()[0].name
 
 
-class Heard:
+class Heard(GateOutput):
     """Keeps what the gate said."""
 
     def __init__(self) -> None:

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from app.database.database import DatabaseConnection
 from app.entities import discovered
-from app.releases.connection.server_faults import raise_if_server_fault
 from app.sql.registry import named_statements
 from app.sync.rehearsal.expectations import in_words
 
@@ -23,6 +22,7 @@ class TripReport:
 
     def __init__(self) -> None:
         self.findings: list[str] = []
+        self.errors: list[Exception] = []
         self.steps: list[dict[str, Any]] = []
         self._failed: list[tuple[object, str]] = []
 
@@ -34,7 +34,7 @@ class TripReport:
             async with connection.transaction():
                 yield
         except Exception as error:  # noqa: BLE001  # whatever it meets on the copy is a finding
-            raise_if_server_fault(error)
+            self.errors.append(error)
             self.findings.append(f"{name}: {self._describe(error)}")
         self.steps.append({"step": name, "seconds": round(time.monotonic() - began, 4)})
         if len(self.findings) > before:
