@@ -40,7 +40,7 @@ def install(app: FastAPI) -> None:
     """Register the handlers."""
     app.add_exception_handler(SignalbookError, answer_error)
     app.add_exception_handler(RequestValidationError, answer_invalid)
-    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(HTTPException, answer_http)
 
 
 def problem_json(error: SignalbookError, path: str) -> bytes:
@@ -114,7 +114,8 @@ def _path(loc: Sequence[object]) -> str:
     return ".".join(map(str, inner)) or "body"
 
 
-async def _answer_http(request: Request, error: Exception) -> Response:
+async def answer_http(request: Request, error: Exception) -> Response:
+    """Return the response for an error of FastAPI's own, such as a path without a route."""
     assert isinstance(error, HTTPException)
     path = request.url.path
     # The frontend knows no 405: for it, a method that a path does not take is a missing route.
