@@ -44,7 +44,7 @@ from app.live.sockets.socket_server import SocketServer
 from app.live.sse.event_stream import EventStreams
 from app.retention import Retention
 from app.settings import Settings
-from app.store.write_context import Writer
+from app.store.writer import Writer
 
 _CORS_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _CORS_HEADERS = ("content-type", "authorization", "if-match", "if-none-match", "idempotency-key")

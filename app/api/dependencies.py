@@ -19,7 +19,7 @@ from app.live.feed.listener import Listener
 from app.live.sse.event_stream import EventStreams
 from app.model.fields import NO_NUL
 from app.settings import Settings
-from app.store.write_context import Writer
+from app.store.writer import Writer
 
 Dependency = Callable[[Request], Coroutine[Any, Any, Any]]
 

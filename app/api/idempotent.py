@@ -14,7 +14,8 @@ from app.api.openapi import parameter
 from app.errors import SignalbookError
 from app.store import idempotency
 from app.store.idempotency import HEADER, LONGEST, Claim, KeptAnswer
-from app.store.write_context import WriteContext, Writer
+from app.store.write_context import WriteContext
+from app.store.writer import Writer
 
 T = TypeVar("T")
 Work = Callable[[WriteContext], Awaitable[T]]

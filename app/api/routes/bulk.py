@@ -78,7 +78,7 @@ def _add_bulk(router: APIRouter, entity: type[Row], path: str) -> None:
         writer: IdempotentWriterDep,
         request_id: RequestIdDep,
     ) -> Response:
-        steps = bulk.steps(entity, production, body, actor_in(body, request_id))
+        steps = bulk.read_steps(entity, production, body, actor_in(body, request_id))
 
         async def work(context: WriteContext) -> list[BulkOutcome]:
             try:

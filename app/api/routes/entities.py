@@ -31,8 +31,10 @@ from app.releases.migrations import revisions
 from app.rules.etags import entity_tag, fingerprint, list_tag
 from app.sql.reads import statements
 from app.store import read
-from app.store import update as store
-from app.store.edits import edit_of
+from app.store.create import create
+from app.store.delete import delete
+from app.store.edit import edit_of
+from app.store.update import update
 
 _DELETED: Final = b'{"success":true}'
 _KEY: Final = path_parameter(
@@ -87,7 +89,7 @@ def _add_list(router: APIRouter, entity: type[Row], name: str) -> None:
             if is_newest(if_none_match, etag):
                 return ReadResponse(None, etag, compressible=True)
         rows = await read.list_all(database, entity, production)
-        return ReadResponse([rows.body], list_tag(rows.mark, version), compressible=True)
+        return ReadResponse([rows.body], list_tag(rows.state, version), compressible=True)
 
 
 def _add_get(router: APIRouter, entity: type[Row], name: str) -> None:
@@ -123,7 +125,7 @@ def _add_create(router: APIRouter, entity: type[Row], name: str) -> None:
         edit = edit_of(entity, body, request_id)
         return await writer.write(
             edit.production or "",
-            lambda context: store.create(context, entity, edit),
+            lambda context: create(context, entity, edit),
             lambda row: json_response(row, status=201, etag=entity_tag(row), request_body=body),
         )
 
@@ -135,7 +137,7 @@ def _add_update(router: APIRouter, entity: type[Row], name: str) -> None:
         key: str, body: schema, writer: WriterDep, request_id: RequestIdDep, if_match: IfMatchDep
     ) -> Response:
         edit = replace(edit_of(entity, body, request_id), match=if_match)
-        row = await writer.write(key, lambda context: store.update(context, entity, key, edit))
+        row = await writer.write(key, lambda context: update(context, entity, key, edit))
         alternates = edit.alternate_values
         aliases = [alias for alias, field in entity.synonyms.items() if field in alternates]
         return json_response(row, etag=entity_tag(row), request_body=body, aliases=aliases)
@@ -170,7 +172,7 @@ def _add_delete(router: APIRouter, entity: type[Row], name: str) -> None:
             person.last_modified_by,
             request_id,
         )
-        await writer.write(key, lambda context: store.delete(context, entity, key, actor, if_match))
+        await writer.write(key, lambda context: delete(context, entity, key, actor, if_match))
         return json_response(_DELETED, request_body=body)
 
     router.add_api_route(

@@ -16,7 +16,7 @@ from app.model.entity import Row
 from app.model.fields import NO_NUL
 from app.model.schemas import DeleteBody, WireMoment, read_shape
 from app.store import history
-from app.store.restore import Wish, restore
+from app.store.restore import RestoreRequest, restore
 
 _KEY: Final = "The row's uuid, also of a deleted one, or the label of exactly one live row."
 Key = Annotated[str, Path(pattern=NO_NUL, description=_KEY)]
@@ -101,10 +101,10 @@ def _add_restore(router: APIRouter, entity: type[Row], name: str) -> None:
         body: RestoreBody | None = None,
     ) -> Response:
         request = body or RestoreBody()
-        wish = Wish(request.version, request.fields, actor_in(request, request_id))
+        target = RestoreRequest(request.version, request.fields, actor_in(request, request_id))
         return await writer.write(
             key,
-            lambda context: restore(context, entity, key, wish),
+            lambda context: restore(context, entity, key, target),
             lambda row: json_response(row, request_body=body),
         )
 

@@ -86,11 +86,11 @@ async def get_show(
     """Answer with the show, or 304 where the client has its newest state."""
     version = _version(collections)
     if if_none_match:
-        etag = list_tag(await read.show_mark(database, production), version)
+        etag = list_tag(await read.show_state_token(database, production), version)
         if is_newest(if_none_match, etag):
             return ReadResponse(None, etag, compressible=True)
     show = await read.show(database, production, collections)
-    return ReadResponse(_pieces(show.members), list_tag(show.mark, version), compressible=True)
+    return ReadResponse(_pieces(show.members), list_tag(show.state, version), compressible=True)
 
 
 @lru_cache(maxsize=256)
