@@ -22,7 +22,7 @@ from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.json_requests import JsonRoute
 from app.api.openapi import IF_MATCH, IF_NONE_MATCH, conditional, documented, path_parameter
 from app.api.responses import ReadResponse, is_newest, json_response
-from app.api.routes.entity_routers import entity_routers
+from app.api.routes.routers import entity_routers
 from app.changelog.log import Actor
 from app.errors import AmbiguousId, Conflict, Invalid, NotFound, PreconditionFailed
 from app.model.entity import Entity, Row

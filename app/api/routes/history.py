@@ -11,7 +11,7 @@ from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.json_requests import actor_in
 from app.api.openapi import documented
 from app.api.responses import json_response
-from app.api.routes.entity_routers import entity_routers
+from app.api.routes.routers import entity_routers
 from app.errors import AmbiguousId, Conflict, Invalid, LogTrimmed, NotFound
 from app.model.entity import Row
 from app.model.fields import NO_NUL

@@ -5,12 +5,13 @@ from functools import lru_cache
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel, create_model
 
 from app.api.dependencies import DatabaseDep, IfNoneMatchDep, ProductionDep
 from app.api.fast_path import FastRoute
 from app.api.openapi import (
     IF_NONE_MATCH,
+    AnswerModel,
     conditional,
     documented,
     parameter,
@@ -46,7 +47,7 @@ def _answer_model() -> type[BaseModel]:
     }
     return create_model(
         "Show",
-        __config__=ConfigDict(extra="forbid"),
+        __base__=AnswerModel,
         __doc__="A production with all that belongs to it.",
         **fields,
     )
