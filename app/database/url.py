@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 from uuid import uuid4
 
 from app.database.bad_url import BadDatabaseUrl, raise_if_unresolved
-from app.database.tls import SSL_MODES, Tls, read_tls
+from app.database.tls import DEFAULT_TLS, SSL_MODES, Tls, read_tls
 
 __all__ = ["DEFAULT_TIMEOUT", "SSL_MODES", "BadDatabaseUrl", "DatabaseUrl", "Tls"]
 
@@ -42,7 +42,7 @@ class DatabaseUrl:
     user: str = "postgres"
     password: str | None = None
     database: str = "postgres"
-    tls: Tls = Tls()
+    tls: Tls = DEFAULT_TLS
     timeout: float | None = DEFAULT_TIMEOUT
     application_name: str = "signalbook"
     options: str = ""
