@@ -1,7 +1,7 @@
 """Alembic's environment: which database, which models, and how a migration runs.
 
 One transaction per revision, one migration at a time, sessions as
-``app.releases.connection.session`` sets them up. The connection comes from the caller
+``app.releases.connection.migration_session`` sets them up. The connection comes from the caller
 (``app.releases.migrations.alembic_runner``), else from ``DATABASE_URL``.
 """
 
@@ -17,12 +17,12 @@ import app.changelog.log
 import app.entities  # a model that is not imported would have its table dropped
 import app.model.tables  # noqa: F401  # as above
 from alembic import context
-from app.releases.connection.session import lock, set_up, set_up_sql, unlock
+from app.releases.connection.migration_session import lock, set_up, set_up_sql, unlock
 from app.releases.migrations import guard
 from app.releases.migrations.alembic_runner import make_engine, read_revision
-from app.releases.migrations.observer import Permit, attended
+from app.releases.migrations.observer import Permit, observe
 from app.releases.migrations.revisions import head
-from app.releases.migrations.steps import witness_of
+from app.releases.migrations.steps import observer_of
 from app.releases.migrations.version_row import BadVersionRow
 
 target_metadata = SQLModel.metadata
@@ -54,20 +54,20 @@ def render() -> None:
         on_version_apply=collecting and collecting.applied,
     )
     if collecting is None:
-        context.static_output(f"{guard.script_guard()};")
+        context.static_output(f"{guard.script_guard(target_metadata.tables)};")
     context.static_output(f"{set_up_sql()};")
     context.run_migrations()
 
 
 def migrate(connection: Connection) -> None:
     """Run the migration on this connection, alone."""
-    witness = witness_of(context.config)
-    set_up(connection, witness.application_name, witness.lock_timeout)
+    observer = observer_of(context.config)
+    set_up(connection, observer.application_name, observer.lock_timeout)
     lock(connection, lambda seconds: _pause(connection, seconds), _say)
     try:
         configure(connection=connection)
-        check_permit(connection, witness.permit)
-        with attended(connection, witness), context.begin_transaction():
+        check_permit(connection, observer.permit)
+        with observe(connection, observer), context.begin_transaction():
             context.run_migrations()
     finally:
         unlock(connection)
@@ -85,7 +85,9 @@ def check_permit(connection: Connection, permit: Permit) -> None:
     if migration.opts.get("dont_mutate") or (to is None and at is not None):
         return
     pending = not (at == head() and to in {"head", "heads", at})
-    guard.raise_unless_allowed(connection, permit, at, pending=pending)
+    guard.raise_unless_allowed(
+        connection, permit, at, pending=pending, protected=target_metadata.tables
+    )
     connection.rollback()
 
 

@@ -36,7 +36,7 @@ from app.database.database import Database
 from app.database.url import DatabaseUrl
 from app.health import check
 from app.health.incidents import Incidents
-from app.health.soak_recorder import Recorder
+from app.health.soak_recorder import SoakRecorder
 from app.live.feed.hub import Hub
 from app.live.feed.listener import Listener
 from app.live.shutdown import Shutdown
@@ -81,7 +81,7 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
         finally:
             await database.close()
 
-    recorder, stopping = Recorder(_unpooled(settings, url), settings.soak_check), Shutdown()
+    recorder, stopping = SoakRecorder(_unpooled(settings, url), settings.soak_check), Shutdown()
     incidents = Incidents()
     sockets = SocketServer(settings, limits)
 

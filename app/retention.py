@@ -20,6 +20,7 @@ import structlog
 
 from app.background import running
 from app.database.database import Database
+from app.sql.registry import statement
 from app.store import idempotency
 from app.sync import runs
 
@@ -34,10 +35,10 @@ _OLDEST: Final = (
     "SELECT at FROM changes WHERE production_uuid = productions.uuid ORDER BY seq LIMIT 1"
 )
 # The productions whose oldest entry is older than $1 days.
-WITH_OLD_ENTRIES: Final = f"SELECT uuid FROM productions WHERE ({_OLDEST}) < {_AGED}"
+WITH_OLD_ENTRIES: Final = statement(f"SELECT uuid FROM productions WHERE ({_OLDEST}) < {_AGED}")
 # Removes up to $3 of production $2's entries from before the first that is no older than $1 days.
 # No row where another process is trimming.
-TRIM: Final = (
+TRIM: Final = statement(
     "WITH mine AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(7305791, 3) AS locked), "
     "oldest AS MATERIALIZED (SELECT seq, at FROM changes WHERE production_uuid = $2 "
     "ORDER BY seq LIMIT $3), "
@@ -48,7 +49,6 @@ TRIM: Final = (
     "AND changes.seq <= (SELECT seq FROM last) RETURNING 1) "
     "SELECT (SELECT count(*) FROM gone) AS removed FROM mine WHERE locked"
 )
-STATEMENTS: Final = (WITH_OLD_ENTRIES, TRIM)
 # What lasts for a while whatever the settings, with the statement that removes a batch of it and
 # says how many ``removed``; 0 ends it.
 PASSING: Final = {"idempotency keys": idempotency.PRUNE}

@@ -27,14 +27,12 @@ FIRST: Final = history()[0].name
 @pytest.fixture(scope="session")
 def live_older_template(postgres_server: Server) -> str:
     """A database as the older service has it: no history of ours, 22 tables of its own."""
-    url = postgres_server.make()
 
-    async def fill() -> None:
+    async def fill(url: str) -> None:
         async with connected(url) as connection:
             await legacy.live(url, connection, 0.02)
 
-    asyncio.run(fill())
-    return DatabaseUrl.parse(url).database
+    return postgres_server.template("live_older", lambda url: asyncio.run(fill(url)))
 
 
 @pytest.fixture
@@ -65,8 +63,8 @@ async def refused(url: str) -> Stopped:
         await adopted(url)
     assert await current(url) is None
     async with ledger_of(url) as ledger:
-        assert await ledger.fact(ACQUAINTED) is None
-        assert await ledger.rows("SELECT * FROM release_revisions") == []
+        assert await ledger.get_fact(ACQUAINTED) is None
+        assert await ledger.fetch_rows("SELECT * FROM release_revisions") == []
     return stopped.value
 
 
@@ -97,8 +95,8 @@ async def test_a_live_older_database_is_adopted_and_nothing_of_it_is_touched(
     assert "22 tables that are not ours stay as they are" in answer.words
     assert await current(older_url) == FIRST
     async with ledger_of(older_url) as ledger:
-        assert await ledger.fact(ACQUAINTED) == list(foreign_tables.NAMES)
-        rows = await ledger.rows("SELECT revision, hash, run FROM release_revisions")
+        assert await ledger.get_fact(ACQUAINTED) == list(foreign_tables.NAMES)
+        rows = await ledger.fetch_rows("SELECT revision, hash, run FROM release_revisions")
         assert rows == [{"revision": FIRST, "hash": f"hash of {FIRST}", "run": None}]
     found = await inspect(older_url, acquainted=answer.acquainted)
     assert found.findings == []

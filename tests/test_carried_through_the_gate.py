@@ -9,7 +9,7 @@ import pytest
 from app.releases.gate import gate
 from app.releases.gate.run import Order
 from app.releases.ledger.decisions import decide
-from app.sql.registry import required_statements
+from app.statements import required_statements
 from scripts.adoption_drill import older_database
 from scripts.adoption_drill.contents import contents, orphans
 from scripts.adoption_drill.gate import Gate
@@ -71,7 +71,7 @@ async def test_carried_to_head_while_both_services_write(
     result = await carry(empty_database, options, quiet, GateHere(empty_database, quiet))
     found = result.as_json()
     words = "\n".join(told(found))
-    # How long a writer waited says more of this machine than of us; scripts/adoption-drill asks that.
+    # How long a writer waited says more of this machine than of us; the full drill asks that.
     faults = [fault for fault in found["faults"] if "ms waited for" not in fault]
     assert faults == [], words
     assert found["operationsInAll"] > 100

@@ -9,7 +9,6 @@ from typing import Final
 import asyncpg
 import pytest
 
-from app.database.url import DatabaseUrl
 from app.releases.migrations import revisions
 from app.releases.migrations.alembic_runner import downgrade, upgrade
 from tests import legacy
@@ -32,15 +31,13 @@ BOTH_SERVE: Final = [
 @pytest.fixture(scope="session")
 def older_template(postgres_server: databases.Server) -> str:
     """A database as the older service left it, with some 10,000 rows."""
-    url = postgres_server.make()
 
-    async def fill() -> None:
+    async def fill(url: str) -> None:
         await upgrade(url, OLDER, say=quiet)
         async with connected(url) as connection:
             await legacy.populate(connection)
 
-    asyncio.run(fill())
-    return DatabaseUrl.parse(url).database
+    return postgres_server.template("older", lambda url: asyncio.run(fill(url)))
 
 
 @pytest.fixture

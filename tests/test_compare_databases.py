@@ -12,7 +12,11 @@ from app.database.url import DatabaseUrl
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.alembic_runner import upgrade
 from app.releases.migrations.revisions import head, history, needed
-from app.releases.schema.compare_databases import Beside, History, beside
+from app.releases.schema.compare_databases import (
+    DatabaseComparison,
+    RevisionHistory,
+    compare_databases,
+)
 from app.releases.verdict import Stopped, Verdict
 from tests.legacy import connected, quiet
 from tests.support.databases import Server, execute
@@ -36,12 +40,12 @@ async def noted(url: str, **hashes: str) -> None:
             )
 
 
-def told(found: Beside) -> str:
+def told(found: DatabaseComparison) -> str:
     return "\n".join(found.lines())
 
 
 async def test_two_of_the_same_are_the_same(own_database: str, other_database: str) -> None:
-    found = await beside(own_database, other_database)
+    found = await compare_databases(own_database, other_database)
     assert found.same
     assert list(found.lines()) == [
         f"Both databases are at {head()}.",
@@ -96,12 +100,12 @@ async def test_a_difference_is_told_from_both_sides(
 ) -> None:
     changed = DatabaseUrl.parse(other_database).database
     await execute(other_database, sql.format(database=changed))
-    found = await beside(own_database, other_database)
+    found = await compare_databases(own_database, other_database)
     assert [difference.table for difference in found.differences] == tables
     assert words in told(found)
     assert not found.same
 
-    seen_from_there = await beside(other_database, own_database)
+    seen_from_there = await compare_databases(other_database, own_database)
     ours, theirs = found.differences[0], seen_from_there.differences[0]
     assert len(seen_from_there.differences) == len(found.differences)
     assert (ours.object, ours.here, ours.there) == (theirs.object, theirs.there, theirs.here)
@@ -111,7 +115,7 @@ async def test_local_beside_production_at_another_revision(
     own_database: str, empty_database: str
 ) -> None:
     await upgrade(empty_database, needed(), say=quiet)
-    found = await beside(own_database, empty_database)
+    found = await compare_databases(own_database, empty_database)
     lines = list(found.lines())
     contracts = [revision.name for revision in history() if revision.phase == "contract"]
     assert lines[0] == f"This database is at {head()}, the other at {needed()}."
@@ -132,16 +136,16 @@ async def test_local_beside_production_at_another_revision(
 async def test_beside_a_database_that_was_never_migrated(
     own_database: str, empty_database: str
 ) -> None:
-    found = await beside(own_database, empty_database)
+    found = await compare_databases(own_database, empty_database)
     assert "the other at no revision (never migrated)." in told(found)
     assert {difference.kind for difference in found.differences} >= {"table", "enum"}
-    assert (await beside(empty_database, empty_database)).same
+    assert (await compare_databases(empty_database, empty_database)).same
 
 
 async def test_an_edited_revision_is_named(own_database: str, other_database: str) -> None:
     await noted(own_database, **{"0001_older_schema": "a", "0005_ccus_expand": "b"})
     await noted(other_database, **{"0001_older_schema": "a", "0005_ccus_expand": "c"})
-    found = await beside(own_database, other_database)
+    found = await compare_databases(own_database, other_database)
     assert found.unequal == ["0005_ccus_expand"]
     assert "Revision 0005_ccus_expand is not the same in both" in told(found)
     assert not found.same
@@ -153,13 +157,13 @@ async def test_a_revision_that_this_version_does_not_know(
 ) -> None:
     await execute(other_database, "UPDATE alembic_version SET version_num = '9999_later'")
     await noted(other_database, **{"9999_later": "x"})
-    words = told(await beside(own_database, other_database))
+    words = told(await compare_databases(own_database, other_database))
     assert "the other at 9999_later (not known to this version)." in words
 
 
 def test_another_major_version_is_told() -> None:
-    histories = [History(revision=head(), hashes={}, server=server) for server in (15, 18)]
-    words = told(Beside((histories[0], histories[1]), ()))
+    histories = [RevisionHistory(revision=head(), hashes={}, server=server) for server in (15, 18)]
+    words = told(DatabaseComparison((histories[0], histories[1]), ()))
     assert "PostgreSQL is 15 here and 18 there" in words
 
 
@@ -191,7 +195,7 @@ async def test_the_one_that_fails_is_named_without_its_password(
     async with refusing() as refuses:
         urls = (refuses if other == "refusing" else other, own_database)
         with pytest.raises(Stopped) as stopped:
-            await beside(*(urls if first else reversed(urls)))
+            await compare_databases(*(urls if first else reversed(urls)))
     assert stopped.value.verdict == Verdict.UNREACHABLE
     assert which in stopped.value.words
     assert SECRET not in stopped.value.words
@@ -202,7 +206,7 @@ async def test_neither_is_written(own_database: str, other_database: str) -> Non
     number = "SELECT pg_current_xact_id_if_assigned(), sum(n_tup_ins) FROM pg_stat_all_tables"
     async with connected(other_database) as connection:
         before = await connection.fetch("SELECT oid, xmin::text FROM pg_class ORDER BY oid")
-        await beside(own_database, other_database)
-        await beside(other_database, own_database)
+        await compare_databases(own_database, other_database)
+        await compare_databases(other_database, own_database)
         assert await connection.fetch("SELECT oid, xmin::text FROM pg_class ORDER BY oid") == before
         assert await connection.fetchval(number) is None

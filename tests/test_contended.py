@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 
 from app.database.url import DatabaseUrl
-from app.releases.connection import session
-from app.releases.connection.session import (
+from app.releases.connection import migration_session
+from app.releases.connection.migration_session import (
     APPLICATION_NAME,
     GATE_LOCK,
     GATE_NAME,
@@ -55,7 +55,7 @@ async def test_who_holds_the_lock_of_the_gate(own_database: str, name: str, word
 async def test_who_holds_the_lock_of_migrations(
     empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "LOCK_PATIENCE", 0.1)
+    monkeypatch.setattr(migration_session, "LOCK_PATIENCE", 0.1)
     lines: list[str] = []
     async with held(empty_database, MIGRATION_LOCK, APPLICATION_NAME) as pid:
         with pytest.raises(MigrationContended, match=rf"pg_terminate_backend\({pid}\)"):

@@ -16,16 +16,17 @@ import asyncpg
 import pytest
 
 from app.database.url import DatabaseUrl
+from app.releases.connection.open_connection import open_connection
 from app.releases.migrations import revisions
 from app.releases.migrations.alembic_runner import upgrade
 from app.releases.rehearsal import copies
-from app.releases.rehearsal.checks import snapshot as carried
-from app.releases.rehearsal.contents import changed, contents
+from app.releases.rehearsal.checks import read_copy_snapshot as carried
+from app.releases.rehearsal.contents import describe_changes, read_contents
 from app.releases.rehearsal.copies import copy_of
-from app.releases.rehearsal.tool_socket import relayed
-from app.releases.schema.comparison.compare import compare
-from app.releases.schema.introspection.introspect import snapshot
-from app.releases.schema.scratch_database import NoScratch, connected, scratch
+from app.releases.rehearsal.tool_socket import open_tool_socket
+from app.releases.schema.comparison.compare_snapshots import compare
+from app.releases.schema.introspection.introspect import read_snapshot
+from app.releases.schema.scratch_database import NoScratch, scratch_database
 from app.releases.verdict import Stopped, Verdict
 from app.settings import PROJECT
 from tests import legacy
@@ -44,11 +45,10 @@ def unheard(_name: str, _done: int, _total: int) -> None:
 @pytest.fixture(scope="session")
 def filled(postgres_server: Server) -> str:
     """An older database with a table of the gate and one that is not ours."""
-    url = postgres_server.make()
 
-    async def fill() -> None:
+    async def fill(url: str) -> None:
         await upgrade(url, revisions.history()[0].name, say=legacy.quiet)
-        async with connected(url) as connection:
+        async with open_connection(url) as connection:
             await legacy.populate(connection, 0.2)
             await connection.execute(
                 "CREATE TABLE media_servers (id text PRIMARY KEY, production_id text NOT NULL"
@@ -57,8 +57,7 @@ def filled(postgres_server: Server) -> str:
                 "CREATE TABLE release_runs (id bigint GENERATED ALWAYS AS IDENTITY)"
             )
 
-    asyncio.run(fill())
-    return DatabaseUrl.parse(url).database
+    return postgres_server.template("copied", lambda url: asyncio.run(fill(url)))
 
 
 @pytest.fixture
@@ -68,11 +67,11 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     @asynccontextmanager
     async def noted(url: str) -> AsyncIterator[str]:
-        async with scratch(url) as lent:
+        async with scratch_database(url) as lent:
             names.append(DatabaseUrl.parse(lent).database)
             yield lent
 
-    monkeypatch.setattr(copies, "scratch", noted)
+    monkeypatch.setattr(copies, "scratch_database", noted)
     return names
 
 
@@ -83,18 +82,18 @@ def live(postgres_server: Server, filled: str) -> Iterator[str]:
 
 
 async def everything(connection: asyncpg.Connection) -> dict[str, tuple[int, str]]:
-    tables = (await snapshot(connection)).tables
-    return await contents(
+    tables = (await read_snapshot(connection)).tables
+    return await read_contents(
         connection, {n: list(t.columns) for n, t in tables.items() if n != "release_runs"}
     )
 
 
 async def test_a_copy_holds_everything_but_the_gates_own_tables(live: str) -> None:
     told: list[tuple[str, int, int]] = []
-    async with connected(live) as connection:
+    async with open_connection(live) as connection:
         schema, rows = await carried(connection), await everything(connection)
     async with copy_of(live, legacy.quiet, lambda *t: told.append(t)) as copy:
-        async with connected(copy.url) as connection:
+        async with open_connection(copy.url) as connection:
             assert await everything(connection) == rows
             there = await carried(connection)
         assert [f.object for f in compare(schema, there)] == ["release_runs"]
@@ -117,7 +116,7 @@ async def test_others_read_and_write_while_it_is_made(live: str) -> None:
             await older.insert("ccus", f"ccu {written}")
             written += 1
 
-    async with connected(live) as idle, connected(live) as connection:
+    async with open_connection(live) as idle, open_connection(live) as connection:
         async with idle.transaction():
             await idle.execute("UPDATE cameras SET name = 'not committed'")
             writing = asyncio.create_task(write(OlderService(connection, "meanwhile")))
@@ -138,7 +137,7 @@ async def test_a_table_that_stays_locked_is_contention(
     live: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(copies, "LOCK_WAIT", 200)
-    async with connected(live) as holder, holder.transaction():
+    async with open_connection(live) as holder, holder.transaction():
         await holder.execute("LOCK TABLE cameras IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(Stopped, match="run it again when they are done") as stopped:
             async with copy_of(live, legacy.quiet, unheard):
@@ -286,11 +285,11 @@ async def test_killed_in_the_middle_nothing_is_left(live: str) -> None:
     process.wait()
     process.stdout.close()
     assert busy
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await column(live, connected_ones):  # noqa: ASYNC110  # another process tells no event
             await asyncio.sleep(0.01)
     assert left in await column(live, SCRATCHES)
-    async with scratch(live):
+    async with scratch_database(live):
         assert left not in await column(live, SCRATCHES)
 
 
@@ -337,7 +336,7 @@ async def encrypting(certificate: Path) -> AsyncIterator[int]:
 
 async def spoken(url: str) -> bytes:
     """Say what a program says to begin with; give all that it would be answered."""
-    async with relayed(DatabaseUrl.parse(url), "test") as environment:
+    async with open_tool_socket(DatabaseUrl.parse(url), "test") as environment:
         folder = environment["PGHOST"]
         reader, writer = await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.5432")
         writer.write(STARTUP + b"hello")
@@ -400,7 +399,7 @@ COLUMNS: Final = ["n", "r", "c", "d", "at"]
 
 @pytest.fixture
 async def t(empty_database: str) -> AsyncIterator[asyncpg.Connection]:
-    async with connected(empty_database) as connection:
+    async with open_connection(empty_database) as connection:
         await connection.execute(T)
         yield connection
 
@@ -410,7 +409,7 @@ async def test_contents_do_not_depend_on_how_they_are_stored(
     t: asyncpg.Connection, made: str
 ) -> None:
     await t.execute(made)
-    found = await contents(t, {"t": COLUMNS, "u": COLUMNS})
+    found = await read_contents(t, {"t": COLUMNS, "u": COLUMNS})
     assert found["t"] == found["u"]
 
 
@@ -419,13 +418,13 @@ async def test_contents_notice(
     t: asyncpg.Connection, empty_database: str, change: str, words: str
 ) -> None:
     await t.execute("CREATE TABLE u AS SELECT * FROM t")
-    async with connected(empty_database) as other:
+    async with open_connection(empty_database) as other:
         await other.execute(change)
-    found = await contents(t, {"t": COLUMNS, "u": COLUMNS})
-    (difference,) = changed({"x": found["t"]}, {"x": found["u"]}).values()
+    found = await read_contents(t, {"t": COLUMNS, "u": COLUMNS})
+    (difference,) = describe_changes({"x": found["t"]}, {"x": found["u"]}).values()
     assert words in difference
 
 
 async def test_contents_of_nothing_are_nothing(t: asyncpg.Connection) -> None:
     await t.execute('CREATE TABLE "Empty One" ("A b" text)')
-    assert await contents(t, {'"Empty One"': ['"A b"']}) == {'"Empty One"': (0, "0")}
+    assert await read_contents(t, {'"Empty One"': ['"A b"']}) == {'"Empty One"': (0, "0")}

@@ -18,14 +18,20 @@ from alembic.runtime.migration import MigrationContext
 from sqlmodel import SQLModel
 
 from app.database.url import DatabaseUrl
-from app.releases.connection.session import MigrationContended, MigrationError
+from app.releases.connection.migration_session import MigrationContended, MigrationError
+from app.releases.gate.drift_report import drift
 from app.releases.migrations import revisions
 from app.releases.migrations.alembic_runner import make_engine, upgrade
-from app.releases.schema.comparison.compare import compare
+from app.releases.schema.comparison.compare_snapshots import compare
 from app.releases.schema.comparison.finding import Finding
-from app.releases.schema.drift import Unplaced, drift, inspect
-from app.releases.schema.introspection.introspect import snapshot
-from app.releases.schema.scratch_database import PREFIX, NoScratch, expected, scratch
+from app.releases.schema.drift import Unplaced, inspect
+from app.releases.schema.introspection.introspect import read_snapshot
+from app.releases.schema.scratch_database import (
+    PREFIX,
+    NoScratch,
+    expected_snapshot,
+    scratch_database,
+)
 from app.releases.schema.snapshot import Snapshot, fingerprint, from_json
 from app.settings import PROJECT
 from tests import legacy
@@ -99,7 +105,7 @@ def copy(bases: Bases, case: Drift) -> Iterator[str]:
 
 async def taken(url: str, role: str | None = ROLE) -> Snapshot:
     async with connected(url) as connection:
-        return await snapshot(connection, role)
+        return await read_snapshot(connection, role)
 
 
 async def alembic(url: str, base: str, table: str | None) -> set[str]:
@@ -171,7 +177,7 @@ async def test_a_clean_database_has_no_drift_at_any_revision(
     empty_database: str, postgres_server: Server, bases: Bases
 ) -> None:
     """The live one holds rows and an older service's tables; what should be is built empty."""
-    async with scratch(postgres_server.url) as built:
+    async with scratch_database(postgres_server.url) as built:
         for revision in revisions.history():
             await upgrade(empty_database, revision.name, say=quiet)
             await upgrade(built, revision.name, say=quiet)
@@ -278,9 +284,9 @@ async def test_an_unknown_role_is_named(empty_database: str) -> None:
 async def test_a_scratch_database_goes_whatever_happens(postgres_server: Server) -> None:
     url = postgres_server.url
     with pytest.raises(MigrationError):
-        await expected(url, "9999_newer")
+        await expected_snapshot(url, "9999_newer")
     with pytest.raises(RuntimeError, match="on purpose"):
-        async with scratch(url) as built:
+        async with scratch_database(url) as built:
             raise RuntimeError("on purpose")
     assert DatabaseUrl.parse(built).database not in await column(url, DATABASES)
 
@@ -290,7 +296,7 @@ async def test_leftovers_of_killed_runs_are_swept_and_busy_ones_are_not(
 ) -> None:
     url, leftover = postgres_server.url, f"{PREFIX}{os.getpid()}"
     await execute(url, f"CREATE DATABASE {leftover}")
-    async with scratch(url) as busy, scratch(url):
+    async with scratch_database(url) as busy, scratch_database(url):
         there = await column(url, DATABASES)
     assert DatabaseUrl.parse(busy).database in there
     assert leftover not in there
@@ -302,7 +308,7 @@ async def test_a_role_that_may_not_create_databases_is_told_how(
     async with connected(f"{postgres_server.url}&user={ROLE}") as keeper:
         assert await keeper.fetchval("SELECT current_user") == ROLE
     with pytest.raises(NoScratch, match=f"ALTER ROLE {ROLE} CREATEDB"):
-        await expected(f"{postgres_server.url}&user={ROLE}", revisions.head())
+        await expected_snapshot(f"{postgres_server.url}&user={ROLE}", revisions.head())
 
 
 async def test_the_survey_does_not_wait_behind_a_migration(copy_of_head: str) -> None:

@@ -16,13 +16,13 @@ from hypothesis import HealthCheck, given, note, seed, settings
 from hypothesis import strategies as st
 
 from app.database.url import DatabaseUrl
+from app.releases.connection.open_connection import open_connection
 from app.releases.migrations import revisions
 from app.releases.migrations.alembic_runner import upgrade
-from app.releases.schema.comparison.compare import compare
-from app.releases.schema.comparison.exceptions import LEFT_OUT
+from app.releases.schema.comparison.compare_snapshots import compare
+from app.releases.schema.comparison.exclusions import EXCLUSIONS
 from app.releases.schema.comparison.finding import Finding
-from app.releases.schema.introspection.introspect import snapshot
-from app.releases.schema.scratch_database import connected
+from app.releases.schema.introspection.introspect import read_snapshot
 from app.releases.schema.snapshot import Snapshot
 from app.settings import PROJECT
 from tests.legacy import quiet
@@ -63,8 +63,8 @@ def base(postgres_server: Server) -> Iterator[Base]:
 
 
 async def taken(url: str) -> Snapshot:
-    async with connected(url) as connection:
-        return await snapshot(connection, ROLE)
+    async with open_connection(url) as connection:
+        return await read_snapshot(connection, ROLE)
 
 
 def test_drift_names_what_pg_dump_shows_to_differ(base: Base) -> None:
@@ -105,7 +105,7 @@ def judge(base: Base, url: str, changes: list[str]) -> None:
 async def changed(url: str, changes: list[str]) -> list[str]:
     """Run each statement that PostgreSQL lets run, and return those."""
     done = []
-    async with connected(url) as connection:
+    async with open_connection(url) as connection:
         for change in changes:
             statement = change.replace("{database}", DatabaseUrl.parse(url).database)
             try:
@@ -152,5 +152,5 @@ def is_named(word: str, line: str) -> bool:
 
 
 def test_the_documentation_has_what_is_left_out() -> None:
-    rows = "\n".join(f"| {each.what} | {each.why} |" for each in LEFT_OUT)
+    rows = "\n".join(f"| {each.what} | {each.why} |" for each in EXCLUSIONS)
     assert rows in (PROJECT / "docs" / "migrations.md").read_text()

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.releases.schema.comparison.compare import compare
-from app.releases.schema.introspection.introspect import snapshot
+from app.releases.schema.comparison.compare_snapshots import compare
+from app.releases.schema.introspection.introspect import read_snapshot
 from app.releases.schema.snapshot import Snapshot
 from tests.legacy import connected
 from tests.support.databases import Server, execute
@@ -44,7 +44,7 @@ STANDINS = {
 
 async def taken(url: str, role: str | None = None) -> Snapshot:
     async with connected(url) as connection:
-        return await snapshot(connection, role)
+        return await read_snapshot(connection, role)
 
 
 @pytest.mark.parametrize(("sql", "kind", "words"), STANDINS.values(), ids=STANDINS)

@@ -4,7 +4,7 @@ from typing import Final
 
 import pytest
 
-from app.releases.schema.unfilled_columns import unfilled
+from app.releases.schema.unfilled_columns import find_unfilled_columns
 from tests.support.databases import column, execute
 
 FILLS: Final = """CREATE FUNCTION fill_mount() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -38,7 +38,7 @@ async def test_what_a_trigger_fills_is_filled(own_database: str, how: str, fille
     if filled:
         await _with_rows(own_database)
     await grown(own_database, "cameras", BODY[how])
-    assert await unfilled(own_database) == {}
+    assert await find_unfilled_columns(own_database) == {}
     counted = await column(own_database, "SELECT count(*) FROM cameras")
     assert counted == [int(filled)], "nothing stays of what was tried"
     assert await column(own_database, "SELECT count(*) FROM productions") == [int(filled)]
@@ -50,39 +50,41 @@ async def test_what_no_trigger_fills_is_refused(own_database: str, how: str, fil
     if filled:
         await _with_rows(own_database)
     await grown(own_database, "cameras", BODY[how])
-    assert await unfilled(own_database) == {
+    assert await find_unfilled_columns(own_database) == {
         "cameras": "must be filled and is not known to it: mount"
     }
 
 
 async def test_without_a_trigger_it_is_refused(own_database: str) -> None:
     await execute(own_database, "ALTER TABLE sends ADD COLUMN mount text NOT NULL")
-    assert await unfilled(own_database) == {"sends": "must be filled and is not known to it: mount"}
+    assert await find_unfilled_columns(own_database) == {
+        "sends": "must be filled and is not known to it: mount"
+    }
 
 
 @pytest.mark.parametrize("firing", ["DISABLE TRIGGER", "ENABLE REPLICA TRIGGER"])
 async def test_a_trigger_that_does_not_fire_fills_nothing(own_database: str, firing: str) -> None:
     await grown(own_database, "cameras", BODY["always"])
     await execute(own_database, f"ALTER TABLE cameras {firing} fill_mount")
-    assert "mount" in (await unfilled(own_database))["cameras"]
+    assert "mount" in (await find_unfilled_columns(own_database))["cameras"]
 
 
 async def test_of_two_columns_the_one_that_is_not_filled_is_named(own_database: str) -> None:
     await grown(own_database, "cameras", BODY["always"])
     await execute(own_database, "ALTER TABLE cameras ADD COLUMN weight int NOT NULL")
-    assert (await unfilled(own_database))["cameras"].endswith("known to it: weight")
+    assert (await find_unfilled_columns(own_database))["cameras"].endswith("known to it: weight")
 
 
 async def test_a_check_of_a_new_column_is_looked_at(own_database: str) -> None:
     await execute(own_database, "ALTER TABLE cameras ADD COLUMN mount text CHECK (mount <> '')")
-    assert await unfilled(own_database) == {}, "NULL passes"
+    assert await find_unfilled_columns(own_database) == {}, "NULL passes"
     await execute(own_database, "ALTER TABLE cameras ADD CHECK (mount IS NOT NULL) NOT VALID")
-    assert "violates check constraint" in (await unfilled(own_database))["cameras"]
+    assert "violates check constraint" in (await find_unfilled_columns(own_database))["cameras"]
 
 
 async def test_a_trigger_that_takes_the_row_away_is_named(own_database: str) -> None:
     await grown(own_database, "cameras", "", row="NULL")
-    assert "takes its new rows away" in (await unfilled(own_database))["cameras"]
+    assert "takes its new rows away" in (await find_unfilled_columns(own_database))["cameras"]
 
 
 async def test_defaults_identities_and_generated_columns_need_nobody(own_database: str) -> None:
@@ -92,7 +94,7 @@ async def test_defaults_identities_and_generated_columns_need_nobody(own_databas
         " ADD COLUMN b bigint GENERATED ALWAYS AS IDENTITY,"
         " ADD COLUMN c text NOT NULL GENERATED ALWAYS AS (name || 'x') STORED",
     )
-    assert await unfilled(own_database) == {}
+    assert await find_unfilled_columns(own_database) == {}
 
 
 async def _with_rows(url: str) -> None:

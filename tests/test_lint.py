@@ -12,10 +12,10 @@ import pytest
 
 from app.releases.lint import lint as linting
 from app.releases.lint import squawk
-from app.releases.lint.lint import Lint, lint
+from app.releases.lint.lint import LintFinding, lint
 from app.releases.migrations.revisions import history
 from app.releases.plan.plan import Statement, Way
-from app.releases.plan.render import in_code
+from app.releases.plan.render import statements_from_code
 from app.releases.sql.locks import describe
 
 KNOWN: Final = {"cameras", "ccus", "events"}
@@ -36,7 +36,7 @@ def plan(steps: Steps, revision: str = EXPAND) -> list[Statement]:
     ]
 
 
-def rules(found: Sequence[Lint], level: str = "error") -> set[str]:
+def rules(found: Sequence[LintFinding], level: str = "error") -> set[str]:
     return {finding.rule for finding in found if finding.level == level}
 
 
@@ -326,7 +326,7 @@ def test_a_finding_names_its_revision_and_statement() -> None:
 
 
 def test_every_revision_of_ours_is_clean() -> None:
-    statements = in_code([revision.name for revision in history()])
+    statements = statements_from_code([revision.name for revision in history()])
     assert {s.revision for s in statements} == {revision.name for revision in history()}
     assert lint(statements) == []
 
@@ -364,7 +364,9 @@ def test_without_squawk_our_own_rules_stand_in_the_gate() -> None:
 def test_without_squawk_the_check_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(linting, "in_code", lambda _: plan([("brief", ("ANALYZE cameras",))]))
+    monkeypatch.setattr(
+        linting, "statements_from_code", lambda _: plan([("brief", ("ANALYZE cameras",))])
+    )
     assert linting.main(patience=0.2) == 1
     told = capsys.readouterr()
     assert "squawk-absent" in told.out
@@ -397,6 +399,6 @@ def test_the_check_fails_on_an_error_and_names_it(
 ) -> None:
     assert linting.main() == 0
     bad = plan([("brief", ("LOCK TABLE cameras",))])
-    monkeypatch.setattr(linting, "in_code", lambda _: bad)
+    monkeypatch.setattr(linting, "statements_from_code", lambda _: bad)
     assert linting.main() == 1
     assert f"{EXPAND}: error lock-table" in capsys.readouterr().out

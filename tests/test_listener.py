@@ -36,11 +36,11 @@ class Heard:
         self.connects.put_nowait(connection.get_server_pid())
 
     async def next(self) -> str:
-        return await asyncio.wait_for(self.payloads.get(), 10)
+        return await asyncio.wait_for(self.payloads.get(), 60)
 
     async def connect(self) -> int:
-        pid = await asyncio.wait_for(self.connects.get(), 10)
-        await asyncio.wait_for(self.listener.until_connected(), 10)
+        pid = await asyncio.wait_for(self.connects.get(), 60)
+        await asyncio.wait_for(self.listener.until_connected(), 60)
         return pid
 
 
@@ -115,7 +115,7 @@ async def test_a_silent_network_is_noticed(own_database: str) -> None:
         async with heard.listener.running():
             await heard.connect()
             wire.flows.clear()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while heard.listener.connected:  # noqa: ASYNC110  # the listener tells no event
                     await asyncio.sleep(0.01)
             wire.flows.set()
@@ -143,7 +143,7 @@ async def test_a_database_that_is_away_is_waited_for_with_one_line(
     with structlog.testing.capture_logs() as lines:
         async with heard.listener.running():
             for _ in range(4):
-                await asyncio.wait_for(tries.get(), 5)
+                await asyncio.wait_for(tries.get(), 60)
             assert not heard.listener.connected
             away = False
             await heard.connect()
@@ -165,12 +165,12 @@ async def test_what_is_taken_on_connecting_lasts_as_long_as_the_connection(
     held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711"
     async with connected(own_database) as looking:
         async with listener.running():
-            await asyncio.wait_for(taken.get(), 10)
+            await asyncio.wait_for(taken.get(), 60)
             assert await looking.fetchval(held) == 1
             await looking.execute(KILL)
-            await asyncio.wait_for(taken.get(), 10)
+            await asyncio.wait_for(taken.get(), 60)
             assert await looking.fetchval(held) == 1
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while await looking.fetchval(held):  # noqa: ASYNC110  # a server tells no event
                 await asyncio.sleep(0.01)
 
@@ -185,7 +185,7 @@ async def test_a_connection_on_which_something_failed_is_not_kept(own_database: 
 
     heard.listener.on_connect(sometimes)
     async with heard.listener.running():
-        await asyncio.wait_for(heard.listener.until_connected(), 10)
+        await asyncio.wait_for(heard.listener.until_connected(), 60)
         assert not fails
         mine = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
         mine += "AND application_name = 'signalbook-listener'"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.releases.connection.session import MigrationError
+from app.releases.connection.migration_session import MigrationError
 from app.releases.migrations import alembic_runner, revisions
 from tests.support import databases
 

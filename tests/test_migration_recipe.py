@@ -9,8 +9,8 @@ from typing import Any, Final
 import asyncpg
 import pytest
 
-from app.releases.connection import session
-from app.releases.connection.session import MIGRATION_LOCK, MigrationContended
+from app.releases.connection import migration_session
+from app.releases.connection.migration_session import MIGRATION_LOCK, MigrationContended
 from app.releases.migrations import backfill, observer, phased_change, revisions, steps
 from app.releases.migrations.alembic_runner import current, upgrade
 from app.releases.migrations.observer import StepBlocked
@@ -159,7 +159,7 @@ async def test_one_migration_at_a_time(
     said: list[str] = []
     await older.execute(f"SELECT pg_advisory_lock({MIGRATION_LOCK})")
     with monkeypatch.context() as impatient:
-        impatient.setattr(session, "LOCK_PATIENCE", 0.0)
+        impatient.setattr(migration_session, "LOCK_PATIENCE", 0.0)
         with pytest.raises(MigrationContended, match="nothing was changed"):
             await upgrade(empty_database, BEFORE, say=quiet)
     upgrading = asyncio.create_task(upgrade(empty_database, BEFORE, say=said.append))

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from app.database.url import DatabaseUrl
-from app.releases.apply.foreign_sessions import tables_written_by_older
+from app.older_service.recent_writes import tables_written_by_older
 from app.releases.gate.gate import PLAN
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.alembic_runner import current

@@ -4,7 +4,7 @@ from typing import Final
 
 import pytest
 
-from app.releases.schema import drift
+from app.releases.gate.drift_report import drift
 from app.releases.verdict import Verdict
 from tests.support.databases import execute
 from tests.support.gates import Heard, adopted, ran
@@ -81,7 +81,7 @@ async def test_what_the_older_service_changes_after_adoption_is_told_as_its_own(
     assert "1 more of its own migrations" in ended.words
     assert "_lenses" in ended.words
     lines: list[str] = []
-    await drift.drift(adopted_database, lines.append)
+    await drift(adopted_database, lines.append)
     assert any("its work and no damage" in line for line in lines)
     assert not any("DROP COLUMN" in line for line in [*lines, *heard.lines, ended.words])
 

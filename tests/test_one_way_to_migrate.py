@@ -12,10 +12,10 @@ import asyncpg
 import pytest
 
 from app.cli.load_show import SAMPLE
-from app.releases.connection.session import GATE_LOCK
+from app.releases.connection.migration_session import GATE_LOCK
 from app.releases.migrations import alembic_runner, guard, revisions
 from app.releases.migrations.alembic_runner import current
-from app.releases.migrations.observer import Patience, Permit
+from app.releases.migrations.observer import Permit, RetryingObserver
 from app.settings import PROJECT, Settings
 from tests import legacy
 from tests.legacy import connected, quiet
@@ -159,12 +159,12 @@ async def test_the_embedded_database_of_development_goes_on_with_its_rows(
     await alembic_runner.upgrade(empty_database, revisions.needed(), quiet)
     await execute(empty_database, A_SHOW)
     monkeypatch.setattr(guard, "_made", set())
-    developer = Patience()
+    developer = RetryingObserver()
     developer.permit = Permit(disposable=True)
     await alembic_runner.upgrade(empty_database, "+1", quiet, developer)
     await execute(empty_database, "CREATE TABLE release_runs (id int)")
     with pytest.raises(guard.Ungated, match="release tables"):
-        await alembic_runner.upgrade(empty_database, say=quiet, witness=developer)
+        await alembic_runner.upgrade(empty_database, say=quiet, observer=developer)
 
 
 @pytest.mark.parametrize("command", [("upgrade", "head"), ("stamp", "head")], ids=" ".join)
@@ -183,12 +183,12 @@ def test_where_it_stands_may_always_be_asked(adopted_database: str) -> None:
 
 async def test_the_gate_shows_the_lock_that_it_holds(adopted_database: str) -> None:
     async with connected(adopted_database) as gate:
-        witness = Patience()
-        witness.permit = Permit(gate_pid=gate.get_server_pid())
+        observer = RetryingObserver()
+        observer.permit = Permit(gate_pid=gate.get_server_pid())
         with pytest.raises(guard.Ungated, match="gate's lock is gone"):
-            await alembic_runner.upgrade(adopted_database, "+1", quiet, witness)
+            await alembic_runner.upgrade(adopted_database, "+1", quiet, observer)
         await gate.execute("SELECT pg_advisory_lock($1)", GATE_LOCK)
-        await alembic_runner.upgrade(adopted_database, "+1", quiet, witness)
+        await alembic_runner.upgrade(adopted_database, "+1", quiet, observer)
     assert await current(adopted_database) == revisions.history()[1].name
 
 

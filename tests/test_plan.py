@@ -15,26 +15,26 @@ from typing import Final
 import asyncpg
 import pytest
 
-from app.releases.connection.session import MigrationContended, MigrationError
+from app.releases.connection.migration_session import MigrationContended, MigrationError
 from app.releases.ledger.tables import CURSORS
 from app.releases.migrations import pending, phased_change, revisions
 from app.releases.migrations.alembic_runner import upgrade
-from app.releases.migrations.observer import Kind, Patience
+from app.releases.migrations.observer import Kind, RetryingObserver
+from app.releases.migrations.pending import next_release
 from app.releases.migrations.revisions import Phase, Revision
 from app.releases.migrations.steps import Steps
 from app.releases.plan import render
-from app.releases.plan.collector import Collected
+from app.releases.plan.collector import StatementCollector
 from app.releases.plan.plan import Statement
 from app.releases.plan.render import (
-    allowed,
-    in_code,
+    allowed_texts,
     new_tables,
-    next_release,
     offline_hash,
-    planned,
+    plan_statements,
+    statements_from_code,
 )
 from app.releases.sql.locks import STRENGTH, describe
-from app.releases.sql.text import masked, normalised
+from app.releases.sql.text import masked, normalise
 from app.releases.sql.tokens import tokens
 from app.settings import PROJECT
 from tests import legacy
@@ -46,23 +46,23 @@ OLDER: Final = NAMES[0]
 OURS: Final = {"changes", "idempotency_keys", "sync_runs", "sync_mutations", "presence"}
 
 
-class Recording(Patience):
+class Recording(RetryingObserver):
     """Keeps every step that a migration announces."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[str, tuple[str, ...]]] = []
 
     @contextmanager
-    def watching(self, kind: Kind, statements: Sequence[str]) -> Iterator[None]:
+    def around_step(self, kind: Kind, statements: Sequence[str]) -> Iterator[None]:
         way = "backfill" if kind == "batch" else kind
-        self.steps.append((way, tuple(map(normalised, statements))))
+        self.steps.append((way, tuple(map(normalise, statements))))
         yield
 
 
 def steps_of(statements: Sequence[Statement]) -> list[tuple[str, tuple[str, ...]]]:
-    """Give a plan's steps as a witness hears of them: direct statements one by one."""
+    """Give a plan's steps as an observer hears of them: direct statements one by one."""
     grouped = itertools.groupby(statements, lambda s: (s.step, s.way, s.way == "direct" and s.sql))
-    return [(key[1], tuple(normalised(s.sql) for s in own)) for key, own in grouped]
+    return [(key[1], tuple(normalise(s.sql) for s in own)) for key, own in grouped]
 
 
 def unforeseen(done: Sequence[tuple[str, tuple[str, ...]]], said: Sequence[Statement]) -> list[str]:
@@ -73,9 +73,9 @@ def unforeseen(done: Sequence[tuple[str, tuple[str, ...]]], said: Sequence[State
 
 async def carried_out(url: str, revision: str) -> list[tuple[str, tuple[str, ...]]]:
     """Migrate, and give every step but the making of the cursors' table."""
-    witness = Recording()
-    await upgrade(url, revision, quiet, witness)
-    return [step for step in witness.steps if step != ("brief", (normalised(CURSORS),))]
+    observer = Recording()
+    await upgrade(url, revision, quiet, observer)
+    return [step for step in observer.steps if step != ("brief", (normalise(CURSORS),))]
 
 
 @pytest.fixture
@@ -98,14 +98,14 @@ async def test_every_revision_does_what_its_plan_says(
     empty_database: str, older: asyncpg.Connection
 ) -> None:
     for before, revision in itertools.pairwise(NAMES):
-        said = await planned(empty_database, [revision], before)
+        said = await plan_statements(empty_database, [revision], before)
         assert {statement.revision for statement in said} == {revision}
         done = await carried_out(empty_database, revision)
         assert unforeseen(done, said) == [], revision
         left = [step for step in steps_of(said) if step not in done]
         # What depends on rows, and not on the catalogue, may have nothing to do.
         assert {way for way, _ in left} <= {"backfill"}, (revision, left)
-        assert {sql for _, step in done for sql in step} <= allowed(said)
+        assert {sql for _, step in done for sql in step} <= allowed_texts(said)
 
 
 async def test_every_release_does_what_its_plan_says(
@@ -113,14 +113,14 @@ async def test_every_release_does_what_its_plan_says(
 ) -> None:
     before = OLDER
     while release := next_release(before, everything=False):
-        said = await planned(empty_database, release, before)
+        said = await plan_statements(empty_database, release, before)
         done = await carried_out(empty_database, before := release[-1])
         assert unforeseen(done, said) == [], release
 
 
 async def test_an_empty_database_is_planned_whole(empty_database: str) -> None:
     everything = next_release(None, everything=True)
-    said = await planned(empty_database, everything, None)
+    said = await plan_statements(empty_database, everything, None)
     assert list(dict.fromkeys(s.revision for s in said)) == NAMES
     assert {(s.tables, s.lock) for s in said} == {((), "")}, "nobody has these tables yet"
     done = await carried_out(empty_database, "head")
@@ -132,7 +132,9 @@ async def test_foreign_keys_that_are_not_ours_are_in_the_plan(
     empty_database: str, older: asyncpg.Connection
 ) -> None:
     await upgrade(empty_database, "0003_cable_snakes_expand", say=quiet)
-    said = await planned(empty_database, ["0004_cable_snakes_switch"], "0003_cable_snakes_expand")
+    said = await plan_statements(
+        empty_database, ["0004_cable_snakes_switch"], "0003_cable_snakes_expand"
+    )
     theirs = [s for s in said if '"Rigging cable_snakes"' in s.sql]
     change = 'ALTER TABLE "Rigging cable_snakes"'
     name = '"Rigging cable_snakes_of_fkey"'
@@ -151,11 +153,11 @@ async def test_a_revision_that_is_half_done_is_planned_for_the_rest(
 ) -> None:
     before, revision = "0004_cable_snakes_switch", "0005_ccus_expand"
     await upgrade(empty_database, before, say=quiet)
-    whole = await planned(empty_database, [revision], before)
+    whole = await plan_statements(empty_database, [revision], before)
     await upgrade(empty_database, revision, say=quiet)
     await older.execute("UPDATE alembic_version SET version_num = $1", before)
     await older.execute("DROP INDEX cameras_ccu_uuid_idx")
-    rest = await planned(empty_database, [revision], before)
+    rest = await plan_statements(empty_database, [revision], before)
     built = [s.sql for s in rest if s.sql.startswith("CREATE")]
     assert "CREATE INDEX CONCURRENTLY cameras_ccu_uuid_idx ON cameras (ccu_uuid)" in built
     assert not [sql for sql in built if "ccus_uuid_key" in sql]
@@ -169,7 +171,7 @@ async def test_an_index_whose_build_was_interrupted_may_be_dropped(
 ) -> None:
     before, revision = "0004_cable_snakes_switch", "0005_ccus_expand"
     await upgrade(empty_database, before, say=quiet)
-    said = await planned(empty_database, [revision], before)
+    said = await plan_statements(empty_database, [revision], before)
     await older.execute("ALTER TABLE ccus ADD COLUMN uuid uuid")
     await older.execute("UPDATE ccus SET uuid = (SELECT gen_random_uuid() LIMIT 1)")
     await older.execute("UPDATE ccus SET uuid = (SELECT uuid FROM ccus LIMIT 1)")
@@ -180,14 +182,14 @@ async def test_an_index_whose_build_was_interrupted_may_be_dropped(
     drop = "DROP INDEX CONCURRENTLY IF EXISTS ccus_uuid_key"
     assert drop in done
     assert drop not in {s.sql for s in said}
-    assert done <= allowed(said)
+    assert done <= allowed_texts(said)
 
 
 async def test_planning_writes_nothing(empty_database: str, older: asyncpg.Connection) -> None:
     everything = "SELECT md5(string_agg(t::text, '')) FROM (SELECT relname, relfilenode, relnatts,"
     everything += " xmin FROM pg_class ORDER BY 1, 2) t"
     before = await older.fetchval(everything)
-    await planned(empty_database, NAMES[1:], OLDER)
+    await plan_statements(empty_database, NAMES[1:], OLDER)
     assert await older.fetchval(everything) == before
 
 
@@ -200,7 +202,7 @@ async def test_a_question_that_writes_is_refused(
 
     monkeypatch.setattr(phased_change, "key_column", writes)
     with pytest.raises(MigrationError, match="read-only"):
-        await planned(empty_database, NAMES[1:4], OLDER)
+        await plan_statements(empty_database, NAMES[1:4], OLDER)
     assert await older.fetchval("SELECT count(*) FROM cable_snakes") > 0
 
 
@@ -212,17 +214,17 @@ async def test_a_locked_catalogue_is_not_waited_for(
     async with older.transaction():
         await older.execute("LOCK TABLE pg_constraint")
         with pytest.raises(MigrationContended, match="Nothing was changed"):
-            await planned(empty_database, NAMES[1:2], OLDER)
+            await plan_statements(empty_database, NAMES[1:2], OLDER)
 
 
 async def test_a_plan_must_follow_where_the_database_is(empty_database: str) -> None:
     with pytest.raises(MigrationError, match="plan again"):
-        await planned(empty_database, NAMES[2:3], OLDER)
+        await plan_statements(empty_database, NAMES[2:3], OLDER)
 
 
 async def test_a_database_that_is_away_is_told(empty_database: str) -> None:
     with pytest.raises(MigrationError, match="does not answer"):
-        await planned("postgresql://nobody@127.0.0.1:1/none", NAMES[:1], None)
+        await plan_statements("postgresql://nobody@127.0.0.1:1/none", NAMES[:1], None)
 
 
 AWKWARD: Final = '''
@@ -253,26 +255,26 @@ import asyncio, json, sys
 sys.path.insert(0, ".")
 from tests_recording import Recording
 from app.releases.migrations.alembic_runner import upgrade
-from app.releases.plan.render import planned
+from app.releases.plan.render import plan_statements
 
 async def both(url, before):
-    said = await planned(url, ["0030_lenses"], before)
-    witness = Recording()
-    await upgrade(url, "head", lambda _: None, witness)
-    print(json.dumps([[[s.step, s.way, s.sql] for s in said], witness.steps]))
+    said = await plan_statements(url, ["0030_lenses"], before)
+    observer = Recording()
+    await upgrade(url, "head", lambda _: None, observer)
+    print(json.dumps([[[s.step, s.way, s.sql] for s in said], observer.steps]))
 
 asyncio.run(both(*sys.argv[1:]))
 """
 RECORDING: Final = """
 from contextlib import contextmanager
-from app.releases.migrations.observer import Patience
+from app.releases.migrations.observer import RetryingObserver
 
-class Recording(Patience):
+class Recording(RetryingObserver):
     def __init__(self):
         self.steps = []
 
     @contextmanager
-    def watching(self, kind, statements):
+    def around_step(self, kind, statements):
         self.steps.append((kind, list(statements)))
         yield
 """
@@ -295,8 +297,8 @@ def test_what_alembic_itself_emits_is_planned_in_its_own_words(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     said, heard = json.loads(done.stdout)
-    direct = [(normalised(sql)) for _, way, sql in said if way == "direct"]
-    assert [normalised(sql) for kind, step in heard for sql in step if kind == "direct"] == direct
+    direct = [(normalise(sql)) for _, way, sql in said if way == "direct"]
+    assert [normalise(sql) for kind, step in heard for sql in step if kind == "direct"] == direct
     assert "COMMENT ON TABLE lenses IS '100% -- of  it;  :so'" in direct
     assert len({step for step, way, _ in said if way == "direct"}) == 1, "one transaction"
     assert "SELECT lens()" in direct
@@ -328,11 +330,11 @@ def test_a_change_of_the_recipe_changes_the_hash(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_code_alone_knows_the_tables_of_earlier_revisions() -> None:
-    said = in_code(NAMES[18:20])
+    said = statements_from_code(NAMES[18:20])
     assert {s.revision for s in said} == {*NAMES[18:20]}
     changes = [s for s in said if s.revision == NAMES[18]]
     assert {t for s in changes for t in s.tables} == {"productions"}
-    assert not [s for s in in_code([OLDER]) if s.tables]
+    assert not [s for s in statements_from_code([OLDER]) if s.tables]
 
 
 def releases(shape: str) -> list[str]:
@@ -395,7 +397,7 @@ def test_our_revisions_are_these_releases() -> None:
     ],
 )
 def test_layout_and_comments_make_no_difference(one: str, other: str) -> None:
-    assert normalised(one) == normalised(other)
+    assert normalise(one) == normalise(other)
 
 
 @pytest.mark.parametrize(
@@ -416,17 +418,17 @@ def test_layout_and_comments_make_no_difference(one: str, other: str) -> None:
     ],
 )
 def test_everything_else_does(one: str, other: str) -> None:
-    assert normalised(one) != normalised(other)
+    assert normalise(one) != normalise(other)
 
 
 async def test_the_same_sql_is_the_same_for_postgresql(real: asyncpg.Connection) -> None:
     joined = "SELECT 'a' -- and\n 'it''s', E'b'\n\n '\\', c', U&'\\0061'\n'\\0062'"
-    for sql in (joined, normalised(joined)):
+    for sql in (joined, normalise(joined)):
         assert list(map(tuple, await real.fetch(sql))) == [("ait's", "b', c", "ab")]
 
 
 def test_sql_is_taken_apart_without_loss() -> None:
-    for statement in in_code(NAMES):
+    for statement in statements_from_code(NAMES):
         assert "".join(token.text for token in tokens(statement.sql)) == statement.sql
     for awkward in ("SELECT 'open /* and $$ on", "SELECT E'a'\n'\\'b'\n 'c", "'a' -- x\r\n '"):
         assert "".join(token.text for token in tokens(awkward)) == awkward
@@ -435,11 +437,11 @@ def test_sql_is_taken_apart_without_loss() -> None:
 
 def test_a_long_comment_after_a_literal_takes_no_time() -> None:
     line = "-" * 5000 + " --" * 5000
-    assert normalised(f"SELECT 'a' {line}\n, 'b' {line}") == "SELECT 'a' , 'b'"
+    assert normalise(f"SELECT 'a' {line}\n, 'b' {line}") == "SELECT 'a' , 'b'"
 
 
 def test_nothing_hides_behind_what_alembic_says_for_itself() -> None:
-    collected = Collected()
+    collected = StatementCollector()
     collected.write("UPDATE alembic_version SET version_num='b'; DROP TABLE cameras;")
     collected.write("UPDATE alembic_version SET version_num='b' WHERE version_num = 'a';")
     collected.applied(step=SimpleNamespace(up_revision_id="b"))
@@ -674,6 +676,6 @@ def test_what_destroys_is_known(sql: str, destroys: bool) -> None:
 
 def test_our_contracts_destroy_and_nothing_before_them_does() -> None:
     phases = {revision.name: revision.phase for revision in revisions.history()}
-    destroying = {s.revision for s in in_code(NAMES) if s.destroys}
+    destroying = {s.revision for s in statements_from_code(NAMES) if s.destroys}
     assert {phases[name] for name in destroying} == {"contract"}
     assert "0025_cable_snakes_contract" in destroying

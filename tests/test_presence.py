@@ -13,6 +13,7 @@ import pytest
 from app.database.pool import ConnectionPool
 from app.live.sockets.limits import SocketLimits
 from tests.support.databases import column, execute
+from tests.support.pace import at_most
 from tests.support.processes import processes
 from tests.support.sockets import Tab, posted, served, several, tab
 
@@ -109,8 +110,8 @@ async def test_a_process_that_stops_leaves_no_rows(own_database: str, tmp_path: 
             await bob.seen("ann", "bob")
             begun = asyncio.get_running_loop().time()
             await asyncio.to_thread(one.end, signal.SIGTERM)
-            assert asyncio.get_running_loop().time() - begun < 5
-            async with asyncio.timeout(5):
+            assert asyncio.get_running_loop().time() - begun < at_most(5)
+            async with asyncio.timeout(60):
                 await ann.ended.wait()
                 await bob.ended.wait()
         assert await column(own_database, ROWS) == []

@@ -18,8 +18,8 @@ from app.live.sockets import broadcast, presence_sql, rooms
 from app.model.entity import Entity, Row
 from app.sql.projection import table
 from app.sql.reads import all_sql, statements
-from app.sql.registry import required_statements
 from app.sql.writes import all_write_sql
+from app.statements import required_statements
 from app.store import idempotency, write_context
 from app.store.history import all_history_sql
 from app.sync import apply, runs
@@ -47,17 +47,15 @@ GROWING: Final = {
 
 @pytest.fixture(scope="module")
 def small(postgres_server: Server, template: str) -> Iterator[str]:
-    yield from _grown(postgres_server, template, SMALL)
+    grown = postgres_server.template("small", lambda url: grow(url, SMALL), template)
+    with postgres_server.lent(grown) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
 def large(postgres_server: Server, template: str) -> Iterator[str]:
-    yield from _grown(postgres_server, template, LARGE)
-
-
-def _grown(server: Server, template: str, size: Size) -> Iterator[str]:
-    with server.lent(template) as url:
-        grow(url, size)
+    grown = postgres_server.template("large", lambda url: grow(url, LARGE), template)
+    with postgres_server.lent(grown) as url:
         yield url
 
 

@@ -3,19 +3,21 @@
 import asyncio
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from app.database.url import DatabaseUrl
+from app.releases.connection.open_connection import open_connection
 from app.releases.migrations import revisions
 from app.releases.migrations.alembic_runner import current, upgrade
 from app.releases.migrations.revisions import Phase
 from app.releases.plan.plan import Plan
+from app.releases.product import other_clients
 from app.releases.rehearsal import checks
-from app.releases.rehearsal.rehearsal import Rehearsal, rehearse
-from app.releases.schema.scratch_database import connected
+from app.releases.rehearsal.rehearsal import RehearsalResult, rehearse
 from tests import legacy
 from tests.support.databases import Server, column
 from tests.support.images import Image, forget, known_here
@@ -51,33 +53,34 @@ def planned(*names: str, phase: Phase = "expand", table: str | None = "cameras")
     )
 
 
-async def rehearsed(url: str, plan: Plan, **changes: Any) -> Rehearsal:
+async def rehearsed(url: str, plan: Plan, **changes: Any) -> RehearsalResult:
     given: dict[str, Any] = {"previous": {}, "own": {}, "round_trip": None, "say": legacy.quiet,
-                             "progress": unheard}  # fmt: skip
+                             "progress": unheard,
+                             "others": partial(other_clients, url)}  # fmt: skip
     return await rehearse(url, plan, **given | changes)
 
 
 @pytest.fixture(scope="session")
 def older_template(postgres_server: Server) -> str:
     """An older service's database with some 500 rows, and tables that are not ours."""
-    url = postgres_server.make()
 
-    async def fill() -> None:
+    async def fill(url: str) -> None:
         await upgrade(url, OLDER, say=legacy.quiet)
-        async with connected(url) as connection:
+        async with open_connection(url) as connection:
             await legacy.populate(connection, 0.05)
             await connection.execute(OTHERS)
 
-    asyncio.run(fill())
-    return DatabaseUrl.parse(url).database
+    return postgres_server.template("older", lambda url: asyncio.run(fill(url)))
 
 
 @pytest.fixture(scope="session")
 def before_template(postgres_server: Server, older_template: str) -> str:
     """The same after its first release."""
-    url = postgres_server.make(older_template)
-    asyncio.run(upgrade(url, BEFORE, say=legacy.quiet))
-    return DatabaseUrl.parse(url).database
+
+    def release(url: str) -> None:
+        asyncio.run(upgrade(url, BEFORE, say=legacy.quiet))
+
+    return postgres_server.template("before", release, older_template)
 
 
 @pytest.fixture
@@ -365,11 +368,11 @@ async def test_the_copy_is_gone_when_the_rehearsal_is_stopped(
 ) -> None:
     where: list[str] = []
 
-    async def stopped(self: checks.Trial, *_: object) -> None:
+    async def stopped(self: checks.RehearsalChecks, *_: object) -> None:
         where.append(DatabaseUrl.parse(self.url).database)
         raise asyncio.CancelledError
 
-    monkeypatch.setattr(checks.Trial, "look_before", stopped)
+    monkeypatch.setattr(checks.RehearsalChecks, "look_before", stopped)
     with pytest.raises(asyncio.CancelledError):
         await rehearsed(live, revision(image, ADD, DROP))
     assert where

@@ -19,7 +19,7 @@ from app.releases.migrations import revisions
 from app.releases.migrations.alembic_runner import upgrade
 from app.releases.migrations.revisions import Phase
 from app.releases.plan.plan import Plan
-from app.releases.rehearsal.rehearsal import Rehearsal, rehearse
+from app.releases.rehearsal.rehearsal import RehearsalResult, rehearse
 from app.settings import Settings
 from app.sync.rehearsal.round_trip import RoundTrip
 from app.sync.rehearsal.show import texts
@@ -45,7 +45,7 @@ def planned(before: str | None, *names: str, phase: Phase) -> Plan:
     )
 
 
-async def rehearsed(url: str, plan: Plan, say: Any = legacy.quiet) -> Rehearsal:
+async def rehearsed(url: str, plan: Plan, say: Any = legacy.quiet) -> RehearsalResult:
     return await rehearse(
         url, plan, previous={}, own={}, round_trip=RoundTrip(), say=say, progress=unheard
     )
@@ -54,15 +54,13 @@ async def rehearsed(url: str, plan: Plan, say: Any = legacy.quiet) -> Rehearsal:
 @pytest.fixture(scope="session")
 def older_template(postgres_server: Server) -> str:
     """An older service's database: labels of the awkward kind, each unique everywhere."""
-    url = postgres_server.make()
 
-    async def fill() -> None:
+    async def fill(url: str) -> None:
         await upgrade(url, OLDER, say=legacy.quiet)
         async with connected(url) as connection:
             await legacy.populate(connection, 0.02)
 
-    asyncio.run(fill())
-    return DatabaseUrl.parse(url).database
+    return postgres_server.template("older", lambda url: asyncio.run(fill(url)))
 
 
 @pytest.fixture
@@ -74,17 +72,15 @@ def older(postgres_server: Server, older_template: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def live_template(postgres_server: Server, older_template: str) -> str:
     """The same carried over to the end, with a show that has a log."""
-    url = postgres_server.make(older_template)
 
-    async def fill() -> None:
+    async def fill(url: str) -> None:
         await upgrade(url, say=legacy.quiet)
         database = Database(DatabaseUrl.parse(url), Settings())
         await database.open()
         await load_show.load(database, load_show.SAMPLE, legacy.quiet)
         await database.close()
 
-    asyncio.run(fill())
-    return DatabaseUrl.parse(url).database
+    return postgres_server.template("live", lambda url: asyncio.run(fill(url)), older_template)
 
 
 @pytest.fixture
@@ -195,7 +191,7 @@ async def test_it_leaves_nothing_and_tells_nobody(
         await trip.look_before(url)
         await trip.run(url)
         await listening.execute("NOTIFY signalbook_changes, 'the last'")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while "the last" not in told:  # noqa: ASYNC110  # asyncpg tells its callback alone
                 await asyncio.sleep(0.01)
     assert trip.findings == []

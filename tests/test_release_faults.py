@@ -8,13 +8,12 @@ import asyncpg
 import pytest
 
 from app.database.url import DatabaseUrl
+from app.releases.gate.drift_report import drift
 from app.releases.gate.gate import ADOPT, PLAN, ROLLBACK
-from app.releases.gate.run import Release
 from app.releases.gate.stages import apply_plan as apply_stage
 from app.releases.gate.stages import prove_statements as truth_stage
 from app.releases.migrations import revisions
 from app.releases.migrations.alembic_runner import current
-from app.releases.plan.plan import Plan
 from app.releases.schema import drift as live_drift
 from app.releases.verdict import Verdict
 from tests.legacy import connected
@@ -240,8 +239,8 @@ async def test_what_is_withheld_at_the_last_moment_is_not_applied(
 ) -> None:
     checked = apply_stage._raise_if_changed  # noqa: SLF001  # the moment before it is applied
 
-    async def withheld(release: Release, plan: Plan) -> None:
-        await checked(release, plan)
+    async def withheld(*needs: Any) -> None:
+        await checked(*needs)
         await execute(
             older,
             "INSERT INTO release_decisions (digest, decision, who, why)"
@@ -273,7 +272,7 @@ async def test_what_was_begun_with_other_sql_is_planned_anew_on_demand(
 async def test_the_drift_command_knows_what_the_gate_knows(older: str) -> None:
     said: list[str] = []
     await execute(older, "CREATE TABLE strange_one (id text)")
-    assert [f.table for f in await live_drift.drift(older, said.append)] == ["strange_one"]
+    assert [f.table for f in await drift(older, said.append)] == ["strange_one"]
     assert (await ran(older, PLAN)).verdict is Verdict.DRIFTED
 
 

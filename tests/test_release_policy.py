@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.database.url import DatabaseUrl
 from app.errors import Destroys
 from app.releases.migrations import revisions
 from app.releases.migrations.alembic_runner import current
@@ -28,9 +27,8 @@ async def soaking(stepped_database: str) -> str:
 @pytest.fixture(scope="session")
 def served_template(postgres_server: Server, adopted_template: str) -> str:
     """A database with rows at the revision this image needs; every table's soak is on record."""
-    url = postgres_server.make(adopted_template)
 
-    async def carry() -> None:
+    async def carry(url: str) -> None:
         await upgrade_as_gate(url, revisions.needed())
         await execute(
             url,
@@ -42,8 +40,7 @@ def served_template(postgres_server: Server, adopted_template: str) -> str:
                 clock_timestamp() - interval '2 days', 86400)""",
         )
 
-    asyncio.run(carry())
-    return DatabaseUrl.parse(url).database
+    return postgres_server.template("served", lambda url: asyncio.run(carry(url)), adopted_template)
 
 
 @pytest.fixture

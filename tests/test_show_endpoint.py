@@ -16,7 +16,7 @@ from app.entities import discovered, root
 from app.model.entity import Row
 from app.model.schemas import read_shape
 from app.settings import PROJECT
-from app.sql.show import members, show_sql
+from app.sql.show import SHOW_BY_UUID, members
 from app.store import read as reading
 from tests.legacy import connected
 from tests.support.bodies import SCOPED, full, minimal, named
@@ -188,14 +188,14 @@ async def test_it_is_one_snapshot(
 
 NINTH = """
 import tests.support.ninth_type
-from app.sql.show import members, show_sql
+from app.sql.show import SHOW_BY_UUID, members
 assert "multiViewers" in members()
-assert '"multiViewers"' in show_sql()
+assert '"multiViewers"' in SHOW_BY_UUID
 """
 
 
 def test_a_ninth_type_is_in_it_by_itself() -> None:
-    assert "multiViewers" not in show_sql()
+    assert "multiViewers" not in SHOW_BY_UUID
     subprocess.run([sys.executable, "-c", NINTH], cwd=PROJECT, check=True)
 
 

@@ -13,13 +13,13 @@ from asyncpg import exceptions as pg
 from structlog.testing import capture_logs
 
 from app.database.url import DatabaseUrl
-from app.health.soak_recorder import Recorder
+from app.health.soak_recorder import SoakRecorder
+from app.releases.connection.open_connection import open_connection
 from app.releases.ledger import signals, soak
 from app.releases.ledger.ledger import Ledger
 from app.releases.ledger.soak import Signal, Soak
 from app.releases.schema import recheck as rechecks
 from app.releases.schema.recheck import last_look, recheck
-from app.releases.schema.scratch_database import connected
 from app.releases.status.status import status
 from app.releases.verdict import Stopped, Verdict
 from tests.support import databases
@@ -89,7 +89,7 @@ async def soaking(url: str, clock: Hands) -> AsyncIterator[Ledger]:
 
 async def test_a_schema_error_turns_it_red_until_a_reason_is_given(own_database: str) -> None:
     clock = Hands()
-    async with soaking(own_database, clock) as ledger, connected(own_database) as app:
+    async with soaking(own_database, clock) as ledger, open_connection(own_database) as app:
         await signals.write(app, [signal(-2)])
         assert (await standing(ledger, clock)).state == "running"
         clock.forward(hours=3)
@@ -110,7 +110,7 @@ async def test_a_schema_error_turns_it_red_until_a_reason_is_given(own_database:
 
 async def test_an_override_passes_over_what_was_known_and_nothing_more(own_database: str) -> None:
     clock = Hands()
-    async with soaking(own_database, clock) as ledger, connected(own_database) as app:
+    async with soaking(own_database, clock) as ledger, open_connection(own_database) as app:
         clock.forward(hours=1)
         await soak.override(ledger, "anna", "fine so far", clock)
         assert (await standing(ledger, clock)).state == "overridden"
@@ -134,7 +134,9 @@ async def standing(ledger: Ledger, clock: Hands) -> soak.Standing:
 async def test_a_release_that_was_taken_back_is_not_waited_for(own_database: str) -> None:
     clock = Hands()
     async with soaking(own_database, clock) as ledger:
-        await ledger.do("UPDATE release_soaks SET ended_at = now(), ended = 'rolled back by anna'")
+        await ledger.execute(
+            "UPDATE release_soaks SET ended_at = now(), ended = 'rolled back by anna'"
+        )
         assert await soak.current(ledger, clock) is None
         clock.forward(hours=1)
         await soak.begin(ledger, plan(), DAY, clock)
@@ -142,10 +144,10 @@ async def test_a_release_that_was_taken_back_is_not_waited_for(own_database: str
 
 
 async def test_an_error_that_goes_on_is_one_row_an_hour(own_database: str) -> None:
-    async with opened(own_database) as ledger, connected(own_database) as app:
+    async with opened(own_database) as ledger, open_connection(own_database) as app:
         for hours in (0, 0.1, 0.9, 1.2):
             await signals.write(app, [signal(hours)])
-        rows = await ledger.rows("SELECT count, at, last_at FROM release_signals ORDER BY id")
+        rows = await ledger.fetch_rows("SELECT count, at, last_at FROM release_signals ORDER BY id")
     assert [row["count"] for row in rows] == [3, 1]
     assert rows[0]["last_at"] - rows[0]["at"] == timedelta(hours=0.9)
 
@@ -158,7 +160,7 @@ DRIFT = "ALTER TABLE cameras ALTER COLUMN name DROP NOT NULL"
 
 async def test_drift_turns_it_red_and_is_told_once(own_database: str) -> None:
     clock = Hands()
-    async with soaking(own_database, clock) as ledger, connected(own_database) as app:
+    async with soaking(own_database, clock) as ledger, open_connection(own_database) as app:
         assert await recheck(app, 300, clock) == []
         assert (await status(own_database, clock=clock))["drift"] == []
         await databases.execute(own_database, DRIFT)
@@ -183,10 +185,10 @@ async def test_drift_turns_it_red_and_is_told_once(own_database: str) -> None:
 async def test_nobody_looks_for_drift_without_a_reason(own_database: str, when: str) -> None:
     clock = Hands()
     if when == "never":
-        async with connected(own_database) as app:
+        async with open_connection(own_database) as app:
             assert await recheck(app, 300, clock) is None
         return
-    async with soaking(own_database, clock) as ledger, connected(own_database) as app:
+    async with soaking(own_database, clock) as ledger, open_connection(own_database) as app:
         await databases.execute(own_database, DRIFT)
         if when == "green":
             clock.forward(days=2)
@@ -195,7 +197,7 @@ async def test_nobody_looks_for_drift_without_a_reason(own_database: str, when: 
         if when == "another revision":
             await databases.execute(own_database, "UPDATE alembic_version SET version_num = 'x'")
         if when == "no soak":
-            await ledger.do("DELETE FROM release_soaks")
+            await ledger.execute("DELETE FROM release_soaks")
         assert await recheck(app, 300, clock) is None
         assert await last_look(ledger) is None
 
@@ -212,9 +214,9 @@ async def test_the_serving_app_finds_drift_by_itself(own_database: str) -> None:
 
 async def first(ledger: Ledger) -> dict[str, Any]:
     """Wait for the first signal."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         query = "SELECT * FROM release_signals ORDER BY id LIMIT 1"
-        while not (row := await ledger.row(query)):  # noqa: ASYNC110  # a table tells no event
+        while not (row := await ledger.fetch_row(query)):  # noqa: ASYNC110  # a table tells no event
             await asyncio.sleep(0.02)
     return row
 
@@ -235,7 +237,7 @@ async def test_a_column_that_is_gone_is_noted_without_values(own_database: str) 
             listed = client.get(f"/api/cameras/production/{made['uuid']}")
             assert listed.status_code == 503
         # Stopping writes what was not written yet.
-        sources = await ledger.rows("SELECT source, words FROM release_signals ORDER BY id")
+        sources = await ledger.fetch_rows("SELECT source, words FROM release_signals ORDER BY id")
     assert (row["kind"], row["code"]) == ("schema error", "42703")
     assert row["words"] == "column cameras.note does not exist"
     assert state == "red"
@@ -342,7 +344,7 @@ async def test_no_client_can_turn_a_soak_red(own_database: str) -> None:
                     for query in ("", "?limit=1000", "?limit=99999999999999999999"):
                         asked = client.get(f"/api/{path.format(key, key)}{query}")
                         assert asked.status_code < 500, (path, key)
-        assert await ledger.rows("SELECT * FROM release_signals") == []
+        assert await ledger.fetch_rows("SELECT * FROM release_signals") == []
 
 
 def hostile(entity: Any, production: dict[str, Any]) -> list[dict[str, Any]]:
@@ -376,14 +378,14 @@ def error(number: int = 0) -> asyncpg.PostgresError:
 
 async def test_the_tally_is_bounded_and_counts(own_database: str) -> None:
     clock = Hands()
-    recorder = Recorder(DatabaseUrl.parse(own_database), 300, clock)
+    recorder = SoakRecorder(DatabaseUrl.parse(own_database), 300, clock)
     async with opened(own_database) as ledger:
         for number in range(250):
             recorder.note(error(number), "GET /x")
             recorder.note(error(7), "GET /x")
         await recorder.flush()
         await recorder.flush()
-        rows = await ledger.rows("SELECT code, words, count FROM release_signals ORDER BY id")
+        rows = await ledger.fetch_rows("SELECT code, words, count FROM release_signals ORDER BY id")
     assert len(rows) == 101
     assert sum(row["count"] for row in rows) == 500
     assert {row["code"]: row["count"] for row in rows}["OTHER"] == 150
@@ -391,9 +393,9 @@ async def test_the_tally_is_bounded_and_counts(own_database: str) -> None:
 
 
 async def test_the_tally_is_bounded_however_often_it_cannot_be_written(own_database: str) -> None:
-    recorder = Recorder(DatabaseUrl.parse(own_database), 300, Hands())
-    async with opened(own_database) as ledger, connected(own_database) as other:
-        await ledger.do("ALTER TABLE release_signals RENAME COLUMN words TO elsewhere")
+    recorder = SoakRecorder(DatabaseUrl.parse(own_database), 300, Hands())
+    async with opened(own_database) as ledger, open_connection(own_database) as other:
+        await ledger.execute("ALTER TABLE release_signals RENAME COLUMN words TO elsewhere")
         for hundred in range(5):
             # More comes while what came before is on its way.
             await other.execute("BEGIN; LOCK TABLE release_signals")
@@ -405,9 +407,9 @@ async def test_the_tally_is_bounded_however_often_it_cannot_be_written(own_datab
             await other.execute("COMMIT")
             with pytest.raises(asyncpg.UndefinedColumnError):
                 await flush
-        await ledger.do("ALTER TABLE release_signals RENAME COLUMN elsewhere TO words")
+        await ledger.execute("ALTER TABLE release_signals RENAME COLUMN elsewhere TO words")
         await recorder.flush()
-        rows = await ledger.rows("SELECT code, count FROM release_signals")
+        rows = await ledger.fetch_rows("SELECT code, count FROM release_signals")
     assert len(rows) == 101
     assert sum(row["count"] for row in rows) == 500
 
@@ -415,34 +417,34 @@ async def test_the_tally_is_bounded_however_often_it_cannot_be_written(own_datab
 async def a_lock_is_waited_for(ledger: Ledger) -> None:
     query = """SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
       WHERE NOT granted AND datname = current_database()"""
-    async with asyncio.timeout(10):
-        while not await ledger.rows(query):  # noqa: ASYNC110  # PostgreSQL tells no event
+    async with asyncio.timeout(60):
+        while not await ledger.fetch_rows(query):  # noqa: ASYNC110  # PostgreSQL tells no event
             await asyncio.sleep(0.01)
 
 
 async def test_what_cannot_be_written_is_kept_and_tried_again(own_database: str) -> None:
-    recorder = Recorder(DatabaseUrl.parse(own_database), 300, Hands(), together=0.01)
+    recorder = SoakRecorder(DatabaseUrl.parse(own_database), 300, Hands(), together=0.01)
     async with opened(own_database) as ledger:
-        await ledger.do("ALTER TABLE release_signals RENAME COLUMN words TO elsewhere")
+        await ledger.execute("ALTER TABLE release_signals RENAME COLUMN words TO elsewhere")
         recorder.note(error(), "GET /x")
         for _ in range(2):
             with pytest.raises(asyncpg.UndefinedColumnError):
                 await recorder.flush()
-        await ledger.do("ALTER TABLE release_signals RENAME COLUMN elsewhere TO words")
+        await ledger.execute("ALTER TABLE release_signals RENAME COLUMN elsewhere TO words")
         async with recorder.running():
             recorder.note(error(), "GET /x")
             assert (await first(ledger))["count"] == 2
 
 
 async def test_where_the_gate_never_ran_nothing_is_kept(own_database: str) -> None:
-    recorder = Recorder(DatabaseUrl.parse(own_database), 300, Hands())
+    recorder = SoakRecorder(DatabaseUrl.parse(own_database), 300, Hands())
     async with recorder.running():
         recorder.note(error(), "GET /x")
         await recorder.flush()
         await recorder.check()
     async with opened(own_database) as ledger:
         await recorder.flush()
-        assert await ledger.rows("SELECT * FROM release_signals") == []
+        assert await ledger.fetch_rows("SELECT * FROM release_signals") == []
 
 
 @pytest.mark.parametrize("loop", ["writes", "looks"])
@@ -460,8 +462,8 @@ async def test_without_a_database_the_recorder_tries_again_and_stops(loop: str) 
         port = server.sockets[0].getsockname()[1]
         url = DatabaseUrl.parse(f"postgresql://me@127.0.0.1:{port}/x?sslmode=disable")
         every = 0.01 if loop == "looks" else 300
-        recorder = Recorder(url, every, together=0.01)
-        async with asyncio.timeout(10), recorder.running():
+        recorder = SoakRecorder(url, every, together=0.01)
+        async with asyncio.timeout(60), recorder.running():
             if loop == "writes":
                 recorder.note(error(), "GET /x")
             await thrice.wait()
@@ -481,9 +483,9 @@ async def test_the_soaks_clock_is_the_databases(
             return NOON
 
     monkeypatch.setattr(soak, "datetime", Wrong)
-    recorder = Recorder(DatabaseUrl.parse(own_database), 300)
+    recorder = SoakRecorder(DatabaseUrl.parse(own_database), 300)
     async with opened(own_database) as ledger:
-        before = await ledger.value("SELECT clock_timestamp()")
+        before = await ledger.fetch_value("SELECT clock_timestamp()")
         await proposed(ledger, plan())
         await soak.begin(ledger, plan(), DAY)
         found = await soak.current(ledger)
@@ -496,7 +498,7 @@ async def test_the_soaks_clock_is_the_databases(
         assert found is not None
         assert found.state == "red"
         await soak.override(ledger, "anna", "known")
-        took = await ledger.value("SELECT ended_at - started_at FROM release_soaks")
+        took = await ledger.fetch_value("SELECT ended_at - started_at FROM release_soaks")
     assert timedelta(0) <= took < timedelta(minutes=1)
 
 
@@ -506,7 +508,7 @@ async def test_the_soaks_clock_is_the_databases(
 @pytest.mark.parametrize("looking", ["never", "fails", "before", "once"])
 async def test_green_says_so_when_nobody_looked(own_database: str, looking: str) -> None:
     clock = Hands()
-    async with soaking(own_database, clock) as ledger, connected(own_database) as app:
+    async with soaking(own_database, clock) as ledger, open_connection(own_database) as app:
         assert (await status(own_database, clock=clock))["soak"]["lastLookAt"] is None
         clock.forward(hours=1)
         if looking == "fails":
@@ -537,8 +539,8 @@ async def test_a_look_that_fails_halfway_is_none(
     async def away(*_: object) -> None:
         raise TimeoutError
 
-    monkeypatch.setattr(rechecks, "snapshot", away)
-    async with soaking(own_database, clock) as ledger, connected(own_database) as app:
+    monkeypatch.setattr(rechecks, "read_snapshot", away)
+    async with soaking(own_database, clock) as ledger, open_connection(own_database) as app:
         with pytest.raises(TimeoutError):
             await recheck(app, 300, clock)
         assert (await standing(ledger, clock)).looked_at is None

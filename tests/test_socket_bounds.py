@@ -58,7 +58,7 @@ async def joined(watching: ClientConnection, show: dict[str, Any], user: str) ->
         pass
 
 
-async def ended(watching: ClientConnection, within: float = 5.0) -> int:
+async def ended(watching: ClientConnection, within: float = 60.0) -> int:
     """Read until the connection is over; give the code that it ended with."""
     async with asyncio.timeout(within):
         try:
@@ -119,7 +119,7 @@ async def test_who_reads_late_gets_every_entry_once(root: str, show: dict[str, A
         writing = asyncio.create_task(written(root, show, 300))
         await asyncio.sleep(0.5)
         seqs: list[int] = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not seqs or seqs[-1] < 301:
                 words = str(await late.recv())
                 if words.startswith('42["entity:created"'):
@@ -149,7 +149,7 @@ async def test_who_says_too_much_is_told_so_and_disconnected(
             for _ in range(40):
                 await loud.client.emit("production-list:leave", {})
             assert (await loud.one("refused"))["code"] == "TOO_FAST"
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await loud.ended.wait()
             assert await good.ask("production-list:leave", {}) == {}
 
@@ -172,7 +172,7 @@ async def test_nonsense_ends_at_most_the_one_who_sends_it(
         await good.seen("bad", "good")
         await bad.send(frame)
         await bad.send("429" + json.dumps(["production-list:leave", {}]))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             try:
                 while str(await bad.recv()) != "439[{}]":
                     pass

@@ -10,17 +10,18 @@ import pytest
 
 from app.database.url import DatabaseUrl
 from app.releases.apply import backends, executor
-from app.releases.apply.apply import Limits
+from app.releases.apply.apply import MigrationLimits
 from app.releases.apply.watcher import Watcher
 from app.releases.migrations import backfill
 from app.releases.migrations.backfill import Backfill, fill
 from app.releases.migrations.ddl import Index, build_index
 from app.releases.migrations.steps import LiveSteps
-from app.releases.sql.text import normalised
+from app.releases.sql.text import normalise
 from app.releases.verdict import Stopped, Verdict
 from tests.legacy import connected, quiet
 from tests.support.applying import Applying, Service, applying, holding, timed, until
 from tests.support.databases import Server, until_blocked
+from tests.support.pace import at_most
 
 BUDGET: Final = 0.5
 ADD: Final = "ALTER TABLE things ADD COLUMN IF NOT EXISTS more text"
@@ -73,18 +74,18 @@ async def test_who_queues_behind_us_is_let_through(
             await until(run.url, "SELECT max(tries) >= 3 FROM release_statements")
             assert not alter.done()
         done = await alter
-    assert 0.05 < max(service.waits) < BUDGET, "queued behind us, and not for long"
-    assert done.worst_stall < BUDGET
+    assert 0.05 < max(service.waits) < at_most(BUDGET), "queued behind us, and not for long"
+    assert done.worst_stall < at_most(BUDGET)
     assert done.statements[0]["tries"] >= 3
     assert any("Others are in the way" in line and held in line for line in run.said)
 
 
 SLOW: Final = """DO $$ BEGIN
-  IF EXISTS (SELECT FROM slow) THEN PERFORM pg_sleep(5); END IF; END $$"""
+  IF EXISTS (SELECT FROM slow) THEN PERFORM pg_sleep(30); END IF; END $$"""
 
 
 def hold_for_long(steps: LiveSteps) -> None:
-    """Hold the table for 5 s, as long as there is the table ``slow`` with a row."""
+    """Hold the table for 30 s, as long as there is the table ``slow`` with a row."""
     steps.brief("LOCK TABLE things IN ACCESS EXCLUSIVE MODE", SLOW, ADD)
 
 
@@ -105,8 +106,8 @@ async def test_a_statement_that_others_wait_for_is_cancelled(
     await slow.execute("DELETE FROM slow")
     done = await applied
     page = done.statements[0]
-    assert 0.2 < waited < BUDGET
-    assert 0.2 < done.worst_stall < BUDGET
+    assert 0.2 < waited < at_most(BUDGET)
+    assert 0.2 < done.worst_stall < at_most(BUDGET)
     assert page["tries"] >= 2
     assert page["waiter"]["pid"] == slow.get_server_pid()
     assert page["waiter"]["query"] == waiting
@@ -132,7 +133,7 @@ async def test_a_batch_that_others_wait_for_goes_on_smaller(
         done = await applied
         assert await writer.fetchval("SELECT count(*) FROM things WHERE more = 'm'") == 1000
         assert await writer.fetchval("SELECT done FROM release_backfill") == 1000
-    assert waited < BUDGET
+    assert waited < at_most(BUDGET)
     assert run.walked[0][0] < 800, "the first batch that went through was a smaller one"
     batches = [page for page in done.statements if page["kind"] == "backfill"]
     assert len(batches) == 1
@@ -150,7 +151,7 @@ async def test_a_cancelled_index_build_leaves_nothing_invalid(
         invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
         assert await other.fetchval(invalid) == 1
         # ANALYZE and an index build exclude each other.
-        assert await timed(other.execute("ANALYZE things")) < BUDGET
+        assert await timed(other.execute("ANALYZE things")) < at_most(BUDGET)
         await holder.execute("ROLLBACK; BEGIN")
         done = await building
         assert await other.fetchval(invalid) == 0
@@ -162,7 +163,7 @@ async def test_a_given_up_index_build_leaves_nothing_invalid(
     run: Applying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def give_up() -> None:
-        limits = Limits(wall_clock=1.0)
+        limits = MigrationLimits(wall_clock=1.0)
         await run.steps(
             monkeypatch, lambda steps: build_index(steps, "things", INDEX), limits=limits
         )
@@ -196,7 +197,7 @@ async def test_the_watcher_comes_back(
 
     applied = asyncio.create_task(run.steps(monkeypatch, body))
     await until(run.url, SLEEPS)
-    assert await timed(slow.execute(READ)) < BUDGET
+    assert await timed(slow.execute(READ)) < at_most(BUDGET)
     await slow.execute("DELETE FROM slow")
     await applied
     assert blinded == [1]
@@ -293,24 +294,23 @@ async def test_far_slower_than_rehearsed_is_the_last(
         steps.brief(ADD)
 
     with pytest.raises(Stopped, match=r"pg_sleep.* took \d+\.\d s, and 0.0 s in") as stopped:
-        await run.steps(monkeypatch, body, predicted={normalised(sleep): 0.01})
+        await run.steps(monkeypatch, body, predicted={normalise(sleep): 0.01})
     assert stopped.value.verdict is Verdict.CONTENDED
     assert [page["predicted"] for page in await run.pages()] == [0.01]
     assert (
-        len((await run.steps(monkeypatch, body, predicted={normalised(sleep): 0.1})).statements)
-        == 2
+        len((await run.steps(monkeypatch, body, predicted={normalise(sleep): 2.0})).statements) == 2
     )
 
 
 async def test_waiting_for_others_is_not_slowness(
     run: Applying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executor, "GRACE", 0.3)
-    predicted = {normalised("CREATE INDEX CONCURRENTLY things_name_idx ON things (name)"): 0.0}
+    monkeypatch.setattr(executor, "GRACE", 1.0)
+    predicted = {normalise("CREATE INDEX CONCURRENTLY things_name_idx ON things (name)"): 0.0}
     async with holding(run.url, WRITE):
         building = asyncio.create_task(
             run.steps(monkeypatch, lambda s: build_index(s, "things", INDEX), predicted=predicted)
         )
         await until_blocked(run.url)
-        await asyncio.sleep(0.6)  # the time that must not count
-    assert (await building).statements[0]["seconds"] > 0.6
+        await asyncio.sleep(1.5)  # the time that must not count
+    assert (await building).statements[0]["seconds"] > 1.5

@@ -22,7 +22,7 @@ MIGRATIONS: Final = (
     "app.releases.migrations.alembic_runner",
     "app.releases.lint.squawk",
 )
-STATEMENTS: Final = ("sqlalchemy", "sqlmodel", "app.entities", "app.sql.registry")
+STATEMENTS: Final = ("sqlalchemy", "sqlmodel", "app.entities", "app.statements")
 DATABASE: Final = ("asyncpg", "pydantic_settings", "structlog", "asyncio")
 LOADED: Final = """
 import json, sys
@@ -72,5 +72,5 @@ async def test_the_release_status_loads_what_reads_it(own_database: str) -> None
 
 def test_the_status_loads_the_statements_and_no_service(own_database: str) -> None:
     modules = loaded("status", DATABASE_URL=own_database)
-    assert "app.sql.registry" in modules
+    assert "app.statements" in modules
     assert modules & {*SERVICE, *MIGRATIONS} == set()

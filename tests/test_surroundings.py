@@ -16,8 +16,9 @@ import pytest
 
 from app.database.url import DatabaseUrl
 from app.releases.apply.error_verdicts import failed, stopped
-from app.releases.connection.server_faults import surroundings
-from app.releases.connection.session import MigrationError
+from app.releases.connection.migration_session import MigrationError
+from app.releases.connection.open_connection import open_connection
+from app.releases.connection.server_faults import server_fault
 from app.releases.gate.gate import ADOPT, PLAN, RESUME, ROLLBACK
 from app.releases.gate.run import Ended
 from app.releases.ledger.decisions import decide
@@ -25,8 +26,7 @@ from app.releases.migrations import alembic_runner
 from app.releases.migrations.version_row import BadVersionRow
 from app.releases.rehearsal import copies
 from app.releases.schema import drift
-from app.releases.schema.compare_databases import beside
-from app.releases.schema.scratch_database import connected
+from app.releases.schema.compare_databases import compare_databases
 from app.releases.status.status import status
 from app.releases.verdict import Stopped, Verdict
 from app.settings import PROJECT
@@ -99,8 +99,8 @@ def test_each_is_told_from_the_others(case: str) -> None:
     ids=repr,
 )  # fmt: skip
 def test_what_a_revision_does_wrong_is_its_own(error: Exception) -> None:
-    assert surroundings(error) is None
-    assert surroundings(caused(error)) is None
+    assert server_fault(error) is None
+    assert server_fault(caused(error)) is None
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ async def test_the_other_databases_version_row_is_told(
 ) -> None:
     await execute(adopted_database, ROWS["two rows"][0].replace("0001", "0002"))
     with pytest.raises(Stopped, match=r"In the other database.* holds 2 rows") as stopped_:
-        await beside(own_database, adopted_database)
+        await compare_databases(own_database, adopted_database)
     assert stopped_.value.verdict is Verdict.DRIFTED
 
 
@@ -307,7 +307,7 @@ async def test_no_word_prints_a_traceback(own_database: str, words: tuple[str, .
 
 async def test_a_decision_needs_a_database_that_answers() -> None:
     with pytest.raises(MigrationError, match="connection refused") as away:
-        async with connected("postgresql://someone@127.0.0.1:1/none") as connection:
+        async with open_connection("postgresql://someone@127.0.0.1:1/none") as connection:
             await decide(connection, "0" * 8, "approve", who="anna", why="x")
     found = stopped(away.value)
     assert isinstance(found, Stopped)

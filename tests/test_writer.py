@@ -24,6 +24,7 @@ from app.store import update as store
 from app.store.edits import edit_of
 from app.store.update import Edit
 from app.store.write_context import WriteContext, Writer
+from tests.legacy import connected
 from tests.support import databases
 from tests.support.bodies import ALL, SCOPED, minimal, named
 from tests.support.service import settings
@@ -262,9 +263,12 @@ async def counted(url: str, row: dict[str, Any]) -> int:
 async def test_starting_again_costs_no_connection(own_database: str) -> None:
     """Each production that is made starts again, under a lock."""
     pids = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
-    async with opened(own_database) as database:
+    async with opened(own_database) as database, connected(own_database) as looking:
         writer, seen = Writer(database, 5), set()
         for _ in range(5):
             await made(writer, root())
-            seen |= set(await databases.column(own_database, f"{pids} pg_backend_pid()"))
+            rows = await looking.fetch(
+                f"{pids} pg_backend_pid() AND backend_type = 'client backend'"
+            )
+            seen |= {row["pid"] for row in rows}
     assert len(seen) == 1

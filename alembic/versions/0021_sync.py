@@ -3,7 +3,7 @@
 Revision 0021_sync, after 0020_idempotency_keys.
 """
 
-from app.releases.connection.session import ACROSS_TABLES
+from app.releases.connection.migration_session import ACROSS_TABLES
 from app.releases.migrations.catalogue import key_column
 from app.releases.migrations.ddl import Index, add_foreign_key, build_index
 from app.releases.migrations.steps import beside

@@ -26,7 +26,7 @@ from app.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
-from app.health.soak_recorder import Recorder
+from app.health.soak_recorder import SoakRecorder
 from app.releases.ledger import signals
 
 PROBLEM_TYPE: Final = "application/problem+json"
@@ -100,7 +100,7 @@ async def answer_ours(request: Request, error: Exception) -> Response:
     """Give the response of an error of ours, and tell who keeps watch of what caused it."""
     assert isinstance(error, SignalbookError)
     if error.__cause__ is not None and not request.url.path.startswith(ADMIN):
-        recorder: Recorder = request.app.state.recorder
+        recorder: SoakRecorder = request.app.state.recorder
         recorder.note(error.__cause__, f"{request.method} {_template(request)}")
     if code := incident(error):
         request.app.state.incidents.count_failure(code)

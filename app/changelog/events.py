@@ -14,6 +14,7 @@ from app.errors import NotFound
 from app.model.entity import Entity, Row
 from app.model.schemas import known_uuid
 from app.sql.projection import MOMENT, table
+from app.sql.registry import statement
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _SHOWN: Final = (
@@ -88,16 +89,18 @@ def _events(ours: str, older: str, way: str) -> str:
     )
 
 
-NEWEST: Final = _events("true", "true", "DESC")
-OF_ENTITY: Final = _events(
-    "entity_uuid = ANY($3::uuid[])", "events.entity_id = ANY($4::text[])", "DESC"
+NEWEST: Final = statement(_events("true", "true", "DESC"))
+OF_ENTITY: Final = statement(
+    _events("entity_uuid = ANY($3::uuid[])", "events.entity_id = ANY($4::text[])", "DESC"),
 )
-SINCE: Final = _events("at >= $3::timestamptz", 'events."timestamp" >= $3::timestamptz', "ASC")
+SINCE: Final = statement(
+    _events("at >= $3::timestamptz", 'events."timestamp" >= $3::timestamptz', "ASC"),
+)
 # A deleted production keeps its history; of several with that label the live one is meant.
 _LAST_CALLED: Final = (
     "SELECT uuid FROM productions WHERE id = $2 AND {which} ORDER BY created_at DESC LIMIT 1"
 )
-PRODUCTION: Final = (
+PRODUCTION: Final = statement(
     "SELECT coalesce((SELECT uuid FROM productions WHERE uuid = $1::uuid), "
     f"({_LAST_CALLED.format(which='NOT is_deleted')}), ({_LAST_CALLED.format(which='is_deleted')}))"
 )
@@ -130,8 +133,7 @@ def _entity() -> str:
     )
 
 
-ENTITY: Final = _entity()
-STATEMENTS: Final = (NEWEST, OF_ENTITY, SINCE, PRODUCTION, ENTITY)
+ENTITY: Final = statement(_entity())
 
 
 async def newest(database: Database, production: str, limit: int) -> bytes:

@@ -16,6 +16,7 @@ from app.entities import discovered, root
 from app.errors import LogTrimmed
 from app.model.schemas import known_uuid
 from app.sql.projection import MOMENT
+from app.sql.registry import statement
 
 
 def _entity_type() -> str:
@@ -49,7 +50,7 @@ _ENTRIES: Final = f"{ENTRY} AND seq > $2 AND seq <= ({_LAST}) ORDER BY seq"
 _OLDEST: Final = "SELECT seq FROM changes WHERE production_uuid = place.uuid ORDER BY seq LIMIT 1"
 # The entries of production $1 after number $2, at most $3: as JSON, and the last one's number.
 # Fewer where they are large; then the last number is below the latest.
-FEED: Final = (
+FEED: Final = statement(
     "SELECT place.change_seq AS latest, "
     f"coalesce(({_OLDEST}), place.change_seq + 1) AS oldest, page.entries, page.last "
     "FROM productions AS place, LATERAL (SELECT coalesce(json_agg(row_to_json(entry) "

@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import ENUM, JSON, JSONB
 from app.database.database import DatabaseConnection
 from app.model.entity import metadata
 from app.rules.merge import Base
+from app.sql.registry import statement
 
 _MOMENT: Final = sa.DateTime(timezone=True)
 _NOW: Final = sa.text("CURRENT_TIMESTAMP")
@@ -125,18 +126,18 @@ async def written(
 
 
 # Whether entity $2 of production $1 was once labelled $3.
-FORMER_LABEL: Final = (
+FORMER_LABEL: Final = statement(
     "SELECT EXISTS (SELECT FROM changes WHERE production_uuid = $1 AND entity_uuid = $2 "
     "AND operation = 'UPDATE' AND changes.changes -> 'id' ->> 0 = $3)"
 )
 # Which fields of entity $2 of production $1 each write after version $3 changed.
-WRITTEN: Final = (
+WRITTEN: Final = statement(
     "SELECT version, ARRAY(SELECT jsonb_object_keys(changes.changes)) AS names FROM changes "
     "WHERE production_uuid = $1 AND entity_uuid = $2 AND version > $3"
 )
 # For each field $3, seen at version $4: what the first change since replaced, NULL where there was
 # none, and whether the log holds them all, up to version $5.
-BASES: Final = (
+BASES: Final = statement(
     "WITH entries AS (SELECT seq, version, changes.changes AS pairs FROM changes "
     "WHERE production_uuid = $1 AND entity_uuid = $2 AND version BETWEEN 2 AND $5) "
     "SELECT name, (SELECT count(*) FROM entries WHERE version > seen.at) = $5 - seen.at AS whole, "

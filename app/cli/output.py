@@ -10,7 +10,7 @@ from app import logs
 from app.database import embedded as postgres
 from app.database.url import BadDatabaseUrl, DatabaseUrl
 from app.errors import SignalbookError
-from app.releases.connection.session import MigrationError
+from app.releases.connection.migration_session import MigrationError
 from app.releases.verdict import Verdict
 from app.settings import BadSettings, Settings, load_settings
 

@@ -24,9 +24,12 @@ from app.health.write_trial import try_write
 from app.releases.ledger import signals
 from app.releases.migrations import revisions
 from app.releases.migrations.version_row import BadVersionRow, live_revision
-from app.sql.registry import collections, failures, required_statements
+from app.sql.registry import CATALOGUE, failures, statement
+from app.statements import collections, required_statements
 
-_SETTINGS: Final = "SELECT name, setting FROM pg_settings WHERE name = ANY($1::text[])"
+_SETTINGS: Final = statement(
+    "SELECT name, setting FROM pg_settings WHERE name = ANY($1::text[])", CATALOGUE
+)
 # Milliseconds. Who holds a table for longer changes it, which is no reason to send nobody here.
 _LOCK_TIMEOUT: Final = "100"
 # One failure is enough: no moment's trouble ends so.

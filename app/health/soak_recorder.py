@@ -33,7 +33,7 @@ _AT_THE_END: Final = 2.0  # seconds for a last try when the app stops
 Key = tuple[str, str, str]
 
 
-class Recorder:
+class SoakRecorder:
     """Counts schema errors and writes them down. Times in seconds.
 
     ``clock`` gives UTC, by default the database's time, as that is what a soak is judged by.

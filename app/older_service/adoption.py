@@ -25,16 +25,17 @@ from app.older_service.migration_history import (
     since_adoption,
     without_history,
 )
-from app.releases.connection.session import LOCK_TIMEOUT, MIGRATION_LOCK
+from app.releases.connection.migration_session import LOCK_TIMEOUT, MIGRATION_LOCK
+from app.releases.connection.open_connection import open_connection
+from app.releases.identity import BUILT_BY_REVISIONS, OLDER_SERVICE_TABLE
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.alembic_runner import current, make_engine
-from app.releases.migrations.revisions import FOLDER, head, history, known
-from app.releases.migrations.version_row import LOST, OURS
-from app.releases.schema.comparison.compare import compare
+from app.releases.migrations.revisions import FOLDER, has_revision, head, history
+from app.releases.migrations.version_row import LOST
+from app.releases.schema.comparison.compare_snapshots import compare
 from app.releases.schema.comparison.finding import Finding
-from app.releases.schema.comparison.tables import OLDER_SERVICE
-from app.releases.schema.introspection.introspect import snapshot
-from app.releases.schema.scratch_database import connected, expected
+from app.releases.schema.introspection.introspect import read_snapshot
+from app.releases.schema.scratch_database import expected_snapshot
 from app.releases.schema.snapshot import Snapshot
 from app.releases.verdict import Stopped, Verdict
 
@@ -43,11 +44,6 @@ ACQUAINTED: Final = "acquainted"
 
 # The weakest lock that every change of a table's schema conflicts with, and no row's read or write.
 _HOLD: Final = "LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE"
-_HASHED: Final = (
-    "INSERT INTO release_revisions (revision, hash, run) VALUES ($1, $2, $3)"
-    " ON CONFLICT (revision) DO UPDATE SET hash = excluded.hash, run = excluded.run,"
-    " applied_at = clock_timestamp()"
-)
 
 
 @dataclass(frozen=True)
@@ -78,11 +74,11 @@ async def adopt(
     """
     if (at := await current(url)) is not None:
         return await _already(at, ledger, await _past(url))
-    if await ledger.value(f"SELECT {OURS}"):
+    if await ledger.fetch_value(f"SELECT {BUILT_BY_REVISIONS}"):
         raise Stopped(Verdict.DRIFTED, LOST)
     first = history()[0].name
     say(f"Building what {first} is, in a scratch database, to compare with.")
-    should = await expected(url, first)
+    should = await expected_snapshot(url, first)
     past = await _past(url)
     live = await _read(url, service_role)
     _refuse_unfinished(past)
@@ -91,41 +87,41 @@ async def adopt(
         say(f"Comparing {len(should.tables)} tables with it; their schema is held still meanwhile.")
         live = (await _read_by(await _driver(holder), service_role)).beside(should)
         _refuse_drift(first, compare(should, live, acquainted=live.others), past)
-        await ledger.note(ACQUAINTED, list(live.others))
+        await ledger.set_fact(ACQUAINTED, list(live.others))
         if past is not None:
-            await ledger.note(FACT, past.as_json())
-        await ledger.do(_HASHED, first, hash_of(first), ledger.run or None)
+            await ledger.set_fact(FACT, past.as_json())
+        await ledger.revision_applied(first, hash_of(first))
         say(f"Stamping the database as {first}.")
         await _stamp(holder, first, live.role if service_role else None)
     return Adopted(first, live.others, _told(first, live.others))
 
 
 async def _already(at: str, ledger: Ledger, past: OlderHistory | None) -> Adopted:
-    if not known(at):
+    if not has_revision(at):
         raise Stopped(
             Verdict.AHEAD,
             f"The database has a history already, and is ahead: revision {at} is not known to this "
             f"version, whose newest is {head()}. There is nothing to adopt.",
         )
-    acquainted = tuple(await ledger.fact(ACQUAINTED) or ())
-    moved = since_adoption(await ledger.fact(FACT), past)
+    acquainted = tuple(await ledger.get_fact(ACQUAINTED) or ())
+    moved = since_adoption(await ledger.get_fact(FACT), past)
     words = f"The database is at revision {at} already: there is nothing to adopt."
     return Adopted(at, acquainted, f"{words} {moved}" if moved else words)
 
 
 async def _past(url: str) -> OlderHistory | None:
-    async with connected(url) as connection:
+    async with open_connection(url) as connection:
         return await older_history(connection)
 
 
 async def _read(url: str, role: str | None) -> Snapshot:
-    async with connected(url) as connection:
+    async with open_connection(url) as connection:
         return await _read_by(connection, role)
 
 
 async def _read_by(connection: asyncpg.Connection, role: str | None) -> Snapshot:
     try:
-        return await snapshot(connection, role)
+        return await read_snapshot(connection, role)
     except asyncpg.UndefinedObjectError as unknown:
         raise Stopped(
             Verdict.REFUSED,
@@ -163,7 +159,7 @@ def _refuse_strange(should: Snapshot, live: Snapshot, past: OlderHistory | None)
             "everything.",
             evidence,
         )
-    there = "_prisma_migrations is there, but" if OLDER_SERVICE in others else "It"
+    there = f"{OLDER_SERVICE_TABLE} is there, but" if OLDER_SERVICE_TABLE in others else "It"
     raise Stopped(
         Verdict.REFUSED,
         f"This is not the older service's database. {there} lacks {len(missing)} of its "

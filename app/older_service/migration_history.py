@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import asyncpg
 
+from app.releases.identity import OLDER_SERVICE_TABLE
+from app.releases.ledger.ledger import Ledger
 from app.releases.schema.comparison.finding import Finding
-from app.releases.schema.comparison.tables import OLDER_SERVICE
 
 CARRIED: Final = 7
 """How many of its migrations make the state that is carried over."""
@@ -19,12 +20,12 @@ FACT: Final = "older history"
 
 _NEEDED: Final = ["migration_name", "finished_at", "rolled_back_at"]
 _READABLE: Final = f"""SELECT count(*) = 3 FROM pg_attribute
-  WHERE attrelid = to_regclass('public.{OLDER_SERVICE}') AND attname = ANY($1) AND attnum > 0
+  WHERE attrelid = to_regclass('public.{OLDER_SERVICE_TABLE}') AND attname = ANY($1) AND attnum > 0
     AND NOT attisdropped AND has_table_privilege(attrelid, 'SELECT')"""
 # One that was rolled back does not count; it may stand there again, finished by a later try.
 _STATES: Final = f"""SELECT migration_name::text AS name,
     bool_or(finished_at IS NOT NULL) AS applied
-  FROM public.{OLDER_SERVICE} WHERE rolled_back_at IS NULL GROUP BY 1 ORDER BY 1"""
+  FROM public.{OLDER_SERVICE_TABLE} WHERE rolled_back_at IS NULL GROUP BY 1 ORDER BY 1"""
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,8 @@ def without_history(findings: list[Finding]) -> str | None:
     return (
         f"The database holds more than the state that is carried over ({', '.join(more[:5])}"
         f"{' …' if len(more) > 5 else ''}), and the older service's own history "
-        f"({OLDER_SERVICE}) cannot be read, so nothing tells a newer state of that service from "
-        "changes by hand; nothing was changed: let this role read that table, or compare the "
+        f"({OLDER_SERVICE_TABLE}) cannot be read, so nothing tells a newer state of that service "
+        "from changes by hand; nothing was changed: let this role read that table, or compare the "
         "database with one of that service's, before anything is taken away."
     )
 
@@ -91,6 +92,11 @@ async def older_history(connection: asyncpg.Connection) -> OlderHistory | None:
         newest=max(applied, default=None),
         unfinished=tuple(row["name"] for row in rows if not row["applied"]),
     )
+
+
+async def explain_drift(ledger: Ledger) -> str | None:
+    """Return words if the older service has migrated its database since its adoption."""
+    return since_adoption(await ledger.get_fact(FACT), await older_history(ledger.connection))
 
 
 def since_adoption(noted: dict[str, Any] | None, now: OlderHistory | None) -> str | None:

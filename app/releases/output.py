@@ -4,7 +4,7 @@ import time
 from typing import Protocol
 
 
-class Tell(Protocol):
+class GateOutput(Protocol):
     """Hears what the gate does."""
 
     def say(self, line: str) -> None:
@@ -20,11 +20,11 @@ class Tell(Protocol):
         """Hear how far long work is: units done and in all, units per second, seconds left."""
 
 
-def silently(_: str) -> None:
+def discard_line(_: str) -> None:
     """Drop a sentence that nobody waits for."""
 
 
-class Silence:
+class NoOutput:
     """Says nothing to nobody."""
 
     def say(self, line: str) -> None:
@@ -40,10 +40,10 @@ class Silence:
         """Drop it."""
 
 
-class Pace:
+class ProgressRate:
     """Tells progress with its rate, from how far it is alone."""
 
-    def __init__(self, tell: Tell) -> None:
+    def __init__(self, tell: GateOutput) -> None:
         self._tell = tell
         self._began: dict[str, tuple[float, int]] = {}
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
 
-from app.releases.connection.session import MigrationError
+from app.releases.connection.migration_session import MigrationError
 
 
 class Verdict(IntEnum):

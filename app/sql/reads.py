@@ -12,6 +12,7 @@ from typing import Final
 from app.model.entity import LABEL_NUMBER, LABEL_PREFIX, Entity, PartList, Row
 from app.rules import labels
 from app.sql.projection import live, projection, table
+from app.sql.registry import statements_of_entities
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,9 @@ def statements(entity: type[Row]) -> Statements:
     )
 
 
+@statements_of_entities
 def all_sql(entity: type[Row]) -> dict[str, str]:
-    """Give an entity's statements by name, those of its parts included, for checking."""
+    """Return an entity's statements by name, those of its parts included."""
     own = statements(entity)
     sql = {f.name: getattr(own, f.name) for f in fields(own) if f.name != "pointing"}
     sql |= {f"pointing by {field}": statement for field, statement in own.pointing.items()}

@@ -1,79 +1,59 @@
-"""What the code demands of the database: every statement it will ever run, ready to be prepared.
+"""Every SQL statement that the service runs, registered where it is written.
 
-A statement is planned by PostgreSQL against the catalogue as it is, so one that names a column
-which no migration made fails here, before a client meets it.
+A module that runs SQL names it once: ``FEED = statement("SELECT …")``. SQL that is made
+from an entity's declaration is registered by the function that makes it
+(``@statements_of_entities``). ``app.statements`` imports all these modules and returns the whole.
+
+PostgreSQL plans a statement against the catalogue as it is. So preparing the registered ones finds
+a column that no migration has made, before a client meets it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeVar
 
 import asyncpg
 
-from app.changelog.events import STATEMENTS as EVENT_STATEMENTS
-from app.changelog.feed import FEED
-from app.changelog.log import BASES, FORMER_LABEL, WRITTEN
-from app.entities import discovered
-from app.live.feed.derived_rows import STATEMENTS as DERIVED_STATEMENTS
-from app.live.feed.hub import NUMBERS
-from app.live.feed.production_list import STATEMENTS as SHOWS_STATEMENTS
-from app.live.sockets.broadcast import STATEMENTS as RELAY_STATEMENTS
-from app.live.sockets.presence_sql import STATEMENTS as PRESENCE_STATEMENTS
-from app.live.sockets.rooms import STATEMENTS as ROOM_STATEMENTS
-from app.retention import STATEMENTS as RETENTION_STATEMENTS
-from app.sql.reads import all_sql
-from app.sql.show import all_show_sql
-from app.sql.writes import all_write_sql
-from app.store.history import all_history_sql
-from app.store.idempotency import STATEMENTS as KEY_STATEMENTS
-from app.store.write_context import LOCK
-from app.sync.apply import LAST_WRITER
-from app.sync.runs import STATEMENTS as SYNC_STATEMENTS
+CHANGE_LOG: Final = "changes"
+"""What is written beside the entities: the log, and what belongs to a process or a while."""
+SHOW: Final = "show"
+CATALOGUE: Final = "catalogue"
+"""What reads PostgreSQL's own tables alone: no migration of ours can break it."""
 
-CHANGE_LOG = "changes"
-SHOW = "show"
+Maker = TypeVar("Maker", bound=Callable[[type[Any]], Mapping[str, str]])
+_statements: Final[dict[str, str]] = {}
+_makers: Final[list[Callable[[type[Any]], Mapping[str, str]]]] = []
 
 
-def required_statements() -> dict[str, tuple[str, ...]]:
-    """Give every statement of every collection, of the change log, and of the show."""
-    own = {
-        name: tuple(
-            sql
-            for made in (all_sql, all_write_sql, all_history_sql)
-            for sql in made(entity).values()
-        )
-        for name, entity in discovered().items()
-    }
-    log = (
-        LOCK,
-        BASES,
-        FORMER_LABEL,
-        WRITTEN,
-        FEED,
-        *EVENT_STATEMENTS,
-        *RETENTION_STATEMENTS,
-        *KEY_STATEMENTS,
-        LAST_WRITER,
-        *SYNC_STATEMENTS,
-        NUMBERS,
-        *DERIVED_STATEMENTS,
-        *SHOWS_STATEMENTS,
-        *PRESENCE_STATEMENTS,
-        *RELAY_STATEMENTS,
-        *ROOM_STATEMENTS,
-    )
-    return {**own, CHANGE_LOG: log, SHOW: all_show_sql()}
+def statement(sql: str, owner: str = CHANGE_LOG) -> str:
+    """Register a statement and return it. Raises ValueError for one that is registered already."""
+    if sql in _statements:
+        raise ValueError(f"registered twice: {sql}")
+    _statements[sql] = owner
+    return sql
 
 
-def collections() -> tuple[str, ...]:
-    """Name what ``demands`` tells of."""
-    return (*discovered(), CHANGE_LOG, SHOW)
+def statements_of_entities(make: Maker) -> Maker:
+    """Register a function that returns the statements of an entity type by name."""
+    _makers.append(make)
+    return make
+
+
+def statements_of(owner: str) -> tuple[str, ...]:
+    """Return what is registered so far of one owner."""
+    return tuple(sql for sql, owned_by in _statements.items() if owned_by == owner)
+
+
+def made_for(entity: type[Any]) -> tuple[str, ...]:
+    """Return the statements that are made from an entity's declaration."""
+    return tuple(sql for make in _makers for sql in make(entity).values())
 
 
 async def failures(
     connection: asyncpg.Connection, statements: Mapping[str, Iterable[str]]
 ) -> dict[str, str]:
-    """Prepare all of them; give for each collection that cannot be served its first failure."""
-    found = {name: await _first_failure(connection, sql) for name, sql in statements.items()}
-    return {name: words for name, words in found.items() if words}
+    """Prepare all of them; return the first failure of each owner that has one."""
+    errors = {owner: await _first_failure(connection, sql) for owner, sql in statements.items()}
+    return {owner: words for owner, words in errors.items() if words}
 
 
 async def _first_failure(connection: asyncpg.Connection, statements: Iterable[str]) -> str:
@@ -81,6 +61,6 @@ async def _first_failure(connection: asyncpg.Connection, statements: Iterable[st
         try:
             # Without a name it needs no session that lasts, and nothing has to be closed.
             await connection.prepare(sql, name="")
-        except asyncpg.SyntaxOrAccessError as wrong:
-            return str(wrong).partition("\n")[0]
+        except asyncpg.SyntaxOrAccessError as error:
+            return str(error).partition("\n")[0]
     return ""

@@ -14,26 +14,7 @@ from app.entities import discovered, root
 from app.model.entity import Entity, Row
 from app.sql.projection import live, projection
 from app.sql.reads import LABELLED, TAG, TAG_BY_LABEL, aggregate
-
-SHOW_TAG: Final = f"SELECT {TAG}", f"SELECT {TAG_BY_LABEL}"
-"""The tag alone, by uuid and by label."""
-
-
-def all_show_sql() -> tuple[str, ...]:
-    """Give every statement that reads a show, for checking."""
-    return show_sql(), show_sql_by_label(), *SHOW_TAG
-
-
-@cache
-def show_sql() -> str:
-    """Give the statement for the production with uuid $1; $2 names the collections, NULL all."""
-    return _sql("$1::uuid", TAG)
-
-
-@cache
-def show_sql_by_label() -> str:
-    """Give the same for the production labelled $1; several such are a cardinality error."""
-    return _sql(LABELLED, TAG_BY_LABEL)
+from app.sql.registry import SHOW, statement
 
 
 @cache
@@ -64,3 +45,13 @@ def _rows(kind: type[Row], production: str) -> str:
     if issubclass(kind, Entity):
         return aggregate(kind, condition)
     return f"SELECT row_to_json(entity) FROM ({projection(kind, condition)}) AS entity"
+
+
+SHOW_BY_UUID: Final = statement(_sql("$1::uuid", TAG), SHOW)
+"""The show of the production with uuid $1; $2 names the collections, NULL all."""
+SHOW_BY_LABEL: Final = statement(_sql(LABELLED, TAG_BY_LABEL), SHOW)
+"""The same for the production labelled $1; several such are a cardinality error."""
+SHOW_TAG_BY_UUID: Final = statement(f"SELECT {TAG}", SHOW)
+"""The tag alone, of the production with uuid $1."""
+SHOW_TAG_BY_LABEL: Final = statement(f"SELECT {TAG_BY_LABEL}", SHOW)
+"""The tag alone, of the production labelled $1."""

@@ -14,6 +14,7 @@ from typing import Final
 from app.model.entity import Entity, PartList, Row
 from app.sql.projection import MOMENT, live, object_or_empty, part_columns, projection, table
 from app.sql.reads import few_labelled, unique_everywhere
+from app.sql.registry import statements_of_entities
 
 # When the statement began, so after the last write of the production was committed: times then run
 # in the order of labels and of the log's numbers.
@@ -75,8 +76,9 @@ def write_statements(entity: type[Row]) -> WriteStatements:
     )
 
 
+@statements_of_entities
 def all_write_sql(entity: type[Row]) -> dict[str, str]:
-    """Give an entity's statements by name, for checking."""
+    """Return an entity's statements by name."""
     own = write_statements(entity)
     return {field.name: getattr(own, field.name) for field in fields(own)}
 

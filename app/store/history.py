@@ -10,6 +10,7 @@ from app.database.database import Database
 from app.model.entity import Entity, Row
 from app.model.schemas import known_uuid
 from app.sql.projection import MOMENT, table
+from app.sql.registry import statements_of_entities
 from app.store.read import find
 
 NEWEST: Final = 2**63 - 1
@@ -39,8 +40,9 @@ def history_statements(entity: type[Row]) -> HistoryStatements:
     )
 
 
+@statements_of_entities
 def all_history_sql(entity: type[Row]) -> dict[str, str]:
-    """Give an entity's statements by name, for checking."""
+    """Return an entity's statements by name."""
     own = history_statements(entity)
     return {"history": own.brief, "full history": own.full, "version": own.version}
 

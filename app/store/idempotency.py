@@ -18,6 +18,7 @@ from pydantic_core import from_json, to_json
 from app.database.database import DatabaseConnection
 from app.database.driver_errors import translate
 from app.errors import Invalid, KeyReused, SignalbookError, WriteRace
+from app.sql.registry import statement
 
 HEADER: Final = "Idempotency-Key"
 LONGEST: Final = 255
@@ -31,23 +32,26 @@ _BATCH: Final = 500
 _KEPT_SINCE: Final = "statement_timestamp() - interval '24 hours'"
 # Claims key $1 for fingerprint $2; no row where it is somebody's and not yet too old. Waits for a
 # transaction that has claimed it and is not yet decided.
-CLAIM: Final = (
+CLAIM: Final = statement(
     "INSERT INTO idempotency_keys AS known (key, fingerprint, at) "
     "VALUES ($1, $2, statement_timestamp()) ON CONFLICT (key) DO UPDATE SET "
     "fingerprint = excluded.fingerprint, status = NULL, headers = NULL, body = NULL, "
     f"at = excluded.at WHERE known.at < {_KEPT_SINCE} RETURNING true"
 )
 # What key $1 led to.
-KNOWN: Final = "SELECT fingerprint, status, headers, body FROM idempotency_keys WHERE key = $1"
+KNOWN: Final = statement(
+    "SELECT fingerprint, status, headers, body FROM idempotency_keys WHERE key = $1"
+)
 # Notes what key $1 led to.
-NOTE: Final = "UPDATE idempotency_keys SET status = $2, headers = $3, body = $4 WHERE key = $1"
+NOTE: Final = statement(
+    "UPDATE idempotency_keys SET status = $2, headers = $3, body = $4 WHERE key = $1"
+)
 # Removes a batch of keys that are too old; one that is being claimed anew is passed by.
-PRUNE: Final = (
+PRUNE: Final = statement(
     "WITH gone AS (DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY("
     f"SELECT ctid FROM idempotency_keys WHERE at < {_KEPT_SINCE} ORDER BY at LIMIT {_BATCH} "
     "FOR UPDATE SKIP LOCKED)) RETURNING 1) SELECT count(*) AS removed FROM gone"
 )
-STATEMENTS: Final = (CLAIM, KNOWN, NOTE, PRUNE)
 
 
 @dataclass(frozen=True)

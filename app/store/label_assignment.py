@@ -11,13 +11,14 @@ from app.model.entity import Entity, Row
 from app.model.schemas import can_be_stored, known_uuid
 from app.rules import labels
 from app.sql.reads import statements
+from app.sql.registry import statement
 from app.sql.writes import write_statements
 from app.store.read import find
 from app.store.write_context import WriteContext
 
 # Serialises the making of productions, whose labels no row's lock can guard.
-_PRODUCTIONS_LOCK: Final = "SELECT pg_advisory_xact_lock(7305791, 1)"
-_COLLECTION_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext($1))"
+_PRODUCTIONS_LOCK: Final = statement("SELECT pg_advisory_xact_lock(7305791, 1)")
+_COLLECTION_LOCK: Final = statement("SELECT pg_advisory_xact_lock(hashtext($1))")
 
 
 @dataclass(frozen=True)

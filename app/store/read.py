@@ -12,7 +12,7 @@ from app.errors import AmbiguousId, NotFound
 from app.model.entity import Entity, Row
 from app.model.schemas import can_be_stored, known_uuid
 from app.sql.reads import statements
-from app.sql.show import SHOW_TAG, members, show_sql, show_sql_by_label
+from app.sql.show import SHOW_BY_LABEL, SHOW_BY_UUID, SHOW_TAG_BY_LABEL, SHOW_TAG_BY_UUID, members
 
 
 class Listed(NamedTuple):
@@ -50,7 +50,7 @@ async def state_token(database: Database, entity: type[Row], production: str = "
 
 async def show_mark(database: Database, production: str) -> str:
     """Give the mark of the show that ``show`` would give, from its production's row alone."""
-    return _mark(await _row(database, SHOW_TAG, production, _mark))
+    return _mark(await _row(database, (SHOW_TAG_BY_UUID, SHOW_TAG_BY_LABEL), production, _mark))
 
 
 async def show(
@@ -61,7 +61,7 @@ async def show(
     Raises NotFound, and AmbiguousId where several hold the label.
     """
     first = next(iter(members()))
-    ways = show_sql(), show_sql_by_label()
+    ways = SHOW_BY_UUID, SHOW_BY_LABEL
     row = await _row(database, ways, production, lambda r: r[first], collections)
     if row is None or row[first] is None:
         raise not_found(root(), production)

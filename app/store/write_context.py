@@ -18,10 +18,11 @@ import asyncpg
 
 from app.database.database import Database, DatabaseConnection
 from app.errors import Busy, WriteRace
+from app.sql.registry import statement
 from app.store.write_queue import WriteQueue
 
 T = TypeVar("T")
-LOCK: Final = "SELECT FROM productions WHERE uuid = $1 FOR NO KEY UPDATE"
+LOCK: Final = statement("SELECT FROM productions WHERE uuid = $1 FOR NO KEY UPDATE")
 # Another service's writes raise no number of ours; against those nothing is locked.
 _TRIES: Final = 5
 _CROWDED: Final = "Too many are writing to this production: try again in a moment."

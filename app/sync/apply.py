@@ -27,6 +27,7 @@ from app.errors import (
 from app.model.entity import Row
 from app.model.schemas import known_uuid
 from app.rules.merge import Start
+from app.sql.registry import statement
 from app.sql.writes import write_statements
 from app.store import update as store
 from app.store.conflicts import changed_since, moved, refuse_delete, with_own
@@ -39,7 +40,7 @@ from app.sync.runs import AppliedMutation
 
 Status = Literal["applied", "merged", "conflict", "duplicate", "rejected", "undone"]
 # Who wrote row $2 of production $1 last.
-LAST_WRITER: Final = (
+LAST_WRITER: Final = statement(
     "SELECT user_name FROM changes WHERE production_uuid = $1 AND entity_uuid = $2 "
     "ORDER BY seq DESC LIMIT 1"
 )

@@ -15,27 +15,28 @@ from pydantic_core import from_json, to_json
 from app.changelog.log import Actor
 from app.database.database import Database, DatabaseConnection
 from app.sql.projection import MOMENT
+from app.sql.registry import statement
 
 LEAST_DAYS: Final = 30
 """Both are kept for so long at least, whatever the log's own retention: a laptop may be away."""
 _BATCH: Final = 500
 
 # What is known of mutations $3 of client $2 in production $1.
-TAKEN_BEFORE: Final = (
+TAKEN_BEFORE: Final = statement(
     "SELECT mutation_id, fingerprint, collection, entity_uuid, run_uuid FROM sync_mutations "
     "WHERE production_uuid = $1 AND client_id = $2 AND mutation_id = ANY($3::text[])"
 )
 # What the runs $1 led to.
-LED_TO: Final = (
+LED_TO: Final = statement(
     "SELECT (results -> 'mutations')::json AS mutations FROM sync_runs WHERE uuid = ANY($1::uuid[])"
 )
-REMEMBER: Final = (
+REMEMBER: Final = statement(
     "INSERT INTO sync_mutations (production_uuid, client_id, run_uuid, mutation_id, fingerprint, "
     "status, collection, entity_uuid) SELECT $1::uuid, $2::text, $3::uuid, taken.* FROM unnest("
     "$4::text[], $5::text[], $6::text[], $7::text[], $8::uuid[]) AS taken"
 )
 # The time is the statement's own, so that under the lock it runs in the order of the runs.
-RECORD: Final = (
+RECORD: Final = statement(
     "INSERT INTO sync_runs (uuid, production_uuid, client_id, since, latest, atomic, dry_run, "
     "results, user_id, user_name, request_id, at) "
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, $9, $10, $11, statement_timestamp())"
@@ -51,7 +52,7 @@ _BEFORE: Final = (
 )
 # The last runs of production $1, those before run $2::uuid where that is given, at most $3; and
 # the uuid of the last one of them, where older ones follow.
-RUNS: Final = (
+RUNS: Final = statement(
     "SELECT page.runs, CASE WHEN EXISTS (SELECT FROM sync_runs WHERE production_uuid = $1 "
     "AND at < page.first) THEN page.last END AS next FROM (SELECT coalesce(json_agg(run.shown "
     "ORDER BY run.at DESC), '[]') AS runs, min(run.at) AS first, "
@@ -60,7 +61,7 @@ RUNS: Final = (
     f"WHERE production_uuid = $1 AND at < {_BEFORE} ORDER BY at DESC LIMIT $3) AS run) AS page"
 )
 # Run $2 of production $1.
-RUN: Final = (
+RUN: Final = statement(
     f'SELECT row_to_json(one) FROM (SELECT {_SHOWN}, request_id AS "requestId", '
     "results -> 'mutations' AS results FROM sync_runs "
     "WHERE sync_runs.uuid = $2 AND production_uuid = $1) AS one"
@@ -76,18 +77,8 @@ def _forget(table: str) -> str:
     )
 
 
-FORGET_RUNS: Final = _forget("sync_runs")
-FORGET_MUTATIONS: Final = _forget("sync_mutations")
-STATEMENTS: Final = (
-    TAKEN_BEFORE,
-    LED_TO,
-    REMEMBER,
-    RECORD,
-    RUNS,
-    RUN,
-    FORGET_RUNS,
-    FORGET_MUTATIONS,
-)
+FORGET_RUNS: Final = statement(_forget("sync_runs"))
+FORGET_MUTATIONS: Final = statement(_forget("sync_mutations"))
 
 
 @dataclass(frozen=True)

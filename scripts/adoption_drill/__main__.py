@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from app.database.embedded import EmbeddedPostgresError
-from app.releases.connection.session import MigrationError
+from app.releases.connection.migration_session import MigrationError
 from scripts.adoption_drill.gate import GateStopped
 from scripts.adoption_drill.older_database import NotEmpty, Sizes
 from scripts.adoption_drill.report import told

@@ -14,7 +14,7 @@ from app.database.embedded import pg_bin
 from app.database.url import DatabaseUrl
 from app.entities import discovered
 from app.sql.reads import statements
-from app.sql.show import show_sql
+from app.sql.show import SHOW_BY_UUID
 from scripts.benchmarks.load import ANSWER_SECONDS, LoadFailed, Measurement
 from scripts.benchmarks.serving import Stage
 from scripts.benchmarks.show import Show
@@ -22,7 +22,7 @@ from scripts.benchmarks.workloads import SIX, Workload
 
 _SQL: Final = {name: statements(discovered()[name]) for name in SIX}
 _CAMERAS: Final = _SQL["cameras"]
-_WHOLE: Final = show_sql().replace("$2", "NULL::text[]")
+_WHOLE: Final = SHOW_BY_UUID.replace("$2", "NULL::text[]")
 Asked = list[tuple[str, str]]
 """Statements, each with what stands in the place of its one parameter."""
 _ASKED: Final[Mapping[str, Callable[[Show], Asked]]] = {

@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import Connection
 
 from app.releases.apply import apply as engine
-from app.releases.apply.apply import Applied, Limits
-from app.releases.connection.session import GATE_LOCK
+from app.releases.apply.apply import Applied, MigrationLimits
+from app.releases.connection.migration_session import GATE_LOCK
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations import alembic_runner
-from app.releases.migrations.observer import Witness
+from app.releases.migrations.observer import Observer
 from app.releases.migrations.steps import LiveSteps
 from app.releases.plan.plan import Plan
 from tests.legacy import connected
@@ -43,7 +43,7 @@ class Applying:
     async def revisions(
         self,
         *revisions: str,
-        limits: Limits | None = None,
+        limits: MigrationLimits | None = None,
         approved: Callable[[str], bool] = lambda _: True,
         predicted: Mapping[str, float] | None = None,
     ) -> Applied:
@@ -52,7 +52,7 @@ class Applying:
             self.url,
             a_plan(*revisions),
             self.ledger,
-            limits or Limits(wall_clock=30.0),
+            limits or MigrationLimits(wall_clock=120.0),
             predicted=predicted or {},
             approved=approved,
             applied=self._applied,
@@ -63,10 +63,10 @@ class Applying:
     async def steps(self, monkeypatch: pytest.MonkeyPatch, body: Body, **how: Any) -> Applied:
         """Apply a revision that consists of these steps."""
 
-        async def upgraded(url: str, _revision: str, say: Any, witness: Witness) -> None:
+        async def upgraded(url: str, _revision: str, say: Any, observer: Observer) -> None:
             made = alembic_runner.make_engine(url)
             async with made.connect() as connection:
-                await connection.run_sync(partial(_taken, body, say, witness))
+                await connection.run_sync(partial(_taken, body, say, observer))
 
         async def nowhere(_: str) -> None:
             """The test's revision is none of the image's: nothing is beyond it."""
@@ -79,15 +79,15 @@ class Applying:
     @asynccontextmanager
     async def elsewhere(self) -> AsyncIterator[None]:
         """Let another process be the gate meanwhile; it must be gone in the end."""
-        await self.ledger.do("SELECT pg_advisory_unlock($1)", GATE_LOCK)
+        await self.ledger.execute("SELECT pg_advisory_unlock($1)", GATE_LOCK)
         yield
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await self.ledger.try_lock():  # noqa: ASYNC110  # it tells no event
                 await asyncio.sleep(0.05)
 
     async def pages(self) -> list[dict[str, Any]]:
         """Give what the ledger holds of the statements."""
-        return await self.ledger.rows(
+        return await self.ledger.fetch_rows(
             "SELECT * FROM release_statements WHERE run = $1 ORDER BY position", self.ledger.run
         )
 
@@ -95,10 +95,10 @@ class Applying:
         self.done.append(revision)
 
 
-def _taken(body: Body, say: Any, witness: Witness, connection: Connection) -> None:
+def _taken(body: Body, say: Any, observer: Observer, connection: Connection) -> None:
     raw = connection.engine.raw_connection()
     try:
-        body(LiveSteps(raw, say, witness))
+        body(LiveSteps(raw, say, observer))
     finally:
         raw.close()
 
@@ -159,7 +159,7 @@ async def holding(url: str, *statements: str) -> AsyncIterator[asyncpg.Connectio
 
 
 async def until(url: str, query: str) -> None:
-    """Wait until a query gives true. Raises TimeoutError after 20 s."""
-    async with connected(url) as connection, asyncio.timeout(20):
+    """Wait until a query gives true. Raises TimeoutError after 60 s."""
+    async with connected(url) as connection, asyncio.timeout(60):
         while not await connection.fetchval(query):  # noqa: ASYNC110  # a server tells no event
             await asyncio.sleep(0.01)

@@ -60,8 +60,8 @@ class Size:
 
 
 class Chaos:
-    """One run of chaos: ``history`` is what happened, ``counts`` how requests were answered, ``slowest``
-    the seconds that the slowest answer took.
+    """One run: ``history`` is what happened, ``counts`` how requests were answered, ``slowest`` the
+    seconds that the slowest answer took.
 
     The disasters are those of its size, and ``more``; the writers run at most ``ahead`` operations
     ahead of one that is due or under way.

@@ -9,7 +9,7 @@ from typing import Final
 
 from app.database.embedded_home import pg_bin
 from app.database.url import DatabaseUrl
-from app.releases.schema.comparison.exceptions import LEFT_OUT
+from app.releases.schema.comparison.exclusions import EXCLUSIONS
 
 _HEAD: Final = re.compile(r"^-- Name: (.*); Type: (.*); Schema: (.*); Owner: ?(.*)$")
 _NOISE: Final = re.compile(
@@ -45,10 +45,10 @@ def counted(lines: Counter[str], role: str) -> Counter[str]:
     """Return the lines without what is left out on purpose."""
     left = [
         re.compile(each.lines.replace("{role}", role), re.IGNORECASE)
-        for each in LEFT_OUT
+        for each in EXCLUSIONS
         if each.lines
     ]
-    parts = [re.compile(each.part) for each in LEFT_OUT if each.part]
+    parts = [re.compile(each.part) for each in EXCLUSIONS if each.part]
     found: Counter[str] = Counter()
     for line, times in lines.items():
         if not any(each.match(line) for each in left):

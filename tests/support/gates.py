@@ -6,16 +6,15 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.database.url import DatabaseUrl
+from app.releases.connection.open_connection import open_connection
 from app.releases.gate.gate import ADOPT, STAGES, gate
 from app.releases.gate.run import Ended, Order
 from app.releases.ledger.decisions import decide
 from app.releases.migrations import revisions
 from app.releases.migrations.alembic_runner import upgrade
-from app.releases.schema.scratch_database import connected
-from app.sql.registry import required_statements
+from app.statements import required_statements
 from tests import foreign_tables, legacy
-from tests.support.databases import Server, execute
+from tests.support.databases import execute
 from tests.support.remembered import remembered
 
 OLDER: Final = revisions.history()[0].name
@@ -44,8 +43,10 @@ class Heard:
 
 def order(url: str, **changes: Any) -> Order:
     """Give an order with little patience and, unless asked for, a soak that is over at once."""
-    given: dict[str, Any] = {"url": url, "service_url": url, "connect_patience": 2.0,
-                             "patience": 30.0, "wall_clock": 60.0, "soak_seconds": 0.0}  # fmt: skip
+    given: dict[str, Any] = {
+        "url": url, "service_url": url, "soak_seconds": 0.0,
+        "connect_patience": 20.0, "patience": 120.0, "wall_clock": 300.0,
+    }  # fmt: skip
     return Order(**(given | changes))
 
 
@@ -66,7 +67,7 @@ async def approved(url: str, ended: Ended, **changes: Any) -> dict[str, Any]:
     """Approve what a run waits for."""
     assert ended.digest is not None, ended
     asked = {"who": "anna", "why": "rehearsed and read", "destroys": None} | changes
-    async with connected(url) as connection:
+    async with open_connection(url) as connection:
         return await decide(connection, ended.digest, "approve", **asked)
 
 
@@ -78,9 +79,8 @@ async def stepped(url: str, **changes: Any) -> Ended:
     return await ran(url, **changes)
 
 
-def older_database(server: Server, share: float = 0.02) -> str:
-    """Make an older service's database, as it left it, adopted; give its name as a template."""
-    url = server.make()
+def older_database(url: str, share: float = 0.02) -> None:
+    """Make an empty database an older service's, as it left it, adopted."""
 
     async def fill() -> None:
         await upgrade(url, OLDER, say=legacy.quiet)
@@ -92,10 +92,9 @@ def older_database(server: Server, share: float = 0.02) -> str:
         assert ended.verdict.name == "DONE", ended
 
     asyncio.run(fill())
-    return DatabaseUrl.parse(url).database
 
 
 async def rows(url: str, sql: str, *values: object) -> list[asyncpg.Record]:
     """Give a query's rows."""
-    async with connected(url) as connection:
+    async with open_connection(url) as connection:
         return await connection.fetch(sql, *values)

@@ -7,6 +7,7 @@ for ever.
 """
 
 import asyncio
+import functools
 import itertools
 import sys
 from typing import Any
@@ -24,8 +25,9 @@ def halt_at_stage(moment: str, name: str) -> None:
     stage: Any = next(stage for stage in gate.STAGES if name == stage.NAME)
     run = stage.run
 
-    async def halting(release: Any) -> Any:
-        outcome = None if moment == "before" else await run(release)
+    @functools.wraps(run)  # the gate reads from the signature what a stage needs
+    async def halting(*needs: Any) -> Any:
+        outcome = None if moment == "before" else await run(*needs)
         print("halted", flush=True)  # noqa: T201  # the test waits for it
         await asyncio.sleep(3_600)
         return outcome
@@ -62,11 +64,12 @@ def halt_at_step(method: str, number: int, stage: str) -> None:
             self.pause(3_600)
         return do(self, *arguments, **named)
 
-    async def trapped(release: Any) -> Any:
+    @functools.wraps(run)
+    async def trapped(*needs: Any) -> Any:
         for size in ("FIRST_BATCH", "SMALLEST_BATCH", "LARGEST_BATCH"):
             setattr(backfill, size, 10)
         setattr(LiveSteps, method, halting)
-        return await run(release)
+        return await run(*needs)
 
     apply.run = trapped
 

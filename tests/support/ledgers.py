@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from app.releases.connection.open_connection import open_connection
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations import revisions
 from app.releases.plan.plan import Plan, Statement
-from app.releases.schema.introspection.introspect import snapshot
-from app.releases.schema.scratch_database import connected
+from app.releases.schema.introspection.introspect import read_snapshot
 
 NOON: Final = datetime(2027, 3, 1, 12, tzinfo=UTC)
 # Where a database is for which the plan below is the next release.
@@ -32,7 +32,7 @@ class Hands:
 @asynccontextmanager
 async def opened(url: str, word: str = "release") -> AsyncIterator[Ledger]:
     """Lend a ledger with its tables, and a run begun."""
-    async with connected(url) as connection:
+    async with open_connection(url) as connection:
         ledger = Ledger(connection)
         await ledger.prepare()
         await ledger.begin(word, "anna", None, None)
@@ -72,8 +72,8 @@ async def proposed(ledger: Ledger, made: Plan, *, passed: bool | None = True) ->
 
 async def expecting(ledger: Ledger, url: str) -> None:
     """Note the live schema as what is expected of it, as the gate does after it has compared."""
-    async with connected(url) as connection:
-        live = await snapshot(connection)
+    async with open_connection(url) as connection:
+        live = await read_snapshot(connection)
     mine = {name: t for name, t in live.tables.items() if not name.startswith("release_")}
     told = live.as_json() | {"tables": {name: live.as_json()["tables"][name] for name in mine}}
-    await ledger.note("expected", {"revision": revisions.head(), "snapshot": told})
+    await ledger.set_fact("expected", {"revision": revisions.head(), "snapshot": told})

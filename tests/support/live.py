@@ -24,7 +24,7 @@ from app.store.edits import edit_of
 from app.store.write_context import Writer
 from tests.support.service import settings
 
-QUICK: Final = Pulse(every=0.3, within=2.0, first=0.02, longest=0.2)
+QUICK: Final = Pulse(every=0.3, within=20.0, first=0.02, longest=0.2)
 KILL: Final = (
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
     "WHERE datname = current_database() AND application_name = 'signalbook-listener'"
@@ -87,7 +87,7 @@ async def process(url: str, *, connected: bool = True, **how: Any) -> AsyncItera
     try:
         async with hub.running(), listener.running():
             if connected:
-                await asyncio.wait_for(listener.until_connected(), 10)
+                await asyncio.wait_for(listener.until_connected(), 60)
             yield Process(database, listener, hub, Writer(database, 5))
         assert hub.idle
     finally:
@@ -140,7 +140,7 @@ class Ear:
 
     async def when(self, true: Callable[[], bool]) -> None:
         """Wait until what is true of the ear after something was heard is true."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not true():
                 self.more.clear()
                 await self.more.wait()

@@ -50,14 +50,15 @@ _migrated = databases.migrated
 
 
 def _with_the_table(lent: databases.Server) -> str:
-    name = _migrated(lent)
+    return lent.template("ninth_type", _add_the_table, _migrated(lent))
+
+
+def _add_the_table(url: str) -> None:
     table = SQLModel.metadata.tables[str(MultiViewer.__tablename__)]
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # its constructor is untyped
     statements: list[ExecutableDDLElement] = [CreateTable(table), *map(CreateIndex, table.indexes)]
     for statement in statements:
-        sql = str(statement.compile(dialect=dialect))
-        asyncio.run(databases.execute(lent.within(name), sql))
-    return name
+        asyncio.run(databases.execute(url, str(statement.compile(dialect=dialect))))
 
 
 databases.migrated = _with_the_table

@@ -1,6 +1,6 @@
 """Fixtures: an older service's database at each point of its way through the release gate.
 
-Each is made from the one before, once in a process; a test gets a copy of its own.
+Each is made from the one before, once for all processes; a test gets a copy of its own.
 """
 
 import asyncio
@@ -9,48 +9,48 @@ from typing import Any
 
 import pytest
 
-from app.database.url import DatabaseUrl
 from tests.support.databases import Server
 from tests.support.gates import approved, older_database, ran
 
 
 @pytest.fixture(scope="session")
 def adopted_template(postgres_server: Server) -> str:
-    return older_database(postgres_server)
+    return postgres_server.template("adopted", older_database)
 
 
 @pytest.fixture(scope="session")
 def rehearsed_template(postgres_server: Server, adopted_template: str) -> str:
-    url = postgres_server.make(adopted_template)
-    assert asyncio.run(ran(url)).verdict.name == "AWAITING_APPROVAL"
-    return DatabaseUrl.parse(url).database
+    return postgres_server.template("rehearsed", _rehearse, adopted_template)
 
 
 @pytest.fixture(scope="session")
 def approved_template(postgres_server: Server, rehearsed_template: str) -> str:
-    return _approved(postgres_server, rehearsed_template)
+    return postgres_server.template("approved", _approve, rehearsed_template)
 
 
 @pytest.fixture(scope="session")
 def stepped_template(postgres_server: Server, approved_template: str) -> str:
-    url = postgres_server.make(approved_template)
-    assert asyncio.run(ran(url)).verdict.name == "STEP_DONE"
-    return DatabaseUrl.parse(url).database
+    return postgres_server.template("stepped", _step, approved_template)
 
 
 @pytest.fixture(scope="session")
 def ready_template(postgres_server: Server, stepped_template: str) -> str:
-    return _approved(postgres_server, stepped_template)
+    return postgres_server.template("ready", _approve, stepped_template)
 
 
-def _approved(server: Server, template: str) -> str:
-    url = server.make(template)
+def _rehearse(url: str) -> None:
+    assert asyncio.run(ran(url)).verdict.name == "AWAITING_APPROVAL"
 
+
+def _step(url: str) -> None:
+    assert asyncio.run(ran(url)).verdict.name == "STEP_DONE"
+
+
+def _approve(url: str) -> None:
     async def approve() -> None:
         await approved(url, await ran(url))
 
     asyncio.run(approve())
-    return DatabaseUrl.parse(url).database
 
 
 def _copy_of(template: str) -> Any:

@@ -30,7 +30,10 @@ def plain(**how: Any) -> httpx.AsyncClient:
 class Process:
     """One server process. It keeps its port when it is killed and started again."""
 
-    def __init__(self, number: int, url: str, folder: Path, **environment: Any) -> None:
+    def __init__(
+        self, number: int, url: str, folder: Path, project: Path = PROJECT, **environment: Any
+    ) -> None:
+        self._project = project
         self.number, self.port = number, _free_port()
         self.root = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"process-{number}.log"
@@ -46,7 +49,7 @@ class Process:
         with self.log.open("ab") as log:
             self._running = subprocess.Popen(
                 [sys.executable, "-m", "app", "serve"],
-                cwd=PROJECT, env=self._environment, stdout=log, stderr=log,
+                cwd=self._project, env=self._environment, stdout=log, stderr=log,
             )  # fmt: skip
 
     @property

@@ -1,35 +1,63 @@
-"""What the code's own revisions build, found out once in a process instead of in every run.
+"""What the code's own revisions build, found out once for all processes instead of in every run.
 
-It is the same for all runs of the gate on one server: only the first builds scratch databases.
+It is the same for all runs of the gate on one kind of server: only the first builds scratch
+databases. What a test's own image builds is remembered by its process alone.
 """
 
-from collections.abc import Iterator
+import pickle
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
+from app.older_service import probe
 from app.releases.gate import statement_proof
 from app.releases.gate.stages import prove_statements as truth_stage
+from app.releases.migrations import revisions
+from app.releases.product import Statements
 from app.releases.rehearsal import rehearsal
 from app.releases.schema import drift, scratch_database
 from app.releases.schema.snapshot import Snapshot
+from app.settings import PROJECT
+from tests.support import kept
+from tests.support.databases import column
 
 _BUILT: Final[dict[str, Snapshot]] = {}
-_TRUTH: Final[dict[int, dict[str, str]]] = {}
-_PLACES: Final = ((drift, "expected"), (rehearsal, "expected"), (truth_stage, "image_failures"))
+_TRUTH: Final[dict[str, dict[str, str]]] = {}
+_SERVER: Final = """SELECT concat(current_setting('server_version_num'), datcollate, datlocprovider)
+  FROM pg_database WHERE datname = current_database()"""
+_PLACES: Final = (
+    (drift, "expected_snapshot"),
+    (rehearsal, "expected_snapshot"),
+    (probe, "expected_snapshot"),
+    (truth_stage, "image_failures"),
+)
 _users = 0
 
 
 async def _expected(url: str, revision: str) -> Snapshot:
     if revision not in _BUILT:
-        _BUILT[revision] = await scratch_database.expected(url, revision)
+        _BUILT[revision] = await _kept(
+            url, revision, lambda: scratch_database.expected_snapshot(url, revision)
+        )
     return _BUILT[revision]
 
 
-async def _image_failures(url: str, statements: statement_proof.Statements) -> dict[str, str]:
-    key = hash(tuple(statements.items()))
+async def _image_failures(url: str, statements: Statements) -> dict[str, str]:
+    key = kept.digest(repr(sorted(statements.items())).encode())
     if key not in _TRUTH:
-        _TRUTH[key] = await statement_proof.image_failures(url, statements)
+        _TRUTH[key] = await _kept(url, key, lambda: statement_proof.image_failures(url, statements))
     return _TRUTH[key]
+
+
+async def _kept(url: str, name: str, build: Callable[[], Awaitable[Any]]) -> Any:
+    """Read what another process has built, or build it and leave it for others."""
+    if PROJECT / "alembic" != revisions.FOLDER:
+        return await build()
+    [server] = await column(url, _SERVER)
+    path = kept.file(f"{kept.digest(str(server).encode())}-{name}")
+    if not path.exists():
+        kept.write(path, pickle.dumps(await build()))
+    return pickle.loads(path.read_bytes())  # noqa: S301  # a test of these sources wrote it
 
 
 @contextmanager
@@ -37,7 +65,7 @@ def remembered() -> Iterator[None]:
     """Remember within the block; several blocks may be open at once."""
     global _users  # noqa: PLW0603  # the blocks of one process count together
     if not _users:
-        _put(_expected, _expected, _image_failures)
+        _put(*[_expected] * 3, _image_failures)
     _users += 1
     try:
         yield
@@ -45,7 +73,8 @@ def remembered() -> Iterator[None]:
         _users -= 1
         if not _users:
             _put(
-                scratch_database.expected, scratch_database.expected, statement_proof.image_failures
+                *[scratch_database.expected_snapshot] * 3,
+                statement_proof.image_failures,
             )
 
 

@@ -47,7 +47,7 @@ class Tab:
         """Give what was told under a name."""
         return [payload for told, payload in self.told if told == name]
 
-    async def until(self, is_enough: Callable[[], Any], within: float = 10.0) -> Any:
+    async def until(self, is_enough: Callable[[], Any], within: float = 60.0) -> Any:
         """Wait for what was told to be enough; give what ``is_enough`` does."""
         try:
             async with asyncio.timeout(within), self._more:
@@ -112,7 +112,7 @@ async def refused(root: str, transport: str = "websocket", **options: Any) -> tu
         made.client.eio.on("disconnect", made.end)
         await made.client.connect(root, transports=[transport], wait=False, **options)
         await made.until(lambda: made.told)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await made.ended.wait()
         await made.client.shutdown()
         return made.told[0][1], made.ended.is_set()

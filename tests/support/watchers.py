@@ -19,7 +19,7 @@ from socketio.exceptions import SocketIOError
 from tests.support.processes import Process, plain
 
 _PAUSE: Final = 0.2
-_SILENCE: Final = 30.0  # seconds; a stream shows that it lives every 15
+_SILENCE: Final = 60.0  # seconds; a stream shows that it lives every 15
 
 
 class Watcher(ABC):
@@ -68,7 +68,7 @@ class Watcher(ABC):
             self.returns += 1
             await asyncio.sleep(_PAUSE)  # no event tells when the process is back
 
-    async def until(self, seq: int, within: float = 30.0) -> None:
+    async def until(self, seq: int, within: float = 60.0) -> None:
         """Wait until a change has come, or ``within`` seconds have gone: then it is missing."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within), self._news:

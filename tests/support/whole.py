@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import pytest
 
-from app.database.url import DatabaseUrl
 from app.releases.gate.gate import REHEARSE
 from app.releases.gate.run import Ended
 from tests.support.databases import Server
@@ -33,21 +32,23 @@ async def contracts_approved(url: str) -> Ended:
 @pytest.fixture(scope="session")
 def whole_template(postgres_server: Server, adopted_template: str) -> str:
     """All expands and switches are approved together, and not begun."""
-    url = postgres_server.make(adopted_template)
 
-    async def prepare() -> None:
+    async def prepare(url: str) -> None:
         await approved(url, await rehearsed_whole(url))
 
-    asyncio.run(prepare())
-    return DatabaseUrl.parse(url).database
+    return postgres_server.template(
+        "whole", lambda url: asyncio.run(prepare(url)), adopted_template
+    )
 
 
 @pytest.fixture(scope="session")
 def switched_template(postgres_server: Server, whole_template: str) -> str:
     """All expands and switches are done together; the soak was none."""
-    url = postgres_server.make(whole_template)
-    assert asyncio.run(ran(url, **CALM)).verdict.name == "DONE"
-    return DatabaseUrl.parse(url).database
+
+    def switch(url: str) -> None:
+        assert asyncio.run(ran(url, **CALM)).verdict.name == "DONE"
+
+    return postgres_server.template("switched", switch, whole_template)
 
 
 @pytest.fixture

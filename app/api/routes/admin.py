@@ -21,7 +21,7 @@ from app.releases.status import runs as status_runs
 from app.releases.status.running import living_run
 from app.releases.status.schemas import Decision, Release, Run, RunEvidence, Status
 from app.releases.status.status import is_gated, reading, status
-from app.releases.status.wire_model import Shape
+from app.releases.status.wire_model import WireModel
 from app.store.write_context import WriteContext
 
 router: Final = APIRouter(prefix="/admin", tags=["Releases"], route_class=OperatorRoute)
@@ -62,7 +62,7 @@ def _answers(model: Any, *errors: Any) -> dict[int | str, dict[str, Any]]:
     return {200: {"model": model}, **documented(Forbidden, *errors)}
 
 
-def _answer(shown: Shape | list[Run] | dict[str, Any], status: int = 200) -> Response:
+def _answer(shown: WireModel | list[Run] | dict[str, Any], status: int = 200) -> Response:
     response = answer(to_json(shown, by_alias=True), status=status)
     response.headers["cache-control"] = "no-store"
     return response

@@ -16,7 +16,7 @@ from app.model.entity import Entity
 from app.model.schemas import read_shape
 from app.releases.migrations import revisions
 from app.rules.etags import fingerprint, list_tag
-from app.sql.show import members, show_sql
+from app.sql.show import SHOW_BY_UUID, members
 from app.store import read
 
 _COLLECTIONS: Final = maybe_parameter(
@@ -80,7 +80,7 @@ def _chosen(request: Request) -> tuple[str, ...] | None:
 
 @lru_cache(maxsize=256)
 def _known_by(revision: str, chosen: tuple[str, ...] | None) -> str:
-    return fingerprint(f"{show_sql()}\n{chosen}", revision)
+    return fingerprint(f"{SHOW_BY_UUID}\n{chosen}", revision)
 
 
 def _pieces(lists: dict[str, bytes]) -> list[bytes]:

@@ -7,7 +7,7 @@ import typer
 
 from app.cli.commands.ask_database import answered
 from app.cli.output import gate_url, say
-from app.releases.connection.connect import connected
+from app.releases.connection.open_connection import open_connection
 from app.releases.ledger.decisions import decide
 from app.settings import Settings
 
@@ -16,7 +16,7 @@ def run(*, digest: str, choice: str, as_json: bool, who: str, **reasons: Any) ->
     """Store the decision and print it."""
 
     async def decided(settings: Settings, url: str) -> dict[str, Any]:
-        async with connected(gate_url(settings, url)) as connection:
+        async with open_connection(gate_url(settings, url)) as connection:
             return await decide(connection, digest, choice, who=who, **reasons)
 
     found = answered(decided)

@@ -7,16 +7,16 @@ import typer
 from app.cli.commands.ask_database import answered
 from app.cli.output import gate_url
 from app.database.url import DatabaseUrl
-from app.releases.schema.compare_databases import Beside, beside
+from app.releases.schema.compare_databases import DatabaseComparison, compare_databases
 from app.settings import Settings
 
 
 def run(*, url: str, as_json: bool) -> None:
     """Print where they differ; exit with 1 where they do."""
 
-    async def laid(settings: Settings, here: str) -> Beside:
+    async def laid(settings: Settings, here: str) -> DatabaseComparison:
         DatabaseUrl.from_setting(url, "COMPARE_URL")
-        return await beside(gate_url(settings, here), url)
+        return await compare_databases(gate_url(settings, here), url)
 
     found = answered(laid)
     if as_json:

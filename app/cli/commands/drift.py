@@ -4,7 +4,7 @@ import typer
 
 from app.cli.commands.ask_database import answered
 from app.cli.output import gate_url, service_role
-from app.releases.schema import drift
+from app.releases.gate.drift_report import drift
 from app.releases.schema.comparison.finding import Finding
 from app.settings import Settings
 
@@ -13,7 +13,7 @@ def run() -> None:
     """Print each difference with its mend; exit with 1 where there is one."""
 
     async def compared(settings: Settings, url: str) -> list[Finding]:
-        return await drift.drift(gate_url(settings, url), typer.echo, service_role(settings, url))
+        return await drift(gate_url(settings, url), typer.echo, service_role(settings, url))
 
     if answered(compared):
         raise typer.Exit(1)

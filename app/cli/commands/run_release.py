@@ -13,9 +13,9 @@ from app.cli.output import gate_url, started
 from app.cli.release_output import Terminal, planned, tell_end
 from app.releases.gate import gate as gates
 from app.releases.gate.run import Ended, Order
-from app.releases.output import Silence
+from app.releases.output import NoOutput
 from app.settings import Settings
-from app.sql.registry import required_statements
+from app.statements import required_statements
 
 _STAGES: Final[Mapping[str, tuple[ModuleType, ...]]] = {
     "release": gates.STAGES, "plan": gates.PLAN, "rehearse": gates.REHEARSE,
@@ -35,7 +35,7 @@ def run(*, word: str, as_json: bool, **order: Any) -> None:
 
 
 def _run(order: Order, stages: tuple[ModuleType, ...], *, as_json: bool) -> Ended:
-    tell = Silence() if as_json else Terminal()
+    tell = NoOutput() if as_json else Terminal()
     ended = asyncio.run(_stoppable(gates.gate(order, required_statements(), tell, stages)))
     tell_end(ended, as_json=as_json)
     return ended

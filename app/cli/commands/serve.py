@@ -9,7 +9,7 @@ from app.cli.output import say, started
 from app.database.dial import reject_pooler
 from app.database.url import DatabaseUrl
 from app.releases.migrations import alembic_runner as migrations
-from app.releases.migrations.observer import Patience, Permit
+from app.releases.migrations.observer import Permit, RetryingObserver
 from app.settings import Settings
 
 
@@ -27,9 +27,9 @@ def run(*, prepare: bool | None) -> None:
 
 async def _prepare(settings: Settings, url: str) -> None:
     say("Bringing the database's schema up to date …")
-    patience = Patience()
+    patience = RetryingObserver()
     patience.permit = Permit(disposable=settings.database_url is None)
-    await migrations.upgrade(url, say=say, witness=patience)
+    await migrations.upgrade(url, say=say, observer=patience)
     with showing():
         async with opened(settings, url) as database:
             await load_show.load_sample_if_empty(database, say)

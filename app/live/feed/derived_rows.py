@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from pydantic_core import from_json
@@ -21,6 +21,7 @@ from app.live.feed.entries import Derived, FeedEntry
 from app.model.entity import Entity, Row
 from app.sql.projection import live, projection, table
 from app.sql.reads import statements
+from app.sql.registry import statement
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ def pointers() -> tuple[Pointer, ...]:
     return (*references, *devices)
 
 
-STATEMENTS: Final = tuple(pointer.sql for pointer in pointers())
+for _pointer in pointers():
+    statement(_pointer.sql)
 
 
 async def with_derived(

@@ -26,10 +26,11 @@ from app.live.feed.production_list import ProductionFeed
 from app.live.feed.reader import Reader
 from app.live.feed.subscription import CursorSubscription, OnEntries, OnTrimmed, Subscription
 from app.live.feed.tailer import Tailer
+from app.sql.registry import statement
 from app.sql.writes import CHANNEL
 
 # The change numbers of productions $1.
-NUMBERS: Final = "SELECT uuid, change_seq FROM productions WHERE uuid = ANY($1::uuid[])"
+NUMBERS: Final = statement("SELECT uuid, change_seq FROM productions WHERE uuid = ANY($1::uuid[])")
 _COMPARE_EVERY: Final = 5.0
 _MARGIN: Final = 120.0
 

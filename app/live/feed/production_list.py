@@ -21,31 +21,31 @@ from app.entities import root
 from app.live.feed.entries import PAGE, FeedEntry
 from app.live.feed.reader import Reader
 from app.live.feed.subscription import OnEntries, Subscription
+from app.sql.registry import statement
 
 Key = tuple[UUID, int]
 
-CLOCK: Final = "SELECT statement_timestamp() AS now"
+CLOCK: Final = statement("SELECT statement_timestamp() AS now")
 # The keys of what was logged about productions after time $1, production $2 and number $3.
-LOGGED_SINCE: Final = (
+LOGGED_SINCE: Final = statement(
     "SELECT production_uuid, seq, at FROM changes WHERE collection = 'productions' AND at >= $1 "
     "AND (at, production_uuid, seq) > ($1, $2, $3) ORDER BY at, production_uuid, seq LIMIT 500"
 )
 # The keys of entries $2 of productions $1, and of what was logged in each shortly before its entry
 # and not before $3. A condition on the collection would make the index by time look inviting.
-ANNOUNCED: Final = (
+ANNOUNCED: Final = statement(
     "SELECT production_uuid, seq, at, collection "
     "FROM unnest($1::uuid[], $2::bigint[]) AS said(place, number) "
     "JOIN changes ON production_uuid = said.place AND seq BETWEEN said.number - 20 AND said.number "
     "WHERE seq = said.number OR at >= $3"
 )
 # The entries with numbers $2 of productions $1, each as JSON.
-NAMED: Final = (
+NAMED: Final = statement(
     "SELECT row_to_json(entry) AS body "
     "FROM unnest($1::uuid[], $2::bigint[]) AS said(place, number), "
     "LATERAL (SELECT uuid, id FROM productions WHERE uuid = said.place LIMIT 1) AS place, "
     f"LATERAL ({ENTRY} AND seq = said.number) AS entry"
 )
-STATEMENTS: Final = (CLOCK, LOGGED_SINCE, ANNOUNCED, NAMED)
 _BEFORE_ALL: Final = UUID(int=0)
 
 

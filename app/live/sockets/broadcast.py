@@ -16,11 +16,11 @@ from app.errors import BodyTooLarge
 from app.live.feed.listener import Listener
 from app.live.sockets.limits import LARGEST_BROADCAST
 from app.model.schemas import known_uuid
+from app.sql.registry import statement
 
 CHANNEL: Final = "signalbook_relay"
 # Announce each of the texts $1, in this order.
-SEND: Final = f"SELECT pg_notify('{CHANNEL}', chunk) FROM unnest($1::text[]) AS chunk"
-STATEMENTS: Final = (SEND,)
+SEND: Final = statement(f"SELECT pg_notify('{CHANNEL}', chunk) FROM unnest($1::text[]) AS chunk")
 _CHUNK: Final = 7_000  # bytes
 _WITHIN: Final = 10.0  # seconds in which the rest of a message must come
 _MOST_PARTIAL: Final = 64  # messages of which a part has come

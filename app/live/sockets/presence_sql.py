@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from app.sql.registry import statement
+
 CHANNEL: Final = "signalbook_presence"
 _LOCKS: Final = 7305792  # the first key of the lock; the second is the process's number
 
@@ -12,21 +14,21 @@ _ALIVE: Final = (
 )
 _ANNOUNCED: Final = f"SELECT pg_notify('{CHANNEL}', room::text)"
 # Take process number $1 for as long as the connection lives.
-TAKE: Final = f"SELECT pg_try_advisory_lock({_LOCKS}, $1::int4)"
+TAKE: Final = statement(f"SELECT pg_try_advisory_lock({_LOCKS}, $1::int4)")
 # Let the server notice within half a minute that this machine is down or unreachable.
-NOTICE: Final = (
+NOTICE: Final = statement(
     "SELECT set_config('tcp_keepalives_idle', '10', false), "
     "set_config('tcp_keepalives_interval', '5', false), "
     "set_config('tcp_keepalives_count', '4', false)"
 )
 # The sockets in the rooms $1, of processes that are alive.
-SHOWN: Final = (
+SHOWN: Final = statement(
     "SELECT production_uuid AS room, socket_id, user_id, user_name FROM presence "
     f"WHERE production_uuid = ANY($1::uuid[]) AND process IN ({_ALIVE}) ORDER BY at, socket_id"
 )
 # Remove sockets $3 from rooms $2; put sockets $5 into rooms $4, of process $1, with the user ids $6
 # and names $7. Announce the rooms that changed.
-WRITE: Final = (
+WRITE: Final = statement(
     "WITH gone AS (DELETE FROM presence USING unnest($2::uuid[], $3::text[]) AS past(room, socket) "
     "WHERE production_uuid = past.room AND socket_id = past.socket RETURNING production_uuid), "
     "came AS (INSERT INTO presence (production_uuid, socket_id, process, user_id, user_name) "
@@ -37,7 +39,7 @@ WRITE: Final = (
     "(SELECT production_uuid FROM gone UNION SELECT production_uuid FROM came) AS changed(room)"
 )
 # Remove the rows of dead processes; remove nothing while another process sweeps.
-SWEEP: Final = (
+SWEEP: Final = statement(
     "WITH RECURSIVE mine AS MATERIALIZED "
     f"(SELECT pg_try_advisory_xact_lock({_LOCKS}, 0) AS locked), "
     "known AS ((SELECT process FROM presence WHERE process > 0 ORDER BY process LIMIT 1) "
@@ -51,8 +53,7 @@ SWEEP: Final = (
     "FROM (SELECT DISTINCT production_uuid FROM gone) AS changed(room)"
 )
 # Remove all rows of the processes $1.
-LEAVE: Final = (
+LEAVE: Final = statement(
     "WITH gone AS (DELETE FROM presence WHERE process = ANY($1::int4[]) RETURNING production_uuid) "
     f"{_ANNOUNCED} FROM (SELECT DISTINCT production_uuid FROM gone) AS changed(room)"
 )
-STATEMENTS: Final = (TAKE, NOTICE, SHOWN, WRITE, SWEEP, LEAVE)

@@ -32,14 +32,10 @@ from app.live.sockets.presence import People, Person, Presence
 from app.live.sockets.production_list import ProductionListRoom
 from app.live.sockets.requests import ChangeAnnouncement, Join, Leave, SocketRequest, error_ack
 from app.live.sockets.room import Room, canonical_key
+from app.live.sockets.rooms_sql import BY_LABEL, BY_UUID
 from app.live.sockets.send_queue import SendQueue, event
 from app.model.schemas import known_uuid
 
-# The live production with uuid $1, or labelled $1; two rows if several are.
-_PRODUCTION: Final = "SELECT uuid, id, change_seq FROM productions WHERE"
-BY_UUID: Final = f"{_PRODUCTION} uuid = $1 AND NOT is_deleted"
-BY_LABEL: Final = f"{_PRODUCTION} id = $1 AND NOT is_deleted LIMIT 2"
-STATEMENTS: Final = (BY_UUID, BY_LABEL)
 _CHANGE: Final = "production:change"
 _PRESENCE: Final = "presence:update"
 

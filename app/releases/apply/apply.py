@@ -1,4 +1,4 @@
-"""Applies a plan to the live database, or takes one back, under the conductor and the watcher.
+"""Applies a plan to the live database, or takes one back, under the executor and the watcher.
 
 Safe to call again after it was killed or gave up: every step first looks whether it is done.
 """
@@ -15,10 +15,10 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError
 
 from app.releases.apply.error_verdicts import LOST, SAFE, failed
-from app.releases.apply.executor import Conductor, Limits, Progress
+from app.releases.apply.executor import Executor, MigrationLimits, Progress
 from app.releases.apply.journal import Journal, Performed
 from app.releases.apply.watcher import Watcher
-from app.releases.connection.session import MigrationContended, MigrationError
+from app.releases.connection.migration_session import MigrationContended, MigrationError
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations import alembic_runner
 from app.releases.migrations.backfill import BackfillStuck
@@ -28,7 +28,7 @@ from app.releases.migrations.revisions import history
 from app.releases.plan.plan import Plan, Statement
 from app.releases.verdict import Stopped, Verdict
 
-__all__ = ["Applied", "Limits", "apply", "undo"]
+__all__ = ["Applied", "MigrationLimits", "apply", "undo"]
 
 Say = Callable[[str], None]
 
@@ -49,7 +49,7 @@ async def apply(
     url: str,
     plan: Plan,
     ledger: Ledger,
-    limits: Limits,
+    limits: MigrationLimits,
     *,
     predicted: Mapping[str, float],
     approved: Callable[[str], bool],
@@ -63,49 +63,49 @@ async def apply(
     UNREACHABLE; what was done until then is kept, and calling again goes on from there.
     """
     began = time.monotonic()
-    async with _conducted(
+    async with _supervised(
         url, ledger, limits, "apply", plan.statements,
         approved=approved, predicted=predicted, say=say, progress=progress,
-    ) as (conductor, journal):  # fmt: skip
+    ) as (executor, journal):  # fmt: skip
         for revision in plan.revisions:
-            await _carry(conductor, partial(_upgrade, url, revision, say, conductor))
+            await _carry(executor, partial(_upgrade, url, revision, say, executor))
             await applied(revision)
     return _told(journal.pages, began)
 
 
 async def undo(
-    url: str, to: str, ledger: Ledger, limits: Limits, *, say: Say, progress: Progress
+    url: str, to: str, ledger: Ledger, limits: MigrationLimits, *, say: Say, progress: Progress
 ) -> Applied:
     """Take the database back to revision ``to``. Raises Stopped, REFUSED after a contract."""
     began = time.monotonic()
-    async with _conducted(
+    async with _supervised(
         url, ledger, limits, "rollback", (),
         approved=lambda _: True, predicted={}, say=say, progress=progress,
-    ) as (conductor, journal):  # fmt: skip
-        await _carry(conductor, partial(alembic_runner.downgrade, url, to, say, conductor))
+    ) as (executor, journal):  # fmt: skip
+        await _carry(executor, partial(alembic_runner.downgrade, url, to, say, executor))
     return _told(journal.pages, began)
 
 
 @asynccontextmanager
-async def _conducted(
+async def _supervised(
     url: str,
     ledger: Ledger,
-    limits: Limits,
+    limits: MigrationLimits,
     stage: str,
     statements: Sequence[Statement],
     **orders: Any,
-) -> AsyncIterator[tuple[Conductor, Journal]]:
-    """Have the watcher look and the journal write while the conductor is lent."""
+) -> AsyncIterator[tuple[Executor, Journal]]:
+    """Have the watcher look and the journal write while the executor is lent."""
     journal = Journal(ledger, stage)
     await journal.open()
     watcher = Watcher(url, limits.stall_budget, orders["say"], journal.note)
     pid = await ledger.pid()
-    conductor = Conductor(statements, watcher, journal, limits, gate_pid=pid, **orders)
-    clock = asyncio.get_running_loop().call_later(limits.wall_clock, conductor.time_is_over)
-    watching = _guarded(watcher.watch(), conductor)
-    keeping = _guarded(journal.keep(), conductor)
+    executor = Executor(statements, watcher, journal, limits, gate_pid=pid, **orders)
+    clock = asyncio.get_running_loop().call_later(limits.wall_clock, executor.time_is_over)
+    watching = _guarded(watcher.watch(), executor)
+    keeping = _guarded(journal.keep(), executor)
     try:
-        yield conductor, journal
+        yield executor, journal
     except Stopped as stopped:
         stopped.evidence.setdefault("worstStall", _worst_stall(journal.pages))
         raise
@@ -118,60 +118,60 @@ async def _conducted(
             await journal.close()
 
 
-def _guarded(work: Coroutine[Any, Any, None], conductor: Conductor) -> "asyncio.Task[None]":
+def _guarded(work: Coroutine[Any, Any, None], executor: Executor) -> "asyncio.Task[None]":
     """Run work beside the migration, which must not go on without it."""
     task = asyncio.ensure_future(work)
 
     def ended(_: Any) -> None:
         if not task.cancelled() and isinstance(error := task.exception(), Exception):
-            conductor.stop(_in_words(error, "the gate's own notes"))
+            executor.stop(_in_words(error, "the gate's own notes"))
 
     task.add_done_callback(ended)
     return task
 
 
-async def _upgrade(url: str, revision: str, say: Say, conductor: Conductor) -> None:
+async def _upgrade(url: str, revision: str, say: Say, executor: Executor) -> None:
     """Upgrade to a revision, unless an earlier run has done that and more."""
     names = [known.name for known in history()]
     at = await alembic_runner.current(url)
     if at not in names or names.index(at) < names.index(revision):
-        await alembic_runner.upgrade(url, revision, say, conductor)
+        await alembic_runner.upgrade(url, revision, say, executor)
 
 
-async def _carry(conductor: Conductor, migration: Callable[[], Awaitable[None]]) -> None:
+async def _carry(executor: Executor, migration: Callable[[], Awaitable[None]]) -> None:
     """Run a migration; where others stood in the way of Alembic's own transaction, run it again."""
     tried = 0
     while True:
-        conductor.begin()
+        executor.begin()
         try:
-            await _attended(asyncio.ensure_future(migration()), conductor)
+            await _attended(asyncio.ensure_future(migration()), executor)
         except Stopped:
             raise
         except (MigrationError, DBAPIError, *LOST) as error:
             if not _others_fault(error):
-                raise _in_words(error, conductor.last_error_at) from error
-            conductor.raise_if_over()
+                raise _in_words(error, executor.last_error_at) from error
+            executor.raise_if_over()
             tried += 1
-            await asyncio.sleep(conductor.pause(tried))
+            await asyncio.sleep(executor.pause(tried))
         else:
             return
 
 
-async def _attended(migration: "asyncio.Future[None]", conductor: Conductor) -> None:
+async def _attended(migration: "asyncio.Future[None]", executor: Executor) -> None:
     """Wait for the migration's end; whoever stops it gives it time to end its statement."""
-    stopping = asyncio.ensure_future(conductor.stopping.wait())
+    stopping = asyncio.ensure_future(executor.stopping.wait())
     either: list[asyncio.Future[Any]] = [migration, stopping]
     try:
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         await asyncio.wait({migration}, timeout=LAST_WORDS)
     except asyncio.CancelledError:
-        conductor.stop(Stopped(Verdict.FAILED, f"The run was stopped from outside. {SAFE}."))
+        executor.stop(Stopped(Verdict.FAILED, f"The run was stopped from outside. {SAFE}."))
         await asyncio.wait({migration}, timeout=LAST_WORDS)
         raise
     finally:
         await _end(migration, stopping)
     if migration.cancelled():
-        conductor.raise_if_over()
+        executor.raise_if_over()
     migration.result()
 
 

@@ -12,7 +12,7 @@ from typing import Final
 import asyncpg
 
 from app.database.url import DatabaseUrl
-from app.releases.connection.session import RELEASE_NAME
+from app.releases.connection.migration_session import RELEASE_NAME
 from app.releases.sql.text import masked
 from app.releases.verdict import Stopped, Verdict
 

@@ -5,8 +5,8 @@ from typing import Final
 import asyncpg
 
 from app.database.url import BadDatabaseUrl
-from app.releases.connection.server_faults import surroundings
-from app.releases.connection.session import MigrationContended, MigrationError
+from app.releases.connection.migration_session import MigrationContended, MigrationError
+from app.releases.connection.server_faults import server_fault
 from app.releases.migrations.revisions import BadRevisions
 from app.releases.migrations.version_row import BadVersionRow
 from app.releases.verdict import Stopped, Verdict
@@ -28,7 +28,7 @@ def stopped(error: Exception) -> Stopped | None:
         return error
     if isinstance(error, BadDatabaseUrl):
         return Stopped(Verdict.MISCONFIGURED, str(error))
-    if (found := surroundings(error)) is not None:
+    if (found := server_fault(error)) is not None:
         return found
     if isinstance(error, MigrationError):
         return Stopped(_verdict(error), str(error))
@@ -51,7 +51,7 @@ def failed(error: Exception, where: str) -> Stopped:
     image's fault and FAILED; a connection that ended is UNREACHABLE.
     """
     at = f" at: {where}" if where else ""
-    found = surroundings(error)
+    found = server_fault(error)
     lost = not isinstance(error, asyncpg.PostgresError) or _gone(error)
     if found is not None and not (lost and found.verdict is Verdict.UNREACHABLE):
         evidence = {**found.evidence, "statement": where}

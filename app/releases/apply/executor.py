@@ -1,4 +1,4 @@
-"""The gate's witness on the live database: it holds a migration to its plan, its pace and its time.
+"""The gate's observer on the live database: it holds a migration to its plan, pace and time.
 
 Nothing runs that was not approved. A statement that makes others wait is cancelled and tried again
 until the wall clock; a statement that is far slower than it was in the rehearsal is the last.
@@ -17,11 +17,15 @@ from app.releases.apply import backends
 from app.releases.apply.error_verdicts import SAFE, failed
 from app.releases.apply.journal import Journal, Performed
 from app.releases.apply.watcher import Watcher
-from app.releases.connection.session import BRIEF_STATEMENT_TIMEOUT, RELEASE_NAME, jittered
+from app.releases.connection.migration_session import (
+    BRIEF_STATEMENT_TIMEOUT,
+    RELEASE_NAME,
+    jittered,
+)
 from app.releases.migrations.observer import BUSY, Kind, Permit
 from app.releases.plan.plan import Statement
-from app.releases.plan.render import allowed
-from app.releases.sql.text import normalised
+from app.releases.plan.render import allowed_texts
+from app.releases.sql.text import normalise
 from app.releases.verdict import Stopped, Verdict
 
 Progress = Callable[[str, int, int, float, float | None], None]
@@ -45,15 +49,15 @@ _STRENGTH: Final = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class MigrationLimits:
     """What a migration may cost others and itself, in seconds."""
 
     stall_budget: float = 0.5
     wall_clock: float = 3_600.0
 
 
-class Conductor:
-    """A ``Witness`` that keeps to the plan; ``approved`` tells of a statement whether it may run.
+class Executor:
+    """A ``Observer`` that keeps to the plan; ``approved`` tells of a statement whether it may run.
 
     ``predicted`` gives each statement's seconds in the rehearsal by its normalised text.
     """
@@ -65,7 +69,7 @@ class Conductor:
         statements: Sequence[Statement],
         watcher: Watcher,
         journal: Journal,
-        limits: Limits,
+        limits: MigrationLimits,
         *,
         gate_pid: int,
         approved: Callable[[str], bool],
@@ -77,8 +81,8 @@ class Conductor:
         self._watcher, self._journal, self._limits = watcher, journal, limits
         self._approved, self._predicted = approved, predicted
         self._say, self._progress = say, progress
-        self._known = {normalised(statement.sql): statement for statement in statements}
-        self._beside = allowed(statements) - self._known.keys()
+        self._known = {normalise(statement.sql): statement for statement in statements}
+        self._beside = allowed_texts(statements) - self._known.keys()
         self._deadline = time.monotonic() + limits.wall_clock
         self._ordered: Stopped | None = None
         self._walk = ("", 0, 0.0)
@@ -108,7 +112,7 @@ class Conductor:
         if self._ordered is not None:
             raise self._ordered
 
-    def attends(self, pid: int) -> None:
+    def on_backend(self, pid: int) -> None:
         self._watcher.attend(pid)
 
     def begin(self) -> None:
@@ -116,7 +120,7 @@ class Conductor:
         self._watcher.forget()
 
     @contextmanager
-    def watching(self, kind: Kind, statements: Sequence[str]) -> Iterator[None]:
+    def around_step(self, kind: Kind, statements: Sequence[str]) -> Iterator[None]:
         self.raise_if_over()
         for statement in statements:
             self._raise_unless_approved(statement)
@@ -138,7 +142,7 @@ class Conductor:
         self._raise_if_far_slower(page)
 
     @asynccontextmanager
-    async def trying(self, connection: asyncpg.Connection) -> AsyncIterator[None]:
+    async def around_try(self, connection: asyncpg.Connection) -> AsyncIterator[None]:
         page = self._watcher.page
         if page is not None:
             await self._wait_out_autovacuum(connection, page)
@@ -152,7 +156,7 @@ class Conductor:
                     batches = page.spent if page.kind == "backfill" else 0.0
                     page.spent = batches + time.monotonic() - began
 
-    def refused(self, error: asyncpg.PostgresError, kind: Kind, tried: int) -> float:
+    def on_failure(self, error: asyncpg.PostgresError, kind: Kind, tried: int) -> float:
         """Try again whatever others or our own watcher are to blame for; raises Stopped else."""
         page = self._watcher.page
         assert page is not None
@@ -174,10 +178,10 @@ class Conductor:
         wait = min(FIRST_PAUSE * 1.5 ** min(tried - 1, 20), LONGEST_PAUSE)
         return min(jittered(wait), self.left + 0.01)
 
-    def tail(self) -> tuple[str, ...]:
+    def extra_statements(self) -> tuple[str, ...]:
         return ()
 
-    def walked(self, backfill: str, done: int, total: int) -> None:
+    def on_progress(self, backfill: str, done: int, total: int) -> None:
         name, first, since = self._walk
         if name != backfill or done <= first:
             # The first batch of a walk: from here on its pace is known.
@@ -188,7 +192,7 @@ class Conductor:
         self._progress(backfill, done, total, rate, max(total - done, 0) / rate)
 
     def _page(self, kind: Kind, statements: Sequence[str]) -> Performed:
-        texts = [normalised(statement) for statement in statements]
+        texts = [normalise(statement) for statement in statements]
         planned = [self._known[text] for text in texts if text in self._known]
         named = [t for text in statements for t in backends.named_tables(text)]
         tables = dict.fromkeys([*(t for p in planned for t in p.tables), *named])
@@ -197,7 +201,7 @@ class Conductor:
             ";\n".join(statements),
             lock=max((p.lock for p in planned), key=_strength, default=""),
             tables=tuple(tables),
-            predicted=self._prediction(normalised(";\n".join(statements)), texts),
+            predicted=self._prediction(normalise(";\n".join(statements)), texts),
         )
 
     def _prediction(self, step: str, texts: Sequence[str]) -> float | None:
@@ -231,8 +235,8 @@ class Conductor:
         return isinstance(error, BUSY)
 
     def _raise_unless_approved(self, statement: str) -> None:
-        if not self._approved(statement) and normalised(statement) not in self._beside:
-            first = normalised(statement).partition("\n")[0]
+        if not self._approved(statement) and normalise(statement) not in self._beside:
+            first = normalise(statement).partition("\n")[0]
             raise Stopped(
                 Verdict.BROKEN,
                 f"The migration wanted to run a statement that is not in the approved plan: {first}"

@@ -20,22 +20,6 @@ _SESSIONS: Final = f"""SELECT a.pid, coalesce(nullif(a.application_name, ''), a.
     AND a.pid <> pg_backend_pid() AND NOT starts_with(coalesce(a.application_name, ''), '{_OURS}')
     AND coalesce(a.application_name, '') <> ALL($1::text[]) AND a.usename <> ALL($2::text[])
   ORDER BY a.backend_start LIMIT 20"""
-_VERSIONED: Final = """SELECT quote_ident(c.relname) AS name FROM pg_class c
-  WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
-    AND 3 = (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attisdropped
-      AND a.attname IN ('uuid', 'version', 'updated_at'))
-    AND to_regclass('public.changes') IS NOT NULL ORDER BY 1"""
-# The older service writes rows without an entry in our log. Its times have no zone and are UTC, as
-# which "epoch" reads them. A few minutes ahead is a clock; more is a wrong value, not a late write.
-_UNLOGGED: Final = """SELECT EXISTS (SELECT FROM public.{} AS r
-  WHERE extract(epoch FROM r.updated_at) BETWEEN extract(epoch FROM now()) - $1::float8
-      AND extract(epoch FROM now()) + 300
-    AND NOT EXISTS (SELECT FROM public.changes c
-      WHERE c.entity_uuid = r.uuid AND c.version = r.version))"""
-# Only the older service logs there.
-_EVENTS: Final = """SELECT EXISTS (SELECT FROM public.events AS r
-  WHERE extract(epoch FROM r."timestamp") BETWEEN extract(epoch FROM now()) - $1::float8
-    AND extract(epoch FROM now()) + 300)"""
 
 
 async def foreign_sessions(ledger: Ledger, harmless: Collection[str] = ()) -> list[Backend]:
@@ -46,20 +30,8 @@ async def foreign_sessions(ledger: Ledger, harmless: Collection[str] = ()) -> li
     names, roles = list(harmless), [name for name in harmless if name]
     return [
         Backend(row["pid"], row["name"], row["state"], row["age"], shown(row["query"]))
-        for row in await ledger.rows(_SESSIONS, names, roles)
+        for row in await ledger.fetch_rows(_SESSIONS, names, roles)
     ]
-
-
-async def tables_written_by_older(ledger: Ledger, seconds: float) -> list[str]:
-    """Return the tables in which a row was written in the last ``seconds``, and not by us."""
-    found = [
-        row["name"]
-        for row in await ledger.rows(_VERSIONED)
-        if await ledger.value(_UNLOGGED.format(row["name"]), seconds)
-    ]
-    if await ledger.value("SELECT to_regclass('public.events') IS NOT NULL"):
-        found += ["events"] if await ledger.value(_EVENTS, seconds) else []
-    return found
 
 
 def in_words(sessions: Sequence[Backend]) -> list[str]:

@@ -113,7 +113,7 @@ class Journal:
     async def open(self) -> None:
         """Find where the run's pages end."""
         last = "SELECT coalesce(max(position), 0) FROM release_statements WHERE run = $1"
-        self._first = await self._ledger.value(last, self._ledger.run) + 1
+        self._first = await self._ledger.fetch_value(last, self._ledger.run) + 1
 
     def page(self, kind: Kind, sql: str, **known: Any) -> Performed:
         """Begin a page; a batch goes on the page of its backfill, if that was the last."""
@@ -143,7 +143,7 @@ class Journal:
                 async with asyncio.timeout(_HEARTBEAT):
                     await self._news.wait()
             except TimeoutError:
-                await self._ledger.value("SELECT 1")
+                await self._ledger.fetch_value("SELECT 1")
             await self._write()
             await asyncio.sleep(_REST)
 
@@ -163,7 +163,7 @@ class Journal:
         self._news.clear()
         while self._changed:
             page = self._changed.pop(next(iter(self._changed)))
-            await self._ledger.do(
+            await self._ledger.execute(
                 _WRITE, self._ledger.run, page.position, self._stage, page.kind, page.sql,
                 page.lock, time.monotonic() - page.began, page.seconds, page.predicted,
                 page.tries, page.stall, page.error, page.last_blocker,

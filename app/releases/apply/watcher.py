@@ -15,7 +15,7 @@ import asyncpg
 from app.releases.apply import backends
 from app.releases.apply.error_verdicts import LOST
 from app.releases.apply.journal import Performed, Waiter
-from app.releases.connection.session import RELEASE_NAME, jittered
+from app.releases.connection.migration_session import RELEASE_NAME, jittered
 
 LOOK_EVERY: Final = 0.03  # seconds
 ACT_AT: Final = 0.6  # of the budget: the cancel has to arrive and the transaction to roll back

@@ -37,7 +37,7 @@ _CONNECTIONS: Final = 8
 """How many connections the gate may have at once, its copy's included."""
 
 
-def surroundings(error: BaseException) -> Stopped | None:
+def server_fault(error: BaseException) -> Stopped | None:
     """Return the verdict where an error, or what caused it, is of the surroundings; else None."""
     for cause in _causes(error):
         if isinstance(cause, asyncpg.PostgresError):
@@ -51,19 +51,19 @@ def surroundings(error: BaseException) -> Stopped | None:
     return None
 
 
-def raise_if_surroundings(error: BaseException) -> None:
+def raise_if_server_fault(error: BaseException) -> None:
     """Raise Stopped where an error is of the surroundings."""
-    if (found := surroundings(error)) is not None:
+    if (found := server_fault(error)) is not None:
         raise found from error
 
 
-def in_words(last: str) -> Stopped | None:
+def fault_in_output(last: str) -> Stopped | None:
     """Return the verdict on what a program of PostgreSQL's own said last, None for any other."""
     for pattern, error in _SAYINGS:
         if found := pattern.search(last):
-            return surroundings(error(found[0]))
+            return server_fault(error(found[0]))
     if _NO_ROOM in last:
-        return surroundings(OSError(errno.ENOSPC, _NO_ROOM))
+        return server_fault(OSError(errno.ENOSPC, _NO_ROOM))
     return None
 
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from app.database.url import DatabaseUrl
 from app.releases.apply.backends import Backend
-from app.releases.apply.foreign_sessions import foreign_sessions, in_words, tables_written_by_older
+from app.releases.apply.foreign_sessions import foreign_sessions, in_words
 from app.releases.gate.run import Order
 from app.releases.ledger.ledger import Ledger
 from app.releases.plan.plan import Plan
+from app.releases.product import tables_written_by_older
 from app.releases.verdict import Stopped, Verdict
 
 

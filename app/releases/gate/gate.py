@@ -3,14 +3,25 @@
 import asyncio
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
+from inspect import signature
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from app.releases.apply.error_verdicts import LOST, stopped
-from app.releases.connection.session import MigrationError
-from app.releases.gate.run import Ended, Order, Outcome, Release
+from app.releases.connection.migration_session import MigrationError
+from app.releases.gate.run import (
+    Applied,
+    Connected,
+    Ended,
+    Order,
+    Planned,
+    Position,
+    StageResult,
+    serves_at,
+)
 from app.releases.gate.stages import (
     adopt_database,
     apply_plan,
@@ -30,8 +41,12 @@ from app.releases.gate.stages import (
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.alembic_runner import current
 from app.releases.migrations.revisions import needed
-from app.releases.output import Silence, Tell
+from app.releases.output import GateOutput, NoOutput
+from app.releases.plan.plan import Plan
+from app.releases.product import Statements
 from app.releases.verdict import Stopped, Verdict
+
+T = TypeVar("T")
 
 STAGES: Final = (
     connect, read_position, check_drift, prove_statements, make_plan, policy, rehearse,
@@ -48,44 +63,87 @@ ADOPT: Final = (connect, adopt_database)
 
 async def gate(
     order: Order,
-    statements: Mapping[str, tuple[str, ...]],
-    tell: Tell | None = None,
+    statements: Statements,
+    output: GateOutput | None = None,
     stages: tuple[ModuleType, ...] = STAGES,
 ) -> Ended:
-    """Run the stages in order and tell how it ended. Raises nothing that the database did.
+    """Run the stages in order and return how it ended. Raise nothing that the database did.
 
     ``statements`` are what this image's code demands of the database, by collection.
     """
     async with AsyncExitStack() as stack:
-        release = Release(order, stack, tell or Silence(), statements)
-        run = _Run(release)
+        run = _Run(order, statements, output or NoOutput(), stack)
         verdict, words = await run.through(stages)
-        return await run.closed(verdict, words)
+        return await run.close(verdict, words)
 
 
 class _Run:
-    """The course of one run, in the ledger and in the telling."""
+    """One run: it hands each stage what its signature names, and keeps what the stage returns.
 
-    def __init__(self, release: Release) -> None:
-        self._release, self._tell = release, release.tell
-        self._told: list[dict[str, Any]] = []
+    ``_values`` holds, by type, what the run began with and the result of each stage.
+    """
+
+    def __init__(
+        self, order: Order, statements: Statements, output: GateOutput, stack: AsyncExitStack
+    ) -> None:
+        self._order, self._output = order, output
+        self._values: dict[Any, Any] = {
+            Order: order, Statements: statements, GateOutput: output, AsyncExitStack: stack,
+        }  # fmt: skip
+        self._ledger: Ledger | None = None
+        self._pages: list[dict[str, Any]] = []
+        self._shown: Plan | None = None
+        self._postponed: str | None = None
+        self._final_words: str | None = None
 
     async def through(self, stages: tuple[ModuleType, ...]) -> tuple[Verdict, str]:
         try:
             for stage in stages:
-                await self._take(stage)
+                self._keep(await self._run_stage(stage))
         except asyncio.CancelledError:
             return self._interrupted()
         except Exception as error:  # noqa: BLE001  # every run ends with a verdict, in the ledger
-            stopped = self._stopped(error)
-            return stopped.verdict, stopped.words
-        return self._arrived()
+            verdict = self._verdict_on(error)
+            return verdict.verdict, verdict.words
+        return self._completed()
 
-    def _stopped(self, error: Exception) -> Stopped:
-        """Give any error its verdict."""
+    async def close(self, verdict: Verdict, words: str) -> Ended:
+        """Write the verdict into the ledger, and return how the run ended."""
+        ledger, revision = self._ledger, self._revision
+        if ledger is not None and ledger.run:
+            revision = await _if_it_answers(current(self._order.url)) or revision
+            await _if_it_answers(ledger.end(verdict.name, int(verdict), words, revision))
+        number = ledger.run or None if ledger else None
+        return Ended(verdict, words, number, self._shown, revision, tuple(self._pages))
+
+    def _keep(self, result: StageResult) -> None:
+        """Keep what a stage returns for those after it."""
+        self._values[type(result)] = result
+        self._final_words = result.final_words or self._final_words
+        if isinstance(result, Planned):
+            self._shown = result.plan
+        if result.postponed:
+            self._postponed = result.postponed
+            self._values[Planned] = replace(self._values[Planned], plan=None)
+
+    def _get(self, kind: type[T]) -> T | None:
+        found: T | None = self._values.get(kind)
+        return found
+
+    @property
+    def _revision(self) -> str | None:
+        last = self._get(Applied) or self._get(Position)
+        return last.revision if last else None
+
+    @property
+    def _changed(self) -> bool:
+        applied = self._get(Applied)
+        return applied is not None and applied.changed
+
+    def _verdict_on(self, error: Exception) -> Stopped:
         if (foreseen := stopped(error)) is not None:
             return foreseen
-        self._tell.say("".join(traceback.format_exception(error)))
+        self._output.say("".join(traceback.format_exception(error)))
         return Stopped(Verdict.FAILED, f"Nobody foresaw this: {type(error).__name__}: {error}")
 
     def _interrupted(self) -> tuple[Verdict, str]:
@@ -93,64 +151,68 @@ class _Run:
         task = asyncio.current_task()
         if task is not None:
             task.uncancel()
-        begun = self._release.plan is not None and not self._release.applied
+        planned = self._get(Planned)
+        begun = planned is not None and planned.plan is not None and not self._changed
         rest = "python -m app release takes it up where it was." if begun else "Run it again."
         return Verdict.CONTENDED, f"Stopped from outside; the old version serves on. {rest}"
 
-    def _arrived(self) -> tuple[Verdict, str]:
-        release = self._release
-        if release.arrival:
-            return Verdict.DONE, release.arrival
-        if release.deployable:
-            rest = f" {release.put_off}" if release.put_off else ""
-            words = f"The database is at {release.current}: this image can serve.{rest}"
-            return Verdict.DONE, words
-        if release.applied:
+    def _completed(self) -> tuple[Verdict, str]:
+        """Return the verdict of a run in which no stage stopped."""
+        revision = self._revision
+        if self._final_words:
+            return Verdict.DONE, self._final_words
+        if serves_at(revision):
+            rest = f" {self._postponed}" if self._postponed else ""
+            return Verdict.DONE, f"The database is at {revision}: this image can serve.{rest}"
+        if self._changed:
             return Verdict.STEP_DONE, (
-                f"{release.current} is done; this image needs {needed()}, so it is not deployable "
+                f"{revision} is done; this image needs {needed()}, so it is not deployable "
                 "yet and the old version serves on. The next step waits for the soak."
             )
         return Verdict.DONE, "Looked at; nothing was changed."
 
-    async def _take(self, stage: ModuleType) -> None:
+    async def _run_stage(self, stage: ModuleType) -> StageResult:
         """Run one stage and write its page, whatever happens to it."""
-        release, began = self._release, time.monotonic()
-        self._tell.stage(stage.NAME)
-        position = await release.ledger.stage_begins(stage.NAME) if release.ledger else None
+        began = time.monotonic()
+        self._output.stage(stage.NAME)
+        position = await self._ledger.stage_begins(stage.NAME) if self._ledger else None
         try:
-            outcome = await self._bounded(stage)
+            result = await self._within_wall_clock(stage)
         except BaseException as error:
             evidence = error.evidence if isinstance(error, Stopped) else {}
             words = str(error) or type(error).__name__
             await self._write(position, stage.NAME, "stopped", words, evidence, began)
             raise
-        if position is None:
-            position = await self._opened(stage.NAME)
-        how = "skipped" if outcome.skipped else "done"
-        await self._write(position, stage.NAME, how, outcome.words, outcome.evidence, began)
+        if isinstance(result, Connected):
+            position = await self._open(result.ledger, stage.NAME)
+        how = "skipped" if result.skipped else "done"
+        await self._write(position, stage.NAME, how, result.words, result.evidence, began)
+        return result
 
-    async def _bounded(self, stage: ModuleType) -> Outcome:
-        """Run a stage within the wall clock; the work on the live database keeps its own."""
-        order = self._release.order
+    async def _within_wall_clock(self, stage: ModuleType) -> StageResult:
+        """Run a stage in bounded time; the work on the live database keeps its own clock."""
+        seconds = None if stage in OWN_CLOCK else self._order.wall_clock
+        needs = signature(stage.run).parameters.values()
         try:
-            async with asyncio.timeout(None if stage in OWN_CLOCK else order.wall_clock) as clock:
-                found: Outcome = await stage.run(self._release)
-                return found
+            async with asyncio.timeout(seconds) as clock:
+                result: StageResult = await stage.run(*(self._values[n.annotation] for n in needs))
+                return result
         except TimeoutError as over:
             if not clock.expired():
                 raise
             raise Stopped(
                 Verdict.CONTENDED,
-                f"The stage {stage.NAME} was not done after {order.wall_clock:.0f} s and was "
+                f"The stage {stage.NAME} was not done after {seconds:.0f} s and was "
                 "stopped; nothing was changed on the live database. A revision that waits for "
                 "itself does this too: look at the one that comes next.",
             ) from over
 
-    async def _opened(self, stage: str) -> int:
-        """Open the run, now that there is a ledger."""
-        order, book = self._release.order, self._release.book
-        await book.begin(order.word, order.who, order.why, await current(order.url))
-        return await book.stage_begins(stage)
+    async def _open(self, ledger: Ledger, stage: str) -> int:
+        """Open the run's page, now that there is a ledger."""
+        order = self._order
+        self._ledger = self._values[Ledger] = ledger
+        await ledger.begin(order.word, order.who, order.why, await current(order.url))
+        return await ledger.stage_begins(stage)
 
     async def _write(
         self,
@@ -163,25 +225,15 @@ class _Run:
     ) -> None:
         seconds = time.monotonic() - began
         page = {"stage": stage, "outcome": outcome, "words": words, "seconds": round(seconds, 3)}
-        self._told.append(page | ({"evidence": evidence} if outcome == "stopped" else {}))
-        self._tell.stage_over(stage, outcome, words, seconds)
-        if position is not None:
-            await _if_it_answers(self._release.book.stage_ends(position, outcome, words, evidence))
-
-    async def closed(self, verdict: Verdict, words: str) -> Ended:
-        release = self._release
-        revision = release.current
-        if release.ledger is not None and release.ledger.run:
-            revision = await _if_it_answers(current(release.order.url)) or revision
-            book: Ledger = release.ledger
-            await _if_it_answers(book.end(verdict.name, int(verdict), words, revision))
-        run = release.ledger.run if release.ledger else None
-        return Ended(verdict, words, run or None, release.shown, revision, tuple(self._told))
+        self._pages.append(page | ({"evidence": evidence} if outcome == "stopped" else {}))
+        self._output.stage_over(stage, outcome, words, seconds)
+        if position is not None and self._ledger is not None:
+            await _if_it_answers(self._ledger.stage_ends(position, outcome, words, evidence))
 
 
-async def _if_it_answers(writing: Any) -> Any:
-    """Write to the ledger where the database still answers: the verdict stands either way."""
+async def _if_it_answers(query: Coroutine[Any, Any, T]) -> T | None:
+    """Await a query where the database still answers: the verdict stands either way."""
     try:
-        return await writing
+        return await query
     except (*LOST, MigrationError):
         return None

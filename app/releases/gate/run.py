@@ -1,14 +1,12 @@
-"""One run of the gate: what was ordered, and what the stages have found out so far."""
+"""One run of the gate: what was ordered, what each stage returns, and how the run ended."""
 
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from app.database.url import DatabaseUrl
 from app.releases.ledger.ledger import Ledger
-from app.releases.migrations.revisions import history, needed
-from app.releases.output import Silence, Tell
+from app.releases.migrations import revisions
 from app.releases.plan.plan import Plan
 from app.releases.schema.drift import Inspection
 from app.releases.verdict import Verdict
@@ -60,67 +58,96 @@ class Order:
         return None if role == DatabaseUrl.parse(self.url).user else role
 
 
-@dataclass
-class Release:
-    """The state that the stages of one run share."""
-
-    order: Order
-    stack: AsyncExitStack
-    tell: Tell = field(default_factory=Silence)
-    statements: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """What this image's code demands of the database, by collection."""
-    ledger: Ledger | None = None
-    current: str | None = None
-    empty: bool = False
-    resumed: Plan | None = None
-    making: frozenset[str] = frozenset()
-    """Tables in which a release that was begun may have left its work half done."""
-    decision: int | None = None
-    """The number of the approval."""
-    inspection: Inspection | None = None
-    plan: Plan | None = None
-    rehearsal: int | None = None
-    predicted: Mapping[str, float] = field(default_factory=dict)
-    applied: bool = False
-    shown: Plan | None = None
-    """The plan that this run is about, taken on or put off."""
-    put_off: str | None = None
-    """Why a release that may wait is not taken on by this run."""
-    arrival: str | None = None
-    """The last words of a run that was not about taking the next step."""
-
-    @property
-    def book(self) -> Ledger:
-        """The ledger, once the first stage has opened it."""
-        assert self.ledger is not None
-        return self.ledger
-
-    def wait(self, words: str, evidence: Mapping[str, Any] | None = None) -> "Outcome":
-        """Put the pending release off: the image serves without it. The rest is still verified."""
-        assert self.plan is not None
-        self.put_off = f"{self.plan.target} stays pending: {words}"
-        self.plan = None
-        return Outcome(self.put_off, evidence or {}, skipped=True)
-
-    @property
-    def deployable(self) -> bool:
-        """Whether this image can serve on the database as it is."""
-        names = [revision.name for revision in history()]
-        return self.current in names and names.index(str(self.current)) >= names.index(needed())
-
-    @property
-    def optional(self) -> bool:
-        """Whether the pending release may wait: the image serves without it."""
-        return self.deployable and not self.order.contract and self.resumed is None
+def serves_at(revision: str | None) -> bool:
+    """Return whether this image can serve on a database at the revision."""
+    return revisions.state(revision) in {"ready", "head"}
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a stage ended: "done" or "skipped", in words, with what it found out."""
+@dataclass(frozen=True, kw_only=True)
+class StageResult:
+    """How a stage ended: in words for its page, with the evidence, and what other stages need.
+
+    ``postponed`` says why a release that may wait is not taken on by this run. ``final_words``
+    are the last words of a run that was not about taking the next step.
+    """
 
     words: str
     evidence: Mapping[str, Any] = field(default_factory=dict)
     skipped: bool = False
+    postponed: str | None = None
+    final_words: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connected(StageResult):
+    """This run is the only gate, and has its ledger."""
+
+    ledger: Ledger
+
+
+@dataclass(frozen=True, kw_only=True)
+class Position(StageResult):
+    """Where the database stands. ``begun`` is a release to finish.
+
+    ``in_progress`` are the tables in which a release that was begun may have left work half done.
+    """
+
+    revision: str | None
+    begun: Plan | None = None
+    in_progress: frozenset[str] = frozenset()
+
+    def may_wait(self, order: Order) -> bool:
+        """Return whether the pending release may wait: the image serves without it."""
+        return serves_at(self.revision) and not order.contract and self.begun is None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspected(StageResult):
+    """The live schema beside what it should be; None where nothing was built yet."""
+
+    inspection: Inspection | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned(StageResult):
+    """The release that this run takes on; ``plan`` is None for none. ``empty``: no row to lose."""
+
+    empty: bool
+    plan: Plan | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearsed(StageResult):
+    """The number of the rehearsal, and the seconds that each statement took in it, by its text."""
+
+    number: int | None = None
+    predicted: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Approved(StageResult):
+    """The number of the decision that approves the plan; None where none was needed."""
+
+    decision: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Applied(StageResult):
+    """Where the database stands now; ``changed`` where this run brought it there.
+
+    ``new``: this run built the schema of an empty database.
+    """
+
+    revision: str | None
+    changed: bool = False
+    plan: Plan | None = None
+    new: bool = False
+
+
+def postponed(plan: Plan, reason: str, evidence: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the members of a stage's result that put the release off: the image serves without."""
+    words = f"{plan.target} stays pending: {reason}"
+    return {"words": words, "evidence": evidence or {}, "skipped": True, "postponed": words}
 
 
 @dataclass(frozen=True)
@@ -140,7 +167,7 @@ class Ended:
         return self.plan.digest if self.plan else None
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as JSON values, as ``--json`` prints it."""
+        """Return it as JSON values, as ``--json`` prints it."""
         return {
             "verdict": self.verdict.name,
             "exitCode": int(self.verdict),

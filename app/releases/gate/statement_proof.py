@@ -1,4 +1,4 @@
-"""Model truth: what the code demands, held against a database that its own migrations build."""
+"""Proves that the code's statements and models fit the schema that its own migrations build."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -8,54 +8,49 @@ import asyncpg
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
-from sqlmodel import SQLModel
 
-from app.health.session_fitness import by_collection, findings, needs_of
+from app.releases.connection.open_connection import open_connection
 from app.releases.migrations.alembic_runner import make_engine, upgrade
 from app.releases.migrations.revisions import head, needed
-from app.releases.output import silently
-from app.releases.schema.scratch_database import connected, scratch
-from app.sql.registry import failures
-
-Statements = Mapping[str, tuple[str, ...]]
+from app.releases.output import discard_line
+from app.releases.product import MODELS, Statements, statement_faults
+from app.releases.schema.scratch_database import scratch_database
 
 
 async def image_failures(url: str, statements: Statements) -> dict[str, str]:
     """Build this image's schema in a scratch database and try the code on it.
 
-    At the revision the image needs and at its head, since it serves at both. Gives words by
-    collection; empty when all is well. Raises NoScratch and MigrationError.
+    This is done at the revision that the image needs and at its head, since it serves at both.
+    Return words by collection; empty when all is well. Raise NoScratch and MigrationError.
     """
-    found: dict[str, str] = {}
-    async with scratch(url) as built:
+    failures: dict[str, str] = {}
+    async with scratch_database(url) as built:
         for revision in dict.fromkeys((needed(), head())):
-            await upgrade(built, revision, say=silently)
+            await upgrade(built, revision, say=discard_line)
             for name, words in (await live_failures(built, statements)).items():
-                found.setdefault(name, f"{words} (at {revision})")
+                failures.setdefault(name, f"{words} (at {revision})")
         for words in await model_differences(built):
-            found.setdefault(words, "the model and the migrations disagree")
-    return found
+            failures.setdefault(words, "the model and the migrations disagree")
+    return failures
 
 
 async def live_failures(url: str, statements: Statements) -> dict[str, str]:
-    """Prepare every statement on a database, as the role of ``url``; and read its revision.
+    """Return what fails by collection: every statement is prepared as the role of ``url``.
 
-    What PostgreSQL looks at only when a statement runs, the role's rights, is looked at beside.
+    The role's rights, which PostgreSQL checks only when a statement runs, are checked as well,
+    and whether the role may read its revision.
     """
-    async with connected(url) as connection:
-        found = await failures(connection, statements)
-        needs = needs_of(statements)
-        rights = by_collection(needs, await findings(connection, needs))
-        found = {name: words for name, words in rights.items() if words != "ok"} | found
+    async with open_connection(url) as connection:
+        failures = await statement_faults(connection, statements)
         try:
             await connection.fetchval("SELECT version_num FROM alembic_version")
-        except asyncpg.SyntaxOrAccessError as refused:
-            found["alembic_version"] = str(refused)
-        return found
+        except asyncpg.SyntaxOrAccessError as refusal:
+            failures["alembic_version"] = str(refusal)
+        return failures
 
 
 async def model_differences(url: str) -> list[str]:
-    """Say where models want columns, types, NULL or defaults that the tables do not have.
+    """Return where models want columns, types, NULL or defaults that the tables do not have.
 
     What a table has beyond its model is no fault: an expand may come a deploy before its code.
     """
@@ -68,13 +63,12 @@ async def model_differences(url: str) -> list[str]:
 
 
 def _compared(connection: Connection) -> list[str]:
-    tables = SQLModel.metadata.tables
     context = MigrationContext.configure(connection, opts={
         "compare_type": True,
         "compare_server_default": True,
-        "include_name": partial(_ours, tables),
+        "include_name": partial(_ours, MODELS.tables),
     })  # fmt: skip
-    changes = _flat(compare_metadata(context, SQLModel.metadata))
+    changes = _flat(compare_metadata(context, MODELS))
     return [_in_words(change) for change in changes if not str(change[0]).startswith("remove")]
 
 
@@ -83,7 +77,7 @@ def _ours(tables: Mapping[str, Any], name: str | None, kind: str, _: object) -> 
 
 
 def _flat(changes: list[Any]) -> list[tuple[Any, ...]]:
-    """Alembic gives changes of one column as a list of their own."""
+    """Flatten the changes: Alembic returns those of one column as a list of their own."""
     return [c for change in changes for c in (change if isinstance(change, list) else [change])]
 
 

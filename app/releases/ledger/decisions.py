@@ -64,7 +64,7 @@ async def decide(
         _refuse_unrehearsed(plan, last)
         _refuse_destruction(plan, destroys)
     async with connection.transaction():
-        row = await ledger.row(
+        row = await ledger.fetch_row(
             "INSERT INTO release_decisions (digest, rehearsal, decision, who, why, destroys)"
             " VALUES ($1, $2, $3, $4, $5, $6)"
             " RETURNING id, digest, rehearsal, decision, who, why, destroys, at",
@@ -82,8 +82,8 @@ async def find(ledger: Ledger, digest: str) -> Row:
     if not _DIGEST.fullmatch(digest):
         raise Invalid.at("digest", f"send {_SHORTEST} to 64 of its characters, 0-9 and a-f")
     rows = []
-    if await ledger.value("SELECT to_regclass('release_plans') IS NOT NULL"):
-        rows = await ledger.rows(
+    if await ledger.exists():
+        rows = await ledger.fetch_rows(
             "SELECT * FROM release_plans WHERE starts_with(digest, $1) ORDER BY digest LIMIT 20",
             digest,
         )

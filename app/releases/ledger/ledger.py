@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.releases.connection.session import GATE_LOCK
+from app.releases.connection.migration_session import GATE_LOCK
 from app.releases.ledger import tables
 from app.releases.migrations.revisions import head, needed
 from app.releases.plan import plan
@@ -19,6 +19,9 @@ from app.releases.plan.plan import Plan
 from app.releases.verdict import Verdict
 
 Row = dict[str, Any]
+
+_THERE: Final = """SELECT name FROM unnest($1::text[]) AS name
+  WHERE to_regclass('public.' || name) IS NOT NULL"""
 
 
 class Ledger:
@@ -37,11 +40,11 @@ class Ledger:
 
     async def try_lock(self) -> bool:
         """Become the only gate, if nobody is."""
-        return bool(await self.value("SELECT pg_try_advisory_lock($1)", GATE_LOCK))
+        return bool(await self.fetch_value("SELECT pg_try_advisory_lock($1)", GATE_LOCK))
 
     async def pid(self) -> int:
         """Return the backend of our connection, which holds the gate's lock."""
-        return int(await self.value("SELECT pg_backend_pid()"))
+        return int(await self.fetch_value("SELECT pg_backend_pid()"))
 
     async def prepare(self, service_role: str | None = None) -> None:
         """Make the tables that are missing; let another role of the service at them."""
@@ -55,10 +58,21 @@ class Ledger:
                 for statement in tables.grants(service_role):
                     await self._connection.execute(statement)
 
+    async def exists(self) -> bool:
+        """Return whether the gate ever ran on this database, so that its tables are there."""
+        return bool(await self.fetch_value("SELECT to_regclass('release_facts') IS NOT NULL"))
+
+    async def are_empty(self, names: Sequence[str]) -> bool:
+        """Return whether none of these tables holds a row, deleted ones included."""
+        for row in await self.fetch_rows(_THERE, names):
+            if await self.fetch_value(f'SELECT EXISTS (SELECT FROM public."{row["name"]}")'):
+                return False
+        return True
+
     async def turned_away(self, word: str, who: str, why: str | None, words: str) -> None:
         """Note a run that never became the only gate, where there is a ledger to note it in."""
-        if await self.value("SELECT to_regclass('release_runs') IS NOT NULL"):
-            await self.do(
+        if await self.exists():
+            await self.execute(
                 "INSERT INTO release_runs (word, who, why, head, needed, finished_at, verdict,"
                 " exit_code, words) VALUES ($1, $2, $3, $4, $5, clock_timestamp(), $6, $7, $8)",
                 word, who, why, head(), needed(), Verdict.CONTENDED.name,
@@ -67,11 +81,11 @@ class Ledger:
 
     async def begin(self, word: str, who: str, why: str | None, before: str | None) -> int:
         """Open a run; earlier ones that never finished were killed, since we hold the lock."""
-        await self.do(
+        await self.execute(
             "UPDATE release_runs SET finished_at = clock_timestamp(), verdict = 'KILLED',"
             " words = 'The process ended in the middle.' WHERE finished_at IS NULL"
         )
-        self.run = await self.value(
+        self.run = await self.fetch_value(
             "INSERT INTO release_runs (word, who, why, head, needed, before)"
             " VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
             word, who, why, head(), needed(), before,
@@ -80,7 +94,7 @@ class Ledger:
 
     async def end(self, verdict: str, exit_code: int, words: str, after: str | None) -> None:
         """Close the run."""
-        await self.do(
+        await self.execute(
             "UPDATE release_runs SET finished_at = clock_timestamp(), verdict = $2,"
             " exit_code = $3, words = $4, after = $5 WHERE id = $1",
             self.run, verdict, exit_code, words, after,
@@ -89,7 +103,7 @@ class Ledger:
     async def stage_begins(self, stage: str) -> int:
         """Open the run's next stage and give its position."""
         self._position += 1
-        await self.do(
+        await self.execute(
             "INSERT INTO release_stages (run, position, stage) VALUES ($1, $2, $3)",
             self.run, self._position, stage,
         )  # fmt: skip
@@ -99,7 +113,7 @@ class Ledger:
         self, position: int, outcome: str, words: str, evidence: Mapping[str, Any]
     ) -> None:
         """Close a stage: "done", "skipped" or "stopped"."""
-        await self.do(
+        await self.execute(
             "UPDATE release_stages SET finished_at = clock_timestamp(), outcome = $3, words = $4,"
             " evidence = $5 WHERE run = $1 AND position = $2",
             self.run, position, outcome, words, encoded(evidence),
@@ -111,7 +125,7 @@ class Ledger:
         One that was over is pending again when somebody has taken the database back: what
         approved it then approves nothing now.
         """
-        again = await self.value(
+        again = await self.fetch_value(
             "INSERT INTO release_plans (digest, plan, offline_hash) VALUES ($1, $2, $3)"
             " ON CONFLICT (digest) DO UPDATE SET state = 'proposed', changed_at = clock_timestamp()"
             " WHERE release_plans.state <> 'proposed' RETURNING xmax <> 0",
@@ -123,7 +137,7 @@ class Ledger:
 
     async def withhold(self, digest: str, who: str, why: str) -> None:
         """Void what approved a plan, unless somebody has withheld it already."""
-        await self.do(
+        await self.execute(
             "INSERT INTO release_decisions (digest, decision, who, why)"
             " SELECT $1, 'withheld', $2, $3 WHERE 'approved' = (SELECT decision"
             " FROM release_decisions WHERE digest = $1 ORDER BY id DESC LIMIT 1)",
@@ -162,9 +176,18 @@ class Ledger:
                 "DELETE FROM release_revisions WHERE revision = ANY($1::text[])", list(revisions)
             )
 
+    async def revision_applied(self, revision: str, hashed: str) -> None:
+        """Store the hash of a revision as it was when it was applied."""
+        await self.execute(
+            "INSERT INTO release_revisions (revision, hash, run) VALUES ($1, $2, $3)"
+            " ON CONFLICT (revision) DO UPDATE SET hash = excluded.hash, run = excluded.run,"
+            " applied_at = clock_timestamp()",
+            revision, hashed, self.run or None,
+        )  # fmt: skip
+
     async def plan_is(self, digest: str, state: str) -> None:
         """Move a plan on: applied, verified, taking back, superseded."""
-        await self.do(
+        await self.execute(
             "UPDATE release_plans SET state = $2, changed_at = clock_timestamp()"
             " WHERE digest = $1",
             digest, state,
@@ -172,11 +195,11 @@ class Ledger:
 
     async def concerns(self, digest: str) -> None:
         """Note which plan this run is about."""
-        await self.do("UPDATE release_runs SET digest = $2 WHERE id = $1", self.run, digest)
+        await self.execute("UPDATE release_runs SET digest = $2 WHERE id = $1", self.run, digest)
 
     async def unfinished(self) -> tuple[Plan, str, str] | None:
         """Give the plan that was begun and not verified, its state and its offline hash."""
-        row = await self.row(
+        row = await self.fetch_row(
             "SELECT plan, state, offline_hash FROM release_plans"
             " WHERE state IN ('applying', 'applied', 'taking back')"
             " ORDER BY changed_at DESC LIMIT 1"
@@ -187,7 +210,7 @@ class Ledger:
 
     async def rehearsed(self, digest: str, *, passed: bool, evidence: Mapping[str, Any]) -> int:
         """Note a rehearsal and give its number."""
-        number: int = await self.value(
+        number: int = await self.fetch_value(
             "INSERT INTO release_rehearsals (run, digest, passed, evidence)"
             " VALUES ($1, $2, $3, $4) RETURNING id",
             self.run, digest, passed, encoded(evidence),
@@ -196,19 +219,19 @@ class Ledger:
 
     async def rehearsal(self, digest: str) -> Row | None:
         """Give the last rehearsal of a plan."""
-        return await self.row(
+        return await self.fetch_row(
             "SELECT * FROM release_rehearsals WHERE digest = $1 ORDER BY id DESC LIMIT 1", digest
         )
 
     async def decision(self, digest: str) -> Row | None:
         """Give the last decision about a plan."""
-        return await self.row(
+        return await self.fetch_row(
             "SELECT * FROM release_decisions WHERE digest = $1 ORDER BY id DESC LIMIT 1", digest
         )
 
     async def is_whole_approved(self, before: str | None) -> bool:
         """Return whether a plan of several tables from there is approved and not begun."""
-        return bool(await self.value(
+        return bool(await self.fetch_value(
             "SELECT EXISTS (SELECT FROM release_plans p WHERE state = 'proposed'"
             " AND plan ->> 'before' IS NOT DISTINCT FROM $1"
             " AND jsonb_array_length(plan -> 'tables') > 0"
@@ -217,14 +240,14 @@ class Ledger:
             before,
         ))  # fmt: skip
 
-    async def fact(self, name: str) -> Any:
+    async def get_fact(self, name: str) -> Any:
         """Give what is noted under a name; None for nothing."""
-        row = await self.row("SELECT value FROM release_facts WHERE name = $1", name)
+        row = await self.fetch_row("SELECT value FROM release_facts WHERE name = $1", name)
         return row and row["value"]
 
-    async def note(self, name: str, value: Any) -> None:
+    async def set_fact(self, name: str, value: Any) -> None:
         """Note a fact, in place of an earlier one of that name."""
-        await self.do(
+        await self.execute(
             "INSERT INTO release_facts (name, value) VALUES ($1, $2) ON CONFLICT (name)"
             " DO UPDATE SET value = excluded.value, at = clock_timestamp()",
             name, encoded(value),
@@ -232,26 +255,26 @@ class Ledger:
 
     async def overridden(self, rule: str, who: str, why: str) -> None:
         """Keep the reason for which a rule was overridden."""
-        await self.do(
+        await self.execute(
             "INSERT INTO release_overrides (run, rule, who, why) VALUES ($1, $2, $3, $4)",
             self.run, rule, who, why,
         )  # fmt: skip
 
-    async def do(self, sql: str, *values: object) -> None:
+    async def execute(self, sql: str, *values: object) -> None:
         """Run one statement."""
         async with self._turn:
             await self._connection.execute(sql, *values)
 
-    async def value(self, sql: str, *values: object) -> Any:
+    async def fetch_value(self, sql: str, *values: object) -> Any:
         """Give one value."""
         async with self._turn:
             return await self._connection.fetchval(sql, *values)
 
-    async def row(self, sql: str, *values: object) -> Row | None:
+    async def fetch_row(self, sql: str, *values: object) -> Row | None:
         """Give one row, its JSON decoded."""
-        return next(iter(await self.rows(sql, *values)), None)
+        return next(iter(await self.fetch_rows(sql, *values)), None)
 
-    async def rows(self, sql: str, *values: object) -> list[Row]:
+    async def fetch_rows(self, sql: str, *values: object) -> list[Row]:
         """Give rows, their JSON decoded."""
         async with self._turn:
             return decoded(await self._connection.fetch(sql, *values))

@@ -36,7 +36,7 @@ def utc_now() -> datetime:
 
 async def time(ledger: Ledger, clock: Clock | None) -> datetime:
     """Give the clock's time; without one the database's, which is the same for every machine."""
-    now: datetime = clock() if clock else await ledger.value("SELECT clock_timestamp()")
+    now: datetime = clock() if clock else await ledger.fetch_value("SELECT clock_timestamp()")
     return now
 
 
@@ -136,7 +136,7 @@ def state(soak: Soak, signals: Iterable[Signal], now: datetime) -> Standing:
 
 async def begin(ledger: Ledger, plan: Plan, seconds: float, clock: Clock | None = None) -> None:
     """Start the watch over a release; one that was taken back and comes again is watched anew."""
-    await ledger.do(
+    await ledger.execute(
         'INSERT INTO release_soaks (digest, "table", phase, revisions, started_at, seconds)'
         " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (digest) DO UPDATE SET"
         " started_at = excluded.started_at, seconds = excluded.seconds,"
@@ -148,13 +148,13 @@ async def begin(ledger: Ledger, plan: Plan, seconds: float, clock: Clock | None 
 
 async def current(ledger: Ledger, clock: Clock | None = None) -> Standing | None:
     """Give how the last release's soak stands; None where none was begun, or it was taken back."""
-    row = await ledger.row(_CURRENT)
+    row = await ledger.fetch_row(_CURRENT)
     if row is None:
         return None
     soak = Soak(**row | {"revisions": tuple(row["revisions"])})
-    rows = await ledger.rows(_SIGNALS, soak.started_at, soak.due)
+    rows = await ledger.fetch_rows(_SIGNALS, soak.started_at, soak.due)
     now = await time(ledger, clock)
-    looked = await ledger.value(_LOOKED)
+    looked = await ledger.fetch_value(_LOOKED)
     return replace(
         state(soak, [Signal(**signal) for signal in rows], now),
         looked_at=datetime.fromisoformat(looked) if looked else None,
@@ -182,7 +182,7 @@ async def override(ledger: Ledger, who: str, why: str, clock: Clock | None = Non
     await ledger.overridden(_RULE, who, why)
     standing = await current(ledger, clock)
     if standing is not None and standing.state in {"running", "red"}:
-        await ledger.do(
+        await ledger.execute(
             "UPDATE release_soaks SET ended_at = $2, ended = $3 WHERE digest = $1",
             standing.soak.digest, await time(ledger, clock), f"{_OVERRIDDEN} by {who}: {why}",
         )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from app.releases.migrations.revisions import Phase
 from app.releases.plan.plan import Statement
 from app.releases.sql.locks import NAME, UPDATES, stronger, subcommands
-from app.releases.sql.text import masked, normalised, statements
+from app.releases.sql.text import masked, normalise, statements
 
 # Functions that give one value for the whole statement, so that a default of them rewrites nothing.
 _STABLE: Final = """now transaction_timestamp statement_timestamp current_timestamp localtimestamp
@@ -27,7 +27,7 @@ _CALL: Final = re.compile(
 )
 
 
-class Seen(NamedTuple):
+class LintedStatement(NamedTuple):
     """A statement with what stands before it in its plan.
 
     ``sql`` is normalised, ``text`` masked: of one statement, where a text holds several.
@@ -38,7 +38,7 @@ class Seen(NamedTuple):
     text: str
     changes: tuple[str, ...]
     phase: Phase
-    before: Sequence["Seen"]
+    before: Sequence["LintedStatement"]
 
     @property
     def existing(self) -> bool:
@@ -46,43 +46,47 @@ class Seen(NamedTuple):
         return bool(self.statement.tables)
 
 
-def seen(plan: Sequence[Statement], phases: dict[str, Phase]) -> list[Seen]:
+def statements_to_lint(
+    plan: Sequence[Statement], phases: dict[str, Phase]
+) -> list[LintedStatement]:
     """Prepare a plan's statements for the rules; a revision without a phase is an expand."""
-    found: list[Seen] = []
+    found: list[LintedStatement] = []
     for statement in plan:
         phase = phases.get(statement.revision, "expand")
         for sql in statements(statement.sql):
             text = masked(sql)
-            one = Seen(
-                statement, normalised(sql), text, tuple(subcommands(text)), phase, tuple(found)
+            one = LintedStatement(
+                statement, normalise(sql), text, tuple(subcommands(text)), phase, tuple(found)
             )
             found.append(one)
     return found
 
 
-def says(pattern: str, *, existing: bool = False) -> Callable[[Seen], bool]:
+def says(pattern: str, *, existing: bool = False) -> Callable[[LintedStatement], bool]:
     """Make a condition: the statement begins like this."""
     compiled = re.compile(rf"(?:{pattern})", re.IGNORECASE)
     return lambda s: bool(compiled.match(s.text)) and (s.existing or not existing)
 
 
-def changes(pattern: str, *, existing: bool = True) -> Callable[[Seen], bool]:
+def changes(pattern: str, *, existing: bool = True) -> Callable[[LintedStatement], bool]:
     """Make a condition: one change of an ALTER TABLE begins like this."""
     compiled = re.compile(rf"(?:{pattern})", re.IGNORECASE)
     return lambda s: (s.existing or not existing) and any(map(compiled.match, s.changes))
 
 
-def outside_contract(condition: Callable[[Seen], bool]) -> Callable[[Seen], bool]:
+def outside_contract(
+    condition: Callable[[LintedStatement], bool],
+) -> Callable[[LintedStatement], bool]:
     """Make a condition that holds in every phase but a contract."""
     return lambda s: s.phase != "contract" and condition(s)
 
 
-def either(*conditions: Callable[[Seen], bool]) -> Callable[[Seen], bool]:
+def either(*conditions: Callable[[LintedStatement], bool]) -> Callable[[LintedStatement], bool]:
     """Make a condition that holds where one of these does."""
     return lambda s: any(condition(s) for condition in conditions)
 
 
-def several(s: Seen) -> bool:
+def several(s: LintedStatement) -> bool:
     """Tell whether one text holds several statements."""
     return len(statements(masked(s.statement.sql))) > 1
 
@@ -90,17 +94,17 @@ def several(s: Seen) -> bool:
 _UNBATCHED: Final = re.compile(rf"{UPDATES}|\b(?:DELETE FROM|MERGE INTO)\b", re.IGNORECASE)
 
 
-def unbatched(s: Seen) -> bool:
+def unbatched(s: LintedStatement) -> bool:
     """Tell whether it, or a part of it, writes rows of an existing table other than in batches."""
     return s.existing and s.statement.way != "backfill" and bool(_UNBATCHED.search(s.text))
 
 
-def copies(s: Seen) -> bool:
+def copies(s: LintedStatement) -> bool:
     """Tell whether it writes what it has read."""
     return s.existing and bool(re.search(r"\bINSERT INTO\b.*\bSELECT\b", s.text, re.IGNORECASE))
 
 
-def cascades(s: Seen) -> bool:
+def cascades(s: LintedStatement) -> bool:
     """Tell whether it drops, with CASCADE, what it does not name."""
     whole = re.match(r"(?:DROP|TRUNCATE)\b.*\bCASCADE\Z", s.text, re.IGNORECASE)
     return bool(whole) or any(
@@ -108,12 +112,12 @@ def cascades(s: Seen) -> bool:
     )
 
 
-def _retypes(s: Seen) -> list[str]:
+def _retypes(s: LintedStatement) -> list[str]:
     pattern = re.compile(rf"ALTER (?:COLUMN )?{NAME} (?:SET DATA )?TYPE (.*)", re.IGNORECASE)
     return [found[1].lower() for c in s.changes if s.existing and (found := pattern.match(c))]
 
 
-def rewrites(s: Seen) -> bool:
+def rewrites(s: LintedStatement) -> bool:
     """Tell whether a type is changed other than by giving times in UTC their zone."""
     zoned = {"timestamptz", "timestamp with time zone"}
     wide = {"text", "varchar", "character varying"}
@@ -121,18 +125,18 @@ def rewrites(s: Seen) -> bool:
     return bool(types - zoned) or (bool(types) and not _in_utc(s))
 
 
-def _in_utc(s: Seen) -> bool:
+def _in_utc(s: LintedStatement) -> bool:
     together = (e.statement.sql for e in s.before if e.statement.step == s.statement.step)
     pattern = r"SET (LOCAL )?(TimeZone (=|TO)|TIME ZONE) 'UTC'"
-    return any(re.match(pattern, normalised(sql), re.IGNORECASE) for sql in together)
+    return any(re.match(pattern, normalise(sql), re.IGNORECASE) for sql in together)
 
 
-def widens(s: Seen) -> bool:
+def widens(s: LintedStatement) -> bool:
     """Tell whether a type becomes plain text."""
     return bool(set(_retypes(s)) & {"text", "varchar", "character varying"})
 
 
-def fills_on_adding(s: Seen) -> bool:
+def fills_on_adding(s: LintedStatement) -> bool:
     """Tell whether a column is added whose value differs from row to row: a rewrite."""
     return s.existing and any(
         re.search(r"\b(?:small|big)?serial\b|\bGENERATED\b", change, re.IGNORECASE)
@@ -157,7 +161,7 @@ def called(text: str) -> set[str]:
     return {name.removeprefix("pg_catalog.") for name in names}
 
 
-def requires(s: Seen) -> bool:
+def requires(s: LintedStatement) -> bool:
     """Tell whether a column is added that must not be NULL and has no default."""
     added = [c for c in s.changes if re.match(r"ADD (?:COLUMN )?", c, re.IGNORECASE)]
     return s.existing and any(
@@ -167,14 +171,14 @@ def requires(s: Seen) -> bool:
     )
 
 
-def scans_for_null(s: Seen) -> bool:
+def scans_for_null(s: LintedStatement) -> bool:
     """Tell whether SET NOT NULL has to look at every row."""
     pattern = re.compile(rf"ALTER (?:COLUMN )?({NAME}) SET NOT NULL", re.IGNORECASE)
     columns = [found[1] for c in s.changes if (found := pattern.match(c))]
     return s.existing and not all(_is_proven(s, column) for column in columns)
 
 
-def _is_proven(s: Seen, column: str) -> bool:
+def _is_proven(s: LintedStatement, column: str) -> bool:
     """Tell whether a CHECK that the column is not NULL was validated in a step before."""
     check = re.compile(
         rf"ADD CONSTRAINT ({NAME}) CHECK ?\( ?{re.escape(column)} IS NOT NULL ?\)", re.IGNORECASE
@@ -190,7 +194,7 @@ def _is_proven(s: Seen, column: str) -> bool:
     return bool(names & validated)
 
 
-def validates_at_once(s: Seen) -> bool:
+def validates_at_once(s: LintedStatement) -> bool:
     """Tell whether a constraint is validated in the step that adds it."""
     names = [c.split(" ")[2] for c in s.changes if c.upper().startswith("VALIDATE CONSTRAINT ")]
     same = [e for e in s.before if e.statement.step == s.statement.step]
@@ -201,7 +205,7 @@ def validates_at_once(s: Seen) -> bool:
 _ADDED: Final = re.compile(r"ADD CONSTRAINT ", re.IGNORECASE)
 
 
-def proves_at_once(s: Seen) -> bool:
+def proves_at_once(s: LintedStatement) -> bool:
     """Tell whether a constraint is added that all rows are checked for at once."""
     proof = rf"(?:CONSTRAINT {NAME} )?(?:CHECK|FOREIGN KEY|UNIQUE|PRIMARY KEY|EXCLUDE)\b"
     pattern = re.compile(rf"ADD {proof}(?!.*\b(?:NOT VALID|USING INDEX)\b)", re.IGNORECASE)
@@ -214,24 +218,24 @@ def proves_at_once(s: Seen) -> bool:
     )
 
 
-def concurrent_together(s: Seen) -> bool:
+def concurrent_together(s: LintedStatement) -> bool:
     """Tell whether something CONCURRENTLY stands inside a transaction."""
     pattern = r"(?:CREATE (?:UNIQUE )?INDEX|DROP INDEX|REINDEX\b.*) CONCURRENTLY\b"
     inside = s.statement.way in {"brief", "direct"}
     return inside and bool(re.match(pattern, s.text, re.IGNORECASE))
 
 
-def waits_for_ever(s: Seen) -> bool:
+def waits_for_ever(s: LintedStatement) -> bool:
     """Tell whether it wants a strong lock and has no timeout."""
     return s.statement.way == "patient" and stronger(s.statement.lock, "SHARE UPDATE EXCLUSIVE")
 
 
-def stands_outside(s: Seen) -> bool:
+def stands_outside(s: LintedStatement) -> bool:
     """Tell whether it locks a table outside the steps."""
     return s.statement.way == "direct" and stronger(s.statement.lock, "ROW EXCLUSIVE")
 
 
-def blocks_itself(s: Seen) -> bool:
+def blocks_itself(s: LintedStatement) -> bool:
     """Tell whether Alembic's own transaction holds a table that this step needs."""
     held = {
         table
@@ -243,7 +247,7 @@ def blocks_itself(s: Seen) -> bool:
     return s.statement.way != "direct" and bool(held & {*s.statement.tables})
 
 
-def drops(s: Seen) -> bool:
+def drops(s: LintedStatement) -> bool:
     """Tell whether something is dropped that others may use."""
     # Of a trigger another rule speaks; an index is only slower to be without.
     pattern = r"DROP (?!(?:INDEX|TRIGGER|STATISTICS)\b)|TRUNCATE\b"

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from app.releases.lint.conditions import seen
+from app.releases.lint.conditions import statements_to_lint
 from app.releases.lint.rules import RULES, Level
 from app.releases.lint.squawk import CONTRACTS_MAY, PATIENCE, NoSquawk, remarks
 from app.releases.migrations.revisions import Phase, history
 from app.releases.plan.plan import Statement
-from app.releases.plan.render import in_code
+from app.releases.plan.render import statements_from_code
 
 # Seconds: a check may share its machine with every test, and nobody's deploy waits for it.
 CHECKS_PATIENCE: Final = 120.0
@@ -21,7 +21,7 @@ _NO_SQUAWK: Final = "squawk-absent"
 
 
 @dataclass(frozen=True)
-class Lint:
+class LintFinding:
     """One finding: an "error" must not be applied; a "warning" is for who approves."""
 
     rule: str
@@ -31,7 +31,7 @@ class Lint:
     words: str
 
 
-def lint(statements: Sequence[Statement], patience: float = PATIENCE) -> list[Lint]:
+def lint(statements: Sequence[Statement], patience: float = PATIENCE) -> list[LintFinding]:
     """Read statements of a plan, in their order; only an upgrade's are meant.
 
     Never raises: where squawk cannot be run, or takes more than ``patience`` seconds, that is a
@@ -42,29 +42,31 @@ def lint(statements: Sequence[Statement], patience: float = PATIENCE) -> list[Li
     return [*ours, *_squawks(statements, phases, patience)]
 
 
-def _ours(statements: Sequence[Statement], phases: dict[str, Phase]) -> Iterator[Lint]:
-    for one in seen(statements, phases):
+def _ours(statements: Sequence[Statement], phases: dict[str, Phase]) -> Iterator[LintFinding]:
+    for one in statements_to_lint(statements, phases):
         for rule in RULES:
             if rule.broken(one):
                 statement = one.statement
-                yield Lint(rule.name, rule.level, statement.revision, statement.sql, rule.words)
+                yield LintFinding(
+                    rule.name, rule.level, statement.revision, statement.sql, rule.words
+                )
 
 
 def _squawks(
     statements: Sequence[Statement], phases: dict[str, Phase], patience: float
-) -> Iterator[Lint]:
+) -> Iterator[LintFinding]:
     older = history()[0].name
     try:
         found = remarks(statements, patience)
     except NoSquawk as absent:
-        yield Lint(_NO_SQUAWK, "warning", "", "", f"{absent}; only our own rules were asked")
+        yield LintFinding(_NO_SQUAWK, "warning", "", "", f"{absent}; only our own rules were asked")
         return
     for rule, is_error, statement, words in found:
         allowed = rule in CONTRACTS_MAY and phases.get(statement.revision) == "contract"
         # The first revision is what an older service left; its style is not ours to judge.
         if not allowed and not (statement.revision == older and rule.startswith("prefer-")):
             level: Level = "error" if is_error else "warning"
-            yield Lint(f"squawk/{rule}", level, statement.revision, statement.sql, words)
+            yield LintFinding(f"squawk/{rule}", level, statement.revision, statement.sql, words)
 
 
 def main(patience: float = CHECKS_PATIENCE) -> int:
@@ -72,7 +74,7 @@ def main(patience: float = CHECKS_PATIENCE) -> int:
 
     1 when one is an error, or when squawk could not be asked: then it is not known to be clean.
     """
-    found = lint(in_code([revision.name for revision in history()]), patience)
+    found = lint(statements_from_code([revision.name for revision in history()]), patience)
     for finding in found:
         sys.stdout.write(
             f"{finding.revision}: {finding.level} {finding.rule}: {finding.words}\n"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
 from app.releases.lint.conditions import (
-    Seen,
+    LintedStatement,
     blocks_itself,
     cascades,
     changes,
@@ -44,7 +44,7 @@ class Rule(NamedTuple):
     name: str
     level: Level
     words: str
-    broken: Callable[[Seen], bool]
+    broken: Callable[[LintedStatement], bool]
 
 
 RULES: Final = (

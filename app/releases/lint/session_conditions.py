@@ -3,8 +3,8 @@
 import re
 from typing import Final
 
-from app.releases.connection.session import BRIEF_STATEMENT_TIMEOUT, LOCK_TIMEOUT, shorter
-from app.releases.lint.conditions import Seen, called
+from app.releases.connection.migration_session import BRIEF_STATEMENT_TIMEOUT, LOCK_TIMEOUT, shorter
+from app.releases.lint.conditions import LintedStatement, called
 
 _LONGEST: Final = {"lock": LOCK_TIMEOUT, "statement": BRIEF_STATEMENT_TIMEOUT}
 _TIMEOUT: Final = r"(?:statement|lock)_timeout"
@@ -29,7 +29,7 @@ _READING: Final = """count min max sum avg every bool_and bool_or string_agg arr
 _RULED: Final = re.compile(r"setval|pg_(?:try_)?advisory_(?:xact_)?lock(?:_shared)?")
 
 
-def timeout_off(s: Seen) -> bool:
+def timeout_off(s: LintedStatement) -> bool:
     """Tell whether it takes a timeout away, or sets one that is longer or stays longer than ours.
 
     What is allowed is a shorter one for the transaction alone.
@@ -37,12 +37,12 @@ def timeout_off(s: Seen) -> bool:
     return bool(_RESETS.match(s.text)) or (_sets(s, _TIMEOUT) and not _is_short(s))
 
 
-def silences_triggers(s: Seen) -> bool:
+def silences_triggers(s: LintedStatement) -> bool:
     """Tell whether a session, or every later one, writes without triggers and foreign keys."""
     return _sets(s, "session_replication_role")
 
 
-def calls_unread(s: Seen) -> bool:
+def calls_unread(s: LintedStatement) -> bool:
     """Tell whether it calls what is no function of PostgreSQL's own that only reads."""
     reads = re.match(r"(?:SELECT|WITH|VALUES|EXPLAIN)\b", s.text, re.IGNORECASE)
     unknown = called(s.text) - {*_READING.split()}
@@ -51,17 +51,17 @@ def calls_unread(s: Seen) -> bool:
     )
 
 
-def locks_by_number(s: Seen) -> bool:
+def locks_by_number(s: LintedStatement) -> bool:
     """Tell whether it takes an advisory lock."""
     return bool(re.search(r"\bpg_(?:try_)?advisory_(?:xact_)?lock", s.text, re.IGNORECASE))
 
 
-def sets_sequence(s: Seen) -> bool:
+def sets_sequence(s: LintedStatement) -> bool:
     """Tell whether a sequence is moved by a function."""
     return "setval" in called(s.text)
 
 
-def _is_short(s: Seen) -> bool:
+def _is_short(s: LintedStatement) -> bool:
     found = _SHORT.fullmatch(s.sql)
     if not found:
         return False
@@ -69,7 +69,7 @@ def _is_short(s: Seen) -> bool:
     return shorter(value, _LONGEST[found[1].lower()]) == value
 
 
-def _sets(s: Seen, setting: str) -> bool:
+def _sets(s: LintedStatement, setting: str) -> bool:
     by_word = rf'(?:SET (?:LOCAL |SESSION )?|(?:ALTER|CREATE)\b.*\bSET )"?{setting}\b'
     # A value in quotes is masked, so the SQL itself is asked.
     by_call = "set_config" in called(s.text) and re.search(rf"\b{setting}\b", s.sql, re.IGNORECASE)

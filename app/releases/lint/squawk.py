@@ -17,9 +17,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
-from app.releases.connection.session import BRIEF_STATEMENT_TIMEOUT, LOCK_TIMEOUT
+from app.releases.connection.migration_session import BRIEF_STATEMENT_TIMEOUT, LOCK_TIMEOUT
 from app.releases.plan.plan import Statement
-from app.releases.sql.text import normalised
+from app.releases.sql.text import normalise
 
 # What is left out everywhere, and why; docs/decisions/0007-lint.md has it at length.
 _STEPS_DO: Final = "the steps look first, set timeouts and retry; squawk sees only their SQL"
@@ -120,7 +120,7 @@ def _script(statements: list[Statement]) -> _Script:
         lines += _opening() if together else []
         for statement in own:
             begins.append(len(lines))
-            lines += f"{normalised(statement.sql)};".split("\n")
+            lines += f"{normalise(statement.sql)};".split("\n")
         lines += ["COMMIT;"] if together else []
     return _Script("\n".join(lines), begins, statements)
 

@@ -14,35 +14,35 @@ from sqlalchemy.pool import NullPool
 
 from alembic import command
 from app.database.url import DatabaseUrl
-from app.releases.connection.session import MigrationError
-from app.releases.migrations.observer import Witness
+from app.releases.connection.migration_session import MigrationError
+from app.releases.migrations.observer import Observer
 from app.releases.migrations.revisions import ROOT
-from app.releases.migrations.version_row import FORM, ROWS, placed, raise_unless_fits
+from app.releases.migrations.version_row import FORM, ROWS, raise_unless_fits, single_revision
 
 Say = Callable[[str], None]
 _CONFIGURATION: Final = ROOT / "pyproject.toml"
 
 
 async def upgrade(
-    url: str, revision: str = "head", say: Say = print, witness: Witness | None = None
+    url: str, revision: str = "head", say: Say = print, observer: Observer | None = None
 ) -> None:
     """Bring the database at ``url`` up to ``revision``; what is happening goes to ``say``.
 
-    ``witness`` sees every statement, and says what it may run. Safe to run again after it was
+    ``observer`` sees every statement, and says what it may run. Safe to run again after it was
     killed. Raises MigrationError: refused (``guard.Ungated`` where only the gate may migrate),
     contended, blocked, stuck, failed, or the database is away.
     """
-    await _run(url, configuration(say, witness), partial(_upgrade, revision))
+    await _run(url, configuration(say, observer), partial(_upgrade, revision))
 
 
 async def downgrade(
-    url: str, revision: str, say: Say = print, witness: Witness | None = None
+    url: str, revision: str, say: Say = print, observer: Observer | None = None
 ) -> None:
     """Bring the database back to ``revision`` ("base" for empty).
 
     Raises PointOfNoReturn from the first contract on: the old columns are gone.
     """
-    await _run(url, configuration(say, witness), partial(_downgrade, revision))
+    await _run(url, configuration(say, observer), partial(_downgrade, revision))
 
 
 async def current(url: str) -> str | None:
@@ -71,10 +71,10 @@ def make_engine(url: str) -> AsyncEngine:
     )
 
 
-def configuration(say: Say = print, witness: Witness | None = None) -> Config:
+def configuration(say: Say = print, observer: Observer | None = None) -> Config:
     """Read Alembic's configuration from ``pyproject.toml``."""
     config = Config(toml_file=_CONFIGURATION)
-    config.attributes.update(say=say, witness=witness)
+    config.attributes.update(say=say, observer=observer)
     return config
 
 
@@ -116,4 +116,4 @@ def read_revision(connection: Connection) -> str | None:
     """Return the revision of a connection's database. Raises BadVersionRow."""
     there, fits = connection.exec_driver_sql(FORM).one()
     raise_unless_fits(there=there, fits=fits)
-    return placed(connection.exec_driver_sql(ROWS).scalars().all()) if there else None
+    return single_revision(connection.exec_driver_sql(ROWS).scalars().all()) if there else None

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from app.releases.connection.session import MigrationError
+from app.releases.connection.migration_session import MigrationError
 from app.releases.ledger.tables import CURSORS
 from app.releases.migrations.steps import Steps
 
@@ -95,7 +95,7 @@ class _Walk:
                 continue
             self._done += filled
             self._cursor = upper
-            self._steps.walked(self._backfill.name, self._done, self._total)
+            self._steps.on_progress(self._backfill.name, self._done, self._total)
             self._settle(time.monotonic() - began)
         self._steps.rows(
             "UPDATE release_backfill SET finished_at = clock_timestamp() WHERE name = $1",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from app.releases.connection.session import ACROSS_TABLES
+from app.releases.connection.migration_session import ACROSS_TABLES
 from app.releases.migrations.catalogue import (
     constraint_is_valid,
     index_is_valid,

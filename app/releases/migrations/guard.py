@@ -5,21 +5,20 @@ line, ``alembic`` itself or a test. So no entrance can forget to ask.
 """
 
 import os
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Collection
+from typing import Final
 
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection
 
-from app.releases.connection.session import GATE_LOCK, MigrationError
+from app.releases.connection.migration_session import GATE_LOCK, MigrationError
+from app.releases.identity import HOLDS_CORE_TABLES, OLDER_SERVICE_TABLE
 from app.releases.migrations.observer import Permit
-from app.releases.migrations.revisions import head, known, needed, state
-from app.releases.occupied import protected_tables
+from app.releases.migrations.revisions import has_revision, head, needed, state
 
-_STATE: Final = """SELECT current_database(),
+_STATE: Final = f"""SELECT current_database(),
   to_regclass('public.release_runs') IS NOT NULL,
-  to_regclass('public._prisma_migrations') IS NOT NULL,
-  to_regclass('public.productions') IS NOT NULL OR to_regclass('public.cameras') IS NOT NULL"""
+  to_regclass('public.{OLDER_SERVICE_TABLE}') IS NOT NULL, {HOLDS_CORE_TABLES}"""
 _HOLDS_GATE: Final = f"""SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory'
   AND granted AND objsubid = 1 AND pid = %s
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -47,14 +46,19 @@ def note_dropped(database: str) -> None:
 
 
 def raise_unless_allowed(
-    connection: Connection, permit: Permit, revision: str | None, *, pending: bool
+    connection: Connection,
+    permit: Permit,
+    revision: str | None,
+    *,
+    pending: bool,
+    protected: Collection[str],
 ) -> None:
     """Raise Ungated unless this migration may run on this database.
 
     ``revision`` is where the database stands; ``pending`` is false where the migration would
-    change nothing.
+    change nothing. ``protected`` are the tables in which a row must not be lost.
     """
-    database, released, prisma, tables = connection.exec_driver_sql(_STATE).one()
+    database, released, shared, tables = connection.exec_driver_sql(_STATE).one()
     _raise_unless_placed(revision, strange=tables)
     if permit.gate_pid is not None:
         _raise_unless_held(connection, permit.gate_pid)
@@ -65,10 +69,10 @@ def raise_unless_allowed(
         )
     elif database not in _made:
         _raise_if_production()
-        if prisma:
+        if shared:
             raise _older(revision)
         if pending and not permit.disposable:
-            _raise_if_rows(connection)
+            _raise_if_rows(connection, protected)
 
 
 def raise_unless_deployable(revision: str | None) -> None:
@@ -84,16 +88,16 @@ def raise_unless_deployable(revision: str | None) -> None:
     )
 
 
-def script_guard() -> str:
+def script_guard(protected: Collection[str]) -> str:
     """Return the statement that begins a rendered script: it ends the session where we refuse.
 
     An error alone would not do: psql goes on after one unless it is told otherwise.
     """
-    names = ", ".join(f"'{name}'" for name in protected_tables())
+    names = ", ".join(f"'{name}'" for name in protected)
     return f"""DO $guard$ DECLARE found text; occupied boolean;
 BEGIN
   occupied := to_regclass('public.release_runs') IS NOT NULL
-    OR to_regclass('public._prisma_migrations') IS NOT NULL;
+    OR to_regclass('public.{OLDER_SERVICE_TABLE}') IS NOT NULL;
   FOR found IN {_TABLES.format(names)} LOOP
     EXIT WHEN occupied;
     EXECUTE format('SELECT EXISTS (SELECT FROM public.%I)', found) INTO occupied;
@@ -110,7 +114,7 @@ def _raise_unless_placed(revision: str | None, *, strange: bool) -> None:
     """Raise where the schema is not one that this version can take further."""
     if revision is None and strange:
         raise _older(revision)
-    if revision is not None and not known(revision):
+    if revision is not None and not has_revision(revision):
         raise Ungated(
             f"The database is ahead: revision {revision} is not known to this version, whose "
             f"newest is {head()}. Deploy the version that migrated it, or a newer one ({_STATUS})"
@@ -145,9 +149,8 @@ def _raise_if_production() -> None:
         )
 
 
-def _raise_if_rows(connection: Connection) -> None:
-    names: Sequence[Any] = protected_tables()
-    quoted = ", ".join(f"'{name}'" for name in names)
+def _raise_if_rows(connection: Connection, protected: Collection[str]) -> None:
+    quoted = ", ".join(f"'{name}'" for name in protected)
     for (name,) in connection.exec_driver_sql(_TABLES.format(quoted)).all():
         if connection.exec_driver_sql(f'SELECT EXISTS (SELECT FROM public."{name}")').scalar_one():
             raise Ungated(

@@ -1,7 +1,7 @@
-"""Who sees every statement of a migration: to time it, to stop it, or to refuse it.
+"""Observers of a migration: they see every statement, and may time, delay or stop it.
 
-``Patience`` is the witness of an ordinary migration: it only says when to give up. The release
-gate brings its own, which also watch who waits for us and hold every statement to the plan.
+``RetryingObserver`` is that of an ordinary migration: it only decides when to give up. The release
+gate has observers of its own, which also watch who waits for us and hold statements to the plan.
 """
 
 import re
@@ -19,7 +19,12 @@ from typing import Any, Final, Literal, Protocol
 import asyncpg
 from sqlalchemy import Connection, event
 
-from app.releases.connection.session import APPLICATION_NAME, LOCK_TIMEOUT, MigrationError, jittered
+from app.releases.connection.migration_session import (
+    APPLICATION_NAME,
+    LOCK_TIMEOUT,
+    MigrationError,
+    jittered,
+)
 
 # "brief": one transaction under a short lock_timeout. "patient": one statement outside any
 # transaction. "batch": one of a backfill's. "direct": in Alembic's own transaction.
@@ -49,7 +54,7 @@ class Permit:
     disposable: bool = False
 
 
-class Witness(Protocol):
+class Observer(Protocol):
     """Sees what a migration does. Every method may raise to stop it between two statements."""
 
     application_name: str
@@ -60,45 +65,45 @@ class Witness(Protocol):
 
     permit: Permit
 
-    def attends(self, pid: int) -> None:
+    def on_backend(self, pid: int) -> None:
         """Hear which backend runs what follows; there may be several."""
 
-    def watching(self, kind: Kind, statements: Sequence[str]) -> AbstractContextManager[None]:
+    def around_step(self, kind: Kind, statements: Sequence[str]) -> AbstractContextManager[None]:
         """Wrap one step with all its tries. A batch comes under its backfill's own statement."""
 
-    def trying(self, connection: asyncpg.Connection) -> AbstractAsyncContextManager[None]:
+    def around_try(self, connection: asyncpg.Connection) -> AbstractAsyncContextManager[None]:
         """Wrap whatever is sent on the connection beside Alembic's: every try, every reading.
 
         May wait before it lets a statement begin.
         """
 
-    def refused(self, error: asyncpg.PostgresError, kind: Kind, tried: int) -> float:
+    def on_failure(self, error: asyncpg.PostgresError, kind: Kind, tried: int) -> float:
         """After a try that failed: give the seconds until the next, or raise."""
 
-    def tail(self) -> tuple[str, ...]:
+    def extra_statements(self) -> tuple[str, ...]:
         """Give statements to add to the end of a brief step's transaction."""
 
-    def walked(self, backfill: str, done: int, total: int) -> None:
+    def on_progress(self, backfill: str, done: int, total: int) -> None:
         """Hear how far a backfill is, in rows."""
 
 
-class Patience:
+class RetryingObserver:
     """Tries again when others are in the way, and gives up after a number of tries."""
 
     application_name = APPLICATION_NAME
     lock_timeout = LOCK_TIMEOUT
     permit = Permit()
 
-    def attends(self, pid: int) -> None:
+    def on_backend(self, pid: int) -> None:
         """Nothing is done with it."""
 
-    def watching(self, _kind: Kind, _statements: Sequence[str]) -> AbstractContextManager[None]:
+    def around_step(self, _kind: Kind, _statements: Sequence[str]) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def trying(self, _connection: asyncpg.Connection) -> AbstractAsyncContextManager[None]:
+    def around_try(self, _connection: asyncpg.Connection) -> AbstractAsyncContextManager[None]:
         return nullcontext()
 
-    def refused(self, error: asyncpg.PostgresError, kind: Kind, tried: int) -> float:
+    def on_failure(self, error: asyncpg.PostgresError, kind: Kind, tried: int) -> float:
         """Raise StepBlocked after the last try, and at once what is no matter of patience."""
         if not isinstance(error, BUSY) or kind == "patient":
             raise error
@@ -109,10 +114,10 @@ class Patience:
             ) from error
         return jittered(min(0.1 * tried, LONGEST_WAIT))
 
-    def tail(self) -> tuple[str, ...]:
+    def extra_statements(self) -> tuple[str, ...]:
         return ()
 
-    def walked(self, backfill: str, done: int, total: int) -> None:
+    def on_progress(self, backfill: str, done: int, total: int) -> None:
         """Progress is told in words already."""
 
 
@@ -124,15 +129,15 @@ _BOOKKEEPING: Final = re.compile(
 
 
 @contextmanager
-def attended(connection: Connection, witness: Witness) -> Iterator[None]:
-    """Let the witness see what runs in Alembic's own transaction."""
-    witness.attends(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+def observe(connection: Connection, observer: Observer) -> Iterator[None]:
+    """Let the observer see what runs in Alembic's own transaction."""
+    observer.on_backend(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
     connection.commit()
     watch = ExitStack()
 
     def before(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if not _BOOKKEEPING.match(statement):
-            watch.enter_context(witness.watching("direct", [statement]))
+            watch.enter_context(observer.around_step("direct", [statement]))
 
     def after(*_: Any) -> None:
         watch.close()

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from app.releases.connection.session import ACROSS_TABLES, MigrationError
+from app.releases.connection.migration_session import ACROSS_TABLES, MigrationError
 from app.releases.migrations.backfill import Backfill, fill
 from app.releases.migrations.catalogue import (
     ForeignKey,

@@ -12,7 +12,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-from app.releases.connection.session import MigrationError
+from app.releases.connection.migration_session import MigrationError
 
 Phase = Literal["expand", "switch", "contract"]
 State = Literal["unmigrated", "behind", "ready", "head", "ahead"]
@@ -72,7 +72,7 @@ def point_of_no_return() -> str | None:
     return next((r.name for r in history() if r.phase == "contract"), None)
 
 
-def known(revision: str) -> bool:
+def has_revision(revision: str) -> bool:
     """Tell whether this image has the revision."""
     return revision in _names()
 
@@ -85,7 +85,7 @@ def state(current: str | None) -> State:
     """
     if current is None:
         return "unmigrated"
-    if not known(current):
+    if not has_revision(current):
         return "ahead"
     if current == head():
         return "head"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import Final
 
-from app.releases.sql.text import normalised
+from app.releases.sql.text import normalise
 from app.releases.sql.tokens import tokens
 
 _SQL: Final = re.compile(
@@ -26,7 +26,7 @@ _FORMER_HOMES: Final = {
     "app.releases.migrations.catalogue": "app.releases.catalogue",
     "app.releases.migrations.ddl": "app.releases.ddl",
     "app.releases.migrations.phased_change": "app.releases.recipe",
-    "app.releases.connection.session": "app.releases.session",
+    "app.releases.connection.migration_session": "app.releases.session",
     "app.releases.migrations.steps": "app.releases.steps",
     "app.releases.migrations.column_sync": "app.releases.sync",
 }
@@ -87,7 +87,7 @@ def _template(node: ast.JoinedStr) -> Iterator[str]:
 
 def _value(value: object) -> str:
     """Give a literal; text that is a whole SQL statement without its layout."""
-    return repr(normalised(value) if isinstance(value, str) and _is_sql(value) else value)
+    return repr(normalise(value) if isinstance(value, str) and _is_sql(value) else value)
 
 
 def _is_sql(text: str) -> bool:

@@ -21,13 +21,13 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, PoolProxiedConnection
 
 from alembic import op
-from app.releases.connection.session import (
+from app.releases.connection.migration_session import (
     BRIEF_STATEMENT_TIMEOUT,
     LOCK_TIMEOUT,
     set_up_sql,
     shorter,
 )
-from app.releases.migrations.observer import Kind, Patience, Witness
+from app.releases.migrations.observer import Kind, Observer, RetryingObserver
 
 # Below the deadlock check (1 s): when we and the older service hold rows the other wants, we yield.
 _ROW_LOCK_TIMEOUT: Final = "300ms"
@@ -64,7 +64,7 @@ class Steps(Protocol):
     def say(self, line: str) -> None:
         """Tell the operator."""
 
-    def walked(self, backfill: str, done: int, total: int) -> None:
+    def on_progress(self, backfill: str, done: int, total: int) -> None:
         """Tell how far a backfill is, in rows."""
 
     def pause(self, seconds: float) -> None:
@@ -77,18 +77,18 @@ class LiveSteps:
     offline = False
 
     def __init__(
-        self, connection: PoolProxiedConnection, say: Callable[[str], None], witness: Witness
+        self, connection: PoolProxiedConnection, say: Callable[[str], None], observer: Observer
     ) -> None:
-        self._connection, self._witness = connection, witness
+        self._connection, self._observer = connection, observer
         self._lock_timeout, self._refusals = "0", 0
-        self.say, self.walked = say, witness.walked
-        self._execute(set_up_sql(witness.application_name))
-        witness.attends(self.rows("SELECT pg_backend_pid()")[0][0])
+        self.say, self.on_progress = say, observer.on_progress
+        self._execute(set_up_sql(observer.application_name))
+        observer.on_backend(self.rows("SELECT pg_backend_pid()")[0][0])
 
     def brief(self, *statements: str, lock_timeout: str = LOCK_TIMEOUT) -> None:
-        timeouts = _timeouts(shorter(lock_timeout, self._witness.lock_timeout))
+        timeouts = _timeouts(shorter(lock_timeout, self._observer.lock_timeout))
         # asyncpg sends a script without arguments as one message: one transaction.
-        script = ";\n".join((*timeouts, *statements, *self._witness.tail()))
+        script = ";\n".join((*timeouts, *statements, *self._observer.extra_statements()))
         self._persist("brief", statements, script)
 
     def patient(self, statement: str, *, undo: str = "") -> None:
@@ -99,12 +99,12 @@ class LiveSteps:
         self, backfill: str, statement: str, *values: object
     ) -> Sequence[Sequence[Any]] | None:
         self._wait_for_locks(_ROW_LOCK_TIMEOUT)
-        with self._witness.watching("batch", [backfill]):
+        with self._observer.around_step("batch", [backfill]):
             try:
                 found = self.rows(statement, *values)
             except asyncpg.PostgresError as error:
                 self._refusals += 1
-                wait = self._witness.refused(error, "batch", self._refusals)
+                wait = self._observer.on_failure(error, "batch", self._refusals)
             else:
                 self._refusals = 0
                 return found
@@ -121,9 +121,9 @@ class LiveSteps:
         self._run(lambda _: asyncio.sleep(seconds))
 
     def _persist(self, kind: Kind, statements: Sequence[str], script: str, undo: str = "") -> None:
-        """Try until it is done or the witness has seen enough."""
+        """Try until it is done or the observer has seen enough."""
         tried = 0
-        with self._witness.watching(kind, statements):
+        with self._observer.around_step(kind, statements):
             while True:
                 try:
                     if tried and undo:
@@ -137,9 +137,9 @@ class LiveSteps:
                 self.pause(wait)
 
     def _refused(self, error: asyncpg.PostgresError, kind: Kind, tried: int, undo: str) -> float:
-        """Ask the witness for one more try; without it, leave nothing behind."""
+        """Ask the observer for one more try; without it, leave nothing behind."""
         try:
-            return self._witness.refused(error, kind, tried)
+            return self._observer.on_failure(error, kind, tried)
         except Exception:
             if undo:
                 with suppress(asyncpg.PostgresError, asyncpg.InterfaceError):
@@ -147,7 +147,7 @@ class LiveSteps:
             raise
 
     def _clear_away(self, undo: str) -> None:
-        """Drop what an interrupted try left. The witness is not asked: it may have seen enough."""
+        """Drop what an interrupted try left. The observer is not asked: it may have seen enough."""
         self._set_lock_timeout(_CLEARING_TIMEOUT)
         self._run(lambda connection: connection.execute(undo))
         self._set_lock_timeout(self._lock_timeout)
@@ -166,7 +166,7 @@ class LiveSteps:
 
     def _try(self, call: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
         async def seen(connection: asyncpg.Connection) -> Any:
-            async with self._witness.trying(connection):
+            async with self._observer.around_try(connection):
                 return await call(connection)
 
         return self._run(seen)
@@ -200,7 +200,7 @@ class ScriptSteps:
     def say(self, line: str) -> None:
         self._print(f"-- {line}")
 
-    def walked(self, backfill: str, done: int, total: int) -> None:
+    def on_progress(self, backfill: str, done: int, total: int) -> None:
         """A script goes nowhere."""
 
     def pause(self, seconds: float) -> None:
@@ -223,11 +223,11 @@ def beside() -> Iterator[Steps]:
         yield ScriptSteps(context.impl)
         context.impl.static_output("BEGIN;")
         return
-    witness = witness_of(context.config)
-    _let_go_of_snapshot(op.get_bind(), witness.lock_timeout)
+    observer = observer_of(context.config)
+    _let_go_of_snapshot(op.get_bind(), observer.lock_timeout)
     connection = op.get_bind().engine.raw_connection()
     try:
-        yield LiveSteps(connection, _voice(context), witness)
+        yield LiveSteps(connection, _voice(context), observer)
     finally:
         connection.close()
 
@@ -246,9 +246,11 @@ def _voice(context: MigrationContext) -> Callable[[str], None]:
     return cast("Callable[[str], None]", say or print)
 
 
-def witness_of(config: Config | None) -> Witness:
-    """Give the witness that whoever started the migration named; else ordinary patience."""
-    return cast("Witness | None", config and config.attributes.get("witness")) or Patience()
+def observer_of(config: Config | None) -> Observer:
+    """Give the observer that whoever started the migration named; else ordinary patience."""
+    return (
+        cast("Observer | None", config and config.attributes.get("observer")) or RetryingObserver()
+    )
 
 
 def _timeouts(lock_timeout: str) -> tuple[str, str]:

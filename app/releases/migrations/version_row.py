@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.releases.connection.session import MigrationError
+from app.releases.connection.migration_session import MigrationError
 
 # Whether the table is there, wherever a session searches, and whether its form is Alembic's.
 FORM: Final = """SELECT c.oid IS NOT NULL AS there, coalesce(c.relkind IN ('r', 'p') AND EXISTS (
@@ -29,10 +29,6 @@ class BadVersionRow(MigrationError):
     """``alembic_version`` names no single revision; the message says how, and what to do."""
 
 
-# What only our own revisions make: with it, and without a revision, the row was lost.
-OURS: Final = """to_regclass('public.changes') IS NOT NULL OR EXISTS (SELECT FROM pg_attribute
-  WHERE attrelid = to_regclass('public.productions') AND attname = 'uuid' AND attnum > 0
-    AND NOT attisdropped)"""
 LOST: Final = (
     "Tables of ours stand here and no revision is noted (alembic_version is empty or gone): find "
     "out which revision the schema is at, and note it. A backup may tell, and the runs in python "
@@ -40,7 +36,7 @@ LOST: Final = (
 )
 
 
-def placed(rows: Sequence[str | None]) -> str | None:
+def single_revision(rows: Sequence[str | None]) -> str | None:
     """Return the revision of these rows, None for no row.
 
     Raises BadVersionRow for more than one, and for one that names nothing.
@@ -74,4 +70,4 @@ async def live_revision(connection: asyncpg.Connection) -> str | None:
     raise_unless_fits(there=form["there"], fits=form["fits"])
     if not form["there"]:
         return None
-    return placed([row["version_num"] for row in await connection.fetch(ROWS)])
+    return single_revision([row["version_num"] for row in await connection.fetch(ROWS)])

@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
-from app.releases.connection.session import LOCK_TIMEOUT, set_up_sql
+from app.releases.connection.migration_session import LOCK_TIMEOUT, set_up_sql
 from app.releases.plan.plan import Way
-from app.releases.sql.text import normalised, statements
+from app.releases.sql.text import normalise, statements
 
 Ask = Callable[[str, tuple[object, ...]], Sequence[Sequence[Any]]]
 
@@ -20,7 +20,7 @@ _ALEMBICS: Final = re.compile(
 )
 
 
-class Noted(NamedTuple):
+class CollectedStatement(NamedTuple):
     """One statement as it was met; as in ``plan.Statement``."""
 
     revision: str
@@ -34,21 +34,21 @@ def nothing_known(_query: str, _values: tuple[object, ...]) -> Sequence[Sequence
     return []
 
 
-class Collected:
+class StatementCollector:
     """Steps that are noted and not taken; questions are answered by ``ask``."""
 
     offline = True
 
     def __init__(self, ask: Ask = nothing_known) -> None:
         self._ask = ask
-        self._noted: list[Noted] = []
+        self._noted: list[CollectedStatement] = []
         self._step = 0
         self._direct_step: int | None = None
         self._open: list[tuple[int, Way, str]] = []
         self.revisions: list[str] = []
 
     @property
-    def statements(self) -> tuple[Noted, ...]:
+    def statements(self) -> tuple[CollectedStatement, ...]:
         """What was met, in order."""
         return tuple(self._noted)
 
@@ -68,7 +68,7 @@ class Collected:
     def say(self, line: str) -> None:
         """Nobody is told: nothing happens."""
 
-    def walked(self, backfill: str, done: int, total: int) -> None:
+    def on_progress(self, backfill: str, done: int, total: int) -> None:
         """Nothing is walked."""
 
     def pause(self, seconds: float) -> None:
@@ -76,9 +76,9 @@ class Collected:
 
     def write(self, printed: str) -> None:
         """Take one piece of what Alembic prints: a statement of its own transaction."""
-        statement = normalised(printed)
+        statement = normalise(printed)
         own = _ALEMBICS.match(statement) and len(statements(statement)) == 1
-        if not statement or own or statement == normalised(set_up_sql()):
+        if not statement or own or statement == normalise(set_up_sql()):
             return
         if self._direct_step is None:
             self._direct_step = self._next_step()
@@ -91,7 +91,7 @@ class Collected:
     def applied(self, *, step: Any, **_: Any) -> None:
         """Hear from Alembic that all since the last time belongs to this revision."""
         name = str(step.up_revision_id)
-        self._noted += [Noted(name, *noted) for noted in self._open]
+        self._noted += [CollectedStatement(name, *noted) for noted in self._open]
         self.revisions.append(name)
         self._open, self._direct_step = [], None
 

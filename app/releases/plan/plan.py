@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from app.releases.migrations.revisions import Phase
 
-# As in ``witness.Kind``; a "backfill" runs as batches of its statement.
+# As in ``observer.Kind``; a "backfill" runs as batches of its statement.
 Way = Literal["brief", "patient", "backfill", "direct"]
 
 

@@ -1,8 +1,8 @@
 """The SQL of pending revisions: as a plan for one database, or as far as the code alone tells.
 
-Alembic's offline mode runs the revisions, and ``Collected`` notes what they would do. For a plan
-the steps' questions are answered from the live catalogue, read-only. Alembic's proxies are global:
-nothing here may run beside a migration of the same process.
+Alembic's offline mode runs the revisions, and ``StatementCollector`` notes what they would do. For
+a plan the steps' questions are answered from the live catalogue, read-only. Alembic's proxies are
+global: nothing here may run beside a migration of the same process.
 """
 
 import json
@@ -19,20 +19,15 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection
 
 from alembic import command
-from app.releases.connection.session import MigrationContended, MigrationError
+from app.releases.connection.migration_session import MigrationContended, MigrationError
 from app.releases.ledger.tables import CURSORS
 from app.releases.migrations.alembic_runner import configuration, make_engine
-from app.releases.migrations.pending import next_release
 from app.releases.migrations.revisions import history
-from app.releases.output import silently
-from app.releases.plan.collector import Ask, Collected, Noted, nothing_known
+from app.releases.output import discard_line
+from app.releases.plan.collector import Ask, CollectedStatement, StatementCollector, nothing_known
 from app.releases.plan.plan import Statement
 from app.releases.sql.locks import NAME, describe
-from app.releases.sql.text import masked, normalised, unquoted
-
-__all__ = [
-    "allowed", "in_code", "new_tables", "next_release", "normalised", "offline_hash", "planned",
-]  # fmt: skip
+from app.releases.sql.text import masked, normalise, unquoted
 
 # One moment of the catalogue; and whoever holds it locked is waited for no longer than this.
 _READ_ONLY: Final = """BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
@@ -55,7 +50,9 @@ _BUSY: Final = (
 )
 
 
-async def planned(url: str, revisions: Sequence[str], before: str | None) -> tuple[Statement, ...]:
+async def plan_statements(
+    url: str, revisions: Sequence[str], before: str | None
+) -> tuple[Statement, ...]:
     """Give what these revisions would do to the database at ``url``, which is at ``before``.
 
     Nothing is written there. Raises MigrationContended when its catalogue is locked for too long,
@@ -78,7 +75,7 @@ async def planned(url: str, revisions: Sequence[str], before: str | None) -> tup
         await engine.dispose()
 
 
-def in_code(revisions: Sequence[str]) -> tuple[Statement, ...]:
+def statements_from_code(revisions: Sequence[str]) -> tuple[Statement, ...]:
     """Give what these revisions do to a database of which nothing is known but its history.
 
     Tables that earlier revisions create are the existing ones.
@@ -100,20 +97,20 @@ def offline_hash(revisions: Sequence[str]) -> str:
     """
     first = _names().index(revisions[0])
     noted = _collected(revisions, _names()[first - 1] if first else None, nothing_known)
-    content = [(n.revision, n.step, n.way, normalised(n.sql)) for n in noted]
+    content = [(n.revision, n.step, n.way, normalise(n.sql)) for n in noted]
     return sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
 
 
-def allowed(statements: Sequence[Statement]) -> frozenset[str]:
+def allowed_texts(statements: Sequence[Statement]) -> frozenset[str]:
     """Give, normalised, all that may be run when these statements are to be run.
 
     Beside them: the table of the backfills' cursors, which is the gate's own, and dropping an
     index of the plan whose build was interrupted, so that it can be built anew.
     """
-    texts = {normalised(statement.sql) for statement in statements}
+    texts = {normalise(statement.sql) for statement in statements}
     built = (_BUILT.match(text) for text in texts)
     leftovers = {f"DROP INDEX CONCURRENTLY IF EXISTS {found[1]}" for found in built if found}
-    return frozenset(texts | leftovers | {normalised(CURSORS)})
+    return frozenset(texts | leftovers | {normalise(CURSORS)})
 
 
 def new_tables(statements: Sequence[Statement]) -> tuple[str, ...]:
@@ -143,10 +140,12 @@ def _read(
     return tuple(_described(one, known, indexes) for one in noted)
 
 
-def _collected(revisions: Sequence[str], before: str | None, ask: Ask) -> tuple[Noted, ...]:
+def _collected(
+    revisions: Sequence[str], before: str | None, ask: Ask
+) -> tuple[CollectedStatement, ...]:
     """Run the revisions in Alembic's offline mode, and take down what they would do."""
-    collected = Collected(ask)
-    config = configuration(silently)
+    collected = StatementCollector(ask)
+    config = configuration(discard_line)
     config.attributes["steps"] = config.output_buffer = cast("Any", collected)
     span = f"{before}:{revisions[-1]}" if before else revisions[-1]
     try:
@@ -162,7 +161,7 @@ def _collected(revisions: Sequence[str], before: str | None, ask: Ask) -> tuple[
 
 
 def _described(
-    noted: Noted, known: Collection[str], indexes: Mapping[str, str] | None = None
+    noted: CollectedStatement, known: Collection[str], indexes: Mapping[str, str] | None = None
 ) -> Statement:
     effect = describe(noted.sql, known, indexes)
     return Statement(**noted._asdict(), **effect._asdict())

@@ -8,26 +8,26 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.releases.migrations.alembic_runner import upgrade
-from app.releases.output import silently
+from app.releases.output import discard_line
 from app.releases.plan.plan import Statement
-from app.releases.plan.render import planned
+from app.releases.plan.render import plan_statements
 from app.releases.rehearsal.copies import copy_of
 
 
-async def planned_in_turn(
+async def plan_statements_in_turn(
     url: str, revisions: Sequence[str], before: str | None
 ) -> tuple[Statement, ...]:
     """Return what these revisions would do one after the other; nothing is written at ``url``.
 
-    Raises what ``copy_of``, ``planned`` and ``upgrade`` raise.
+    Raises what ``copy_of``, ``plan_statements`` and ``upgrade`` raise.
     """
     statements: list[Statement] = []
-    async with copy_of(url, silently, lambda *_: None, rows=False) as copy:
+    async with copy_of(url, discard_line, lambda *_: None, rows=False) as copy:
         at = before
         for revision in revisions:
             last = statements[-1].step if statements else 0
-            found = await planned(copy.url, [revision], at)
+            found = await plan_statements(copy.url, [revision], at)
             statements += [replace(each, step=last + each.step) for each in found]
-            await upgrade(copy.url, revision, say=silently)
+            await upgrade(copy.url, revision, say=discard_line)
             at = revision
     return tuple(statements)

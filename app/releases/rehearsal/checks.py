@@ -1,15 +1,15 @@
 """The checks of one rehearsal, on its copy."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import asyncpg
 
-from app.older_service.statements import Work, works
-from app.releases.connection.server_faults import raise_if_surroundings
-from app.releases.connection.session import MigrationError
+from app.releases.connection.migration_session import MigrationError
+from app.releases.connection.open_connection import open_connection
+from app.releases.connection.server_faults import raise_if_server_fault
 from app.releases.migrations import alembic_runner, revisions
 from app.releases.migrations.phased_change import PointOfNoReturn
 from app.releases.plan.plan import Plan
@@ -18,12 +18,10 @@ from app.releases.rehearsal import probes
 from app.releases.rehearsal.compared_columns import Columns, changed_on_purpose, lasting, standing
 from app.releases.rehearsal.copies import Copy, Progress, Say
 from app.releases.rehearsal.probes import Failures
-from app.releases.rehearsal.statement_recorder import Recorded, Recorder, in_words
-from app.releases.schema.comparison.compare import compare
-from app.releases.schema.introspection.introspect import snapshot as whole
-from app.releases.schema.scratch_database import connected
+from app.releases.rehearsal.statement_recorder import StatementRecorder, StepRecord, lock_name
+from app.releases.schema.comparison.compare_snapshots import compare
+from app.releases.schema.introspection.introspect import read_snapshot as whole
 from app.releases.schema.snapshot import Snapshot
-from app.sync.rehearsal.round_trip import RoundTrip
 
 # A table of this size takes about a tenth of a second to be written anew.
 LARGE: Final = 10_000_000  # bytes
@@ -38,9 +36,29 @@ _NOT_CARRIED: Final = (
 )  # fmt: skip
 
 Statements = Mapping[str, Sequence[str]]
+Probe = Callable[[asyncpg.Connection], Awaitable[Failures]]
+# Given the schema before the release, the probes of other programs, by the program's name.
+OtherClients = Callable[[Snapshot], Awaitable[Mapping[str, Probe]]]
 
 
-class Trial:
+class ClientTrial(Protocol):
+    """What the product's own clients do, tried on the migrated copy."""
+
+    @property
+    def findings(self) -> list[str]:
+        """What went wrong, in words."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the steps and their times as JSON values."""
+
+    async def look_before(self, url: str) -> None:
+        """Note what is wrong before the release."""
+
+    async def run(self, url: str) -> None:
+        """Try it on the copy at ``url``."""
+
+
+class RehearsalChecks:
     """One rehearsal on its copy: what was before, and what was found since."""
 
     before: Snapshot
@@ -58,22 +76,25 @@ class Trial:
         self._say, self._progress = say, progress
         self._held: dict[tuple[str, ...], held.Contents] = {}
         self._sizes: dict[str, int] = {}
-        self._works: list[Work] = []
+        self._others: Mapping[str, Probe] = {}
         self._previous: Statements = {}
         self._failed: dict[str, Failures] = {}
 
     async def look_before(
-        self, left: Snapshot, previous: Statements, clean: Snapshot | None = None
+        self,
+        previous: Statements,
+        clean: Snapshot | None = None,
+        others: OtherClients | None = None,
     ) -> None:
         """Note the schema, what the tables hold, and which statements fail already.
 
-        ``left`` is the schema that the older service left. ``clean`` is what should be there where
-        the copy is of a release that was begun and not finished.
+        ``clean`` is what should be there where the copy is of a release that was begun and not
+        finished. ``others`` makes the probes of other programs that use the database.
         """
         self._say("Looking at the copy as it is now.")
         changing = changed_on_purpose(self._plan)
-        async with connected(self.url) as connection:
-            there = await snapshot(connection)
+        async with open_connection(self.url) as connection:
+            there = await read_copy_snapshot(connection)
             self.before = self.after = _without_work(there, clean, self._should) if clean else there
             self._all = {name: list(table.columns) for name, table in self.before.tables.items()}
             self._same = lasting(self._all, self.before, changing)
@@ -81,8 +102,8 @@ class Trial:
             self._sizes = {r["name"]: r["size"] for r in await connection.fetch(_SIZES)}
             for columns in (self.shared, self._same):
                 await self._hold(connection, columns)
-            if self._plan.phase != "contract":
-                self._works = works(left, self.before)
+            if others and self._plan.phase != "contract":
+                self._others = await others(self.before)
             self._previous = previous
             self._failed = await self._probe(connection, self._all)
         self.evidence["failed_before"] = [
@@ -93,14 +114,14 @@ class Trial:
 
     async def apply(self, stall_budget: float) -> bool:
         """Apply the revisions one by one; tell whether all of them went through."""
-        recorder = Recorder(self._progress)
+        recorder = StatementRecorder(self._progress)
         try:
             for revision in self._plan.revisions:
                 self._say(f"Rehearsing {revision}.")
                 async with recorder.revision(self.url, revision):
                     await alembic_runner.upgrade(self.url, revision, self._say, recorder)
         except Exception as failed:  # noqa: BLE001  # whatever a revision raises is a finding
-            raise_if_surroundings(failed)
+            raise_if_server_fault(failed)
             self.findings.append(f"{revision} fails on the copy: {_said(failed)}")
             return False
         finally:
@@ -111,8 +132,8 @@ class Trial:
 
     async def compare_schema(self) -> None:
         """Compare the copy with what the revisions build."""
-        async with connected(self.url) as connection:
-            self.after = await snapshot(connection)
+        async with open_connection(self.url) as connection:
+            self.after = await read_copy_snapshot(connection)
         # Settings of a role hold in every database, and are the live one's to tell.
         there = replace(self.after.beside(self._should), replication={})
         for finding in compare(self._should, there, there.others):
@@ -124,7 +145,7 @@ class Trial:
         columns = self._all
         if self._plan.phase == "contract":
             columns = standing(columns, self.after)
-        async with connected(self.url) as connection:
+        async with open_connection(self.url) as connection:
             found = await self._probe(connection, columns)
             found["A write of the previous version"] = await probes.narrowed(
                 connection, self.before, self.after
@@ -139,7 +160,7 @@ class Trial:
                 if (table, what) not in before
             ]
 
-    async def try_sync(self, trip: RoundTrip) -> None:
+    async def try_sync(self, trip: ClientTrial) -> None:
         """Make a sync round trip as this image's clients do, if it serves there."""
         if not _serves(self._plan.target):
             return
@@ -151,8 +172,8 @@ class Trial:
 
     async def compare_contents(self, when: str, words: str, columns: Columns) -> None:
         """Compare what the tables hold with what they held."""
-        async with connected(self.url) as connection:
-            now = await snapshot(connection)
+        async with open_connection(self.url) as connection:
+            now = await read_copy_snapshot(connection)
             gone = columns.keys() - now.tables.keys()
             for table in gone - {t for t in gone if _is_dropped_on_purpose(self._plan, t)}:
                 self.findings.append(f"{words}, table {table} is gone with all its rows.")
@@ -161,9 +182,9 @@ class Trial:
                 for table, names in columns.items()
                 if table in now.tables and now.tables[table].columns.keys() >= set(names)
             }
-            found = await held.contents(connection, there)
+            found = await held.read_contents(connection, there)
         self.evidence["contents"][when] = held.as_json(found)
-        for table, difference in held.changed(self._before(columns), found).items():
+        for table, difference in held.describe_changes(self._before(columns), found).items():
             self.findings.append(f"{words}, table {table} {difference}.")
 
     async def go_back(self) -> None:
@@ -181,12 +202,12 @@ class Trial:
                 )
             return
         except Exception as failed:  # noqa: BLE001  # whatever a revision raises is a finding
-            raise_if_surroundings(failed)
+            raise_if_server_fault(failed)
             self.findings.append(f"The way back from {plan.target} fails: {_said(failed)}")
             return
         self.evidence["downgrade"] = {"seconds": round(time.monotonic() - began, 3)}
-        async with connected(self.url) as connection:
-            back = await snapshot(connection)
+        async with open_connection(self.url) as connection:
+            back = await read_copy_snapshot(connection)
         words = f"After the way back from {plan.target} to {to}"
         self.findings += [f"{words}: {finding.words}" for finding in compare(self.before, back)]
         self.findings += [f"{words}: {left} is left behind." for left in _left(self.before, back)]
@@ -197,13 +218,13 @@ class Trial:
             "the previous version's columns": await probes.every_table(
                 connection, self.before, columns
             ),
-            "the older service": await probes.older_service(connection, self._works),
+            **{whose: await probe(connection) for whose, probe in self._others.items()},
             "a statement of the image that serves now": await probes.prepared(
                 connection, self._previous
             ),
         }
 
-    def _too_heavy(self, step: Recorded, stall_budget: float) -> Iterator[str]:
+    def _too_heavy(self, step: StepRecord, stall_budget: float) -> Iterator[str]:
         """Say where a step makes others wait too long, or would on the live database."""
         for table in step.rewrote:
             if (size := self._sizes.get(table, 0)) > LARGE:
@@ -214,14 +235,14 @@ class Trial:
         for table, seconds in step.held.items():
             if table in self.before.tables and seconds > stall_budget:
                 yield (
-                    f"{step.revision} holds {in_words(step.locks[table])} on table {table} for "
+                    f"{step.revision} holds {lock_name(step.locks[table])} on table {table} for "
                     f"{seconds:.2f} s, and others may wait {stall_budget} s at most: {step.sql}"
                 )
 
     async def _hold(self, connection: asyncpg.Connection, columns: Columns) -> None:
         """Note what tables hold, each set of columns once."""
         pending = {t: names for t, names in columns.items() if (t, *names) not in self._held}
-        for table, content in (await held.contents(connection, pending)).items():
+        for table, content in (await held.read_contents(connection, pending)).items():
             self._held[table, *pending[table]] = {table: content}
         self.evidence["contents"]["before"] = held.as_json(self._before(columns))
 
@@ -229,7 +250,7 @@ class Trial:
         return {t: self._held[t, *names][t] for t, names in columns.items()}
 
 
-async def snapshot(connection: asyncpg.Connection) -> Snapshot:
+async def read_copy_snapshot(connection: asyncpg.Connection) -> Snapshot:
     """Read the copy's schema, without what a copy never has as the live database."""
     return (await whole(connection)).without(*_NOT_CARRIED)
 

@@ -28,7 +28,9 @@ _READ_AS: Final = {
 }
 
 
-async def contents(connection: asyncpg.Connection, tables: Mapping[str, Sequence[str]]) -> Contents:
+async def read_contents(
+    connection: asyncpg.Connection, tables: Mapping[str, Sequence[str]]
+) -> Contents:
     """Give each table's row count and a hash of the columns given, in one pass over each.
 
     Names are quoted where PostgreSQL would quote them. The session's zone must be UTC, as every
@@ -37,7 +39,7 @@ async def contents(connection: asyncpg.Connection, tables: Mapping[str, Sequence
     return {table: await _content(connection, table, columns) for table, columns in tables.items()}
 
 
-def changed(before: Contents, after: Contents) -> dict[str, str]:
+def describe_changes(before: Contents, after: Contents) -> dict[str, str]:
     """Say of each table that differs how it does: other rows, or as many with other values."""
     return {
         table: _difference(was, after[table])

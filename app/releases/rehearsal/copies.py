@@ -19,9 +19,10 @@ import asyncpg
 
 from app.database.embedded_home import EmbeddedPostgresMissing, pg_bin
 from app.database.url import DatabaseUrl
-from app.releases.connection.server_faults import in_words
-from app.releases.rehearsal.tool_socket import CHUNK, relayed
-from app.releases.schema.scratch_database import connected, scratch
+from app.releases.connection.open_connection import open_connection
+from app.releases.connection.server_faults import fault_in_output
+from app.releases.rehearsal.tool_socket import CHUNK, open_tool_socket
+from app.releases.schema.scratch_database import scratch_database
 from app.releases.verdict import Stopped, Verdict
 
 Say = Callable[[str], None]
@@ -81,10 +82,10 @@ async def copy_of(
     copy that failed, tables that stay locked) and MigrationError.
     """
     live = DatabaseUrl.parse(url)
-    async with connected(url) as watching:
+    async with open_connection(url) as watching:
         folder, program = await _programs(watching.get_server_version().major)
         known = await _settings(watching)
-        async with scratch(url) as made:
+        async with scratch_database(url) as made:
             began = time.monotonic()
             copy = DatabaseUrl.parse(made)
             told = asyncio.create_task(_tell(watching, copy.database, say, progress))
@@ -93,7 +94,7 @@ async def copy_of(
             finally:
                 told.cancel()
                 await asyncio.gather(told, return_exceptions=True)
-            async with connected(made) as settling:
+            async with open_connection(made) as settling:
                 await settling.execute(_SETTLE)
                 if not rows:
                     await _place(watching, settling)
@@ -181,8 +182,8 @@ async def _carry(
     """Run the two programs to their ends; give the bytes that went between them."""
     dumped = (*_DUMP, *what, f"--lock-wait-timeout={LOCK_WAIT}")
     async with (
-        relayed(live, APPLICATION_NAME) as there,
-        relayed(_unsynchronised(copy), APPLICATION_NAME) as here,
+        open_tool_socket(live, APPLICATION_NAME) as there,
+        open_tool_socket(_unsynchronised(copy), APPLICATION_NAME) as here,
         _running(folder / "pg_dump", dumped, there, stdin=DEVNULL, stdout=PIPE) as dump,
         _running(folder / "psql", _LOAD, here, stdin=PIPE, stdout=DEVNULL) as load,
     ):
@@ -277,7 +278,7 @@ def _failed(program: str, code: int, last: str) -> Stopped:
             f"exclusive lock for more than {LOCK_WAIT / 1000:g} s; run it again when they are "
             f"done. {last}",
         )
-    if (found := in_words(last)) is not None:
+    if (found := fault_in_output(last)) is not None:
         words = f"The database cannot be copied for the rehearsal. {found.words}"
         return Stopped(found.verdict, words)
     return Stopped(

@@ -9,8 +9,7 @@ from typing import Final
 
 import asyncpg
 
-from app.older_service.statements import Query, Work
-from app.releases.connection.server_faults import raise_if_surroundings
+from app.releases.connection.server_faults import raise_if_server_fault
 from app.releases.schema.probe_rows import Rows
 from app.releases.schema.snapshot import Snapshot
 
@@ -19,7 +18,6 @@ Failures = dict[tuple[str, str], str]
 
 _ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError)
 _PATIENCE: Final = "SET LOCAL statement_timeout = '30s'"
-_WRITES: Final = frozenset({"INSERT", "upsert", "UPDATE", "DELETE"})
 _SHOWN: Final = 300  # characters of a statement in a finding
 
 # A value at the edge of each type, and the same for what is written with a length.
@@ -50,21 +48,8 @@ async def every_table(
     failed: Failures = {}
     for table, names in columns.items():
         if names:
-            async with _undone(connection):
+            async with rolled_back(connection):
                 await _like_another(connection, Rows(schema, table, names), failed)
-    return failed
-
-
-async def older_service(connection: asyncpg.Connection, works: Sequence[Work]) -> Failures:
-    """Run all that the older service does, with one row of each table, read back as written."""
-    failed: Failures = {}
-    async with _undone(connection):
-        for work in works:
-            for query in (*work.writes, *work.lists):
-                await _attempt(connection, failed, (work.table, query.name), _of(query))
-            await _attempt(connection, failed, (work.table, work.read.name), _read_back(work))
-        for work in reversed(works):
-            await _attempt(connection, failed, (work.table, work.delete.name), _of(work.delete))
     return failed
 
 
@@ -78,7 +63,7 @@ async def prepared(
             try:
                 await connection.prepare(sql)
             except _ERRORS as error:
-                raise_if_surroundings(error)
+                raise_if_server_fault(error)
                 failed[name, f"statement {_short(sql)}"] = _said(error)
     return failed
 
@@ -93,27 +78,18 @@ async def narrowed(connection: asyncpg.Connection, before: Snapshot, after: Snap
                 what = f"a write to {column}, {was.type} before and {now[column].type} now,"
                 for edge in _EDGES.get(was.type, ()):
                     tried = _edge(f"({edge})::{was.type}", now[column].type)
-                    async with _undone(connection):
-                        await _attempt(connection, failed, (name, what), tried)
+                    async with rolled_back(connection):
+                        await attempt(connection, failed, (name, what), tried)
     for name, labels in before.enums.items():
         for label in set(labels).difference(after.enums.get(name, ())):
             failed[name, f"a write of the label {label}"] = "the label is gone"
     return failed
 
 
-def laid_at_the_door(before: Failures, after: Failures, whose: str) -> list[str]:
-    """Put into words what fails now and did not before; ``whose`` statements they are."""
-    return [
-        f"{whose}: {what} on {table} fails on the migrated copy: {error}."
-        for (table, what), error in after.items()
-        if (table, what) not in before
-    ]
-
-
 Tried = Callable[[asyncpg.Connection], Awaitable[object]]
 
 
-async def _attempt(
+async def attempt(
     connection: asyncpg.Connection, failed: Failures, key: tuple[str, str], tried: Tried
 ) -> bool:
     """Try something behind a savepoint; note an error, and go on."""
@@ -122,14 +98,14 @@ async def _attempt(
             await tried(connection)
             await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
     except _ERRORS as error:
-        raise_if_surroundings(error)
+        raise_if_server_fault(error)
         failed.setdefault(key, _said(error))
         return False
     return True
 
 
 async def _like_another(connection: asyncpg.Connection, rows: Rows, failed: Failures) -> None:
-    if not await _attempt(connection, failed, (rows.table, "SELECT"), rows.look):
+    if not await attempt(connection, failed, (rows.table, "SELECT"), rows.look):
         return
     places: list[str | None] = []
 
@@ -139,38 +115,15 @@ async def _like_another(connection: asyncpg.Connection, rows: Rows, failed: Fail
 
         return move
 
-    await _attempt(connection, failed, (rows.table, "SELECT"), lambda c: c.fetch(rows.select()))
-    if not await _attempt(
+    await attempt(connection, failed, (rows.table, "SELECT"), lambda c: c.fetch(rows.select()))
+    if not await attempt(
         connection, failed, (rows.table, "INSERT"), moving(lambda _: rows.insert())
     ):
         return
     if places[-1]:  # a trigger may have swallowed it
-        await _attempt(connection, failed, (rows.table, "UPDATE"), moving(rows.update))
+        await attempt(connection, failed, (rows.table, "UPDATE"), moving(rows.update))
     if places[-1]:
-        await _attempt(connection, failed, (rows.table, "DELETE"), moving(rows.delete))
-
-
-def _of(query: Query) -> Tried:
-    async def run(connection: asyncpg.Connection) -> None:
-        told = f"{query.sql} RETURNING 1" if query.name in _WRITES else query.sql
-        if not await connection.fetch(told, *query.values):
-            raise asyncpg.InterfaceError("it found nothing")
-
-    return run
-
-
-def _read_back(work: Work) -> Tried:
-    async def read(connection: asyncpg.Connection) -> None:
-        found = await connection.fetchrow(work.read.sql, *work.read.values)
-        apart = [
-            name
-            for name, was, now in zip(work.row, work.row.values(), found or (), strict=False)
-            if was != now
-        ]
-        if found is None or apart:
-            raise asyncpg.InterfaceError(f"what was written reads otherwise: {', '.join(apart)}")
-
-    return read
+        await attempt(connection, failed, (rows.table, "DELETE"), moving(rows.delete))
 
 
 def _edge(value: str, kind: str) -> Tried:
@@ -181,7 +134,7 @@ def _edge(value: str, kind: str) -> Tried:
     return assign
 
 
-class _undone:  # noqa: N801  # read as a word: async with _undone(connection)
+class rolled_back:  # noqa: N801  # read as words: async with rolled_back(connection)
     """A transaction that is rolled back, whatever happens in it."""
 
     def __init__(self, connection: asyncpg.Connection) -> None:

@@ -8,18 +8,16 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
-from app.releases.migrations import revisions
 from app.releases.plan.plan import Plan
-from app.releases.rehearsal.checks import Statements, Trial
+from app.releases.rehearsal.checks import ClientTrial, OtherClients, RehearsalChecks, Statements
 from app.releases.rehearsal.copies import Progress, Say, copy_of
-from app.releases.schema.scratch_database import expected
-from app.sync.rehearsal.round_trip import RoundTrip
+from app.releases.schema.scratch_database import expected_snapshot
 
 STALL_BUDGET: Final = 0.5  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rehearsal:
+class RehearsalResult:
     """What a rehearsal found out."""
 
     findings: list[str]
@@ -37,28 +35,29 @@ async def rehearse(
     *,
     previous: Statements,
     own: Statements,
-    round_trip: RoundTrip | None,
+    round_trip: ClientTrial | None,
     say: Say,
     progress: Progress,
     stall_budget: float = STALL_BUDGET,
     half_done: bool = False,
-) -> Rehearsal:
+    others: OtherClients | None = None,
+) -> RehearsalResult:
     """Rehearse the plan on a copy, which is gone afterwards.
 
     ``half_done`` where a release that was begun has left its work there: what it made so far is
     no part of what must come back.
     ``previous`` are the statements of the image that serves now, ``own`` this one's, and
-    ``round_trip`` is what its clients do, None where its code is not that of the revisions. Raises
+    ``round_trip`` is what its clients do, None where its code is not that of the revisions.
+    ``others`` tries the statements of other programs that use the database as it is now. Raises
     NoScratch, Stopped and MigrationError when there is no copy to rehearse on, or when this
     image's revisions cannot even be run on an empty database.
     """
     began = time.monotonic()
-    should = await expected(url, plan.target)
-    left = await expected(url, revisions.history()[0].name)
-    clean = await expected(url, plan.before) if half_done and plan.before else None
+    should = await expected_snapshot(url, plan.target)
+    clean = await expected_snapshot(url, plan.before) if half_done and plan.before else None
     async with copy_of(url, say, progress) as copy:
-        trial = Trial(copy, plan, should, say, progress)
-        await trial.look_before(left, previous, clean)
+        trial = RehearsalChecks(copy, plan, should, say, progress)
+        await trial.look_before(previous, clean, others)
         if round_trip:
             await round_trip.look_before(copy.url)
         if await trial.apply(stall_budget):
@@ -71,4 +70,4 @@ async def rehearse(
         else:
             await trial.compare_contents("after", f"After {plan.target} failed", trial.shared)
     trial.evidence |= {"seconds": round(time.monotonic() - began, 3), "findings": trial.findings}
-    return Rehearsal(findings=trial.findings, evidence=trial.evidence)
+    return RehearsalResult(findings=trial.findings, evidence=trial.evidence)

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.releases.migrations.observer import Kind, Patience
-from app.releases.schema.scratch_database import connected
+from app.releases.connection.open_connection import open_connection
+from app.releases.migrations.observer import Kind, RetryingObserver
 
 APPLICATION_NAME: Final = "signalbook-rehearsal"
 WATCH_EVERY: Final = 0.02  # seconds
@@ -48,13 +48,13 @@ MODES: Final = (
 STRONG: Final = MODES[4:]
 
 
-def in_words(mode: str) -> str:
+def lock_name(mode: str) -> str:
     """Give a lock's name as its documentation does: "ACCESS EXCLUSIVE"."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", mode.removesuffix("Lock")).upper()
 
 
 @dataclass
-class Recorded:
+class StepRecord:
     """One step: ``locks`` by table, ``held`` the seconds for which a strong one was seen there.
 
     A backfill is one step: ``batches`` and ``rows`` tell how it went. Times are in seconds.
@@ -80,28 +80,28 @@ class Recorded:
         """Give it as JSON values, locks in PostgreSQL's words."""
         return asdict(self) | {
             "seconds": round(self.seconds, 4),
-            "locks": {table: in_words(mode) for table, mode in self.locks.items()},
+            "locks": {table: lock_name(mode) for table, mode in self.locks.items()},
             "held": {table: round(seconds, 3) for table, seconds in self.held.items()},
         }
 
 
-class Recorder(Patience):
-    """The rehearsal's witness; it retries as an ordinary migration does."""
+class StatementRecorder(RetryingObserver):
+    """The rehearsal's observer; it retries as an ordinary migration does."""
 
     application_name = APPLICATION_NAME
 
     def __init__(self, progress: Progress) -> None:
-        self.recorded: list[Recorded] = []
+        self.recorded: list[StepRecord] = []
         self._progress = progress
         self._revision = ""
         self._pids: set[int] = set()
-        self._open: dict[tuple[int, str, str], tuple[Recorded, Any]] = {}
+        self._open: dict[tuple[int, str, str], tuple[StepRecord, Any]] = {}
 
     @asynccontextmanager
     async def revision(self, url: str, name: str) -> AsyncIterator[None]:
         """Record what is done inside, as this revision's, on the database at ``url``."""
         self._revision, first = name, len(self.recorded)
-        async with connected(url) as connection:
+        async with open_connection(url) as connection:
             await connection.execute(_NOTES)
             files = await _files(connection)
             over = asyncio.Event()
@@ -113,11 +113,11 @@ class Recorder(Patience):
                 await watching
                 await self._read(connection, files, self.recorded[first:])
 
-    def attends(self, pid: int) -> None:
+    def on_backend(self, pid: int) -> None:
         self._pids.add(pid)
 
     @contextmanager
-    def watching(self, kind: Kind, statements: Sequence[str]) -> Iterator[None]:
+    def around_step(self, kind: Kind, statements: Sequence[str]) -> Iterator[None]:
         step = self._step(kind, ";\n".join(statements))
         began = time.monotonic()
         try:
@@ -126,24 +126,24 @@ class Recorder(Patience):
             step.seconds += time.monotonic() - began
             step.batches += kind == "batch"
 
-    def refused(self, error: asyncpg.PostgresError, kind: Kind, tried: int) -> float:
+    def on_failure(self, error: asyncpg.PostgresError, kind: Kind, tried: int) -> float:
         self.recorded[-1].tries += 1
-        return super().refused(error, kind, tried)
+        return super().on_failure(error, kind, tried)
 
-    def tail(self) -> tuple[str, ...]:
+    def extra_statements(self) -> tuple[str, ...]:
         modes = " ".join(f"WHEN '{mode}' THEN {rank}" for rank, mode in enumerate(MODES))
         number = f"CASE mode {modes} END"
         return (_NOTE.format(step=len(self.recorded) - 1, mode=number),)
 
-    def walked(self, backfill: str, done: int, total: int) -> None:
+    def on_progress(self, backfill: str, done: int, total: int) -> None:
         self.recorded[-1].rows = done
         self._progress(backfill, done, total)
 
-    def _step(self, kind: Kind, sql: str) -> Recorded:
+    def _step(self, kind: Kind, sql: str) -> StepRecord:
         last = self.recorded[-1] if self.recorded else None
         if last and kind == "batch" and (last.kind, last.sql) == (kind, sql):
             return last
-        self.recorded.append(step := Recorded(self._revision, kind, sql))
+        self.recorded.append(step := StepRecord(self._revision, kind, sql))
         return step
 
     async def _watch(self, connection: asyncpg.Connection, over: asyncio.Event) -> None:
@@ -165,7 +165,7 @@ class Recorder(Patience):
                 step.held[table] = max(step.held.get(table, 0.0), held)
         self._open = now
 
-    def _taker(self, table: str) -> Recorded:
+    def _taker(self, table: str) -> StepRecord:
         """Give the step that took a lock: in Alembic's own transaction it may be an earlier one."""
         last = self.recorded[-1]
         if last.kind != "direct":
@@ -174,7 +174,7 @@ class Recorder(Patience):
         return steps[-1] if steps else last
 
     async def _read(
-        self, connection: asyncpg.Connection, files: dict[str, int], steps: Sequence[Recorded]
+        self, connection: asyncpg.Connection, files: dict[str, int], steps: Sequence[StepRecord]
     ) -> None:
         """Take up what the brief steps noted, and find who rewrote what none of them did."""
         for step, table, lock, file in await connection.fetch(
@@ -196,11 +196,11 @@ async def _files(connection: asyncpg.Connection) -> dict[str, int]:
     return {row["name"]: row["file"] for row in await connection.fetch(_FILES)}
 
 
-def _names(step: Recorded, table: str) -> bool:
+def _names(step: StepRecord, table: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(table)}(?!\w)", step.sql) is not None
 
 
-def _suspect(steps: Sequence[Recorded], table: str) -> Recorded:
+def _suspect(steps: Sequence[StepRecord], table: str) -> StepRecord:
     """Give the step that rewrote the table: it names it, and noted nothing itself."""
     others = [step for step in steps if step.kind in {"patient", "direct"}] or list(steps)
     return ([step for step in others if _names(step, table)] or others)[-1]

@@ -29,7 +29,9 @@ Ends = tuple[StreamReader, StreamWriter]
 
 
 @asynccontextmanager
-async def relayed(database: DatabaseUrl, application_name: str) -> AsyncIterator[dict[str, str]]:
+async def open_tool_socket(
+    database: DatabaseUrl, application_name: str
+) -> AsyncIterator[dict[str, str]]:
     """Lend the environment in which libpq's programs find the database; nothing else is in it.
 
     The password travels in that environment alone.

@@ -13,12 +13,12 @@ from typing import Any, Final
 import asyncpg
 
 from app.database.url import BadDatabaseUrl, DatabaseUrl
-from app.releases.connection.server_faults import surroundings
-from app.releases.connection.session import MigrationContended
-from app.releases.migrations.revisions import history, known
-from app.releases.migrations.version_row import BadVersionRow, placed
+from app.releases.connection.migration_session import MigrationContended
+from app.releases.connection.server_faults import server_fault
+from app.releases.migrations.revisions import has_revision, history
+from app.releases.migrations.version_row import BadVersionRow, single_revision
 from app.releases.schema.differences import Difference, differences
-from app.releases.schema.introspection.introspect import snapshot
+from app.releases.schema.introspection.introspect import read_snapshot
 from app.releases.schema.snapshot import Snapshot
 from app.releases.verdict import Stopped, Verdict
 
@@ -27,7 +27,7 @@ _READABLE: Final = "to_regclass($1) IS NOT NULL AND has_table_privilege($1, 'SEL
 
 
 @dataclass(frozen=True, kw_only=True)
-class History:
+class RevisionHistory:
     """How far one database is; ``hashes`` of the revisions it was told about when they ran.
 
     ``revision`` is None where it was never migrated; ``server`` is PostgreSQL's major version.
@@ -44,10 +44,10 @@ class History:
 
 
 @dataclass(frozen=True)
-class Beside:
+class DatabaseComparison:
     """Two databases: their histories, this one's first, and what differs between their schemas."""
 
-    histories: tuple[History, History]
+    histories: tuple[RevisionHistory, RevisionHistory]
     differences: tuple[Difference, ...]
 
     @property
@@ -120,20 +120,20 @@ class Beside:
             )
 
 
-async def beside(url: str, other: str) -> Beside:
+async def compare_databases(url: str, other: str) -> DatabaseComparison:
     """Compare this database with another. Reads both, writes neither.
 
     Raises Stopped, which names the one of the two that does not answer, refuses, or is busy.
     """
     here, schema = await _surveyed(url, _HERE)
     there, other_schema = await _surveyed(other, _THERE)
-    return Beside((here, there), tuple(differences(schema, other_schema)))
+    return DatabaseComparison((here, there), tuple(differences(schema, other_schema)))
 
 
-async def _surveyed(url: str, which: str) -> tuple[History, Snapshot]:
+async def _surveyed(url: str, which: str) -> tuple[RevisionHistory, Snapshot]:
     async with _reading(url, which) as connection:
         try:
-            return await _history(connection), await snapshot(connection)
+            return await _history(connection), await read_snapshot(connection)
         except MigrationContended as busy:
             raise Stopped(Verdict.CONTENDED, f"In {which}: {busy}") from busy
         except BadVersionRow as row:
@@ -168,12 +168,12 @@ async def _connected(url: str, which: str) -> asyncpg.Connection:
             "port, and that it runs.",
         ) from None
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as refused:
-        found = surroundings(refused)
+        found = server_fault(refused)
         verdict = found.verdict if found else Verdict.UNREACHABLE
         raise Stopped(verdict, f"{which.capitalize()} lets us not in: {refused}.") from None
 
 
-async def _history(connection: asyncpg.Connection) -> History:
+async def _history(connection: asyncpg.Connection) -> RevisionHistory:
     async def column(table: str, columns: str) -> list[asyncpg.Record]:
         if not await connection.fetchval(f"SELECT {_READABLE}", table):
             return []
@@ -181,8 +181,8 @@ async def _history(connection: asyncpg.Connection) -> History:
 
     revisions = await column("public.alembic_version", "version_num")
     hashes = await column("public.release_revisions", "revision, hash")
-    return History(
-        revision=placed([row[0] for row in revisions]),
+    return RevisionHistory(
+        revision=single_revision([row[0] for row in revisions]),
         hashes=dict(sorted(map(tuple, hashes))),
         server=connection.get_server_version().major,
     )
@@ -190,13 +190,13 @@ async def _history(connection: asyncpg.Connection) -> History:
 
 def _up_to(revision: str | None) -> list[str]:
     names = [each.name for each in history()]
-    return names[: names.index(revision) + 1] if revision and known(revision) else []
+    return names[: names.index(revision) + 1] if revision and has_revision(revision) else []
 
 
 def _at(revision: str | None) -> str:
     if revision is None:
         return "no revision (never migrated)"
-    return revision if known(revision) else f"{revision} (not known to this version)"
+    return revision if has_revision(revision) else f"{revision} (not known to this version)"
 
 
 def _range(names: list[str]) -> str:

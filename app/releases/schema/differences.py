@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from app.releases.schema.comparison.compare import compare
+from app.releases.schema.comparison.compare_snapshots import compare
 from app.releases.schema.comparison.finding import Finding
 from app.releases.schema.snapshot import Snapshot
 

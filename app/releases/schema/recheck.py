@@ -11,14 +11,14 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.releases.connection.session import GATE_LOCK, MIGRATION_LOCK
+from app.releases.connection.migration_session import GATE_LOCK, MIGRATION_LOCK
 from app.releases.ledger import soak
 from app.releases.ledger.ledger import Ledger, encoded
 from app.releases.ledger.signals import write
 from app.releases.ledger.soak import Clock, Signal, Standing
-from app.releases.schema.comparison.compare import compare
+from app.releases.schema.comparison.compare_snapshots import compare
 from app.releases.schema.comparison.finding import Finding
-from app.releases.schema.introspection.introspect import PATIENCE, snapshot
+from app.releases.schema.introspection.introspect import PATIENCE, read_snapshot
 from app.releases.schema.snapshot import from_json
 
 DRIFT: Final = "drift"
@@ -50,12 +50,12 @@ async def keep_look(
     """Keep what a look at the live schema found, and who looked, in place of an earlier one."""
     told = [finding.as_json() for finding in findings]
     look = {"at": at.isoformat(), "by": by, "revision": revision, "findings": told}
-    await ledger.do(_KEEP, encoded(look))
+    await ledger.execute(_KEEP, encoded(look))
 
 
 async def last_look(ledger: Ledger) -> dict[str, Any] | None:
     """Return {at, by, revision, findings} of the last look; an older image noted no ``by``."""
-    row = await ledger.row(_LAST)
+    row = await ledger.fetch_row(_LAST)
     return row["value"] if row else None
 
 
@@ -68,12 +68,12 @@ async def recheck(
     the catalogue is held.
     """
     ledger = Ledger(connection)
-    if not await ledger.value(_THERE):
+    if not await ledger.fetch_value(_THERE):
         return None
     standing = await soak.current(ledger, clock)
     if standing is None or not standing.watched(await soak.time(ledger, clock)):
         return None
-    if not await ledger.value(_TURN, await soak.time(ledger, clock), every * 0.9):
+    if not await ledger.fetch_value(_TURN, await soak.time(ledger, clock), every * 0.9):
         return None
     look = await look_at(connection)
     if look is None:
@@ -82,7 +82,7 @@ async def recheck(
     now = await soak.time(ledger, clock)
     await keep_look(ledger, revision, findings, now, APP)
     await _tell(connection, standing, findings, now)
-    await ledger.do(_LOOKED, encoded({"at": now.isoformat()}))
+    await ledger.execute(_LOOKED, encoded({"at": now.isoformat()}))
     return findings
 
 
@@ -98,19 +98,19 @@ async def look_at(
     expected = await _expected(ledger)
     if expected is None:
         return None
-    live = await snapshot(connection, role, patience)
+    live = await read_snapshot(connection, role, patience)
     if await _expected(ledger) != expected:
         return None  # a release began meanwhile
     should = from_json(expected["snapshot"])
-    return expected["revision"], compare(should, live, await ledger.fact("acquainted"))
+    return expected["revision"], compare(should, live, await ledger.get_fact("acquainted"))
 
 
 async def _expected(ledger: Ledger) -> Mapping[str, Any] | None:
     """Give what the gate expects of the live revision; None while somebody migrates."""
-    if await ledger.rows(HOLDERS):
+    if await ledger.fetch_rows(HOLDERS):
         return None
-    expected: Mapping[str, Any] | None = await ledger.fact("expected")
-    if expected is None or await ledger.value(_REVISION) != expected["revision"]:
+    expected: Mapping[str, Any] | None = await ledger.get_fact("expected")
+    if expected is None or await ledger.fetch_value(_REVISION) != expected["revision"]:
         return None
     return expected
 

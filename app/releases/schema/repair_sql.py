@@ -9,7 +9,7 @@ import re
 from hashlib import sha256
 from typing import Final
 
-from app.releases.schema.snapshot import Column, Constraint, Index, Sequence, Table, Trigger
+from app.releases.schema.snapshot import Column, Constraint, Sequence, Table, TableIndex, Trigger
 
 Mend = tuple[str, ...]
 
@@ -125,12 +125,12 @@ def create_sequence(name: str, sequence: Sequence) -> Mend:
     )
 
 
-def create_index(name: str, index: Index, concurrently: str = "") -> str:
+def create_index(name: str, index: TableIndex, concurrently: str = "") -> str:
     """Give the statement that builds an index."""
     return f"CREATE {'UNIQUE ' * index.unique}INDEX {concurrently}{name} {index.definition}"
 
 
-def build_index(name: str, index: Index) -> Mend:
+def build_index(name: str, index: TableIndex) -> Mend:
     """Build an index while others write."""
     return (create_index(name, index, "CONCURRENTLY "),)
 
@@ -140,7 +140,7 @@ def drop_index(name: str) -> Mend:
     return (f"DROP INDEX CONCURRENTLY IF EXISTS {name}",)
 
 
-def replace_index(name: str, index: Index) -> Mend:
+def replace_index(name: str, index: TableIndex) -> Mend:
     """Build the right index beside the wrong one, so that no query is without, and swap names."""
     beside = _temporary(name)
     rename = brief(f"ALTER INDEX {beside} RENAME TO {name}")

@@ -13,15 +13,13 @@ from typing import Final
 
 import asyncpg
 
-from app.releases.connection.connect import connected
-from app.releases.connection.session import MigrationError
+from app.releases.connection.migration_session import MigrationError
+from app.releases.connection.open_connection import open_connection
 from app.releases.migrations import guard
 from app.releases.migrations.alembic_runner import upgrade
-from app.releases.output import silently
-from app.releases.schema.introspection.introspect import snapshot
+from app.releases.output import discard_line
+from app.releases.schema.introspection.introspect import read_snapshot
 from app.releases.schema.snapshot import Snapshot, Traits
-
-__all__ = ["PREFIX", "NoScratch", "beside", "connected", "expected", "scratch", "sweep"]
 
 PREFIX: Final = "signalbook_scratch_"
 
@@ -50,25 +48,25 @@ class NoScratch(MigrationError):
     """No scratch database could be made; the message says why."""
 
 
-async def expected(url: str, revision: str) -> Snapshot:
+async def expected_snapshot(url: str, revision: str) -> Snapshot:
     """Give the schema that this image's revisions build up to ``revision``, on this server.
 
     Raises NoScratch, or MigrationError when the migrations themselves fail.
     """
-    async with scratch(url) as built:
-        await upgrade(built, revision, say=silently)
-        async with connected(built) as connection:
+    async with scratch_database(url) as built:
+        await upgrade(built, revision, say=discard_line)
+        async with open_connection(built) as connection:
             # What is set for a role holds in every database, also here; it is never expected.
-            found = await snapshot(connection)
+            found = await read_snapshot(connection)
             none: dict[str, Traits] = {"setting": {}, "search_path": {}, "shadow": {}}
             return replace(found, replication={}, traits={**found.traits, **none})
 
 
 @asynccontextmanager
-async def scratch(url: str) -> AsyncIterator[str]:
+async def scratch_database(url: str) -> AsyncIterator[str]:
     """Lend an empty database on the server of ``url``. Raises NoScratch."""
     number = secrets.randbelow(2**31)
-    async with connected(url) as keeper:
+    async with open_connection(url) as keeper:
         await keeper.execute("SET default_transaction_read_only = off")
         await keeper.execute(f"SELECT pg_advisory_lock({_LOCKS}, {number})")
         await sweep(keeper)
@@ -76,7 +74,7 @@ async def scratch(url: str) -> AsyncIterator[str]:
         try:
             for setting in _PLAIN:
                 await keeper.execute(f"ALTER ROLE CURRENT_USER IN DATABASE {name} SET {setting}")
-            yield beside(url, name)
+            yield sibling_url(url, name)
         finally:
             await _drop(keeper, name)
 
@@ -89,7 +87,7 @@ async def sweep(keeper: asyncpg.Connection) -> list[str]:
     return names
 
 
-def beside(url: str, database: str) -> str:
+def sibling_url(url: str, database: str) -> str:
     """Give the URL of another database on the same server, everything else as it was given.
 
     Of a repeated member the last counts, and a ``dbname`` wins over the path.

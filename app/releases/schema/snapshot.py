@@ -47,7 +47,7 @@ class Constraint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Index:
+class TableIndex:
     """An index that belongs to no constraint; ``definition`` begins with ON."""
 
     unique: bool
@@ -104,7 +104,7 @@ class Table:
     row_security: bool = False
     columns: Mapping[str, Column] = field(default_factory=dict)
     constraints: Mapping[str, Constraint] = field(default_factory=dict)
-    indexes: Mapping[str, Index] = field(default_factory=dict)
+    indexes: Mapping[str, TableIndex] = field(default_factory=dict)
     triggers: Mapping[str, Trigger] = field(default_factory=dict)
     rules: Mapping[str, str] = field(default_factory=dict)
     silenced: tuple[str, ...] = ()

@@ -11,9 +11,9 @@ from typing import Any, Final
 import asyncpg
 from sqlmodel import SQLModel
 
-from app.releases.connection.connect import connected
-from app.releases.connection.server_faults import raise_if_surroundings
-from app.releases.schema.introspection.introspect import snapshot
+from app.releases.connection.open_connection import open_connection
+from app.releases.connection.server_faults import raise_if_server_fault
+from app.releases.schema.introspection.introspect import read_snapshot
 from app.releases.schema.probe_rows import Rows
 from app.releases.schema.snapshot import Snapshot
 
@@ -31,9 +31,9 @@ _TRIGGERED: Final = """SELECT EXISTS (SELECT FROM pg_trigger
     AND tgtype & 7 = 7)"""
 
 
-async def unfilled(url: str) -> dict[str, str]:
+async def find_unfilled_columns(url: str) -> dict[str, str]:
     """Return words for each table whose new rows lack what must be filled, by table."""
-    async with connected(url) as connection:
+    async with open_connection(url) as connection:
         columns = {
             table.name: [column.name for column in table.columns]
             for table in SQLModel.metadata.sorted_tables
@@ -41,7 +41,7 @@ async def unfilled(url: str) -> dict[str, str]:
         wanted = {name: await _wanted(connection, name, known) for name, known in columns.items()}
         if not any(wanted.values()):
             return {}
-        schema = await snapshot(connection)
+        schema = await read_snapshot(connection)
         trial = connection.transaction()
         await trial.start()
         try:
@@ -92,7 +92,7 @@ async def _inserted(
                 return None  # there is a parent for those that are tried
             place = await connection.fetchval(rows.insert())
     except asyncpg.PostgresError as error:
-        raise_if_surroundings(error)
+        raise_if_server_fault(error)
         return _words(error, required) if wanted else None
     return None if place or not wanted else "a trigger takes its new rows away"
 

@@ -12,7 +12,7 @@ from app.releases.sql.tokens import Token, tokens
 _DOTTED: Final = re.compile(r"""(?<=[\w$"]) ?\. ?(?=[^\W\d]|")""")
 
 
-def normalised(sql: str) -> str:
+def normalise(sql: str) -> str:
     """Give the statement without comments, needless white space and closing semicolons.
 
     Literals and bodies keep every character. Two statements that are equal so do the same.
@@ -51,7 +51,7 @@ def statements(sql: str) -> list[str]:
 def bodies(sql: str) -> str:
     """Give what stands between dollar quotes, normalised as SQL."""
     inner = (re.sub(r"^\$\w*\$|\$\w*\$$", "", t.text) for t in tokens(sql) if t.kind == "body")
-    return " ".join(normalised(body) for body in inner)
+    return " ".join(normalise(body) for body in inner)
 
 
 def parts(text: str) -> list[str]:

@@ -6,7 +6,7 @@ import asyncpg
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.errors import SignalbookError
-from app.releases.connection.session import MigrationError
+from app.releases.connection.migration_session import MigrationError
 from app.releases.ledger.soak import utc_now
 from app.releases.migrations import revisions
 from app.releases.schema import drift
@@ -32,12 +32,12 @@ async def looked(url: str, found: dict[str, Any], *, role: str | None = None) ->
     null.
     """
     at, revision = utc_now(), found["revision"]
-    unknown = revision is None or not revisions.known(revision)
+    unknown = revision is None or not revisions.has_revision(revision)
     if found["drift"] is not None or unknown or found["running"] or "running" in found["unread"]:
         return found
     try:
         async with reading(url, _TO_ASK) as ledger:
-            acquainted = await ledger.fact("acquainted") if await is_gated(ledger) else None
+            acquainted = await ledger.get_fact("acquainted") if await is_gated(ledger) else None
         inspection = await drift.inspect(url, role, acquainted)
     except _NO_LOOK:
         return found

@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from app.releases.apply.backends import shown
-from app.releases.connection.session import GATE_LOCK
+from app.releases.connection.migration_session import GATE_LOCK
 from app.releases.ledger.ledger import Ledger, Row
-from app.releases.status.parts import Parts
+from app.releases.status.partial_reader import PartialReader
 from app.releases.status.running_schemas import (
     Blocked,
     Progress,
@@ -93,26 +93,30 @@ _UNKNOWN: Final = (
 
 async def is_running(ledger: Ledger) -> bool:
     """Tell whether a gate is at work on this database."""
-    return bool(await ledger.rows(HOLDER))
+    return bool(await ledger.fetch_rows(HOLDER))
 
 
 async def living_run(ledger: Ledger) -> int | None:
     """Give the number of the run that is at work; the ledger's tables must be there."""
-    row = await ledger.row(_RUN) if await is_running(ledger) else None
+    row = await ledger.fetch_row(_RUN) if await is_running(ledger) else None
     return row["id"] if row else None
 
 
-async def running(ledger: Ledger, parts: Parts, *, recorded: bool) -> Running | None:
+async def running(ledger: Ledger, parts: PartialReader, *, recorded: bool) -> Running | None:
     """Give what runs now, None for nothing. ``recorded``: the ledger's tables are there.
 
     Who waits for whom comes first: it is read from no table, and so can always be told.
     """
     if not await parts.read("running", is_running, ledger):
         return None
-    waits = await parts.read("running.waitsFor", ledger.rows, _WAITS_FOR)
-    blocks = await parts.read("running.blocks", ledger.rows, _BLOCKS)
-    run = (await parts.read("running.run", ledger.row, _RUN) if recorded else None) or {}
-    row = await parts.read("running.statement", ledger.row, _STATEMENT, run["id"]) if run else None
+    waits = await parts.read("running.waitsFor", ledger.fetch_rows, _WAITS_FOR)
+    blocks = await parts.read("running.blocks", ledger.fetch_rows, _BLOCKS)
+    run = (await parts.read("running.run", ledger.fetch_row, _RUN) if recorded else None) or {}
+    row = (
+        await parts.read("running.statement", ledger.fetch_row, _STATEMENT, run["id"])
+        if run
+        else None
+    )
     statement = RunningStatement(**row) if row else None
     safe, words = _UNKNOWN
     if parts.has("running.run", "running.statement"):
@@ -133,8 +137,8 @@ async def running(ledger: Ledger, parts: Parts, *, recorded: bool) -> Running | 
 
 
 async def _progress(ledger: Ledger, since: datetime | None) -> list[Progress]:
-    indexes = [_building(row) for row in await ledger.rows(_INDEXES)]
-    walks: Sequence[Row] = await ledger.rows(_BACKFILLS, since) if since else []
+    indexes = [_building(row) for row in await ledger.fetch_rows(_INDEXES)]
+    walks: Sequence[Row] = await ledger.fetch_rows(_BACKFILLS, since) if since else []
     return [
         *indexes,
         *(_towards(f"backfill of {w['name']}", w["done"], w["total"], w["seconds"]) for w in walks),

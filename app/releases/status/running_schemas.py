@@ -4,12 +4,12 @@ from typing import Final
 
 from pydantic import AliasChoices, Field
 
-from app.releases.status.wire_model import Moment, Shape
+from app.releases.status.wire_model import Moment, WireModel
 
 BLOCKER: Final = AliasChoices("blocker", "lastBlocker")  # in the ledger, and on the wire
 
 
-class LastBlocker(Shape):
+class LastBlocker(WireModel):
     """Whoever held what a statement waited for, when that was last looked at."""
 
     pid: int
@@ -18,7 +18,7 @@ class LastBlocker(Shape):
     at: Moment
 
 
-class RunningStatement(Shape):
+class RunningStatement(WireModel):
     """The statement that the gate is at. ``last_blocker`` stays between two of its tries."""
 
     sql: str
@@ -31,7 +31,7 @@ class RunningStatement(Shape):
     last_blocker: LastBlocker | None = Field(default=None, validation_alias=BLOCKER)
 
 
-class WaitedFor(Shape):
+class WaitedFor(WireModel):
     """Whoever holds what the gate waits for."""
 
     pid: int
@@ -41,7 +41,7 @@ class WaitedFor(Shape):
     query: str
 
 
-class Blocked(Shape):
+class Blocked(WireModel):
     """Whoever waits for the gate."""
 
     pid: int
@@ -49,7 +49,7 @@ class Blocked(Shape):
     query: str
 
 
-class Progress(Shape):
+class Progress(WireModel):
     """How far long work is. ``rate`` is in units a second."""
 
     what: str
@@ -59,7 +59,7 @@ class Progress(Shape):
     remaining_seconds: float | None
 
 
-class Running(Shape):
+class Running(WireModel):
     """What the gate is doing now. ``run`` is null while it opens its page, and when it is unread;
     so is ``progress``, which is otherwise a list.
     """

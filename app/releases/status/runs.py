@@ -35,8 +35,8 @@ _LINT: Final = """SELECT evidence FROM release_stages JOIN release_runs ON id = 
 
 async def runs(ledger: Ledger, limit: int, living: int | None) -> list[Run]:
     """Give the last runs, newest first; ``living`` is the one that is still running."""
-    rows = await ledger.rows(_RUNS, limit)
-    stages = await ledger.rows(_STAGES, [row["id"] for row in rows])
+    rows = await ledger.fetch_rows(_RUNS, limit)
+    stages = await ledger.fetch_rows(_STAGES, [row["id"] for row in rows])
     return [
         Run(
             **_ended(row, living),
@@ -48,15 +48,15 @@ async def runs(ledger: Ledger, limit: int, living: int | None) -> list[Run]:
 
 async def run(ledger: Ledger, number: int, living: int | None) -> RunEvidence:
     """Give one run with the evidence of its stages and its statements. Raises NotFound."""
-    row = await ledger.row("SELECT * FROM release_runs WHERE id = $1", number)
+    row = await ledger.fetch_row("SELECT * FROM release_runs WHERE id = $1", number)
     if row is None:
         raise no_such_run(number)
-    statements = await ledger.rows(
+    statements = await ledger.fetch_rows(
         "SELECT * FROM release_statements WHERE run = $1 ORDER BY position", number
     )
     return RunEvidence(
         **_ended(row, living),
-        stages=[StageEvidence(**stage) for stage in await ledger.rows(_EVIDENCE, number)],
+        stages=[StageEvidence(**stage) for stage in await ledger.fetch_rows(_EVIDENCE, number)],
         statements=[StatementRun(**statement) for statement in statements],
     )
 
@@ -75,7 +75,7 @@ async def described(ledger: Ledger, row: Row) -> Release:
     """Give a row of ``release_plans`` with everything that is known of the plan."""
     made = from_json(row["plan"])
     rehearsal = await ledger.rehearsal(made.digest)
-    found = await ledger.row(_LINT, made.digest)
+    found = await ledger.fetch_row(_LINT, made.digest)
     return Release(
         digest=made.digest,
         before=made.before,
@@ -100,7 +100,7 @@ async def described(ledger: Ledger, row: Row) -> Release:
 
 async def overrides(ledger: Ledger) -> list[Override]:
     """Give the last rules that were passed over, newest first."""
-    rows = await ledger.rows("SELECT * FROM release_overrides ORDER BY id DESC LIMIT 20")
+    rows = await ledger.fetch_rows("SELECT * FROM release_overrides ORDER BY id DESC LIMIT 20")
     return [Override(**row) for row in rows]
 
 

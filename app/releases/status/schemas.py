@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import Field
 
 from app.releases.status.running_schemas import BLOCKER, LastBlocker, Running
-from app.releases.status.wire_model import Moment, Shape
+from app.releases.status.wire_model import Moment, WireModel
 
 
-class PendingRevision(Shape):
+class PendingRevision(WireModel):
     """A revision that this image has and the database does not."""
 
     revision: str
@@ -19,7 +19,7 @@ class PendingRevision(Shape):
     table: str | None
 
 
-class PlannedStatement(Shape):
+class PlannedStatement(WireModel):
     """A statement of a plan: how it runs, the strongest lock it takes, and whether it destroys."""
 
     revision: str
@@ -31,7 +31,7 @@ class PlannedStatement(Shape):
     destroys: bool = False
 
 
-class Lint(Shape):
+class Lint(WireModel):
     """What the linters said about a plan."""
 
     rule: str = ""
@@ -39,7 +39,7 @@ class Lint(Shape):
     words: str = ""
 
 
-class Rehearsal(Shape):
+class Rehearsal(WireModel):
     """The last rehearsal of a plan. ``findings`` say what went wrong on the copy."""
 
     id: int
@@ -48,7 +48,7 @@ class Rehearsal(Shape):
     finished_at: Moment
 
 
-class Decision(Shape):
+class Decision(WireModel):
     """The last decision about a plan; ``valid`` when it approves it after its last rehearsal."""
 
     decision: str
@@ -60,7 +60,7 @@ class Decision(Shape):
     valid: bool
 
 
-class Release(Shape):
+class Release(WireModel):
     """A release: what is known of it before it is planned, and all of it afterwards.
 
     ``state`` is null until a plan was proposed, then "proposed", "applying", "applied",
@@ -90,7 +90,7 @@ class Release(Shape):
     decision: Decision | None = None
 
 
-class Drift(Shape):
+class Drift(WireModel):
     """A difference between the live schema and what its revisions build."""
 
     kind: str
@@ -102,7 +102,7 @@ class Drift(Shape):
     mend: list[str]
 
 
-class SignalSeen(Shape):
+class SignalSeen(WireModel):
     """What the serving app noted while a release soaked."""
 
     kind: str
@@ -114,7 +114,7 @@ class SignalSeen(Shape):
     last_at: Moment
 
 
-class SoakClock(Shape):
+class SoakClock(WireModel):
     """How the soak of the last release stands: running, green, red, overridden or taking back.
 
     ``last_look_at`` is when a serving app last finished a look for drift; null for never.
@@ -132,7 +132,7 @@ class SoakClock(Shape):
     signals: list[SignalSeen]
 
 
-class Override(Shape):
+class Override(WireModel):
     """A rule that somebody passed over."""
 
     run: int
@@ -142,7 +142,7 @@ class Override(Shape):
     at: Moment
 
 
-class Stage(Shape):
+class Stage(WireModel):
     """A stage of a run; ``seconds`` and ``outcome`` are null while it runs, or was killed."""
 
     stage: str
@@ -151,7 +151,7 @@ class Stage(Shape):
     seconds: float | None
 
 
-class Run(Shape):
+class Run(WireModel):
     """A run of the gate. One whose process was killed has the verdict KILLED."""
 
     id: int
@@ -178,7 +178,7 @@ class StageEvidence(Stage):
     evidence: dict[str, Any]
 
 
-class StatementRun(Shape):
+class StatementRun(WireModel):
     """A statement as it ran: how long, how long others waited for it, and how it failed."""
 
     stage: str
@@ -202,14 +202,14 @@ class RunEvidence(Run):
     statements: list[StatementRun] = Field(default=[])
 
 
-class NextCommand(Shape):
+class NextCommand(WireModel):
     """What stands, in a sentence, and the one command to run next; null where none helps."""
 
     words: str
     command: str | None
 
 
-class Status(Shape):
+class Status(WireModel):
     """Where the database stands, what is pending, what runs now, and what ran before.
 
     ``unread`` names the members that are null because something had locked what they are read

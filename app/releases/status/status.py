@@ -13,6 +13,11 @@ from typing import Any, Final
 from app.database.dial import dial
 from app.database.driver_errors import translated
 from app.database.url import DatabaseUrl
+from app.releases.identity import (
+    BUILT_BY_REVISIONS,
+    HOLDS_CORE_TABLES,
+    HOLDS_FOREIGN_TABLES_ONLY,
+)
 from app.releases.ledger import soak
 from app.releases.ledger.ledger import Ledger, Row
 from app.releases.ledger.soak import Clock, Standing, utc_now
@@ -20,16 +25,15 @@ from app.releases.migrations import revisions
 from app.releases.migrations.pending import next_release
 from app.releases.migrations.version_row import (
     FORM,
-    OURS,
     ROWS,
     BadVersionRow,
-    placed,
     raise_unless_fits,
+    single_revision,
 )
 from app.releases.schema.recheck import QUESTION, last_look, look_at
 from app.releases.status import runs as status_runs
 from app.releases.status.next_command import TAKING_BACK, next_command
-from app.releases.status.parts import Parts
+from app.releases.status.partial_reader import PartialReader
 from app.releases.status.running import living_run, running
 from app.releases.status.schemas import (
     Drift,
@@ -44,12 +48,9 @@ from app.releases.status.schemas import (
 _RUNS: Final = 20
 _THERE: Final = f"""SELECT to_regclass('release_runs') IS NOT NULL
     AND to_regclass('release_looks') IS NOT NULL AS gated,
-  CASE WHEN {OURS} THEN 'lost'
-    WHEN to_regclass('productions') IS NOT NULL OR to_regclass('cameras') IS NOT NULL
-    THEN 'adoptable'
-    WHEN EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace('public')
-      AND relkind IN ('r', 'p') AND relname <> 'alembic_version' AND NOT starts_with(relname,
-        'release_')) THEN 'strange' END AS content"""
+  CASE WHEN {BUILT_BY_REVISIONS} THEN 'lost'
+    WHEN {HOLDS_CORE_TABLES} THEN 'adoptable'
+    WHEN {HOLDS_FOREIGN_TABLES_ONLY} THEN 'strange' END AS content"""
 # One that was begun comes first; then the newest that starts where the database is.
 _NEXT: Final = """SELECT * FROM release_plans WHERE state IN ('applying', 'applied', 'taking back')
     OR state = 'proposed' AND plan ->> 'before' IS NOT DISTINCT FROM $1
@@ -87,7 +88,7 @@ async def status(
     What could not be read by then, or is locked, is null and named in ``unread``. Raises as
     ``reading`` does where there is no connection.
     """
-    parts = Parts(asyncio.get_running_loop().time() + within)
+    parts = PartialReader(asyncio.get_running_loop().time() + within)
     with translated():
         async with _connected(url, within) as ledger:
             found = await _status(ledger, parts, clock)
@@ -96,7 +97,7 @@ async def status(
     return found.model_copy(update={"next_command": next_command(found)}).as_json()
 
 
-async def _anew(ledger: Ledger, parts: Parts, role: str | None) -> dict[str, Any]:
+async def _anew(ledger: Ledger, parts: PartialReader, role: str | None) -> dict[str, Any]:
     """Return the members about drift, looked at now; null and unread where that cannot be."""
     parts.unread[:] = [name for name in parts.unread if name != "drift"]
     look = None
@@ -115,7 +116,7 @@ async def is_gated(ledger: Ledger) -> bool:
 
 
 async def _there(ledger: Ledger) -> Row:
-    row = await ledger.row(_THERE)
+    row = await ledger.fetch_row(_THERE)
     assert row is not None
     return row
 
@@ -135,7 +136,7 @@ async def _connected(url: str | DatabaseUrl, within: float) -> AsyncIterator[Led
         connection.terminate()
 
 
-async def _status(ledger: Ledger, parts: Parts, clock: Clock | None) -> Status:
+async def _status(ledger: Ledger, parts: PartialReader, clock: Clock | None) -> Status:
     found: dict[str, Any] = dict.fromkeys(Status.model_fields)
     found |= {"head": revisions.head(), "needed": revisions.needed(), "unread": parts.unread}
     there = await parts.read("revision", _there, ledger)
@@ -150,7 +151,7 @@ async def _status(ledger: Ledger, parts: Parts, clock: Clock | None) -> Status:
     return Status(**found)
 
 
-async def _of_ledger(ledger: Ledger, parts: Parts, clock: Clock | None) -> dict[str, Any]:
+async def _of_ledger(ledger: Ledger, parts: PartialReader, clock: Clock | None) -> dict[str, Any]:
     """Give the members that only a database has on which the gate ever ran."""
     standing = await parts.read("soak", soak.current, ledger, clock)
     return {
@@ -160,7 +161,7 @@ async def _of_ledger(ledger: Ledger, parts: Parts, clock: Clock | None) -> dict[
     }
 
 
-async def _of_revision(ledger: Ledger, parts: Parts, there: Row) -> dict[str, Any]:
+async def _of_revision(ledger: Ledger, parts: PartialReader, there: Row) -> dict[str, Any]:
     """Give the members of a status that depend on where the database is."""
     try:
         revision = await parts.read("revision", _revision, ledger)
@@ -191,11 +192,11 @@ def _unless_leaving(soak: SoakClock | None, begun: Release | None) -> SoakClock 
 
 
 async def _revision(ledger: Ledger) -> str | None:
-    form = await ledger.row(FORM) or {"there": False, "fits": False}
+    form = await ledger.fetch_row(FORM) or {"there": False, "fits": False}
     raise_unless_fits(**form)
     if not form["there"]:
         return None
-    return placed([row["version_num"] for row in await ledger.rows(ROWS)])
+    return single_revision([row["version_num"] for row in await ledger.fetch_rows(ROWS)])
 
 
 async def _runs(ledger: Ledger) -> list[Run]:
@@ -203,7 +204,7 @@ async def _runs(ledger: Ledger) -> list[Run]:
 
 
 def _pending(revision: str | None) -> list[PendingRevision]:
-    if revision is not None and not revisions.known(revision):
+    if revision is not None and not revisions.has_revision(revision):
         return []
     every = revisions.history()
     names = [each.name for each in every]
@@ -214,7 +215,7 @@ def _pending(revision: str | None) -> list[PendingRevision]:
 async def _next(ledger: Ledger, revision: str | None, *, gated: bool) -> Release | None:
     """Give the release that was begun, else the one that comes next, planned or not."""
     pending = _pending(revision)
-    row = await ledger.row(_NEXT, revision) if gated else None
+    row = await ledger.fetch_row(_NEXT, revision) if gated else None
     if row and (pending or row["state"] != "proposed"):
         return await status_runs.described(ledger, row)
     if not pending:

@@ -15,7 +15,7 @@ Moment = Annotated[
 ]
 
 
-class Shape(BaseModel):
+class WireModel(BaseModel):
     """What all of them share."""
 
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, extra="ignore")

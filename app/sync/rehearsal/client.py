@@ -1,6 +1,6 @@
 """A client of the sync on a migrated copy: it pushes batches as a laptop does, and reads the feed.
 
-What it writes is noted as the feed must tell it.
+It remembers each write as the feed must report it.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from app.sync import batch as sync
 from app.sync.apply import MutationOutcome
 from app.sync.mutations import MutationStep, Sync, read_steps
 from app.sync.rehearsal import expectations
-from app.sync.rehearsal.expectations import Entry
+from app.sync.rehearsal.expectations import ExpectedEntry
 from app.sync.rehearsal.show import Mutation, body
 from app.sync.runs import RUN
 
@@ -43,13 +43,13 @@ class Client:
     def __init__(self, connection: DatabaseConnection, production: UUID, since: int) -> None:
         self._connection, self.production, self._since = connection, production, since
         self._name = f"rehearsal {uuid4()}"
-        self._made: list[Entry] = []
+        self._written: list[ExpectedEntry] = []
         self.answer: sync.BatchResult
         """The answer to the last batch."""
 
     @classmethod
     async def with_a_production(cls, connection: DatabaseConnection) -> "Client":
-        """Make a production, and be a client that knows it."""
+        """Create a production, and return a client that knows it."""
         kind = root()
         edit, _ = edit_from(kind, create_shape(kind), body(kind), _ACTOR)
         made = from_json(await store.create(WriteContext(connection, locked=True), kind, edit))
@@ -57,9 +57,9 @@ class Client:
         return cls(connection, seen["production"], seen["seq"])
 
     async def push(self, mutations: Sequence[Mutation]) -> Fates:
-        """Push a batch; give what became of each mutation. Raises what the database does."""
-        said = {"mutations": mutations, "clientId": self._name, "since": self._since}
-        batch = validated(Sync, said)
+        """Push a batch; return the outcome of each mutation. Raise what the database raises."""
+        body = {"mutations": mutations, "clientId": self._name, "since": self._since}
+        batch = validated(Sync, body)
         assert isinstance(batch, Sync)
         todo = read_steps(str(self.production), batch, _ACTOR)
         context = WriteContext(self._connection, locked=True)
@@ -71,7 +71,7 @@ class Client:
         return fates
 
     async def push_with_key(self, mutations: Sequence[Mutation]) -> tuple[Fates, str]:
-        """Push a batch under an Idempotency-Key, twice; say what is wrong with the second."""
+        """Push a batch twice under one Idempotency-Key; return what is wrong with the replay."""
         fates: list[Fates] = []
 
         async def work() -> idempotency.KeptAnswer:
@@ -79,50 +79,52 @@ class Client:
             statuses = [outcome.status for _, outcome in fates[-1]]
             return idempotency.KeptAnswer(200, {}, to_json(statuses))
 
-        said = idempotency.fingerprint(to_json(mutations))
-        claim = idempotency.Claim(f"rehearsal-{uuid4()}", said)
+        fingerprint = idempotency.fingerprint(to_json(mutations))
+        claim = idempotency.Claim(f"rehearsal-{uuid4()}", fingerprint)
         first = await idempotency.once(self._connection, claim, work)
         again = await idempotency.once(self._connection, claim, work)
         fault = "" if again.replayed and again.body == first.body else "it was not replayed"
         return fates[0], fault
 
     async def interfere(self, entity: type[Row], row: expectations.Values, values: Any) -> None:
-        """Let somebody else change fields of a row, online."""
+        """Change fields of a row as somebody else does, online."""
         edit = store.Edit(values, _OTHER, Start(version=row["version"]))
         context = WriteContext(self._connection, locked=True)
         self._note(entity, "update", await store.update(context, entity, row["uuid"], edit))
 
     async def read(self, entity: type[Row], uuid: UUID) -> expectations.Values:
-        """Read a row as it is now."""
-        found = await self._connection.fetchrow(write_statements(entity).seen, uuid)
-        row: expectations.Values = from_json(found["body"])
+        """Return a row as it is now."""
+        record = await self._connection.fetchrow(write_statements(entity).seen, uuid)
+        row: expectations.Values = from_json(record["body"])
         return row
 
-    async def kept(self) -> str:
-        """Say what is wrong with the record of the last batch; "" where all is well."""
+    async def check_run(self) -> str:
+        """Return what is wrong with the stored run of the last batch; "" where all is well."""
         run = await self._connection.fetchval(RUN, self.production, self.answer.run)
-        told = len(from_json(run)["results"]) if run else 0
+        stored = len(from_json(run)["results"]) if run else 0
         sent = len(self.answer.outcomes)
-        return "" if told == sent else f"it tells {told} mutations, and {sent} were sent"
+        return "" if stored == sent else f"it tells {stored} mutations, and {sent} were sent"
 
-    def answered(self) -> str:
-        """Say what is wrong with the feed that came with the last answer; "" where all is well."""
+    def check_answer(self) -> str:
+        """Return what is wrong with the feed in the last answer; "" where all is well."""
         if self.answer.resync:
             return self.answer.resync.message
         entries = from_json(self.answer.changes)
-        return expectations.feed(self._since, self.answer.latest, entries, self._made)
+        return expectations.check_feed(self._since, self.answer.latest, entries, self._written)
 
-    async def feed(self) -> str:
-        """Read the feed page by page; say what is wrong with it, "" where all is well."""
+    async def check_feed(self) -> str:
+        """Read the feed page by page; return what is wrong with it, "" where all is well."""
         entries: list[expectations.Values] = []
         last = self._since
         while True:
             page = await self._connection.fetchrow(FEED, self.production, last, _PAGE)
-            found = from_json(page["entries"])
-            entries += found
-            if not found or page["last"] >= page["latest"]:
-                return expectations.feed(self._since, page["latest"], entries, self._made)
+            more = from_json(page["entries"])
+            entries += more
+            if not more or page["last"] >= page["latest"]:
+                return expectations.check_feed(self._since, page["latest"], entries, self._written)
             last = page["last"]
 
     def _note(self, entity: type[Row], operation: str, row: bytes) -> None:
-        self._made.append(Entry(entity.collection, _OPERATIONS[operation], from_json(row)))
+        self._written.append(
+            ExpectedEntry(entity.collection, _OPERATIONS[operation], from_json(row))
+        )

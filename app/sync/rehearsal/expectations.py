@@ -1,4 +1,4 @@
-"""Whether a client of the sync was answered and told what it should be: differences in words."""
+"""Checks of what a client of the sync receives: each returns or yields differences in words."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -14,22 +14,22 @@ from app.sync.mutations import MutationStep
 
 Values = Mapping[str, Any]
 _SHOWN: Final = 60  # characters of a value
-# What an update changes beside what it was sent for.
-_KEPT_BY_SERVER: Final = {"version", "fieldVersions", "updatedAt", "lastModifiedBy", "syncedAt"}
+# What every update changes besides the fields that it names.
+_SET_BY_SERVER: Final = {"version", "fieldVersions", "updatedAt", "lastModifiedBy", "syncedAt"}
 
 
-class Entry(NamedTuple):
-    """One change that the feed must tell: what was done, and the row as it was then."""
+class ExpectedEntry(NamedTuple):
+    """A change that the feed must report: the operation, and the row after it."""
 
     collection: str
     operation: str
     row: Values
 
 
-def written(
+def check_write(
     step: MutationStep, outcome: MutationOutcome, wanted: str, version: int | None
 ) -> Iterator[str]:
-    """Say where a mutation was not done as it should; ``version`` is what it should have made."""
+    """Check that a mutation has the wanted status and made this version of the row."""
     if outcome.status != wanted or outcome.entity is None:
         why = f": {in_words(outcome.error)}" if outcome.error else ""
         yield f"the {step.op} is {outcome.status} and should be {wanted}{why}"
@@ -38,18 +38,18 @@ def written(
     if version is not None and row["version"] != version:
         yield f"the {step.op} makes version {row['version']} and should make {version}"
     if step.op != "delete":
-        yield from unlike(step.entity, step.edit.values, row)
+        yield from check_values(step.entity, step.edit.values, row)
     if step.op == "update":
         yield from _unversioned(step.entity, step.edit.values, row)
 
 
-def merged(
+def check_merge(
     step: MutationStep, outcome: MutationOutcome, version: int, theirs: Values
 ) -> Iterator[str]:
-    """Say where a stale edit of one field did not join ``theirs`` of another, by field."""
-    yield from written(step, outcome, "merged", version)
+    """Check that a stale edit of one field was merged with ``theirs`` of other fields."""
+    yield from check_write(step, outcome, "merged", version)
     if outcome.entity is not None:
-        for words in unlike(step.entity, theirs, from_json(outcome.entity)):
+        for words in check_values(step.entity, theirs, from_json(outcome.entity)):
             yield f"after a merge, {words}"
 
 
@@ -62,15 +62,17 @@ def in_words(error: BaseException) -> str:
     return f"{words} ({in_words(cause)})" if cause is not None else words
 
 
-def unlike(entity: type[Row], sent: Values, row: Values) -> Iterator[str]:
-    """Say which fields read otherwise than they were sent."""
+def check_values(entity: type[Row], sent: Values, row: Values) -> Iterator[str]:
+    """Check that the row has the values that were sent."""
     for name in [*entity.editable()[1:], *entity.parts]:
         labels = {end.label for end in entity.device_references}
         if name in sent and name not in labels:
-            found = row.get(entity.wire(name))
-            if not _reads_as(found, sent[name]):
-                said, read = _short(sent[name]), _short(found)
-                yield f"{entity.wire(name)} was sent as {said} and reads {read}"
+            stored = row.get(entity.wire(name))
+            if not _reads_as(stored, sent[name]):
+                yield (
+                    f"{entity.wire(name)} was sent as {_short(sent[name])} and reads "
+                    f"{_short(stored)}"
+                )
 
 
 def _short(value: Any) -> str:
@@ -79,7 +81,7 @@ def _short(value: Any) -> str:
 
 
 def _reads_as(found: Any, sent: Any) -> bool:
-    """Compare, apart from what the server adds: members of a part, a list where none was sent."""
+    """Compare, but for what the server adds: members of a part, a list where none was sent."""
     if isinstance(sent, Mapping) and isinstance(found, Mapping):
         return all(
             _reads_as(found.get(name, found.get(to_camel(name))), value)
@@ -92,41 +94,43 @@ def _reads_as(found: Any, sent: Any) -> bool:
 
 def _unversioned(entity: type[Row], sent: Values, row: Values) -> Iterator[str]:
     for name in sent:
-        seen = row["fieldVersions"].get(entity.wire(name), {}).get("version")
-        if seen != row["version"]:
-            yield f"{entity.wire(name)} changed at version {row['version']} and says {seen}"
+        version = row["fieldVersions"].get(entity.wire(name), {}).get("version")
+        if version != row["version"]:
+            yield f"{entity.wire(name)} changed at version {row['version']} and says {version}"
 
 
-def beside(entity: type[Row], before: Values, after: Values, name: str) -> Iterator[str]:
-    """Say which members an update of the field ``name`` has changed as well."""
-    twice = {word for word, target in entity.synonyms.items() if target == name}
-    for member in before.keys() - {entity.wire(name), *twice, *_KEPT_BY_SERVER}:
+def check_others(entity: type[Row], before: Values, after: Values, name: str) -> Iterator[str]:
+    """Check that an update of the field ``name`` changed no other member."""
+    synonyms = {word for word, target in entity.synonyms.items() if target == name}
+    for member in before.keys() - {entity.wire(name), *synonyms, *_SET_BY_SERVER}:
         if not same(before[member], after.get(member)):
             was, now = _short(before[member]), _short(after.get(member))
             yield f"{member} was {was} and is {now} since an update"
 
 
-def conflicted(
+def check_conflict(
     step: MutationStep, outcome: MutationOutcome, name: str, values: Sequence[Any]
 ) -> Iterator[str]:
-    """Say where a stale edit of one field was not refused with its base, theirs and mine."""
+    """Check that a stale edit is a conflict with these base, server and client values."""
     wire = step.entity.wire(name)
     if not isinstance(outcome.error, VersionConflict):
         yield f"a stale edit of {wire} is {outcome.status} and should be a conflict"
         return
-    told = outcome.error.members["conflicts"]
-    if [one["fieldName"] for one in told] != [wire]:
-        names = ", ".join(one["fieldName"] for one in told) or "nothing"
+    conflicts = outcome.error.members["conflicts"]
+    if [conflict["fieldName"] for conflict in conflicts] != [wire]:
+        names = ", ".join(c["fieldName"] for c in conflicts) or "nothing"
         yield f"a stale edit of {wire} conflicts on {names}"
         return
     members = ("baseValue", "serverValue", "clientValue")
     for member, value in zip(members, values, strict=True):
-        if told[0][member] != value:
-            yield f"a conflict on {wire} tells {member} {told[0][member]!r} and not {value!r}"
+        if conflicts[0][member] != value:
+            yield f"a conflict on {wire} tells {member} {conflicts[0][member]!r} and not {value!r}"
 
 
-def feed(since: int, latest: int, entries: Sequence[Values], should: Sequence[Entry]) -> str:
-    """Say what is first wrong with the entries after number ``since``; "" where all is well."""
+def check_feed(
+    since: int, latest: int, entries: Sequence[Values], should: Sequence[ExpectedEntry]
+) -> str:
+    """Return the first fault of the entries after number ``since``; "" where all is well."""
     for number, (entry, one) in enumerate(zip(entries, should, strict=False), since + 1):
         if entry["seq"] != number:
             return f"after number {number - 1} comes {entry['seq']}"
@@ -139,12 +143,12 @@ def feed(since: int, latest: int, entries: Sequence[Values], should: Sequence[En
     return ""
 
 
-def _wrong(entry: Values, should: Entry) -> str:
-    told = (entry["operation"], entry["collection"], entry["entityId"], entry["version"])
+def _wrong(entry: Values, should: ExpectedEntry) -> str:
+    reported = (entry["operation"], entry["collection"], entry["entityId"], entry["version"])
     row = should.row
-    made = (should.operation, should.collection, row["uuid"], row["version"])
-    if told != made:
-        return f"tells {_change(*told)}, and {_change(*made)} was written"
+    written = (should.operation, should.collection, row["uuid"], row["version"])
+    if reported != written:
+        return f"tells {_change(*reported)}, and {_change(*written)} was written"
     if not same(entry["entityData"], row):
         return f"tells another row of {should.collection} than the one that was written"
     return ""

@@ -1,4 +1,4 @@
-"""What happened on a round trip: its steps with their times, and what went wrong, in words."""
+"""The report of a round trip: its steps with their times, and what went wrong, in words."""
 
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from app.database.database import DatabaseConnection
 from app.entities import discovered
-from app.releases.connection.server_faults import raise_if_surroundings
+from app.releases.connection.server_faults import raise_if_server_fault
 from app.sql.reads import all_sql
 from app.sql.writes import all_write_sql
 from app.sync.rehearsal.expectations import in_words
@@ -15,11 +15,11 @@ from app.sync.rehearsal.expectations import in_words
 _SHOWN: Final = 80  # characters of a statement
 
 
-class Broken(Exception):
-    """A step has gone wrong, and those that follow from it make no sense."""
+class StepFailed(Exception):
+    """A step has gone wrong, and those that build on it make no sense."""
 
 
-class Trail:
+class TripReport:
     """The steps of one round trip and its findings."""
 
     def __init__(self) -> None:
@@ -29,39 +29,39 @@ class Trail:
 
     @asynccontextmanager
     async def step(self, connection: DatabaseConnection, name: str) -> AsyncIterator[None]:
-        """Time a step, in a savepoint. Raises Broken if it failed, or told of anything."""
+        """Time a step, in a savepoint. Raise StepFailed if it failed, or found anything wrong."""
         began, before = time.monotonic(), len(self.findings)
         try:
             async with connection.transaction():
                 yield
         except Exception as error:  # noqa: BLE001  # whatever it meets on the copy is a finding
-            raise_if_surroundings(error)
-            self.findings.append(f"{name}: {self._said(error)}")
+            raise_if_server_fault(error)
+            self.findings.append(f"{name}: {self._describe(error)}")
         self.steps.append({"step": name, "seconds": round(time.monotonic() - began, 4)})
         if len(self.findings) > before:
-            raise Broken
+            raise StepFailed
 
-    def tell(self, what: str, found: Iterable[str]) -> None:
-        """Note what was found wrong with something."""
-        self.findings += [f"{what}: {words}" for words in found if words]
+    def add(self, what: str, faults: Iterable[str]) -> None:
+        """Add what is wrong with something to the findings."""
+        self.findings += [f"{what}: {words}" for words in faults if words]
 
-    def hear(self, query: Any) -> None:
-        """Remember a statement that failed, as asyncpg's query logger tells it."""
+    def log_query(self, query: Any) -> None:
+        """Remember a statement that failed; asyncpg's query logger calls this."""
         if query.exception is not None:
             self._failed.append((query.exception, query.query))
 
-    def _said(self, error: Exception) -> str:
+    def _describe(self, error: Exception) -> str:
         """Put an error into words, with the statement that failed if it was one."""
         causes = [cause for cause in (error, error.__cause__) if cause]
         for failed, sql in self._failed:
             for cause in causes:
                 if failed is cause:
-                    return f"{_named(sql)} fails: {in_words(cause)}"
+                    return f"{_name_of(sql)} fails: {in_words(cause)}"
         return in_words(error)
 
 
-def _named(sql: str) -> str:
-    """Name a statement as people know it: by its entity if it is one of those."""
+def _name_of(sql: str) -> str:
+    """Return the entity and name of a declared statement, the SQL itself of any other."""
     for collection, entity in discovered().items():
         for made in (all_write_sql, all_sql):
             for name, own in made(entity).items():

@@ -1,8 +1,8 @@
-"""A sync round trip on a migrated copy: offline work, a conflict, the feed; then all is taken back.
+"""A sync round trip on a migrated copy: offline work, a conflict, the feed; then a rollback.
 
-It runs the service's own code, in one transaction that is rolled back: nothing of it is left on
-the copy, and its announcements never leave. Most of it happens in a production that it makes, so
-that what an older row holds is not laid at the release's door.
+It runs the service's own code in one transaction that is rolled back, so that nothing stays on the
+copy and no client is notified. Most of it happens in a new production, so that the content of an
+existing row is not blamed on the release.
 """
 
 import time
@@ -17,12 +17,12 @@ import asyncpg
 from app.database.database import DatabaseConnection, json_as_bytes
 from app.entities import discovered, root
 from app.model.entity import Row
-from app.releases.schema.scratch_database import connected
+from app.releases.connection.open_connection import open_connection
 from app.sync.apply import MutationOutcome
 from app.sync.mutations import MutationStep
 from app.sync.rehearsal import expectations
 from app.sync.rehearsal.client import Client, Fates
-from app.sync.rehearsal.report import Broken, Trail
+from app.sync.rehearsal.report import StepFailed, TripReport
 from app.sync.rehearsal.show import Mutation, another, changing, deleting, show, texts
 
 # Productions whose number is not that of the last entry in their log.
@@ -42,14 +42,14 @@ _ABSENT: Final = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
 _OFFLINE, _MINE, _THEIRS = "offline", "mine", "theirs"
 
 _Judge = Callable[[MutationStep, MutationOutcome], Iterator[str]]
-_Known = list[tuple[type[Row], expectations.Values]]
+_Rows = list[tuple[type[Row], expectations.Values]]
 
 
 class RoundTrip:
-    """One round trip: what it found out, and how long it took."""
+    """One round trip: its findings, and how long it took."""
 
     def __init__(self) -> None:
-        self._trail = Trail()
+        self._report = TripReport()
         self._seconds = 0.0
         self._wrong_before: list[UUID] = []
         self._connection: DatabaseConnection
@@ -57,28 +57,28 @@ class RoundTrip:
     @property
     def findings(self) -> list[str]:
         """What went wrong, in words; empty when all is well."""
-        return self._trail.findings
+        return self._report.findings
 
     def as_json(self) -> dict[str, Any]:
-        """Give how long it took, and each step of it, as JSON values."""
-        return {"seconds": self._seconds, "steps": self._trail.steps}
+        """Return how long it took, and each step of it, as JSON values."""
+        return {"seconds": self._seconds, "steps": self._report.steps}
 
     async def look_before(self, url: str) -> None:
-        """Note which productions are counted wrongly already before the release."""
-        async with connected(url) as connection:
+        """Remember which productions have a wrong number of changes before the release."""
+        async with open_connection(url) as connection:
             with suppress(*_ABSENT):
                 self._wrong_before = [row["uuid"] for row in await connection.fetch(_MISNUMBERED)]
 
     async def run(self, url: str) -> None:
         """Make the round trip on the copy at ``url``; what goes wrong there is a finding."""
         began = time.monotonic()
-        async with connected(url) as connection:
+        async with open_connection(url) as connection:
             await json_as_bytes(connection)
             self._connection = cast("DatabaseConnection", connection)
             transaction = connection.transaction()
             await transaction.start()
             try:
-                with connection.query_logger(self._trail.hear):
+                with connection.query_logger(self._report.log_query):
                     await self._all()
             finally:
                 await transaction.rollback()
@@ -88,13 +88,13 @@ class RoundTrip:
         for setting in _SETTINGS:
             await self._connection.execute(setting)
         for part in (self._numbers, self._new_show, self._existing_rows, self._constraints):
-            with suppress(Broken):
+            with suppress(StepFailed):
                 await part()
 
     async def _numbers(self) -> None:
-        """See that each production counts on from where its log ends."""
+        """Check that the number of each production is that of the last entry in its log."""
         name = "the numbers of productions"
-        async with self._trail.step(self._connection, name):
+        async with self._report.step(self._connection, name):
             found = await self._connection.fetch(_MISNUMBERED)
             wrong = [row for row in found if row["uuid"] not in self._wrong_before]
             for row in wrong[:1]:
@@ -102,51 +102,51 @@ class RoundTrip:
                     f"{row['id']!r} has counted {row['change_seq']} changes, and its log ends with "
                     f"number {row['last']}; {len(wrong)} in all"
                 )
-                self._trail.tell(name, [words])
+                self._report.add(name, [words])
 
     async def _new_show(self) -> None:
-        """Do all that clients do, in a production of its own."""
-        connection, trail = self._connection, self._trail
-        async with trail.step(connection, "making a production"):
+        """Do all that clients do, in a new production."""
+        connection, report = self._connection, self._report
+        async with report.step(connection, "making a production"):
             client = await Client.with_a_production(connection)
         batch = _work(client.production)
-        async with trail.step(connection, "pushing offline work"):
+        async with report.step(connection, "pushing offline work"):
             await self._push(client, batch)
-        async with trail.step(connection, "pushing it again"):
-            self._tell("pushing it again", await client.push(batch), _not_duplicate)
-            trail.tell("the feed in the answer", [client.answered()])
-        async with trail.step(connection, "a change by somebody else"):
-            known = await _interfered(client, batch)
-        async with trail.step(connection, "pushing stale edits"):
-            await self._push_stale(client, known)
-        async with trail.step(connection, "reading the feed"):
-            trail.tell("the feed", [await client.feed()])
+        async with report.step(connection, "pushing it again"):
+            self._judge("pushing it again", await client.push(batch), _not_duplicate)
+            report.add("the feed in the answer", [client.check_answer()])
+        async with report.step(connection, "a change by somebody else"):
+            rows = await _interfere(client, batch)
+        async with report.step(connection, "pushing stale edits"):
+            await self._push_stale(client, rows)
+        async with report.step(connection, "reading the feed"):
+            report.add("the feed", [await client.check_feed()])
 
     async def _push(self, client: Client, batch: list[Mutation]) -> None:
-        """Push a batch, which is then recorded, answered and known by its key."""
+        """Push a batch; check its answer, its stored run, and its replay under the same key."""
         fates, replayed = await client.push_with_key(batch)
-        self._tell("pushing offline work", fates, _not_done)
-        self._trail.tell("the feed in the answer", [client.answered()])
-        self._trail.tell("the run that is kept", [await client.kept()])
-        self._trail.tell("the same request with its Idempotency-Key", [replayed])
+        self._judge("pushing offline work", fates, _not_done)
+        self._report.add("the feed in the answer", [client.check_answer()])
+        self._report.add("the run that is kept", [await client.check_run()])
+        self._report.add("the same request with its Idempotency-Key", [replayed])
 
-    async def _push_stale(self, client: Client, known: _Known) -> None:
+    async def _push_stale(self, client: Client, rows: _Rows) -> None:
         """Push two stale edits of each row: of the field that others changed, and of another."""
         batch = [
             changing(entity, UUID(row["uuid"]), row["version"], {name: _MINE})
-            for entity, row in known
+            for entity, row in rows
             for name in texts(entity)[:2]
         ]
-        versions = {row["uuid"]: row["version"] for _, row in known}
+        versions = {row["uuid"]: row["version"] for _, row in rows}
         fates = await client.push(batch)
-        self._tell("pushing stale edits", fates, partial(_not_merged, versions))
+        self._judge("pushing stale edits", fates, partial(_not_merged, versions))
 
     async def _existing_rows(self) -> None:
         """Change a row of every type that has any."""
         for entity in discovered().values():
-            with suppress(Broken):
+            with suppress(StepFailed):
                 name = f"an existing row of {entity.collection}"
-                async with self._trail.step(self._connection, name):
+                async with self._report.step(self._connection, name):
                     await self._change_one(entity, name)
 
     async def _change_one(self, entity: type[Row], name: str) -> None:
@@ -159,36 +159,36 @@ class RoundTrip:
             members = {text: f"rehearsed {found['uuid']}"}
             change = changing(entity, found["uuid"], before["version"], members)
             ((step, outcome),) = await client.push([change])
-            self._trail.tell(
-                name, expectations.written(step, outcome, "applied", before["version"] + 1)
+            self._report.add(
+                name, expectations.check_write(step, outcome, "applied", before["version"] + 1)
             )
             after = await client.read(entity, found["uuid"])
-            self._trail.tell(name, expectations.beside(entity, before, after, text))
-            self._trail.tell(f"the feed after a change of {name}", [await client.feed()])
+            self._report.add(name, expectations.check_others(entity, before, after, text))
+            self._report.add(f"the feed after a change of {name}", [await client.check_feed()])
 
     async def _constraints(self) -> None:
-        """Ask now what a commit would ask."""
-        async with self._trail.step(self._connection, "the commit"):
+        """Check deferred constraints now, as a commit would."""
+        async with self._report.step(self._connection, "the commit"):
             await self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
-    def _tell(self, what: str, fates: Fates, wrong: _Judge) -> None:
+    def _judge(self, what: str, fates: Fates, wrong: _Judge) -> None:
         for step, outcome in fates:
-            self._trail.tell(f"{what}, on {step.entity.collection}", wrong(step, outcome))
+            self._report.add(f"{what}, on {step.entity.collection}", wrong(step, outcome))
 
 
 def _work(production: UUID) -> list[Mutation]:
-    """Make rows, change them and the production, and delete one."""
+    """Return a batch that creates rows, changes them and the production, and deletes one."""
     made = show()
     extra = another(made[0])
     changed = [
         changing(entity, uuid, 1, {texts(entity)[0]: _OFFLINE})
-        for entity, uuid in _kept(production, made)
+        for entity, uuid in _remaining(production, made)
     ]
     return [*made, extra, *changed, deleting(extra, 1)]
 
 
-def _kept(production: UUID, batch: list[Mutation]) -> Iterator[tuple[type[Row], UUID]]:
-    """Give the production and what a batch made and kept, as far as it has any text to change."""
+def _remaining(production: UUID, batch: list[Mutation]) -> Iterator[tuple[type[Row], UUID]]:
+    """Yield the production and the rows that remain of a batch, if they have a text to change."""
     deleted = {one["uuid"] for one in batch if one["op"] == "delete"}
     made = [one for one in batch if one["op"] == "create" and one["uuid"] not in deleted]
     rows = [(discovered()[one["collection"]], UUID(one["uuid"])) for one in made]
@@ -197,18 +197,18 @@ def _kept(production: UUID, batch: list[Mutation]) -> Iterator[tuple[type[Row], 
             yield entity, uuid
 
 
-async def _interfered(client: Client, batch: list[Mutation]) -> _Known:
-    """Let others change every row of the batch; give the rows as the client knows them."""
-    known: _Known = []
-    for entity, uuid in _kept(client.production, batch):
+async def _interfere(client: Client, batch: list[Mutation]) -> _Rows:
+    """Let others change every row of the batch; return the rows as the client knows them."""
+    rows: _Rows = []
+    for entity, uuid in _remaining(client.production, batch):
         row = await client.read(entity, uuid)
         await client.interfere(entity, row, {texts(entity)[0]: _THEIRS})
-        known.append((entity, row))
-    return known
+        rows.append((entity, row))
+    return rows
 
 
 def _not_done(step: MutationStep, outcome: MutationOutcome) -> Iterator[str]:
-    yield from expectations.written(step, outcome, "applied", 1 if step.op == "create" else 2)
+    yield from expectations.check_write(step, outcome, "applied", 1 if step.op == "create" else 2)
 
 
 def _not_duplicate(step: MutationStep, outcome: MutationOutcome) -> Iterator[str]:
@@ -221,6 +221,8 @@ def _not_merged(
 ) -> Iterator[str]:
     contested = texts(step.entity)[0]
     if contested in step.edit.values:
-        yield from expectations.conflicted(step, outcome, contested, [_OFFLINE, _THEIRS, _MINE])
+        yield from expectations.check_conflict(step, outcome, contested, [_OFFLINE, _THEIRS, _MINE])
     else:
-        yield from expectations.merged(step, outcome, versions[step.key] + 2, {contested: _THEIRS})
+        yield from expectations.check_merge(
+            step, outcome, versions[step.key] + 2, {contested: _THEIRS}
+        )

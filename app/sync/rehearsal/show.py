@@ -13,22 +13,22 @@ from app.model.schemas import create_shape, label_field
 
 Mutation = dict[str, Any]
 BEFORE: Final = "before"
-"""What the client's rows hold in their texts when others begin to change them."""
+"""The value of the client's texts before others change them."""
 
 
 def texts(entity: type[Row]) -> list[str]:
-    """Name the fields that hold free text or nothing, in order of declaration."""
+    """Return the fields that hold free text or nothing, in order of declaration."""
     columns = SQLModel.metadata.tables[str(entity.__tablename__)].columns
-    taken = _naming(entity)
+    naming = _naming(entity)
     return [
         name
         for name in entity.editable()
-        if name not in taken and columns[name].nullable and isinstance(columns[name].type, sa.Text)
+        if name not in naming and columns[name].nullable and isinstance(columns[name].type, sa.Text)
     ]
 
 
 def _naming(entity: type[Row]) -> set[str]:
-    """Give the fields that name something else."""
+    """Return the fields that name another row."""
     ends = {
         member
         for end in entity.device_references
@@ -41,27 +41,27 @@ def _naming(entity: type[Row]) -> set[str]:
 
 
 def show() -> list[Mutation]:
-    """Make a row of every type that lives in a production, those that others refer to first."""
-    made: dict[str, str] = {}
+    """Return creates of a row of every type in a production, those that others refer to first."""
+    uuids: dict[str, str] = {}
     kinds = [kind for kind in discovered().values() if kind is not root()]
     kinds.sort(key=lambda kind: bool(kind.references() or kind.device_references))
-    return [_making(kind, made) for kind in kinds]
+    return [_create(kind, uuids) for kind in kinds]
 
 
-def _making(entity: type[Row], made: dict[str, str]) -> Mutation:
-    """Make a row that refers to those in ``made``, by collection, and add it to them."""
-    linked = {name: made.get(to.collection) for name, to in entity.references().items()}
-    linked |= {end.uuid: made.get(end.likely) for end in entity.device_references if end.uuid}
+def _create(entity: type[Row], uuids: dict[str, str]) -> Mutation:
+    """Return the create of a row that refers to those in ``uuids``, by collection; add its own."""
+    linked = {name: uuids.get(to.collection) for name, to in entity.references().items()}
+    linked |= {end.uuid: uuids.get(end.likely) for end in entity.device_references if end.uuid}
     kinds = {entity.wire(end.kind) for end in entity.device_references if end.uuid}
     names = {entity.wire(name) for name in _naming(entity)} - kinds
-    said = {member: value for member, value in body(entity).items() if member not in names}
-    said |= {entity.wire(name): uuid for name, uuid in linked.items()}
-    uuid = made.setdefault(entity.collection, str(uuid4()))
-    return _mutation("create", entity, uuid, data=said)
+    values = {member: value for member, value in body(entity).items() if member not in names}
+    values |= {entity.wire(name): uuid for name, uuid in linked.items()}
+    uuid = uuids.setdefault(entity.collection, str(uuid4()))
+    return _mutation("create", entity, uuid, data=values)
 
 
 def body(entity: type[Row]) -> dict[str, Any]:
-    """Give what a create says: the example, and a text in every other field that must be said."""
+    """Return the body of a create: the example, and a text in every other required field."""
     fields = create_shape(entity).model_fields.items()
     needed = {entity.wire(name) for name, field in fields if field.is_required()}
     free = {entity.wire(name): BEFORE for name in texts(entity)[:2]}
@@ -69,18 +69,18 @@ def body(entity: type[Row]) -> dict[str, Any]:
 
 
 def another(made: Mutation) -> Mutation:
-    """Make one more row like it."""
+    """Return the create of one more row like it."""
     return {**made, "mutationId": str(uuid4()), "uuid": str(uuid4())}
 
 
 def changing(entity: type[Row], uuid: UUID, version: int, members: Mapping[str, Any]) -> Mutation:
-    """Change fields of a row that the client knows at a version."""
-    said = {entity.wire(name): value for name, value in members.items()}
-    return _mutation("update", entity, str(uuid), data=said, version=version)
+    """Return the update of a row that the client knows at a version."""
+    values = {entity.wire(name): value for name, value in members.items()}
+    return _mutation("update", entity, str(uuid), data=values, version=version)
 
 
 def deleting(made: Mutation, version: int) -> Mutation:
-    """Delete a row that the client knows at a version."""
+    """Return the delete of a row that the client knows at a version."""
     return {
         "mutationId": str(uuid4()), "op": "delete", "collection": made["collection"],
         "uuid": made["uuid"], "version": version,

@@ -1,4 +1,6 @@
-"""The gate's eleven stages, each a module with a ``NAME`` and ``run(release) -> Outcome``.
+"""The gate's stages, each a module with a ``NAME`` and a coroutine ``run``.
 
-Each may be run again and again; one that must not go on raises ``Stopped`` with its verdict.
+``run`` names in its signature what it needs: the order, the ledger, the output, the statements,
+or the results of earlier stages (``app.releases.gate.run``). It returns its own result, and
+raises ``Stopped`` with its verdict where the release must not go on. Each may be run again.
 """

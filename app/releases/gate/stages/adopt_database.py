@@ -2,29 +2,28 @@
 
 from typing import Final
 
-from app.older_service.adoption import adopt
-from app.releases.gate.run import Outcome, Release
-from app.releases.gate.stages.check_drift import inspected, noted
+from app.releases import product
+from app.releases.gate.run import Order, StageResult
+from app.releases.gate.stages.check_drift import inspect_live, store_look
+from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.alembic_runner import current
 from app.releases.migrations.revisions import history
-from app.releases.migrations.seals import hash_of
+from app.releases.output import GateOutput
 
 NAME: Final = "adopt"
 
 
-async def run(release: Release) -> Outcome:
-    """Verify it and stamp it. Raises Stopped with every difference."""
-    order = release.order
-    done = await adopt(
-        order.url,
-        release.book,
-        service_role=order.service_role,
-        hash_of=hash_of,
-        say=release.tell.say,
+async def run(order: Order, ledger: Ledger, output: GateOutput) -> StageResult:
+    """Verify the database and stamp it. Raise Stopped with every difference."""
+    adopted = await product.adopt(
+        order.url, ledger, service_role=order.service_role, say=output.say
     )
-    release.current, release.arrival = await current(order.url), done.words
-    if release.current == history()[0].name:
+    if await current(order.url) == history()[0].name:
         # So that the status can say what was seen, without building a scratch database again.
-        found = await inspected(release)
-        await noted(release, found, found.findings)
-    return Outcome(done.words, {"revision": done.revision, "acquainted": list(done.acquainted)})
+        inspection = await inspect_live(order, ledger)
+        await store_look(ledger, inspection, inspection.findings)
+    return StageResult(
+        words=adopted.words,
+        evidence={"revision": adopted.revision, "acquainted": list(adopted.acquainted)},
+        final_words=adopted.words,
+    )

@@ -1,111 +1,144 @@
 """Stage 9: the approved statements, on the live database, and nothing else."""
 
+from functools import partial
 from typing import Final
 
-from app.releases.apply.apply import Applied, Limits, apply
+from app.releases.apply.apply import MigrationLimits, apply
+from app.releases.connection.open_connection import open_connection
 from app.releases.gate.contract_conditions import raise_if_older_side_lives
-from app.releases.gate.run import Outcome, Release
-from app.releases.gate.stages.check_drift import as_json, inspected
-from app.releases.gate.stages.read_position import note_applied, revisions_up_to
+from app.releases.gate.run import (
+    Applied,
+    Approved,
+    Inspected,
+    Order,
+    Planned,
+    Position,
+    Rehearsed,
+)
+from app.releases.gate.stages.check_drift import as_json, inspect_live, say_findings
+from app.releases.gate.stages.read_position import revisions_up_to
+from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.revisions import history
-from app.releases.occupied import occupied
+from app.releases.migrations.seals import hash_of
+from app.releases.output import GateOutput
 from app.releases.plan.plan import Plan
-from app.releases.plan.render import allowed, normalised
-from app.releases.schema.introspection.introspect import snapshot
-from app.releases.schema.scratch_database import connected
+from app.releases.plan.render import allowed_texts
+from app.releases.product import own_tables
+from app.releases.schema.introspection.introspect import read_snapshot
 from app.releases.schema.snapshot import fingerprint
+from app.releases.sql.text import normalise
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "apply"
 
 
-async def run(release: Release) -> Outcome:
+async def run(
+    order: Order,
+    ledger: Ledger,
+    output: GateOutput,
+    position: Position,
+    inspected: Inspected,
+    planned: Planned,
+    rehearsed: Rehearsed,
+    approved: Approved,
+) -> Applied:
     """Apply the plan, revision by revision. A plan half applied is simply applied again."""
-    plan = release.plan
+    plan = planned.plan
     if plan is None:
-        return Outcome("nothing to apply", skipped=True)
-    await _raise_if_changed(release, plan)
+        return Applied(words="nothing to apply", skipped=True, revision=position.revision)
+    if position.begun is None:
+        await _raise_if_changed(order, inspected, plan)
     if plan.is_final:
-        await raise_if_older_side_lives(release.book, release.order, plan.target)
-    if release.resumed is None and not await release.book.apply_begins(
-        plan.digest, release.decision
-    ):
+        await raise_if_older_side_lives(ledger, order, plan.target)
+    if position.begun is None and not await ledger.apply_begins(plan.digest, approved.decision):
         raise Stopped(
             Verdict.AWAITING_APPROVAL,
             f"Somebody has just decided about {plan.target} again: run the release again to see.",
         )
-    done = await _applied(release, plan)
-    for statement in plan.statements:
-        if statement.sql.startswith("GRANT "):
-            await release.book.do(statement.sql)
-    await release.book.plan_is(plan.digest, "applied")
-    release.applied, release.current = True, plan.target
-    return Outcome(
-        f"{plan.target} in {done.seconds:.1f} s; the longest that anyone waited for us: "
-        f"{done.worst_stall * 1_000:.0f} ms",
-        {"seconds": done.seconds, "worstStall": done.worst_stall,
-         "statements": len(done.statements), "revisions": plan.revisions},
-    )  # fmt: skip
-
-
-async def _applied(release: Release, plan: Plan) -> Applied:
-    order = release.order
-    texts = allowed(plan.statements)
     # What an earlier run has done was followed by more, which may be half done now.
-    earlier = revisions_up_to(release.current)
+    earlier = revisions_up_to(position.revision)
+    unprotected = planned.empty and approved.decision is None
 
-    async def noted(revision: str) -> None:
-        await note_applied(release, revision)
-        await _raise_if_rows_arrived(release, plan, revision)
+    async def after(revision: str) -> None:
+        await ledger.revision_applied(revision, hash_of(revision))
+        if unprotected:
+            await _raise_if_rows_arrived(ledger, plan, revision)
         if revision not in earlier and _ends_a_table(plan, revision):
-            await _look_between(release, plan, revision)
+            await _check_between_tables(order, ledger, output, plan, revision)
 
-    return await apply(
+    migration = await apply(
         order.url,
         plan,
-        release.book,
-        Limits(stall_budget=order.stall_budget, wall_clock=order.wall_clock),
-        predicted=release.predicted,
-        approved=lambda sql: normalised(sql) in texts,
-        applied=noted,
-        say=release.tell.say,
-        progress=release.tell.progress,
+        ledger,
+        MigrationLimits(stall_budget=order.stall_budget, wall_clock=order.wall_clock),
+        predicted=rehearsed.predicted,
+        approved=partial(_is_among, allowed_texts(plan.statements)),
+        applied=after,
+        say=output.say,
+        progress=output.progress,
     )
+    await _finish(ledger, plan)
+    return Applied(
+        words=f"{plan.target} in {migration.seconds:.1f} s; the longest that anyone waited for us: "
+        f"{migration.worst_stall * 1_000:.0f} ms",
+        evidence={
+            "seconds": migration.seconds,
+            "worstStall": migration.worst_stall,
+            "statements": len(migration.statements),
+            "revisions": plan.revisions,
+        },
+        revision=plan.target,
+        changed=True,
+        plan=plan,
+        new=planned.empty,
+    )
+
+
+def _is_among(texts: frozenset[str] | set[str], sql: str) -> bool:
+    return normalise(sql) in texts
+
+
+async def _finish(ledger: Ledger, plan: Plan) -> None:
+    for statement in plan.statements:
+        if statement.sql.startswith("GRANT "):
+            await ledger.execute(statement.sql)
+    await ledger.plan_is(plan.digest, "applied")
 
 
 def _ends_a_table(plan: Plan, revision: str) -> bool:
     """Return whether another table of the same release comes next."""
     tables = {each.name: each.table for each in history()}
-    place = plan.revisions.index(revision)
-    later = [tables[name] for name in plan.revisions[place + 1 :] if tables[name]]
+    index = plan.revisions.index(revision)
+    later = [tables[name] for name in plan.revisions[index + 1 :] if tables[name]]
     return bool(plan.tables and tables[revision] and later) and later[0] != tables[revision]
 
 
-async def _look_between(release: Release, plan: Plan, revision: str) -> None:
+async def _check_between_tables(
+    order: Order, ledger: Ledger, output: GateOutput, plan: Plan, revision: str
+) -> None:
     """Raise Stopped where the schema is not what it should be before the next table is begun."""
-    found = (await inspected(release)).findings
-    if found:
-        for finding in found:
-            release.tell.say(f"{finding.words}\n{finding.script}")
+    findings = (await inspect_live(order, ledger)).findings
+    if findings:
+        say_findings(output, findings)
         raise Stopped(
             Verdict.UNVERIFIED,
-            f"{revision} was applied, and the schema is not what it builds: {found[0].words} The "
-            "tables after it were not begun. Run the SQL shown and python -m app release resume"
+            f"{revision} was applied, and the schema is not what it builds: {findings[0].words} "
+            "The tables after it were not begun. Run the SQL shown and python -m app release resume"
             f"{'' if plan.is_final else ', or go back: python -m app release rollback'}.",
-            {"findings": as_json(found)},
+            {"findings": as_json(findings)},
         )
-    release.tell.say(f"{revision} is done and looked at.")
+    output.say(f"{revision} is done and looked at.")
     if plan.is_final:
-        await raise_if_older_side_lives(release.book, release.order, plan.target)
+        await raise_if_older_side_lives(ledger, order, plan.target)
 
 
-async def _raise_if_changed(release: Release, plan: Plan) -> None:
-    """Refuse a schema that is no longer the one which the plan was made for."""
-    if release.inspection is None or release.resumed is not None:
+async def _raise_if_changed(order: Order, inspected: Inspected, plan: Plan) -> None:
+    """Raise Stopped where the schema is no longer the one that the plan was made for."""
+    if inspected.inspection is None:
         return
-    async with connected(release.order.url) as connection:
-        live = await snapshot(connection, release.order.service_role)
-    if fingerprint(live.beside(release.inspection.expected)) != plan.fingerprint:
+    async with open_connection(order.url) as connection:
+        live = await read_snapshot(connection, order.service_role)
+    if fingerprint(live.beside(inspected.inspection.expected)) != plan.fingerprint:
         raise Stopped(
             Verdict.CONTENDED,
             "Somebody has changed the live schema since this run looked at it; nothing was "
@@ -113,13 +146,12 @@ async def _raise_if_changed(release: Release, plan: Plan) -> None:
         )
 
 
-async def _raise_if_rows_arrived(release: Release, plan: Plan, revision: str) -> None:
-    """Stop before the contracts of a plan that nobody approved, since there was nothing to lose."""
-    if release.decision is not None or not release.empty:
-        return
+async def _raise_if_rows_arrived(ledger: Ledger, plan: Plan, revision: str) -> None:
+    """Raise Stopped before a contract that nobody approved, as there had been nothing to lose."""
     following = plan.revisions[plan.revisions.index(revision) + 1 :]
-    phases = {known.name: known.phase for known in history()}
-    if following and phases[following[0]] == "contract" and await occupied(release.book):
+    phases = {each.name: each.phase for each in history()}
+    contract_follows = bool(following) and phases[following[0]] == "contract"
+    if contract_follows and not await ledger.are_empty(own_tables()):
         raise Stopped(
             Verdict.CONTENDED,
             f"The database was empty when this run looked, and rows have arrived since: "

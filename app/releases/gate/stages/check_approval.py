@@ -3,36 +3,41 @@
 from typing import Final
 
 from app.releases.gate.contract_conditions import what_is_lost
-from app.releases.gate.run import Outcome, Release
+from app.releases.gate.run import Approved, Order, Planned, Position, Rehearsed, postponed
 from app.releases.ledger.decisions import valid
+from app.releases.ledger.ledger import Ledger
 from app.releases.plan.plan import Plan, approval
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "approve"
 
 
-async def run(release: Release) -> Outcome:
-    """Ask for the approval. Raises Stopped with the words that give it."""
-    plan = release.plan
-    if plan is None or release.empty:
-        return Outcome("none is needed", skipped=True)
-    decision = await release.book.decision(plan.digest)
-    if release.resumed:
-        return Outcome("approved when it was begun", skipped=True)
-    if decision and decision["decision"] == "approved" and valid(decision, release.rehearsal):
-        release.decision = decision["id"]
-        return Outcome(
-            f"by {decision['who']}: {decision['why']}",
-            {name: decision[name] for name in ("id", "who", "why", "rehearsal", "destroys")},
+async def run(
+    order: Order, ledger: Ledger, position: Position, planned: Planned, rehearsed: Rehearsed
+) -> Approved:
+    """Look for the approval. Raise Stopped with the command that approves."""
+    plan = planned.plan
+    if plan is None or planned.empty:
+        return Approved(words="none is needed", skipped=True)
+    if position.begun:
+        return Approved(words="approved when it was begun", skipped=True)
+    decision = await ledger.decision(plan.digest)
+    if decision and valid(decision, rehearsed.number):
+        return Approved(
+            words=f"by {decision['who']}: {decision['why']}",
+            evidence={
+                name: decision[name] for name in ("id", "who", "why", "rehearsal", "destroys")
+            },
+            decision=decision["id"],
         )
-    evidence = {"digest": plan.digest, "rehearsal": release.rehearsal, "drops": plan.losses}
-    words = _wanted(plan, decision, await what_is_lost(release.book, release.order, plan))
-    if release.optional:
-        return release.wait(words, evidence)
+    evidence = {"digest": plan.digest, "rehearsal": rehearsed.number, "drops": plan.losses}
+    words = _how_to_approve(plan, decision, await what_is_lost(ledger, order, plan))
+    if position.may_wait(order):
+        return Approved(**postponed(plan, words, evidence))
     raise Stopped(Verdict.AWAITING_APPROVAL, words, evidence)
 
 
-def _wanted(plan: Plan, decision: dict[str, object] | None, lost: str) -> str:
+def _how_to_approve(plan: Plan, decision: dict[str, object] | None, lost: str) -> str:
     how = f"{approval(plan)}, then run the release again"
     if lost:
         how = f"{lost} After a backup: {how}"

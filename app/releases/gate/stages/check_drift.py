@@ -3,9 +3,10 @@
 from datetime import UTC, datetime
 from typing import Final
 
-from app.older_service.migration_history import FACT, older_history, since_adoption
-from app.releases.connection.connect import connected
-from app.releases.gate.run import Outcome, Release
+from app.releases.gate.run import Inspected, Order, Position
+from app.releases.ledger.ledger import Ledger
+from app.releases.output import GateOutput
+from app.releases.product import explain_drift
 from app.releases.schema.comparison.finding import Finding
 from app.releases.schema.drift import Inspection, inspect
 from app.releases.schema.recheck import keep_look
@@ -14,56 +15,56 @@ from app.releases.verdict import Stopped, Verdict
 NAME: Final = "drift"
 
 
-async def run(release: Release) -> Outcome:
-    """Compare, and say every difference with the SQL that mends it."""
-    if release.current is None:
-        return Outcome("nothing was built yet", skipped=True)
-    found = await inspected(release)
-    release.inspection = found
-    findings = _not_ours_in_the_making(release, found.findings)
-    await noted(release, found, findings)
+async def run(order: Order, ledger: Ledger, output: GateOutput, position: Position) -> Inspected:
+    """Compare the live schema. Raise Stopped after saying every difference with its mend."""
+    if position.revision is None:
+        return Inspected(words="nothing was built yet", skipped=True)
+    inspection = await inspect_live(order, ledger)
+    findings = _without_work_in_progress(inspection.findings, position.in_progress)
+    await store_look(ledger, inspection, findings)
     if findings:
-        moved = await _older_service_moved(release)
-        for finding in findings:
-            mend = "" if moved else f"\n{finding.script}"
-            release.tell.say(f"{finding.words}{mend}")
-        raise Stopped(Verdict.DRIFTED, moved or in_words(findings), {"findings": as_json(findings)})
-    begun = f"; {len(found.findings)} of the release in the making" if found.findings else ""
-    return Outcome(
-        f"none{begun}; {len(found.live.others)} tables are not ours and were left alone",
-        {"fingerprint": found.fingerprint, "others": found.live.others, "findings": []},
+        explanation = await explain_drift(ledger)
+        say_findings(output, findings, with_mend=explanation is None)
+        raise Stopped(
+            Verdict.DRIFTED, explanation or in_words(findings), {"findings": as_json(findings)}
+        )
+    count = len(inspection.findings)
+    begun = f"; {count} of the release in the making" if count else ""
+    others = inspection.live.others
+    return Inspected(
+        words=f"none{begun}; {len(others)} tables are not ours and were left alone",
+        evidence={"fingerprint": inspection.fingerprint, "others": others, "findings": []},
+        inspection=inspection,
     )
 
 
-async def _older_service_moved(release: Release) -> str | None:
-    """Say that the older service has changed its own database since it was adopted."""
-    noted = await release.book.fact(FACT)
-    async with connected(release.order.url) as connection:
-        return since_adoption(noted, await older_history(connection))
+async def inspect_live(order: Order, ledger: Ledger) -> Inspection:
+    """Inspect the live schema as it is now; tables that were there at the adoption are no drift."""
+    return await inspect(order.url, order.service_role, await ledger.get_fact("acquainted"))
 
 
-async def inspected(release: Release) -> Inspection:
-    """Inspect the live schema as it is now, with the tables it was adopted with."""
-    order = release.order
-    acquainted = await release.book.fact("acquainted")
-    return await inspect(order.url, order.service_role, acquainted)
-
-
-async def noted(release: Release, found: Inspection, findings: list[Finding]) -> None:
-    """Keep the finding for the status, and what should be for checks while serving."""
-    await keep_look(release.book, found.revision, findings, datetime.now(UTC))
-    await release.book.note(
-        "expected", {"revision": found.revision, "snapshot": found.expected.as_json()}
+async def store_look(ledger: Ledger, inspection: Inspection, findings: list[Finding]) -> None:
+    """Store the findings for the status, and what should be for checks while serving."""
+    await keep_look(ledger, inspection.revision, findings, datetime.now(UTC))
+    await ledger.set_fact(
+        "expected",
+        {"revision": inspection.revision, "snapshot": inspection.expected.as_json()},
     )
+
+
+def say_findings(output: GateOutput, findings: list[Finding], *, with_mend: bool = True) -> None:
+    """Say each finding, with the SQL that mends it."""
+    for finding in findings:
+        output.say(f"{finding.words}\n{finding.script}" if with_mend else finding.words)
 
 
 def as_json(findings: list[Finding]) -> list[dict[str, object]]:
-    """Give findings as JSON values."""
+    """Return findings as JSON values."""
     return [finding.as_json() for finding in findings]
 
 
 def in_words(findings: list[Finding]) -> str:
-    """Sum up for an operator, the first in full."""
+    """Sum the findings up for an operator, the first in full."""
     more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
     return (
         f"The live schema is not what its revisions build: {findings[0].words.rstrip('.')}{more}. "
@@ -71,8 +72,8 @@ def in_words(findings: list[Finding]) -> str:
     )
 
 
-def _not_ours_in_the_making(release: Release, findings: list[Finding]) -> list[Finding]:
+def _without_work_in_progress(findings: list[Finding], tables: frozenset[str]) -> list[Finding]:
     """Leave out what a release that was begun is about to finish; its end is verified in full."""
-    if release.making:
+    if tables:
         findings = [f for f in findings if f.kind not in {"function_extra", "type_extra"}]
-    return [finding for finding in findings if finding.table not in release.making]
+    return [finding for finding in findings if finding.table not in tables]

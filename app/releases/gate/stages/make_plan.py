@@ -4,73 +4,98 @@ import asyncio
 from typing import Any, Final
 
 from app.releases.gate.contract_conditions import what_is_lost
-from app.releases.gate.run import Outcome, Release
-from app.releases.lint.lint import Lint, lint
+from app.releases.gate.run import Inspected, Order, Planned, Position
+from app.releases.ledger.ledger import Ledger
+from app.releases.lint.lint import LintFinding, lint
+from app.releases.migrations.pending import next_release
 from app.releases.migrations.revisions import history
-from app.releases.occupied import occupied
 from app.releases.plan.plan import Plan, Statement
-from app.releases.plan.render import new_tables, next_release, offline_hash, planned
-from app.releases.plan.whole_plan import planned_in_turn
+from app.releases.plan.render import new_tables, offline_hash, plan_statements
+from app.releases.plan.whole_plan import plan_statements_in_turn
+from app.releases.product import own_tables
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "plan"
 
 
-async def run(release: Release) -> Outcome:
-    """Render the next release, lint it, and keep it under its digest."""
-    release.empty = not await occupied(release.book)
-    if release.resumed is not None:
-        release.plan = release.shown = release.resumed
-        return Outcome("the release that was begun", _evidence(release.resumed, []), skipped=True)
-    whole = release.order.whole or await release.book.is_whole_approved(release.current)
-    revisions = next_release(release.current, everything=release.empty, whole=whole)
+async def run(order: Order, ledger: Ledger, position: Position, inspected: Inspected) -> Planned:
+    """Render the next release, lint it, and store it under its digest."""
+    empty = await ledger.are_empty(own_tables())
+    if begun := position.begun:
+        words = "the release that was begun"
+        return Planned(
+            words=words, evidence=_evidence(begun, []), skipped=True, empty=empty, plan=begun
+        )
+    whole = order.whole or await ledger.is_whole_approved(position.revision)
+    revisions = next_release(position.revision, everything=empty, whole=whole)
     if not revisions:
-        return Outcome("nothing is pending", skipped=True)
-    made = await _planned(release, revisions)
-    findings = await asyncio.to_thread(lint, made.statements)
+        return Planned(words="nothing is pending", skipped=True, empty=empty)
+    fingerprint = inspected.inspection.fingerprint if inspected.inspection else ""
+    plan = await _make_plan(order, ledger, revisions, position.revision, fingerprint, empty=empty)
+    findings = await asyncio.to_thread(lint, plan.statements)
+    await ledger.propose(plan, offline_hash(revisions))
+    _raise_if_harmful(plan, findings)
+    return Planned(
+        words=_in_words(plan, findings),
+        evidence=_evidence(plan, findings),
+        empty=empty,
+        plan=plan,
+        final_words=await _final_words(order, ledger, plan) if order.word == "plan" else None,
+    )
+
+
+def _raise_if_harmful(plan: Plan, findings: list[LintFinding]) -> None:
     errors = [finding for finding in findings if finding.level == "error"]
-    await release.book.propose(made, offline_hash(revisions))
     if errors:
         raise Stopped(
             Verdict.BROKEN,
             f"{errors[0].revision} would do harm: {errors[0].words}"
             f"{f' and {len(errors) - 1} more' if len(errors) > 1 else ''}. Rewrite the revision "
             "(docs/migrations.md, the recipe) and deploy again; the database was not touched.",
-            _evidence(made, findings),
+            _evidence(plan, findings),
         )
-    release.plan = release.shown = made
-    if release.order.word == "plan":
-        lost = await what_is_lost(release.book, release.order, made)
-        release.arrival = (
-            f"{made.target} is planned, digest {made.digest[:12]}; nothing was changed. {lost}"
-        ).rstrip()
-    return Outcome(_in_words(made, findings), _evidence(made, findings))
 
 
-async def _planned(release: Release, revisions: tuple[str, ...]) -> Plan:
-    phases = {revision.name: revision for revision in history()}
-    named = (phases[name].table for name in revisions)
-    tables = () if release.empty else tuple(dict.fromkeys(table for table in named if table))
+async def _final_words(order: Order, ledger: Ledger, plan: Plan) -> str:
+    lost = await what_is_lost(ledger, order, plan)
+    words = f"{plan.target} is planned, digest {plan.digest[:12]}; nothing was changed."
+    return f"{words} {lost}".rstrip()
+
+
+async def _make_plan(
+    order: Order,
+    ledger: Ledger,
+    names: tuple[str, ...],
+    before: str | None,
+    fingerprint: str,
+    *,
+    empty: bool,
+) -> Plan:
+    revisions = {revision.name: revision for revision in history()}
+    named = (revisions[name].table for name in names)
+    tables = () if empty else tuple(dict.fromkeys(table for table in named if table))
     together = len(tables) > 1
-    plan_of = planned_in_turn if together else planned
-    statements = await plan_of(release.order.url, revisions, release.current)
+    plan_of = plan_statements_in_turn if together else plan_statements
+    statements = await plan_of(order.url, names, before)
     return Plan(
-        before=release.current,
-        revisions=revisions,
-        phase=phases[revisions[-1]].phase,
+        before=before,
+        revisions=names,
+        phase=revisions[names[-1]].phase,
         table=None if together else next(iter(tables), None),
         tables=tables if together else (),
-        statements=(*statements, *await _grants(release, statements)),
-        fingerprint=release.inspection.fingerprint if release.inspection else "",
+        statements=(*statements, *await _grants(order, ledger, statements)),
+        fingerprint=fingerprint,
     )
 
 
-async def _grants(release: Release, statements: tuple[Statement, ...]) -> list[Statement]:
-    """Let the service's own role at tables that are new; ours by default are our own."""
-    made = new_tables(statements)
-    if not made or release.order.service_role is None:
+async def _grants(
+    order: Order, ledger: Ledger, statements: tuple[Statement, ...]
+) -> list[Statement]:
+    """Return grants to the service's own role on new tables, which belong to the gate's role."""
+    tables = new_tables(statements)
+    if not tables or order.service_role is None:
         return []
-    role = await release.book.value("SELECT quote_ident($1)", release.order.service_role)
+    role = await ledger.fetch_value("SELECT quote_ident($1)", order.service_role)
     last = statements[-1]
     return [
         Statement(
@@ -79,30 +104,30 @@ async def _grants(release: Release, statements: tuple[Statement, ...]) -> list[S
             way="direct",
             sql=f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {role}",
         )
-        for number, table in enumerate(made, 1)
+        for number, table in enumerate(tables, 1)
     ]
 
 
-def _in_words(made: Plan, findings: list[Lint]) -> str:
-    where = ", ".join(made.tables) or made.table
+def _in_words(plan: Plan, findings: list[LintFinding]) -> str:
+    where = ", ".join(plan.tables) or plan.table
     where = f" of {where}" if where else ""
     warned = f", {len(findings)} lint warnings" if findings else ""
-    names = ", ".join(made.revisions)
-    if made.tables:
-        names = f"{made.revisions[0]} to {made.target}, {len(made.revisions)} revisions"
+    names = ", ".join(plan.revisions)
+    if plan.tables:
+        names = f"{plan.revisions[0]} to {plan.target}, {len(plan.revisions)} revisions"
     return (
-        f"{names}: {made.phase}{where}, {len(made.statements)} statements"
-        f"{warned}; digest {made.digest[:12]}"
+        f"{names}: {plan.phase}{where}, {len(plan.statements)} statements"
+        f"{warned}; digest {plan.digest[:12]}"
     )
 
 
-def _evidence(made: Plan, findings: list[Lint]) -> dict[str, Any]:
+def _evidence(plan: Plan, findings: list[LintFinding]) -> dict[str, Any]:
     return {
-        "digest": made.digest,
-        "revisions": made.revisions,
-        "table": made.table,
-        "tables": made.tables,
-        "phase": made.phase,
-        "statements": len(made.statements),
+        "digest": plan.digest,
+        "revisions": plan.revisions,
+        "table": plan.table,
+        "tables": plan.tables,
+        "phase": plan.phase,
+        "statements": len(plan.statements),
         "lint": [{"rule": f.rule, "level": f.level, "words": f.words} for f in findings],
     }

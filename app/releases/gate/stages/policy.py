@@ -4,8 +4,16 @@ from collections.abc import Mapping
 from typing import Final
 
 from app.releases.gate.contract_conditions import raise_if_older_side_lives
-from app.releases.gate.run import Outcome, Release
+from app.releases.gate.run import (
+    Inspected,
+    Order,
+    Planned,
+    Position,
+    StageResult,
+    postponed,
+)
 from app.releases.ledger import soak
+from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.revisions import history
 from app.releases.plan.plan import Plan, Statement
 from app.releases.schema.snapshot import Table
@@ -15,44 +23,49 @@ NAME: Final = "policy"
 _CHANGING: Final = frozenset({"SHARE ROW EXCLUSIVE", "EXCLUSIVE", "ACCESS EXCLUSIVE"})
 
 
-async def run(release: Release) -> Outcome:
-    """Refuse what may not be released now. Raises Stopped."""
-    plan = release.plan
-    if plan is None or release.empty or release.resumed:
-        reason = "nothing to protect" if release.empty else "nothing new to decide"
-        return Outcome(reason, skipped=True)
+async def run(
+    order: Order, ledger: Ledger, position: Position, inspected: Inspected, planned: Planned
+) -> StageResult:
+    """Raise Stopped where the plan may not be released now."""
+    plan = planned.plan
+    if plan is None or planned.empty or position.begun:
+        reason = "nothing to protect" if planned.empty else "nothing new to decide"
+        return StageResult(words=reason, skipped=True)
     try:
-        _raise_if_more_than_it_says(release, plan)
-        words = await _soaked(release, plan)
+        tables = inspected.inspection.live.tables if inspected.inspection else {}
+        _raise_if_more_than_declared(tables, plan)
+        words = await _check_soak(order, ledger, plan)
         if plan.is_final:
-            await raise_if_older_side_lives(release.book, release.order, plan.target)
-    except Stopped as refused:
-        if release.optional:
-            return release.wait(refused.words, refused.evidence)
+            await raise_if_older_side_lives(ledger, order, plan.target)
+    except Stopped as refusal:
+        if position.may_wait(order):
+            return StageResult(**postponed(plan, refusal.words, refusal.evidence))
         raise
     destroyed = f"; its approval must name {plan.destroyed}" if plan.destroys else ""
     final = f"; NO WAY BACK: {len(plan.losses)} statements drop something" if plan.is_final else ""
-    return Outcome(f"{words}{destroyed}{final}", {"destroys": plan.destroys, "drops": plan.losses})
+    return StageResult(
+        words=f"{words}{destroyed}{final}",
+        evidence={"destroys": plan.destroys, "drops": plan.losses},
+    )
 
 
-async def _soaked(release: Release, plan: Plan) -> str:
-    """Ask for the soak of what came before. An override is kept with its reason."""
-    order = release.order
+async def _check_soak(order: Order, ledger: Ledger, plan: Plan) -> str:
+    """Raise Stopped unless the release before has soaked. An override is kept with its reason."""
     try:
-        words = await soak.raise_unless_green(release.book)
+        words = await soak.raise_unless_green(ledger)
         if plan.phase == "contract":
-            await _raise_unless_expand_soaked(release, plan)
+            await _raise_unless_expand_soaked(ledger, plan)
     except Stopped:
         if order.override is None:
             raise
-        await soak.override(release.book, order.who, order.override)
+        await soak.override(ledger, order.who, order.override)
         return f"soak overridden by {order.who}: {order.override}"
     return words
 
 
-async def _raise_unless_expand_soaked(release: Release, plan: Plan) -> None:
-    """A contract may drop only what was seen to be replaced, in this very database."""
-    rows = await release.book.rows(
+async def _raise_unless_expand_soaked(ledger: Ledger, plan: Plan) -> None:
+    """Raise Stopped where a contract drops what was not seen to be replaced in this database."""
+    rows = await ledger.fetch_rows(
         "SELECT revisions FROM release_soaks WHERE ended IS NULL OR ended LIKE 'overridden%'"
     )
     soaked = {name for row in rows for name in row["revisions"]}
@@ -68,38 +81,37 @@ async def _raise_unless_expand_soaked(release: Release, plan: Plan) -> None:
         )
 
 
-def _raise_if_more_than_it_says(release: Release, plan: Plan) -> None:
-    """A revision changes the table that it names, and those tied to it by a foreign key."""
-    tables = {revision.name: revision.table for revision in history()}
-    ours = release.inspection.live.tables if release.inspection else {}
+def _raise_if_more_than_declared(tables: Mapping[str, Table], plan: Plan) -> None:
+    """Raise Stopped where a revision changes other tables than its own and those tied to it."""
+    declared = {revision.name: revision.table for revision in history()}
     for statement in plan.statements:
-        named = tables.get(statement.revision)
-        allowed = _tied(ours, named) if named else set()
-        strange = [table for table in statement.tables if table in ours and table not in allowed]
-        if strange and _heavy(statement, named):
+        own = declared.get(statement.revision)
+        allowed = _tied(tables, own) if own else set()
+        others = [table for table in statement.tables if table in tables and table not in allowed]
+        if others and _changes_table(statement, own):
             raise Stopped(
                 Verdict.REFUSED,
-                f"{statement.revision} says it changes {named or 'no existing table'}, and changes "
-                f"{', '.join(strange)}: write one revision for each table and set its `table`, so "
+                f"{statement.revision} says it changes {own or 'no existing table'}, and changes "
+                f"{', '.join(others)}: write one revision for each table and set its `table`, so "
                 f"that each soaks and is approved alone: {statement.sql.splitlines()[0]}",
                 {"statement": statement.sql},
             )
 
 
-def _heavy(statement: Statement, named: str | None) -> bool:
-    """Whether a statement changes a table rather than looking at it or referring to it."""
-    if named is None and " REFERENCES " in statement.sql.upper():
+def _changes_table(statement: Statement, own: str | None) -> bool:
+    """Return whether a statement changes a table rather than reading it or referring to it."""
+    if own is None and " REFERENCES " in statement.sql.upper():
         return False
     return statement.lock in _CHANGING
 
 
-def _tied(ours: Mapping[str, Table], named: str) -> set[str]:
-    """Give the table with its parents and children."""
+def _tied(tables: Mapping[str, Table], own: str) -> set[str]:
+    """Return the table with its parents and children by foreign key."""
     keys = {
-        (table, parent)
-        for table, there in ours.items()
-        for key in there.constraints_of("foreign key").values()
-        for parent in ours
+        (name, parent)
+        for name, table in tables.items()
+        for key in table.constraints_of("foreign key").values()
+        for parent in tables
         if f"REFERENCES {parent}(" in key.definition
     }
-    return {named, *(c for c, p in keys if p == named), *(p for c, p in keys if c == named)}
+    return {own, *(c for c, p in keys if p == own), *(p for c, p in keys if c == own)}

@@ -3,39 +3,42 @@
 from typing import Final
 
 from app.releases.apply.error_verdicts import LOST
-from app.releases.connection.server_faults import raise_if_surroundings
-from app.releases.connection.session import MigrationContended
-from app.releases.gate.run import Outcome, Release
+from app.releases.connection.migration_session import MigrationContended
+from app.releases.connection.server_faults import raise_if_server_fault
+from app.releases.gate.run import Order, StageResult
 from app.releases.gate.statement_proof import image_failures
+from app.releases.product import Statements
 from app.releases.schema.scratch_database import NoScratch
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "model truth"
 
 
-async def run(release: Release) -> Outcome:
+async def run(order: Order, statements: Statements) -> StageResult:
     """Try every statement of this image. A field without a migration stops here."""
-    found = await _failures(release)
-    if found:
-        told = "; ".join(f"{name}: {words}" for name, words in found.items())
+    failures = await _failures(order.url, statements)
+    if failures:
+        listed = "; ".join(f"{name}: {words}" for name, words in failures.items())
         raise Stopped(
             Verdict.BROKEN,
-            f"The code and its own migrations disagree ({told}): a revision is missing. Write it "
+            f"The code and its own migrations disagree ({listed}): a revision is missing. Write it "
             "(docs/migrations.md) and deploy again; the database was not touched.",
-            {"failures": found},
+            {"failures": failures},
         )
-    count = sum(map(len, release.statements.values()))
-    return Outcome(f"{count} statements of the code run on its schema", {"statements": count})
+    count = sum(map(len, statements.values()))
+    return StageResult(
+        words=f"{count} statements of the code run on its schema", evidence={"statements": count}
+    )
 
 
-async def _failures(release: Release) -> dict[str, str]:
-    """Give what fails. Raises Stopped where the revisions cannot even be run on nothing."""
+async def _failures(url: str, statements: Statements) -> dict[str, str]:
+    """Return what fails. Raise Stopped where the revisions do not even run on an empty database."""
     try:
-        return await image_failures(release.order.url, release.statements)
+        return await image_failures(url, statements)
     except (NoScratch, MigrationContended, Stopped, *LOST):
         raise
     except Exception as error:
-        raise_if_surroundings(error)
+        raise_if_server_fault(error)
         raise Stopped(
             Verdict.BROKEN,
             f"This image's own revisions do not run on an empty database: {error}. Mend them and "

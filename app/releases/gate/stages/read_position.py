@@ -3,77 +3,86 @@
 from typing import Final
 
 from app.database.url import DatabaseUrl
-from app.releases.gate.run import Outcome, Release
+from app.releases.gate.run import Order, Position
 from app.releases.gate.statement_proof import live_failures
+from app.releases.identity import BUILT_BY_REVISIONS, HOLDS_CORE_TABLES
+from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.alembic_runner import current
-from app.releases.migrations.revisions import head, history, known, needed
+from app.releases.migrations.revisions import has_revision, head, history, needed
 from app.releases.migrations.seals import hash_of
-from app.releases.migrations.version_row import LOST, OURS
-from app.releases.occupied import occupied
+from app.releases.migrations.version_row import LOST
 from app.releases.plan.plan import Plan
 from app.releases.plan.render import offline_hash
-from app.releases.schema.unfilled_columns import unfilled
+from app.releases.product import Statements, own_tables
+from app.releases.schema.unfilled_columns import find_unfilled_columns
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "history"
-_OURS: Final = "SELECT count(to_regclass(t)) FROM unnest(ARRAY['productions', 'cameras']) AS t"
 
 
-async def run(release: Release) -> Outcome:
+async def run(order: Order, ledger: Ledger, statements: Statements) -> Position:
     """Place the database, refuse edited revisions, and find a release that was begun."""
-    await _take_off_stamp(release)
-    release.current = await current(release.order.url)
-    await _raise_if_unadopted(release)
-    _raise_if_unexpectedly_new(release)
-    if release.current is not None and not known(release.current):
-        raise await _ahead(release, release.current)
-    applied = revisions_up_to(release.current)
-    trusted = await _seal(release, applied)
-    await _take_over(release)
+    await restore_version_row(ledger)
+    revision = await current(order.url)
+    if revision is None:
+        await _raise_if_unadopted(ledger)
+        _raise_if_unexpectedly_new(order)
+    elif not has_revision(revision):
+        raise await _ahead(order, statements, revision)
+    applied = revisions_up_to(revision)
+    first_seen = await _check_hashes(ledger, applied)
+    begun, in_progress = await _find_begun(order, ledger, statements)
     pending = [revision.name for revision in history()[len(applied) :]]
-    words = f"at {release.current or 'nothing'}, {len(pending)} of {len(history())} pending"
-    if release.resumed:
-        words += f"; {release.resumed.target} was begun and is taken up again"
-    return Outcome(
-        words,
-        {"revision": release.current, "head": head(), "needed": needed(), "pending": pending,
-         "takenOnTrust": trusted, "resumed": release.resumed and release.resumed.digest},
-    )  # fmt: skip
-
-
-async def _take_off_stamp(release: Release) -> None:
-    """Count no revision as done that a rollback, killed in the middle, had counted to undo it."""
-    if stamp := await release.book.fact("stamped"):
-        await release.book.do(
-            "UPDATE alembic_version SET version_num = $1 WHERE version_num = $2",
-            stamp["was"], stamp["revision"],
-        )  # fmt: skip
-        await release.book.note("stamped", None)
-
-
-def ahead(revision: str) -> Stopped:
-    """Say that a newer image has migrated the database."""
-    return Stopped(
-        Verdict.AHEAD,
-        f"The database is ahead of this image: revision {revision} is not known to it, whose "
-        f"newest is {head()}. Deploy the image that migrated it, or a newer one; to serve with "
-        "this older one for now: python -m app release --allow-ahead.",
-        {"revision": revision, "head": head()},
+    words = f"at {revision or 'nothing'}, {len(pending)} of {len(history())} pending"
+    if begun:
+        words += f"; {begun.target} was begun and is taken up again"
+    return Position(
+        words=words,
+        evidence={
+            "revision": revision,
+            "head": head(),
+            "needed": needed(),
+            "pending": pending,
+            "takenOnTrust": first_seen,
+            "resumed": begun and begun.digest,
+        },
+        revision=revision,
+        begun=begun,
+        in_progress=in_progress,
     )
 
 
-async def _ahead(release: Release, revision: str) -> Stopped:
-    """With permission, an older image may serve where all its statements still run."""
-    if not release.order.allow_ahead:
-        return ahead(revision)
-    found = await live_failures(release.order.service_url, release.statements)
-    found |= await unfilled(release.order.service_url)
-    if found:
-        told = "; ".join(f"{name}: {words}" for name, words in found.items())
+async def restore_version_row(ledger: Ledger) -> None:
+    """Count no revision as applied that a rollback had counted as applied in order to undo it."""
+    if stamp := await ledger.get_fact("stamped"):
+        await ledger.execute(
+            "UPDATE alembic_version SET version_num = $1 WHERE version_num = $2",
+            stamp["was"], stamp["revision"],
+        )  # fmt: skip
+        await ledger.set_fact("stamped", None)
+
+
+async def _ahead(order: Order, statements: Statements, revision: str) -> Stopped:
+    """Return the end of a run on a database that a newer image has migrated.
+
+    With permission, an older image may serve where all its statements still run.
+    """
+    if not order.allow_ahead:
         return Stopped(
             Verdict.AHEAD,
-            f"The database is ahead, at {revision}, and this image cannot serve there: {told}.",
-            {"failures": found},
+            f"The database is ahead of this image: revision {revision} is not known to it, whose "
+            f"newest is {head()}. Deploy the image that migrated it, or a newer one; to serve with "
+            "this older one for now: python -m app release --allow-ahead.",
+            {"revision": revision, "head": head()},
+        )
+    failures = await live_failures(order.service_url, statements)
+    failures |= await find_unfilled_columns(order.service_url)
+    if failures:
+        listed = "; ".join(f"{name}: {words}" for name, words in failures.items())
+        return Stopped(
+            Verdict.AHEAD,
+            f"The database is ahead, at {revision}, and this image cannot serve there: {listed}.",
+            {"failures": failures},
         )
     return Stopped(
         Verdict.DONE,
@@ -82,10 +91,11 @@ async def _ahead(release: Release, revision: str) -> Stopped:
     )
 
 
-async def _raise_if_unadopted(release: Release) -> None:
-    if release.current is None and await release.book.value(f"SELECT {OURS}"):
+async def _raise_if_unadopted(ledger: Ledger) -> None:
+    """Raise Stopped where tables of ours, or of an older service, stand without a revision."""
+    if await ledger.fetch_value(f"SELECT {BUILT_BY_REVISIONS}"):
         raise Stopped(Verdict.DRIFTED, LOST)
-    if release.current is None and await release.book.value(_OURS):
+    if await ledger.fetch_value(f"SELECT {HOLDS_CORE_TABLES}"):
         raise Stopped(
             Verdict.UNADOPTED,
             "The database holds tables of an older service and no history of ours: look at it and "
@@ -93,13 +103,12 @@ async def _raise_if_unadopted(release: Release) -> None:
         )
 
 
-def _raise_if_unexpectedly_new(release: Release) -> None:
+def _raise_if_unexpectedly_new(order: Order) -> None:
     """Refuse to build a schema in production unless the database is meant to be new.
 
     A wrong DATABASE_URL would otherwise deploy an empty service.
     """
-    order = release.order
-    if release.current is None and order.production and not order.new:
+    if order.production and not order.new:
         raise Stopped(
             Verdict.REFUSED,
             f"The database {DatabaseUrl.parse(order.url).redacted()} is empty, and this is "
@@ -110,15 +119,15 @@ def _raise_if_unexpectedly_new(release: Release) -> None:
 
 def revisions_up_to(revision: str | None) -> list[str]:
     """Return the names of the revisions that are applied at this one, oldest first."""
-    names = [known_one.name for known_one in history()]
+    names = [each.name for each in history()]
     return names[: names.index(revision) + 1] if revision else []
 
 
-async def _seal(release: Release, applied: list[str]) -> list[str]:
-    """Compare each applied revision with what it was; note those that nobody noted yet."""
-    rows = await release.book.rows("SELECT revision, hash FROM release_revisions")
-    noted = {row["revision"]: row["hash"] for row in rows}
-    edited = [name for name in applied if name in noted and noted[name] != hash_of(name)]
+async def _check_hashes(ledger: Ledger, applied: list[str]) -> list[str]:
+    """Raise Stopped where a revision was edited since; store and return those seen first now."""
+    rows = await ledger.fetch_rows("SELECT revision, hash FROM release_revisions")
+    stored = {row["revision"]: row["hash"] for row in rows}
+    edited = [name for name in applied if name in stored and stored[name] != hash_of(name)]
     if edited:
         raise Stopped(
             Verdict.EDITED,
@@ -127,41 +136,35 @@ async def _seal(release: Release, applied: list[str]) -> list[str]:
             "as a new revision.",
             {"edited": edited},
         )
-    missing = [name for name in applied if name not in noted]
+    missing = [name for name in applied if name not in stored]
     for name in missing:
-        await note_applied(release, name)
+        await ledger.revision_applied(name, hash_of(name))
     return missing
 
 
-async def note_applied(release: Release, revision: str) -> None:
-    """Keep what a revision said when it was applied."""
-    await release.book.do(
-        "INSERT INTO release_revisions (revision, hash, run) VALUES ($1, $2, $3)"
-        " ON CONFLICT (revision) DO UPDATE SET hash = excluded.hash, run = excluded.run,"
-        " applied_at = clock_timestamp()",
-        revision, hash_of(revision), release.book.run,
-    )  # fmt: skip
+async def _find_begun(
+    order: Order, ledger: Ledger, statements: Statements
+) -> tuple[Plan | None, frozenset[str]]:
+    """Return a release that an ended run has begun, and the tables that it works on.
 
-
-async def _take_over(release: Release) -> None:
-    """Take up a release that a killed or stopped run has begun. Raises Stopped: other code."""
-    found = await release.book.unfinished()
-    if found is None:
-        return
-    begun, state, offline = found
-    if unknown := [name for name in begun.revisions if not known(name)]:
-        raise await _ahead(release, unknown[0])
-    if state == "taking back" and release.order.word != "rollback":
+    Raise Stopped where it was begun by other code, or is being taken back.
+    """
+    unfinished = await ledger.unfinished()
+    if unfinished is None:
+        return None, frozenset()
+    begun, state, sql_hash = unfinished
+    if unknown := [name for name in begun.revisions if not has_revision(name)]:
+        raise await _ahead(order, statements, unknown[0])
+    if state == "taking back" and order.word != "rollback":
         raise Stopped(
             Verdict.REFUSED,
             f"Taking {begun.target} back was begun and is not finished: python -m app release "
             "rollback --who NAME --why REASON finishes it.",
         )
-    release.making = frozenset(touched(begun))
-    if await _superseded(release, begun):
-        await release.book.plan_is(begun.digest, "superseded")
-        return
-    if offline_hash(begun.revisions) != offline:
+    if await _is_superseded(order, ledger, begun):
+        await ledger.plan_is(begun.digest, "superseded")
+        return None, _tables_of(begun)
+    if offline_hash(begun.revisions) != sql_hash:
         raise Stopped(
             Verdict.BROKEN,
             f"{begun.target} was begun by an image whose SQL for it was another: finish it with "
@@ -170,26 +173,24 @@ async def _take_over(release: Release) -> None:
             "anew: python -m app release resume --plan-anew REASON --who NAME.",
             {"digest": begun.digest},
         )
-    release.resumed = begun
-    await release.book.concerns(begun.digest)
+    await ledger.concerns(begun.digest)
+    return begun, _tables_of(begun)
 
 
-async def _superseded(release: Release, begun: Plan) -> bool:
-    """Whether the rest must be planned anew: by order, or since what needed no approval does now.
+async def _is_superseded(order: Order, ledger: Ledger, begun: Plan) -> bool:
+    """Return whether the rest must be planned anew: by order, or as it now needs an approval.
 
     A plan for an empty database was approved by nobody; rows may have arrived since it was begun.
     """
-    order = release.order
     if order.supersede is not None:
-        await release.book.overridden("plan", order.who, order.supersede)
+        await ledger.overridden("plan", order.who, order.supersede)
         return True
-    decision = await release.book.decision(begun.digest)
+    decision = await ledger.decision(begun.digest)
     if order.word == "rollback" or (decision and decision["decision"] == "approved"):
         return False
-    return await occupied(release.book)
+    return not await ledger.are_empty(own_tables())
 
 
-def touched(plan: Plan) -> set[str]:
-    """Name the tables that a plan works on."""
-    named = {table for statement in plan.statements for table in statement.tables}
-    return named | ({plan.table} if plan.table else set())
+def _tables_of(plan: Plan) -> frozenset[str]:
+    tables = {table for statement in plan.statements for table in statement.tables}
+    return frozenset(tables | ({plan.table} if plan.table else set()))

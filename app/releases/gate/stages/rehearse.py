@@ -1,80 +1,107 @@
 """Stage 7: the release happens to a copy first."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from app.releases.gate.contract_conditions import what_is_lost
-from app.releases.gate.run import Outcome, Release
-from app.releases.output import Pace
+from app.releases.gate.run import Order, Planned, Position, Rehearsed, postponed
+from app.releases.ledger.ledger import Ledger
+from app.releases.output import GateOutput, ProgressRate
 from app.releases.plan.plan import Plan, approval
-from app.releases.plan.render import normalised
+from app.releases.product import RoundTrip, Statements, other_clients
 from app.releases.rehearsal.rehearsal import rehearse
+from app.releases.sql.text import normalise
 from app.releases.verdict import Stopped, Verdict
-from app.sync.rehearsal.round_trip import RoundTrip
 
 NAME: Final = "rehearse"
 
 
-async def run(release: Release) -> Outcome:
-    """Rehearse what was not rehearsed yet. Raises Stopped where the copy came to harm."""
-    plan = release.plan
-    if plan is None or release.empty:
-        return Outcome("nothing to rehearse", skipped=True)
-    last = await release.book.rehearsal(plan.digest)
-    if last and last["passed"] and not release.order.anew:
-        release.rehearsal, release.predicted = last["id"], _predicted(last["evidence"])
-        return Outcome(f"rehearsed already, as number {last['id']}", skipped=True)
-    if release.resumed:
-        return Outcome("it is half done on the live database: no copy would show it", skipped=True)
-    if release.optional:
-        return release.wait("an operator must rehearse it: python -m app release rehearse.")
-    return await _rehearsed(release, plan)
-
-
-async def _rehearsed(release: Release, plan: Plan) -> Outcome:
-    image = await release.book.fact("image") or {"statements": {}}
-    done = await rehearse(
-        release.order.url,
+async def run(
+    order: Order,
+    ledger: Ledger,
+    output: GateOutput,
+    statements: Statements,
+    position: Position,
+    planned: Planned,
+) -> Rehearsed:
+    """Rehearse a plan that has not been rehearsed. Raise Stopped where the copy came to harm."""
+    plan = planned.plan
+    if plan is None or planned.empty:
+        return Rehearsed(words="nothing to rehearse", skipped=True)
+    last = await ledger.rehearsal(plan.digest)
+    if last and last["passed"] and not order.anew:
+        return Rehearsed(
+            words=f"rehearsed already, as number {last['id']}",
+            skipped=True,
+            number=last["id"],
+            predicted=_predicted(last["evidence"]),
+        )
+    if position.begun:
+        words = "it is half done on the live database: no copy would show it"
+        return Rehearsed(words=words, skipped=True)
+    if position.may_wait(order):
+        how = "an operator must rehearse it: python -m app release rehearse."
+        return Rehearsed(**postponed(plan, how))
+    image = await ledger.get_fact("image") or {"statements": {}}
+    rehearsal = await rehearse(
+        order.url,
         plan,
         previous=image["statements"],
-        own=release.statements,
+        own=statements,
         round_trip=RoundTrip(),
-        stall_budget=release.order.stall_budget,
-        half_done=bool(release.making),
-        say=release.tell.say,
-        progress=Pace(release.tell),
+        others=partial(other_clients, order.url),
+        stall_budget=order.stall_budget,
+        half_done=bool(position.in_progress),
+        say=output.say,
+        progress=ProgressRate(output),
     )
-    too_long = _work_beyond_small(release, plan, done.evidence) if done.passed else None
-    passed = done.passed and too_long is None
-    number = await release.book.rehearsed(plan.digest, passed=passed, evidence=done.evidence)
+    number = await _store(order, ledger, plan, rehearsal.findings, rehearsal.evidence)
+    _raise_if_failed(output, plan, number, rehearsal.findings)
+    evidence = rehearsal.evidence
+    return Rehearsed(
+        words=f"number {number} passed in {evidence['seconds']:.1f} s",
+        evidence={"rehearsal": number, **evidence},
+        number=number,
+        predicted=_predicted(evidence),
+        final_words=await _final_words(order, ledger, plan) if order.word == "rehearse" else None,
+    )
+
+
+async def _store(
+    order: Order, ledger: Ledger, plan: Plan, findings: list[str], evidence: dict[str, Any]
+) -> int:
+    """Store the rehearsal and return its number. Raise Stopped where the plan is not small."""
+    too_long = None if findings else _too_long(order, plan, evidence)
+    passed = not findings and too_long is None
+    number = await ledger.rehearsed(plan.digest, passed=passed, evidence=evidence)
     if too_long is not None:
-        await release.book.plan_is(plan.digest, "superseded")
+        await ledger.plan_is(plan.digest, "superseded")
         raise Stopped(Verdict.REFUSED, too_long, {"rehearsal": number})
-    if not done.passed:
-        for finding in done.findings:
-            release.tell.say(finding)
+    return number
+
+
+def _raise_if_failed(output: GateOutput, plan: Plan, number: int, findings: list[str]) -> None:
+    if findings:
+        for finding in findings:
+            output.say(finding)
         raise Stopped(
             Verdict.BROKEN,
-            f"The rehearsal of {plan.target} went wrong on the copy: {done.findings[0]}"
-            f"{f' and {len(done.findings) - 1} more' if len(done.findings) > 1 else ''}. The live "
+            f"The rehearsal of {plan.target} went wrong on the copy: {findings[0]}"
+            f"{f' and {len(findings) - 1} more' if len(findings) > 1 else ''}. The live "
             "database was not touched: mend the revision and deploy again.",
-            {"rehearsal": number, "findings": done.findings},
+            {"rehearsal": number, "findings": findings},
         )
-    release.rehearsal, release.predicted = number, _predicted(done.evidence)
-    if release.order.word == "rehearse":
-        lost = await what_is_lost(release.book, release.order, plan)
-        release.arrival = (
-            f"{plan.target} is rehearsed and waits for a person: {approval(plan)}. {lost}".rstrip()
-        )
-    return Outcome(
-        f"number {number} passed in {done.evidence['seconds']:.1f} s",
-        {"rehearsal": number, **done.evidence},
-    )
 
 
-def _work_beyond_small(release: Release, plan: Plan, evidence: Mapping[str, Any]) -> str | None:
+async def _final_words(order: Order, ledger: Ledger, plan: Plan) -> str:
+    lost = await what_is_lost(ledger, order, plan)
+    return f"{plan.target} is rehearsed and waits for a person: {approval(plan)}. {lost}".rstrip()
+
+
+def _too_long(order: Order, plan: Plan, evidence: Mapping[str, Any]) -> str | None:
     """Return why a release of several tables is not small enough; None where it is."""
-    work, most = sum(s["seconds"] for s in evidence["statements"]), release.order.small_seconds
+    work, most = sum(s["seconds"] for s in evidence["statements"]), order.small_seconds
     if not plan.tables or work <= most:
         return None
     return (
@@ -85,9 +112,9 @@ def _work_beyond_small(release: Release, plan: Plan, evidence: Mapping[str, Any]
 
 
 def _predicted(evidence: Mapping[str, Any]) -> dict[str, float]:
-    """Give how long each step took on the copy, in seconds."""
-    found: dict[str, float] = {}
+    """Return the seconds that each statement took on the copy, by its normalise text."""
+    seconds: dict[str, float] = {}
     for step in evidence.get("statements", ()):
-        text = normalised(step["sql"])
-        found[text] = found.get(text, 0.0) + step["seconds"]
-    return found
+        text = normalise(step["sql"])
+        seconds[text] = seconds.get(text, 0.0) + step["seconds"]
+    return seconds

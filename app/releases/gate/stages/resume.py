@@ -2,19 +2,19 @@
 
 from typing import Final
 
-from app.releases.gate.run import Outcome, Release
+from app.releases.gate.run import Position, StageResult
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "unfinished"
 
 
-async def run(release: Release) -> Outcome:
-    """Name the release that was begun. Raises Stopped where none was."""
-    begun = release.resumed
+async def run(position: Position) -> StageResult:
+    """Name the release that was begun. Raise Stopped where none was."""
+    begun = position.begun
     if begun is None:
         raise Stopped(
             Verdict.REFUSED,
             "No release was begun and left unfinished: there is nothing to resume. "
             "python -m app release takes the next step.",
         )
-    return Outcome(f"{begun.target} is finished now", {"digest": begun.digest})
+    return StageResult(words=f"{begun.target} is finished now", evidence={"digest": begun.digest})

@@ -2,50 +2,68 @@
 
 from typing import Final
 
-from app.releases.apply.apply import Applied, Limits, undo
-from app.releases.gate.run import Outcome, Release
-from app.releases.gate.stages.check_drift import inspected
+from app.releases.apply.apply import MigrationLimits, undo
+from app.releases.gate.run import Applied, Order, Position
+from app.releases.gate.stages.check_drift import inspect_live
+from app.releases.gate.stages.read_position import restore_version_row
+from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.revisions import history
+from app.releases.output import GateOutput
 from app.releases.plan.plan import Plan, from_json
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "rollback"
 
 
-async def run(release: Release) -> Outcome:
-    """Downgrade what the last release upgraded, finished or not. Raises Stopped from a contract.
+async def run(order: Order, ledger: Ledger, output: GateOutput, position: Position) -> Applied:
+    """Downgrade what the last release upgraded, finished or not. Raise Stopped from a contract.
 
-    One that is stopped is finished by the same word; nothing else goes on meanwhile.
+    One that is stopped is finished by the same command; nothing else goes on meanwhile.
     """
-    last, order, book = await _last(release), release.order, release.book
+    last = position.begun or await _last_release(ledger, position.revision)
     _raise_unless_way_back(last)
-    words = f"rolled back by {order.who}: {order.why}"
-    await book.concerns(last.digest)
+    await ledger.concerns(last.digest)
     # First of all: what approved it must not bring it back with the next deploy.
-    await book.withhold(last.digest, order.who, f"rolled back: {order.why}")
-    await book.plan_is(last.digest, "taking back")
-    done = await _undone(release, last)
-    await book.taken_back(last.digest, last.revisions, words)
-    release.resumed, release.plan = None, None
-    release.current, release.applied = last.before, True
-    release.arrival = f"{last.target} was taken back; the database is at {last.before} again."
-    return Outcome(
-        f"{last.target} taken back in {done.seconds:.1f} s",
-        {"digest": last.digest, "seconds": done.seconds, "worstStall": done.worst_stall},
+    await ledger.withhold(last.digest, order.who, f"rolled back: {order.why}")
+    await ledger.plan_is(last.digest, "taking back")
+    if half_done := await _half_done(order, ledger, position.revision, last):
+        await _count_as_applied(ledger, half_done, position.revision)
+    try:
+        migration = await undo(
+            order.url,
+            last.before or "base",
+            ledger,
+            MigrationLimits(stall_budget=order.stall_budget, wall_clock=order.wall_clock),
+            say=output.say,
+            progress=output.progress,
+        )
+    finally:
+        if half_done:
+            await restore_version_row(ledger)
+    words = f"rolled back by {order.who}: {order.why}"
+    await ledger.taken_back(last.digest, last.revisions, words)
+    return Applied(
+        words=f"{last.target} taken back in {migration.seconds:.1f} s",
+        evidence={
+            "digest": last.digest,
+            "seconds": migration.seconds,
+            "worstStall": migration.worst_stall,
+        },
+        revision=last.before,
+        changed=True,
+        final_words=f"{last.target} was taken back; the database is at {last.before} again.",
     )
 
 
-async def _last(release: Release) -> Plan:
-    if release.resumed:
-        return release.resumed
-    row = await release.book.row(
+async def _last_release(ledger: Ledger, revision: str | None) -> Plan:
+    row = await ledger.fetch_row(
         "SELECT plan FROM release_plans WHERE state = 'verified' ORDER BY changed_at DESC LIMIT 1"
     )
     last = row and from_json(row["plan"])
-    if not last or last.target != release.current:
+    if not last or last.target != revision:
         raise Stopped(
             Verdict.REFUSED,
-            f"The gate did not bring this database to {release.current}, so it knows no release "
+            f"The gate did not bring this database to {revision}, so it knows no release "
             "to take back.",
         )
     return last
@@ -66,48 +84,21 @@ def _raise_unless_way_back(last: Plan) -> None:
         )
 
 
-async def _undone(release: Release, last: Plan) -> Applied:
-    order = release.order
-    begun = await _half_done(release, last)
-    if begun:
-        await _count_as_done(release, begun)
-    try:
-        return await undo(
-            order.url,
-            last.before or "base",
-            release.book,
-            Limits(stall_budget=order.stall_budget, wall_clock=order.wall_clock),
-            say=release.tell.say,
-            progress=release.tell.progress,
-        )
-    finally:
-        if begun:
-            await _count_as_before(release, begun)
-
-
-async def _half_done(release: Release, last: Plan) -> str | None:
-    """Give the revision of which something is there, though Alembic does not count it."""
-    names = [revision.name for revision in history()]
-    begun = next(iter(names[names.index(str(release.current)) + 1 :]), None)
+async def _half_done(order: Order, ledger: Ledger, revision: str | None, last: Plan) -> str | None:
+    """Return the revision of which something is there, though Alembic does not count it."""
+    names = [each.name for each in history()]
+    following = next(iter(names[names.index(str(revision)) + 1 :]), None)
     # Alembic's own transaction leaves nothing half done.
-    steps = {s.revision for s in last.statements if s.way != "direct"}
-    if begun not in last.revisions or begun not in steps:
+    in_steps = {s.revision for s in last.statements if s.way != "direct"}
+    if following not in last.revisions or following not in in_steps:
         return None
-    return begun if (await inspected(release)).findings else None
+    return following if (await inspect_live(order, ledger)).findings else None
 
 
-async def _count_as_done(release: Release, begun: str) -> None:
-    """Let Alembic take back a revision that it does not count: its downgrade forgets what is there.
+async def _count_as_applied(ledger: Ledger, revision: str, before: str | None) -> None:
+    """Let Alembic take back a revision that it does not count; its downgrade drops what is there.
 
-    That is noted first, so that a run that is killed here leaves no wrong word behind.
+    The fact is stored first, so that after a killed run the version row is restored.
     """
-    await release.book.note("stamped", {"revision": begun, "was": release.current})
-    await release.book.do("UPDATE alembic_version SET version_num = $1", begun)
-
-
-async def _count_as_before(release: Release, begun: str) -> None:
-    await release.book.do(
-        "UPDATE alembic_version SET version_num = $1 WHERE version_num = $2",
-        release.current, begun,
-    )  # fmt: skip
-    await release.book.note("stamped", None)
+    await ledger.set_fact("stamped", {"revision": revision, "was": before})
+    await ledger.execute("UPDATE alembic_version SET version_num = $1", revision)

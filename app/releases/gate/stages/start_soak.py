@@ -2,25 +2,23 @@
 
 from typing import Final
 
-from app.releases.gate.run import Outcome, Release
+from app.releases.gate.run import Applied, Order, StageResult
 from app.releases.ledger import soak
-from app.releases.plan.plan import Plan
+from app.releases.ledger.ledger import Ledger
 
 NAME: Final = "soak"
 
 
-async def run(release: Release) -> Outcome:
+async def run(order: Order, ledger: Ledger, applied: Applied) -> StageResult:
     """Start the soak of what was applied. Only then is the release over."""
-    if release.plan is None or not release.applied:
-        return Outcome("nothing new to watch", skipped=True)
-    outcome = await _begun(release, release.plan)
-    await release.book.plan_is(release.plan.digest, "verified")
-    return outcome
-
-
-async def _begun(release: Release, plan: Plan) -> Outcome:
-    if release.empty:
-        return Outcome("the database was empty: nothing to watch", skipped=True)
-    seconds = release.order.soak_seconds
-    await soak.begin(release.book, plan, seconds)
-    return Outcome(f"{seconds / 3_600:g} h from now", {"seconds": seconds})
+    plan = applied.plan
+    if plan is None:
+        return StageResult(words="nothing new to watch", skipped=True)
+    if applied.new:
+        result = StageResult(words="the database was empty: nothing to watch", skipped=True)
+    else:
+        seconds = order.soak_seconds
+        await soak.begin(ledger, plan, seconds)
+        result = StageResult(words=f"{seconds / 3_600:g} h from now", evidence={"seconds": seconds})
+    await ledger.plan_is(plan.digest, "verified")
+    return result

@@ -3,74 +3,89 @@
 from collections.abc import Mapping
 from typing import Final
 
-from app.health.session_fitness import grants, needs_of
-from app.releases.gate.run import Outcome, Release
-from app.releases.gate.stages.check_drift import as_json, inspected, noted
+from app.releases import product
+from app.releases.gate.run import Applied, Order, StageResult, serves_at
+from app.releases.gate.stages.check_drift import (
+    as_json,
+    inspect_live,
+    say_findings,
+    store_look,
+)
 from app.releases.gate.statement_proof import live_failures
+from app.releases.ledger.ledger import Ledger
+from app.releases.output import GateOutput
+from app.releases.plan.plan import Plan
+from app.releases.product import Statements
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "verify"
 
 
-async def run(release: Release) -> Outcome:
-    """Look at the live database once more. Raises Stopped, loudly, with the way back."""
-    await _let_the_service_read(release)
-    if release.applied:
-        await _raise_if_drifted(release)
-    if not release.deployable:
-        return Outcome("the schema is what its revisions build; this image needs more of them")
-    if found := await live_failures(release.order.service_url, release.statements):
-        told = "; ".join(f"{', '.join(names)}: {words}" for words, names in _grouped(found).items())
+async def run(
+    order: Order, ledger: Ledger, output: GateOutput, statements: Statements, applied: Applied
+) -> StageResult:
+    """Look at the live database once more. Raise Stopped, loudly, with the way back."""
+    await _let_the_service_read(order, ledger, statements, new=applied.new)
+    if applied.changed:
+        await _raise_if_drifted(order, ledger, output, applied)
+    if not serves_at(applied.revision):
+        return StageResult(
+            words="the schema is what its revisions build; this image needs more of them"
+        )
+    if failures := await live_failures(order.service_url, statements):
+        listed = "; ".join(f"{', '.join(n)}: {words}" for words, n in _grouped(failures).items())
         raise Stopped(
             Verdict.UNVERIFIED,
-            f"The code cannot run on the live database ({told}); the old version serves on. "
-            f"{_way_back(release)}",
-            {"failures": found},
+            f"The code cannot run on the live database ({listed}); the old version serves on. "
+            f"{_way_back(applied.plan)}",
+            {"failures": failures},
         )
-    await release.book.note("image", {"statements": release.statements})
-    return Outcome("no drift, and every statement of the code runs on it")
+    await ledger.set_fact("image", {"statements": statements})
+    return StageResult(words="no drift, and every statement of the code runs on it")
 
 
-def _grouped(found: Mapping[str, str]) -> dict[str, list[str]]:
-    """Say of each cause which collections it meets."""
+def _grouped(failures: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the collections by the cause of their failure."""
     causes: dict[str, list[str]] = {}
-    for name, words in found.items():
+    for name, words in failures.items():
         causes.setdefault(words, []).append(name)
     return causes
 
 
-async def _raise_if_drifted(release: Release) -> None:
-    found = await inspected(release)
-    await noted(release, found, found.findings)
-    if found.findings:
-        for finding in found.findings:
-            release.tell.say(f"{finding.words}\n{finding.script}")
+async def _raise_if_drifted(
+    order: Order, ledger: Ledger, output: GateOutput, applied: Applied
+) -> None:
+    inspection = await inspect_live(order, ledger)
+    findings = inspection.findings
+    await store_look(ledger, inspection, findings)
+    if findings:
+        say_findings(output, findings)
         raise Stopped(
             Verdict.UNVERIFIED,
-            f"{release.current} was applied, and the schema is not what it builds: "
-            f"{found.findings[0].words} {_way_back(release)}",
-            {"findings": as_json(found.findings)},
+            f"{applied.revision} was applied, and the schema is not what it builds: "
+            f"{findings[0].words} {_way_back(applied.plan)}",
+            {"findings": as_json(findings)},
         )
 
 
-async def _let_the_service_read(release: Release) -> None:
-    """Let another role of the service see which revision it serves on: its health asks for it.
+async def _let_the_service_read(
+    order: Order, ledger: Ledger, statements: Statements, *, new: bool
+) -> None:
+    """Let another role of the service read its revision, which its health check asks for.
 
-    Of tables that this very run has made, nobody could have given it the rights before.
+    On tables that this run has built, nobody could have granted it anything before.
     """
-    role = release.order.service_role
-    if role is not None:
-        quoted = await release.book.value("SELECT quote_ident($1)", role)
-        await release.book.do(f"GRANT SELECT ON alembic_version TO {quoted}")
-        if release.empty:
-            for sql in grants(needs_of(release.statements), quoted):
-                await release.book.do(sql)
+    if order.service_role is not None:
+        role = await ledger.fetch_value("SELECT quote_ident($1)", order.service_role)
+        await ledger.execute(f"GRANT SELECT ON alembic_version TO {role}")
+        for sql in product.grants(statements, role) if new else ():
+            await ledger.execute(sql)
 
 
-def _way_back(release: Release) -> str:
-    if release.plan is None:
+def _way_back(plan: Plan | None) -> str:
+    if plan is None:
         return "Mend it with the SQL shown, then run this again."
-    if release.plan.phase == "contract":
+    if plan.phase == "contract":
         return "There is no way back from a contract: run the SQL shown, then this again."
     return (
         "Run the SQL shown and this again, or go back: python -m app release rollback "

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from app.releases.schema import repair_sql
 from app.releases.schema.comparison.finding import Finding
 from app.releases.schema.comparison.pairing import pair
-from app.releases.schema.snapshot import Index, Table
+from app.releases.schema.snapshot import Table, TableIndex
 
 
 def compare_indexes(table: str, expected: Table, live: Table) -> Iterator[Finding]:
@@ -23,7 +23,9 @@ def compare_indexes(table: str, expected: Table, live: Table) -> Iterator[Findin
         yield _index_extra(table, name, live.indexes[name])
 
 
-def _index(table: str, wanted: tuple[str, Index], there: tuple[str, Index]) -> Iterator[Finding]:
+def _index(
+    table: str, wanted: tuple[str, TableIndex], there: tuple[str, TableIndex]
+) -> Iterator[Finding]:
     (name, expected), (now, live) = wanted, there
     should, is_ = repair_sql.create_index(name, expected), repair_sql.create_index(now, live)
     if not _same_index(expected, live):
@@ -43,7 +45,7 @@ def _index(table: str, wanted: tuple[str, Index], there: tuple[str, Index]) -> I
         yield _told_index("index_invalid", table, name, ("VALID", "INVALID"), words, statements)
 
 
-def _index_missing(table: str, name: str, index: Index) -> Finding:
+def _index_missing(table: str, name: str, index: TableIndex) -> Finding:
     should = repair_sql.create_index(name, index)
     harm = "rows can repeat" if index.unique else "what it made quick reads the whole table"
     words = f"{table} lacks its index {name}: {harm}."
@@ -51,7 +53,7 @@ def _index_missing(table: str, name: str, index: Index) -> Finding:
     return _told_index("index_missing", table, name, (should, None), words, statements)
 
 
-def _index_extra(table: str, name: str, index: Index) -> Finding:
+def _index_extra(table: str, name: str, index: TableIndex) -> Finding:
     there = repair_sql.create_index(name, index)
     if index.valid:
         harm = "it may refuse what the code writes" if index.unique else "every write pays for it"
@@ -81,5 +83,5 @@ def _told_index(
     )
 
 
-def _same_index(one: Index, other: Index) -> bool:
+def _same_index(one: TableIndex, other: TableIndex) -> bool:
     return (one.unique, one.definition) == (other.unique, other.definition)

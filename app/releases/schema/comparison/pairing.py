@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
 
-from app.releases.schema.snapshot import Constraint, Index
+from app.releases.schema.snapshot import Constraint, TableIndex
 
-Thing = TypeVar("Thing", Constraint, Index)
+Thing = TypeVar("Thing", Constraint, TableIndex)
 
 
 class Paired(NamedTuple):

@@ -12,19 +12,29 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.releases.connection.session import MigrationContended
-from app.releases.schema.introspection.objects import MATERIALIZED, OF_OBJECTS, OF_SCHEMA, STANDINS
+from app.releases.connection.migration_session import MigrationContended
+from app.releases.schema.introspection.object_queries import (
+    MATERIALIZED,
+    OF_OBJECTS,
+    OF_SCHEMA,
+    STANDINS,
+)
 from app.releases.schema.introspection.search_path import path_traits
-from app.releases.schema.introspection.settings import setting_traits
-from app.releases.schema.introspection.traits import OF_COLUMNS, OF_SEQUENCES, OF_TABLES, OURS
+from app.releases.schema.introspection.stored_settings import setting_traits
+from app.releases.schema.introspection.trait_queries import (
+    OF_COLUMNS,
+    OF_SEQUENCES,
+    OF_TABLES,
+    OURS,
+)
 from app.releases.schema.snapshot import (
     KEPT,
     Column,
     Constraint,
-    Index,
     Sequence,
     Snapshot,
     Table,
+    TableIndex,
     Trait,
     Traits,
     Trigger,
@@ -136,7 +146,7 @@ _REPLICATION: Final = """SELECT CASE WHEN setrole <> 0 AND setdatabase <> 0 THEN
 Rows = list[asyncpg.Record]
 
 
-async def snapshot(
+async def read_snapshot(
     connection: asyncpg.Connection, role: str | None = None, patience: str = PATIENCE
 ) -> Snapshot:
     """Read the schema ``public``; ``role`` is the app's, by default the connection's own.
@@ -166,7 +176,7 @@ async def _read(connection: asyncpg.Connection, role: str) -> Snapshot:
             await of_tables(_TABLES),
             columns=_built(Column, await of_tables(_COLUMNS)),
             constraints=_built(Constraint, await of_tables(_CONSTRAINTS)),
-            indexes=_built(Index, await of_tables(_INDEXES)),
+            indexes=_built(TableIndex, await of_tables(_INDEXES)),
             triggers=_built(Trigger, await of_tables(_TRIGGERS)),
             rules=_grouped(await of_tables(_RULES)),
             silenced=_listed(await of_tables(_SILENCED)),

@@ -5,7 +5,7 @@ from typing import Final
 
 import asyncpg
 
-from app.releases.schema.introspection.settings import in_database
+from app.releases.schema.introspection.stored_settings import in_database
 from app.releases.schema.snapshot import Trait, Traits
 
 # The search path of a session's beginning: what is stored for the role in this database comes

@@ -21,14 +21,14 @@ from app.releases.schema.comparison.routines import (
     compare_triggers,
     compare_views,
 )
-from app.releases.schema.comparison.tables import (
+from app.releases.schema.comparison.table_presence import (
     at_home,
     compare_missing,
     compare_strays,
     renamed_tables,
 )
+from app.releases.schema.comparison.trait_comparison import compare_traits
 from app.releases.schema.comparison.trait_words import FIRST, LAST
-from app.releases.schema.comparison.traits import compare_traits
 from app.releases.schema.snapshot import Snapshot, Table
 
 _Aspect = Callable[[str, Table, Table], Iterator[Finding]]

@@ -6,7 +6,7 @@ from typing import Final, ParamSpec, TypeVar
 
 from asyncpg import exceptions as pg
 
-from app.releases.connection.session import MigrationContended
+from app.releases.connection.migration_session import MigrationContended
 
 _UNREADABLE: Final = (
     TimeoutError, MigrationContended, pg.LockNotAvailableError, pg.QueryCanceledError,
@@ -16,7 +16,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Parts:
+class PartialReader:
     """Reads one part after another until a moment of the loop's clock.
 
     ``unread`` names the parts that were not to be had.

@@ -6,17 +6,17 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from app.database.url import DatabaseUrl
-from app.releases.connection.server_faults import surroundings
-from app.releases.connection.session import MigrationError
+from app.releases.connection.migration_session import MigrationError
+from app.releases.connection.server_faults import server_fault
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
+async def open_connection(url: str) -> AsyncIterator[asyncpg.Connection]:
     """Lend a connection of its own. Raises MigrationError when the database is away."""
     try:
         connection = await asyncpg.connect(**DatabaseUrl.parse(url).connect_args())
     except (OSError, TimeoutError) as away:
-        cause = surroundings(away)
+        cause = server_fault(away)
         words = cause.words if cause else f"The database does not answer ({type(away).__name__})."
         raise MigrationError(words) from away
     try:

@@ -6,12 +6,12 @@ and nothing else.
 
 from typing import Final, NamedTuple
 
-from app.releases.schema.introspection.settings import MEANINGFUL
+from app.releases.schema.introspection.stored_settings import MEANINGFUL
 
 _WATCHED: Final = "|".join(sorted({*MEANINGFUL, "session_replication_role"}))
 
 
-class LeftOut(NamedTuple):
+class Exclusion(NamedTuple):
     """A kind of difference that is none.
 
     ``lines`` finds it in pg_dump's text, written as type|name|schema|line; ``part`` is what of a
@@ -24,19 +24,19 @@ class LeftOut(NamedTuple):
     part: str = ""
 
 
-LEFT_OUT: Final = (
-    LeftOut(
+EXCLUSIONS: Final = (
+    Exclusion(
         "comments and security labels",
         "notes for people and for modules that the service does not have; no statement reads them",
         lines=r"(COMMENT|SECURITY LABEL)\|",
     ),
-    LeftOut(
+    Exclusion(
         "other schemas and what stands in them",
         "others live there; what shadows our names, inherits from ours or reads ours is found all "
         "the same",
         lines=r"SCHEMA\|(?!public\|)|[^|]*\|[^|]*\|(?!public\||-\|)|ACL\|SCHEMA (?!public\|)",
     ),
-    LeftOut(
+    Exclusion(
         "grants to named roles, default privileges, and who may make things in the schema",
         "who else may look is the administrator's choice, and before PostgreSQL 15 everybody might "
         "make things; what the app's role or an owner lacks is found, and what everybody may do "
@@ -44,33 +44,33 @@ LEFT_OUT: Final = (
         lines=r"DEFAULT ACL\||ACL\|SCHEMA public\||ACL\|DATABASE|"
         r"ACL\|.*\b(TO|FROM) (?!PUBLIC\b|\"?{role}\b)",
     ),
-    LeftOut(
+    Exclusion(
         "extensions, languages, access methods, foreign servers and publications",
         "an administrator's tools: none of them acts on a statement by being there",
         lines=r"(EXTENSION|PROCEDURAL LANGUAGE|ACCESS METHOD|FOREIGN DATA WRAPPER|SERVER|"
         r"USER MAPPING|PUBLICATION|PUBLICATION TABLE|PUBLICATION TABLES IN SCHEMA|TRANSFORM)\|",
     ),
-    LeftOut(
+    Exclusion(
         "the names of CHECKs and of NOT NULLs",
         "a CHECK is its expression, and PostgreSQL before 18 kept no name of a NOT NULL",
         part=r"CONSTRAINT (\"[^\"]*\"|\w+) (?=CHECK |NOT NULL)|(?<=NOT NULL) NO INHERIT",
     ),
-    LeftOut(
+    Exclusion(
         "the order of columns",
         "every statement names its columns",
     ),
-    LeftOut(
+    Exclusion(
         "settings that only tune or log, and timeouts of statements and locks",
         "they change how fast a statement is and not what it means; the timeouts are set by every "
         "session of ours",
         lines=rf"DATABASE PROPERTIES\|.* SET \"?(?!({_WATCHED})\b)",
     ),
-    LeftOut(
+    Exclusion(
         "the database's own name, owner, locale and limit of connections",
         "the administrator's; the service connects or it does not",
         lines=r"(DATABASE|DATABASE PROPERTIES)\|(?!.* SET )",
     ),
-    LeftOut(
+    Exclusion(
         "objects in our schema beside tables, where another service lives in it",
         "they are its own; those that act on our statements are found all the same",
     ),

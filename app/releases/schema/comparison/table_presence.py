@@ -3,12 +3,11 @@
 from collections.abc import Collection, Iterator
 from typing import Final
 
+from app.releases.identity import OLDER_SERVICE_TABLE
 from app.releases.schema import repair_sql
 from app.releases.schema.comparison.finding import Finding
 from app.releases.schema.snapshot import Snapshot, Table
 
-# Where it stands, an older service lives here too, and tables that we did not build are its own.
-OLDER_SERVICE: Final = "_prisma_migrations"
 _KEEP: Final = (
     "Its rows may still be there: look before anything is made in its place, and stop the service "
     "meanwhile."
@@ -126,7 +125,7 @@ def at_home(others: Collection[str], acquainted: Collection[str] | None) -> Coll
     service lives there.
     """
     if acquainted is None:
-        return others if OLDER_SERVICE in others else ()
+        return others if OLDER_SERVICE_TABLE in others else ()
     return acquainted
 
 

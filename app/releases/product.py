@@ -1,0 +1,129 @@
+"""All that the release gate knows of Signalbook; no other module of ``app.releases`` knows any.
+
+It has the statements to prove, the tables that are ours, the round trip of a sync, and the older
+service while that is attached. ``identity`` has the names of tables that need no import.
+"""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Final, Protocol, cast
+
+import asyncpg
+from sqlmodel import SQLModel
+
+import app.changelog.log
+import app.entities  # noqa: F401  # a table whose model is not imported would not be protected
+from app.health.session_fitness import (
+    by_collection,
+    findings,
+    needs_of,
+    session_findings,
+)
+from app.health.session_fitness import grants as grants_of
+from app.releases.ledger.ledger import Ledger
+from app.releases.migrations.seals import hash_of
+from app.releases.rehearsal.checks import Probe
+from app.releases.schema.snapshot import Snapshot
+from app.releases.verdict import Stopped, Verdict
+from app.sql.registry import failures
+from app.sync.rehearsal.round_trip import RoundTrip
+
+__all__ = [
+    "MODELS", "RoundTrip", "Statements", "adopt", "explain_drift", "grants", "is_attached",
+    "other_clients", "own_tables", "session_faults", "statement_faults",
+    "tables_written_by_older",
+]  # fmt: skip
+
+Statements = Mapping[str, tuple[str, ...]]
+"""What an image's code demands of the database, by collection."""
+MODELS: Final = SQLModel.metadata
+
+
+class Adopted(Protocol):
+    """A database that was taken over; ``acquainted`` are its tables that are not ours."""
+
+    @property
+    def revision(self) -> str: ...
+    @property
+    def acquainted(self) -> tuple[str, ...]: ...
+    @property
+    def words(self) -> str: ...
+
+
+class OlderService(Protocol):
+    """What ``app.older_service`` offers while its folder is there."""
+
+    async def adopt(
+        self,
+        url: str,
+        ledger: Ledger,
+        *,
+        service_role: str | None,
+        say: Callable[[str], None],
+        hash_of: Callable[[str], str],
+    ) -> Adopted: ...
+    async def explain_drift(self, ledger: Ledger) -> str | None: ...
+    async def make_probe(self, url: str, schema: Snapshot) -> Probe: ...
+    async def tables_written_by_older(self, ledger: Ledger, seconds: float) -> list[str]: ...
+
+
+_FOLDER: Final = "app.older_service"
+_older = cast("OlderService", import_module(_FOLDER)) if find_spec(_FOLDER) else None
+
+
+def is_attached() -> bool:
+    """Return whether databases of the older service are still carried over."""
+    return _older is not None
+
+
+def own_tables() -> list[str]:
+    """Return the names of the tables in which a row must be protected, there or not."""
+    return list(MODELS.tables)
+
+
+async def session_faults(connection: asyncpg.Connection, statements: Statements) -> list[str]:
+    """Return what keeps a whole session from working as the code expects, in words."""
+    return (await session_findings(connection, needs_of(statements).all_tables)).words
+
+
+async def statement_faults(
+    connection: asyncpg.Connection, statements: Statements
+) -> dict[str, str]:
+    """Prepare every statement; return what is wrong by collection, missing rights included."""
+    faults = await failures(connection, statements)
+    needs = needs_of(statements)
+    rights = by_collection(needs, await findings(connection, needs))
+    return {name: words for name, words in rights.items() if words != "ok"} | faults
+
+
+def grants(statements: Statements, role: str) -> list[str]:
+    """Return the statements that let a role, quoted, do what the code needs."""
+    return grants_of(needs_of(statements), role)
+
+
+async def adopt(
+    url: str, ledger: Ledger, *, service_role: str | None, say: Callable[[str], None]
+) -> Adopted:
+    """Take over the older service's database as it stands. Raises Stopped where that cannot be."""
+    if _older is None:
+        raise Stopped(
+            Verdict.REFUSED,
+            "This version carries no older service over any more: there is nothing to adopt.",
+        )
+    return await _older.adopt(url, ledger, service_role=service_role, say=say, hash_of=hash_of)
+
+
+async def explain_drift(ledger: Ledger) -> str | None:
+    """Return words where the older service made the difference, None where it did not."""
+    return await _older.explain_drift(ledger) if _older else None
+
+
+async def other_clients(url: str, schema: Snapshot) -> dict[str, Probe]:
+    """Return the probes of other programs that use the tables of ``schema``, by their names."""
+    return {"the older service": await _older.make_probe(url, schema)} if _older else {}
+
+
+async def tables_written_by_older(ledger: Ledger, seconds: float) -> list[str]:
+    """Return the tables that the older service has written in the last ``seconds``."""
+    return await _older.tables_written_by_older(ledger, seconds) if _older else []

@@ -1,0 +1,36 @@
+"""All SQL of the service: this module imports every module that registers any.
+
+So nobody can ask for the statements before they are there. ``/health`` and the gate prepare them.
+"""
+
+from app import retention
+from app.changelog import events, feed, log
+from app.entities import discovered
+from app.health import session_fitness
+from app.live.feed import derived_rows, hub, production_list
+from app.live.sockets import broadcast, presence_sql, rooms_sql
+from app.sql import reads, show, writes
+from app.sql.registry import CHANGE_LOG, SHOW, made_for, statements_of
+from app.store import history, idempotency, label_assignment, write_context
+from app.sync import apply, runs
+
+MODULES = (
+    reads, writes, show, history, write_context, log, feed, events, retention, idempotency,
+    label_assignment, apply, runs, hub, derived_rows, production_list, presence_sql, broadcast,
+    rooms_sql, session_fitness,
+)  # fmt: skip
+"""The modules with statements; a test finds one that is missing."""
+
+
+def required_statements() -> dict[str, tuple[str, ...]]:
+    """Return what the schema must allow: the statements of each collection, the log and the show.
+
+    What reads PostgreSQL's own catalogue alone is left out.
+    """
+    of_entities = {name: made_for(entity) for name, entity in discovered().items()}
+    return of_entities | {owner: statements_of(owner) for owner in (CHANGE_LOG, SHOW)}
+
+
+def collections() -> tuple[str, ...]:
+    """Return the names under which ``required_statements`` holds them."""
+    return (*discovered(), CHANGE_LOG, SHOW)
