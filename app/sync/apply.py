@@ -1,4 +1,4 @@
-"""Does offline mutations one by one, inside one production's locked transaction.
+"""Applies offline mutations one by one, inside one production's locked transaction.
 
 What a batch has written itself is no change by others: several edits of a row may all start from
 the version that the client had when it went offline.
@@ -48,9 +48,9 @@ LAST_WRITER: Final = statement(
 
 @dataclass(frozen=True)
 class MutationOutcome:
-    """What became of one mutation: the row as JSON where there is one, the error if refused.
+    """The result of one mutation: the row as JSON if there is one, the error if it failed.
 
-    ``version`` is the one that it made of its row, None where it wrote nothing.
+    ``version`` is the one that it made of its row, None if it wrote nothing.
     """
 
     status: Status
@@ -60,226 +60,230 @@ class MutationOutcome:
 
 
 def failed_outcome(error: SignalbookError) -> MutationOutcome:
-    """Give the outcome of a mutation that was not done."""
-    return MutationOutcome(
-        "conflict" if isinstance(error, VersionConflict) else "rejected", error=error
-    )
+    """Return the outcome of a mutation that was not applied."""
+    status: Status = "conflict" if isinstance(error, VersionConflict) else "rejected"
+    return MutationOutcome(status, error=error)
 
 
 class MutationApplier:
-    """The mutations of one batch, some of which are ``known`` to have been done, by id.
+    """Applies the mutations of one batch; ``applied`` are those applied before, by id.
 
-    With ``relabel`` a new row whose label is taken gets the next free one.
+    With ``relabel`` a new row whose label is in use gets the next free one.
     """
 
     def __init__(
         self,
         context: WriteContext,
-        place: LockedProduction,
-        known: Mapping[str, AppliedMutation],
+        production: LockedProduction,
+        applied: Mapping[str, AppliedMutation],
         *,
         relabel: bool,
     ) -> None:
-        self._context, self._place, self._relabel = Noting(**vars(context)), place, relabel
-        self._known = known
-        # The mutations of this batch that were done, with their place in it.
-        self._here: dict[str, tuple[int, AppliedMutation]] = {}
-        # The versions of each row that the client made. Those of a try that was undone stay, and
-        # do no harm: under the lock nobody else can make a version with that number.
-        self._own: defaultdict[UUID, set[int]] = defaultdict(set)
-        self._meant = LabelAliases()
-        for taken in known.values():
-            if taken.version is not None:
-                self._own[taken.entity].add(taken.version)
+        self._context, self._production = Noting(**vars(context)), production
+        self._relabel = relabel
+        self._applied_before = applied
+        # The mutations that this batch has applied, with their numbers in it.
+        self._applied_here: dict[str, tuple[int, AppliedMutation]] = {}
+        # The versions of each row that this client made. Those of a try that was rolled back stay,
+        # and do no harm: under the lock nobody else can make a version with that number.
+        self._own_versions: defaultdict[UUID, set[int]] = defaultdict(set)
+        self._aliases = LabelAliases()
+        for mutation in applied.values():
+            if mutation.version is not None:
+                self._own_versions[mutation.entity].add(mutation.version)
 
-    async def do(self, step: MutationStep) -> MutationOutcome:
-        """Do one mutation, or find that it was done.
+    async def apply(self, step: MutationStep) -> MutationOutcome:
+        """Apply one mutation, or find that it was applied before.
 
-        Gives what it is refused with where nothing was written, so that no savepoint has to be
-        taken back for it, and raises it where something was.
+        If the mutation fails before it has written, return the error. If it has written, raise, so
+        that the caller rolls back the savepoint.
         """
-        self._meant.begin(step.number)
+        self._aliases.rewind(step.number)
         try:
-            outcome = await self._outcome(step)
+            outcome = await self._apply_once(step)
         except Exception:
             if step.label:
-                self._meant.got(step.number, step.entity, step.label, None)
+                self._aliases.record(step.number, step.entity, step.label, None)
             raise
         if step.label:
-            label = await self._called(step, outcome)
-            self._meant.got(step.number, step.entity, step.label, label)
+            label = await self._label_of(step, outcome)
+            self._aliases.record(step.number, step.entity, step.label, label)
         return outcome
 
-    async def _called(self, step: MutationStep, outcome: MutationOutcome) -> str | None:
-        """Give the label that the mutation's row has now, None where there is none."""
+    async def _label_of(self, step: MutationStep, outcome: MutationOutcome) -> str | None:
+        """Return the label that the mutation's row has now, None if there is no row."""
         if outcome.entity:
             row = from_json(outcome.entity)
             return None if row["isDeleted"] else row["id"]
         if step.op == "create":
             return None
         try:
-            uuid, gone = await self._find(step)
+            uuid, deleted = await self._find(step)
         except SignalbookError:
             return None
-        return None if gone else (await self._row(step.entity, uuid))["id"]
+        return None if deleted else (await self._row(step.entity, uuid))["id"]
 
-    async def _outcome(self, step: MutationStep) -> MutationOutcome:
-        mutation = step.mutation_id or ""
-        place, here = self._here.get(mutation, (step.number, None))
-        if place >= step.number:  # a try of this one that was undone
-            self._here.pop(mutation, None)
+    async def _apply_once(self, step: MutationStep) -> MutationOutcome:
+        mutation_id = step.mutation_id or ""
+        number, here = self._applied_here.get(mutation_id, (step.number, None))
+        if number >= step.number:  # an earlier try of this step, which was rolled back
+            self._applied_here.pop(mutation_id, None)
             here = None
-        if step.fingerprint and (taken := here or self._known.get(mutation)):
-            return await self._again(step, taken)
-        if step.fault:
-            return MutationOutcome("rejected", error=step.fault)
-        ways = {"create": self._create, "update": self._update, "delete": self._delete}
-        begun = len(self._context.written)
+        if step.fingerprint and (applied := here or self._applied_before.get(mutation_id)):
+            return await self._duplicate(step, applied)
+        if step.error:
+            return MutationOutcome("rejected", error=step.error)
+        operations = {"create": self._create, "update": self._update, "delete": self._delete}
+        start = len(self._context.written)
         try:
-            outcome = await ways[step.op](step)
+            outcome = await operations[step.op](step)
         except SignalbookError as error:
-            if len(self._context.written) > begun or isinstance(error, Unavailable):
+            if len(self._context.written) > start or isinstance(error, Unavailable):
                 raise
             return failed_outcome(error)
         if outcome.entity and outcome.status in {"applied", "merged"}:
-            uuid, kind = UUID(from_json(outcome.entity)["uuid"]), step.entity.collection
-            taken = AppliedMutation(step.fingerprint, kind, uuid, outcome.version)
-            self._here[mutation] = (step.number, taken)
+            uuid, collection = UUID(from_json(outcome.entity)["uuid"]), step.entity.collection
+            applied = AppliedMutation(step.fingerprint, collection, uuid, outcome.version)
+            self._applied_here[mutation_id] = (step.number, applied)
         return outcome
 
-    async def _again(self, step: MutationStep, taken: AppliedMutation) -> MutationOutcome:
-        if step.fingerprint != taken.fingerprint:
+    async def _duplicate(self, step: MutationStep, applied: AppliedMutation) -> MutationOutcome:
+        if step.fingerprint != applied.fingerprint:
             words = "A mutation with this id was taken before, and said something else: make a new"
             return MutationOutcome(
                 "rejected", error=MutationReused(f"{words} id for each thing done.")
             )
-        entity = discovered().get(taken.collection)
-        kept = await self._kept(entity, taken.entity) if entity else None
-        return MutationOutcome("duplicate", kept and kept["body"])
+        entity = discovered().get(applied.collection)
+        stored = await self._stored_row(entity, applied.entity) if entity else None
+        return MutationOutcome("duplicate", stored and stored["body"])
 
     async def _create(self, step: MutationStep) -> MutationOutcome:
-        entity, edit = step.entity, self._meant.edit(step.entity, step.edit, {})
-        if edit.uuid and (kept := await self._kept(entity, edit.uuid)):
-            return await self._made_before(entity, kept)
-        wanted, begun = edit.values.get("id"), len(self._context.written)
+        entity, edit = step.entity, self._aliases.edit(step.entity, step.edit, {})
+        if edit.uuid and (stored := await self._stored_row(entity, edit.uuid)):
+            return await self._created_before(entity, stored)
+        wanted, start = edit.values.get("id"), len(self._context.written)
         try:
-            body = await create_in(self._context, entity, self._place, edit)
-        except DuplicateId as taken:
-            free = taken.members.get("suggestedId") if self._relabel else None
+            body = await create_in(self._context, entity, self._production, edit)
+        except DuplicateId as duplicate:
+            free = duplicate.members.get("suggestedId") if self._relabel else None
             if free is None:
                 raise
             edit = replace(edit, values={**edit.values, "id": free})
-            body = await create_in(self._context, entity, self._place, edit)
-        row = self._learned(begun, body)
+            body = await create_in(self._context, entity, self._production, edit)
+        row = self._note_versions(start, body)
         status: Status = "applied" if wanted in {None, row["id"]} else "merged"
         return MutationOutcome(status, body, version=row["version"])
 
-    async def _made_before(self, entity: type[Row], kept: Any) -> MutationOutcome:
-        if kept["production"] != self._place.uuid:
+    async def _created_before(self, entity: type[Row], stored: Any) -> MutationOutcome:
+        if stored["production"] != self._production.uuid:
             raise DuplicateUuid("That uuid is a row's of another production: make a new one.")
-        if kept["deleted"]:
-            raise await self._gone(entity, kept, Start())
-        return MutationOutcome("duplicate", kept["body"])
+        if stored["deleted"]:
+            raise await self._delete_conflict(entity, stored, Start())
+        return MutationOutcome("duplicate", stored["body"])
 
     async def _update(self, step: MutationStep) -> MutationOutcome:
         entity, edit = step.entity, step.edit
-        uuid, gone = await self._find(step)
-        if gone:
-            raise await self._gone(entity, gone, edit.start)
-        if self._meant:
+        uuid, deleted = await self._find(step)
+        if deleted:
+            raise await self._delete_conflict(entity, deleted, edit.start)
+        if self._aliases:
             row = await self._row(entity, uuid) if entity.device_references else {}
-            edit = self._meant.edit(entity, edit, row)
-        begun = len(self._context.written)
+            edit = self._aliases.edit(entity, edit, row)
         if edit.production and await is_key_of(
-            self._context.connection, self._place, edit.production
+            self._context.connection, self._production, edit.production
         ):
-            edit = replace(edit, production=str(self._place.uuid))
-        edit = replace(edit, start=await self._start(entity, uuid, edit.start))
+            edit = replace(edit, production=str(self._production.uuid))
+        if self._own_versions.get(uuid) and edit.start != Start():
+            stored = await self._row(entity, uuid)
+            edit = replace(edit, start=await self._with_own(entity, edit.start, stored, uuid))
+        start = len(self._context.written)
         body = await store.update(self._context, entity, str(uuid), edit)
-        row = self._learned(begun, body)
-        others = not edit.is_blind and moved(entity, edit.start, row, self._own[uuid])
-        wrote = len(self._context.written) > begun
+        row = self._note_versions(start, body)
+        wrote = len(self._context.written) > start
+        own = self._own_versions[uuid]
+        merged = not edit.is_blind and moved(entity, edit.start, row, own)
         return MutationOutcome(
-            "merged" if others else "applied", body, version=row["version"] if wrote else None
+            "merged" if merged else "applied", body, version=row["version"] if wrote else None
         )
 
     async def _delete(self, step: MutationStep) -> MutationOutcome:
         entity, edit = step.entity, step.edit
-        uuid, gone = await self._find(step)
-        if gone:
-            return MutationOutcome("merged", gone["body"])
+        uuid, deleted = await self._find(step)
+        if deleted:
+            return MutationOutcome("merged", deleted["body"])
         if not edit.is_blind:
-            await self._refuse_changed(entity, uuid, edit.start)
-        begun = len(self._context.written)
+            await self._require_unchanged(entity, uuid, edit.start)
+        start = len(self._context.written)
         await store.delete(self._context, entity, str(uuid), edit.actor)
         body = self._context.written[-1]
-        row = self._learned(begun, body)
+        row = self._note_versions(start, body)
         return MutationOutcome("applied", body, version=row["version"])
 
-    async def _refuse_changed(self, entity: type[Row], uuid: UUID, start: Start) -> None:
-        """Raise VersionConflict: who deletes a row must not throw away what others did to it."""
-        row, own = await self._row(entity, uuid), self._own[uuid]
-        start = await self._seen(entity, start, row, uuid)
+    async def _require_unchanged(self, entity: type[Row], uuid: UUID, start: Start) -> None:
+        """Raise VersionConflict: a delete must not throw away what others did to the row."""
+        row, own = await self._row(entity, uuid), self._own_versions[uuid]
+        start = await self._with_own(entity, start, row, uuid)
         if start.is_ahead_of(row["version"]) or moved(entity, start, row, own):
-            place = self._place.uuid, uuid
-            found = await changed_since(self._context.connection, entity, start, row, place, {})
-            refuse_delete(entity, start, row, found)
+            keys = self._production.uuid, uuid
+            changed = await changed_since(self._context.connection, entity, start, row, keys, {})
+            refuse_delete(entity, start, row, changed)
 
-    async def _start(self, entity: type[Row], uuid: UUID, start: Start) -> Start:
-        if not self._own.get(uuid) or start == Start():
-            return start
-        return await self._seen(entity, start, await self._row(entity, uuid), uuid)
-
-    async def _seen(
+    async def _with_own(
         self, entity: type[Row], start: Start, row: Mapping[str, Any], uuid: UUID
     ) -> Start:
-        own, log = self._own.get(uuid, set()), {}
+        """Return the start of an edit, moved past the versions that this client made itself."""
+        own, log = self._own_versions.get(uuid, set()), {}
         if own and moved(entity, start, row, own):
-            place = self._place.uuid, uuid
-            log = await changes.written(self._context.connection, *place, start.version or 0)
+            keys = self._production.uuid, uuid
+            log = await changes.written(self._context.connection, *keys, start.version or 0)
         return with_own(entity, start, row, own, log)
 
     async def _row(self, entity: type[Row], uuid: UUID) -> dict[str, Any]:
-        found = await self._context.connection.fetchrow(write_statements(entity).seen, uuid)
-        row: dict[str, Any] = from_json(found["body"])
+        """Read a live row in its wire format."""
+        record = await self._context.connection.fetchrow(write_statements(entity).seen, uuid)
+        row: dict[str, Any] = from_json(record["body"])
         return row
 
-    def _learned(self, begun: int, body: bytes) -> dict[str, Any]:
-        """Note the versions that were made since ``begun``; give the row that ``body`` holds."""
-        for written in self._context.written[begun:]:
-            row = from_json(written)
-            self._own[UUID(row["uuid"])].add(row["version"])
-        shown: dict[str, Any] = from_json(body)
-        return shown
-
-    async def _kept(self, entity: type[Row], uuid: UUID) -> Any:
-        """Read a row, deleted or not, whatever its production."""
+    async def _stored_row(self, entity: type[Row], uuid: UUID) -> Any:
+        """Read a row, deleted or not, of any production; None if there is none."""
         return await self._context.connection.fetchrow(write_statements(entity).kept, uuid)
 
+    def _note_versions(self, start: int, body: bytes) -> dict[str, Any]:
+        """Remember the versions that were written since ``start``; parse and return ``body``."""
+        for written in self._context.written[start:]:
+            row = from_json(written)
+            self._own_versions[UUID(row["uuid"])].add(row["version"])
+        own: dict[str, Any] = from_json(body)
+        return own
+
     async def _find(self, step: MutationStep) -> tuple[UUID, Any]:
-        """Give the uuid of the row that is meant; and the row, if it was deleted.
+        """Return the uuid of the row that the step names, and the row if it is deleted.
 
         Raises NotFound, AmbiguousId and WrongProduction.
         """
-        entity, key, place = step.entity, step.key, self._place
+        entity, key, production = step.entity, step.key, self._production
         if entity is root():
-            if not await is_key_of(self._context.connection, place, key):
-                raise WrongProduction(f"This is the sync of {place.label!r}: sync {key!r} alone.")
-            return place.uuid, None
-        meant = self._meant.label(entity, key)
+            if not await is_key_of(self._context.connection, production, key):
+                label = production.label
+                raise WrongProduction(f"This is the sync of {label!r}: sync {key!r} alone.")
+            return production.uuid, None
+        key = self._aliases.key(entity, key)
         try:
-            return await find_row(self._context.connection, entity, place, meant), None
+            return await find_row(self._context.connection, entity, production, key), None
         except NotFound:
-            kept = await self._kept(entity, uuid) if (uuid := known_uuid(meant)) else None
-            if kept is None or kept["production"] != place.uuid:
+            uuid = known_uuid(key)
+            stored = await self._stored_row(entity, uuid) if uuid else None
+            if stored is None or stored["production"] != production.uuid:
                 raise
-            return UUID(meant), kept
+            return UUID(key), stored
 
-    async def _gone(self, entity: type[Row], kept: Any, start: Start) -> VersionConflict:
-        """Give the conflict with a deletion: the row as it was last, and how to have it back."""
-        row = from_json(kept["body"])
+    async def _delete_conflict(
+        self, entity: type[Row], stored: Any, start: Start
+    ) -> VersionConflict:
+        """Return the conflict with a deletion: the last state of the row, and how to restore it."""
+        row = from_json(stored["body"])
         who = await self._context.connection.fetchval(
-            LAST_WRITER, self._place.uuid, UUID(row["uuid"])
+            LAST_WRITER, self._production.uuid, UUID(row["uuid"])
         )
         return VersionConflict(
             f"This {entity.noun} was deleted by {who or 'somebody'}: restore it and send this "

@@ -131,7 +131,7 @@ def _result(step: MutationStep, outcome: MutationOutcome) -> bytes:
         parts.append(b'"entity":' + outcome.entity)
     if outcome.error is not None:
         key = f"/{step.key}" if step.key and step.op != "create" else ""
-        where = f"/api/{step.mount}{key}" if step.mount else "/api"
+        where = f"/api/{step.collection}{key}" if step.collection else "/api"
         parts.append(b'"error":' + encoded(outcome.error, where))
     return b"{%b}" % b",".join(parts)
 
