@@ -43,11 +43,11 @@ class PendingJoins:
             self._task = asyncio.create_task(self._keep_trying())
 
     def drop(self, socket: str, key: str) -> None:
-        """Give up a socket's join of one production."""
+        """Drop a socket's join of one production."""
         self._requests.get(socket, {}).pop(key, None)
 
     def forget(self, socket: str) -> None:
-        """Give up all joins of a socket."""
+        """Drop all joins of a socket."""
         self._requests.pop(socket, None)
 
     async def close(self) -> None:

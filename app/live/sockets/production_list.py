@@ -1,7 +1,8 @@
 """The sockets of one process that watch the list of all productions."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
@@ -11,6 +12,7 @@ from app.entities import root
 from app.live.feed.entries import FeedEntry
 from app.live.feed.hub import Hub
 from app.live.feed.subscription import Subscription
+from app.live.sockets.limits import SocketLimits
 from app.live.sockets.messages import of_list
 from app.live.sockets.send_queue import SendQueue, event
 
@@ -18,22 +20,15 @@ _log: Final = structlog.get_logger()
 
 
 class ProductionListRoom:
-    """Sends its sockets the changes of every production. Times in seconds.
+    """Sends its sockets the changes of every production.
 
-    ``retry`` is the pause before the next try while the database is away. ``linger`` is how long
-    the subscription outlasts the last socket, as pages come and go.
+    It unsubscribes a moment after the last socket has left, as pages come and go.
     """
 
     def __init__(
-        self,
-        hub: Hub,
-        send_queue: Callable[[str], SendQueue | None],
-        *,
-        retry: float,
-        linger: float,
+        self, hub: Hub, send_queue: Callable[[str], SendQueue | None], limits: SocketLimits
     ) -> None:
-        self._hub, self._send_queue = hub, send_queue
-        self._retry, self._linger = retry, linger
+        self._hub, self._send_queue, self._limits = hub, send_queue, limits
         self.sockets: set[str] = set()
         self._task: asyncio.Task[None] | None = None
         self._first_try = asyncio.Event()
@@ -54,19 +49,23 @@ class ProductionListRoom:
         """Send a socket nothing more."""
         self.sockets.discard(socket)
 
-    async def close(self) -> None:
-        """Unsubscribe."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        self._first_try.set()
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Serve while the block runs, then unsubscribe."""
+        try:
+            yield
+        finally:
+            if self._task is not None:
+                self._task.cancel()
+                await asyncio.gather(self._task, return_exceptions=True)
+            self._first_try.set()
 
     async def _stay_subscribed(self) -> None:
         """Subscribe while there are sockets, and a moment longer."""
         subscription = await self._subscribe()
         try:
             while self.sockets:  # noqa: ASYNC110  # it checks only now and then, on purpose
-                await asyncio.sleep(self._linger)
+                await asyncio.sleep(self._limits.linger)
         finally:
             self._task = None
             await subscription.close()
@@ -80,7 +79,7 @@ class ProductionListRoom:
                 _log.warning("list of shows", reason=f"cannot be watched: {type(error).__name__}")
                 late = True
                 self._first_try.set()
-                await asyncio.sleep(self._retry)
+                await asyncio.sleep(self._limits.retry)
                 continue
             self._first_try.set()
             if late:

@@ -15,16 +15,16 @@ from uuid import UUID
 from pydantic_core import to_json
 
 from app.entities import root
-from app.errors import LogTrimmed, Unavailable
+from app.errors import LogTrimmed
 from app.live.feed.entries import FeedEntry
-from app.live.feed.hub import Hub
-from app.live.feed.subscription import Subscription
+from app.live.feed.subscription import OnEntries, OnTrimmed, Subscription
 from app.live.sockets.limits import SocketLimits
 from app.live.sockets.messages import of_room
 from app.live.sockets.requests import error_ack
 from app.live.sockets.send_queue import SendQueue, event
 from app.model.schemas import known_uuid
 
+Resume = Callable[[UUID, OnEntries, int, OnTrimmed], Subscription]
 # An entry of more events is not sent to all at once: a production's label stands in every row.
 _MOST_EVENTS: Final = 100
 
@@ -53,14 +53,15 @@ class _Member:
 class Room:
     """A production that is watched here.
 
-    ``send_queue`` returns the queue of a socket, None if the socket has gone.
+    ``resume`` subscribes to it once more, after a number. ``send_queue`` returns the queue of a
+    socket, None if the socket has gone.
     """
 
     def __init__(
         self,
         uuid: UUID,
         label: str,
-        hub: Hub,
+        resume: Resume,
         send_queue: Callable[[str], SendQueue | None],
         limits: SocketLimits,
     ) -> None:
@@ -71,20 +72,11 @@ class Room:
         """The keys by which clients have named it, and that still name it."""
         self.members: dict[str, _Member] = {}
         self._is_deleted = False
-        self._hub, self._send_queue, self._limits = hub, send_queue, limits
+        self._resume, self._send_queue, self._limits = resume, send_queue, limits
         self._subscription: Subscription | None = None
 
-    async def open(self, seq: int) -> None:
-        """Subscribe after the number at which the label was read.
-
-        Raises Unavailable, NotFound and what the database does.
-        """
-        try:
-            subscription = await self._hub.subscribe(
-                self.uuid, self._on_entries, seq, on_trimmed=self._on_trimmed
-            )
-        except LogTrimmed:
-            raise Unavailable("The log was trimmed just now: try again in a moment.") from None
+    def open(self, subscription: Subscription) -> None:
+        """Begin where a subscription begins that calls ``on_entries`` and ``on_trimmed``."""
         self._subscription, self.seq = subscription, subscription.seq
 
     def set_label(self, label: str, seq: int) -> None:
@@ -132,7 +124,8 @@ class Room:
 
     # Entries
 
-    async def _on_entries(self, entries: Sequence[FeedEntry]) -> None:
+    async def on_entries(self, entries: Sequence[FeedEntry]) -> None:
+        """Send entries to all sockets that are not behind."""
         for entry in entries:
             self._fan_out(entry)
             self.seq = entry.seq
@@ -164,7 +157,8 @@ class Room:
         self._is_deleted = entry.operation == "DELETE"
         self.keys.clear()
 
-    async def _on_trimmed(self, gap: LogTrimmed) -> None:
+    async def on_trimmed(self, gap: LogTrimmed) -> None:
+        """Send all sockets ``resync``, and go on from the newest number."""
         self.seq = gap.members["latest"]
         self.keys.clear()  # the lost entries may have changed the label
         for member in self.members.values():
@@ -178,7 +172,7 @@ class Room:
     # Sockets that are behind
 
     def _fall_behind(self, socket: str, member: _Member) -> None:
-        member.catch_up = self._hub.resume(
+        member.catch_up = self._resume(
             self.uuid,
             partial(self._catch_up, socket, member),
             member.after,

@@ -1,4 +1,4 @@
-"""Which sockets watch which productions, and which watch the list of all productions.
+"""Which sockets watch which productions.
 
 A room is opened for the first socket, and kept for a moment after the last has left, as pages join
 and leave all the time. A join that fails because the database is away is done when it is back; the
@@ -18,6 +18,7 @@ from app.database.database import Database
 from app.errors import (
     AmbiguousId,
     BadRequest,
+    LogTrimmed,
     NotJoined,
     ProductionNotFound,
     Unavailable,
@@ -29,8 +30,7 @@ from app.live.sockets.broadcast import Broadcast, require_small
 from app.live.sockets.limits import SocketLimits
 from app.live.sockets.pending_joins import PendingJoins
 from app.live.sockets.presence import People, Person, Presence
-from app.live.sockets.production_list import ProductionListRoom
-from app.live.sockets.requests import ChangeAnnouncement, Join, Leave, SocketRequest, error_ack
+from app.live.sockets.requests import ChangeAnnouncement, Join, Leave, error_ack
 from app.live.sockets.room import Room, canonical_key
 from app.live.sockets.rooms_sql import BY_LABEL, BY_UUID
 from app.live.sockets.send_queue import SendQueue, event
@@ -63,7 +63,6 @@ class Rooms:
         # Per socket: the productions that it watches, and the keys by which it has joined each.
         self._keys: dict[str, dict[UUID, set[str]]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._list = ProductionListRoom(hub, send_queue, retry=limits.retry, linger=limits.linger)
         self._pending = PendingJoins(self._join, self._send, limits)
 
     @asynccontextmanager
@@ -79,7 +78,9 @@ class Rooms:
                 await self._pending.close()
                 for room in self._rooms.values():
                     await room.close()
-                await self._list.close()
+
+    def __contains__(self, socket: str) -> bool:
+        return socket in self._keys
 
     def add(self, socket: str) -> None:
         """Let a socket join rooms."""
@@ -89,19 +90,7 @@ class Rooms:
         """Take a socket out of every room."""
         for uuid in self._keys.pop(socket, ()):
             self._leave(self._rooms[uuid], socket)
-        self._list.leave(socket)
         self._pending.forget(socket)
-
-    async def join_list(self, socket: str, _: SocketRequest) -> dict[str, Any]:
-        """Send a socket the changes of all productions."""
-        if socket in self._keys:
-            await self._list.enter(socket)
-        return {}
-
-    async def leave_list(self, socket: str, _: SocketRequest) -> dict[str, Any]:
-        """Send a socket the changes of all productions no longer."""
-        self._list.leave(socket)
-        return {}
 
     async def join(self, socket: str, request: Join) -> dict[str, Any]:
         """Let a socket watch a production.
@@ -200,8 +189,14 @@ class Rooms:
         return rows[0]["uuid"], rows[0]["id"], rows[0]["change_seq"]
 
     async def _open(self, uuid: UUID, label: str, seq: int) -> Room:
-        room = Room(uuid, label, self._hub, self._send_queue, self._limits)
-        await room.open(seq)
+        room = Room(uuid, label, self._hub.resume, self._send_queue, self._limits)
+        try:
+            subscription = await self._hub.subscribe(
+                uuid, room.on_entries, seq, on_trimmed=room.on_trimmed
+            )
+        except LogTrimmed:
+            raise Unavailable("The log was trimmed just now: try again in a moment.") from None
+        room.open(subscription)
         self._rooms[uuid] = room
         self._close_later(room)
         return room

@@ -20,6 +20,7 @@ from app.live.feed.hub import Hub
 from app.live.feed.listener import Listener
 from app.live.shutdown import Shutdown
 from app.live.sockets.limits import SocketLimits
+from app.live.sockets.production_list import ProductionListRoom
 from app.live.sockets.requests import (
     ChangeAnnouncement,
     Join,
@@ -50,6 +51,7 @@ class SocketServer:
         self._sessions = Sessions(self._limits, TRUSTED)
         self._server = self._sessions.server = self._make_server()
         self._rooms: Rooms
+        self._list: ProductionListRoom
         self._events: dict[str, tuple[type[SocketRequest], Handler]] = {}
 
     def _make_server(self) -> BoundedSocketServer:
@@ -73,9 +75,10 @@ class SocketServer:
     def attach(self, database: Database, listener: Listener, hub: Hub) -> None:
         """Set what to serve from. To be called before the listener runs."""
         rooms = self._rooms = Rooms(database, listener, hub, self._send_queue, self._limits)
+        self._list = ProductionListRoom(hub, self._send_queue, self._limits)
         self._events = {
-            "production-list:join": (SocketRequest, rooms.join_list),
-            "production-list:leave": (SocketRequest, rooms.leave_list),
+            "production-list:join": (SocketRequest, self._join_list),
+            "production-list:leave": (SocketRequest, self._leave_list),
             "production:join": (Join, rooms.join),
             "production:leave": (Leave, rooms.leave),
             "production:change": (ChangeAnnouncement, rooms.change),
@@ -84,7 +87,7 @@ class SocketServer:
     @asynccontextmanager
     async def running(self, shutdown: Shutdown) -> AsyncIterator[None]:
         """Serve while the block runs; end every socket when the service begins to stop."""
-        async with self._rooms.running():
+        async with self._rooms.running(), self._list.running():
             self._sessions.start()
             try:
                 with shutdown.on_begin(self._sessions.stop):
@@ -147,6 +150,7 @@ class SocketServer:
 
     async def _on_disconnect(self, socket: str, _reason: str) -> None:
         self._rooms.remove(socket)
+        self._list.leave(socket)
 
     async def _on_event(self, name: str, socket: str, *args: Any) -> dict[str, Any]:
         try:
@@ -160,3 +164,12 @@ class SocketServer:
         except Exception:  # noqa: BLE001  # an error of ours must not end a connection
             _log.exception("unforeseen", event_name=name if name in self._events else "?")
             return error_ack(SignalbookError("Something failed here; it has been logged."))
+
+    async def _join_list(self, socket: str, _: SocketRequest) -> dict[str, Any]:
+        if socket in self._rooms:  # it may have gone meanwhile
+            await self._list.enter(socket)
+        return {}
+
+    async def _leave_list(self, socket: str, _: SocketRequest) -> dict[str, Any]:
+        self._list.leave(socket)
+        return {}
