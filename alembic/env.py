@@ -1,7 +1,7 @@
 """Alembic's environment: which database, which models, and how a migration runs.
 
 One transaction per revision, one migration at a time, sessions as
-``app.releases.connection.migration_session`` sets them up. The connection comes from the caller
+``app.releases.migrations.migration_session`` sets them up. The connection comes from the caller
 (``app.releases.migrations.alembic_runner``), else from ``DATABASE_URL``.
 """
 
@@ -17,9 +17,9 @@ import app.changelog.log
 import app.entities  # a model that is not imported would have its table dropped
 import app.model.tables  # noqa: F401  # as above
 from alembic import context
-from app.releases.connection.migration_session import lock, set_up, set_up_sql, unlock
 from app.releases.migrations import guard
 from app.releases.migrations.alembic_runner import make_engine, read_revision
+from app.releases.migrations.migration_session import lock, set_up, set_up_sql, unlock
 from app.releases.migrations.observer import Permit, observe
 from app.releases.migrations.revisions import head
 from app.releases.migrations.steps import observer_of

@@ -45,7 +45,7 @@ from app.live.sockets.socket_server import SocketServer
 from app.live.sse.event_stream import EventStreams
 from app.retention import Retention
 from app.settings import Settings
-from app.store.write_context import Writer
+from app.store.writer import Writer
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _HEADERS = ("content-type", "authorization", "if-match", "if-none-match", "idempotency-key")

@@ -21,7 +21,7 @@ from app.background import running
 from app.database.database import Database
 from app.sql.registry import statement
 from app.store import idempotency
-from app.sync import runs
+from app.sync import records
 
 _log: Final = structlog.get_logger()
 _BATCH: Final = 1_000
@@ -51,10 +51,10 @@ TRIM: Final = statement(
 # Each statement removes a batch of rows and counts them as ``removed``; 0 ends it.
 # Rows that expire by themselves, whatever the settings.
 EXPIRING: Final = {"idempotency keys": idempotency.PRUNE}
-# Rows that go with the log, but not before they are ``runs.LEAST_DAYS`` old; $1 is the days.
+# Rows that go with the log, but not before they are ``records.LEAST_DAYS`` old; $1 is the days.
 AGING: Final = {
-    "sync runs": runs.FORGET_RUNS,
-    "sync mutations": runs.FORGET_MUTATIONS,
+    "sync runs": records.FORGET_RUNS,
+    "sync mutations": records.FORGET_MUTATIONS,
 }
 
 
@@ -119,7 +119,7 @@ class Retention:
 
         Several processes may do so at once. Raises what the database does.
         """
-        removed, days = 0, max(self._days, runs.LEAST_DAYS)
+        removed, days = 0, max(self._days, records.LEAST_DAYS)
         sql, args = (AGING[what], [days]) if what in AGING else (EXPIRING[what], [])
         try:
             while (row := await self._database.row(sql, *args)) and row["removed"]:

@@ -14,17 +14,17 @@ import pytest
 from pydantic import SecretStr
 
 from app.api.operator_auth import is_loopback
+from app.cli.commands.look import run as looked
 from app.database.url import DatabaseUrl
 from app.main import create_app
 from app.releases.apply import backends
-from app.releases.connection.migration_session import GATE_LOCK
 from app.releases.connection.open_connection import open_connection
+from app.releases.ledger.drift_looks import keep_look
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations import revisions
 from app.releases.migrations.alembic_runner import upgrade
-from app.releases.schema.recheck import keep_look
+from app.releases.migrations.migration_session import GATE_LOCK
 from app.releases.status import running as status_running
-from app.releases.status.look import looked
 from app.releases.status.status import status
 from app.settings import BadSettings, Settings, load_settings
 from tests.support import databases
@@ -648,14 +648,14 @@ SECRETS = [
 @pytest.mark.parametrize("query", SECRETS)
 def test_no_secret_of_a_query_is_shown(query: str) -> None:
     for length in (20, 60, 500):
-        told = backends.shown(query, length)
+        told = backends.masked_query(query, length)
         assert "s3cret" not in told
         assert told.startswith(query[:12])
         assert len(told) <= length
 
 
 def test_a_query_without_a_secret_is_shown_whole() -> None:
-    assert backends.shown("SELECT 'x'\n  FROM cameras") == "SELECT 'x' FROM cameras"
+    assert backends.masked_query("SELECT 'x'\n  FROM cameras") == "SELECT 'x' FROM cameras"
 
 
 async def test_a_password_in_somebodys_query_is_not_shown(own_database: str) -> None:

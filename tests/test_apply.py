@@ -16,12 +16,12 @@ import pytest
 from sqlalchemy import Connection
 
 from app.database.url import DatabaseUrl
-from app.releases.apply import apply as engine
-from app.releases.apply.apply import MigrationLimits
+from app.releases.apply import migration as engine
 from app.releases.apply.backends import connect, end_orphans
-from app.releases.connection.migration_session import MIGRATION_LOCK, RELEASE_NAME, set_up
+from app.releases.apply.migration import MigrationLimits
 from app.releases.migrations import alembic_runner
 from app.releases.migrations.alembic_runner import current, upgrade
+from app.releases.migrations.migration_session import MIGRATION_LOCK, RELEASE_NAME, set_up
 from app.releases.migrations.observer import Observer, observe
 from app.releases.migrations.steps import LiveSteps
 from app.releases.sql.text import normalise
@@ -417,7 +417,7 @@ async def test_alembics_open_transaction_is_ended_when_others_wait(
 async def test_another_migration_that_never_ends(
     run: Applying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "LAST_WORDS", 0.3)
+    monkeypatch.setattr(engine, "CANCEL_PATIENCE", 0.3)
     async with connected(run.url) as other:
         await other.execute(f"SELECT pg_advisory_lock({MIGRATION_LOCK})")
         with pytest.raises(Stopped, match="The time of 1 s was over") as stopped:

@@ -8,16 +8,15 @@ import asyncpg
 import pytest
 
 from app.database.url import DatabaseUrl
-from app.releases.connection import migration_session
-from app.releases.connection.migration_session import (
+from app.releases.migrations import migration_session
+from app.releases.migrations.alembic_runner import upgrade
+from app.releases.migrations.migration_session import (
     APPLICATION_NAME,
     GATE_LOCK,
     GATE_NAME,
     MIGRATION_LOCK,
-    MigrationContended,
 )
-from app.releases.migrations.alembic_runner import upgrade
-from app.releases.verdict import Verdict
+from app.releases.verdict import MigrationContended, Verdict
 from tests.support.gates import ran
 
 

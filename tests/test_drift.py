@@ -18,7 +18,6 @@ from alembic.runtime.migration import MigrationContext
 from sqlmodel import SQLModel
 
 from app.database.url import DatabaseUrl
-from app.releases.connection.migration_session import MigrationContended, MigrationError
 from app.releases.gate.drift_report import drift
 from app.releases.migrations import revisions
 from app.releases.migrations.alembic_runner import make_engine, upgrade
@@ -33,6 +32,7 @@ from app.releases.schema.scratch_database import (
     scratch_database,
 )
 from app.releases.schema.snapshot import Snapshot, fingerprint, from_json
+from app.releases.verdict import MigrationContended, MigrationError
 from app.settings import PROJECT
 from tests import legacy
 from tests.legacy import connected, quiet

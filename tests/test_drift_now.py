@@ -12,12 +12,13 @@ import httpx
 import pytest
 
 from app.releases.connection.open_connection import open_connection
+from app.releases.ledger.drift_looks import keep_look
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations import revisions
 from app.releases.schema.comparison.compare_snapshots import compare
 from app.releases.schema.introspection.introspect import read_snapshot
-from app.releases.schema.recheck import keep_look, look_at
 from app.releases.schema.snapshot import Snapshot, from_json
+from app.releases.status.recheck import look_at
 from app.releases.status.status import status
 from tests.support.databases import execute
 from tests.support.ledgers import NOON, opened

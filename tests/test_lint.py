@@ -16,7 +16,7 @@ from app.releases.lint.lint import LintFinding, lint
 from app.releases.migrations.revisions import history
 from app.releases.plan.plan import Statement, Way
 from app.releases.plan.render import statements_from_code
-from app.releases.sql.locks import describe
+from app.releases.sql.effects import describe
 
 KNOWN: Final = {"cameras", "ccus", "events"}
 EXPAND: Final = "0007_cameras_expand"

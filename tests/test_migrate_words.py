@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.releases.connection.migration_session import MigrationError
 from app.releases.migrations import alembic_runner, revisions
+from app.releases.verdict import MigrationError
 from tests.support import databases
 
 

@@ -9,12 +9,19 @@ from typing import Any, Final
 import asyncpg
 import pytest
 
-from app.releases.connection import migration_session
-from app.releases.connection.migration_session import MIGRATION_LOCK, MigrationContended
-from app.releases.migrations import backfill, observer, phased_change, revisions, steps
+from app.releases.migrations import (
+    backfill,
+    migration_session,
+    observer,
+    phased_change,
+    revisions,
+    steps,
+)
 from app.releases.migrations.alembic_runner import current, upgrade
+from app.releases.migrations.migration_session import MIGRATION_LOCK
 from app.releases.migrations.observer import StepBlocked
 from app.releases.migrations.steps import LiveSteps
+from app.releases.verdict import MigrationContended
 from tests import legacy
 from tests.legacy import connected, quiet
 

@@ -15,10 +15,9 @@ from typing import Final
 import asyncpg
 import pytest
 
-from app.releases.connection.migration_session import MigrationContended, MigrationError
-from app.releases.ledger.tables import CURSORS
 from app.releases.migrations import pending, phased_change, revisions
 from app.releases.migrations.alembic_runner import upgrade
+from app.releases.migrations.backfill_cursors import CURSORS
 from app.releases.migrations.observer import Kind, RetryingObserver
 from app.releases.migrations.pending import next_release
 from app.releases.migrations.revisions import Phase, Revision
@@ -33,9 +32,10 @@ from app.releases.plan.render import (
     plan_statements,
     statements_from_code,
 )
-from app.releases.sql.locks import STRENGTH, describe
+from app.releases.sql.effects import STRENGTH, describe
 from app.releases.sql.text import masked, normalise
 from app.releases.sql.tokens import tokens
+from app.releases.verdict import MigrationContended, MigrationError
 from app.settings import PROJECT
 from tests import legacy
 from tests.legacy import connected, quiet

@@ -13,7 +13,7 @@ import pytest
 from app.database.dial import Dialer, dial, has_own_session, meet_in_one_session
 from app.database.url import DatabaseUrl
 from app.errors import PoolerInTheWay
-from app.releases.connection.migration_session import GATE_LOCK
+from app.releases.migrations.migration_session import GATE_LOCK
 from app.releases.verdict import Verdict
 from app.settings import PROJECT
 from tests.support.databases import column, execute

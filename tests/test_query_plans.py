@@ -22,7 +22,7 @@ from app.sql.writes import all_write_sql
 from app.statements import required_statements
 from app.store import idempotency, write_context
 from app.store.history import all_history_sql
-from app.sync import apply, runs
+from app.sync import applier, records
 from tests.legacy import connected
 from tests.support.bodies import ALL, SCOPED, minimal, named
 from tests.support.databases import Server
@@ -95,12 +95,12 @@ _CONSTANTS: Final = {
         events,
         feed,
         idempotency,
-        apply,
+        applier,
         presence_sql,
         broadcast,
         retention,
         rooms,
-        runs,
+        records,
         write_context,
     )
     for word, value in vars(module).items()

@@ -21,8 +21,8 @@ from app.releases.migrations.revisions import Phase
 from app.releases.plan.plan import Plan
 from app.releases.rehearsal.rehearsal import RehearsalResult, rehearse
 from app.settings import Settings
+from app.sync.rehearsal.offline_work import texts
 from app.sync.rehearsal.round_trip import RoundTrip
-from app.sync.rehearsal.show import texts
 from tests import legacy
 from tests.legacy import connected
 from tests.support.databases import Server, column, execute

@@ -14,8 +14,8 @@ from typing import Final
 import pytest
 
 from app.releases.migrations import revisions
-from app.releases.migrations import seals as sealed
 from app.releases.migrations.source_hash import source_hash
+from app.releases.plan import seals as sealed
 from app.releases.plan.render import offline_hash
 from app.settings import PROJECT
 from tests.support.images import Image
@@ -228,7 +228,7 @@ test "$*" != "$FAILING"
 """
 
 
-@pytest.mark.parametrize("check", ["-m app.releases.migrations.seals", "-m app.releases.lint.lint"])
+@pytest.mark.parametrize("check", ["-m app.releases.plan.seals", "-m app.releases.lint.lint"])
 def test_the_checks_ask_for_it_and_fail_with_it(
     check: str, asked: Callable[..., tuple[int, list[str]]]
 ) -> None:
@@ -240,7 +240,7 @@ def test_the_checks_ask_for_it_and_fail_with_it(
 
 
 def test_the_script_seals(asked: Callable[..., tuple[int, list[str]]]) -> None:
-    assert asked("seal") == (0, ["dev", "-m app.releases.migrations.seals seal"])
+    assert asked("seal") == (0, ["dev", "-m app.releases.plan.seals seal"])
 
 
 def test_a_new_revision_from_the_template_passes_every_check(tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_a_new_revision_from_the_template_passes_every_check(tmp_path: Path) -> 
     assert "scripts/seal" in text
     for line in (r'^phase = "expand"$', r"^table = None$"):
         assert re.search(line, text, re.MULTILINE)
-    unsealed = run(tmp_path, "app.releases.migrations.seals")
+    unsealed = run(tmp_path, "app.releases.plan.seals")
     assert (unsealed.returncode, f"{path} is not sealed yet" in unsealed.stderr) == (1, True)
 
     image.replace(path, "table = None", 'table = "cameras"')
@@ -262,8 +262,8 @@ def test_a_new_revision_from_the_template_passes_every_check(tmp_path: Path) -> 
     image.replace(path, "drop_columns(table, [])", 'drop_columns(table, ["z"])')
     linted = run(tmp_path, "app.releases.lint.lint")
     assert (linted.returncode, linted.stdout) == (0, ""), linted.stdout + linted.stderr
-    assert run(tmp_path, "app.releases.migrations.seals", "seal").returncode == 0
-    assert run(tmp_path, "app.releases.migrations.seals").returncode == 0
+    assert run(tmp_path, "app.releases.plan.seals", "seal").returncode == 0
+    assert run(tmp_path, "app.releases.plan.seals").returncode == 0
     for words in (["check"], ["format", "--check"]):
         ruffed = run(tmp_path, "ruff", *words, path)
         assert ruffed.returncode == 0, ruffed.stdout
@@ -274,7 +274,7 @@ def test_a_new_revision_from_the_template_passes_every_check(tmp_path: Path) -> 
 def test_an_edited_revision_of_an_image_fails_its_check(tmp_path: Path) -> None:
     image = Image(tmp_path)
     image.replace("alembic/versions/0019_changes.py", "request_id text", "request_id uuid")
-    checked = run(tmp_path, "app.releases.migrations.seals")
+    checked = run(tmp_path, "app.releases.plan.seals")
     assert checked.returncode == 1
     assert "0019_changes.py is edited history" in checked.stderr
 
@@ -285,7 +285,7 @@ def test_two_heads_are_told_and_nothing_is_sealed(tmp_path: Path) -> None:
     for name in ("0030_here", "0030_there"):
         image.revision(name, "0033_productions_contract", phase="expand", table=None, body=nothing)
     before = (tmp_path / "alembic" / sealed.SEALS).read_text()
-    done = run(tmp_path, "app.releases.migrations.seals", "seal")
+    done = run(tmp_path, "app.releases.plan.seals", "seal")
     assert done.returncode == 1
     assert "The revisions cannot be read one after another" in done.stderr
     assert "Traceback" not in done.stderr
@@ -310,7 +310,7 @@ def test_a_changed_helper_of_an_image_fails_its_check(
     image = Image(tmp_path)
     image.replace(f"app/releases/migrations/{path}", old, new)
     for words in ([], ["seal"]):
-        checked = run(tmp_path, "app.releases.migrations.seals", *words)
+        checked = run(tmp_path, "app.releases.plan.seals", *words)
         assert checked.returncode == 1
         assert revision in checked.stderr
     assert (tmp_path / "alembic" / sealed.SEALS).read_text() == (
@@ -321,7 +321,7 @@ def test_a_changed_helper_of_an_image_fails_its_check(
 def test_how_a_helper_is_written_does_not_count(tmp_path: Path) -> None:
     image = Image(tmp_path)
     image.replace("app/releases/migrations/ddl.py", "ANALYZE {table}", "ANALYZE\\n  {table} -- now")
-    checked = run(tmp_path, "app.releases.migrations.seals")
+    checked = run(tmp_path, "app.releases.plan.seals")
     assert (checked.returncode, checked.stderr) == (0, "")
 
 

@@ -16,10 +16,11 @@ from app.database.url import DatabaseUrl
 from app.health.soak_recorder import SoakRecorder
 from app.releases.connection.open_connection import open_connection
 from app.releases.ledger import signals, soak
+from app.releases.ledger.drift_looks import last_look
 from app.releases.ledger.ledger import Ledger
 from app.releases.ledger.soak import Signal, Soak
-from app.releases.schema import recheck as rechecks
-from app.releases.schema.recheck import last_look, recheck
+from app.releases.status import recheck as rechecks
+from app.releases.status.recheck import recheck
 from app.releases.status.status import status
 from app.releases.verdict import Stopped, Verdict
 from tests.support import databases
@@ -272,7 +273,7 @@ async def test_every_way_to_disagree_is_noted(own_database: str, change: str, co
 
 
 def told(kind: type[pg.PostgresError], message: str) -> tuple[str, str] | None:
-    return signals.heard(kind(message))
+    return signals.schema_error(kind(message))
 
 
 def test_words_carry_no_values() -> None:
@@ -327,7 +328,7 @@ async def test_the_log_shows_no_row(own_database: str) -> None:
     ids=repr,
 )  # fmt: skip
 def test_what_clients_networks_and_poolers_cause_is_no_signal(error: Exception | None) -> None:
-    assert signals.heard(error) is None
+    assert signals.schema_error(error) is None
 
 
 async def test_no_client_can_turn_a_soak_red(own_database: str) -> None:

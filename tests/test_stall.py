@@ -10,7 +10,7 @@ import pytest
 
 from app.database.url import DatabaseUrl
 from app.releases.apply import backends, executor
-from app.releases.apply.apply import MigrationLimits
+from app.releases.apply.migration import MigrationLimits
 from app.releases.apply.watcher import Watcher
 from app.releases.migrations import backfill
 from app.releases.migrations.backfill import Backfill, fill
@@ -210,13 +210,13 @@ async def test_nothing_begins_while_nobody_watches() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.3), watcher.in_flight():
             pytest.fail("it began")
-    watcher.over = True
+    watcher.is_over = True
     await watching
 
 
 async def test_a_cancel_never_hits_the_next_statement(url: str) -> None:
     watcher = Watcher(url, BUDGET, quiet, lambda _: None)
-    watcher.sees.set()
+    watcher.is_watching.set()
     hit = 0
     async with connected(url) as ours, connected(url) as eyes:
         for number in range(150):
@@ -280,7 +280,7 @@ async def test_autovacuum_is_waited_out(run: Applying, monkeypatch: pytest.Monke
 async def test_tables_that_a_statement_names(url: str, statement: str, tables: list[str]) -> None:
     assert list(backends.named_tables(statement)) == tables
     async with connected(url) as connection:
-        assert await backends.vacuums(connection, tables) == []
+        assert await backends.autovacuum_workers(connection, tables) == []
 
 
 async def test_far_slower_than_rehearsed_is_the_last(

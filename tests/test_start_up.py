@@ -21,6 +21,7 @@ MIGRATIONS: Final = (
     "app.releases.gate.gate",
     "app.releases.migrations.alembic_runner",
     "app.releases.lint.squawk",
+    "postgast",
 )
 STATEMENTS: Final = ("sqlalchemy", "sqlmodel", "app.entities", "app.statements")
 DATABASE: Final = ("asyncpg", "pydantic_settings", "structlog", "asyncio")

@@ -6,9 +6,9 @@ an update that did not say what it started from. The index by time is for who wa
 Revision 0019_changes, after 0018_events_switch.
 """
 
-from app.releases.connection.migration_session import ACROSS_TABLES
 from app.releases.migrations.catalogue import key_column
 from app.releases.migrations.ddl import Index, add_foreign_key, build_index
+from app.releases.migrations.migration_session import ACROSS_TABLES
 from app.releases.migrations.steps import beside
 
 revision = "0019_changes"

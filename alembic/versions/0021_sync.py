@@ -3,9 +3,9 @@
 Revision 0021_sync, after 0020_idempotency_keys.
 """
 
-from app.releases.connection.migration_session import ACROSS_TABLES
 from app.releases.migrations.catalogue import key_column
 from app.releases.migrations.ddl import Index, add_foreign_key, build_index
+from app.releases.migrations.migration_session import ACROSS_TABLES
 from app.releases.migrations.steps import beside
 
 revision = "0021_sync"

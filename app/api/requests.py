@@ -16,7 +16,7 @@ from app.entities import discovered
 from app.errors import BodyTooLarge, UnsupportedMediaType
 from app.model.entity import Row
 from app.model.schemas import unknown_members
-from app.store.write_context import Writer
+from app.store.writer import Writer
 
 Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 # What proxies take without complaint.

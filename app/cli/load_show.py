@@ -19,8 +19,8 @@ from app.entities import discovered, root
 from app.errors import SignalbookError
 from app.model.entity import Row
 from app.model.schemas import create_shape
-from app.store import update
-from app.store.edits import edit_of
+from app.store.create import create
+from app.store.edit import edit_of
 from app.store.write_context import WriteContext
 
 _ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(7305791, 2)"
@@ -50,10 +50,10 @@ async def load_sample_if_empty(database: Database, say: Callable[[str], None]) -
 
 
 async def _load(context: WriteContext, show: Mapping[str, Any], say: Callable[[str], None]) -> str:
-    made = await _create(context, root(), show["production"], "production")
-    label = str(made["id"])
+    production = await _create(context, root(), show["production"], "production")
+    label = str(production["id"])
     counts = await _create_all(context, show, label)
-    say(f"Loaded {made['showName']!r} as {label!r}: {_counted(counts)}.")
+    say(f"Loaded {production['showName']!r} as {label!r}: {_counted(counts)}.")
     return label
 
 
@@ -95,13 +95,13 @@ async def _create(
     scope = {"productionId": production} if production else {}
     try:
         body = create_shape(kind).model_validate({**row, **scope})
-        return from_json(await update.create(context, kind, edit_of(kind, body)))
+        return from_json(await create(context, kind, edit_of(kind, body)))
     except ValidationError as wrong:
         first = wrong.errors(include_input=False)[0]
         path = ".".join(map(str, first["loc"]))
         raise BadShow(f"{where}.{path}: {first['msg']}") from None
-    except SignalbookError as refused:
-        raise BadShow(f"{where}: {refused.message}") from None
+    except SignalbookError as error:
+        raise BadShow(f"{where}: {error.message}") from None
 
 
 def _counted(counts: Mapping[str, int]) -> str:

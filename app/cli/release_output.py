@@ -1,4 +1,4 @@
-"""How the release gate speaks: sentences and progress bars for people, one object for machines."""
+"""The release gate's output: sentences and progress bars for people, one object for machines."""
 
 import json
 import time
@@ -24,40 +24,45 @@ _EVERY: Final = 5.0  # seconds between two lines about the same work where there
 
 
 class Terminal:
-    """Speaks on standard error. On a terminal long work has a bar, elsewhere a line at times."""
+    """Prints on standard error. On a terminal long work has a bar, elsewhere a line at times."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, highlight=False, soft_wrap=True)
         self._bar: Progress | None = None
         self._task: tuple[str, TaskID] | None = None
-        self._told: dict[str, float] = {}
+        self._last_lines: dict[str, float] = {}
 
     def say(self, line: str) -> None:
         """Print a sentence."""
         self._console.print(f"  {line}", markup=False)
 
     def stage(self, name: str) -> None:
-        """Name the stage that begins, where its bar would stand."""
+        """Print the stage that begins, on a terminal."""
         if self._console.is_terminal:
             self._console.print(f"… {name}", markup=False, style="dim")
 
     def stage_over(self, name: str, outcome: str, words: str, seconds: float) -> None:
-        """Print how a stage ended; a stage that stopped is explained by the last words."""
+        """Print how a stage ended; why one stopped is printed at the end."""
         self._close_bar()
-        told = "" if outcome == "stopped" else words
-        line = f"{_MARKS[outcome]} {name:<12} {seconds:6.1f} s  {told}"
+        shown_words = "" if outcome == "stopped" else words
+        line = f"{_MARKS[outcome]} {name:<12} {seconds:6.1f} s  {shown_words}"
         self._console.print(line.rstrip(), markup=False)
 
-    def progress(self, what: str, done: int, total: int, rate: float, left: float | None) -> None:
-        """Move the bar, or say how far it is."""
+    def progress(
+        self, what: str, units_done: int, total: int, rate: float, seconds_left: float | None
+    ) -> None:
+        """Move the bar, or print a line at times."""
         if self._console.is_terminal:
-            self._move(what, done, total, rate)
-        elif time.monotonic() - self._told.get(what, -_EVERY) >= _EVERY or done >= total > 0:
-            self._told[what] = time.monotonic()
-            rest = "" if left is None else f", {left:.0f} s left"
-            self.say(f"{what}: {done} of {total} ({rate:.0f} a second{rest})")
+            self._move(what, units_done, total, rate)
+        elif (
+            time.monotonic() - self._last_lines.get(what, -_EVERY) >= _EVERY
+            or units_done >= total > 0
+        ):
+            self._last_lines[what] = time.monotonic()
+            rest = "" if seconds_left is None else f", {seconds_left:.0f} s left"
+            self.say(f"{what}: {units_done} of {total} ({rate:.0f} a second{rest})")
 
-    def _move(self, what: str, done: int, total: int, rate: float) -> None:
+    def _move(self, what: str, units_done: int, total: int, rate: float) -> None:
         if self._task is None or self._task[0] != what:
             self._close_bar()
             self._bar = Progress(
@@ -68,7 +73,7 @@ class Terminal:
             self._bar.start()
             self._task = (what, self._bar.add_task(what, total=total, rate=rate))
         assert self._bar is not None
-        self._bar.update(self._task[1], completed=done, total=total, rate=rate)
+        self._bar.update(self._task[1], completed=units_done, total=total, rate=rate)
 
     def _close_bar(self) -> None:
         if self._bar is not None:
@@ -76,7 +81,7 @@ class Terminal:
         self._bar = self._task = None
 
 
-def tell_end(ended: Ended, *, as_json: bool) -> None:
+def print_end(ended: Ended, *, as_json: bool) -> None:
     """Print the verdict, as one JSON object on standard output or in words on standard error."""
     if as_json:
         typer.echo(json.dumps(ended.as_json(), default=str))
@@ -86,7 +91,7 @@ def tell_end(ended: Ended, *, as_json: bool) -> None:
 
 
 def planned(plan: Plan) -> list[str]:
-    """Give a plan in lines: each revision, each transaction's lock, each statement."""
+    """Return a plan in lines: each revision, each transaction's lock, each statement."""
     lines = []
     for revision, statements in groupby(plan.statements, key=lambda s: s.revision):
         lines.append(f"\n-- {revision}")

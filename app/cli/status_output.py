@@ -9,29 +9,29 @@ _LOOKED_BY: Final = {
 }
 
 
-def described(found: dict[str, Any]) -> list[str]:
-    """Give the status in lines."""
-    needs = f"this image needs {found['needed']}, its newest is {found['head']}"
+def described(status: dict[str, Any]) -> list[str]:
+    """Return the status in lines."""
+    needs = f"this image needs {status['needed']}, its newest is {status['head']}"
     lines = [
-        f"revision   {found['revision'] or 'nothing'} ({found['state'] or 'not known'}); {needs}",
-        f"pending    {_pending(found['pending'])}",
-        f"drift      {_drift(found)}",
-        f"soak       {_soak(found['soak'])}",
-        *_running(found["running"]),
-        *(f"overridden {o['rule']} by {o['who']}: {o['why']}" for o in found["overrides"] or ()),
-        *_next(found["next"]),
+        f"revision   {status['revision'] or 'nothing'} ({status['state'] or 'not known'}); {needs}",
+        f"pending    {_pending(status['pending'])}",
+        f"drift      {_drift(status)}",
+        f"soak       {_soak(status['soak'])}",
+        *_running(status["running"]),
+        *(f"overridden {o['rule']} by {o['who']}: {o['why']}" for o in status["overrides"] or ()),
+        *_next(status["next"]),
     ]
-    if found["unread"]:
-        lines.append(f"unread     {', '.join(found['unread'])}: locked, or too slow")
-    for run in (found["runs"] or ())[:5]:
+    if status["unread"]:
+        lines.append(f"unread     {', '.join(status['unread'])}: locked, or too slow")
+    for run in (status["runs"] or ())[:5]:
         verdict = run["verdict"] or "running"
         words = (run["words"] or "").partition("\n")[0]
         lines.append(f"run {run['id']:<6} {run['word']} by {run['who']}: {verdict}. {words}")
-    return [*lines, *do_next(found["nextCommand"])]
+    return [*lines, *do_next(status["nextCommand"])]
 
 
 def do_next(following: dict[str, Any]) -> list[str]:
-    """Return what stands, and below it the command to run."""
+    """Return the advice, and below it the command to run."""
     lines = [f"do next    {following['words']}"]
     return [*lines, f"           {following['command']}"] if following["command"] else lines
 
@@ -42,19 +42,19 @@ def _pending(pending: list[dict[str, Any]] | None) -> str:
     return ", ".join(revision["revision"] for revision in pending) or "nothing"
 
 
-def _drift(found: dict[str, Any]) -> str:
-    if found["drift"] is None:
+def _drift(status: dict[str, Any]) -> str:
+    if status["drift"] is None:
         return "never looked at"
-    words = "; ".join(finding["words"] for finding in found["drift"]) or "none"
-    by = _LOOKED_BY.get(found.get("driftCheckedBy") or "", "")
-    return f"{words}, at {found['driftCheckedAt']}{by}"
+    words = "; ".join(finding["words"] for finding in status["drift"]) or "none"
+    by = _LOOKED_BY.get(status.get("driftCheckedBy") or "", "")
+    return f"{words}, at {status['driftCheckedAt']}{by}"
 
 
 def _soak(soak: dict[str, Any] | None) -> str:
     if soak is None:
         return "none"
-    left = soak["remainingSeconds"] or 0
-    rest = f", {left / 3_600:.1f} h left" if left else ""
+    seconds_left = soak["remainingSeconds"] or 0
+    rest = f", {seconds_left / 3_600:.1f} h left" if seconds_left else ""
     reasons = "; ".join(soak["reasons"])
     return (
         f"{soak['state']}{rest} ({soak['table'] or 'new tables'}){': ' if reasons else ''}{reasons}"
@@ -65,9 +65,9 @@ def _next(pending: dict[str, Any] | None) -> list[str]:
     if pending is None or not pending.get("digest"):
         return []
     decision = pending.get("decision")
-    told = f"{decision['decision']} by {decision['who']}" if decision else "not decided"
+    decided = f"{decision['decision']} by {decision['who']}" if decision else "not decided"
     return [
-        f"next       {', '.join(pending['revisions'])}, {told}; digest {pending['digest'][:12]}"
+        f"next       {', '.join(pending['revisions'])}, {decided}; digest {pending['digest'][:12]}"
     ]
 
 
@@ -99,5 +99,5 @@ def _tried(statement: dict[str, Any]) -> list[str]:
     if last is None:
         return []
     about = ", ".join(filter(None, (last["application"], last["state"]))) or "of another role"
-    seen = f"last in the way was pid {last['pid']} ({about}), seen at {last['at']}"
-    return [f"           try {statement['tries']}; {seen}"]
+    last_seen = f"last in the way was pid {last['pid']} ({about}), seen at {last['at']}"
+    return [f"           try {statement['tries']}; {last_seen}"]

@@ -47,15 +47,15 @@ async def dial(
     rejected = set() if rejected is None else rejected
     while True:
         settings = arguments.get("server_settings", {})
-        wanted = {name: value for name, value in settings.items() if name not in rejected}
+        accepted = {name: value for name, value in settings.items() if name not in rejected}
         try:
             connection: asyncpg.Connection = await asyncpg.connect(
-                **{**arguments, "server_settings": wanted}
+                **{**arguments, "server_settings": accepted}
             )
         except asyncpg.ProtocolViolationError as error:
             setting = _UNSUPPORTED.search(str(error))
             # What the URL itself asks for is not ours to leave out.
-            if setting is None or setting[1] not in wanted or setting[1] == "options":
+            if setting is None or setting[1] not in accepted or setting[1] == "options":
                 raise
             rejected.add(setting[1])
         else:

@@ -181,10 +181,10 @@ class Home:
 
 def existing_homes(folder: Path) -> list[Home]:
     """Return the homes of `folder` that have a cluster: itself, and where root has moved it."""
-    wanted = folder.resolve()
+    resolved = folder.resolve()
     return [
         Home(home, Path(), _account(home / "data"))
-        for home in (wanted, _MOVED / _digest(wanted))
+        for home in (resolved, _MOVED / _digest(resolved))
         if (home / "data").is_dir()
     ]
 
@@ -195,17 +195,17 @@ def prepare_home(folder: Path, say: Callable[[str], None]) -> Home:
     If root's account cannot reach the folder or the binaries, it is below /var/lib/signalbook,
     with a copy of the binaries. Permissions of folders that are not ours stay as they are.
     """
-    installed, wanted = pg_bin(), folder.resolve()
-    _make_folder(wanted)
-    here = Home(wanted, installed, _account(wanted / "data"))
+    installed, resolved = pg_bin(), folder.resolve()
+    _make_folder(resolved)
+    here = Home(resolved, installed, _account(resolved / "data"))
     if os.geteuid() != 0:
         return here
-    elsewhere = _MOVED / _digest(wanted)
+    elsewhere = _MOVED / _digest(resolved)
     if here.is_reachable() and not (elsewhere / "data").exists():
         return here
     say(
         f"Keeping the cluster and a copy of PostgreSQL in {elsewhere}, because the account that "
-        f"runs it cannot reach {wanted} or the installed binaries."
+        f"runs it cannot reach {resolved} or the installed binaries."
     )
     return _moved_home(Home(elsewhere, installed, _account(elsewhere / "data")))
 

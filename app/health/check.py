@@ -185,10 +185,10 @@ async def _settings_not_passed(
     """Return a note on the session settings that a pooler does not pass on to the server."""
     if not database.dialer.pooled:
         return ()
-    wanted = database.session_settings()
-    rows = await connection.fetch(_SETTINGS, sorted(wanted))
+    settings = database.session_settings()
+    rows = await connection.fetch(_SETTINGS, sorted(settings))
     actual = {row["name"]: row["setting"] for row in rows}
-    missing = {name for name, value in actual.items() if value != wanted[name]}
+    missing = {name for name, value in actual.items() if value != settings[name]}
     if actual.get("lock_timeout") == _LOCK_TIMEOUT:  # the examination's own
         missing.discard("lock_timeout")
     if not missing:

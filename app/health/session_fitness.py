@@ -8,6 +8,7 @@ sentence that names the cause and the remedy.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import asyncpg
@@ -17,8 +18,8 @@ from app.sql.registry import CATALOGUE, statement
 
 OLDEST: Final = 150_000  # server_version_num of PostgreSQL 15
 READ_ONLY: Final = "The database takes no writes: it is a standby, or set to read only."
-_FACTS: Final = statement(
-    """SELECT current_setting('server_version_num')::int AS version,
+_catalogue: Final = partial(statement, owner=CATALOGUE)
+_FACTS: Final = _catalogue("""SELECT current_setting('server_version_num')::int AS version,
   pg_encoding_to_char(d.encoding) AS encoding,
   current_setting('client_encoding') AS client_encoding,
   current_setting('TimeZone') AS zone,
@@ -26,31 +27,20 @@ _FACTS: Final = statement(
     OR current_setting('transaction_read_only')::boolean AS read_only,
   current_schemas(true)::text[] AS schemas,
   current_schema()::text AS first
-  FROM pg_database AS d WHERE d.datname = current_database()""",
-    CATALOGUE,
-)
-_ELSEWHERE: Final = statement(
-    """SELECT t.name, n.nspname::text AS schema
+  FROM pg_database AS d WHERE d.datname = current_database()""")
+_ELSEWHERE: Final = _catalogue("""SELECT t.name, n.nspname::text AS schema
   FROM unnest($1::text[]) AS t(name)
   JOIN pg_class AS c ON c.oid = to_regclass(quote_ident(t.name))
   JOIN pg_namespace AS n ON n.oid = c.relnamespace
-  WHERE n.nspname <> 'public' ORDER BY 1""",
-    CATALOGUE,
-)
-_UNREACHED: Final = statement(
-    """SELECT coalesce(min(t.name), '') FROM unnest($1::text[]) AS t(name)
+  WHERE n.nspname <> 'public' ORDER BY 1""")
+_UNREACHED: Final = _catalogue("""SELECT coalesce(min(t.name), '')
+  FROM unnest($1::text[]) AS t(name)
   WHERE to_regclass('public.' || quote_ident(t.name)) IS NOT NULL
-  AND to_regclass(quote_ident(t.name)) IS NULL""",
-    CATALOGUE,
-)
-_PATH: Final = statement(
-    """SELECT current_setting('search_path') AS path, source AS origin,
+  AND to_regclass(quote_ident(t.name)) IS NULL""")
+_PATH: Final = _catalogue("""SELECT current_setting('search_path') AS path, source AS origin,
   quote_ident(session_user) AS role, quote_ident(current_database()) AS database
-  FROM pg_settings WHERE name = 'search_path'""",
-    CATALOGUE,
-)
-_NO_GRANT: Final = statement(
-    """SELECT t.name, t.privilege, quote_ident(current_user) AS role
+  FROM pg_settings WHERE name = 'search_path'""")
+_NO_GRANT: Final = _catalogue("""SELECT t.name, t.privilege, quote_ident(current_user) AS role
   FROM unnest($1::text[], $2::text[]) AS t(name, privilege)
   JOIN pg_class AS c ON c.oid = to_regclass('public.' || quote_ident(t.name))
   WHERE NOT has_table_privilege(c.oid, t.privilege)
@@ -62,23 +52,15 @@ UNION ALL SELECT t.name, 'USAGE of its sequence ' || s.relname, quote_ident(curr
     AND d.deptype = 'a'
   JOIN pg_class AS s ON s.oid = d.objid
   WHERE CASE s.relkind WHEN 'S' THEN NOT has_sequence_privilege(s.oid, 'USAGE') END
-ORDER BY 1, 2""",
-    CATALOGUE,
-)
-_RESTRICTED: Final = statement(
-    """SELECT t.name FROM unnest($1::text[]) AS t(name)
+ORDER BY 1, 2""")
+_RESTRICTED: Final = _catalogue("""SELECT t.name FROM unnest($1::text[]) AS t(name)
   JOIN pg_class AS c ON c.oid = to_regclass('public.' || quote_ident(t.name))
-  WHERE c.relrowsecurity AND row_security_active(c.oid) ORDER BY 1""",
-    CATALOGUE,
-)
-_NOT_TO_CALL: Final = statement(
-    """SELECT DISTINCT p.oid::regprocedure::text AS name,
+  WHERE c.relrowsecurity AND row_security_active(c.oid) ORDER BY 1""")
+_NOT_TO_CALL: Final = _catalogue("""SELECT DISTINCT p.oid::regprocedure::text AS name,
   quote_ident(current_user) AS role
   FROM pg_proc AS p WHERE p.proname = ANY($1::text[])
   AND p.pronamespace IN ('pg_catalog'::regnamespace, 'public'::regnamespace)
-  AND NOT has_function_privilege(p.oid, 'EXECUTE')""",
-    CATALOGUE,
-)
+  AND NOT has_function_privilege(p.oid, 'EXECUTE')""")
 _WRITES: Final = {
     "INSERT": r"\bINSERT INTO (\w+)",
     "UPDATE": r"\bUPDATE (\w+)",

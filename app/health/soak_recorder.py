@@ -1,8 +1,8 @@
-"""What the serving app notes for the release gate: schema errors that it met, and drift.
+"""Signals of the serving app for the release gate: its schema errors, and drift.
 
-``note`` is called where an error is answered; it only counts, in bounded memory. A task of its
-own writes to the database, on a connection of its own, and tries again until it succeeds; another
-looks for drift while a soak runs. Neither ever disturbs a request, nor the start of the app.
+``note`` is called where an error is answered; it only counts, in bounded memory. A task writes the
+counts on a connection of its own, and tries again until it succeeds. Another task looks for drift
+while a soak runs. Neither delays a request or the start of the app.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ from app.database.url import DatabaseUrl
 from app.releases.ledger import signals
 from app.releases.ledger.signals import SCHEMA_ERROR
 from app.releases.ledger.soak import Clock, Signal, utc_now
-from app.releases.schema import recheck
+from app.releases.status import recheck
 
 _log: Final = structlog.get_logger()
 _KEPT_APART: Final = 100
 _OVERFLOW: Final = ("OTHER", "more kinds of schema errors than were kept apart", "several routes")
 _WITHIN: Final = 5.0  # seconds for any one statement
-_TOGETHER: Final = 1.0  # seconds in which what is met is written together
+_BATCH: Final = 1.0  # seconds of errors that are written together
 _LONGEST_WAIT: Final = 60.0  # seconds between two tries
 _AT_THE_END: Final = 2.0  # seconds for a last try when the app stops
 
@@ -34,9 +34,9 @@ Key = tuple[str, str, str]
 
 
 class SoakRecorder:
-    """Counts schema errors and writes them down. Times in seconds.
+    """Counts schema errors and writes them. Times are in seconds.
 
-    ``clock`` gives UTC, by default the database's time, as that is what a soak is judged by.
+    ``clock`` returns UTC, by default the database's time, by which a soak is judged.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class SoakRecorder:
         url: DatabaseUrl,
         check_every: float,
         clock: Clock | None = None,
-        together: float = _TOGETHER,
+        together: float = _BATCH,
     ) -> None:
         self._url, self._every, self._clock, self._together = url, check_every, clock, together
         self._tally: dict[Key, Signal] = {}
@@ -52,13 +52,13 @@ class SoakRecorder:
 
     def note(self, error: BaseException | None, source: str) -> None:
         """Count an error if it means that code and schema disagree; ``source`` is the route."""
-        if told := signals.heard(error):
-            self._add(_signal((*told, source), (self._clock or utc_now)()))
+        if code_and_words := signals.schema_error(error):
+            self._add(_signal((*code_and_words, source), (self._clock or utc_now)()))
             self._something.set()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Write and look beside what runs inside; stop with it, after a last try to write."""
+        """Write and look for drift while the block runs; at its end, try once more to write."""
         try:
             async with running(self._keep_writing(), self._look()):
                 yield
@@ -68,20 +68,20 @@ class SoakRecorder:
                     await self.flush()
 
     async def flush(self) -> None:
-        """Write down what was counted. Raises what the database does, and then forgets nothing."""
+        """Write the counts. If the database raises, keep them and raise."""
         if not self._tally:
             return
-        taken, self._tally = self._tally, {}
+        tally, self._tally = self._tally, {}
         try:
             async with self._connected() as connection:
-                await signals.write(connection, await self._timed(connection, taken.values()))
+                await signals.write(connection, await self._timed(connection, tally.values()))
         except BaseException:
-            for signal in taken.values():
+            for signal in tally.values():
                 self._add(signal)
             raise
 
     async def check(self) -> None:
-        """Look for drift, if a soak asks for it. Raises what the database does."""
+        """Look for drift if a soak runs. Raise what the database raises."""
         async with self._connected() as connection:
             for finding in await recheck.recheck(connection, self._every, self._clock) or ():
                 _log.warning("drift", words=finding.words)
@@ -91,15 +91,17 @@ class SoakRecorder:
         if key not in self._tally and len(self._tally) >= _KEPT_APART:
             key = _OVERFLOW
             signal = _renamed(signal, key)
-        known = self._tally.get(key)
-        self._tally[key] = signal if known is None else _together(known, signal)
+        earlier = self._tally.get(key)
+        self._tally[key] = signal if earlier is None else _together(earlier, signal)
 
-    async def _timed(self, connection: asyncpg.Connection, noted: Iterable[Signal]) -> list[Signal]:
-        """Give signals by the database's clock; this machine's may be wrong."""
+    async def _timed(
+        self, connection: asyncpg.Connection, recorded: Iterable[Signal]
+    ) -> list[Signal]:
+        """Return the signals in the database's time; this machine's may be wrong."""
         if self._clock is not None:
-            return list(noted)
+            return list(recorded)
         ahead = await connection.fetchval("SELECT clock_timestamp()") - utc_now()
-        return [replace(s, at=s.at + ahead, last_at=s.last_at + ahead) for s in noted]
+        return [replace(s, at=s.at + ahead, last_at=s.last_at + ahead) for s in recorded]
 
     async def _keep_writing(self) -> None:
         wait = self._together

@@ -1,9 +1,9 @@
-"""Adopts a live database of the older service: recognises it, checks it whole, and stamps it.
+"""Adopts a live database of the older service: recognises it, checks all of it, and stamps it.
 
-The first revision *is* that schema, so what should be there is what it builds. While the two are
-compared and the stamp is set, a lock keeps everybody from changing the schema of the ten tables;
-it stands in nobody's way who reads or writes rows. Tables that are not ours are named in the
-ledger, so that a stray one stands out later, and not touched.
+The first revision builds exactly that schema, so the two are compared. Until the stamp is set, a
+lock keeps everybody from changing the schema of the ten tables; it does not block reads or writes
+of rows. Tables that are not ours are not touched. The ledger stores their names, so that a new one
+is noticed later.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -25,11 +25,11 @@ from app.older_service.migration_history import (
     since_adoption,
     without_history,
 )
-from app.releases.connection.migration_session import LOCK_TIMEOUT, MIGRATION_LOCK
 from app.releases.connection.open_connection import open_connection
 from app.releases.identity import BUILT_BY_REVISIONS, OLDER_SERVICE_TABLE
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.alembic_runner import current, make_engine
+from app.releases.migrations.migration_session import LOCK_TIMEOUT, MIGRATION_LOCK
 from app.releases.migrations.revisions import FOLDER, has_revision, head, history
 from app.releases.migrations.version_row import LOST
 from app.releases.schema.comparison.compare_snapshots import compare
@@ -42,13 +42,13 @@ from app.releases.verdict import Stopped, Verdict
 ACQUAINTED: Final = "acquainted"
 """The fact under which the ledger names the tables that are not ours."""
 
-# The weakest lock that every change of a table's schema conflicts with, and no row's read or write.
+# The weakest lock that blocks every change of a table's schema, and no read or write of rows.
 _HOLD: Final = "LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE"
 
 
 @dataclass(frozen=True)
 class Adopted:
-    """Where the database stands, and which tables that are not ours it is acquainted with."""
+    """The database's revision after an adoption; ``acquainted`` are tables that are not ours."""
 
     revision: str
     acquainted: tuple[str, ...]
@@ -63,40 +63,40 @@ async def adopt(
     say: Callable[[str], None],
     hash_of: Callable[[str], str],
 ) -> Adopted:
-    """Make a live older database ours, without changing anything in it but our own notes.
+    """Adopt a live older database; nothing is changed in it but our own tables.
 
     ``service_role`` is the role the service connects as, where it is another than that of ``url``;
-    ``hash_of`` gives the hash of a revision. Safe to run again after it was killed, and on a
+    ``hash_of`` returns the hash of a revision. It may run again after it was killed, and on a
     database that was adopted before. The ledger's tables must be there.
 
-    Raises Stopped: DRIFTED with every difference, REFUSED where this is no older service's
+    Raise Stopped: DRIFTED with every difference, REFUSED where this is no older service's
     database, CONTENDED where somebody changes the schema, AHEAD; and MigrationError.
     """
     if (at := await current(url)) is not None:
-        return await _already(at, ledger, await _past(url))
+        return await _already_adopted(at, ledger, await _older_history(url))
     if await ledger.fetch_value(f"SELECT {BUILT_BY_REVISIONS}"):
         raise Stopped(Verdict.DRIFTED, LOST)
     first = history()[0].name
     say(f"Building what {first} is, in a scratch database, to compare with.")
     should = await expected_snapshot(url, first)
-    past = await _past(url)
+    older = await _older_history(url)
     live = await _read(url, service_role)
-    _refuse_unfinished(past)
-    _refuse_strange(should, live, past)
-    async with _held(url, should.tables) as holder:
+    _refuse_unfinished(older)
+    _refuse_strange(should, live, older)
+    async with _hold_schema(url, should.tables) as holder:
         say(f"Comparing {len(should.tables)} tables with it; their schema is held still meanwhile.")
         live = (await _read_by(await _driver(holder), service_role)).beside(should)
-        _refuse_drift(first, compare(should, live, acquainted=live.others), past)
+        _refuse_drift(first, compare(should, live, acquainted=live.others), older)
         await ledger.set_fact(ACQUAINTED, list(live.others))
-        if past is not None:
-            await ledger.set_fact(FACT, past.as_json())
+        if older is not None:
+            await ledger.set_fact(FACT, older.as_json())
         await ledger.revision_applied(first, hash_of(first))
         say(f"Stamping the database as {first}.")
         await _stamp(holder, first, live.role if service_role else None)
-    return Adopted(first, live.others, _told(first, live.others))
+    return Adopted(first, live.others, _words(first, live.others))
 
 
-async def _already(at: str, ledger: Ledger, past: OlderHistory | None) -> Adopted:
+async def _already_adopted(at: str, ledger: Ledger, older: OlderHistory | None) -> Adopted:
     if not has_revision(at):
         raise Stopped(
             Verdict.AHEAD,
@@ -104,12 +104,12 @@ async def _already(at: str, ledger: Ledger, past: OlderHistory | None) -> Adopte
             f"version, whose newest is {head()}. There is nothing to adopt.",
         )
     acquainted = tuple(await ledger.get_fact(ACQUAINTED) or ())
-    moved = since_adoption(await ledger.get_fact(FACT), past)
+    moved = since_adoption(await ledger.get_fact(FACT), older)
     words = f"The database is at revision {at} already: there is nothing to adopt."
     return Adopted(at, acquainted, f"{words} {moved}" if moved else words)
 
 
-async def _past(url: str) -> OlderHistory | None:
+async def _older_history(url: str) -> OlderHistory | None:
     async with open_connection(url) as connection:
         return await older_history(connection)
 
@@ -130,27 +130,27 @@ async def _read_by(connection: asyncpg.Connection, role: str | None) -> Snapshot
         ) from unknown
 
 
-def _refuse_unfinished(past: OlderHistory | None) -> None:
-    if past is not None and past.unfinished:
-        _refuse_state(past)
+def _refuse_unfinished(older: OlderHistory | None) -> None:
+    if older is not None and older.unfinished:
+        _refuse_state(older)
 
 
-def _refuse_state(past: OlderHistory | None) -> None:
-    """Raise Stopped where the older service's own history tells of another state."""
-    if past is not None and (words := past.other_state()):
+def _refuse_state(older: OlderHistory | None) -> None:
+    """Raise Stopped where the older service's own history is in another state."""
+    if older is not None and (words := older.other_state()):
         raise Stopped(
-            Verdict.REFUSED, words, past.as_json() | {"unfinished": list(past.unfinished)}
+            Verdict.REFUSED, words, older.as_json() | {"unfinished": list(older.unfinished)}
         )
 
 
-def _refuse_strange(should: Snapshot, live: Snapshot, past: OlderHistory | None) -> None:
-    """Raise Stopped where the ten tables are not all there: this is another database."""
+def _refuse_strange(should: Snapshot, live: Snapshot, older: OlderHistory | None) -> None:
+    """Raise Stopped where some of the ten tables are missing: this is another database."""
     others = live.beside(should).others
     missing = [name for name in should.tables if name not in live.tables]
     if not missing:
         return
     if len(missing) < len(should.tables):
-        _refuse_state(past)
+        _refuse_state(older)
     evidence = {"missing": missing, "others": list(others)}
     if len(missing) == len(should.tables) and not others:
         raise Stopped(
@@ -169,37 +169,37 @@ def _refuse_strange(should: Snapshot, live: Snapshot, past: OlderHistory | None)
     )
 
 
-def _refuse_drift(first: str, found: list[Finding], past: OlderHistory | None) -> None:
-    """Raise Stopped with every difference and its mend; no mend where it is another state."""
-    if found:
-        _refuse_state(past)
-        if past is None and (words := without_history(found)):
+def _refuse_drift(first: str, findings: list[Finding], older: OlderHistory | None) -> None:
+    """Raise Stopped with every difference and its mend; without mends in another state."""
+    if findings:
+        _refuse_state(older)
+        if older is None and (words := without_history(findings)):
             raise Stopped(Verdict.REFUSED, words)
-        listed = "\n".join(f"{finding.words}\n{finding.script}" for finding in found)
-        what = "differences keep" if len(found) > 1 else "difference keeps"
+        listed = "\n".join(f"{finding.words}\n{finding.script}" for finding in findings)
+        what = "differences keep" if len(findings) > 1 else "difference keeps"
         raise Stopped(
             Verdict.DRIFTED,
-            f"{len(found)} {what} this database from being adopted as {first}; nothing was "
+            f"{len(findings)} {what} this database from being adopted as {first}; nothing was "
             f"changed. Mend what follows and adopt again.\n{listed}",
-            {"findings": [finding.as_json() for finding in found]},
+            {"findings": [finding.as_json() for finding in findings]},
         )
 
 
 @asynccontextmanager
-async def _held(url: str, tables: Iterable[str]) -> AsyncIterator[AsyncConnection]:
-    """Keep the schema of the tables as it is, and migrations away, until the stamp is set.
+async def _hold_schema(url: str, tables: Iterable[str]) -> AsyncIterator[AsyncConnection]:
+    """Lock the schema of the tables, and keep migrations away, until the stamp is set.
 
-    The catalogue is read on this connection: another's read would queue behind somebody who waits
-    for us to change the schema. Its view of the rows begins with the first query after the lock.
+    Read the catalogue on this connection: on another, reading would queue behind whoever waits
+    for this lock to change the schema. Its snapshot begins with the first query after the lock.
 
-    Raises Stopped when another has been changing the schema for longer than the lock timeout.
+    Raise Stopped when somebody has been changing the schema for longer than the lock timeout.
     """
     engine = make_engine(url).execution_options(isolation_level="REPEATABLE READ")
     try:
         async with engine.begin() as connection:
             await connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
             await connection.exec_driver_sql(_HOLD.format(", ".join(tables)))
-            await _alone(connection)
+            await _raise_unless_alone(connection)
             yield connection
     except DBAPIError as failed:
         if _state(failed) == asyncpg.LockNotAvailableError.sqlstate:
@@ -222,13 +222,13 @@ async def _driver(connection: AsyncConnection) -> asyncpg.Connection:
     return cast("asyncpg.Connection", raw.driver_connection)
 
 
-async def _alone(connection: AsyncConnection) -> None:
-    asked = await connection.exec_driver_sql(
+async def _raise_unless_alone(connection: AsyncConnection) -> None:
+    row = await connection.exec_driver_sql(
         f"SELECT pg_try_advisory_xact_lock({MIGRATION_LOCK}), to_regclass('alembic_version')"
     )
-    alone, versions = tuple[Any, ...](asked.one())
+    is_alone, versions = tuple[Any, ...](row.one())
     stamped = versions and (await connection.exec_driver_sql(f"TABLE {versions}")).first()
-    if stamped or not alone:
+    if stamped or not is_alone:
         raise Stopped(
             Verdict.CONTENDED,
             "Another adoption or migration runs on this database, or has just ended; nothing was "
@@ -246,6 +246,6 @@ def _stamp_as_alembic_does(connection: Connection, revision: str) -> None:
     MigrationContext.configure(connection).stamp(ScriptDirectory(str(FOLDER)), revision)
 
 
-def _told(first: str, others: tuple[str, ...]) -> str:
+def _words(first: str, others: tuple[str, ...]) -> str:
     stay = f" {len(others)} tables that are not ours stay as they are." if others else ""
     return f"Adopted: the database is at {first} from now on.{stay} Next: release plan."

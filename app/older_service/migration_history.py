@@ -1,7 +1,7 @@
-"""What the older service's own migration tool notes of itself: how far that service has come.
+"""The older service's own migration history: which of its migrations its database has.
 
-Signalbook carries over one state of it, the first revision. Another state differs from that on
-purpose, and SQL that "mends" it would take away what the service needs.
+One state of that service is carried over: the one that the first revision builds. Another state
+differs from it on purpose, and SQL that "mends" it would drop what the older service needs.
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class OlderHistory:
         return {"applied": self.applied, "newest": self.newest}
 
     def other_state(self) -> str | None:
-        """Say in which other state than the one that is carried over it is, None for in that."""
+        """Return words where its state is another than the one that is carried over, else None."""
         if self.unfinished:
             return (
                 f"The older service's migration {self.unfinished[-1]} was begun and never "
@@ -68,7 +68,7 @@ class OlderHistory:
 
 
 def without_history(findings: list[Finding]) -> str | None:
-    """Say that nothing tells a newer state from changes by hand, where the mend would drop."""
+    """Return words where a mend would drop columns that may belong to a newer state."""
     more = sorted({f"{f.table}.{f.object}" for f in findings if f.kind == "column_extra"})
     if not more:
         return None
@@ -99,11 +99,11 @@ async def explain_drift(ledger: Ledger) -> str | None:
     return since_adoption(await ledger.get_fact(FACT), await older_history(ledger.connection))
 
 
-def since_adoption(noted: dict[str, Any] | None, now: OlderHistory | None) -> str | None:
-    """Say that the older service has migrated itself since its database was adopted."""
-    if noted is None or now is None or not _moved(noted, now):
+def since_adoption(at_adoption: dict[str, Any] | None, now: OlderHistory | None) -> str | None:
+    """Return words if the older service has migrated itself since its database was adopted."""
+    if at_adoption is None or now is None or not _moved(at_adoption, now):
         return None
-    count = now.applied - noted["applied"]
+    count = now.applied - at_adoption["applied"]
     how = f"{count} more of its own migrations" if count > 0 else "other migrations of its own"
     unfinished = f" ({now.unfinished[-1]} never finished)" if now.unfinished else ""
     return (
@@ -114,5 +114,5 @@ def since_adoption(noted: dict[str, Any] | None, now: OlderHistory | None) -> st
     )
 
 
-def _moved(noted: dict[str, Any], now: OlderHistory) -> bool:
-    return bool(now.unfinished) or noted != now.as_json()
+def _moved(at_adoption: dict[str, Any], now: OlderHistory) -> bool:
+    return bool(now.unfinished) or at_adoption != now.as_json()

@@ -52,8 +52,8 @@ def _read_back(work: Work) -> Tried:
         row = await connection.fetchrow(work.read.sql, *work.read.values)
         changed = [
             name
-            for name, sent, stored in zip(work.row, work.row.values(), row or (), strict=False)
-            if sent != stored
+            for name, value, stored in zip(work.row, work.row.values(), row or (), strict=False)
+            if value != stored
         ]
         if row is None or changed:
             raise asyncpg.InterfaceError(f"what was written reads otherwise: {', '.join(changed)}")

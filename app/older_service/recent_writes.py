@@ -24,11 +24,11 @@ _EVENTS: Final = """SELECT EXISTS (SELECT FROM public.events AS r
 
 async def tables_written_by_older(ledger: Ledger, seconds: float) -> list[str]:
     """Return the tables in which a row was written in the last ``seconds``, and not by us."""
-    written = [
+    tables = [
         row["name"]
         for row in await ledger.fetch_rows(_VERSIONED)
         if await ledger.fetch_value(_UNLOGGED.format(row["name"]), seconds)
     ]
     if await ledger.fetch_value("SELECT to_regclass('public.events') IS NOT NULL"):
-        written += ["events"] if await ledger.fetch_value(_EVENTS, seconds) else []
-    return written
+        tables += ["events"] if await ledger.fetch_value(_EVENTS, seconds) else []
+    return tables

@@ -1,7 +1,7 @@
-"""The older service's statements, as its queries are: by text keys, every column it knows.
+"""The older service's statements: by text keys, with every column that it has.
 
-They are made from the schema that it left, which is the first revision. Until the contracts they
-must work on every table, whatever a release does.
+They are made from the schema that the first revision builds. Until the contracts they must work on
+every table, whatever a release does.
 """
 
 import re
@@ -17,7 +17,7 @@ KEY: Final = "id"
 _SCOPE: Final = "production_id"
 _FOREIGN_KEY: Final = re.compile(r"FOREIGN KEY \((\w+)\) REFERENCES (\w+)\((\w+)\)")
 
-# What it writes into a column of each type; text is made so that a key names its row.
+# The value written into a column of each type; a text names its column.
 _WRITES: Final[Mapping[str, Any]] = {
     "integer": 7,
     "bigint": 1_767_225_600_000,
@@ -39,7 +39,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Work:
-    """All that it does with one row of a table; ``row`` is what must be read back."""
+    """Everything it does with one row of a table; ``row`` is what must be read back."""
 
     table: str
     row: Mapping[str, Any]
@@ -50,9 +50,9 @@ class Work:
 
 
 def works(older: Snapshot, there: Snapshot) -> list[Work]:
-    """Give its work on each table whose older columns all stand, parents before children.
+    """Return its work on each table that still has all older columns, parents before children.
 
-    ``older`` is the schema that it left.
+    ``older`` is its own schema, ``there`` the one that stands now.
     """
     standing = {
         name
@@ -64,17 +64,17 @@ def works(older: Snapshot, there: Snapshot) -> list[Work]:
 
 
 def _parents(older: Snapshot, table: str) -> dict[str, str]:
-    """Give the parent of each column that refers to one."""
+    """Return the parent table of each column that refers to one."""
     keys = older.tables[table].constraints_of("foreign key").values()
-    found = [_FOREIGN_KEY.match(key.definition) for key in keys]
-    return {match[1]: match[2] for match in found if match}
+    matches = [_FOREIGN_KEY.match(key.definition) for key in keys]
+    return {match[1]: match[2] for match in matches if match}
 
 
 def _work(older: Snapshot, table: str) -> Work:
     row = _row(older, table)
     columns, values = ", ".join(row), tuple(row.values())
     places = ", ".join(f"${place}" for place in range(1, len(row) + 1))
-    taken = ", ".join(f"{name} = excluded.{name}" for name in row)
+    assignments = ", ".join(f"{name} = excluded.{name}" for name in row)
     changed = ", ".join(f"{name} = ${place}" for place, name in enumerate(row, 1))
     insert = f"INSERT INTO {table} ({columns}) VALUES ({places})"
     key = row[KEY]
@@ -83,7 +83,7 @@ def _work(older: Snapshot, table: str) -> Work:
         row=row,
         writes=(
             Query("INSERT", insert, values),
-            Query("upsert", f"{insert} ON CONFLICT ({KEY}) DO UPDATE SET {taken}", values),
+            Query("upsert", f"{insert} ON CONFLICT ({KEY}) DO UPDATE SET {assignments}", values),
             Query(
                 "UPDATE", f"UPDATE {table} SET {changed} WHERE {KEY} = ${len(row) + 1}",
                 (*values, key),
@@ -119,9 +119,9 @@ def _lists(older: Snapshot, table: str, row: Mapping[str, Any]) -> Iterator[Quer
         listed = f"SELECT {columns} FROM {table} t WHERE t.{_SCOPE} = $1 ORDER BY t.{KEY}"
         yield Query("list by production", listed, (row[_SCOPE],))
     for column, parent in _parents(older, table).items():
-        wanted = ", ".join(f"p.{name}" for name in older.tables[parent].columns)
+        others = ", ".join(f"p.{name}" for name in older.tables[parent].columns)
         joined = (
-            f"SELECT {columns}, {wanted} FROM {table} t JOIN {parent} p ON p.{KEY} = t.{column}"
+            f"SELECT {columns}, {others} FROM {table} t JOIN {parent} p ON p.{KEY} = t.{column}"
             f" WHERE t.{KEY} = $1"
         )
         yield Query(f"join with {parent}", joined, (row[KEY],))

@@ -1,6 +1,6 @@
-"""The gated migration step: from here the schema is carried forward, one table at a time.
+"""The release gate: it carries the schema forward, one table at a time, before every deploy.
 
-- ``migrate`` runs Alembic from code; ``revisions`` tells what this image needs;
-- ``recipe`` is the phased change of one table, built of ``ddl``, ``sync`` and ``backfill``;
-- ``steps`` runs each statement on a connection of its own; ``session`` sets connections up.
+``gate`` runs it and ``status`` reports on it. Below them are ``apply``, ``rehearsal``, ``lint``,
+``plan``, ``ledger``, ``schema``, ``migrations``, ``sql`` and ``connection``. Only ``product``
+knows Signalbook; the rest could serve any project with Alembic and PostgreSQL.
 """

@@ -5,27 +5,29 @@ from typing import Protocol
 
 
 class GateOutput(Protocol):
-    """Hears what the gate does."""
+    """Receives what the gate does."""
 
     def say(self, line: str) -> None:
-        """Hear a sentence."""
+        """Receive a sentence."""
 
     def stage(self, name: str) -> None:
-        """Hear that a stage begins."""
+        """Receive that a stage begins."""
 
     def stage_over(self, name: str, outcome: str, words: str, seconds: float) -> None:
-        """Hear how it ended: "done", "skipped" or "stopped"."""
+        """Receive how it ended: "done", "skipped" or "stopped"."""
 
-    def progress(self, what: str, done: int, total: int, rate: float, left: float | None) -> None:
-        """Hear how far long work is: units done and in all, units per second, seconds left."""
+    def progress(
+        self, what: str, units_done: int, total: int, rate: float, seconds_left: float | None
+    ) -> None:
+        """Receive how far long work is: units done and in all, units per second, seconds left."""
 
 
 def discard_line(_: str) -> None:
-    """Drop a sentence that nobody waits for."""
+    """Ignore a sentence."""
 
 
 class NoOutput:
-    """Says nothing to nobody."""
+    """Drops everything."""
 
     def say(self, line: str) -> None:
         """Drop it."""
@@ -36,21 +38,23 @@ class NoOutput:
     def stage_over(self, name: str, outcome: str, words: str, seconds: float) -> None:
         """Drop it."""
 
-    def progress(self, what: str, done: int, total: int, rate: float, left: float | None) -> None:
+    def progress(
+        self, what: str, units_done: int, total: int, rate: float, seconds_left: float | None
+    ) -> None:
         """Drop it."""
 
 
 class ProgressRate:
-    """Tells progress with its rate, from how far it is alone."""
+    """Computes the rate of progress and the seconds left, and passes both on."""
 
-    def __init__(self, tell: GateOutput) -> None:
-        self._tell = tell
+    def __init__(self, output: GateOutput) -> None:
+        self._output = output
         self._began: dict[str, tuple[float, int]] = {}
 
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Tell that ``done`` of ``total`` units are done."""
-        began, at_first = self._began.setdefault(what, (time.monotonic(), done))
+    def __call__(self, what: str, units_done: int, total: int) -> None:
+        """Pass on that ``units_done`` of ``total`` units are done."""
+        began, at_first = self._began.setdefault(what, (time.monotonic(), units_done))
         seconds = time.monotonic() - began
-        rate = (done - at_first) / seconds if seconds > 0 else 0.0
-        left = (total - done) / rate if rate > 0 else None
-        self._tell.progress(what, done, total, rate, left)
+        rate = (units_done - at_first) / seconds if seconds > 0 else 0.0
+        seconds_left = (total - units_done) / rate if rate > 0 else None
+        self._output.progress(what, units_done, total, rate, seconds_left)

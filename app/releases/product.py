@@ -22,7 +22,7 @@ from app.health.session_fitness import (
 )
 from app.health.session_fitness import grants as grants_of
 from app.releases.ledger.ledger import Ledger
-from app.releases.migrations.seals import hash_of
+from app.releases.plan.seals import hash_of
 from app.releases.rehearsal.checks import Probe
 from app.releases.schema.snapshot import Snapshot
 from app.releases.verdict import Stopped, Verdict
@@ -40,7 +40,7 @@ Statements = Mapping[str, tuple[str, ...]]
 MODELS: Final = SQLModel.metadata
 
 
-class Adopted(Protocol):
+class Adoption(Protocol):
     """A database that was taken over; ``acquainted`` are its tables that are not ours."""
 
     @property
@@ -62,7 +62,7 @@ class OlderService(Protocol):
         service_role: str | None,
         say: Callable[[str], None],
         hash_of: Callable[[str], str],
-    ) -> Adopted: ...
+    ) -> Adoption: ...
     async def explain_drift(self, ledger: Ledger) -> str | None: ...
     async def make_probe(self, url: str, schema: Snapshot) -> Probe: ...
     async def tables_written_by_older(self, ledger: Ledger, seconds: float) -> list[str]: ...
@@ -104,7 +104,7 @@ def grants(statements: Statements, role: str) -> list[str]:
 
 async def adopt(
     url: str, ledger: Ledger, *, service_role: str | None, say: Callable[[str], None]
-) -> Adopted:
+) -> Adoption:
     """Take over the older service's database as it stands. Raises Stopped where that cannot be."""
     if _older is None:
         raise Stopped(

@@ -1,20 +1,26 @@
-"""How a run of the release gate ends: its exit codes, told apart, and the errors that lead there.
+"""How a run of the release gate ends: its exit codes, and the error that leads there.
 
-Railway deploys on 0 alone; every other code leaves the old version serving.
+The hosting platform deploys on 0 alone; every other code leaves the old version serving.
 """
 
 from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
 
-from app.releases.connection.migration_session import MigrationError
+
+class MigrationError(RuntimeError):
+    """A migration did not happen or stopped; the message says why and what to do."""
+
+
+class MigrationContended(MigrationError):
+    """Another migration holds the lock; nothing was changed, try again when it has finished."""
 
 
 class Verdict(IntEnum):
     """The exit code of a run. docs/migrations.md has the table with what to do."""
 
     DONE = 0  # all is well: the image may be deployed, or what was asked is done
-    FAILED = 1  # something nobody foresaw
+    FAILED = 1  # an unexpected error
     AWAITING_APPROVAL = 10  # a named operator must approve the plan's digest
     CONTENDED = 11  # others were in the way, or the time was over: run it again
     DRIFTED = 12  # the live schema is not what its revisions build

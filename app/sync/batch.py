@@ -8,7 +8,7 @@ The feed of the answer is read under the same lock: it holds the batch's own wri
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from pydantic_core import from_json
@@ -20,13 +20,12 @@ from app.errors import LogTrimmed, SignalbookError
 from app.store.locked_production import LockedProduction, lock_production
 from app.store.savepoints import each
 from app.store.write_context import WriteContext
-from app.sync import runs
-from app.sync.apply import MutationApplier, MutationOutcome, failed_outcome
+from app.sync import records
+from app.sync.applier import MutationApplier, MutationOutcome, failed_outcome
 from app.sync.mutations import MutationStep, Sync
-from app.sync.runs import MutationRecord, SyncRun
+from app.sync.records import APPLIED, BatchRun
 
 _NO_FEED: Final = 2**63 - 1  # no change has a higher number
-_WRITTEN: Final = {"applied", "merged"}
 
 
 @dataclass(frozen=True)
@@ -62,24 +61,25 @@ async def run(
     rolled back. Raises NotFound and AmbiguousId for the production, Unavailable, and WriteRace.
     """
     locked = await lock_production(context, production)
-    run = SyncRun(uuid7(), locked.uuid, sync.client_id or "", sync.since, sync.atomic, sync.dry_run,
-                  actor)  # fmt: skip
+    run = BatchRun(uuid7(), locked.uuid, sync.client_id or "", sync.since, sync.atomic,
+                   sync.dry_run, actor)  # fmt: skip
     outcomes = await _apply(context, locked, run, sync, steps)
     result = await _with_feed(context, locked, run, sync, outcomes)
-    records = [_record(step, outcome) for step, outcome in zip(steps, outcomes, strict=True)]
-    await runs.record(context.connection, run, result.latest, records)
+    results = [_as_json(step, outcome) for step, outcome in zip(steps, outcomes, strict=True)]
+    fingerprints = [step.fingerprint for step in steps]
+    await records.record(context.connection, run, result.latest, fingerprints, results)
     return result
 
 
 async def _apply(
     context: WriteContext,
     production: LockedProduction,
-    run: SyncRun,
+    run: BatchRun,
     sync: Sync,
     steps: Sequence[MutationStep],
 ) -> list[MutationOutcome]:
     ids = list({step.mutation_id for step in steps if step.mutation_id})
-    applied = await runs.applied_before(context.connection, production.uuid, run.client, ids)
+    applied = await records.applied_before(context.connection, production.uuid, run.client, ids)
     applier = MutationApplier(context, production, applied, relabel=sync.relabel)
     async with _rolled_back(context, possible=sync.atomic or sync.dry_run):
         results = await each(context.connection, steps, applier.apply)
@@ -89,7 +89,7 @@ async def _apply(
             raise _RollBack
     if not failed:
         return outcomes
-    return [MutationOutcome("undone") if o.status in _WRITTEN else o for o in outcomes]
+    return [MutationOutcome("undone") if o.status in APPLIED else o for o in outcomes]
 
 
 @asynccontextmanager
@@ -108,7 +108,7 @@ async def _rolled_back(context: WriteContext, *, possible: bool) -> AsyncIterato
 async def _with_feed(
     context: WriteContext,
     production: LockedProduction,
-    run: SyncRun,
+    run: BatchRun,
     sync: Sync,
     outcomes: Sequence[MutationOutcome],
 ) -> BatchResult:
@@ -124,11 +124,15 @@ async def _with_feed(
     return BatchResult(run.uuid, outcomes, page["entries"], page["last"], latest)
 
 
-def _record(step: MutationStep, outcome: MutationOutcome) -> MutationRecord:
-    entity = from_json(outcome.entity)["uuid"] if outcome.entity else None
+def _as_json(step: MutationStep, outcome: MutationOutcome) -> dict[str, Any]:
+    """Return what the run shows of a mutation; PostgreSQL's text cannot hold NUL."""
     error = outcome.error
-    return MutationRecord(
-        step.mutation_id, outcome.status, step.fingerprint,
-        step.entity.collection if step.collection else None, entity and UUID(entity),
-        outcome.version, error.code if error else None, error.message if error else None,
-    )  # fmt: skip
+    return {
+        "mutationId": step.mutation_id,
+        "status": outcome.status,
+        "collection": step.entity.collection if step.collection else None,
+        "entityUuid": UUID(from_json(outcome.entity)["uuid"]) if outcome.entity else None,
+        "version": outcome.version,
+        "code": error.code if error else None,
+        "message": error.message.replace("\x00", "") if error else None,
+    }

@@ -9,10 +9,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 from app.errors import Invalid, NotFound
-from app.model.entity import Row
-from app.model.schemas import label_field
-from app.store.references import kept_type
-from app.store.update import Edit
+from app.model.entity import Row, label_field
+from app.store.edit import Edit
+from app.store.references import device_type
 
 _REJECTED: Final = "is what this batch calls a row that was refused or is gone"
 
@@ -36,12 +35,12 @@ class LabelAliases:
         """Forget the aliases of this mutation and of later ones: they are applied again."""
         if self._log and self._log[-1][0] >= number:
             self._log = [line for line in self._log if line[0] < number]
-            self._aliases = {wanted: label for _, wanted, label in self._log}
+            self._aliases = {requested: label for _, requested, label in self._log}
 
-    def record(self, number: int, entity: type[Row], wanted: str, label: str | None) -> None:
-        """Remember the label of a row that asked for the wanted one, None if it was rejected."""
-        self._log.append((number, (entity.collection, wanted), label))
-        self._aliases[entity.collection, wanted] = label
+    def record(self, number: int, entity: type[Row], requested: str, label: str | None) -> None:
+        """Remember the label of a row that asked for ``requested``, None if it was rejected."""
+        self._log.append((number, (entity.collection, requested), label))
+        self._aliases[entity.collection, requested] = label
 
     def key(self, entity: type[Row], key: str) -> str:
         """Return the key that names the client's row on the server. Raises NotFound."""
@@ -75,6 +74,6 @@ def _label_members(
             yield label_field(name), reference.collection
     for device in entity.device_references:
         # The label of a type that is not stored is free text of the client.
-        kind = kept_type(values.get(device.kind, row.get(entity.wire(device.kind))) or "")
+        kind = device_type(values.get(device.kind, row.get(entity.wire(device.kind))) or "")
         if kind and device.label in values:
             yield device.label, kind.collection

@@ -26,9 +26,7 @@ from app.errors import Invalid, SignalbookError
 from app.model.entity import Row
 from app.model.fields import NO_NUL, MaybeLine, MaybeUuid
 from app.model.schemas import FieldVersion, Key, Version, unknown_members, update_shape
-from app.store.edits import validated
-from app.store.savepoints import creation, edit_from
-from app.store.update import Edit
+from app.store.edit import Edit, creation_from, edit_from, validate
 
 MAX_MUTATIONS: Final = 1_000
 """How many mutations one batch may hold."""
@@ -86,34 +84,47 @@ class Mutation(BaseModel):
 
 
 @dataclass(frozen=True)
-class UnreadableMutation:
-    """Something that is not a valid mutation: its error, and what can be read of it all the same.
+class MutationStep:
+    """A mutation that has been read: an edit, or the error that it is rejected with.
 
-    That is its id if it has one and, for something like a create, the collection and the label.
+    ``fingerprint`` distinguishes it from another mutation under the same id. ``collection`` is the
+    name that the client uses. ``key`` names the row. ``label`` is the one that the row asks for.
     """
 
-    mutation_id: str | None
-    error: Invalid
+    number: int = 0
+    mutation_id: str | None = None
+    op: str = ""
     collection: str = ""
+    key: str = ""
+    fingerprint: str = ""
+    edit: Edit = Edit({})  # noqa: RUF009  # it is frozen
+    error: SignalbookError | None = None
+    ignored: Sequence[str] = ()
     label: str | None = None
 
+    @property
+    def entity(self) -> type[Row]:
+        """The type of its row, if it names one."""
+        return entities_by_name()[self.collection]
 
-def _read_leniently(value: Any, _: object) -> Mutation | UnreadableMutation:
+
+def _read_leniently(value: Any, _: object) -> Mutation | MutationStep:
+    """Return the mutation, or else a step with the error and with what can be read all the same."""
     try:
-        return cast("Mutation", validated(Mutation, value))
+        return cast("Mutation", validate(Mutation, value))
     except Invalid as error:
-        mutation_id = _mutation_id(value)
+        step = MutationStep(mutation_id=_mutation_id(value), error=error)
         creates = isinstance(value, dict) and value.get("op") == "create"
         # The collection may be a value that cannot be hashed, so this is a list.
         if creates and value.get("collection") in [*entities_by_name()]:
             label = _label(value.get("data"))
-            return UnreadableMutation(mutation_id, error, value["collection"], label)
-        return UnreadableMutation(mutation_id, error)
+            return replace(step, op="create", collection=value["collection"], label=label)
+        return step
 
 
 def _mutation_id(value: Any) -> str | None:
     try:
-        return cast("_Identified", validated(_Identified, value)).mutation_id
+        return cast("_Identified", validate(_Identified, value)).mutation_id
     except Invalid:
         return None
 
@@ -145,45 +156,17 @@ class Sync(BaseModel):
     last_modified_by: MaybeLine = Field(None, alias="lastModifiedBy")
 
 
-@dataclass(frozen=True)
-class MutationStep:
-    """A mutation that has been read: an edit, or the error that it is rejected with.
-
-    ``fingerprint`` distinguishes it from another mutation under the same id. ``collection`` is the
-    name that the client uses. ``key`` names the row. ``label`` is the one that the row asks for.
-    """
-
-    number: int
-    mutation_id: str | None = None
-    op: str = ""
-    collection: str = ""
-    key: str = ""
-    fingerprint: str = ""
-    edit: Edit = Edit({})  # noqa: RUF009  # it is frozen
-    error: SignalbookError | None = None
-    ignored: Sequence[str] = ()
-    label: str | None = None
-
-    @property
-    def entity(self) -> type[Row]:
-        """The type of its row, if it names one."""
-        return entities_by_name()[self.collection]
-
-
 def read_steps(production: str, sync: Sync, actor: Actor) -> list[MutationStep]:
     """Read every mutation; ``actor`` is the author of those that name none."""
-    mutations = cast("Sequence[Mutation | UnreadableMutation]", sync.mutations)
+    mutations = cast("Sequence[Mutation | MutationStep]", sync.mutations)
     return [_step(number, production, each, actor) for number, each in enumerate(mutations)]
 
 
 def _step(
-    number: int, production: str, mutation: Mutation | UnreadableMutation, actor: Actor
+    number: int, production: str, mutation: Mutation | MutationStep, actor: Actor
 ) -> MutationStep:
-    if isinstance(mutation, UnreadableMutation):
-        return MutationStep(
-            number, mutation.mutation_id, "create" if mutation.collection else "",
-            mutation.collection, error=mutation.error, label=mutation.label,
-        )  # fmt: skip
+    if isinstance(mutation, MutationStep):
+        return replace(mutation, number=number)
     step = MutationStep(
         number, mutation.mutation_id, mutation.op, mutation.collection,
         str(mutation.uuid or mutation.key or ""), _fingerprint(mutation),
@@ -225,7 +208,7 @@ def _require_members(mutation: Mutation) -> None:
 def _edit(production: str, mutation: Mutation, actor: Actor) -> tuple[Edit, list[str]]:
     entity, members = entities_by_name()[mutation.collection], dict(mutation.data or {})
     if mutation.op == "create":
-        edit, ignored = creation(entity, production, members, actor)
+        edit, ignored = creation_from(entity, production, members, actor)
         if mutation.uuid and edit.uuid not in {None, mutation.uuid}:
             raise Invalid.at("uuid", "is another than the one in data")
         return replace(edit, uuid=mutation.uuid or edit.uuid), ignored

@@ -11,11 +11,11 @@ import asyncpg
 import pytest
 from sqlalchemy import Connection
 
-from app.releases.apply import apply as engine
-from app.releases.apply.apply import Applied, MigrationLimits
-from app.releases.connection.migration_session import GATE_LOCK
+from app.releases.apply import migration as engine
+from app.releases.apply.migration import MigrationLimits, MigrationReport
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations import alembic_runner
+from app.releases.migrations.migration_session import GATE_LOCK
 from app.releases.migrations.observer import Observer
 from app.releases.migrations.steps import LiveSteps
 from app.releases.plan.plan import Plan
@@ -46,7 +46,7 @@ class Applying:
         limits: MigrationLimits | None = None,
         approved: Callable[[str], bool] = lambda _: True,
         predicted: Mapping[str, float] | None = None,
-    ) -> Applied:
+    ) -> MigrationReport:
         """Apply these revisions."""
         return await engine.apply(
             self.url,
@@ -60,7 +60,9 @@ class Applying:
             progress=lambda _name, done, total, _rate, _left: self.walked.append((done, total)),
         )
 
-    async def steps(self, monkeypatch: pytest.MonkeyPatch, body: Body, **how: Any) -> Applied:
+    async def steps(
+        self, monkeypatch: pytest.MonkeyPatch, body: Body, **how: Any
+    ) -> MigrationReport:
         """Apply a revision that consists of these steps."""
 
         async def upgraded(url: str, _revision: str, say: Any, observer: Observer) -> None:

@@ -1,8 +1,8 @@
 """Migrates as the release gate does, by its lock, without its stages: to save a test their time."""
 
-from app.releases.connection.migration_session import GATE_LOCK
 from app.releases.connection.open_connection import open_connection
 from app.releases.migrations.alembic_runner import upgrade
+from app.releases.migrations.migration_session import GATE_LOCK
 from app.releases.migrations.observer import Permit, RetryingObserver
 from app.releases.output import discard_line
 

@@ -17,10 +17,10 @@ from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.model.fields import NO_NUL
 from app.releases.ledger.decisions import decide
 from app.releases.ledger.ledger import Ledger, Row
-from app.releases.status import runs as status_runs
+from app.releases.status import run_history as status_runs
 from app.releases.status.running import living_run
 from app.releases.status.schemas import Decision, Release, Run, RunEvidence, Status
-from app.releases.status.status import is_gated, reading, status
+from app.releases.status.status import reading, status
 from app.releases.status.wire_model import WireModel
 from app.store.write_context import WriteContext
 
@@ -88,9 +88,9 @@ async def migration_status(request: Request, *, look: Look = False) -> Response:
 async def releases(request: Request, limit: Limit = 20) -> Response:
     """The runs of the release gate, newest first."""
     async with _reading(request) as ledger:
-        if not await is_gated(ledger):
+        if not await ledger.exists():
             return _answer([])
-        return _answer(await status_runs.runs(ledger, limit, await living_run(ledger)))
+        return _answer(await status_runs.read_runs(ledger, limit, await living_run(ledger)))
 
 
 @router.get("/releases/{run}", operation_id="get_release", response_model=None,
@@ -98,9 +98,9 @@ async def releases(request: Request, limit: Limit = 20) -> Response:
 async def release(request: Request, run: Number) -> Response:
     """One run with the evidence of each stage and every statement."""
     async with _reading(request) as ledger:
-        if not await is_gated(ledger):
+        if not await ledger.exists():
             raise status_runs.no_such_run(run)
-        return _answer(await status_runs.run(ledger, run, await living_run(ledger)))
+        return _answer(await status_runs.read_run(ledger, run, await living_run(ledger)))
 
 
 @router.get("/releases/plans/{digest}", operation_id="get_release_plan", response_model=None,
@@ -108,7 +108,7 @@ async def release(request: Request, run: Number) -> Response:
 async def plan(request: Request, digest: Digest) -> Response:
     """A plan: every statement with its lock, its last rehearsal, and what was decided."""
     async with _reading(request) as ledger:
-        return _answer(await status_runs.plan(ledger, digest))
+        return _answer(await status_runs.read_plan(ledger, digest))
 
 
 @router.post("/releases/plans/{digest}/decisions", operation_id="decide_release_plan",

@@ -18,7 +18,7 @@ from app.model.fields import NO_NUL
 from app.model.schemas import read_shape, unknown_members
 from app.store import bulk
 from app.store.bulk import Bulk, BulkCreate, BulkOutcome, BulkStep, Status, Undone
-from app.store.edits import actor_of
+from app.store.edit import actor_of
 from app.store.renumber import Renumber, renumber, summary
 from app.store.write_context import WriteContext
 
@@ -69,7 +69,7 @@ def router() -> APIRouter:
 def _add_bulk(router: APIRouter, entity: type[Row], mount: str) -> None:
     async def edit_rows(production: Production, body: Bulk, request: Request) -> Response:
         actor = actor_of({name: getattr(body, name) for name in _WHO}, request_id(request))
-        steps = bulk.steps(entity, production, body, actor)
+        steps = bulk.read_steps(entity, production, body, actor)
 
         async def work(context: WriteContext) -> list[BulkOutcome]:
             try:

@@ -27,8 +27,10 @@ from app.releases.migrations import revisions
 from app.rules.etags import entity_tag, fingerprint, list_tag
 from app.sql.reads import statements
 from app.store import read
-from app.store import update as store
-from app.store.edits import actor_of, edit_of
+from app.store.create import create
+from app.store.delete import delete
+from app.store.edit import actor_of, edit_of
+from app.store.update import update
 
 _DELETED: Final = b'{"success":true}'
 _KEY: Final = "The row's uuid, or its label where exactly one live row holds it."
@@ -65,7 +67,7 @@ def _add_list(router: APIRouter, entity: type[Row], name: str) -> None:
             if has_newest(request, etag):
                 return Answer(None, etag, several=True)
         listed = await read.list_all(db, entity, production)
-        return Answer([listed.body], list_tag(listed.mark, known_by), several=True)
+        return Answer([listed.body], list_tag(listed.state, known_by), several=True)
 
     scoped = issubclass(entity, Entity)
     rows: Any = list[read_shape(entity)]  # type: ignore[misc]  # the shape is made at run time
@@ -110,7 +112,7 @@ def _add_create(router: APIRouter, entity: type[Row], name: str) -> None:
         return await written(
             request,
             edit.production or "",
-            lambda unit: store.create(unit, entity, edit),
+            lambda unit: create(unit, entity, edit),
             lambda made: answer(made, status=201, request_body=body, etag=entity_tag(made)),
         )
 
@@ -133,9 +135,7 @@ def _add_update(router: APIRouter, entity: type[Row], name: str) -> None:
     async def update_row(key: str, body: BaseModel, request: Request) -> Response:
         match = header(request, b"if-match")
         edit = replace(edit_of(entity, body, request_id(request)), match=match)
-        changed = await writer(request).write(
-            key, lambda unit: store.update(unit, entity, key, edit)
-        )
+        changed = await writer(request).write(key, lambda unit: update(unit, entity, key, edit))
         spellings = [
             word for word, name in entity.synonyms.items() if name in edit.alternate_values
         ]
@@ -170,7 +170,7 @@ def _add_delete(router: APIRouter, entity: type[Row], name: str) -> None:
         said = {k: v for k, v in asked.items() if v} | (body.model_dump() if body else {})
         said = {k: v or asked.get(k) for k, v in said.items()}
         actor, match = actor_of(said, request_id(request)), header(request, b"if-match")
-        await writer(request).write(key, lambda unit: store.delete(unit, entity, key, actor, match))
+        await writer(request).write(key, lambda unit: delete(unit, entity, key, actor, match))
         return answer(_DELETED, request_body=body)
 
     router.add_api_route(

@@ -13,8 +13,8 @@ from app.model.entity import Row
 from app.model.fields import NO_NUL
 from app.model.schemas import DeleteBody, WireMoment, read_shape
 from app.store import history
-from app.store.edits import actor_of
-from app.store.restore import Wish, restore
+from app.store.edit import actor_of
+from app.store.restore import RestoreRequest, restore
 
 _WORDS: Final = "The row's uuid, also of a deleted one, or the label of exactly one live row."
 Key = Annotated[str, Path(pattern=NO_NUL, description=_WORDS)]
@@ -91,7 +91,7 @@ def _add_restore(router: APIRouter, entity: type[Row], name: str) -> None:
     async def restore_row(request: Request, key: Key, body: RestoreBody | None = None) -> Response:
         said = body or RestoreBody()
         actor = actor_of(said.model_dump(), request_id(request))
-        wish = Wish(said.version, said.fields, actor)
+        wish = RestoreRequest(said.version, said.fields, actor)
         return await written(
             request,
             key,

@@ -58,11 +58,11 @@ def _endpoint(revision: str) -> Any:
         production, chosen = request.path_params["production"], _chosen(request)
         known_by = _known_by(revision, chosen)
         if header(request, b"if-none-match"):
-            etag = list_tag(await read.show_mark(database(request), production), known_by)
+            etag = list_tag(await read.show_state_token(database(request), production), known_by)
             if has_newest(request, etag):
                 return Answer(None, etag, several=True)
         show = await read.show(database(request), production, chosen)
-        return Answer(_pieces(show.members), list_tag(show.mark, known_by), several=True)
+        return Answer(_pieces(show.members), list_tag(show.state, known_by), several=True)
 
     return get_show
 

@@ -15,9 +15,9 @@ from app.entities import discovered, root
 from app.errors import Conflict, Invalid, NotFound, SignalbookError, SyncFailed
 from app.model.fields import NO_NUL
 from app.model.schemas import read_shape, unknown_members
-from app.store.edits import actor_of
+from app.store.edit import actor_of
 from app.sync import batch
-from app.sync.apply import MutationOutcome, Status
+from app.sync.applier import MutationOutcome, Status
 from app.sync.batch import BatchResult
 from app.sync.mutations import MutationStep, Sync, read_steps
 

@@ -13,8 +13,8 @@ from app.entities import root
 from app.errors import Invalid, NotFound
 from app.model.fields import NO_NUL
 from app.model.schemas import WireMoment
-from app.sync import runs as sync_log
-from app.sync.apply import Status
+from app.sync import records
+from app.sync.applier import Status
 
 router: Final = APIRouter(
     prefix=f"/{root().collection}/{{production}}/sync", tags=["Sync"], route_class=JsonRoute
@@ -84,7 +84,7 @@ async def list_runs(
 ) -> Response:
     """The last batches, newest first, those that only tried and those that were repeats too."""
     uuid = await production_of(database(request), production)
-    return answer(await sync_log.read_runs(database(request), uuid, before, limit))
+    return answer(await records.read_runs(database(request), uuid, before, limit))
 
 
 @router.get(
@@ -97,7 +97,7 @@ async def list_runs(
 async def get_run(request: Request, production: Key, run: UUID) -> Response:
     """One batch with what became of each mutation."""
     uuid = await production_of(database(request), production)
-    found = await sync_log.read_run(database(request), uuid, run)
+    found = await records.read_run(database(request), uuid, run)
     if found is None:
         raise NotFound(f"No sync run of this production has the uuid {run}.")
     return answer(found)

@@ -6,7 +6,7 @@ from typing import Any
 import typer
 
 from app.cli.commands.ask_database import answered
-from app.cli.output import gate_url, say
+from app.cli.startup import gate_url, say
 from app.releases.connection.open_connection import open_connection
 from app.releases.ledger.decisions import decide
 from app.settings import Settings
@@ -19,8 +19,8 @@ def run(*, digest: str, choice: str, as_json: bool, who: str, **reasons: Any) ->
         async with open_connection(gate_url(settings, url)) as connection:
             return await decide(connection, digest, choice, who=who, **reasons)
 
-    found = answered(decided)
+    decision = answered(decided)
     if as_json:
-        typer.echo(json.dumps(found, default=str))
+        typer.echo(json.dumps(decision, default=str))
     else:
-        say(f"{found['decision']}: {found['digest'][:12]} by {who}. Run the release again.")
+        say(f"{decision['decision']}: {decision['digest'][:12]} by {who}. Run the release again.")

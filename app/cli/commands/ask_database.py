@@ -1,4 +1,4 @@
-"""Asks the database something beside the gate, and says plainly what went wrong."""
+"""Runs a question to the database outside the gate, with a verdict where it fails."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 import typer
 
-from app.cli.output import say, started
+from app.cli.startup import say, started
 from app.errors import Busy, DatabaseAway, SignalbookError
 from app.releases.apply.error_verdicts import stopped
 from app.releases.verdict import Stopped, Verdict
@@ -23,9 +23,9 @@ def answered(
     question: Callable[[Settings, str], Coroutine[Any, Any, Answer]],
     refuse: Callable[[Stopped], None] = lambda verdict: say(f"signalbook: {verdict.words}"),
 ) -> Answer:
-    """Return the answer; where there is none, have it refused in words and exit with its verdict.
+    """Return the answer; on an expected error, call ``refuse`` and exit with its verdict.
 
-    Raises what nobody foresaw.
+    Raise any other error.
     """
     with started() as (settings, url):
         try:
@@ -38,7 +38,7 @@ def answered(
 
 
 def _verdict(error: Exception) -> Stopped | None:
-    """Return the verdict on an error that somebody foresaw, None for any other."""
+    """Return the verdict on an expected error, None for any other."""
     verdict = stopped(error)
     if verdict is None and isinstance(error, SignalbookError):
         return Stopped(_KINDS.get(type(error), Verdict.REFUSED), error.message)

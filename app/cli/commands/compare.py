@@ -5,7 +5,7 @@ import json
 import typer
 
 from app.cli.commands.ask_database import answered
-from app.cli.output import gate_url
+from app.cli.startup import gate_url
 from app.database.url import DatabaseUrl
 from app.releases.schema.compare_databases import DatabaseComparison, compare_databases
 from app.settings import Settings
@@ -14,13 +14,13 @@ from app.settings import Settings
 def run(*, url: str, as_json: bool) -> None:
     """Print where they differ; exit with 1 where they do."""
 
-    async def laid(settings: Settings, here: str) -> DatabaseComparison:
+    async def compared(settings: Settings, here: str) -> DatabaseComparison:
         DatabaseUrl.from_setting(url, "COMPARE_URL")
         return await compare_databases(gate_url(settings, here), url)
 
-    found = answered(laid)
+    differences = answered(compared)
     if as_json:
-        typer.echo(json.dumps(found.as_json(), default=str))
+        typer.echo(json.dumps(differences.as_json(), default=str))
     else:
-        typer.echo("\n".join(found.lines()))
-    raise typer.Exit(0 if found.same else 1)
+        typer.echo("\n".join(differences.lines()))
+    raise typer.Exit(0 if differences.same else 1)

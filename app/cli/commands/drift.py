@@ -3,7 +3,7 @@
 import typer
 
 from app.cli.commands.ask_database import answered
-from app.cli.output import gate_url, service_role
+from app.cli.startup import gate_url, service_role
 from app.releases.gate.drift_report import drift
 from app.releases.schema.comparison.finding import Finding
 from app.settings import Settings

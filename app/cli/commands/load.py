@@ -7,7 +7,7 @@ import typer
 
 from app.cli import load_show
 from app.cli.commands.open_database import opened, showing
-from app.cli.output import say, started
+from app.cli.startup import say, started
 from app.releases.migrations import alembic_runner as migrations
 from app.releases.migrations.guard import raise_unless_deployable
 from app.settings import Settings

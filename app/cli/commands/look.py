@@ -1,10 +1,53 @@
 """The part of ``release status`` that needs the migrations: a look for drift on the spot."""
 
-from typing import Any
+from typing import Any, Final
 
-from app.releases.status.look import looked
+import asyncpg
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.errors import SignalbookError
+from app.releases.ledger.drift_looks import QUESTION
+from app.releases.ledger.soak import utc_now
+from app.releases.migrations.revisions import has_revision
+from app.releases.schema import drift
+from app.releases.status.next_command import next_command
+from app.releases.status.schemas import Drift, Status
+from app.releases.status.status import reading
+from app.releases.verdict import MigrationError
+from app.timestamps import wire_moment
+
+_PATIENCE: Final = 4.0  # seconds to read what a look at the live schema needs
+_NO_LOOK: Final = (
+    MigrationError, SignalbookError, asyncpg.PostgresError, asyncpg.InterfaceError,
+    SQLAlchemyError, OSError,
+)  # fmt: skip
 
 
-async def run(*, url: str, found: dict[str, Any], role: str | None) -> dict[str, Any]:
-    """Return the status with the drift of this moment, where one can look."""
-    return await looked(url, found, role=role)
+async def run(url: str, status: dict[str, Any], *, role: str | None = None) -> dict[str, Any]:
+    """Return the status with the drift of this moment, where nobody has looked before.
+
+    It takes seconds and a scratch database. ``role`` is the one the service connects as. ``drift``
+    stays null where nothing was migrated, a newer image was here, the gate is at work, or no
+    scratch database can be made.
+    """
+    at, revision = utc_now(), status["revision"]
+    if status["drift"] is not None or not has_revision(revision or ""):
+        return status
+    if status["running"] or "running" in status["unread"]:
+        return status
+    try:
+        async with reading(url, _PATIENCE) as ledger:
+            acquainted = await ledger.get_fact("acquainted") if await ledger.exists() else None
+        inspection = await drift.inspect(url, role, acquainted)
+    except _NO_LOOK:
+        return status
+    if inspection.revision != revision:
+        return status
+    looked_at = status | {
+        "drift": [Drift(**finding.as_json()).as_json() for finding in inspection.findings],
+        "driftCheckedAt": wire_moment(at),
+        "driftCheckedBy": QUESTION,
+        "unread": [name for name in status["unread"] if name != "drift"],
+    }
+    advice = next_command(Status.model_validate(looked_at))
+    return looked_at | {"nextCommand": advice.as_json()}

@@ -1,10 +1,10 @@
-"""The database as the service opens it, for the words that write a show."""
+"""The database as the service opens it, for the commands that write a show."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from app.cli import load_show
-from app.cli.output import give_up
+from app.cli.startup import give_up
 from app.database.database import Database
 from app.database.url import DatabaseUrl
 from app.settings import Settings
@@ -12,7 +12,7 @@ from app.settings import Settings
 
 @asynccontextmanager
 async def opened(settings: Settings, url: str) -> AsyncIterator[Database]:
-    """Lend the open database."""
+    """Yield the open database."""
     database = Database(DatabaseUrl.parse(url), settings)
     await database.open()
     try:
@@ -23,7 +23,7 @@ async def opened(settings: Settings, url: str) -> AsyncIterator[Database]:
 
 @contextmanager
 def showing() -> Iterator[None]:
-    """Give up with a sentence where a file is no show."""
+    """Exit with a sentence where a file is no show."""
     try:
         yield
     except load_show.BadShow as bad:

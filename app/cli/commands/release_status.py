@@ -7,7 +7,7 @@ import typer
 
 from app.cli import commands
 from app.cli.commands.ask_database import answered
-from app.cli.output import gate_url, say, service_role
+from app.cli.startup import gate_url, say, service_role
 from app.cli.status_output import described, do_next
 from app.releases.status.next_command import unreachable
 from app.releases.status.status import status
@@ -20,12 +20,14 @@ def run(*, as_json: bool, look: bool) -> None:
 
     async def examined(settings: Settings, url: str) -> dict[str, Any]:
         address, role = gate_url(settings, url), service_role(settings, url)
-        found = await status(address, within=5.0, look=look, role=role)
-        if found["drift"] is not None or not _comparable(found):
-            return found
-        # Only to look anew are the migrations needed, which are slow to load.
-        looked: dict[str, Any] = await commands.run("look", url=address, found=found, role=role)
-        return looked
+        members = await status(address, within=5.0, look=look, role=role)
+        if members["drift"] is not None or not _comparable(members):
+            return members
+        # The migrations are slow to load, and needed only here.
+        with_look: dict[str, Any] = await commands.run(
+            "look", url=address, status=members, role=role
+        )
+        return with_look
 
     def refuse(verdict: Stopped) -> None:
         following = unreachable(verdict.words).as_json()
@@ -33,13 +35,13 @@ def run(*, as_json: bool, look: bool) -> None:
             typer.echo(json.dumps({"verdict": verdict.verdict.name, "nextCommand": following}))
         say("\n".join([f"signalbook: {verdict.words}", *do_next(following)[1:]]))
 
-    found = answered(examined, refuse)
+    members = answered(examined, refuse)
     if as_json:
-        typer.echo(json.dumps(found, default=str))
+        typer.echo(json.dumps(members, default=str))
     else:
-        typer.echo("\n".join(described(found)))
+        typer.echo("\n".join(described(members)))
 
 
-def _comparable(found: dict[str, Any]) -> bool:
-    """Tell whether anything says what the live schema should be, at this moment."""
-    return found["state"] in {"behind", "ready", "head"} and found["running"] is None
+def _comparable(members: dict[str, Any]) -> bool:
+    """Return whether the live schema can be compared at this moment."""
+    return members["state"] in {"behind", "ready", "head"} and members["running"] is None

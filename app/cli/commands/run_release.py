@@ -1,4 +1,4 @@
-"""The words that run the gate: release, plan, rehearse, resume, rollback and adopt."""
+"""The commands that run the gate: release, plan, rehearse, resume, rollback and adopt."""
 
 import asyncio
 import signal
@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import typer
 
-from app.cli.output import gate_url, started
-from app.cli.release_output import Terminal, planned, tell_end
+from app.cli.release_output import Terminal, planned, print_end
+from app.cli.startup import gate_url, started
 from app.releases.gate import gate as gates
 from app.releases.gate.run import Ended, Order
 from app.releases.output import NoOutput
@@ -35,16 +35,17 @@ def run(*, word: str, as_json: bool, **order: Any) -> None:
 
 
 def _run(order: Order, stages: tuple[ModuleType, ...], *, as_json: bool) -> Ended:
-    tell = NoOutput() if as_json else Terminal()
-    ended = asyncio.run(_stoppable(gates.gate(order, required_statements(), tell, stages)))
-    tell_end(ended, as_json=as_json)
+    output = NoOutput() if as_json else Terminal()
+    ended = asyncio.run(_stoppable(gates.gate(order, required_statements(), output, stages)))
+    print_end(ended, as_json=as_json)
     return ended
 
 
 async def _stoppable(gate: Coroutine[Any, Any, Ended]) -> Ended:
     """Let SIGTERM and Ctrl-C stop the gate between two statements, its page closed.
 
-    Also where it was started with these signals ignored, as shells start what runs behind.
+    This holds also where it was started with these signals ignored, as shells start background
+    jobs.
     """
     task = asyncio.ensure_future(gate)
     with suppress(NotImplementedError):  # Windows has no such handlers
@@ -54,7 +55,7 @@ async def _stoppable(gate: Coroutine[Any, Any, Ended]) -> Ended:
 
 
 def order_of(settings: Settings, url: str, word: str = "release", **order: Any) -> Order:
-    """Make an order of the settings; ``url`` is how the service connects."""
+    """Return an order from the settings; ``url`` is how the service connects."""
     return Order(
         url=gate_url(settings, url),
         service_url=url,

@@ -5,7 +5,7 @@ import asyncio
 from app import server
 from app.cli import load_show
 from app.cli.commands.open_database import opened, showing
-from app.cli.output import say, started
+from app.cli.startup import say, started
 from app.database.dial import reject_pooler
 from app.database.url import DatabaseUrl
 from app.releases.migrations import alembic_runner as migrations

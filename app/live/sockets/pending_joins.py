@@ -9,7 +9,7 @@ import structlog
 from app.entities import root
 from app.errors import SignalbookError, Unavailable
 from app.live.sockets.limits import SocketLimits
-from app.live.sockets.requests import Join, error_ack
+from app.live.sockets.socket_requests import Join, error_ack
 
 _log: Final = structlog.get_logger()
 Send = Callable[[str, str, Any], None]

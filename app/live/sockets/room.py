@@ -20,8 +20,8 @@ from app.live.feed.entries import FeedEntry
 from app.live.feed.subscription import OnEntries, OnTrimmed, Subscription
 from app.live.sockets.limits import SocketLimits
 from app.live.sockets.messages import of_room
-from app.live.sockets.requests import error_ack
 from app.live.sockets.send_queue import SendQueue, event
+from app.live.sockets.socket_requests import error_ack
 from app.model.schemas import known_uuid
 
 Resume = Callable[[UUID, OnEntries, int, OnTrimmed], Subscription]

@@ -30,10 +30,10 @@ from app.live.sockets.broadcast import Broadcast, require_small
 from app.live.sockets.limits import SocketLimits
 from app.live.sockets.pending_joins import PendingJoins
 from app.live.sockets.presence import People, Person, Presence
-from app.live.sockets.requests import ChangeAnnouncement, Join, Leave, error_ack
 from app.live.sockets.room import Room, canonical_key
 from app.live.sockets.rooms_sql import BY_LABEL, BY_UUID
 from app.live.sockets.send_queue import SendQueue, event
+from app.live.sockets.socket_requests import ChangeAnnouncement, Join, Leave, error_ack
 from app.model.schemas import known_uuid
 
 _CHANGE: Final = "production:change"

@@ -14,8 +14,8 @@ from pydantic_core import to_json
 
 from app.errors import BadRequest, Busy, SignalbookError, TooFast, Unavailable
 from app.live.sockets.limits import EventRate, SocketLimits
-from app.live.sockets.requests import error_ack
 from app.live.sockets.send_queue import BoundedSocketServer, SendQueue, event
+from app.live.sockets.socket_requests import error_ack
 
 _log: Final = structlog.get_logger()
 _SESSION: Final = "signalbook.session"

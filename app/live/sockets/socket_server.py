@@ -21,7 +21,10 @@ from app.live.feed.listener import Listener
 from app.live.shutdown import Shutdown
 from app.live.sockets.limits import SocketLimits
 from app.live.sockets.production_list import ProductionListRoom
-from app.live.sockets.requests import (
+from app.live.sockets.rooms import Rooms
+from app.live.sockets.send_queue import BoundedSocketServer, SendQueue
+from app.live.sockets.sessions import Sessions
+from app.live.sockets.socket_requests import (
     ChangeAnnouncement,
     Join,
     Leave,
@@ -29,9 +32,6 @@ from app.live.sockets.requests import (
     error_ack,
     read_request,
 )
-from app.live.sockets.rooms import Rooms
-from app.live.sockets.send_queue import BoundedSocketServer, SendQueue
-from app.live.sockets.sessions import Sessions
 from app.settings import Settings
 
 TRUSTED: Final = "signalbook.trusted"
@@ -145,8 +145,8 @@ class SocketServer:
 
     def _has_token(self, auth: Any) -> bool:
         token = auth.get("token") if isinstance(auth, dict) else None
-        sent = token.encode("utf-8", "replace") if isinstance(token, str) else b""
-        return hmac.compare_digest(sent, self._token or b"\0")
+        secret = token.encode("utf-8", "replace") if isinstance(token, str) else b""
+        return hmac.compare_digest(secret, self._token or b"\0")
 
     async def _on_disconnect(self, socket: str, _reason: str) -> None:
         self._rooms.remove(socket)

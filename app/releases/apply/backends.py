@@ -1,7 +1,7 @@
-"""Other sessions of the database: who blocks us, which autovacuum works, what a killed gate left.
+"""Other sessions of the database: those that block us, autovacuum, and those of a killed gate.
 
-PostgreSQL hides from an ordinary role what others' sessions do. What is needed to decide is read
-from what everybody may see: locks, session users and names. Queries are shown where they may be.
+PostgreSQL hides from an ordinary role what other sessions do. Decisions are made from what every
+role may see: locks, session users and names. Queries are shown where the role may see them.
 """
 
 import re
@@ -12,17 +12,19 @@ from typing import Final
 import asyncpg
 
 from app.database.url import DatabaseUrl
-from app.releases.connection.migration_session import RELEASE_NAME
+from app.releases.migrations.migration_session import RELEASE_NAME
 from app.releases.sql.text import masked
 from app.releases.verdict import Stopped, Verdict
 
 QUERY_LENGTH: Final = 200  # characters of a query that are shown
-_TELLS: Final = re.compile(r"(?i)password|connection|://")  # where a literal may be a secret
+_MAY_BE_SECRET: Final = re.compile(
+    r"(?i)password|connection|://"
+)  # where a literal may be a secret
 _UNTIL_GONE: Final = 10_000  # milliseconds for a terminated backend to go away
 
-# To be shown by way of ``shown``; PostgreSQL says so where our role may not see it.
+# To be shown with ``masked_query`` only; empty where our role may not see it.
 QUERY: Final = "coalesce(nullif(left(a.query, 5000), '<insufficient privilege>'), '') AS query"
-_SEEN: Final = f"""a.pid, coalesce(a.application_name, '') AS application_name,
+_COLUMNS: Final = f"""a.pid, coalesce(a.application_name, '') AS application_name,
   coalesce(a.state, '') AS state,
   extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS age,
   {QUERY}"""
@@ -39,7 +41,7 @@ _NAMED: Final = re.compile(
 
 @dataclass(frozen=True)
 class Backend:
-    """A session: what it calls itself, what it does, and for how many seconds its transaction.
+    """A session: its application name, what it does, and the age of its transaction in seconds.
 
     ``state`` and ``query`` are empty and ``age`` is None where they are hidden from our role. A
     ``pid`` of 0 is a prepared transaction, which has no session.
@@ -54,17 +56,14 @@ class Backend:
     def __str__(self) -> str:
         if not self.pid:
             return "a prepared transaction (SELECT * FROM pg_prepared_xacts)"
-        known = [self.application_name, self.state]
-        if self.age is not None:
-            known.append(f"its transaction open for {self.age:.0f} s")
-        told = ", ".join(part for part in known if part)
-        return f"process {self.pid} ({told or 'of another role'})" + (
-            f": {self.query}" if self.query else ""
-        )
+        age = "" if self.age is None else f"its transaction open for {self.age:.0f} s"
+        about = ", ".join(filter(None, (self.application_name, self.state, age)))
+        query = f": {self.query}" if self.query else ""
+        return f"process {self.pid} ({about or 'of another role'}){query}"
 
 
 async def connect(url: str, **settings: str) -> asyncpg.Connection:
-    """Open a connection under the gate's name. Raises asyncpg's errors, OSError, TimeoutError."""
+    """Open a connection under the gate's name. Raise asyncpg's errors, OSError, TimeoutError."""
     arguments = DatabaseUrl.parse(url).connect_args()
     named = {"application_name": RELEASE_NAME, **settings}
     arguments["server_settings"] = {**arguments["server_settings"], **named}
@@ -72,73 +71,75 @@ async def connect(url: str, **settings: str) -> asyncpg.Connection:
 
 
 async def blockers(connection: asyncpg.Connection, pid: int) -> list[Backend]:
-    """Give the sessions that ``pid`` waits for, or queues behind; the oldest transaction first."""
-    found = await connection.fetch(
-        f"SELECT {_SEEN} FROM unnest(pg_blocking_pids($1)) AS b(pid)"
+    """Return the sessions that ``pid`` waits for, or queues behind; oldest transaction first."""
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM unnest(pg_blocking_pids($1)) AS b(pid)"
         " LEFT JOIN pg_stat_activity a USING (pid) WHERE a.pid IS NOT NULL OR b.pid = 0"
         " ORDER BY a.xact_start NULLS LAST",
         pid,
     )
-    return [_backend(row) for row in found]
+    return [_to_backend(row) for row in rows]
 
 
-async def vacuums(connection: asyncpg.Connection, tables: Collection[str]) -> list[Backend]:
-    """Give the autovacuum workers that vacuum or analyse one of the tables right now."""
-    found = await connection.fetch(
-        f"SELECT DISTINCT {_SEEN} FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+async def autovacuum_workers(
+    connection: asyncpg.Connection, tables: Collection[str]
+) -> list[Backend]:
+    """Return the autovacuum workers that vacuum or analyse one of the tables right now."""
+    rows = await connection.fetch(
+        f"SELECT DISTINCT {_COLUMNS} FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
         " WHERE l.locktype = 'relation' AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted"
         " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         " AND l.relation = ANY(SELECT to_regclass(t)::oid FROM unnest($1::text[]) AS t)"
         f" AND {AUTOVACUUM}",
         list(tables),
     )
-    return [replace(_backend(row), application_name="autovacuum") for row in found]
+    return [replace(_to_backend(row), application_name="autovacuum") for row in rows]
 
 
-def shown(query: str, length: int = QUERY_LENGTH) -> str:
-    """Give somebody's query in one line of at most ``length`` characters, without a secret.
+def masked_query(query: str, length: int = QUERY_LENGTH) -> str:
+    """Return a query in one line of at most ``length`` characters, without a secret.
 
     Where a password or an address may stand in it, every literal is emptied, however it is quoted.
     """
-    told = masked(query) if _TELLS.search(query) else query
-    return " ".join(told.split())[:length]
+    text = masked(query) if _MAY_BE_SECRET.search(query) else query
+    return " ".join(text.split())[:length]
 
 
 def named_tables(statement: str) -> tuple[str, ...]:
-    """Give the names in a statement that may be tables'; some may be no table at all."""
+    """Return the names in a statement that may be tables; some may be none."""
     return tuple(dict.fromkeys(_NAMED.findall(masked(statement))))
 
 
-_LEFT: Final = "SELECT pid FROM pg_stat_activity WHERE pid = ANY($1::integer[])"
+_STILL_THERE: Final = "SELECT pid FROM pg_stat_activity WHERE pid = ANY($1::integer[])"
 
 
 async def end_orphans(connection: asyncpg.Connection, say: Callable[[str], None]) -> list[Backend]:
-    """End what a killed gate left running in this database, and wait until it is gone.
+    """End the sessions that a killed gate left in this database, and wait until they are gone.
 
-    Only for who holds the gate's lock, and has not begun to apply: every session of the gate's
-    name is then one of a gate that died. Raises Stopped when one cannot be ended.
+    Call it while holding the gate's lock, before anything is applied: every session of the gate's
+    name is then one of a gate that died. Raise Stopped when one cannot be ended.
     """
     try:
-        found = await connection.fetch(
-            f"SELECT {_SEEN}, pg_terminate_backend(a.pid, {_UNTIL_GONE}) AS ended"
+        rows = await connection.fetch(
+            f"SELECT {_COLUMNS}, pg_terminate_backend(a.pid, {_UNTIL_GONE}) AS ended"
             " FROM pg_stat_activity a WHERE a.datname = current_database()"
             " AND a.application_name = $1 AND a.pid <> pg_backend_pid()",
             RELEASE_NAME,
         )
-    except asyncpg.InsufficientPrivilegeError as refused:
+    except asyncpg.InsufficientPrivilegeError as denied:
         raise Stopped(
             Verdict.CONTENDED,
             "An earlier release left a session running that this role may not end; let an "
             "administrator run: SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
             f"application_name = '{RELEASE_NAME}', then run the release again.",
-        ) from refused
-    orphans = [_backend(row) for row in found]
+        ) from denied
+    orphans = [_to_backend(row) for row in rows]
     for orphan in orphans:
         say(f"Ended what an earlier release left running: {orphan}")
-    # One that went by itself between being seen and being ended is not "ended" either.
-    left = await connection.fetch(_LEFT, [row["pid"] for row in found if row["ended"] is False])
-    present = {row["pid"] for row in left}
-    if stubborn := [_backend(row) for row in found if row["pid"] in present]:
+    # A session that ended by itself after it was listed is not "ended" either.
+    pids = [row["pid"] for row in rows if row["ended"] is False]
+    present = {row["pid"] for row in await connection.fetch(_STILL_THERE, pids)}
+    if stubborn := [_to_backend(row) for row in rows if row["pid"] in present]:
         raise Stopped(
             Verdict.CONTENDED,
             f"An earlier release's session does not go away: {stubborn[0]}. Nothing was changed; "
@@ -147,6 +148,6 @@ async def end_orphans(connection: asyncpg.Connection, say: Callable[[str], None]
     return orphans
 
 
-def _backend(row: asyncpg.Record) -> Backend:
-    query = shown(row["query"])
+def _to_backend(row: asyncpg.Record) -> Backend:
+    query = masked_query(row["query"])
     return Backend(row["pid"] or 0, row["application_name"], row["state"], row["age"], query)

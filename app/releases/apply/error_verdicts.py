@@ -1,19 +1,18 @@
-"""Puts in words, with a verdict, what PostgreSQL or the way to it said to the gate."""
+"""The verdicts on errors of PostgreSQL, or of the connection to it."""
 
 from typing import Final
 
 import asyncpg
 
 from app.database.url import BadDatabaseUrl
-from app.releases.connection.migration_session import MigrationContended, MigrationError
 from app.releases.connection.server_faults import server_fault
 from app.releases.migrations.revisions import BadRevisions
 from app.releases.migrations.version_row import BadVersionRow
-from app.releases.verdict import Stopped, Verdict
+from app.releases.verdict import MigrationContended, MigrationError, Stopped, Verdict
 
 # Classes that fail again however often they are tried: bad values, broken constraints, bad SQL.
 _WRONG_CLASSES: Final = frozenset({"0A", "22", "23", "2B", "42", "P0"})
-# What may come of a statement, or of the connection it was sent on.
+# The errors of a statement, or of its connection.
 LOST: Final = (
     asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError,
     TimeoutError,
@@ -23,13 +22,13 @@ SAFE: Final = "Nothing half-done is lost and the old version serves on"
 
 
 def stopped(error: Exception) -> Stopped | None:
-    """Return the verdict on an error, None for one that nobody foresaw."""
+    """Return the verdict on an error, None for an unexpected one."""
     if isinstance(error, Stopped):
         return error
     if isinstance(error, BadDatabaseUrl):
         return Stopped(Verdict.MISCONFIGURED, str(error))
-    if (found := server_fault(error)) is not None:
-        return found
+    if (fault := server_fault(error)) is not None:
+        return fault
     if isinstance(error, MigrationError):
         return Stopped(_verdict(error), str(error))
     cause = getattr(getattr(error, "orig", None), "__cause__", None) or error
@@ -45,17 +44,17 @@ def _verdict(error: MigrationError) -> Verdict:
 
 
 def failed(error: Exception, where: str) -> Stopped:
-    """Put in words what PostgreSQL, or the way to it, said to a statement.
+    """Return the verdict on the error of a statement; ``where`` is its first line.
 
-    What fails again however often it is tried is BROKEN; a full disk or a missing right is not the
-    image's fault and FAILED; a connection that ended is UNREACHABLE.
+    BROKEN is what fails again however often it is tried; FAILED, as for a full disk or a missing
+    right, is not the image's fault; UNREACHABLE is a connection that ended.
     """
     at = f" at: {where}" if where else ""
-    found = server_fault(error)
-    lost = not isinstance(error, asyncpg.PostgresError) or _gone(error)
-    if found is not None and not (lost and found.verdict is Verdict.UNREACHABLE):
-        evidence = {**found.evidence, "statement": where}
-        return Stopped(found.verdict, f"{found.words} {SAFE}{at}.", evidence)
+    fault = server_fault(error)
+    lost = not isinstance(error, asyncpg.PostgresError) or _has_ended(error)
+    if fault is not None and not (lost and fault.verdict is Verdict.UNREACHABLE):
+        evidence = {**fault.evidence, "statement": where}
+        return Stopped(fault.verdict, f"{fault.words} {SAFE}{at}.", evidence)
     if lost:
         return Stopped(
             Verdict.UNREACHABLE,
@@ -76,7 +75,7 @@ def failed(error: Exception, where: str) -> Stopped:
     )
 
 
-def _gone(error: asyncpg.PostgresError) -> bool:
+def _has_ended(error: asyncpg.PostgresError) -> bool:
     ended = (
         asyncpg.PostgresConnectionError,
         asyncpg.AdminShutdownError,

@@ -1,7 +1,7 @@
-"""The gate's observer on the live database: it holds a migration to its plan, pace and time.
+"""The gate's observer on the live database: it holds a migration to its plan and its limits.
 
 Nothing runs that was not approved. A statement that makes others wait is cancelled and tried again
-until the wall clock; a statement that is far slower than it was in the rehearsal is the last.
+until the wall clock. After a statement that is far slower than in the rehearsal, the run stops.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from app.releases.apply import backends
 from app.releases.apply.error_verdicts import SAFE, failed
 from app.releases.apply.journal import Journal, Performed
 from app.releases.apply.watcher import Watcher
-from app.releases.connection.migration_session import (
+from app.releases.migrations.migration_session import (
     BRIEF_STATEMENT_TIMEOUT,
     RELEASE_NAME,
     jittered,
@@ -31,16 +31,16 @@ from app.releases.verdict import Stopped, Verdict
 Progress = Callable[[str, int, int, float, float | None], None]
 
 # A rehearsal runs alone, on a copy that was just written and so is in memory. Load and a cold cache
-# make up for a few times of that; ten seconds are noise around statements of milliseconds.
+# explain a few times its seconds; ten seconds are noise around statements of milliseconds.
 FACTOR: Final = 5.0
 GRACE: Final = 10.0  # seconds
 
-# Of the stall budget: who queues behind a step that waits for its lock waits no longer than this.
+# Of the stall budget: the longest that a step waits for a lock, while others queue behind it.
 LOCK_SHARE: Final = 0.4
 
-FIRST_PAUSE: Final = 0.2  # seconds before the second try; each later pause is half as long again
+FIRST_PAUSE: Final = 0.2  # seconds before the second try; the pauses grow
 LONGEST_PAUSE: Final = 5.0
-_VACUUM_LOOK: Final = 0.2  # seconds between two looks whether autovacuum is done
+_VACUUM_POLL: Final = 0.2  # seconds between two checks of autovacuum
 
 _STRENGTH: Final = (
     "", "ACCESS SHARE", "ROW SHARE", "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE", "SHARE",
@@ -50,16 +50,16 @@ _STRENGTH: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class MigrationLimits:
-    """What a migration may cost others and itself, in seconds."""
+    """The longest that others may wait for us, and that a migration may take, in seconds."""
 
     stall_budget: float = 0.5
     wall_clock: float = 3_600.0
 
 
 class Executor:
-    """A ``Observer`` that keeps to the plan; ``approved`` tells of a statement whether it may run.
+    """An ``Observer`` that keeps to the plan; ``approved`` allows other statements.
 
-    ``predicted`` gives each statement's seconds in the rehearsal by its normalised text.
+    ``predicted`` has each statement's seconds in the rehearsal, by its normalised text.
     """
 
     application_name = RELEASE_NAME
@@ -81,42 +81,42 @@ class Executor:
         self._watcher, self._journal, self._limits = watcher, journal, limits
         self._approved, self._predicted = approved, predicted
         self._say, self._progress = say, progress
-        self._known = {normalise(statement.sql): statement for statement in statements}
-        self._beside = allowed_texts(statements) - self._known.keys()
+        self._planned = {normalise(statement.sql): statement for statement in statements}
+        self._allowed = allowed_texts(statements)
         self._deadline = time.monotonic() + limits.wall_clock
-        self._ordered: Stopped | None = None
-        self._walk = ("", 0, 0.0)
+        self._stop_reason: Stopped | None = None
+        self._progress_start = ("", 0, 0.0)
         self.stopping = asyncio.Event()
-        self.last_error_at = ""
+        self.last_failed_statement = ""
         self.lock_timeout = f"{limits.stall_budget * LOCK_SHARE * 1_000:.0f}ms"
 
     @property
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         """Seconds until the wall clock."""
         return max(0.0, self._deadline - time.monotonic())
 
     def stop(self, why: Stopped) -> None:
-        """Cancel what runs, and end with ``why`` before anything else begins."""
-        self._ordered = self._ordered or why
-        self._watcher.ending = True
+        """Cancel what runs, and raise ``why`` before anything else begins."""
+        self._stop_reason = self._stop_reason or why
+        self._watcher.is_ending = True
         self.stopping.set()
 
-    def time_is_over(self) -> None:
-        """End because of the wall clock, with words that tell who was in the way."""
+    def stop_at_wall_clock(self) -> None:
+        """Stop because of the wall clock, in words that name who was in the way."""
         self.stop(self._contended())
 
     def raise_if_over(self) -> None:
-        """Raise Stopped when something has ended the run."""
-        if self._ordered is None and self.left == 0.0:
-            self.time_is_over()
-        if self._ordered is not None:
-            raise self._ordered
+        """Raise Stopped when the run is to end."""
+        if self._stop_reason is None and self.seconds_left == 0.0:
+            self.stop_at_wall_clock()
+        if self._stop_reason is not None:
+            raise self._stop_reason
 
     def on_backend(self, pid: int) -> None:
-        self._watcher.attend(pid)
+        self._watcher.add_backend(pid)
 
-    def begin(self) -> None:
-        """Forget the backends of an earlier try: their numbers may be others' by now."""
+    def forget_backends(self) -> None:
+        """Forget the backends of an earlier try: their process ids may be others' by now."""
         self._watcher.forget()
 
     @contextmanager
@@ -126,18 +126,18 @@ class Executor:
             self._raise_unless_approved(statement)
         page = self._page(kind, statements)
         began = time.monotonic()
-        self._watcher.page, self._watcher.direct = page, kind == "direct"
+        self._watcher.page, self._watcher.is_direct = page, kind == "direct"
         try:
             yield
         except BaseException as error:
-            page.error, page.over = str(error) or type(error).__name__, True
-            self.last_error_at = page.headline
+            page.error, page.is_over = str(error) or type(error).__name__, True
+            self.last_failed_statement = page.headline
             raise
         finally:
             if kind == "direct":
                 page.spent = time.monotonic() - began
-            page.over = page.over or kind != "batch"
-            self._watcher.page, self._watcher.direct = None, False
+            page.is_over = page.is_over or kind != "batch"
+            self._watcher.page, self._watcher.is_direct = None, False
             self._journal.note(page)
         self._raise_if_far_slower(page)
 
@@ -156,44 +156,46 @@ class Executor:
                     batches = page.spent if page.kind == "backfill" else 0.0
                     page.spent = batches + time.monotonic() - began
 
-    def on_failure(self, error: asyncpg.PostgresError, kind: Kind, tried: int) -> float:
-        """Try again whatever others or our own watcher are to blame for; raises Stopped else."""
+    def on_failure(self, error: asyncpg.PostgresError, kind: Kind, tries: int) -> float:
+        """Return the pause before another try if others were in the way; raise Stopped if not."""
         page = self._watcher.page
         assert page is not None
         self.raise_if_over()
         if not self._worth_another_try(error, page):
             raise failed(error, page.headline) from error
-        if self._watcher.elsewhere:
-            raise error  # Alembic's own transaction is in the way: only its end lets others through
+        if self._watcher.blocks_in_transaction:
+            raise error  # only the end of Alembic's own transaction lets others through
         page.tries += 1
         self._journal.note(page)
         if kind != "batch":
             page.waited = 0.0  # of the next try
-        if tried == 1:
-            self._say(f"Others are in the way of: {page.headline} ({_whom(page) or error}) …")
-        return self.pause(tried)
+        if tries == 1:
+            self._say(
+                f"Others are in the way of: {page.headline} ({_describe_blockers(page) or error}) …"
+            )
+        return self.pause(tries)
 
-    def pause(self, tried: int) -> float:
-        """Give the seconds until the next try, after so many."""
-        wait = min(FIRST_PAUSE * 1.5 ** min(tried - 1, 20), LONGEST_PAUSE)
-        return min(jittered(wait), self.left + 0.01)
+    def pause(self, tries: int) -> float:
+        """Return the seconds before the next try, after so many."""
+        wait = min(FIRST_PAUSE * 1.5 ** min(tries - 1, 20), LONGEST_PAUSE)
+        return min(jittered(wait), self.seconds_left + 0.01)
 
     def extra_statements(self) -> tuple[str, ...]:
         return ()
 
-    def on_progress(self, backfill: str, done: int, total: int) -> None:
-        name, first, since = self._walk
-        if name != backfill or done <= first:
-            # The first batch of a walk: from here on its pace is known.
-            self._walk = (backfill, done, time.monotonic())
-            self._progress(backfill, done, total, 0.0, None)
+    def on_progress(self, backfill: str, rows_done: int, total: int) -> None:
+        name, first, since = self._progress_start
+        if name != backfill or rows_done <= first:
+            # The first batch of a backfill: the rate is measured from here.
+            self._progress_start = (backfill, rows_done, time.monotonic())
+            self._progress(backfill, rows_done, total, 0.0, None)
             return
-        rate = (done - first) / max(time.monotonic() - since, 0.001)
-        self._progress(backfill, done, total, rate, max(total - done, 0) / rate)
+        rate = (rows_done - first) / max(time.monotonic() - since, 0.001)
+        self._progress(backfill, rows_done, total, rate, max(total - rows_done, 0) / rate)
 
     def _page(self, kind: Kind, statements: Sequence[str]) -> Performed:
         texts = [normalise(statement) for statement in statements]
-        planned = [self._known[text] for text in texts if text in self._known]
+        planned = [self._planned[text] for text in texts if text in self._planned]
         named = [t for text in statements for t in backends.named_tables(text)]
         tables = dict.fromkeys([*(t for p in planned for t in p.tables), *named])
         return self._journal.page(
@@ -205,38 +207,39 @@ class Executor:
         )
 
     def _prediction(self, step: str, texts: Sequence[str]) -> float | None:
-        """Give the rehearsal's seconds of a step, as a whole or of all its statements."""
+        """Return the seconds of a step in the rehearsal, or the sum of those of its statements."""
         if (whole := self._predicted.get(step)) is not None:
             return whole
         each = [self._predicted[text] for text in texts if text in self._predicted]
         return sum(each) if texts and len(each) == len(texts) else None
 
     async def _wait_out_autovacuum(self, connection: asyncpg.Connection, page: Performed) -> None:
-        """Wait until autovacuum is done: a step that queues behind it would have it cancelled."""
+        """Wait until autovacuum is done: PostgreSQL cancels it for a step that queues behind it."""
         if page.kind == "backfill":
             return
-        told = False
-        while busy := await backends.vacuums(connection, page.tables):
-            if page.waits_for(busy):
+        is_announced = False
+        while workers := await backends.autovacuum_workers(connection, page.tables):
+            if page.set_blockers(workers):
                 self._journal.note(page)
-            if not told:
-                self._say(f"Waiting for {busy[0]} before: {page.headline}")
-                told = True
+            if not is_announced:
+                self._say(f"Waiting for {workers[0]} before: {page.headline}")
+                is_announced = True
             self.raise_if_over()
-            await asyncio.sleep(_VACUUM_LOOK)
+            await asyncio.sleep(_VACUUM_POLL)
 
     def _worth_another_try(self, error: asyncpg.PostgresError, page: Performed) -> bool:
         if isinstance(error, asyncpg.QueryCanceledError):
-            # A cancel that is not ours came from outside; but time that ran out on a brief step
-            # runs out again.
+            # A cancel that is not ours came from outside. But a brief step that ran into its
+            # timeout would do so again.
             limit = float(BRIEF_STATEMENT_TIMEOUT.removesuffix("s"))
             slow = page.kind == "brief" and page.spent >= limit
-            return self._watcher.cancelled or not slow
+            return self._watcher.was_cancelled or not slow
         return isinstance(error, BUSY)
 
     def _raise_unless_approved(self, statement: str) -> None:
-        if not self._approved(statement) and normalise(statement) not in self._beside:
-            first = normalise(statement).partition("\n")[0]
+        text = normalise(statement)
+        if text not in self._allowed and not self._approved(statement):
+            first = text.partition("\n")[0]
             raise Stopped(
                 Verdict.BROKEN,
                 f"The migration wanted to run a statement that is not in the approved plan: {first}"
@@ -273,11 +276,11 @@ class Executor:
         )
 
 
-def _whom(page: Performed) -> str:
-    told = [str(page.blockers[0])] if page.blockers else []
+def _describe_blockers(page: Performed) -> str:
+    parts = [str(page.blockers[0])] if page.blockers else []
     if page.waiter:
-        told.append(f"process {page.waiter.pid} waited for us {page.stall * 1_000:.0f} ms")
-    return "; ".join(told)
+        parts.append(f"process {page.waiter.pid} waited for us {page.stall * 1_000:.0f} ms")
+    return "; ".join(parts)
 
 
 def _strength(lock: str) -> int:

@@ -1,4 +1,4 @@
-"""Who else is at the database: a contract takes away what an older service still reads and writes.
+"""Sessions that are not ours: a contract drops what another program may still read and write.
 
 A session is foreign unless its application name is one of ours, or one that the operator has
 named as harmless (``HARMLESS_SESSIONS``).
@@ -7,12 +7,12 @@ named as harmless (``HARMLESS_SESSIONS``).
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from app.releases.apply.backends import QUERY, Backend, shown
+from app.releases.apply.backends import QUERY, Backend, masked_query
 from app.releases.ledger.ledger import Ledger
 
 _OURS: Final = "signalbook"
-# Autovacuum and its kind belong to no user. A role without pg_read_all_stats sees names all the
-# same, but neither states nor queries.
+# Background workers belong to no user. A role without pg_read_all_stats sees names, but neither
+# states nor queries.
 _SESSIONS: Final = f"""SELECT a.pid, coalesce(nullif(a.application_name, ''), a.usename) AS name,
     coalesce(a.state, '') AS state, {QUERY},
     extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS age
@@ -29,7 +29,7 @@ async def foreign_sessions(ledger: Ledger, harmless: Collection[str] = ()) -> li
     """
     names, roles = list(harmless), [name for name in harmless if name]
     return [
-        Backend(row["pid"], row["name"], row["state"], row["age"], shown(row["query"]))
+        Backend(row["pid"], row["name"], row["state"], row["age"], masked_query(row["query"]))
         for row in await ledger.fetch_rows(_SESSIONS, names, roles)
     ]
 

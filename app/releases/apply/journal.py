@@ -1,4 +1,4 @@
-"""What the gate performed: one page per statement, written to the ledger while it runs."""
+"""The pages of a migration: one per step, written to the ledger while it runs."""
 
 import asyncio
 import time
@@ -9,10 +9,10 @@ from app.releases.apply.backends import Backend
 from app.releases.ledger.ledger import Ledger, encoded
 from app.releases.migrations.observer import Kind
 
-_REST: Final = 0.05  # seconds between two writings: batches come fast, and their page is one
-_HEARTBEAT: Final = 0.5  # seconds after which the ledger is asked whether it is there
-_BLOCKED_NOTE: Final = 0.5  # seconds between two notes of who is in the way
-_LAST_WRITING: Final = 5.0  # seconds for the pages that are left at the end
+_PAUSE: Final = 0.05  # seconds between two writes: many batches come on one page
+_HEARTBEAT: Final = 0.5  # seconds without a write until the connection is checked
+_BLOCKERS_EVERY: Final = 0.5  # seconds between two writes of who is in the way
+_CLOSE_PATIENCE: Final = 5.0  # seconds to write the remaining pages at the end
 
 _WRITE: Final = """INSERT INTO release_statements
   (run, position, stage, kind, sql, lock, started_at, seconds, predicted, tries, stall, error,
@@ -39,9 +39,8 @@ class Performed:
     """One step: the statements of a transaction, or a backfill with all its batches.
 
     ``spent`` is how long the last try took (a backfill: all batches together), ``waited`` how much
-    of that we waited for others' locks, both in seconds. ``stall`` is the longest that anyone
-    waited for us through all ``tries``, and ``waiter`` who. ``blockers`` are those whom we last
-    waited for.
+    of that we waited for locks of others, both in seconds. ``stall`` is the longest that anyone
+    waited for us in all ``tries``, and ``waiter`` is who. We last waited for ``blockers``.
     """
 
     position: int
@@ -51,7 +50,7 @@ class Performed:
     tables: tuple[str, ...] = ()
     predicted: float | None = None
     spent: float = 0.0
-    over: bool = False
+    is_over: bool = False
     tries: int = 1
     stall: float = 0.0
     error: str | None = None
@@ -61,19 +60,18 @@ class Performed:
     began: float = field(default_factory=time.monotonic)
     blocked_at: float = 0.0
 
-    def waits_for(self, blockers: list[Backend]) -> bool:
-        """Note who is in the way now; tell whether that is worth writing down again."""
+    def set_blockers(self, blockers: list[Backend]) -> bool:
+        """Set who is in the way now; return whether that is worth writing again."""
         now = time.monotonic()
-        news = [b.pid for b in blockers] != [b.pid for b in self.blockers]
-        stale = now - self.blocked_at >= _BLOCKED_NOTE
+        differ = [b.pid for b in blockers] != [b.pid for b in self.blockers]
         self.blockers = blockers
-        if news or stale:
+        if is_due := differ or now - self.blocked_at >= _BLOCKERS_EVERY:
             self.blocked_at = now
-        return news or stale
+        return is_due
 
     @property
     def last_blocker(self) -> str | None:
-        """Whom we last waited for, as JSON; what its session runs is for its own role to see."""
+        """Who we last waited for, as JSON, without the query, which is for its own role to see."""
         if not self.blockers:
             return None
         last = self.blockers[0]
@@ -83,8 +81,8 @@ class Performed:
 
     @property
     def seconds(self) -> float | None:
-        """What it took; None while it runs, is tried again, or has batches to come."""
-        return self.spent if self.over else None
+        """The seconds that it took; None while it runs, is tried again, or has batches to come."""
+        return self.spent if self.is_over else None
 
     @property
     def headline(self) -> str:
@@ -92,17 +90,17 @@ class Performed:
         return self.sql.partition("\n")[0]
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as JSON values."""
-        told = asdict(self) | {"seconds": self.seconds}
+        """Return it as JSON values."""
+        members = asdict(self) | {"seconds": self.seconds}
         return {
             name: value
-            for name, value in told.items()
-            if name not in {"began", "over", "blocked_at"}
+            for name, value in members.items()
+            if name not in {"began", "is_over", "blocked_at"}
         }
 
 
 class Journal:
-    """The pages of one run's stage, kept in the ledger by a task of its own."""
+    """The pages of one run's stage, written to the ledger by a task of its own."""
 
     def __init__(self, ledger: Ledger, stage: str) -> None:
         self._ledger, self._stage = ledger, stage
@@ -111,31 +109,31 @@ class Journal:
         self.pages: list[Performed] = []
 
     async def open(self) -> None:
-        """Find where the run's pages end."""
+        """Find the position of the run's next page."""
         last = "SELECT coalesce(max(position), 0) FROM release_statements WHERE run = $1"
         self._first = await self._ledger.fetch_value(last, self._ledger.run) + 1
 
-    def page(self, kind: Kind, sql: str, **known: Any) -> Performed:
+    def page(self, kind: Kind, sql: str, **details: Any) -> Performed:
         """Begin a page; a batch goes on the page of its backfill, if that was the last."""
         way = "backfill" if kind == "batch" else kind
         last = self.pages[-1] if self.pages else None
         if not (last and kind == "batch" and (last.kind, last.sql) == (way, sql)):
             self._finish()
             position = self._first + len(self.pages)
-            last = Performed(position=position, kind=way, sql=sql, **known)
+            last = Performed(position=position, kind=way, sql=sql, **details)
             self.pages.append(last)
         self.note(last)
         return last
 
     def note(self, page: Performed) -> None:
-        """Have a page written as it is now, soon."""
+        """Have the page written soon."""
         self._changed[page.position] = page
         self._news.set()
 
     async def keep(self) -> None:
-        """Write what is noted, until cancelled. Raises when the ledger cannot be written.
+        """Write changed pages until cancelled. Raise when the ledger cannot be written.
 
-        With the ledger's connection goes the lock that keeps other gates away, so it is asked even
+        The ledger's connection holds the lock that keeps other gates away, so it is checked even
         when there is nothing to write.
         """
         while True:
@@ -145,18 +143,18 @@ class Journal:
             except TimeoutError:
                 await self._ledger.fetch_value("SELECT 1")
             await self._write()
-            await asyncio.sleep(_REST)
+            await asyncio.sleep(_PAUSE)
 
     def _finish(self) -> None:
-        """Close the last page: nothing will be added to it."""
-        if self.pages and not self.pages[-1].over:
-            self.pages[-1].over = True
+        """Close the last page: nothing is added to it."""
+        if self.pages and not self.pages[-1].is_over:
+            self.pages[-1].is_over = True
             self.note(self.pages[-1])
 
     async def close(self) -> None:
-        """Write what is left. Raises TimeoutError when the ledger does not answer."""
+        """Write the remaining pages. Raise TimeoutError when the ledger does not answer."""
         self._finish()
-        async with asyncio.timeout(_LAST_WRITING):
+        async with asyncio.timeout(_CLOSE_PATIENCE):
             await self._write()
 
     async def _write(self) -> None:

@@ -1,7 +1,7 @@
 """Watches who waits for our statements, and cancels ours before anyone has waited too long.
 
-It looks through a connection of its own, every few hundredths of a second, at the locks that are
-waited for; it never waits for one itself. While it cannot look, no new statement begins.
+It reads the locks that are waited for on a connection of its own, every few hundredths of a second,
+and never waits for one itself. While it cannot read them, no new statement begins.
 """
 
 import asyncio
@@ -15,19 +15,19 @@ import asyncpg
 from app.releases.apply import backends
 from app.releases.apply.error_verdicts import LOST
 from app.releases.apply.journal import Performed, Waiter
-from app.releases.connection.migration_session import RELEASE_NAME, jittered
+from app.releases.migrations.migration_session import RELEASE_NAME, jittered
 
 LOOK_EVERY: Final = 0.03  # seconds
-ACT_AT: Final = 0.6  # of the budget: the cancel has to arrive and the transaction to roll back
-_ANSWER: Final = 2.0  # seconds until a look that does not come back counts as a lost connection
-_LONGEST_BLINDNESS: Final = 2.0  # seconds between two attempts to connect
+ACT_AT: Final = 0.6  # of the budget: the rest is for the cancel and the rollback
+_ANSWER: Final = 2.0  # seconds until a query without an answer counts as a lost connection
+_LONGEST_PAUSE: Final = 2.0  # seconds between two attempts to connect
 
-# Most looks end here: nobody waits for anything.
+# Most checks end here: nobody waits for anything.
 _ANYONE: Final = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
 
-# Who waits for us counts from when we began: what was waited before was not our doing. That wait
-# is unknown for an instant after it began. Autovacuum has no user; an index build of others waits
-# for our "virtualxid" without harm, and nobody's service waits in advisory locks of ours.
+# A wait for us counts from when our statement began: before, others were waited for. "waitstart" is
+# NULL for an instant. Left out: autovacuum, which has no user; index builds of others, which wait
+# for our "virtualxid" without harm; and advisory locks, in which no service waits for us.
 _WAITING: Final = f"""WITH waiting AS MATERIALIZED (
   SELECT pid, locktype, waitstart, pg_blocking_pids(pid) AS blockers
   FROM pg_locks WHERE NOT granted)
@@ -45,11 +45,11 @@ WHERE w.pid = ANY($1) OR (w.blockers && $1 AND a.usesysid IS NOT NULL
 
 
 class Watcher:
-    """Guards one migration: ``ours`` are the backends that run it, ``page`` the step they are at.
+    """Guards one migration: ``ours`` are its backends, ``page`` is the step that runs.
 
-    ``budget`` is the longest in seconds that anyone may wait for us. ``ending``: whatever runs is
-    to be cancelled. ``direct``: it runs in Alembic's own transaction; ``elsewhere``: others wait
-    for that transaction, and not for the statement beside it.
+    ``budget`` is the longest in seconds that anyone may wait for us. ``is_ending``: whatever runs
+    is to be cancelled. ``is_direct``: the step runs in Alembic's own transaction.
+    ``blocks_in_transaction``: others wait for that transaction, not for a step outside it.
     """
 
     def __init__(
@@ -62,70 +62,70 @@ class Watcher:
         self._url, self._budget, self._say, self._note = url, budget, say, note
         self.ours: set[int] = set()
         self.page: Performed | None = None
-        self.direct = False
-        self.elsewhere = False
-        self.ending = False
-        self.over = False
-        self.sees = asyncio.Event()
-        self._runs_in = 0
-        self._begun = 0
-        self._cancelled = 0
-        self._flying = False
-        self._gate = asyncio.Lock()
+        self.is_direct = False
+        self.blocks_in_transaction = False
+        self.is_ending = False
+        self.is_over = False
+        self.is_watching = asyncio.Event()
+        self._current_pid = 0
+        self._statements = 0
+        self._last_cancelled = 0
+        self._is_running = False
+        self._cancel_lock = asyncio.Lock()
 
     async def watch(self) -> None:
-        """Look until it is ``over``; a lost connection is opened again."""
-        blind = 0.05
-        while not self.over:
+        """Watch until ``is_over``; open a lost connection again."""
+        pause = 0.05
+        while not self.is_over:
             try:
-                async with self._eyes() as connection:
-                    blind = 0.05
-                    await self._look_on(connection)
+                async with self._connect() as connection:
+                    pause = 0.05
+                    await self._watch_connection(connection)
             except LOST as lost:
-                if self.sees.is_set():
+                if self.is_watching.is_set():
                     self._say(
                         f"The stall watcher lost its connection ({type(lost).__name__}); no new "
                         "statement begins until it is back."
                     )
-                self.sees.clear()
+                self.is_watching.clear()
             else:
                 return
-            await asyncio.sleep(jittered(blind))
-            blind = min(blind * 2, _LONGEST_BLINDNESS)
+            await asyncio.sleep(jittered(pause))
+            pause = min(pause * 2, _LONGEST_PAUSE)
 
-    def attend(self, pid: int) -> None:
-        """Hear which backend runs what follows."""
+    def add_backend(self, pid: int) -> None:
+        """Add a backend, which runs the next statements."""
         self.ours.add(pid)
-        self._runs_in = pid
+        self._current_pid = pid
 
     def forget(self) -> None:
-        """Forget all backends: when they are gone, their numbers may become others'."""
+        """Forget all backends: when they are gone, their process ids may become others'."""
         self.ours.clear()
-        self.elsewhere = False
+        self.blocks_in_transaction = False
 
     @asynccontextmanager
     async def in_flight(self) -> AsyncIterator[None]:
         """Wrap a statement of ours.
 
-        It begins only while we look, and never while a cancel is on its way: a cancel that was
-        meant for one statement can so not hit the next.
+        It begins only while we watch, and never while a cancel is on its way, so that a cancel
+        for one statement cannot hit the next.
         """
-        await self.sees.wait()
-        async with self._gate:
-            self._begun += 1
-            self._flying = True
+        await self.is_watching.wait()
+        async with self._cancel_lock:
+            self._statements += 1
+            self._is_running = True
         try:
             yield
         finally:
-            self._flying = False
+            self._is_running = False
 
     @property
-    def cancelled(self) -> bool:
+    def was_cancelled(self) -> bool:
         """Whether we cancelled the statement that began last."""
-        return self._cancelled == self._begun
+        return self._last_cancelled == self._statements
 
     @asynccontextmanager
-    async def _eyes(self) -> AsyncIterator[asyncpg.Connection]:
+    async def _connect(self) -> AsyncIterator[asyncpg.Connection]:
         connection = await backends.connect(
             self._url, lock_timeout="100ms", statement_timeout="2s", jit="off"
         )
@@ -134,44 +134,44 @@ class Watcher:
         finally:
             connection.terminate()
 
-    async def _look_on(self, connection: asyncpg.Connection) -> None:
+    async def _watch_connection(self, connection: asyncpg.Connection) -> None:
         before = time.monotonic()
-        while not self.over:
+        while not self.is_over:
             if await connection.fetchval(_ANYONE, timeout=_ANSWER):
-                await self._look_closely(connection, time.monotonic() - before)
+                await self._examine_waits(connection, time.monotonic() - before)
             before = time.monotonic()
-            if self.ending:
-                await self._cancel(connection, list(self.ours), self._begun)
-            self.sees.set()
+            if self.is_ending:
+                await self._cancel(connection, list(self.ours), self._statements)
+            self.is_watching.set()
             await asyncio.sleep(LOOK_EVERY)
 
-    async def _look_closely(self, connection: asyncpg.Connection, passed: float) -> None:
-        page, begun, ours = self.page, self._begun, list(self.ours)
+    async def _examine_waits(self, connection: asyncpg.Connection, seconds: float) -> None:
+        page, number, ours = self.page, self._statements, list(self.ours)
         if page is None:
             return
         for row in await connection.fetch(_WAITING, ours, timeout=_ANSWER):
             if row["ours"]:
-                page.waited += passed
+                page.waited += seconds
                 blockers = await backends.blockers(connection, row["pid"])
-                if blockers and page.waits_for(blockers):
+                if blockers and page.set_blockers(blockers):
                     self._note(page)
                 continue
             if row["seconds"] > page.stall:
                 page.stall = row["seconds"]
                 page.waiter = Waiter(
                     row["pid"], row["application_name"], row["seconds"],
-                    backends.shown(row["query"]),
+                    backends.masked_query(row["query"]),
                 )  # fmt: skip
                 self._note(page)
             if row["seconds"] >= ACT_AT * self._budget:
-                self.elsewhere = self._runs_in not in row["blocking"]
-                await self._cancel(connection, ours, begun)
+                self.blocks_in_transaction = self._current_pid not in row["blocking"]
+                await self._cancel(connection, ours, number)
 
-    async def _cancel(self, connection: asyncpg.Connection, pids: list[int], begun: int) -> None:
-        """Cancel the statement that was the last to begin, unless it is over by now."""
-        async with self._gate:
-            if begun == self._begun and (self._flying or self.direct):
-                self._cancelled = begun
+    async def _cancel(self, connection: asyncpg.Connection, pids: list[int], number: int) -> None:
+        """Cancel statement ``number`` if it is still the current one."""
+        async with self._cancel_lock:
+            if number == self._statements and (self._is_running or self.is_direct):
+                self._last_cancelled = number
                 await connection.execute(
                     "SELECT pg_cancel_backend(pid) FROM unnest($1::int[]) AS pid",
                     pids,

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from app.database.url import DatabaseUrl
-from app.releases.connection.migration_session import MigrationError
 from app.releases.connection.server_faults import server_fault
+from app.releases.verdict import MigrationError
 
 
 @asynccontextmanager

@@ -34,14 +34,14 @@ async def raise_if_older_side_lives(ledger: Ledger, order: Order, target: str) -
             "HARMLESS_SESSIONS; then run the release again.",
             evidence,
         )
-    written = await tables_written_by_older(ledger, order.quiet_seconds)
-    if written:
+    tables = await tables_written_by_older(ledger, order.quiet_seconds)
+    if tables:
         raise Stopped(
             Verdict.REFUSED,
             f"{target} takes away what an older service reads and writes, without a way back, and "
-            f"it wrote in the last {order.quiet_seconds / 60:.0f} minutes ({', '.join(written)}): "
+            f"it wrote in the last {order.quiet_seconds / 60:.0f} minutes ({', '.join(tables)}): "
             "stop it, wait until CONTRACT_QUIET_MINUTES are over, and run the release again.",
-            {**evidence, "written": written},
+            {**evidence, "written": tables},
         )
 
 

@@ -19,18 +19,20 @@ async def drift(
     async with open_connection(url) as connection:
         ledger = Ledger(connection)
         gated = await ledger.exists()
-        found = await inspect(url, role, await ledger.get_fact("acquainted") if gated else None)
-        explanation = await explain_drift(ledger) if gated and found.findings else None
-    for finding in found.findings:
+        inspection = await inspect(
+            url, role, await ledger.get_fact("acquainted") if gated else None
+        )
+        explanation = await explain_drift(ledger) if gated and inspection.findings else None
+    for finding in inspection.findings:
         say(finding.words if explanation else f"{finding.words}\n{finding.script}")
     if explanation:
         say(explanation)
-    strays = {finding.table for finding in found.findings if finding.kind == "table_extra"}
-    if others := [name for name in found.live.others if name not in strays]:
+    strays = {finding.table for finding in inspection.findings if finding.kind == "table_extra"}
+    if others := [name for name in inspection.live.others if name not in strays]:
         say(f"Not ours, and not looked at: {', '.join(others)}.")
-    count, revision = len(found.findings), found.revision
+    count, revision = len(inspection.findings), inspection.revision
     if count:
         say(f"{count} drifts from what the revisions up to {revision} build.")
     else:
         say(f"No drift: the schema is what the revisions up to {revision} build.")
-    return found.findings
+    return inspection.findings

@@ -11,7 +11,6 @@ from types import ModuleType
 from typing import Any, Final, TypeVar
 
 from app.releases.apply.error_verdicts import LOST, stopped
-from app.releases.connection.migration_session import MigrationError
 from app.releases.gate.run import (
     Applied,
     Connected,
@@ -44,7 +43,7 @@ from app.releases.migrations.revisions import needed
 from app.releases.output import GateOutput, NoOutput
 from app.releases.plan.plan import Plan
 from app.releases.product import Statements
-from app.releases.verdict import Stopped, Verdict
+from app.releases.verdict import MigrationError, Stopped, Verdict
 
 T = TypeVar("T")
 
@@ -92,7 +91,7 @@ class _Run:
         }  # fmt: skip
         self._ledger: Ledger | None = None
         self._pages: list[dict[str, Any]] = []
-        self._shown: Plan | None = None
+        self._plan: Plan | None = None
         self._postponed: str | None = None
         self._final_words: str | None = None
 
@@ -114,21 +113,21 @@ class _Run:
             revision = await _if_it_answers(current(self._order.url)) or revision
             await _if_it_answers(ledger.end(verdict.name, int(verdict), words, revision))
         number = ledger.run or None if ledger else None
-        return Ended(verdict, words, number, self._shown, revision, tuple(self._pages))
+        return Ended(verdict, words, number, self._plan, revision, tuple(self._pages))
 
     def _keep(self, result: StageResult) -> None:
         """Keep what a stage returns for those after it."""
         self._values[type(result)] = result
         self._final_words = result.final_words or self._final_words
         if isinstance(result, Planned):
-            self._shown = result.plan
+            self._plan = result.plan
         if result.postponed:
             self._postponed = result.postponed
             self._values[Planned] = replace(self._values[Planned], plan=None)
 
     def _get(self, kind: type[T]) -> T | None:
-        found: T | None = self._values.get(kind)
-        return found
+        value: T | None = self._values.get(kind)
+        return value
 
     @property
     def _revision(self) -> str | None:
@@ -152,8 +151,8 @@ class _Run:
         if task is not None:
             task.uncancel()
         planned = self._get(Planned)
-        begun = planned is not None and planned.plan is not None and not self._changed
-        rest = "python -m app release takes it up where it was." if begun else "Run it again."
+        is_begun = planned is not None and planned.plan is not None and not self._changed
+        rest = "python -m app release takes it up where it was." if is_begun else "Run it again."
         return Verdict.CONTENDED, f"Stopped from outside; the old version serves on. {rest}"
 
     def _completed(self) -> tuple[Verdict, str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from app.database.url import DatabaseUrl
+from app.releases.apply.executor import MigrationLimits
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations import revisions
 from app.releases.plan.plan import Plan
@@ -57,6 +58,11 @@ class Order:
         role = DatabaseUrl.parse(self.service_url).user
         return None if role == DatabaseUrl.parse(self.url).user else role
 
+    @property
+    def limits(self) -> MigrationLimits:
+        """The limits of the work on the live database."""
+        return MigrationLimits(stall_budget=self.stall_budget, wall_clock=self.wall_clock)
+
 
 def serves_at(revision: str | None) -> bool:
     """Return whether this image can serve on a database at the revision."""
@@ -87,18 +93,18 @@ class Connected(StageResult):
 
 @dataclass(frozen=True, kw_only=True)
 class Position(StageResult):
-    """Where the database stands. ``begun`` is a release to finish.
+    """Where the database stands. ``unfinished`` is a release that was begun.
 
     ``in_progress`` are the tables in which a release that was begun may have left work half done.
     """
 
     revision: str | None
-    begun: Plan | None = None
+    unfinished: Plan | None = None
     in_progress: frozenset[str] = frozenset()
 
     def may_wait(self, order: Order) -> bool:
         """Return whether the pending release may wait: the image serves without it."""
-        return serves_at(self.revision) and not order.contract and self.begun is None
+        return serves_at(self.revision) and not order.contract and self.unfinished is None
 
 
 @dataclass(frozen=True, kw_only=True)

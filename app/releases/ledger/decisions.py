@@ -1,4 +1,4 @@
-"""What operators decide about a plan: approved, or withheld; by whom and why. Kept for ever.
+"""What operators decide about a plan: approved, or withheld; by whom and why. Stored for ever.
 
 An approval is of one digest after one rehearsal: another plan, another schema (which is part of
 the digest) or another rehearsal makes it void.
@@ -27,7 +27,7 @@ _DECIDED: Final = {"approve": "approved", "withhold": "withheld"}
 
 
 def valid(decision: Mapping[str, object] | None, rehearsal: int | None) -> bool:
-    """Tell whether a decision approves what was rehearsed as number ``rehearsal``."""
+    """Return whether a decision approves what was rehearsed as number ``rehearsal``."""
     return (
         decision is not None
         and rehearsal is not None
@@ -45,40 +45,39 @@ async def decide(
     why: str,
     destroys: str | None = None,
 ) -> Row:
-    """Store that a plan is approved or withheld, and give what was stored.
+    """Store that a plan is approved or withheld, and return what was stored.
 
-    ``digest`` may be its beginning; ``choice`` is "approve" or "withhold".
-
-    ``destroys`` is the word for a plan that takes something away: its table. Raises Invalid,
-    NotFound, AmbiguousId, PlanClosed, NotRehearsed and Destroys.
+    ``digest`` may be its beginning; ``choice`` is "approve" or "withhold". ``destroys`` names the
+    tables from which the plan takes something away. Raise Invalid, NotFound, AmbiguousId,
+    PlanClosed, NotRehearsed and Destroys.
     """
     _refuse_nobody(who, why)
     if choice not in _DECIDED:
         raise Invalid.at("decision", "say approve or withhold")
     ledger = Ledger(connection)
-    known = await find(ledger, digest)
-    plan = from_json(known["plan"])
-    _refuse_closed(plan, known["state"])
-    last = await ledger.rehearsal(known["digest"])
+    row = await find(ledger, digest)
+    plan = from_json(row["plan"])
+    _refuse_closed(plan, row["state"])
+    last = await ledger.rehearsal(row["digest"])
     if choice == "approve":
         _refuse_unrehearsed(plan, last)
         _refuse_destruction(plan, destroys)
     async with connection.transaction():
-        row = await ledger.fetch_row(
+        stored = await ledger.fetch_row(
             "INSERT INTO release_decisions (digest, rehearsal, decision, who, why, destroys)"
             " VALUES ($1, $2, $3, $4, $5, $6)"
             " RETURNING id, digest, rehearsal, decision, who, why, destroys, at",
-            known["digest"], last and last["id"], _DECIDED[choice], who, why,
+            row["digest"], last and last["id"], _DECIDED[choice], who, why,
             destroys if plan.destroys else None,
         )  # fmt: skip
-        assert row is not None
-        # The foreign key holds the plan's row from here on: nobody begins to apply it meanwhile.
-        _refuse_closed(plan, (await find(ledger, known["digest"]))["state"])
-    return row
+        assert stored is not None
+        # The foreign key locks the plan's row from here on: nobody begins to apply it meanwhile.
+        _refuse_closed(plan, (await find(ledger, row["digest"]))["state"])
+    return stored
 
 
 async def find(ledger: Ledger, digest: str) -> Row:
-    """Give the one plan whose digest begins so: its row. Raises Invalid, NotFound, AmbiguousId."""
+    """Return the row of the plan whose digest begins so. Raise Invalid, NotFound, AmbiguousId."""
     if not _DIGEST.fullmatch(digest):
         raise Invalid.at("digest", f"send {_SHORTEST} to 64 of its characters, 0-9 and a-f")
     rows = []
@@ -92,7 +91,7 @@ async def find(ledger: Ledger, digest: str) -> Row:
     if len(rows) > 1:
         raise AmbiguousId(
             f"{len(rows)} plans have a digest that begins with {digest}: send more of it.",
-            candidates=[row["digest"] for row in rows],
+            candidates=[stored["digest"] for stored in rows],
         )
     return rows[0]
 
@@ -105,8 +104,8 @@ def _refuse_closed(plan: Plan, state: str) -> None:
 
 
 def _refuse_nobody(who: str, why: str) -> None:
-    for name, said in (("who", who), ("why", why)):
-        if not said.strip():
+    for name, text in (("who", who), ("why", why)):
+        if not text.strip():
             raise Invalid.at(name, "say it: it is kept with the decision")
 
 

@@ -1,7 +1,7 @@
 """The gate's memory: runs, stages, plans, rehearsals, decisions and soaks, in its own tables.
 
-One connection, which also holds the gate's lock: while it lives, nobody else runs the gate. Calls
-may come from several tasks at once.
+Its one connection also holds the gate's lock: while it is open, nobody else runs the gate. Several
+tasks may call it at once.
 """
 
 import asyncio
@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.releases.connection.migration_session import GATE_LOCK
-from app.releases.ledger import tables
+from app.releases.ledger import ledger_tables
+from app.releases.migrations.migration_session import GATE_LOCK
 from app.releases.migrations.revisions import head, needed
 from app.releases.plan import plan
 from app.releases.plan.plan import Plan
@@ -29,7 +29,7 @@ class Ledger:
 
     def __init__(self, connection: asyncpg.Connection) -> None:
         self._connection = connection
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self.run = 0
         self._position = 0
 
@@ -39,23 +39,23 @@ class Ledger:
         return self._connection
 
     async def try_lock(self) -> bool:
-        """Become the only gate, if nobody is."""
+        """Take the gate's lock; return whether nobody else has it."""
         return bool(await self.fetch_value("SELECT pg_try_advisory_lock($1)", GATE_LOCK))
 
     async def pid(self) -> int:
-        """Return the backend of our connection, which holds the gate's lock."""
+        """Return the process id of our connection, which holds the gate's lock."""
         return int(await self.fetch_value("SELECT pg_backend_pid()"))
 
     async def prepare(self, service_role: str | None = None) -> None:
-        """Make the tables that are missing; let another role of the service at them."""
-        async with self._turn, self._connection.transaction():
-            for statement in tables.TABLES:
+        """Create missing tables, and grant the service's role what it needs of them."""
+        async with self._lock, self._connection.transaction():
+            for statement in ledger_tables.TABLES:
                 await self._connection.execute(statement)
-            for table, column, add in tables.ADDED:
-                if await self._connection.fetchval(tables.LACKING, table, column):
+            for table, column, add in ledger_tables.ADDED:
+                if await self._connection.fetchval(ledger_tables.LACKING, table, column):
                     await self._connection.execute(add)
             if service_role:
-                for statement in tables.grants(service_role):
+                for statement in ledger_tables.grants(service_role):
                     await self._connection.execute(statement)
 
     async def exists(self) -> bool:
@@ -70,7 +70,7 @@ class Ledger:
         return True
 
     async def turned_away(self, word: str, who: str, why: str | None, words: str) -> None:
-        """Note a run that never became the only gate, where there is a ledger to note it in."""
+        """Store a run that did not get the lock, if the ledger's tables are there."""
         if await self.exists():
             await self.execute(
                 "INSERT INTO release_runs (word, who, why, head, needed, finished_at, verdict,"
@@ -80,7 +80,7 @@ class Ledger:
             )  # fmt: skip
 
     async def begin(self, word: str, who: str, why: str | None, before: str | None) -> int:
-        """Open a run; earlier ones that never finished were killed, since we hold the lock."""
+        """Open a run; earlier ones that never finished were killed, as we hold the lock."""
         await self.execute(
             "UPDATE release_runs SET finished_at = clock_timestamp(), verdict = 'KILLED',"
             " words = 'The process ended in the middle.' WHERE finished_at IS NULL"
@@ -101,7 +101,7 @@ class Ledger:
         )  # fmt: skip
 
     async def stage_begins(self, stage: str) -> int:
-        """Open the run's next stage and give its position."""
+        """Open the run's next stage and return its position."""
         self._position += 1
         await self.execute(
             "INSERT INTO release_stages (run, position, stage) VALUES ($1, $2, $3)",
@@ -120,10 +120,10 @@ class Ledger:
         )  # fmt: skip
 
     async def propose(self, proposed: Plan, offline_hash: str) -> None:
-        """Note a plan and that this run is about it.
+        """Store a plan, and that this run is about it.
 
-        One that was over is pending again when somebody has taken the database back: what
-        approved it then approves nothing now.
+        One that was done is pending again when the database was taken back or restored. Its
+        earlier approval is then void.
         """
         again = await self.fetch_value(
             "INSERT INTO release_plans (digest, plan, offline_hash) VALUES ($1, $2, $3)"
@@ -136,7 +136,7 @@ class Ledger:
         await self.concerns(proposed.digest)
 
     async def withhold(self, digest: str, who: str, why: str) -> None:
-        """Void what approved a plan, unless somebody has withheld it already."""
+        """Void the approval of a plan, unless somebody has withheld it already."""
         await self.execute(
             "INSERT INTO release_decisions (digest, decision, who, why)"
             " SELECT $1, 'withheld', $2, $3 WHERE 'approved' = (SELECT decision"
@@ -146,22 +146,22 @@ class Ledger:
 
     async def apply_begins(self, digest: str, decision: int | None) -> bool:
         """Move a plan to applying, if ``decision`` is still the last about it."""
-        async with self._turn, self._connection.transaction():
-            # Whoever decides takes this lock too: what is decided after it comes too late.
+        async with self._lock, self._connection.transaction():
+            # Decisions take this lock too: one that is made after this comes too late.
             await self._connection.execute(
                 "SELECT FROM release_plans WHERE digest = $1 FOR UPDATE", digest
             )
-            done = await self._connection.execute(
+            result = await self._connection.execute(
                 "UPDATE release_plans SET state = 'applying', changed_at = clock_timestamp()"
                 " WHERE digest = $1 AND (SELECT max(id) FROM release_decisions WHERE digest = $1)"
                 " IS NOT DISTINCT FROM $2",
                 digest, decision,
             )  # fmt: skip
-        return bool(done == "UPDATE 1")
+        return bool(result == "UPDATE 1")
 
     async def taken_back(self, digest: str, revisions: Sequence[str], words: str) -> None:
-        """Note that a release was taken back: all of it, or nothing."""
-        async with self._turn, self._connection.transaction():
+        """Store that a release was taken back, in one transaction."""
+        async with self._lock, self._connection.transaction():
             await self._connection.execute(
                 "UPDATE release_plans SET state = 'rolled back', changed_at = clock_timestamp()"
                 " WHERE digest = $1",
@@ -186,7 +186,7 @@ class Ledger:
         )  # fmt: skip
 
     async def plan_is(self, digest: str, state: str) -> None:
-        """Move a plan on: applied, verified, taking back, superseded."""
+        """Set the state of a plan: applied, verified, taking back, superseded."""
         await self.execute(
             "UPDATE release_plans SET state = $2, changed_at = clock_timestamp()"
             " WHERE digest = $1",
@@ -194,11 +194,11 @@ class Ledger:
         )  # fmt: skip
 
     async def concerns(self, digest: str) -> None:
-        """Note which plan this run is about."""
+        """Store which plan this run is about."""
         await self.execute("UPDATE release_runs SET digest = $2 WHERE id = $1", self.run, digest)
 
     async def unfinished(self) -> tuple[Plan, str, str] | None:
-        """Give the plan that was begun and not verified, its state and its offline hash."""
+        """Return the plan that was begun and not verified, its state and its offline hash."""
         row = await self.fetch_row(
             "SELECT plan, state, offline_hash FROM release_plans"
             " WHERE state IN ('applying', 'applied', 'taking back')"
@@ -209,7 +209,7 @@ class Ledger:
         return plan.from_json(row["plan"]), row["state"], row["offline_hash"]
 
     async def rehearsed(self, digest: str, *, passed: bool, evidence: Mapping[str, Any]) -> int:
-        """Note a rehearsal and give its number."""
+        """Store a rehearsal and return its number."""
         number: int = await self.fetch_value(
             "INSERT INTO release_rehearsals (run, digest, passed, evidence)"
             " VALUES ($1, $2, $3, $4) RETURNING id",
@@ -218,13 +218,13 @@ class Ledger:
         return number
 
     async def rehearsal(self, digest: str) -> Row | None:
-        """Give the last rehearsal of a plan."""
+        """Return the last rehearsal of a plan."""
         return await self.fetch_row(
             "SELECT * FROM release_rehearsals WHERE digest = $1 ORDER BY id DESC LIMIT 1", digest
         )
 
     async def decision(self, digest: str) -> Row | None:
-        """Give the last decision about a plan."""
+        """Return the last decision about a plan."""
         return await self.fetch_row(
             "SELECT * FROM release_decisions WHERE digest = $1 ORDER BY id DESC LIMIT 1", digest
         )
@@ -241,12 +241,12 @@ class Ledger:
         ))  # fmt: skip
 
     async def get_fact(self, name: str) -> Any:
-        """Give what is noted under a name; None for nothing."""
+        """Return the fact of this name, None for none."""
         row = await self.fetch_row("SELECT value FROM release_facts WHERE name = $1", name)
         return row and row["value"]
 
     async def set_fact(self, name: str, value: Any) -> None:
-        """Note a fact, in place of an earlier one of that name."""
+        """Store a fact, in place of an earlier one of that name."""
         await self.execute(
             "INSERT INTO release_facts (name, value) VALUES ($1, $2) ON CONFLICT (name)"
             " DO UPDATE SET value = excluded.value, at = clock_timestamp()",
@@ -254,7 +254,7 @@ class Ledger:
         )  # fmt: skip
 
     async def overridden(self, rule: str, who: str, why: str) -> None:
-        """Keep the reason for which a rule was overridden."""
+        """Store the reason for which a rule was overridden."""
         await self.execute(
             "INSERT INTO release_overrides (run, rule, who, why) VALUES ($1, $2, $3, $4)",
             self.run, rule, who, why,
@@ -262,21 +262,21 @@ class Ledger:
 
     async def execute(self, sql: str, *values: object) -> None:
         """Run one statement."""
-        async with self._turn:
+        async with self._lock:
             await self._connection.execute(sql, *values)
 
     async def fetch_value(self, sql: str, *values: object) -> Any:
-        """Give one value."""
-        async with self._turn:
+        """Return one value."""
+        async with self._lock:
             return await self._connection.fetchval(sql, *values)
 
     async def fetch_row(self, sql: str, *values: object) -> Row | None:
-        """Give one row, its JSON decoded."""
+        """Return one row, its JSON decoded."""
         return next(iter(await self.fetch_rows(sql, *values)), None)
 
     async def fetch_rows(self, sql: str, *values: object) -> list[Row]:
-        """Give rows, their JSON decoded."""
-        async with self._turn:
+        """Return rows, their JSON decoded."""
+        async with self._lock:
             return decoded(await self._connection.fetch(sql, *values))
 
 
@@ -284,12 +284,12 @@ _JSON_COLUMNS: Final = frozenset({"plan", "evidence", "value", "blocker"})
 
 
 def encoded(value: Any) -> str:
-    """Write JSON for a jsonb parameter; PostgreSQL's text takes no NUL."""
+    """Return JSON for a jsonb parameter; PostgreSQL's text takes no NUL."""
     return json.dumps(value, default=str).replace("\\u0000", "\\\\u0000")
 
 
 def decoded(rows: list[asyncpg.Record]) -> list[Row]:
-    """Read rows of the ledger, their JSON decoded."""
+    """Return rows of the ledger, their JSON decoded."""
     return [
         {name: json.loads(v) if name in _JSON_COLUMNS and v else v for name, v in row.items()}
         for row in rows

@@ -1,7 +1,7 @@
 """Signals: the errors by which a serving app learns that its code and the schema disagree.
 
-No client can cause one: values travel as parameters and every shape refuses, before any SQL runs,
-what its column would not take. Nothing of a request gets into a signal's words.
+No client can cause one: values are parameters, and validation refuses, before any SQL runs, what a
+column would not take. A signal's words hold nothing of a request.
 """
 
 import re
@@ -14,11 +14,11 @@ from asyncpg import exceptions as pg
 from app.releases.ledger.soak import Signal
 
 SCHEMA_ERROR: Final = "schema error"
-DRIVER: Final = "DRIVER"  # the code of what the driver refuses before PostgreSQL sees it
+DRIVER: Final = "DRIVER"  # the code of what the driver refuses before it is sent
 _LONGEST: Final = 300  # characters of the words
 
 # Class 42 is a name or a privilege that is not there, 3F a missing schema. Left out: 22021, 22003
-# and the rest of class 22, which tell of values, and 23503 and 23505, which two clients cause.
+# and the rest of class 22, which values cause, and 23503 and 23505, which two clients cause.
 _CLASSES: Final = ("42", "3F")
 _CODES: Final = frozenset({
     "0A000",  # the result type of a cached plan has changed
@@ -29,7 +29,7 @@ _CODES: Final = frozenset({
 _OF_POOLERS: Final = frozenset({"42P03", "42P04", "42P05"})
 _QUOTED_VALUE: Final = re.compile(r"""\bvalue "[^"]*("|$)|'(?:[^']|'')*('|$)""")
 
-# An error that goes on is one row an hour, so that a soak sees when it was first and last met.
+# A repeated error is one row an hour, so that a soak sees when it came first and last.
 _WRITE: Final = """WITH known AS (UPDATE release_signals SET count = count + $5, last_at = $7
   WHERE id = (SELECT max(id) FROM release_signals WHERE kind = $1 AND code = $2 AND words = $3
     AND source = $4 AND at > $6::timestamptz - interval '1 hour') RETURNING id)
@@ -37,8 +37,8 @@ INSERT INTO release_signals (kind, code, words, source, count, at, last_at)
 SELECT $1, $2, $3, $4, $5, $6, $7 WHERE NOT EXISTS (SELECT FROM known)"""
 
 
-def heard(error: BaseException | None) -> tuple[str, str] | None:
-    """Give code and words where an error means that code and schema disagree, else None."""
+def schema_error(error: BaseException | None) -> tuple[str, str] | None:
+    """Return code and words where an error means that code and schema disagree, else None."""
     if not isinstance(error, pg.PostgresError):
         return None
     # The driver's own refusal: the type of a parameter is the code's, its value a client's.
@@ -54,10 +54,10 @@ def heard(error: BaseException | None) -> tuple[str, str] | None:
 
 
 def without_values(error: BaseException) -> str:
-    """Give what an error says, without the values of rows or of a request.
+    """Return the message of an error without the values of rows or of a request.
 
-    Its first line, since those after it show the row; in class 22, and where the driver refuses a
-    value, without what stands behind a colon.
+    It is the first line, since the next ones show the row. In class 22, and where the driver
+    refuses a value, what follows a colon is left out too.
     """
     line = str(error).partition("\n")[0]
     code = getattr(error, "sqlstate", None) or ""
@@ -69,7 +69,7 @@ def without_values(error: BaseException) -> str:
 
 
 async def write(connection: asyncpg.Connection, signals: Iterable[Signal]) -> None:
-    """Keep signals, all or none; where the gate never ran, nobody asks for them."""
+    """Store signals, all or none; where the gate never ran, do nothing."""
     if not await connection.fetchval("SELECT to_regclass('release_signals') IS NOT NULL"):
         return
     rows = [(s.kind, s.code, s.words, s.source, s.count, s.at, s.last_at) for s in signals]

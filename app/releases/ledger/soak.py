@@ -1,8 +1,8 @@
-"""The soak: after a release the service must live with it for a time before the next may follow.
+"""The soak: after a release, the service runs on it for a time before the next may follow.
 
-A soak is green when its time is over and no signal fell into it. A signal is what the serving app
-noted: an error by which code and schema disagree, or a drift. A red soak stays red until somebody
-overrides it with a reason, or the release is taken back.
+A soak is green when its time is over and there was no signal in it. A signal is stored by the
+serving app: an error by which code and schema disagree, or a drift. A red soak stays red until
+somebody overrides it with a reason, or the release is taken back.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,7 +20,7 @@ State = Literal["running", "green", "red", "overridden"]
 _RULE: Final = "soak"
 _OVERRIDDEN: Final = "overridden"
 _UNWATCHED: Final = ", but nobody looked at it: its version did not serve meanwhile, or could not"
-# What else ends a soak: the release that it watched was taken back.
+# A soak that ended otherwise is of a release that was taken back.
 _CURRENT: Final = f"""SELECT * FROM release_soaks
   WHERE ended_at IS NULL OR ended LIKE '{_OVERRIDDEN} by %' ORDER BY started_at DESC LIMIT 1"""
 _SIGNALS: Final = """SELECT kind, code, words, source, count, at, last_at FROM release_signals
@@ -30,19 +30,19 @@ _HOW: Final = "python -m app release --override-soak REASON --who NAME"
 
 
 def utc_now() -> datetime:
-    """Give this machine's time."""
+    """Return this machine's time."""
     return datetime.now(UTC)
 
 
 async def time(ledger: Ledger, clock: Clock | None) -> datetime:
-    """Give the clock's time; without one the database's, which is the same for every machine."""
+    """Return the clock's time; without one the database's, which is the same for every machine."""
     now: datetime = clock() if clock else await ledger.fetch_value("SELECT clock_timestamp()")
     return now
 
 
 @dataclass(frozen=True, kw_only=True)
 class Signal:
-    """What the serving app noted: a "schema error" or a "drift", first and last seen when."""
+    """What the serving app stored: a "schema error" or a "drift", first and last seen when."""
 
     kind: str
     code: str
@@ -53,7 +53,7 @@ class Signal:
     last_at: datetime
 
     def in_words(self) -> str:
-        """Give it as one reason."""
+        """Return it as one reason."""
         if self.kind == "drift":
             return self.words
         times = "once" if self.count == 1 else f"{self.count} times"
@@ -84,13 +84,13 @@ class Soak:
         return self.table or self.revisions[-1]
 
     def covers(self, signal: Signal) -> bool:
-        """Tell whether a signal fell into it."""
+        """Return whether a signal came within the soak."""
         return signal.last_at >= self.started_at and signal.at < self.due
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """How a soak stands. ``remaining`` is in seconds, 0 when no time is waited for.
+    """The state of a soak. ``remaining`` is in seconds, 0 when no time is waited for.
 
     ``looked_at`` is when the serving app last finished a look for drift, whatever soak it was in.
     """
@@ -103,30 +103,30 @@ class Standing:
 
     @property
     def unwatched(self) -> bool:
-        """Whether time passed, and no serving app ever looked."""
-        seen = self.looked_at is not None and self.looked_at >= self.soak.started_at
-        return self.soak.seconds > 0 and not seen
+        """Whether no serving app looked for drift during the soak."""
+        was_watched = self.looked_at is not None and self.looked_at >= self.soak.started_at
+        return self.soak.seconds > 0 and not was_watched
 
     def watched(self, now: datetime) -> bool:
-        """Whether the serving app still looks: an override passes over nothing that is to come."""
+        """Whether the serving app still looks: an override does not cover later signals."""
         return self.state in {"running", "red"} or (
             self.state == "overridden" and now < self.soak.due
         )
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why it stands so, where that is more than time."""
+        """Why it is in this state, where that is more than time."""
         why = [self.soak.ended] if self.soak.ended else []
         return (*why, *(signal.in_words() for signal in self.signals))
 
 
 def state(soak: Soak, signals: Iterable[Signal], now: datetime) -> Standing:
-    """Judge a soak by what was noted. Pure."""
+    """Return the state of a soak by its signals."""
     covered = tuple(signal for signal in signals if soak.covers(signal))
     remaining = max(0.0, (soak.due - now).total_seconds())
-    # Who overrides passes over what was known then, not over what comes after.
-    known = soak.ended_at if soak.ended is not None else None
-    if known is not None and all(signal.last_at <= known for signal in covered):
+    # An override covers the signals until then, not those after it.
+    overridden_at = soak.ended_at if soak.ended is not None else None
+    if overridden_at is not None and all(signal.last_at <= overridden_at for signal in covered):
         return Standing(soak=soak, state="overridden", remaining=0.0, signals=covered)
     if covered:
         return Standing(soak=soak, state="red", remaining=0.0, signals=covered)
@@ -135,7 +135,7 @@ def state(soak: Soak, signals: Iterable[Signal], now: datetime) -> Standing:
 
 
 async def begin(ledger: Ledger, plan: Plan, seconds: float, clock: Clock | None = None) -> None:
-    """Start the watch over a release; one that was taken back and comes again is watched anew."""
+    """Start the soak of a release; one that was taken back and comes again has a new soak."""
     await ledger.execute(
         'INSERT INTO release_soaks (digest, "table", phase, revisions, started_at, seconds)'
         " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (digest) DO UPDATE SET"
@@ -147,7 +147,7 @@ async def begin(ledger: Ledger, plan: Plan, seconds: float, clock: Clock | None 
 
 
 async def current(ledger: Ledger, clock: Clock | None = None) -> Standing | None:
-    """Give how the last release's soak stands; None where none was begun, or it was taken back."""
+    """Return the state of the last soak; None for none, or when the release was taken back."""
     row = await ledger.fetch_row(_CURRENT)
     if row is None:
         return None
@@ -162,9 +162,9 @@ async def current(ledger: Ledger, clock: Clock | None = None) -> Standing | None
 
 
 async def raise_unless_green(ledger: Ledger, clock: Clock | None = None) -> str:
-    """Say in words that nothing is waited for. Raises Stopped while a soak runs or is red.
+    """Return in words that no soak is waited for. Raise Stopped while one runs or is red.
 
-    Green is also a soak in which nobody looked, because an older service served: the words say so.
+    A soak in which nobody looked, as another version served, is green too: the words say so.
     """
     standing = await current(ledger, clock)
     if standing is None:
@@ -178,7 +178,7 @@ async def raise_unless_green(ledger: Ledger, clock: Clock | None = None) -> str:
 
 
 async def override(ledger: Ledger, who: str, why: str, clock: Clock | None = None) -> None:
-    """Pass over the soak that stands in the way; who did it and why are kept for ever."""
+    """Override the soak that is in the way; who did it and why are stored for ever."""
     await ledger.overridden(_RULE, who, why)
     standing = await current(ledger, clock)
     if standing is not None and standing.state in {"running", "red"}:

@@ -1,42 +1,39 @@
-"""What makes a statement dangerous: the conditions of our own lint rules.
+"""Conditions of our own lint rules: what makes a statement dangerous, read from its tree.
 
-A condition is a pattern over a statement's masked SQL, or a function. A table that the same plan
-creates is nobody's yet, so most ask whether the statement touches an existing one.
+A condition is a function of a statement and of what stands before it in its plan. A table that the
+same plan creates has no users yet, so most conditions ask whether an existing one is touched.
 """
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from app.releases.migrations.revisions import Phase
 from app.releases.plan.plan import Statement
-from app.releases.sql.locks import NAME, UPDATES, stronger, subcommands
-from app.releases.sql.text import masked, normalise, statements
+from app.releases.sql.effects import WRITES, is_concurrent, stronger, table_changes
+from app.releases.sql.parser import Node, called_functions, options, parse_or_unread
+from app.releases.sql.text import normalise
 
-# Functions that give one value for the whole statement, so that a default of them rewrites nothing.
-_STABLE: Final = """now transaction_timestamp statement_timestamp current_timestamp localtimestamp
-  current_setting lower upper btrim replace concat format left right md5 coalesce nullif greatest
-  least abs round make_date make_time make_timestamp make_timestamptz make_interval date_trunc
-  to_date to_timestamp to_char to_jsonb jsonb_build_object jsonb_build_array cast"""
-# A type with its length, after :: or in CAST(… AS …): no call.
-_TYPE: Final = re.compile(
-    r"(?:::|\bAS\b) ?[\w.]+(?: varying)? ?\( ?\d+(?: ?, ?-?\d+)? ?\)", re.IGNORECASE
+# Without a trigger, of which another rule speaks; an index is only slower to be without.
+_HARMLESS_DROPS: Final = frozenset(
+    f"OBJECT_{kind}" for kind in ("INDEX", "TRIGGER", "STATISTIC_EXT")
 )
-_CALL: Final = re.compile(
-    rf'(?<!\bWITH )(?<!\bRECURSIVE )(?<!\bINTO )(?<!\bAS )(?<![\w"$])({NAME}) ?\(', re.IGNORECASE
-)
+_NAMED_IN_CODE: Final = frozenset(
+    f"OBJECT_{kind}"
+    for kind in (
+        "TYPE", "ATTRIBUTE", "DOMAIN", "DOMCONSTRAINT", "FUNCTION", "PROCEDURE", "ROUTINE",
+        "SEQUENCE", "SCHEMA", "VIEW", "MATVIEW",
+    )
+)  # fmt: skip
 
 
 class LintedStatement(NamedTuple):
-    """A statement with what stands before it in its plan.
+    """One statement's tree with what stands before it in its plan.
 
-    ``sql`` is normalised, ``text`` masked: of one statement, where a text holds several.
+    A text that holds several statements is linted once for each.
     """
 
     statement: Statement
-    sql: str
-    text: str
-    changes: tuple[str, ...]
+    tree: Node
     phase: Phase
     before: Sequence["LintedStatement"]
 
@@ -45,198 +42,150 @@ class LintedStatement(NamedTuple):
         """Whether it touches a table that is there already."""
         return bool(self.statement.tables)
 
+    @property
+    def kind(self) -> str:
+        """The tree's kind, as in "AlterTableStmt"."""
+        return self.tree.kind
+
+    def changes(self, *subtypes: str) -> list[Node]:
+        """Return the changes of these sorts that an ALTER TABLE makes."""
+        return [c for c in table_changes(self.tree) if c["subtype"].removeprefix("AT_") in subtypes]
+
+    def is_drop_of(self, kind: str) -> bool:
+        """Return whether it drops this kind of object."""
+        return self.kind == "DropStmt" and self.tree["remove_type"] == f"OBJECT_{kind}"
+
+    def same_step(self) -> Iterator["LintedStatement"]:
+        """Yield the earlier statements of the same step."""
+        return (e for e in self.before if e.statement.step == self.statement.step)
+
+
+Condition = Callable[[LintedStatement], bool]
+
 
 def statements_to_lint(
     plan: Sequence[Statement], phases: dict[str, Phase]
 ) -> list[LintedStatement]:
     """Prepare a plan's statements for the rules; a revision without a phase is an expand."""
-    found: list[LintedStatement] = []
+    prepared: list[LintedStatement] = []
     for statement in plan:
         phase = phases.get(statement.revision, "expand")
-        for sql in statements(statement.sql):
-            text = masked(sql)
-            one = LintedStatement(
-                statement, normalise(sql), text, tuple(subcommands(text)), phase, tuple(found)
-            )
-            found.append(one)
-    return found
+        for tree in parse_or_unread(statement.sql):
+            prepared.append(LintedStatement(statement, tree, phase, tuple(prepared)))
+    return prepared
 
 
-def says(pattern: str, *, existing: bool = False) -> Callable[[LintedStatement], bool]:
-    """Make a condition: the statement begins like this."""
-    compiled = re.compile(rf"(?:{pattern})", re.IGNORECASE)
-    return lambda s: bool(compiled.match(s.text)) and (s.existing or not existing)
+def is_a(*kinds: str) -> Condition:
+    """Make a condition: the statement is of one of these kinds."""
+    return lambda s: s.kind in kinds
 
 
-def changes(pattern: str, *, existing: bool = True) -> Callable[[LintedStatement], bool]:
-    """Make a condition: one change of an ALTER TABLE begins like this."""
-    compiled = re.compile(rf"(?:{pattern})", re.IGNORECASE)
-    return lambda s: (s.existing or not existing) and any(map(compiled.match, s.changes))
+def alters(*subtypes: str, existing: bool = True) -> Condition:
+    """Make a condition: an ALTER TABLE makes one of these changes."""
+    return lambda s: (s.existing or not existing) and bool(s.changes(*subtypes))
 
 
-def outside_contract(
-    condition: Callable[[LintedStatement], bool],
-) -> Callable[[LintedStatement], bool]:
+def outside_contract(condition: Condition) -> Condition:
     """Make a condition that holds in every phase but a contract."""
     return lambda s: s.phase != "contract" and condition(s)
 
 
-def either(*conditions: Callable[[LintedStatement], bool]) -> Callable[[LintedStatement], bool]:
+def either(*conditions: Condition) -> Condition:
     """Make a condition that holds where one of these does."""
     return lambda s: any(condition(s) for condition in conditions)
 
 
-def several(s: LintedStatement) -> bool:
-    """Tell whether one text holds several statements."""
-    return len(statements(masked(s.statement.sql))) > 1
+def is_unread(s: LintedStatement) -> bool:
+    """Return whether PostgreSQL's parser does not accept it."""
+    return s.kind == "ParseResult"
 
 
-_UNBATCHED: Final = re.compile(rf"{UPDATES}|\b(?:DELETE FROM|MERGE INTO)\b", re.IGNORECASE)
+def is_several(s: LintedStatement) -> bool:
+    """Return whether one text holds several statements, be the first an empty one."""
+    sql = s.statement.sql
+    return len(parse_or_unread(sql)) > 1 or normalise(sql).startswith(";")
 
 
-def unbatched(s: LintedStatement) -> bool:
-    """Tell whether it, or a part of it, writes rows of an existing table other than in batches."""
-    return s.existing and s.statement.way != "backfill" and bool(_UNBATCHED.search(s.text))
+def writes_unbatched(s: LintedStatement) -> bool:
+    """Return whether it, or a part of it, changes rows of an existing table all at once."""
+    changing = s.tree.all(*(kind for kind in WRITES if kind != "InsertStmt"))
+    return s.existing and s.statement.way != "backfill" and any(changing)
 
 
-def copies(s: LintedStatement) -> bool:
-    """Tell whether it writes what it has read."""
-    return s.existing and bool(re.search(r"\bINSERT INTO\b.*\bSELECT\b", s.text, re.IGNORECASE))
+def copies_rows(s: LintedStatement) -> bool:
+    """Return whether it inserts what it reads."""
+    sources = (insert["select_stmt"] for insert in s.tree.all("InsertStmt"))
+    return s.existing and any(source and not source["values_lists"] for source in sources)
 
 
 def cascades(s: LintedStatement) -> bool:
-    """Tell whether it drops, with CASCADE, what it does not name."""
-    whole = re.match(r"(?:DROP|TRUNCATE)\b.*\bCASCADE\Z", s.text, re.IGNORECASE)
-    return bool(whole) or any(
-        re.match(r"DROP\b.*\bCASCADE\Z", change, re.IGNORECASE) for change in s.changes
+    """Return whether it drops, with CASCADE, what it does not name."""
+    dropping = [*s.tree.all("DropStmt", "TruncateStmt", "DropOwnedStmt")]
+    return any(node["behavior"] == "DROP_CASCADE" for node in [*dropping, *table_changes(s.tree)])
+
+
+def takes_rights(s: LintedStatement) -> bool:
+    """Return whether somebody may do less afterwards, or owns other objects."""
+    grants = s.tree.all("GrantStmt", "GrantRoleStmt")
+    owners = s.kind in {"ReassignOwnedStmt", "AlterOwnerStmt"} or any(
+        change["subtype"] == "AT_ChangeOwner" for change in s.tree.all("AlterTableCmd")
     )
+    return owners or any(not grant["is_grant"] for grant in grants)
 
 
-def _retypes(s: LintedStatement) -> list[str]:
-    pattern = re.compile(rf"ALTER (?:COLUMN )?{NAME} (?:SET DATA )?TYPE (.*)", re.IGNORECASE)
-    return [found[1].lower() for c in s.changes if s.existing and (found := pattern.match(c))]
+def blocks_writers(s: LintedStatement) -> bool:
+    """Return whether an index is built, rebuilt or dropped while nobody can write."""
+    whole = s.kind == "ReindexStmt" and s.tree["kind"] in {
+        "REINDEX_OBJECT_TABLE", "REINDEX_OBJECT_INDEX",
+    }  # fmt: skip
+    of_index = s.kind == "IndexStmt" or s.is_drop_of("INDEX") or whole
+    return s.existing and of_index and not is_concurrent(s.tree)
 
 
-def rewrites(s: LintedStatement) -> bool:
-    """Tell whether a type is changed other than by giving times in UTC their zone."""
-    zoned = {"timestamptz", "timestamp with time zone"}
-    wide = {"text", "varchar", "character varying"}
-    types = set(_retypes(s)) - wide
-    return bool(types - zoned) or (bool(types) and not _in_utc(s))
+def is_concurrent_in_transaction(s: LintedStatement) -> bool:
+    """Return whether something CONCURRENTLY stands inside a transaction."""
+    return s.statement.way in {"brief", "direct"} and is_concurrent(s.tree)
 
 
-def _in_utc(s: LintedStatement) -> bool:
-    together = (e.statement.sql for e in s.before if e.statement.step == s.statement.step)
-    pattern = r"SET (LOCAL )?(TimeZone (=|TO)|TIME ZONE) 'UTC'"
-    return any(re.match(pattern, normalise(sql), re.IGNORECASE) for sql in together)
-
-
-def widens(s: LintedStatement) -> bool:
-    """Tell whether a type becomes plain text."""
-    return bool(set(_retypes(s)) & {"text", "varchar", "character varying"})
-
-
-def fills_on_adding(s: LintedStatement) -> bool:
-    """Tell whether a column is added whose value differs from row to row: a rewrite."""
-    return s.existing and any(
-        re.search(r"\b(?:small|big)?serial\b|\bGENERATED\b", change, re.IGNORECASE)
-        or (_called_by_default(change) - {*_STABLE.split()})
-        for change in s.changes
-        if re.match(
-            r"ADD (?!CONSTRAINT\b|CHECK\b|FOREIGN\b|UNIQUE\b|PRIMARY\b)", change, re.IGNORECASE
-        )
-    )
-
-
-def _called_by_default(change: str) -> set[str]:
-    default = re.search(r"\bDEFAULT (.*)", change, re.IGNORECASE)
-    return called(_TYPE.sub(" ", default[1])) if default else set()
-
-
-def called(text: str) -> set[str]:
-    """Name the functions that are called, in small letters; with its schema one that is not
-    PostgreSQL's. ``text`` is masked. A word before a bracket is taken for one, too.
-    """
-    names = (found.replace('"', "").lower() for found in _CALL.findall(text))
-    return {name.removeprefix("pg_catalog.") for name in names}
-
-
-def requires(s: LintedStatement) -> bool:
-    """Tell whether a column is added that must not be NULL and has no default."""
-    added = [c for c in s.changes if re.match(r"ADD (?:COLUMN )?", c, re.IGNORECASE)]
-    return s.existing and any(
-        re.search(r"(?<!IS )\bNOT NULL\b", c, re.IGNORECASE)
-        and not re.search(r"\bDEFAULT\b|\bGENERATED\b|\bCHECK\b|serial\b", c, re.IGNORECASE)
-        for c in added
-    )
-
-
-def scans_for_null(s: LintedStatement) -> bool:
-    """Tell whether SET NOT NULL has to look at every row."""
-    pattern = re.compile(rf"ALTER (?:COLUMN )?({NAME}) SET NOT NULL", re.IGNORECASE)
-    columns = [found[1] for c in s.changes if (found := pattern.match(c))]
-    return s.existing and not all(_is_proven(s, column) for column in columns)
-
-
-def _is_proven(s: LintedStatement, column: str) -> bool:
-    """Tell whether a CHECK that the column is not NULL was validated in a step before."""
-    check = re.compile(
-        rf"ADD CONSTRAINT ({NAME}) CHECK ?\( ?{re.escape(column)} IS NOT NULL ?\)", re.IGNORECASE
-    )
-    earlier = [e for e in s.before if e.statement.tables == s.statement.tables]
-    names = {found[1] for e in earlier for c in e.changes if (found := check.match(c))}
-    validated = {
-        change.split(" ")[2]
-        for e in earlier
-        for change in e.changes
-        if e.statement.step < s.statement.step and change.upper().startswith("VALIDATE CONSTRAINT ")
+def rewrites_storage(s: LintedStatement) -> bool:
+    """Return whether all rows, or an index, are written anew in another place or form."""
+    moved = {change["subtype"] for change in s.tree.all("AlterTableCmd")}
+    of_others = s.kind == "AlterTableStmt" and s.tree["objtype"] in {
+        "OBJECT_INDEX",
+        "OBJECT_MATVIEW",
     }
-    return bool(names & validated)
-
-
-def validates_at_once(s: LintedStatement) -> bool:
-    """Tell whether a constraint is validated in the step that adds it."""
-    names = [c.split(" ")[2] for c in s.changes if c.upper().startswith("VALIDATE CONSTRAINT ")]
-    same = [e for e in s.before if e.statement.step == s.statement.step]
-    added = {c.split(" ")[2] for e in [*same, s] for c in e.changes if _ADDED.match(c)}
-    return s.existing and any(name in added for name in names)
-
-
-_ADDED: Final = re.compile(r"ADD CONSTRAINT ", re.IGNORECASE)
-
-
-def proves_at_once(s: LintedStatement) -> bool:
-    """Tell whether a constraint is added that all rows are checked for at once."""
-    proof = rf"(?:CONSTRAINT {NAME} )?(?:CHECK|FOREIGN KEY|UNIQUE|PRIMARY KEY|EXCLUDE)\b"
-    pattern = re.compile(rf"ADD {proof}(?!.*\b(?:NOT VALID|USING INDEX)\b)", re.IGNORECASE)
-    inline = re.compile(
-        r"ADD (?:COLUMN )?.*\b(?:REFERENCES|UNIQUE|PRIMARY KEY|CHECK)\b", re.IGNORECASE
-    )
-    return s.existing and any(
-        pattern.match(c) or (not re.match(rf"ADD {proof}", c, re.IGNORECASE) and inline.match(c))
-        for c in s.changes
+    return s.kind == "AlterTableMoveAllStmt" or (
+        of_others and not moved.isdisjoint({"AT_SetTableSpace", "AT_SetAccessMethod"})
     )
 
 
-def concurrent_together(s: LintedStatement) -> bool:
-    """Tell whether something CONCURRENTLY stands inside a transaction."""
-    pattern = r"(?:CREATE (?:UNIQUE )?INDEX|DROP INDEX|REINDEX\b.*) CONCURRENTLY\b"
-    inside = s.statement.way in {"brief", "direct"}
-    return inside and bool(re.match(pattern, s.text, re.IGNORECASE))
+def renames(s: LintedStatement) -> bool:
+    """Return whether something gets a name, or a schema, that the code does not know."""
+    if s.kind == "AlterEnumStmt":
+        return bool(s.tree["old_val"])
+    if s.kind == "RenameStmt":
+        kind = s.tree["rename_type"]
+        if kind == "OBJECT_COLUMN":
+            kind = s.tree["relation_type"]
+    elif s.kind == "AlterObjectSchemaStmt":
+        kind = s.tree["object_type"]
+    else:
+        return False
+    return kind in _NAMED_IN_CODE or (s.existing and kind == "OBJECT_TABLE")
 
 
-def waits_for_ever(s: LintedStatement) -> bool:
-    """Tell whether it wants a strong lock and has no timeout."""
+def waits_without_limit(s: LintedStatement) -> bool:
+    """Return whether it wants a strong lock and has no timeout."""
     return s.statement.way == "patient" and stronger(s.statement.lock, "SHARE UPDATE EXCLUSIVE")
 
 
 def stands_outside(s: LintedStatement) -> bool:
-    """Tell whether it locks a table outside the steps."""
+    """Return whether it locks a table outside the steps."""
     return s.statement.way == "direct" and stronger(s.statement.lock, "ROW EXCLUSIVE")
 
 
 def blocks_itself(s: LintedStatement) -> bool:
-    """Tell whether Alembic's own transaction holds a table that this step needs."""
+    """Return whether Alembic's own transaction holds a table that this step needs."""
     held = {
         table
         for e in s.before
@@ -247,10 +196,15 @@ def blocks_itself(s: LintedStatement) -> bool:
     return s.statement.way != "direct" and bool(held & {*s.statement.tables})
 
 
-def drops(s: LintedStatement) -> bool:
-    """Tell whether something is dropped that others may use."""
-    # Of a trigger another rule speaks; an index is only slower to be without.
-    pattern = r"DROP (?!(?:INDEX|TRIGGER|STATISTICS)\b)|TRUNCATE\b"
-    return bool(re.match(pattern, s.text, re.IGNORECASE)) or (
-        bool(s.changes) and s.statement.destroys
-    )
+def drops_in_use(s: LintedStatement) -> bool:
+    """Return whether something is dropped that others may use."""
+    if s.kind == "DropStmt":
+        return s.tree["remove_type"] not in _HARMLESS_DROPS
+    return s.kind.startswith("Drop") or s.kind == "TruncateStmt" or bool(s.changes("DropColumn"))
+
+
+def restarts_sequence(s: LintedStatement) -> bool:
+    """Return whether a sequence is set to another number."""
+    identities = (change["def"]["items"] for change in s.changes("SetIdentity") if s.existing)
+    altered = [s.tree["options"]] if s.kind == "AlterSeqStmt" else [*identities]
+    return "setval" in called_functions(s.tree) or any("restart" in options(o) for o in altered)

@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
-from app.releases.connection.migration_session import BRIEF_STATEMENT_TIMEOUT, LOCK_TIMEOUT
+from app.releases.migrations.migration_session import BRIEF_STATEMENT_TIMEOUT, LOCK_TIMEOUT
 from app.releases.plan.plan import Statement
 from app.releases.sql.text import normalise
 

@@ -14,10 +14,10 @@ from sqlalchemy.pool import NullPool
 
 from alembic import command
 from app.database.url import DatabaseUrl
-from app.releases.connection.migration_session import MigrationError
 from app.releases.migrations.observer import Observer
 from app.releases.migrations.revisions import ROOT
 from app.releases.migrations.version_row import FORM, ROWS, raise_unless_fits, single_revision
+from app.releases.verdict import MigrationError
 
 Say = Callable[[str], None]
 _CONFIGURATION: Final = ROOT / "pyproject.toml"

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from app.releases.connection.migration_session import MigrationError
-from app.releases.ledger.tables import CURSORS
+from app.releases.migrations.backfill_cursors import CURSORS
 from app.releases.migrations.steps import Steps
+from app.releases.verdict import MigrationError
 
 BATCH_SECONDS: Final = 0.1  # what a writer may have to wait for a row of the batch
 FIRST_BATCH: Final = 500

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from app.releases.connection.migration_session import ACROSS_TABLES
 from app.releases.migrations.catalogue import (
     constraint_is_valid,
     index_is_valid,
     is_not_null,
     without_zone,
 )
+from app.releases.migrations.migration_session import ACROSS_TABLES
 from app.releases.migrations.steps import Steps
 
 NOW: Final = "CURRENT_TIMESTAMP"

@@ -11,10 +11,11 @@ from typing import Final
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection
 
-from app.releases.connection.migration_session import GATE_LOCK, MigrationError
 from app.releases.identity import HOLDS_CORE_TABLES, OLDER_SERVICE_TABLE
+from app.releases.migrations.migration_session import GATE_LOCK
 from app.releases.migrations.observer import Permit
 from app.releases.migrations.revisions import has_revision, head, needed, state
+from app.releases.verdict import MigrationError
 
 _STATE: Final = f"""SELECT current_database(),
   to_regclass('public.release_runs') IS NOT NULL,

@@ -4,7 +4,6 @@
 gate has observers of its own, which also watch who waits for us and hold statements to the plan.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
@@ -19,12 +18,9 @@ from typing import Any, Final, Literal, Protocol
 import asyncpg
 from sqlalchemy import Connection, event
 
-from app.releases.connection.migration_session import (
-    APPLICATION_NAME,
-    LOCK_TIMEOUT,
-    MigrationError,
-    jittered,
-)
+from app.releases.migrations.bookkeeping import is_run_by_alembic
+from app.releases.migrations.migration_session import APPLICATION_NAME, LOCK_TIMEOUT, jittered
+from app.releases.verdict import MigrationError
 
 # "brief": one transaction under a short lock_timeout. "patient": one statement outside any
 # transaction. "batch": one of a backfill's. "direct": in Alembic's own transaction.
@@ -121,13 +117,6 @@ class RetryingObserver:
         """Progress is told in words already."""
 
 
-# What Alembic itself says on its connection: where it stands, and our leave of its snapshot.
-_BOOKKEEPING: Final = re.compile(
-    r"\s*(SELECT\s+(pg_catalog\.pg_class|alembic_version)\.|SET LOCAL lock_timeout = '\w+'\Z"
-    r"|(CREATE TABLE|INSERT INTO|UPDATE|DELETE FROM) alembic_version\b)"
-)
-
-
 @contextmanager
 def observe(connection: Connection, observer: Observer) -> Iterator[None]:
     """Let the observer see what runs in Alembic's own transaction."""
@@ -136,7 +125,7 @@ def observe(connection: Connection, observer: Observer) -> Iterator[None]:
     watch = ExitStack()
 
     def before(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if not _BOOKKEEPING.match(statement):
+        if not is_run_by_alembic(statement):
             watch.enter_context(observer.around_step("direct", [statement]))
 
     def after(*_: Any) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from app.releases.connection.migration_session import ACROSS_TABLES, MigrationError
 from app.releases.migrations.backfill import Backfill, fill
 from app.releases.migrations.catalogue import (
     ForeignKey,
@@ -35,7 +34,9 @@ from app.releases.migrations.ddl import (
     give_zone,
     set_not_null,
 )
+from app.releases.migrations.migration_session import ACROSS_TABLES
 from app.releases.migrations.steps import Steps, beside
+from app.releases.verdict import MigrationError
 
 KEY: Final = Index("uuid", unique=True)
 LABEL: Final = Index("id", unique=True)

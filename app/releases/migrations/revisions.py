@@ -12,7 +12,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-from app.releases.connection.migration_session import MigrationError
+from app.releases.verdict import MigrationError
 
 Phase = Literal["expand", "switch", "contract"]
 State = Literal["unmigrated", "behind", "ready", "head", "ahead"]

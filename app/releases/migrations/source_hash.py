@@ -26,7 +26,7 @@ _FORMER_HOMES: Final = {
     "app.releases.migrations.catalogue": "app.releases.catalogue",
     "app.releases.migrations.ddl": "app.releases.ddl",
     "app.releases.migrations.phased_change": "app.releases.recipe",
-    "app.releases.connection.migration_session": "app.releases.session",
+    "app.releases.migrations.migration_session": "app.releases.session",
     "app.releases.migrations.steps": "app.releases.steps",
     "app.releases.migrations.column_sync": "app.releases.sync",
 }

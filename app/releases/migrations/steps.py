@@ -21,7 +21,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, PoolProxiedConnection
 
 from alembic import op
-from app.releases.connection.migration_session import (
+from app.releases.migrations.migration_session import (
     BRIEF_STATEMENT_TIMEOUT,
     LOCK_TIMEOUT,
     set_up_sql,

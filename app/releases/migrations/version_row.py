@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.releases.connection.migration_session import MigrationError
+from app.releases.verdict import MigrationError
 
 # Whether the table is there, wherever a session searches, and whether its form is Alembic's.
 FORM: Final = """SELECT c.oid IS NOT NULL AS there, coalesce(c.relkind IN ('r', 'p') AND EXISTS (

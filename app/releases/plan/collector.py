@@ -4,20 +4,15 @@ It stands in for both ways a migration has to a database: the ``Steps`` it runs 
 the output to which Alembic prints in its offline mode.
 """
 
-import re
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
-from app.releases.connection.migration_session import LOCK_TIMEOUT, set_up_sql
+from app.releases.migrations.bookkeeping import is_printed_by_alembic
+from app.releases.migrations.migration_session import LOCK_TIMEOUT, set_up_sql
 from app.releases.plan.plan import Way
-from app.releases.sql.text import normalise, statements
+from app.releases.sql.text import normalise
 
 Ask = Callable[[str, tuple[object, ...]], Sequence[Sequence[Any]]]
-
-# What Alembic prints for itself: transactions, its own table; and the session's settings of ours.
-_ALEMBICS: Final = re.compile(
-    r"(BEGIN|COMMIT)\Z|(CREATE TABLE|INSERT INTO|UPDATE|DELETE FROM) alembic_version\b"
-)
 
 
 class CollectedStatement(NamedTuple):
@@ -77,8 +72,8 @@ class StatementCollector:
     def write(self, printed: str) -> None:
         """Take one piece of what Alembic prints: a statement of its own transaction."""
         statement = normalise(printed)
-        own = _ALEMBICS.match(statement) and len(statements(statement)) == 1
-        if not statement or own or statement == normalise(set_up_sql()):
+        set_up = normalise(set_up_sql())
+        if not statement or statement == set_up or is_printed_by_alembic(statement):
             return
         if self._direct_step is None:
             self._direct_step = self._next_step()

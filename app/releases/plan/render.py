@@ -6,8 +6,7 @@ global: nothing here may run beside a migration of the same process.
 """
 
 import json
-import re
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
 from itertools import groupby
@@ -19,15 +18,16 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection
 
 from alembic import command
-from app.releases.connection.migration_session import MigrationContended, MigrationError
-from app.releases.ledger.tables import CURSORS
 from app.releases.migrations.alembic_runner import configuration, make_engine
+from app.releases.migrations.backfill_cursors import CURSORS
 from app.releases.migrations.revisions import history
 from app.releases.output import discard_line
 from app.releases.plan.collector import Ask, CollectedStatement, StatementCollector, nothing_known
 from app.releases.plan.plan import Statement
-from app.releases.sql.locks import NAME, describe
-from app.releases.sql.text import masked, normalise, unquoted
+from app.releases.sql.effects import describe, qualified
+from app.releases.sql.parser import Node, parse_or_unread, quoted
+from app.releases.sql.text import normalise
+from app.releases.verdict import MigrationContended, MigrationError
 
 # One moment of the catalogue; and whoever holds it locked is waited for no longer than this.
 _READ_ONLY: Final = """BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
@@ -37,11 +37,6 @@ _TABLES: Final = """SELECT relname::text FROM pg_class
 _INDEXES: Final = """SELECT i.relname::text, t.relname::text FROM pg_index
   JOIN pg_class i ON i.oid = indexrelid JOIN pg_class t ON t.oid = indrelid
   WHERE t.relnamespace = 'public'::regnamespace"""
-
-_CREATED: Final = re.compile(
-    rf"CREATE (?:UNLOGGED )?TABLE (?:IF NOT EXISTS )?({NAME})", re.IGNORECASE
-)
-_BUILT: Final = re.compile(rf"CREATE (?:UNIQUE )?INDEX CONCURRENTLY ({NAME}) ON ", re.IGNORECASE)
 
 _BUSY: Final = (
     asyncpg.LockNotAvailableError,
@@ -85,7 +80,7 @@ def statements_from_code(revisions: Sequence[str]) -> tuple[Statement, ...]:
     found: list[Statement] = []
     for _, own in groupby(_collected(upto, None, nothing_known), attrgetter("revision")):
         statements = [_described(noted, known) for noted in own]
-        known |= {unquoted(name) for name in new_tables(statements)}
+        known |= {table["relname"] for table in _created(statements)}
         found += statements
     return tuple(statement for statement in found if statement.revision in revisions)
 
@@ -108,15 +103,35 @@ def allowed_texts(statements: Sequence[Statement]) -> frozenset[str]:
     index of the plan whose build was interrupted, so that it can be built anew.
     """
     texts = {normalise(statement.sql) for statement in statements}
-    built = (_BUILT.match(text) for text in texts)
-    leftovers = {f"DROP INDEX CONCURRENTLY IF EXISTS {found[1]}" for found in built if found}
+    built = [
+        index["idxname"]
+        for statement in statements
+        for index in parse_or_unread(statement.sql)
+        if index.kind == "IndexStmt" and index["concurrent"]
+    ]
+    leftovers = {f"DROP INDEX CONCURRENTLY IF EXISTS {quoted(name)}" for name in built if name}
     return frozenset(texts | leftovers | {normalise(CURSORS)})
 
 
 def new_tables(statements: Sequence[Statement]) -> tuple[str, ...]:
-    """Name the tables that these statements create, as they are written."""
-    created = (_CREATED.match(masked(statement.sql)) for statement in statements)
-    return tuple(dict.fromkeys(found[1] for found in created if found))
+    """Return the tables that these statements create, ready to stand in a statement."""
+    return tuple(dict.fromkeys(map(qualified, _created(statements))))
+
+
+def _created(statements: Sequence[Statement]) -> Iterator[Node]:
+    """Yield the relation of each table that outlives its session."""
+    for statement in statements:
+        for node in parse_or_unread(statement.sql):
+            table = _target(node)
+            if table is not None and table["relpersistence"] != "t":
+                yield table
+
+
+def _target(node: Node) -> Node | None:
+    if node.kind == "CreateStmt":
+        return cast("Node", node["relation"])
+    is_table = node.kind == "CreateTableAsStmt" and node["objtype"] == "OBJECT_TABLE"
+    return cast("Node", node["into"]["rel"]) if is_table else None
 
 
 def _read(

@@ -7,7 +7,6 @@ from typing import Any, Final, Protocol
 
 import asyncpg
 
-from app.releases.connection.migration_session import MigrationError
 from app.releases.connection.open_connection import open_connection
 from app.releases.connection.server_faults import raise_if_server_fault
 from app.releases.migrations import alembic_runner, revisions
@@ -22,6 +21,7 @@ from app.releases.rehearsal.statement_recorder import StatementRecorder, StepRec
 from app.releases.schema.comparison.compare_snapshots import compare
 from app.releases.schema.introspection.introspect import read_snapshot as whole
 from app.releases.schema.snapshot import Snapshot
+from app.releases.verdict import MigrationError
 
 # A table of this size takes about a tenth of a second to be written anew.
 LARGE: Final = 10_000_000  # bytes

@@ -1,4 +1,4 @@
-"""Witnesses a rehearsal: how long each statement takes, what it locks, and what it rewrites.
+"""Observes a rehearsal: how long each statement takes, what it locks, and what it rewrites.
 
 A brief step notes its own locks at the end of its transaction. What runs without one is watched
 from another connection, which also sees how long a lock is held.
@@ -16,6 +16,7 @@ import asyncpg
 
 from app.releases.connection.open_connection import open_connection
 from app.releases.migrations.observer import Kind, RetryingObserver
+from app.releases.sql.effects import describe
 
 APPLICATION_NAME: Final = "signalbook-rehearsal"
 WATCH_EVERY: Final = 0.02  # seconds
@@ -197,7 +198,8 @@ async def _files(connection: asyncpg.Connection) -> dict[str, int]:
 
 
 def _names(step: StepRecord, table: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(table)}(?!\w)", step.sql) is not None
+    name = table[1:-1].replace('""', '"') if table.startswith('"') else table
+    return bool(describe(step.sql, {name}).tables)
 
 
 def _suspect(steps: Sequence[StepRecord], table: str) -> StepRecord:

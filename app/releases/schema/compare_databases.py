@@ -13,14 +13,13 @@ from typing import Any, Final
 import asyncpg
 
 from app.database.url import BadDatabaseUrl, DatabaseUrl
-from app.releases.connection.migration_session import MigrationContended
 from app.releases.connection.server_faults import server_fault
 from app.releases.migrations.revisions import has_revision, history
 from app.releases.migrations.version_row import BadVersionRow, single_revision
 from app.releases.schema.differences import Difference, differences
 from app.releases.schema.introspection.introspect import read_snapshot
 from app.releases.schema.snapshot import Snapshot
-from app.releases.verdict import Stopped, Verdict
+from app.releases.verdict import MigrationContended, Stopped, Verdict
 
 _HERE, _THERE = "this database", "the other database"
 _READABLE: Final = "to_regclass($1) IS NOT NULL AND has_table_privilege($1, 'SELECT')"

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from app.releases.connection.migration_session import MigrationError
 from app.releases.connection.open_connection import open_connection
 from app.releases.migrations.alembic_runner import current
 from app.releases.migrations.revisions import has_revision, head
@@ -18,6 +17,7 @@ from app.releases.schema.comparison.finding import Finding
 from app.releases.schema.introspection.introspect import read_snapshot
 from app.releases.schema.scratch_database import expected_snapshot
 from app.releases.schema.snapshot import Snapshot, fingerprint
+from app.releases.verdict import MigrationError
 
 
 class Unplaced(MigrationError):

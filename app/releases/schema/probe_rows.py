@@ -7,6 +7,7 @@ from typing import Final
 import asyncpg
 
 from app.releases.schema.snapshot import Column, Snapshot
+from app.releases.sql.effects import foreign_key
 
 # One row for each unique index and column: where a clone must differ.
 _UNIQUE: Final = """SELECT indexrelid::text AS index, quote_ident(attname) AS name,
@@ -14,8 +15,6 @@ _UNIQUE: Final = """SELECT indexrelid::text AS index, quote_ident(attname) AS na
       AND attnum = ANY(conkey)) AS refers
   FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY(indkey)
   WHERE indrelid = to_regclass('public.' || $1::text) AND indisunique"""
-
-_FOREIGN_KEY: Final = re.compile(r"FOREIGN KEY \(([^,]+)\) REFERENCES (.+?)\(([^,]+?)\)(?= |$)")
 
 _PLACE: Final = "RETURNING ctid::text"
 _NEXT: Final = "(SELECT max({0}) + 1 FROM {1})"
@@ -111,9 +110,9 @@ class Rows:
 
     def _parent(self, name: str) -> str:
         for key in self._table.constraints_of("foreign key").values():
-            found = _FOREIGN_KEY.match(key.definition)
-            if found and found[1] == name:
-                return f"(SELECT {found[3]} FROM {found[2]} LIMIT 1)"
+            own, parent, columns = foreign_key(key.definition)
+            if own == [name] and len(columns) == 1:
+                return f"(SELECT {columns[0]} FROM {parent} LIMIT 1)"
         return ""
 
 

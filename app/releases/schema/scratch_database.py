@@ -13,13 +13,13 @@ from typing import Final
 
 import asyncpg
 
-from app.releases.connection.migration_session import MigrationError
 from app.releases.connection.open_connection import open_connection
 from app.releases.migrations import guard
 from app.releases.migrations.alembic_runner import upgrade
 from app.releases.output import discard_line
 from app.releases.schema.introspection.introspect import read_snapshot
 from app.releases.schema.snapshot import Snapshot, Traits
+from app.releases.verdict import MigrationError
 
 PREFIX: Final = "signalbook_scratch_"
 

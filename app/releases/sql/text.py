@@ -1,6 +1,7 @@
-"""Reads SQL just far enough to compare and to classify it: gaps, comments, literals, words.
+"""SQL text made comparable: without comments and layout, or with its literals emptied.
 
-It is no parser: what it knows of SQL is where its pieces begin and end.
+The text of ``normalise`` is hashed into the seals of revisions and stored in the ledgers of
+databases, so its every byte must stay. What a statement does is read by ``parser``, not here.
 """
 
 import re
@@ -13,7 +14,7 @@ _DOTTED: Final = re.compile(r"""(?<=[\w$"]) ?\. ?(?=[^\W\d]|")""")
 
 
 def normalise(sql: str) -> str:
-    """Give the statement without comments, needless white space and closing semicolons.
+    """Return the statement without comments, needless white space and closing semicolons.
 
     Literals and bodies keep every character. Two statements that are equal so do the same.
     """
@@ -21,7 +22,7 @@ def normalise(sql: str) -> str:
 
 
 def masked(sql: str) -> str:
-    """Give the statement normalised, its literals and bodies emptied: one line, only SQL.
+    """Return the statement normalised, its literals and bodies emptied: one line, only SQL.
 
     Between a schema and what is in it stands no gap.
     """
@@ -29,48 +30,12 @@ def masked(sql: str) -> str:
 
 
 def _emptied(token: Token) -> Token:
-    """Empty a literal or a body, and give all else on one line."""
+    """Empty a literal or a body, and put all else on one line."""
     kind, text = token
     empty = {"text": "''", "body": "$$$$"}
     if kind == "break":
         return Token("gap", text)
     return Token(kind, empty.get(kind) or re.sub(r"[\n\r]", " ", text))
-
-
-def statements(sql: str) -> list[str]:
-    """Split at the semicolons between statements; what is between two of them may be empty."""
-    found = [""]
-    for kind, text in tokens(sql):
-        if (kind, text) == ("other", ";"):
-            found.append("")
-        else:
-            found[-1] += text
-    return found
-
-
-def bodies(sql: str) -> str:
-    """Give what stands between dollar quotes, normalised as SQL."""
-    inner = (re.sub(r"^\$\w*\$|\$\w*\$$", "", t.text) for t in tokens(sql) if t.kind == "body")
-    return " ".join(normalise(body) for body in inner)
-
-
-def parts(text: str) -> list[str]:
-    """Split masked SQL at the commas that stand in no brackets."""
-    found, depth = [""], 0
-    for character in text:
-        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(character, 0)
-        if character == "," and depth == 0:
-            found.append("")
-        else:
-            found[-1] += character
-    return [part.strip() for part in found]
-
-
-def unquoted(name: str) -> str:
-    """Give a name as the catalogue holds it, without its schema."""
-    found: list[str] = re.findall(r'"(?:[^"]|"")*"|[^."]+', name)
-    last = found[-1] if found else ""
-    return last[1:-1].replace('""', '"') if last.startswith('"') else last.lower()
 
 
 def _joined(pieces: Iterator[Token]) -> str:
@@ -80,7 +45,7 @@ def _joined(pieces: Iterator[Token]) -> str:
 
 
 def _merged(pieces: Iterator[Token]) -> Iterator[Token]:
-    """Make one gap of several."""
+    """Make one gap of several that follow each other."""
     before = False
     for piece in pieces:
         gap = piece.kind == "gap"

@@ -1,7 +1,7 @@
-"""What stands, in one sentence, and the one command to run next: told from the status's parts.
+"""The state of a release in one sentence, and the one command to run next, from the status.
 
-Pure. The first rule that has something to say wins: what is not known, then what runs, then what
-was begun, then what is wrong, then what comes next.
+The first rule that returns something wins: what cannot be read, then what runs, then what was
+begun, then what is wrong, then what comes next.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ _ROLLBACK: Final = f"{RELEASE} rollback {_BY}"
 _OVERRIDE: Final = f"{RELEASE} --override-soak REASON --who NAME"
 TAKING_BACK: Final = "taking back"
 """The state of a plan whose rollback was begun, and of its soak meanwhile."""
-_BEGUN: Final = frozenset({"applying", "applied", TAKING_BACK})
+_UNFINISHED_STATES: Final = frozenset({"applying", "applied", TAKING_BACK})
 # What this image itself is to blame for: the same run would end the same way.
 _OF_IMAGE: Final = frozenset({"BROKEN", "EDITED"})
 
@@ -28,12 +28,12 @@ Rule = Callable[[Status], NextCommand | None]
 
 def next_command(status: Status) -> NextCommand:
     """Return what to do next; ``command`` is null where no command of ours helps."""
-    found = next(filter(None, (rule(status) for rule in _RULES)), None) or _done(status)
-    missing = [name for name in status.unread if name not in found.words]
-    if missing and found.command != _LOOK:
+    advice = next(filter(None, (rule(status) for rule in _RULES)), None) or _all_done(status)
+    missing = [name for name in status.unread if name not in advice.words]
+    if missing and advice.command != _LOOK:
         again = f" Not read: {', '.join(missing)}; look again before you act."
-        return NextCommand(words=found.words + again, command=found.command)
-    return found
+        return NextCommand(words=advice.words + again, command=advice.command)
+    return advice
 
 
 def unreachable(words: str) -> NextCommand:
@@ -51,13 +51,13 @@ def _at_work(status: Status) -> NextCommand | None:
     running = status.running
     if running is None:
         return None
-    who = _whose(running)
+    who = _run_name(running)
     if holders := [holder for holder in running.waits_for if holder.pid]:
         first = holders[0]
         others = f" and {len(holders) - 1} more" if len(holders) > 1 else ""
+        about = _session_words(first.application, first.state, first.transaction_seconds)
         words = (
-            f"{who} waits for a lock that process {first.pid} holds "
-            f"({_described(first.application, first.state, first.transaction_seconds)}){others}. "
+            f"{who} waits for a lock that process {first.pid} holds ({about}){others}. "
             "Wait, it gives up by itself; or end that session once a person has made sure that it "
             "may be ended"
         )
@@ -67,8 +67,9 @@ def _at_work(status: Status) -> NextCommand | None:
     if running.waits_for:
         words = f"{who} waits for a prepared transaction: commit it or roll it back by its name."
         return NextCommand(words=words, command="psql -c 'TABLE pg_prepared_xacts'")
-    return NextCommand(words=f"{who} is at work{_between_tries(running)}. {_let_end(running)}",
-                       command=_LOOK)  # fmt: skip
+    rest = "Let it end." if running.run else "It has just begun: look again in a moment."
+    words = f"{who} is at work{_between_tries(running)}. {rest}"
+    return NextCommand(words=words, command=_LOOK)
 
 
 def _between_tries(running: Running) -> str:
@@ -78,21 +79,17 @@ def _between_tries(running: Running) -> str:
         return ""
     return (
         f", between two tries of a statement (try {statement.tries}); last in its way was process "
-        f"{blocker.pid} ({_described(blocker.application, blocker.state, None)}) at "
+        f"{blocker.pid} ({_session_words(blocker.application, blocker.state, None)}) at "
         f"{blocker.at:%H:%M:%S} UTC"
     )
 
 
-def _let_end(running: Running) -> str:
-    return "Let it end." if running.run else "It has just begun: look again in a moment."
-
-
-def _whose(running: Running) -> str:
+def _run_name(running: Running) -> str:
     run = f"Run {running.run} ({running.word} by {running.who})" if running.run else "A release"
     return f"{run}, at {running.stage}," if running.stage else run
 
 
-def _described(application: str, state: str | None, seconds: float | None) -> str:
+def _session_words(application: str, state: str | None, seconds: float | None) -> str:
     open_for = "" if seconds is None else f"its transaction open for {seconds:.0f} s"
     return ", ".join(filter(None, (application, state, open_for))) or "of another role"
 
@@ -107,10 +104,10 @@ def _unknown(status: Status) -> NextCommand | None:
     return None
 
 
-def _empty_handed(status: Status) -> NextCommand | None:
-    """Tell of a database that was never migrated by what stands in it."""
-    begun = status.next is not None and status.next.state in _BEGUN
-    if status.state != "unmigrated" or (begun and status.content is None):
+def _unmigrated(status: Status) -> NextCommand | None:
+    """Advise on a database that was never migrated, by what it holds."""
+    is_begun = status.next is not None and status.next.state in _UNFINISHED_STATES
+    if status.state != "unmigrated" or (is_begun and status.content is None):
         return None
     if status.content == "adoptable":
         return NextCommand(
@@ -146,18 +143,18 @@ def _ahead(status: Status) -> NextCommand | None:
     )
 
 
-def _begun(status: Status) -> NextCommand | None:
-    begun = status.next
-    if begun is None or begun.state not in _BEGUN:
+def _unfinished(status: Status) -> NextCommand | None:
+    release = status.next
+    if release is None or release.state not in _UNFINISHED_STATES:
         return None
-    name = begun.revisions[-1]
-    if begun.state == TAKING_BACK:
+    name = release.revisions[-1]
+    if release.state == TAKING_BACK:
         return NextCommand(
             words=f"{name} is being taken back, and that was not finished: the same word finishes "
             "it, and nothing else goes on before.",
             command=_ROLLBACK,
         )
-    way_back = "" if begun.phase == "contract" else f"; or go back: {_ROLLBACK}"
+    way_back = "" if release.phase == "contract" else f"; or go back: {_ROLLBACK}"
     last = _last(status)
     if last is not None and last.verdict == "UNVERIFIED":
         words = f"{name} is applied and not as it should be: run the SQL that the run showed, then"
@@ -195,7 +192,7 @@ def _red(status: Status) -> NextCommand | None:
 
 
 def _of_this_image(status: Status) -> NextCommand | None:
-    """Tell of an image whose last run here found that it must be mended."""
+    """Advise on an image whose last run here found that it must be mended."""
     last = _last(status)
     if last is None or last.verdict not in _OF_IMAGE or last.head != status.head:
         return None
@@ -268,7 +265,7 @@ def _unplanned(status: Status) -> NextCommand | None:
     )
 
 
-def _done(status: Status) -> NextCommand:
+def _all_done(status: Status) -> NextCommand:
     return NextCommand(
         words=f"All is done: the database is at {status.revision}, and this image may be deployed.",
         command=None,
@@ -276,7 +273,7 @@ def _done(status: Status) -> NextCommand:
 
 
 _RULES: Final[tuple[Rule, ...]] = (
-    _unclear, _at_work, _unknown, _ahead, _empty_handed, _begun, _drifted, _red, _of_this_image,
+    _unclear, _at_work, _unknown, _ahead, _unmigrated, _unfinished, _drifted, _red, _of_this_image,
     _soaking, _planned, _unplanned,
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Reads the status part by part: what is locked, or comes late, takes only its own part away."""
+"""Reads the status part by part: a part that is locked, or comes late, is left out alone."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,7 +6,7 @@ from typing import Final, ParamSpec, TypeVar
 
 from asyncpg import exceptions as pg
 
-from app.releases.connection.migration_session import MigrationContended
+from app.releases.verdict import MigrationContended
 
 _UNREADABLE: Final = (
     TimeoutError, MigrationContended, pg.LockNotAvailableError, pg.QueryCanceledError,
@@ -19,7 +19,7 @@ T = TypeVar("T")
 class PartialReader:
     """Reads one part after another until a moment of the loop's clock.
 
-    ``unread`` names the parts that were not to be had.
+    ``unread`` names the parts that could not be read.
     """
 
     def __init__(self, until: float) -> None:
@@ -29,7 +29,7 @@ class PartialReader:
     async def read(
         self, name: str, reading: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T | None:
-        """Give a part; None where it is not to be had now."""
+        """Return a part; None where it cannot be read now."""
         if asyncio.get_running_loop().time() < self._until:
             try:
                 async with asyncio.timeout_at(self._until):
@@ -40,5 +40,5 @@ class PartialReader:
         return None
 
     def has(self, *names: str) -> bool:
-        """Tell whether all of these were read."""
+        """Return whether all of these were read."""
         return not set(names).intersection(self.unread)

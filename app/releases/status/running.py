@@ -1,6 +1,6 @@
 """What the gate is doing at this moment, who it waits for, and who waits for it.
 
-Read from its ledger and from PostgreSQL's own views, none of which waits for a lock.
+It is read from the ledger and from PostgreSQL's own views, none of which waits for a lock.
 """
 
 import re
@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from app.releases.apply.backends import shown
-from app.releases.connection.migration_session import GATE_LOCK
+from app.releases.apply.backends import masked_query
 from app.releases.ledger.ledger import Ledger, Row
+from app.releases.migrations.migration_session import GATE_LOCK
 from app.releases.status.partial_reader import PartialReader
 from app.releases.status.running_schemas import (
     Blocked,
@@ -21,7 +21,7 @@ from app.releases.status.running_schemas import (
 )
 
 _QUERY_LENGTH: Final = 500  # characters of somebody's query
-# What may be cancelled although it runs outside a transaction, and what that leaves.
+# Statements outside a transaction that may be cancelled, and what that leaves behind.
 _TAKEN_UP_AGAIN: Final = tuple(
     (re.compile(rf"(?is)\s*(?:{pattern})\b"), words)
     for pattern, words in (
@@ -70,8 +70,8 @@ _INDEXES: Final = f"""{_OURS} SELECT p.phase, p.blocks_done, p.blocks_total, p.t
 _BACKFILLS: Final = """SELECT name, done, total,
     extract(epoch FROM updated_at - greatest(started_at, $1))::float8 AS seconds
   FROM release_backfill WHERE finished_at IS NULL AND updated_at >= $1 ORDER BY name"""
-# A page that was open before the holder came is of a gate that was killed. When that was, is hidden
-# from a role that may not see what others do.
+# A run that began before the session that holds the lock is of a gate that was killed. When that
+# session began is hidden from a role that may not see what others do.
 _RUN: Final = f"""SELECT r.id, r.word, r.who, r.digest, r.started_at AS run_started,
     s.stage, coalesce(s.started_at, r.started_at) AS since
   FROM release_runs r LEFT JOIN LATERAL (SELECT stage, started_at FROM release_stages
@@ -92,34 +92,34 @@ _UNKNOWN: Final = (
 
 
 async def is_running(ledger: Ledger) -> bool:
-    """Tell whether a gate is at work on this database."""
+    """Return whether a gate is at work on this database."""
     return bool(await ledger.fetch_rows(HOLDER))
 
 
 async def living_run(ledger: Ledger) -> int | None:
-    """Give the number of the run that is at work; the ledger's tables must be there."""
+    """Return the number of the run that is at work; the ledger's tables must be there."""
     row = await ledger.fetch_row(_RUN) if await is_running(ledger) else None
     return row["id"] if row else None
 
 
-async def running(ledger: Ledger, parts: PartialReader, *, recorded: bool) -> Running | None:
-    """Give what runs now, None for nothing. ``recorded``: the ledger's tables are there.
+async def running(ledger: Ledger, reader: PartialReader, *, recorded: bool) -> Running | None:
+    """Return what runs now, None for nothing. ``recorded``: the ledger's tables are there.
 
-    Who waits for whom comes first: it is read from no table, and so can always be told.
+    Who waits for whom comes first: it is read from no table, and so is always there.
     """
-    if not await parts.read("running", is_running, ledger):
+    if not await reader.read("running", is_running, ledger):
         return None
-    waits = await parts.read("running.waitsFor", ledger.fetch_rows, _WAITS_FOR)
-    blocks = await parts.read("running.blocks", ledger.fetch_rows, _BLOCKS)
-    run = (await parts.read("running.run", ledger.fetch_row, _RUN) if recorded else None) or {}
+    waits = await reader.read("running.waitsFor", ledger.fetch_rows, _WAITS_FOR)
+    blocks = await reader.read("running.blocks", ledger.fetch_rows, _BLOCKS)
+    run = (await reader.read("running.run", ledger.fetch_row, _RUN) if recorded else None) or {}
     row = (
-        await parts.read("running.statement", ledger.fetch_row, _STATEMENT, run["id"])
+        await reader.read("running.statement", ledger.fetch_row, _STATEMENT, run["id"])
         if run
         else None
     )
     statement = RunningStatement(**row) if row else None
     safe, words = _UNKNOWN
-    if parts.has("running.run", "running.statement"):
+    if reader.has("running.run", "running.statement"):
         safe, words = _cancelling(run.get("word"), run.get("stage"), statement)
     return Running(
         run=run.get("id"),
@@ -128,9 +128,9 @@ async def running(ledger: Ledger, parts: PartialReader, *, recorded: bool) -> Ru
         stage=run.get("stage"),
         since=run.get("since"),
         statement=statement,
-        waits_for=[WaitedFor(**_shown(row)) for row in waits or ()],
-        blocks=[Blocked(**_shown(row)) for row in blocks or ()],
-        progress=await parts.read("running.progress", _progress, ledger, run.get("run_started")),
+        waits_for=[WaitedFor(**_masked(row)) for row in waits or ()],
+        blocks=[Blocked(**_masked(row)) for row in blocks or ()],
+        progress=await reader.read("running.progress", _progress, ledger, run.get("run_started")),
         safe_to_cancel=safe,
         safe_words=words,
     )
@@ -146,7 +146,7 @@ async def _progress(ledger: Ledger, since: datetime | None) -> list[Progress]:
 
 
 def _building(row: Row) -> Progress:
-    """Tell how far an index is; only the scan's own pace says when its phase will end."""
+    """Return how far an index is; only while it scans, its rate predicts the end."""
     unit = "blocks" if row["blocks_total"] else "tuples"
     scanning = row["phase"] == "building index: scanning table"
     seconds = row["seconds"] if scanning else None
@@ -154,16 +154,16 @@ def _building(row: Row) -> Progress:
     return _towards(what, row[f"{unit}_done"], row[f"{unit}_total"], seconds)
 
 
-def _towards(what: str, done: int, total: int, seconds: float | None) -> Progress:
-    rate = done / seconds if seconds and seconds > 0 and done else None
-    left = max(0, total - done) / rate if rate else None
-    return Progress(what=what, done=done, total=total, rate=rate, remaining_seconds=left)
+def _towards(what: str, units: int, total: int, seconds: float | None) -> Progress:
+    rate = units / seconds if seconds and seconds > 0 and units else None
+    rest = max(0, total - units) / rate if rate else None
+    return Progress(what=what, units_done=units, total=total, rate=rate, remaining_seconds=rest)
 
 
 def _cancelling(
     word: str | None, stage: str | None, statement: RunningStatement | None
 ) -> tuple[bool, str]:
-    """Tell whether the gate may be stopped now, and what that would do."""
+    """Return whether the gate may be stopped now, and in words what that would do."""
     again = "rollback" if word == "rollback" else "resume"
     after = f"python -m app release {again} goes on from there."
     if statement is None:
@@ -174,14 +174,14 @@ def _cancelling(
         return True, f"Safe: the batch at hand is undone, all before are kept; {after}"
     if statement.kind in {"brief", "direct"}:
         return True, f"Safe: its transaction is rolled back as if it had never begun; {after}"
-    for pattern, left in _TAKEN_UP_AGAIN:
+    for pattern, effect in _TAKEN_UP_AGAIN:
         if pattern.match(statement.sql):
-            return True, f"Safe: {left}; {after}"
+            return True, f"Safe: {effect}; {after}"
     return False, (
         "Let it end: this statement runs outside a transaction, and what it leaves behind when it "
         "is cancelled must be looked at by hand."
     )
 
 
-def _shown(row: Row) -> dict[str, Any]:
-    return row | {"query": shown(row["query"], _QUERY_LENGTH)}
+def _masked(row: Row) -> dict[str, Any]:
+    return row | {"query": masked_query(row["query"], _QUERY_LENGTH)}

@@ -53,15 +53,17 @@ class Progress(WireModel):
     """How far long work is. ``rate`` is in units a second."""
 
     what: str
-    done: int
+    units_done: int = Field(alias="done")
     total: int
     rate: float | None
     remaining_seconds: float | None
 
 
 class Running(WireModel):
-    """What the gate is doing now. ``run`` is null while it opens its page, and when it is unread;
-    so is ``progress``, which is otherwise a list.
+    """What the gate is doing now.
+
+    ``run`` is null while the run's page is being opened, and when it is unread. ``progress`` is
+    null when it is unread.
     """
 
     run: int | None

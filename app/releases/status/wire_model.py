@@ -1,4 +1,4 @@
-"""What all members of the migration status share on the wire."""
+"""The base of all models of the migration status, and their times."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -16,10 +16,12 @@ Moment = Annotated[
 
 
 class WireModel(BaseModel):
-    """What all of them share."""
+    """A model with camelCase members, made of rows or of objects with these attributes."""
 
-    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, extra="ignore")
+    model_config = ConfigDict(
+        alias_generator=to_camel, validate_by_name=True, extra="ignore", from_attributes=True
+    )
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as JSON values, as they are on the wire."""
+        """Return it as JSON values, as they are on the wire."""
         return self.model_dump(mode="json", by_alias=True)

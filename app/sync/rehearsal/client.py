@@ -18,17 +18,17 @@ from app.model.schemas import create_shape
 from app.rules.merge import Start
 from app.sql.writes import write_statements
 from app.store import idempotency
-from app.store import update as store
-from app.store.edits import validated
-from app.store.savepoints import edit_from
+from app.store.create import create
+from app.store.edit import Edit, edit_from, validate
+from app.store.update import update
 from app.store.write_context import WriteContext
 from app.sync import batch as sync
-from app.sync.apply import MutationOutcome
+from app.sync.applier import MutationOutcome
 from app.sync.mutations import MutationStep, Sync, read_steps
+from app.sync.records import RUN
 from app.sync.rehearsal import expectations
 from app.sync.rehearsal.expectations import ExpectedEntry
-from app.sync.rehearsal.show import Mutation, body
-from app.sync.runs import RUN
+from app.sync.rehearsal.offline_work import Mutation, body
 
 Fates = list[tuple[MutationStep, MutationOutcome]]
 _ACTOR: Final = Actor(user_id="rehearsal", user_name="Rehearsal")
@@ -43,7 +43,7 @@ class Client:
     def __init__(self, connection: DatabaseConnection, production: UUID, since: int) -> None:
         self._connection, self.production, self._since = connection, production, since
         self._name = f"rehearsal {uuid4()}"
-        self._written: list[ExpectedEntry] = []
+        self._writes: list[ExpectedEntry] = []
         self.answer: sync.BatchResult
         """The answer to the last batch."""
 
@@ -52,14 +52,14 @@ class Client:
         """Create a production, and return a client that knows it."""
         kind = root()
         edit, _ = edit_from(kind, create_shape(kind), body(kind), _ACTOR)
-        made = from_json(await store.create(WriteContext(connection, locked=True), kind, edit))
-        seen = await connection.fetchrow(write_statements(kind).seen, UUID(made["uuid"]))
-        return cls(connection, seen["production"], seen["seq"])
+        production = from_json(await create(WriteContext(connection, locked=True), kind, edit))
+        row = await connection.fetchrow(write_statements(kind).live, UUID(production["uuid"]))
+        return cls(connection, row["production"], row["seq"])
 
     async def push(self, mutations: Sequence[Mutation]) -> Fates:
         """Push a batch; return the outcome of each mutation. Raise what the database raises."""
         body = {"mutations": mutations, "clientId": self._name, "since": self._since}
-        batch = validated(Sync, body)
+        batch = validate(Sync, body)
         assert isinstance(batch, Sync)
         todo = read_steps(str(self.production), batch, _ACTOR)
         context = WriteContext(self._connection, locked=True)
@@ -88,13 +88,13 @@ class Client:
 
     async def interfere(self, entity: type[Row], row: expectations.Values, values: Any) -> None:
         """Change fields of a row as somebody else does, online."""
-        edit = store.Edit(values, _OTHER, Start(version=row["version"]))
+        edit = Edit(values, _OTHER, Start(version=row["version"]))
         context = WriteContext(self._connection, locked=True)
-        self._note(entity, "update", await store.update(context, entity, row["uuid"], edit))
+        self._note(entity, "update", await update(context, entity, row["uuid"], edit))
 
     async def read(self, entity: type[Row], uuid: UUID) -> expectations.Values:
         """Return a row as it is now."""
-        record = await self._connection.fetchrow(write_statements(entity).seen, uuid)
+        record = await self._connection.fetchrow(write_statements(entity).live, uuid)
         row: expectations.Values = from_json(record["body"])
         return row
 
@@ -102,15 +102,15 @@ class Client:
         """Return what is wrong with the stored run of the last batch; "" where all is well."""
         run = await self._connection.fetchval(RUN, self.production, self.answer.run)
         stored = len(from_json(run)["results"]) if run else 0
-        sent = len(self.answer.outcomes)
-        return "" if stored == sent else f"it tells {stored} mutations, and {sent} were sent"
+        count = len(self.answer.outcomes)
+        return "" if stored == count else f"it tells {stored} mutations, and {count} were sent"
 
     def check_answer(self) -> str:
         """Return what is wrong with the feed in the last answer; "" where all is well."""
         if self.answer.resync:
             return self.answer.resync.message
         entries = from_json(self.answer.changes)
-        return expectations.check_feed(self._since, self.answer.latest, entries, self._written)
+        return expectations.check_feed(self._since, self.answer.latest, entries, self._writes)
 
     async def check_feed(self) -> str:
         """Read the feed page by page; return what is wrong with it, "" where all is well."""
@@ -121,10 +121,10 @@ class Client:
             more = from_json(page["entries"])
             entries += more
             if not more or page["last"] >= page["latest"]:
-                return expectations.check_feed(self._since, page["latest"], entries, self._written)
+                return expectations.check_feed(self._since, page["latest"], entries, self._writes)
             last = page["last"]
 
     def _note(self, entity: type[Row], operation: str, row: bytes) -> None:
-        self._written.append(
+        self._writes.append(
             ExpectedEntry(entity.collection, _OPERATIONS[operation], from_json(row))
         )

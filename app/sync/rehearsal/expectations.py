@@ -9,7 +9,7 @@ from pydantic_core import from_json
 from app.errors import VersionConflict
 from app.model.entity import Row
 from app.rules.merge import same
-from app.sync.apply import MutationOutcome
+from app.sync.applier import MutationOutcome
 from app.sync.mutations import MutationStep
 
 Values = Mapping[str, Any]
@@ -27,12 +27,12 @@ class ExpectedEntry(NamedTuple):
 
 
 def check_write(
-    step: MutationStep, outcome: MutationOutcome, wanted: str, version: int | None
+    step: MutationStep, outcome: MutationOutcome, status: str, version: int | None
 ) -> Iterator[str]:
     """Check that a mutation has the wanted status and made this version of the row."""
-    if outcome.status != wanted or outcome.entity is None:
+    if outcome.status != status or outcome.entity is None:
         why = f": {in_words(outcome.error)}" if outcome.error else ""
-        yield f"the {step.op} is {outcome.status} and should be {wanted}{why}"
+        yield f"the {step.op} is {outcome.status} and should be {status}{why}"
         return
     row = from_json(outcome.entity)
     if version is not None and row["version"] != version:
@@ -62,38 +62,38 @@ def in_words(error: BaseException) -> str:
     return f"{words} ({in_words(cause)})" if cause is not None else words
 
 
-def check_values(entity: type[Row], sent: Values, row: Values) -> Iterator[str]:
+def check_values(entity: type[Row], values: Values, row: Values) -> Iterator[str]:
     """Check that the row has the values that were sent."""
     for name in [*entity.editable()[1:], *entity.parts]:
         labels = {end.label for end in entity.device_references}
-        if name in sent and name not in labels:
+        if name in values and name not in labels:
             stored = row.get(entity.wire(name))
-            if not _reads_as(stored, sent[name]):
+            if not _reads_as(stored, values[name]):
                 yield (
-                    f"{entity.wire(name)} was sent as {_short(sent[name])} and reads "
+                    f"{entity.wire(name)} was sent as {_short(values[name])} and reads "
                     f"{_short(stored)}"
                 )
 
 
 def _short(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
-def _reads_as(found: Any, sent: Any) -> bool:
+def _reads_as(stored: Any, value: Any) -> bool:
     """Compare, but for what the server adds: members of a part, a list where none was sent."""
-    if isinstance(sent, Mapping) and isinstance(found, Mapping):
+    if isinstance(value, Mapping) and isinstance(stored, Mapping):
         return all(
-            _reads_as(found.get(name, found.get(to_camel(name))), value)
-            for name, value in sent.items()
+            _reads_as(stored.get(name, stored.get(to_camel(name))), member)
+            for name, member in value.items()
         )
-    if isinstance(sent, list) and isinstance(found, list):
-        return len(sent) == len(found) and all(map(_reads_as, found, sent))
-    return same(found, sent) or (sent is None and found == [])
+    if isinstance(value, list) and isinstance(stored, list):
+        return len(value) == len(stored) and all(map(_reads_as, stored, value))
+    return same(stored, value) or (value is None and stored == [])
 
 
-def _unversioned(entity: type[Row], sent: Values, row: Values) -> Iterator[str]:
-    for name in sent:
+def _unversioned(entity: type[Row], values: Values, row: Values) -> Iterator[str]:
+    for name in values:
         version = row["fieldVersions"].get(entity.wire(name), {}).get("version")
         if version != row["version"]:
             yield f"{entity.wire(name)} changed at version {row['version']} and says {version}"
@@ -146,9 +146,9 @@ def check_feed(
 def _wrong(entry: Values, should: ExpectedEntry) -> str:
     reported = (entry["operation"], entry["collection"], entry["entityId"], entry["version"])
     row = should.row
-    written = (should.operation, should.collection, row["uuid"], row["version"])
-    if reported != written:
-        return f"tells {_change(*reported)}, and {_change(*written)} was written"
+    stored = (should.operation, should.collection, row["uuid"], row["version"])
+    if reported != stored:
+        return f"tells {_change(*reported)}, and {_change(*stored)} was written"
     if not same(entry["entityData"], row):
         return f"tells another row of {should.collection} than the one that was written"
     return ""

@@ -63,8 +63,8 @@ class TripReport:
 def _name_of(sql: str) -> str:
     """Return the entity and name of a declared statement, the SQL itself of any other."""
     for collection, entity in discovered().items():
-        for made in (all_write_sql, all_sql):
-            for name, own in made(entity).items():
+        for statements_of in (all_write_sql, all_sql):
+            for name, own in statements_of(entity).items():
                 if own == sql:
                     return f"the statement {name.replace('_', ' ')!r} of {collection}"
     line = " ".join(sql.split())

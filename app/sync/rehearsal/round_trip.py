@@ -18,12 +18,12 @@ from app.database.database import DatabaseConnection, json_as_bytes
 from app.entities import discovered, root
 from app.model.entity import Row
 from app.releases.connection.open_connection import open_connection
-from app.sync.apply import MutationOutcome
+from app.sync.applier import MutationOutcome
 from app.sync.mutations import MutationStep
 from app.sync.rehearsal import expectations
 from app.sync.rehearsal.client import Client, Fates
+from app.sync.rehearsal.offline_work import Mutation, another, changing, deleting, show, texts
 from app.sync.rehearsal.report import StepFailed, TripReport
-from app.sync.rehearsal.show import Mutation, another, changing, deleting, show, texts
 
 # Productions whose number is not that of the last entry in their log.
 _MISNUMBERED: Final = """SELECT uuid, id, change_seq, last FROM productions,
@@ -41,7 +41,7 @@ _SETTINGS: Final = (
 _ABSENT: Final = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
 _OFFLINE, _MINE, _THEIRS = "offline", "mine", "theirs"
 
-_Judge = Callable[[MutationStep, MutationOutcome], Iterator[str]]
+_Check = Callable[[MutationStep, MutationOutcome], Iterator[str]]
 _Rows = list[tuple[type[Row], expectations.Values]]
 
 
@@ -95,8 +95,8 @@ class RoundTrip:
         """Check that the number of each production is that of the last entry in its log."""
         name = "the numbers of productions"
         async with self._report.step(self._connection, name):
-            found = await self._connection.fetch(_MISNUMBERED)
-            wrong = [row for row in found if row["uuid"] not in self._wrong_before]
+            rows = await self._connection.fetch(_MISNUMBERED)
+            wrong = [row for row in rows if row["uuid"] not in self._wrong_before]
             for row in wrong[:1]:
                 words = (
                     f"{row['id']!r} has counted {row['change_seq']} changes, and its log ends with "
@@ -113,7 +113,7 @@ class RoundTrip:
         async with report.step(connection, "pushing offline work"):
             await self._push(client, batch)
         async with report.step(connection, "pushing it again"):
-            self._judge("pushing it again", await client.push(batch), _not_duplicate)
+            self._check("pushing it again", await client.push(batch), _not_duplicate)
             report.add("the feed in the answer", [client.check_answer()])
         async with report.step(connection, "a change by somebody else"):
             rows = await _interfere(client, batch)
@@ -125,7 +125,7 @@ class RoundTrip:
     async def _push(self, client: Client, batch: list[Mutation]) -> None:
         """Push a batch; check its answer, its stored run, and its replay under the same key."""
         fates, replayed = await client.push_with_key(batch)
-        self._judge("pushing offline work", fates, _not_done)
+        self._check("pushing offline work", fates, _not_done)
         self._report.add("the feed in the answer", [client.check_answer()])
         self._report.add("the run that is kept", [await client.check_run()])
         self._report.add("the same request with its Idempotency-Key", [replayed])
@@ -139,7 +139,7 @@ class RoundTrip:
         ]
         versions = {row["uuid"]: row["version"] for _, row in rows}
         fates = await client.push(batch)
-        self._judge("pushing stale edits", fates, partial(_not_merged, versions))
+        self._check("pushing stale edits", fates, partial(_not_merged, versions))
 
     async def _existing_rows(self) -> None:
         """Change a row of every type that has any."""
@@ -152,17 +152,17 @@ class RoundTrip:
     async def _change_one(self, entity: type[Row], name: str) -> None:
         owner = "uuid" if entity is root() else "production_uuid"
         sql = _SOME_ROW.format(table=entity.__tablename__, owner=owner)
-        found = await self._connection.fetchrow(sql, self._wrong_before)
-        for text in texts(entity)[:1] if found else []:
-            client = Client(self._connection, found["production"], found["seq"])
-            before = await client.read(entity, found["uuid"])
-            members = {text: f"rehearsed {found['uuid']}"}
-            change = changing(entity, found["uuid"], before["version"], members)
+        row = await self._connection.fetchrow(sql, self._wrong_before)
+        for text in texts(entity)[:1] if row else []:
+            client = Client(self._connection, row["production"], row["seq"])
+            before = await client.read(entity, row["uuid"])
+            members = {text: f"rehearsed {row['uuid']}"}
+            change = changing(entity, row["uuid"], before["version"], members)
             ((step, outcome),) = await client.push([change])
             self._report.add(
                 name, expectations.check_write(step, outcome, "applied", before["version"] + 1)
             )
-            after = await client.read(entity, found["uuid"])
+            after = await client.read(entity, row["uuid"])
             self._report.add(name, expectations.check_others(entity, before, after, text))
             self._report.add(f"the feed after a change of {name}", [await client.check_feed()])
 
@@ -171,27 +171,27 @@ class RoundTrip:
         async with self._report.step(self._connection, "the commit"):
             await self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
-    def _judge(self, what: str, fates: Fates, wrong: _Judge) -> None:
+    def _check(self, what: str, fates: Fates, check: _Check) -> None:
         for step, outcome in fates:
-            self._report.add(f"{what}, on {step.entity.collection}", wrong(step, outcome))
+            self._report.add(f"{what}, on {step.entity.collection}", check(step, outcome))
 
 
 def _work(production: UUID) -> list[Mutation]:
     """Return a batch that creates rows, changes them and the production, and deletes one."""
-    made = show()
-    extra = another(made[0])
+    creations = show()
+    extra = another(creations[0])
     changed = [
         changing(entity, uuid, 1, {texts(entity)[0]: _OFFLINE})
-        for entity, uuid in _remaining(production, made)
+        for entity, uuid in _remaining(production, creations)
     ]
-    return [*made, extra, *changed, deleting(extra, 1)]
+    return [*creations, extra, *changed, deleting(extra, 1)]
 
 
 def _remaining(production: UUID, batch: list[Mutation]) -> Iterator[tuple[type[Row], UUID]]:
     """Yield the production and the rows that remain of a batch, if they have a text to change."""
     deleted = {one["uuid"] for one in batch if one["op"] == "delete"}
-    made = [one for one in batch if one["op"] == "create" and one["uuid"] not in deleted]
-    rows = [(discovered()[one["collection"]], UUID(one["uuid"])) for one in made]
+    creations = [one for one in batch if one["op"] == "create" and one["uuid"] not in deleted]
+    rows = [(discovered()[one["collection"]], UUID(one["uuid"])) for one in creations]
     for entity, uuid in [(root(), production), *rows]:
         if texts(entity):
             yield entity, uuid

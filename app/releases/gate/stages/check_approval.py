@@ -19,7 +19,7 @@ async def run(
     plan = planned.plan
     if plan is None or planned.empty:
         return Approved(words="none is needed", skipped=True)
-    if position.begun:
+    if position.unfinished:
         return Approved(words="approved when it was begun", skipped=True)
     decision = await ledger.decision(plan.digest)
     if decision and valid(decision, rehearsed.number):

@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 from typing import Final
 
 from app.releases.gate.run import Inspected, Order, Position
+from app.releases.ledger.drift_looks import keep_look
 from app.releases.ledger.ledger import Ledger
 from app.releases.output import GateOutput
 from app.releases.product import explain_drift
 from app.releases.schema.comparison.finding import Finding
 from app.releases.schema.drift import Inspection, inspect
-from app.releases.schema.recheck import keep_look
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "drift"
@@ -29,10 +29,10 @@ async def run(order: Order, ledger: Ledger, output: GateOutput, position: Positi
             Verdict.DRIFTED, explanation or in_words(findings), {"findings": as_json(findings)}
         )
     count = len(inspection.findings)
-    begun = f"; {count} of the release in the making" if count else ""
+    in_progress = f"; {count} of the release in the making" if count else ""
     others = inspection.live.others
     return Inspected(
-        words=f"none{begun}; {len(others)} tables are not ours and were left alone",
+        words=f"none{in_progress}; {len(others)} tables are not ours and were left alone",
         evidence={"fingerprint": inspection.fingerprint, "others": others, "findings": []},
         inspection=inspection,
     )

@@ -11,11 +11,11 @@ from app.database.dial import Dialer
 from app.database.url import DatabaseUrl
 from app.errors import PoolerInTheWay
 from app.releases.apply.backends import end_orphans
-from app.releases.connection.migration_session import GATE_LOCK, GATE_NAME, holder_sql, jittered
 from app.releases.connection.server_faults import server_fault
 from app.releases.gate.run import NOBODY, Connected, Order
 from app.releases.identity import HOLDS_FOREIGN_TABLES_ONLY
 from app.releases.ledger.ledger import Ledger
+from app.releases.migrations.migration_session import GATE_LOCK, GATE_NAME, holder_sql, jittered
 from app.releases.migrations.revisions import heads
 from app.releases.output import GateOutput
 from app.releases.product import Statements, session_faults

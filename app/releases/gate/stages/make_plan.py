@@ -11,8 +11,8 @@ from app.releases.migrations.pending import next_release
 from app.releases.migrations.revisions import history
 from app.releases.plan.plan import Plan, Statement
 from app.releases.plan.render import new_tables, offline_hash, plan_statements
-from app.releases.plan.whole_plan import plan_statements_in_turn
 from app.releases.product import own_tables
+from app.releases.rehearsal.plan_in_turn import plan_statements_in_turn
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "plan"
@@ -21,10 +21,14 @@ NAME: Final = "plan"
 async def run(order: Order, ledger: Ledger, position: Position, inspected: Inspected) -> Planned:
     """Render the next release, lint it, and store it under its digest."""
     empty = await ledger.are_empty(own_tables())
-    if begun := position.begun:
+    if unfinished := position.unfinished:
         words = "the release that was begun"
         return Planned(
-            words=words, evidence=_evidence(begun, []), skipped=True, empty=empty, plan=begun
+            words=words,
+            evidence=_evidence(unfinished, []),
+            skipped=True,
+            empty=empty,
+            plan=unfinished,
         )
     whole = order.whole or await ledger.is_whole_approved(position.revision)
     revisions = next_release(position.revision, everything=empty, whole=whole)

@@ -28,7 +28,7 @@ async def run(
 ) -> StageResult:
     """Raise Stopped where the plan may not be released now."""
     plan = planned.plan
-    if plan is None or planned.empty or position.begun:
+    if plan is None or planned.empty or position.unfinished:
         reason = "nothing to protect" if planned.empty else "nothing new to decide"
         return StageResult(words=reason, skipped=True)
     try:

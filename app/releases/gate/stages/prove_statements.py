@@ -3,13 +3,12 @@
 from typing import Final
 
 from app.releases.apply.error_verdicts import LOST
-from app.releases.connection.migration_session import MigrationContended
 from app.releases.connection.server_faults import raise_if_server_fault
 from app.releases.gate.run import Order, StageResult
 from app.releases.gate.statement_proof import image_failures
 from app.releases.product import Statements
 from app.releases.schema.scratch_database import NoScratch
-from app.releases.verdict import Stopped, Verdict
+from app.releases.verdict import MigrationContended, Stopped, Verdict
 
 NAME: Final = "model truth"
 

@@ -9,10 +9,10 @@ from app.releases.identity import BUILT_BY_REVISIONS, HOLDS_CORE_TABLES
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.alembic_runner import current
 from app.releases.migrations.revisions import has_revision, head, history, needed
-from app.releases.migrations.seals import hash_of
 from app.releases.migrations.version_row import LOST
 from app.releases.plan.plan import Plan
 from app.releases.plan.render import offline_hash
+from app.releases.plan.seals import hash_of
 from app.releases.product import Statements, own_tables
 from app.releases.schema.unfilled_columns import find_unfilled_columns
 from app.releases.verdict import Stopped, Verdict
@@ -31,11 +31,11 @@ async def run(order: Order, ledger: Ledger, statements: Statements) -> Position:
         raise await _ahead(order, statements, revision)
     applied = revisions_up_to(revision)
     first_seen = await _check_hashes(ledger, applied)
-    begun, in_progress = await _find_begun(order, ledger, statements)
+    unfinished, in_progress = await _find_unfinished(order, ledger, statements)
     pending = [revision.name for revision in history()[len(applied) :]]
     words = f"at {revision or 'nothing'}, {len(pending)} of {len(history())} pending"
-    if begun:
-        words += f"; {begun.target} was begun and is taken up again"
+    if unfinished:
+        words += f"; {unfinished.target} was begun and is taken up again"
     return Position(
         words=words,
         evidence={
@@ -44,10 +44,10 @@ async def run(order: Order, ledger: Ledger, statements: Statements) -> Position:
             "needed": needed(),
             "pending": pending,
             "takenOnTrust": first_seen,
-            "resumed": begun and begun.digest,
+            "resumed": unfinished and unfinished.digest,
         },
         revision=revision,
-        begun=begun,
+        unfinished=unfinished,
         in_progress=in_progress,
     )
 
@@ -142,42 +142,44 @@ async def _check_hashes(ledger: Ledger, applied: list[str]) -> list[str]:
     return missing
 
 
-async def _find_begun(
+async def _find_unfinished(
     order: Order, ledger: Ledger, statements: Statements
 ) -> tuple[Plan | None, frozenset[str]]:
     """Return a release that an ended run has begun, and the tables that it works on.
 
     Raise Stopped where it was begun by other code, or is being taken back.
     """
-    unfinished = await ledger.unfinished()
-    if unfinished is None:
+    row = await ledger.unfinished()
+    if row is None:
         return None, frozenset()
-    begun, state, sql_hash = unfinished
-    if unknown := [name for name in begun.revisions if not has_revision(name)]:
+    plan, state, sql_hash = row
+    if unknown := [name for name in plan.revisions if not has_revision(name)]:
         raise await _ahead(order, statements, unknown[0])
     if state == "taking back" and order.word != "rollback":
         raise Stopped(
             Verdict.REFUSED,
-            f"Taking {begun.target} back was begun and is not finished: python -m app release "
+            f"Taking {plan.target} back was begun and is not finished: python -m app release "
             "rollback --who NAME --why REASON finishes it.",
         )
-    if await _is_superseded(order, ledger, begun):
-        await ledger.plan_is(begun.digest, "superseded")
-        return None, _tables_of(begun)
-    if offline_hash(begun.revisions) != sql_hash:
+    tables = {table for statement in plan.statements for table in statement.tables}
+    tables |= {plan.table} if plan.table else set()
+    if await _is_superseded(order, ledger, plan):
+        await ledger.plan_is(plan.digest, "superseded")
+        return None, frozenset(tables)
+    if offline_hash(plan.revisions) != sql_hash:
         raise Stopped(
             Verdict.BROKEN,
-            f"{begun.target} was begun by an image whose SQL for it was another: finish it with "
+            f"{plan.target} was begun by an image whose SQL for it was another: finish it with "
             "that image (python -m app release resume), go back with it (python -m app release "
             "rollback --who NAME --why REASON), or have the rest planned, rehearsed and approved "
             "anew: python -m app release resume --plan-anew REASON --who NAME.",
-            {"digest": begun.digest},
+            {"digest": plan.digest},
         )
-    await ledger.concerns(begun.digest)
-    return begun, _tables_of(begun)
+    await ledger.concerns(plan.digest)
+    return plan, frozenset(tables)
 
 
-async def _is_superseded(order: Order, ledger: Ledger, begun: Plan) -> bool:
+async def _is_superseded(order: Order, ledger: Ledger, plan: Plan) -> bool:
     """Return whether the rest must be planned anew: by order, or as it now needs an approval.
 
     A plan for an empty database was approved by nobody; rows may have arrived since it was begun.
@@ -185,12 +187,7 @@ async def _is_superseded(order: Order, ledger: Ledger, begun: Plan) -> bool:
     if order.supersede is not None:
         await ledger.overridden("plan", order.who, order.supersede)
         return True
-    decision = await ledger.decision(begun.digest)
+    decision = await ledger.decision(plan.digest)
     if order.word == "rollback" or (decision and decision["decision"] == "approved"):
         return False
     return not await ledger.are_empty(own_tables())
-
-
-def _tables_of(plan: Plan) -> frozenset[str]:
-    tables = {table for statement in plan.statements for table in statement.tables}
-    return frozenset(tables | ({plan.table} if plan.table else set()))

@@ -37,7 +37,7 @@ async def run(
             number=last["id"],
             predicted=_predicted(last["evidence"]),
         )
-    if position.begun:
+    if position.unfinished:
         words = "it is half done on the live database: no copy would show it"
         return Rehearsed(words=words, skipped=True)
     if position.may_wait(order):

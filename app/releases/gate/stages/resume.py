@@ -10,11 +10,13 @@ NAME: Final = "unfinished"
 
 async def run(position: Position) -> StageResult:
     """Name the release that was begun. Raise Stopped where none was."""
-    begun = position.begun
-    if begun is None:
+    unfinished = position.unfinished
+    if unfinished is None:
         raise Stopped(
             Verdict.REFUSED,
             "No release was begun and left unfinished: there is nothing to resume. "
             "python -m app release takes the next step.",
         )
-    return StageResult(words=f"{begun.target} is finished now", evidence={"digest": begun.digest})
+    return StageResult(
+        words=f"{unfinished.target} is finished now", evidence={"digest": unfinished.digest}
+    )

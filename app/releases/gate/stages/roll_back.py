@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from app.releases.apply.apply import MigrationLimits, undo
+from app.releases.apply.migration import undo
 from app.releases.gate.run import Applied, Order, Position
 from app.releases.gate.stages.check_drift import inspect_live
 from app.releases.gate.stages.read_position import restore_version_row
@@ -20,7 +20,7 @@ async def run(order: Order, ledger: Ledger, output: GateOutput, position: Positi
 
     One that is stopped is finished by the same command; nothing else goes on meanwhile.
     """
-    last = position.begun or await _last_release(ledger, position.revision)
+    last = position.unfinished or await _last_release(ledger, position.revision)
     _raise_unless_way_back(last)
     await ledger.concerns(last.digest)
     # First of all: what approved it must not bring it back with the next deploy.
@@ -33,7 +33,7 @@ async def run(order: Order, ledger: Ledger, output: GateOutput, position: Positi
             order.url,
             last.before or "base",
             ledger,
-            MigrationLimits(stall_budget=order.stall_budget, wall_clock=order.wall_clock),
+            order.limits,
             say=output.say,
             progress=output.progress,
         )

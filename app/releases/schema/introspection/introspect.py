@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.releases.connection.migration_session import MigrationContended
 from app.releases.schema.introspection.object_queries import (
     MATERIALIZED,
     OF_OBJECTS,
@@ -39,6 +38,7 @@ from app.releases.schema.snapshot import (
     Traits,
     Trigger,
 )
+from app.releases.verdict import MigrationContended
 
 PATIENCE: Final = "2s"
 # Every kind of trait that is looked at, so that one without any counts as looked at too.

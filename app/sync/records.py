@@ -20,6 +20,8 @@ from app.sql.registry import statement
 LEAST_DAYS: Final = 30
 """Both are kept at least so long, whatever the log's own retention: a laptop may be away."""
 _BATCH: Final = 500
+APPLIED: Final = {"applied", "merged"}
+"""The statuses of a mutation that is recorded, so that it is not applied again."""
 
 # Those of mutations $3 that client $2 has had applied in production $1.
 APPLIED_BEFORE: Final = statement(
@@ -92,35 +94,7 @@ class AppliedMutation:
 
 
 @dataclass(frozen=True)
-class MutationRecord:
-    """The outcome of a mutation, as the run records it."""
-
-    mutation_id: str | None
-    status: str
-    fingerprint: str
-    collection: str | None
-    entity: UUID | None
-    version: int | None
-    code: str | None
-    message: str | None
-
-    @property
-    def is_applied(self) -> bool:
-        """Whether it is recorded, so that it is not applied again."""
-        return self.status in {"applied", "merged"}
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what the run shows of it; PostgreSQL's text cannot hold NUL."""
-        words = self.message and self.message.replace("\x00", "")
-        return {
-            "mutationId": self.mutation_id, "status": self.status, "collection": self.collection,
-            "entityUuid": self.entity, "version": self.version, "code": self.code,
-            "message": words,
-        }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class SyncRun:
+class BatchRun:
     """A batch: who sent it, and up to which number the client knew the changes."""
 
     uuid: UUID
@@ -155,30 +129,32 @@ async def _versions(
     versions: dict[str, int | None] = {}
     for row in await connection.fetch(RESULTS, runs):
         for mutation in from_json(row["mutations"]):
-            if mutation["status"] in {"applied", "merged"}:
+            if mutation["status"] in APPLIED:
                 versions[mutation["mutationId"]] = mutation["version"]
     return versions
 
 
 async def record(
-    connection: DatabaseConnection, run: SyncRun, latest: int, records: Sequence[MutationRecord]
+    connection: DatabaseConnection,
+    run: BatchRun,
+    latest: int,
+    fingerprints: Sequence[str],
+    results: Sequence[Mapping[str, Any]],
 ) -> None:
     """Record the run and, unless it was a dry run, the mutations that were applied."""
-    applied = [] if run.dry_run else [record for record in records if record.is_applied]
+    applied = [
+        (each["mutationId"], fingerprint, each["status"], each["collection"], each["entityUuid"])
+        for fingerprint, each in zip(fingerprints, results, strict=True)
+        if each["status"] in APPLIED and not run.dry_run
+    ]
     if applied:
-        columns = [
-            (each.mutation_id, each.fingerprint, each.status, each.collection, each.entity)
-            for each in applied
-        ]
-        await connection.execute(
-            REMEMBER, run.production, run.client, run.uuid, *map(list, zip(*columns, strict=True))
-        )
-    counts = Counter(record.status for record in records)
-    results = {"counts": counts, "mutations": [record.as_json() for record in records]}
+        columns = map(list, zip(*applied, strict=True))
+        await connection.execute(REMEMBER, run.production, run.client, run.uuid, *columns)
+    counts = Counter(each["status"] for each in results)
     await connection.execute(
         RECORD, run.uuid, run.production, run.client, run.since, latest, run.atomic, run.dry_run,
-        to_json(results).decode(), run.actor.user_id or "system", run.actor.user_name or "System",
-        run.actor.request_id,
+        to_json({"counts": counts, "mutations": results}).decode(),
+        run.actor.user_id or "system", run.actor.user_name or "System", run.actor.request_id,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pydantic_core import from_json
 
-from app.changelog import log as changes
+from app.changelog import log
 from app.entities import discovered, root
 from app.errors import (
     DuplicateId,
@@ -29,14 +29,16 @@ from app.model.schemas import known_uuid
 from app.rules.merge import Start
 from app.sql.registry import statement
 from app.sql.writes import write_statements
-from app.store import update as store
-from app.store.conflicts import changed_since, moved, refuse_delete, with_own
-from app.store.locked_production import LockedProduction, find_row, is_key_of
-from app.store.savepoints import Noting, create_in
+from app.store.conflicts import ClientView
+from app.store.create import create_in
+from app.store.delete import delete
+from app.store.locked_production import LockedProduction, find_in, is_key_of
+from app.store.savepoints import RecordingContext
+from app.store.update import update
 from app.store.write_context import WriteContext
 from app.sync.label_aliases import LabelAliases
 from app.sync.mutations import MutationStep
-from app.sync.runs import AppliedMutation
+from app.sync.records import APPLIED, AppliedMutation
 
 Status = Literal["applied", "merged", "conflict", "duplicate", "rejected", "undone"]
 # Who wrote row $2 of production $1 last.
@@ -79,7 +81,7 @@ class MutationApplier:
         *,
         relabel: bool,
     ) -> None:
-        self._context, self._production = Noting(**vars(context)), production
+        self._context, self._production = RecordingContext(**vars(context)), production
         self._relabel = relabel
         self._applied_before = applied
         # The mutations that this batch has applied, with their numbers in it.
@@ -134,14 +136,14 @@ class MutationApplier:
         if step.error:
             return MutationOutcome("rejected", error=step.error)
         operations = {"create": self._create, "update": self._update, "delete": self._delete}
-        start = len(self._context.written)
+        start = len(self._context.bodies)
         try:
             outcome = await operations[step.op](step)
         except SignalbookError as error:
-            if len(self._context.written) > start or isinstance(error, Unavailable):
+            if len(self._context.bodies) > start or isinstance(error, Unavailable):
                 raise
             return failed_outcome(error)
-        if outcome.entity and outcome.status in {"applied", "merged"}:
+        if outcome.entity and outcome.status in APPLIED:
             uuid, collection = UUID(from_json(outcome.entity)["uuid"]), step.entity.collection
             applied = AppliedMutation(step.fingerprint, collection, uuid, outcome.version)
             self._applied_here[mutation_id] = (step.number, applied)
@@ -161,7 +163,7 @@ class MutationApplier:
         entity, edit = step.entity, self._aliases.edit(step.entity, step.edit, {})
         if edit.uuid and (stored := await self._stored_row(entity, edit.uuid)):
             return await self._created_before(entity, stored)
-        wanted, start = edit.values.get("id"), len(self._context.written)
+        label, start = edit.values.get("id"), len(self._context.bodies)
         try:
             body = await create_in(self._context, entity, self._production, edit)
         except DuplicateId as duplicate:
@@ -171,7 +173,7 @@ class MutationApplier:
             edit = replace(edit, values={**edit.values, "id": free})
             body = await create_in(self._context, entity, self._production, edit)
         row = self._note_versions(start, body)
-        status: Status = "applied" if wanted in {None, row["id"]} else "merged"
+        status: Status = "applied" if label in {None, row["id"]} else "merged"
         return MutationOutcome(status, body, version=row["version"])
 
     async def _created_before(self, entity: type[Row], stored: Any) -> MutationOutcome:
@@ -194,14 +196,14 @@ class MutationApplier:
         ):
             edit = replace(edit, production=str(self._production.uuid))
         if self._own_versions.get(uuid) and edit.start != Start():
-            stored = await self._row(entity, uuid)
-            edit = replace(edit, start=await self._with_own(entity, edit.start, stored, uuid))
-        start = len(self._context.written)
-        body = await store.update(self._context, entity, str(uuid), edit)
+            view = self._view(entity, edit.start, await self._row(entity, uuid), uuid)
+            edit = replace(edit, start=await self._with_own(view))
+        start = len(self._context.bodies)
+        body = await update(self._context, entity, str(uuid), edit)
         row = self._note_versions(start, body)
-        wrote = len(self._context.written) > start
-        own = self._own_versions[uuid]
-        merged = not edit.is_blind and moved(entity, edit.start, row, own)
+        wrote = len(self._context.bodies) > start
+        view = self._view(entity, edit.start, row, uuid)
+        merged = not edit.is_blind and view.has_moved(self._own_versions[uuid])
         return MutationOutcome(
             "merged" if merged else "applied", body, version=row["version"] if wrote else None
         )
@@ -213,45 +215,47 @@ class MutationApplier:
             return MutationOutcome("merged", deleted["body"])
         if not edit.is_blind:
             await self._require_unchanged(entity, uuid, edit.start)
-        start = len(self._context.written)
-        await store.delete(self._context, entity, str(uuid), edit.actor)
-        body = self._context.written[-1]
+        start = len(self._context.bodies)
+        await delete(self._context, entity, str(uuid), edit.actor)
+        body = self._context.bodies[-1]
         row = self._note_versions(start, body)
         return MutationOutcome("applied", body, version=row["version"])
 
     async def _require_unchanged(self, entity: type[Row], uuid: UUID, start: Start) -> None:
         """Raise VersionConflict: a delete must not throw away what others did to the row."""
-        row, own = await self._row(entity, uuid), self._own_versions[uuid]
-        start = await self._with_own(entity, start, row, uuid)
-        if start.is_ahead_of(row["version"]) or moved(entity, start, row, own):
-            keys = self._production.uuid, uuid
-            changed = await changed_since(self._context.connection, entity, start, row, keys, {})
-            refuse_delete(entity, start, row, changed)
+        view = self._view(entity, start, await self._row(entity, uuid), uuid)
+        view = replace(view, start=await self._with_own(view))
+        moved = view.has_moved(self._own_versions[uuid])
+        if view.start.is_ahead_of(view.row["version"]) or moved:
+            raise view.delete_conflict(await view.bases(self._context.connection, {}))
 
-    async def _with_own(
+    def _view(
         self, entity: type[Row], start: Start, row: Mapping[str, Any], uuid: UUID
-    ) -> Start:
-        """Return the start of an edit, moved past the versions that this client made itself."""
-        own, log = self._own_versions.get(uuid, set()), {}
-        if own and moved(entity, start, row, own):
-            keys = self._production.uuid, uuid
-            log = await changes.written(self._context.connection, *keys, start.version or 0)
-        return with_own(entity, start, row, own, log)
+    ) -> ClientView:
+        return ClientView(entity, start, row, (self._production.uuid, uuid))
+
+    async def _with_own(self, view: ClientView) -> Start:
+        """Return the start of an edit, with what this client wrote itself counted as seen."""
+        own, logged = self._own_versions.get(view.place[1], set()), {}
+        if own and view.has_moved(own):
+            since = view.start.version or 0
+            logged = await log.changed_members(self._context.connection, *view.place, since)
+        return view.with_own(own, logged)
 
     async def _row(self, entity: type[Row], uuid: UUID) -> dict[str, Any]:
         """Read a live row in its wire format."""
-        record = await self._context.connection.fetchrow(write_statements(entity).seen, uuid)
+        record = await self._context.connection.fetchrow(write_statements(entity).live, uuid)
         row: dict[str, Any] = from_json(record["body"])
         return row
 
     async def _stored_row(self, entity: type[Row], uuid: UUID) -> Any:
         """Read a row, deleted or not, of any production; None if there is none."""
-        return await self._context.connection.fetchrow(write_statements(entity).kept, uuid)
+        return await self._context.connection.fetchrow(write_statements(entity).with_deleted, uuid)
 
     def _note_versions(self, start: int, body: bytes) -> dict[str, Any]:
         """Remember the versions that were written since ``start``; parse and return ``body``."""
-        for written in self._context.written[start:]:
-            row = from_json(written)
+        for text in self._context.bodies[start:]:
+            row = from_json(text)
             self._own_versions[UUID(row["uuid"])].add(row["version"])
         own: dict[str, Any] = from_json(body)
         return own
@@ -269,7 +273,7 @@ class MutationApplier:
             return production.uuid, None
         key = self._aliases.key(entity, key)
         try:
-            return await find_row(self._context.connection, entity, production, key), None
+            return await find_in(self._context.connection, production, entity, key), None
         except NotFound:
             uuid = known_uuid(key)
             stored = await self._stored_row(entity, uuid) if uuid else None

@@ -14,10 +14,10 @@ from typing import Final
 
 from alembic.util.exc import CommandError
 
-from app.releases.connection.migration_session import MigrationError
 from app.releases.migrations.revisions import FOLDER
 from app.releases.migrations.source_hash import source_hash
 from app.releases.plan.render import offline_hash
+from app.releases.verdict import MigrationError
 
 SEALS: Final = "history.json"
 

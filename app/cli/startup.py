@@ -1,4 +1,4 @@
-"""What every command of the command line shares: settings, a database, and plain words."""
+"""What every command starts with: settings, a database, and words for expected errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +10,7 @@ from app import logs
 from app.database import embedded as postgres
 from app.database.url import BadDatabaseUrl, DatabaseUrl
 from app.errors import SignalbookError
-from app.releases.connection.migration_session import MigrationError
-from app.releases.verdict import Verdict
+from app.releases.verdict import MigrationError, Verdict
 from app.settings import BadSettings, Settings, load_settings
 
 _EXPECTED: Final = (
@@ -20,19 +19,19 @@ _EXPECTED: Final = (
 
 
 def say(words: str) -> None:
-    """Tell the person at the terminal what is going on."""
+    """Print words on standard error."""
     typer.echo(words, err=True)
 
 
 def give_up(words: object, code: int = 1) -> NoReturn:
-    """Say what went wrong and exit."""
+    """Print what went wrong and exit."""
     say(f"signalbook: {words}")
     raise typer.Exit(code)
 
 
 @contextmanager
 def started() -> Iterator[tuple[Settings, str]]:
-    """Read the settings and reach for the database; say plainly what went wrong."""
+    """Yield the settings and the database's URL; on an expected error, print it and exit."""
     try:
         settings = load_settings()
         logs.configure(settings)
@@ -67,7 +66,7 @@ def _refuse_unusable(settings: Settings) -> None:
 
 @contextmanager
 def _database(settings: Settings) -> Iterator[str]:
-    """Give the database's URL; without one, run the embedded PostgreSQL meanwhile."""
+    """Yield the database's URL; without one, run the embedded PostgreSQL meanwhile."""
     if settings.database_url is not None:
         yield settings.database_url.get_secret_value()
         return

@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from app.releases.verdict import MigrationContended
+
 if TYPE_CHECKING:  # SQLAlchemy is slow to load, and those who only ask need none of it
     from sqlalchemy import Connection
 
@@ -49,14 +51,6 @@ _CHECK_CLIENT: Final = (
     "set_config('client_connection_check_interval',"
     " CASE WHEN version() ~* 'windows|mingw|visual c' THEN '0' ELSE '2s' END, false)"
 )
-
-
-class MigrationError(RuntimeError):
-    """A migration did not happen or stopped; the message says why and what to do."""
-
-
-class MigrationContended(MigrationError):
-    """Another migration holds the lock; nothing was changed, try again when it has finished."""
 
 
 def set_up_sql(application_name: str = APPLICATION_NAME) -> str:

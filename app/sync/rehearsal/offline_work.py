@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from app.entities import discovered, root
-from app.model.entity import Row
-from app.model.schemas import create_shape, label_field
+from app.model.entity import Row, label_field
+from app.model.schemas import create_shape
 
 Mutation = dict[str, Any]
 BEFORE: Final = "before"
@@ -68,9 +68,9 @@ def body(entity: type[Row]) -> dict[str, Any]:
     return dict.fromkeys(needed - {"productionId"}, "Rehearsed") | {**entity.example} | free
 
 
-def another(made: Mutation) -> Mutation:
+def another(creation: Mutation) -> Mutation:
     """Return the create of one more row like it."""
-    return {**made, "mutationId": str(uuid4()), "uuid": str(uuid4())}
+    return {**creation, "mutationId": str(uuid4()), "uuid": str(uuid4())}
 
 
 def changing(entity: type[Row], uuid: UUID, version: int, members: Mapping[str, Any]) -> Mutation:
@@ -79,11 +79,11 @@ def changing(entity: type[Row], uuid: UUID, version: int, members: Mapping[str, 
     return _mutation("update", entity, str(uuid), data=values, version=version)
 
 
-def deleting(made: Mutation, version: int) -> Mutation:
+def deleting(creation: Mutation, version: int) -> Mutation:
     """Return the delete of a row that the client knows at a version."""
     return {
-        "mutationId": str(uuid4()), "op": "delete", "collection": made["collection"],
-        "uuid": made["uuid"], "version": version,
+        "mutationId": str(uuid4()), "op": "delete", "collection": creation["collection"],
+        "uuid": creation["uuid"], "version": version,
     }  # fmt: skip
 
 

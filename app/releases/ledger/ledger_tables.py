@@ -1,4 +1,4 @@
-"""The gate's own tables. They stand outside the revisions, so that they are there before the first.
+"""The gate's own tables. They are outside the revisions, so that they exist before the first one.
 
 All are named ``release_…``, which drift detection leaves alone. The service's role reads them all,
 and writes no more than what the running service finds out (``release_signals``, ``release_looks``)
@@ -7,15 +7,7 @@ and what operators decide there (``release_decisions``).
 
 from typing import Final
 
-CURSORS: Final = """CREATE TABLE IF NOT EXISTS release_backfill (
-  name text PRIMARY KEY,
-  cursor text,
-  done bigint NOT NULL DEFAULT 0,
-  total bigint NOT NULL,
-  started_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
-  updated_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
-  finished_at timestamptz
-)"""
+from app.releases.migrations.backfill_cursors import CURSORS
 
 TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS release_runs (
@@ -156,7 +148,7 @@ WRITTEN_BY_THE_SERVICE: Final = {
 
 
 def grants(role: str) -> tuple[str, ...]:
-    """Give what the service's role needs; ``role`` is quoted."""
+    """Return the grants that the service's role needs; ``role`` is quoted."""
     return (
         f"GRANT SELECT ON {', '.join(NAMES)} TO {role}",
         *(f"GRANT {what} ON {name} TO {role}" for name, what in WRITTEN_BY_THE_SERVICE.items()),

@@ -1,6 +1,6 @@
-"""Reads runs, plans and what was decided about them out of the gate's own tables."""
+"""Reads runs, plans and the decisions about them out of the gate's own tables."""
 
-from typing import Any, Final
+from typing import Final
 
 from app.errors import NotFound
 from app.releases.apply.foreign_sessions import foreign_sessions, in_words
@@ -11,7 +11,6 @@ from app.releases.status.schemas import (
     Decision,
     Lint,
     Override,
-    PlannedStatement,
     Rehearsal,
     Release,
     Run,
@@ -21,6 +20,10 @@ from app.releases.status.schemas import (
     StatementRun,
 )
 
+_OF_PLAN: Final = (
+    "digest", "before", "revisions", "phase", "table", "sql", "destroys", "destroyed", "tables",
+    "statements",
+)  # fmt: skip
 KILLED: Final = {"verdict": "KILLED", "words": "The process ended in the middle."}
 _RUNS: Final = "SELECT * FROM release_runs ORDER BY id DESC LIMIT $1"
 _SECONDS: Final = "extract(epoch FROM finished_at - started_at)::float8 AS seconds"
@@ -33,21 +36,21 @@ _LINT: Final = """SELECT evidence FROM release_stages JOIN release_runs ON id = 
   WHERE digest = $1 AND stage = 'plan' AND evidence ? 'lint' ORDER BY id DESC LIMIT 1"""
 
 
-async def runs(ledger: Ledger, limit: int, living: int | None) -> list[Run]:
-    """Give the last runs, newest first; ``living`` is the one that is still running."""
+async def read_runs(ledger: Ledger, limit: int, running_id: int | None) -> list[Run]:
+    """Return the last runs, newest first; ``running_id`` is the one that still runs."""
     rows = await ledger.fetch_rows(_RUNS, limit)
     stages = await ledger.fetch_rows(_STAGES, [row["id"] for row in rows])
     return [
         Run(
-            **_ended(row, living),
+            **_with_verdict(row, running_id),
             stages=[Stage(**stage) for stage in stages if stage["run"] == row["id"]],
         )
         for row in rows
     ]
 
 
-async def run(ledger: Ledger, number: int, living: int | None) -> RunEvidence:
-    """Give one run with the evidence of its stages and its statements. Raises NotFound."""
+async def read_run(ledger: Ledger, number: int, running_id: int | None) -> RunEvidence:
+    """Return one run with its stages' evidence and its statements. Raise NotFound."""
     row = await ledger.fetch_row("SELECT * FROM release_runs WHERE id = $1", number)
     if row is None:
         raise no_such_run(number)
@@ -55,58 +58,49 @@ async def run(ledger: Ledger, number: int, living: int | None) -> RunEvidence:
         "SELECT * FROM release_statements WHERE run = $1 ORDER BY position", number
     )
     return RunEvidence(
-        **_ended(row, living),
+        **_with_verdict(row, running_id),
         stages=[StageEvidence(**stage) for stage in await ledger.fetch_rows(_EVIDENCE, number)],
         statements=[StatementRun(**statement) for statement in statements],
     )
 
 
 def no_such_run(number: int) -> NotFound:
-    """Give the error for a run that is not there."""
+    """Return the error for a run that is not there."""
     return NotFound(f"No run of the release gate has the number {number}.", error="Run not found")
 
 
-async def plan(ledger: Ledger, digest: str) -> Release:
-    """Give a plan by its digest or the beginning of it. Raises as ``decisions.find`` does."""
-    return await described(ledger, await decisions.find(ledger, digest))
+async def read_plan(ledger: Ledger, digest: str) -> Release:
+    """Return a plan by its digest or the beginning of it. Raise as ``decisions.find`` does."""
+    return await describe_plan(ledger, await decisions.find(ledger, digest))
 
 
-async def described(ledger: Ledger, row: Row) -> Release:
-    """Give a row of ``release_plans`` with everything that is known of the plan."""
-    made = from_json(row["plan"])
-    rehearsal = await ledger.rehearsal(made.digest)
-    found = await ledger.fetch_row(_LINT, made.digest)
+async def describe_plan(ledger: Ledger, row: Row) -> Release:
+    """Return the plan in a row of ``release_plans``, with its rehearsal and decision."""
+    plan = from_json(row["plan"])
+    rehearsal = await ledger.rehearsal(plan.digest)
+    lint_row = await ledger.fetch_row(_LINT, plan.digest)
     return Release(
-        digest=made.digest,
-        before=made.before,
-        revisions=list(made.revisions),
-        phase=made.phase,
-        table=made.table,
+        **{name: getattr(plan, name) for name in _OF_PLAN},
         state=row["state"],
         proposed_at=row["proposed_at"],
         changed_at=row["changed_at"],
-        sql=made.sql,
-        destroys=made.destroys,
-        destroyed=made.destroyed,
-        tables=list(made.tables),
-        no_way_back=made.is_final,
-        connected=in_words(await foreign_sessions(ledger)) if made.is_final else [],
-        statements=[PlannedStatement.model_validate(_fields(s)) for s in made.statements],
-        lint=[Lint(**finding) for finding in (found["evidence"]["lint"] if found else [])],
+        no_way_back=plan.is_final,
+        connected=in_words(await foreign_sessions(ledger)) if plan.is_final else [],
+        lint=[Lint(**finding) for finding in (lint_row["evidence"]["lint"] if lint_row else [])],
         rehearsal=_rehearsal(rehearsal),
-        decision=_decision(await ledger.decision(made.digest), rehearsal),
+        decision=_decision(await ledger.decision(plan.digest), rehearsal),
     )
 
 
-async def overrides(ledger: Ledger) -> list[Override]:
-    """Give the last rules that were passed over, newest first."""
+async def read_overrides(ledger: Ledger) -> list[Override]:
+    """Return the last rules that were overridden, newest first."""
     rows = await ledger.fetch_rows("SELECT * FROM release_overrides ORDER BY id DESC LIMIT 20")
     return [Override(**row) for row in rows]
 
 
-def _ended(row: Row, living: int | None) -> Row:
-    """Say of a run that nobody closed, and that no longer lives, that it was killed."""
-    return row | KILLED if row["finished_at"] is None and row["id"] != living else row
+def _with_verdict(row: Row, running_id: int | None) -> Row:
+    """Set the verdict of a run that nobody closed and that no longer runs: it was killed."""
+    return row | KILLED if row["finished_at"] is None and row["id"] != running_id else row
 
 
 def _rehearsal(row: Row | None) -> Rehearsal | None:
@@ -116,7 +110,3 @@ def _rehearsal(row: Row | None) -> Rehearsal | None:
 def _decision(row: Row | None, rehearsal: Row | None) -> Decision | None:
     passed = rehearsal["id"] if rehearsal and rehearsal["passed"] else None
     return Decision(**row, valid=decisions.valid(row, passed)) if row else None
-
-
-def _fields(statement: Any) -> dict[str, Any]:
-    return {name: getattr(statement, name) for name in PlannedStatement.model_fields}

@@ -11,21 +11,18 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.releases.connection.migration_session import GATE_LOCK, MIGRATION_LOCK
 from app.releases.ledger import soak
+from app.releases.ledger.drift_looks import APP, keep_look
 from app.releases.ledger.ledger import Ledger, encoded
 from app.releases.ledger.signals import write
 from app.releases.ledger.soak import Clock, Signal, Standing
+from app.releases.migrations.migration_session import GATE_LOCK, MIGRATION_LOCK
 from app.releases.schema.comparison.compare_snapshots import compare
 from app.releases.schema.comparison.finding import Finding
 from app.releases.schema.introspection.introspect import PATIENCE, read_snapshot
 from app.releases.schema.snapshot import from_json
 
 DRIFT: Final = "drift"
-# Who looks: the gate's run, a serving app, or whoever asks for the status.
-GATE: Final = "gate"
-APP: Final = "app"
-QUESTION: Final = "question"
 _SOURCE: Final = "the serving app's look at the live schema"
 _REVISION: Final = "SELECT version_num FROM alembic_version"
 _THERE: Final = """SELECT to_regclass('alembic_version') IS NOT NULL
@@ -39,24 +36,6 @@ _TURN: Final = """INSERT INTO release_looks AS l (name, value, at) VALUES ('rech
   ON CONFLICT (name) DO UPDATE SET at = excluded.at
   WHERE l.at <= excluded.at - make_interval(secs => $2) RETURNING 1"""
 _LOOKED: Final = "UPDATE release_looks SET value = $1 WHERE name = 'recheck'"
-_KEEP: Final = """INSERT INTO release_looks (name, value) VALUES ('drift', $1) ON CONFLICT (name)
-  DO UPDATE SET value = excluded.value, at = clock_timestamp()"""
-_LAST: Final = "SELECT value FROM release_looks WHERE name = 'drift'"
-
-
-async def keep_look(
-    ledger: Ledger, revision: str, findings: Sequence[Finding], at: datetime, by: str = GATE
-) -> None:
-    """Keep what a look at the live schema found, and who looked, in place of an earlier one."""
-    told = [finding.as_json() for finding in findings]
-    look = {"at": at.isoformat(), "by": by, "revision": revision, "findings": told}
-    await ledger.execute(_KEEP, encoded(look))
-
-
-async def last_look(ledger: Ledger) -> dict[str, Any] | None:
-    """Return {at, by, revision, findings} of the last look; an older image noted no ``by``."""
-    row = await ledger.fetch_row(_LAST)
-    return row["value"] if row else None
 
 
 async def recheck(

@@ -1,6 +1,6 @@
 """Applies a plan to the live database, or takes one back, under the executor and the watcher.
 
-Safe to call again after it was killed or gave up: every step first looks whether it is done.
+Both may be called again after they were killed or gave up: each step first checks if it is done.
 """
 
 import asyncio
@@ -18,7 +18,6 @@ from app.releases.apply.error_verdicts import LOST, SAFE, failed
 from app.releases.apply.executor import Executor, MigrationLimits, Progress
 from app.releases.apply.journal import Journal, Performed
 from app.releases.apply.watcher import Watcher
-from app.releases.connection.migration_session import MigrationContended, MigrationError
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations import alembic_runner
 from app.releases.migrations.backfill import BackfillStuck
@@ -26,19 +25,19 @@ from app.releases.migrations.observer import BUSY
 from app.releases.migrations.phased_change import PointOfNoReturn
 from app.releases.migrations.revisions import history
 from app.releases.plan.plan import Plan, Statement
-from app.releases.verdict import Stopped, Verdict
+from app.releases.verdict import MigrationContended, MigrationError, Stopped, Verdict
 
-__all__ = ["Applied", "MigrationLimits", "apply", "undo"]
+__all__ = ["MigrationLimits", "MigrationReport", "apply", "undo"]
 
 Say = Callable[[str], None]
 
-# Seconds for a cancelled statement to end and to clear away what it left; then it is left alone.
-LAST_WORDS: Final = 10.0
+# Seconds for a cancelled statement to end and to clean up; after that nobody waits for it.
+CANCEL_PATIENCE: Final = 10.0
 
 
 @dataclass(frozen=True)
-class Applied:
-    """What was done: every step, the longest anyone waited for us, and how long it took (s)."""
+class MigrationReport:
+    """The steps of a migration, the longest that anyone waited for us, and its time, in seconds."""
 
     statements: list[dict[str, Any]]
     worst_stall: float
@@ -52,15 +51,16 @@ async def apply(
     limits: MigrationLimits,
     *,
     predicted: Mapping[str, float],
-    approved: Callable[[str], bool],
     applied: Callable[[str], Awaitable[None]],
     say: Say,
     progress: Progress,
-) -> Applied:
-    """Take the database through the plan's revisions; ``applied`` hears of each that is done.
+    approved: Callable[[str], bool] = lambda _: False,
+) -> MigrationReport:
+    """Take the database through the plan's revisions; call ``applied`` after each.
 
-    Only what ``approved`` says yes to is run. Raises Stopped: CONTENDED, BROKEN, FAILED or
-    UNREACHABLE; what was done until then is kept, and calling again goes on from there.
+    Only the plan's statements are run, and those that ``approved`` allows. Raise Stopped:
+    CONTENDED, BROKEN, FAILED or UNREACHABLE. The steps until then are committed; a further call
+    goes on from there.
     """
     began = time.monotonic()
     async with _supervised(
@@ -68,22 +68,22 @@ async def apply(
         approved=approved, predicted=predicted, say=say, progress=progress,
     ) as (executor, journal):  # fmt: skip
         for revision in plan.revisions:
-            await _carry(executor, partial(_upgrade, url, revision, say, executor))
+            await _run_migration(executor, partial(_upgrade, url, revision, say, executor))
             await applied(revision)
-    return _told(journal.pages, began)
+    return _report(journal.pages, began)
 
 
 async def undo(
     url: str, to: str, ledger: Ledger, limits: MigrationLimits, *, say: Say, progress: Progress
-) -> Applied:
-    """Take the database back to revision ``to``. Raises Stopped, REFUSED after a contract."""
+) -> MigrationReport:
+    """Take the database back to revision ``to``. Raise Stopped, REFUSED after a contract."""
     began = time.monotonic()
     async with _supervised(
         url, ledger, limits, "rollback", (),
         approved=lambda _: True, predicted={}, say=say, progress=progress,
     ) as (executor, journal):  # fmt: skip
-        await _carry(executor, partial(alembic_runner.downgrade, url, to, say, executor))
-    return _told(journal.pages, began)
+        await _run_migration(executor, partial(alembic_runner.downgrade, url, to, say, executor))
+    return _report(journal.pages, began)
 
 
 @asynccontextmanager
@@ -95,15 +95,15 @@ async def _supervised(
     statements: Sequence[Statement],
     **orders: Any,
 ) -> AsyncIterator[tuple[Executor, Journal]]:
-    """Have the watcher look and the journal write while the executor is lent."""
+    """Yield an executor while the watcher watches and the journal writes."""
     journal = Journal(ledger, stage)
     await journal.open()
     watcher = Watcher(url, limits.stall_budget, orders["say"], journal.note)
     pid = await ledger.pid()
     executor = Executor(statements, watcher, journal, limits, gate_pid=pid, **orders)
-    clock = asyncio.get_running_loop().call_later(limits.wall_clock, executor.time_is_over)
-    watching = _guarded(watcher.watch(), executor)
-    keeping = _guarded(journal.keep(), executor)
+    clock = asyncio.get_running_loop().call_later(limits.wall_clock, executor.stop_at_wall_clock)
+    watching = _start_guarded(watcher.watch(), executor)
+    keeping = _start_guarded(journal.keep(), executor)
     try:
         yield executor, journal
     except Stopped as stopped:
@@ -111,62 +111,62 @@ async def _supervised(
         raise
     finally:
         clock.cancel()
-        watcher.over = True
+        watcher.is_over = True
         await asyncio.wait({watching}, timeout=1.0)
         await _end(keeping, watching)
         with suppress(*LOST):  # the verdict stands, whether its last pages can be written or not
             await journal.close()
 
 
-def _guarded(work: Coroutine[Any, Any, None], executor: Executor) -> "asyncio.Task[None]":
-    """Run work beside the migration, which must not go on without it."""
+def _start_guarded(work: Coroutine[Any, Any, None], executor: Executor) -> "asyncio.Task[None]":
+    """Start work that runs during the migration; if it fails, stop the migration."""
     task = asyncio.ensure_future(work)
 
     def ended(_: Any) -> None:
         if not task.cancelled() and isinstance(error := task.exception(), Exception):
-            executor.stop(_in_words(error, "the gate's own notes"))
+            executor.stop(_verdict_on(error, "the gate's own notes"))
 
     task.add_done_callback(ended)
     return task
 
 
 async def _upgrade(url: str, revision: str, say: Say, executor: Executor) -> None:
-    """Upgrade to a revision, unless an earlier run has done that and more."""
-    names = [known.name for known in history()]
+    """Upgrade to a revision, unless an earlier run got there or further."""
+    names = [revision.name for revision in history()]
     at = await alembic_runner.current(url)
     if at not in names or names.index(at) < names.index(revision):
         await alembic_runner.upgrade(url, revision, say, executor)
 
 
-async def _carry(executor: Executor, migration: Callable[[], Awaitable[None]]) -> None:
-    """Run a migration; where others stood in the way of Alembic's own transaction, run it again."""
-    tried = 0
+async def _run_migration(executor: Executor, migration: Callable[[], Awaitable[None]]) -> None:
+    """Run a migration; where others blocked Alembic's own transaction, run it again."""
+    tries = 0
     while True:
-        executor.begin()
+        executor.forget_backends()
         try:
-            await _attended(asyncio.ensure_future(migration()), executor)
+            await _wait_for(asyncio.ensure_future(migration()), executor)
         except Stopped:
             raise
         except (MigrationError, DBAPIError, *LOST) as error:
-            if not _others_fault(error):
-                raise _in_words(error, executor.last_error_at) from error
+            if not _may_try_again(error):
+                raise _verdict_on(error, executor.last_failed_statement) from error
             executor.raise_if_over()
-            tried += 1
-            await asyncio.sleep(executor.pause(tried))
+            tries += 1
+            await asyncio.sleep(executor.pause(tries))
         else:
             return
 
 
-async def _attended(migration: "asyncio.Future[None]", executor: Executor) -> None:
-    """Wait for the migration's end; whoever stops it gives it time to end its statement."""
+async def _wait_for(migration: "asyncio.Future[None]", executor: Executor) -> None:
+    """Wait for the migration's end; once it is to stop, only for its current statement."""
     stopping = asyncio.ensure_future(executor.stopping.wait())
     either: list[asyncio.Future[Any]] = [migration, stopping]
     try:
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        await asyncio.wait({migration}, timeout=LAST_WORDS)
+        await asyncio.wait({migration}, timeout=CANCEL_PATIENCE)
     except asyncio.CancelledError:
         executor.stop(Stopped(Verdict.FAILED, f"The run was stopped from outside. {SAFE}."))
-        await asyncio.wait({migration}, timeout=LAST_WORDS)
+        await asyncio.wait({migration}, timeout=CANCEL_PATIENCE)
         raise
     finally:
         await _end(migration, stopping)
@@ -176,21 +176,21 @@ async def _attended(migration: "asyncio.Future[None]", executor: Executor) -> No
 
 
 async def _end(*tasks: "asyncio.Future[Any]") -> None:
-    """Cancel what still runs, and take note of its error, so that nobody misses it."""
+    """Cancel tasks that still run, and retrieve their errors, so that asyncio reports none."""
     for task in tasks:
         task.cancel()
-    await asyncio.wait(list(tasks), timeout=LAST_WORDS)
+    await asyncio.wait(list(tasks), timeout=CANCEL_PATIENCE)
     for task in tasks:
         if task.done() and not task.cancelled():
             task.exception()
 
 
-def _others_fault(error: BaseException) -> bool:
+def _may_try_again(error: BaseException) -> bool:
     return isinstance(_origin(error), (*BUSY, asyncpg.QueryCanceledError))
 
 
 def _origin(error: BaseException | None) -> Exception | None:
-    """Give what the driver or the network said, below what was made of it."""
+    """Return the error of the driver or the network that caused this one."""
     while error is not None:
         if isinstance(error, LOST):
             return error
@@ -198,8 +198,8 @@ def _origin(error: BaseException | None) -> Exception | None:
     return None
 
 
-def _in_words(error: Exception, where: str) -> Stopped:
-    """Say how the gate ends for it."""
+def _verdict_on(error: Exception, where: str) -> Stopped:
+    """Return the end of the gate's run for an error."""
     if isinstance(error, PointOfNoReturn):
         return Stopped(Verdict.REFUSED, str(error))
     if isinstance(error, MigrationContended):
@@ -215,6 +215,6 @@ def _worst_stall(pages: Sequence[Performed]) -> float:
     return max((page.stall for page in pages), default=0.0)
 
 
-def _told(pages: Sequence[Performed], began: float) -> Applied:
+def _report(pages: Sequence[Performed], began: float) -> MigrationReport:
     statements = [page.as_json() for page in pages]
-    return Applied(statements, _worst_stall(pages), time.monotonic() - began)
+    return MigrationReport(statements, _worst_stall(pages), time.monotonic() - began)
