@@ -25,7 +25,7 @@ from app.entities import discovered
 from app.errors import Conflict, Invalid, LogTrimmed, NotFound, SignalbookError, SyncFailed
 from app.model.schemas import read_schema
 from app.sync import batch
-from app.sync.apply import MutationOutcome, Status
+from app.sync.applier import MutationOutcome, Status
 from app.sync.batch import BatchResult
 from app.sync.mutations import MutationStep, Sync, read_steps
 
@@ -128,7 +128,9 @@ def _answer(
 def _result(step: MutationStep, outcome: MutationOutcome) -> bytes:
     name = b'"index":%d,"mutationId":%b' % (step.number, to_json(step.mutation_id))
     key = f"/{step.key}" if step.key and step.op != "create" else ""
-    return outcome_json(name, outcome, f"/api/{step.mount}{key}" if step.mount else "/api")
+    return outcome_json(
+        name, outcome, f"/api/{step.collection}{key}" if step.collection else "/api"
+    )
 
 
 def _failure(

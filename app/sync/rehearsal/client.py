@@ -23,12 +23,12 @@ from app.store.edit import Edit, edit_from, validate
 from app.store.update import update
 from app.store.write_context import WriteContext
 from app.sync import batch as sync
-from app.sync.apply import MutationOutcome
+from app.sync.applier import MutationOutcome
 from app.sync.mutations import MutationStep, Sync, read_steps
+from app.sync.records import RUN
 from app.sync.rehearsal import expectations
 from app.sync.rehearsal.expectations import ExpectedEntry
 from app.sync.rehearsal.offline_work import Mutation, body
-from app.sync.runs import RUN
 
 Fates = list[tuple[MutationStep, MutationOutcome]]
 _ACTOR: Final = Actor(user_id="rehearsal", user_name="Rehearsal")
