@@ -18,12 +18,12 @@ from app.store.create import create as create_row
 from app.store.edit import edit_of
 from tests.legacy import quiet
 from tests.support import databases
-from tests.support.bodies import SCOPED, minimal, named
+from tests.support.bodies import SCOPED, SCOPED_REPRESENTATIVES, minimal, named
 from tests.support.holding import after, counted, logged
 from tests.support.service import created, service
 from tests.test_writer import listening
 
-scoped = pytest.mark.parametrize("entity", SCOPED, ids=named)
+scoped = pytest.mark.parametrize("entity", SCOPED_REPRESENTATIVES, ids=named)
 NOBODY = Actor()
 Made = dict[str, Any]
 

@@ -19,10 +19,10 @@ from app.settings import PROJECT
 from app.sql.show import SHOW_BY_UUID, members
 from app.store import read as reading
 from tests.legacy import connected
-from tests.support.bodies import SCOPED, full, minimal, named
+from tests.support.bodies import SCOPED, SCOPED_REPRESENTATIVES, full, minimal, named
 from tests.support.service import created, settings
 
-scoped = pytest.mark.parametrize("entity", SCOPED, ids=named)
+scoped = pytest.mark.parametrize("entity", SCOPED_REPRESENTATIVES, ids=named)
 Make = Callable[..., dict[str, Any]]
 
 

@@ -28,11 +28,17 @@ from app.store.write_context import WriteContext
 from app.store.writer import Writer
 from tests.legacy import connected
 from tests.support import databases
-from tests.support.bodies import ALL, SCOPED, minimal, named
+from tests.support.bodies import (
+    REPRESENTATIVES,
+    SCOPED,
+    SCOPED_REPRESENTATIVES,
+    minimal,
+    named,
+)
 from tests.support.service import settings
 
-every = pytest.mark.parametrize("entity", ALL, ids=named)
-scoped = pytest.mark.parametrize("entity", SCOPED, ids=named)
+every = pytest.mark.parametrize("entity", REPRESENTATIVES, ids=named)
+scoped = pytest.mark.parametrize("entity", SCOPED_REPRESENTATIVES, ids=named)
 LOGGED = "SELECT seq FROM changes WHERE production_uuid = $1 ORDER BY seq"
 COUNTED = "SELECT change_seq FROM productions WHERE uuid = $1"
 Work = Callable[[WriteContext], Awaitable[Any]]
