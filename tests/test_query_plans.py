@@ -21,7 +21,7 @@ from app.sql.projection import table
 from app.sql.reads import statements
 from app.sql.registry import named_statements
 from app.store import idempotency, write_context
-from app.sync import applier, records
+from app.sync import records
 from tests.legacy import connected
 from tests.support.bodies import ALL, SCOPED, minimal, named
 from tests.support.databases import Server
@@ -89,7 +89,6 @@ _CONSTANTS: Final = {
         events,
         feed,
         idempotency,
-        applier,
         presence_sql,
         broadcast,
         retention,

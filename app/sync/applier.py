@@ -7,7 +7,7 @@ the version that the client had when it went offline.
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic_core import from_json
@@ -27,7 +27,6 @@ from app.errors import (
 from app.model.entity import Row
 from app.model.schemas import known_uuid
 from app.rules.merge import Start
-from app.sql.registry import statement
 from app.sql.writes import write_statements
 from app.store.conflicts import ClientView
 from app.store.create import create_in
@@ -41,11 +40,6 @@ from app.sync.mutations import MutationStep
 from app.sync.records import APPLIED, AppliedMutation
 
 Status = Literal["applied", "merged", "conflict", "duplicate", "rejected", "undone"]
-# Who wrote row $2 of production $1 last.
-LAST_WRITER: Final = statement(
-    "SELECT user_name FROM changes WHERE production_uuid = $1 AND entity_uuid = $2 "
-    "ORDER BY seq DESC LIMIT 1"
-)
 
 
 @dataclass(frozen=True)
@@ -287,7 +281,7 @@ class MutationApplier:
         """Return the conflict with a deletion: the last state of the row, and how to restore it."""
         row = from_json(stored["body"])
         who = await self._context.connection.fetchval(
-            LAST_WRITER, self._production.uuid, UUID(row["uuid"])
+            log.LAST_WRITER, self._production.uuid, UUID(row["uuid"])
         )
         return VersionConflict(
             f"This {entity.noun} was deleted by {who or 'somebody'}: restore it and send this "
