@@ -17,7 +17,7 @@ from app.database.database import json_as_bytes
 from app.entities import discovered, root
 from app.errors import Invalid
 from app.model.entity import Entity, Row
-from app.model.schemas import create_shape
+from app.model.schemas import create_schema
 from app.rules.merge import Start
 from app.store.create import create
 from app.store.delete import delete
@@ -64,7 +64,7 @@ async def _write(context: WriteContext) -> None:
 
 def _smallest_edit(entity: type[Row], production: UUID) -> Edit | None:
     """Return the least that a create accepts; None for a type that needs more than texts."""
-    fields = create_shape(entity).model_fields.items()
+    fields = create_schema(entity).model_fields.items()
     members = {
         entity.wire(name): str(production)
         for name, field in fields
@@ -72,7 +72,7 @@ def _smallest_edit(entity: type[Row], production: UUID) -> Edit | None:
     }
     own = production if not issubclass(entity, Entity) else uuid4()
     try:
-        body = validate(create_shape(entity), {**members, "uuid": str(own)})
+        body = validate(create_schema(entity), {**members, "uuid": str(own)})
     except Invalid:
         return None
     edit = edit_of(entity, body)

@@ -25,7 +25,7 @@ from app.entities import discovered, root
 from app.errors import Invalid, SignalbookError
 from app.model.entity import Row
 from app.model.fields import NO_NUL, MaybeLine, MaybeUuid
-from app.model.schemas import FieldVersion, Key, Version, unknown_members, update_shape
+from app.model.schemas import FieldVersion, Key, Version, unknown_members, update_schema
 from app.store.edit import Edit, creation_from, edit_from, validate
 
 MAX_MUTATIONS: Final = 1_000
@@ -214,7 +214,7 @@ def _edit(production: str, mutation: Mutation, actor: Actor) -> tuple[Edit, list
         return replace(edit, uuid=mutation.uuid or edit.uuid), ignored
     if mutation.op == "delete":
         members = {name: members[name] for name in _DELETE_MEMBERS & members.keys()}
-    return edit_from(entity, update_shape(entity), members | _base_versions(mutation), actor)
+    return edit_from(entity, update_schema(entity), members | _base_versions(mutation), actor)
 
 
 def _base_versions(mutation: Mutation) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from app.changelog.log import Actor
 from app.database.database import DatabaseConnection
 from app.entities import root
 from app.model.entity import Row
-from app.model.schemas import create_shape
+from app.model.schemas import create_schema
 from app.rules.merge import Start
 from app.sql.writes import write_statements
 from app.store import idempotency
@@ -51,7 +51,7 @@ class Client:
     async def with_a_production(cls, connection: DatabaseConnection) -> "Client":
         """Create a production, and return a client that knows it."""
         kind = root()
-        edit, _ = edit_from(kind, create_shape(kind), body(kind), _ACTOR)
+        edit, _ = edit_from(kind, create_schema(kind), body(kind), _ACTOR)
         production = from_json(await create(WriteContext(connection, locked=True), kind, edit))
         row = await connection.fetchrow(write_statements(kind).live, UUID(production["uuid"]))
         return cls(connection, row["production"], row["seq"])

@@ -9,7 +9,7 @@ from app.entities import discovered
 from app.live.feed import derived_rows, hub, production_list
 from app.live.sockets import broadcast, presence_sql, rooms_sql
 from app.sql import reads, show, writes
-from app.sql.registry import CHANGE_LOG, SHOW, made_for, statements_of
+from app.sql.registry import CHANGE_LOG, SHOW, named_statements, statements_of
 from app.store import history, idempotency, label_assignment, write_context
 from app.sync import applier, records
 
@@ -26,7 +26,9 @@ def required_statements() -> dict[str, tuple[str, ...]]:
 
     What reads PostgreSQL's own catalogue alone is left out.
     """
-    of_entities = {name: made_for(entity) for name, entity in discovered().items()}
+    of_entities = {
+        name: tuple(named_statements(entity).values()) for name, entity in discovered().items()
+    }
     return of_entities | {owner: statements_of(owner) for owner in (CHANGE_LOG, SHOW)}
 
 
