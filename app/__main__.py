@@ -1,6 +1,6 @@
 """The command line: ``python -m app serve | release … | load FILE | status | drift``.
 
-Here stands what each word is called and takes; ``app.cli.commands`` has what it does.
+It declares the commands and their options; ``app.cli.commands`` runs them.
 """
 
 from pathlib import Path

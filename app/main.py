@@ -1,4 +1,4 @@
-"""Builds the application: lifespan, routers, middleware, error handlers; nothing else."""
+"""Builds the application of its parts: services, routes, middleware, error handlers."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -8,9 +8,8 @@ from fastapi_offline import FastAPIOffline
 from starlette.routing import BaseRoute
 
 from app import VERSION
-from app.api import errors, openapi, operator_auth
-from app.api.fast_path import FastReads
-from app.api.fast_writes import FastWrites
+from app.api import error_responses, openapi, operator_auth
+from app.api.fast_path import FastPath
 from app.api.idempotent import REPLAYED
 from app.api.middleware import (
     AccessTokenMiddleware,
@@ -45,15 +44,15 @@ from app.live.sockets.socket_server import SocketServer
 from app.live.sse.event_stream import EventStreams
 from app.retention import Retention
 from app.settings import Settings
-from app.store.write_context import Writer
+from app.store.writer import Writer
 
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_HEADERS = ("content-type", "authorization", "if-match", "if-none-match", "idempotency-key")
-_EXPOSED = ("etag", "x-ignored-fields", "x-request-id", "retry-after", REPLAYED)
+_CORS_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_CORS_HEADERS = ("content-type", "authorization", "if-match", "if-none-match", "idempotency-key")
+_CORS_EXPOSED = ("etag", "x-ignored-fields", "x-request-id", "retry-after", REPLAYED)
 
 
 def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None = None) -> FastAPI:
-    """Build the application on a database; it starts whether or not the database answers.
+    """Build the application on a database. It starts whether or not the database answers.
 
     ``limits`` are those of sockets.
     """
@@ -66,7 +65,7 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
         app.state.writer = Writer(database, settings.pool_wait)
         try:
             retention = Retention(database, settings.log_retention_days)
-            listener = Listener(_unpooled(settings, url))
+            listener = Listener(_server_url(settings, url))
             hub = Hub(database, listener, margin=_slowest_write(settings))
             app.state.listener, app.state.hub = listener, hub
             sockets.attach(database, listener, hub)
@@ -75,20 +74,20 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
                 retention.running(),
                 hub.running(),
                 listener.running(),
-                sockets.running(stopping),
+                sockets.running(shutdown),
             ):
                 yield
         finally:
             await database.close()
 
-    recorder, stopping = SoakRecorder(_unpooled(settings, url), settings.soak_check), Shutdown()
+    recorder, shutdown = SoakRecorder(_server_url(settings, url), settings.soak_check), Shutdown()
     incidents = Incidents()
     sockets = SocketServer(settings, limits)
 
-    app = _bare(lifespan)
+    app = _empty_app(lifespan)
     app.state.settings, app.state.url, app.state.recorder = settings, url, recorder
-    app.state.stopping = stopping
-    app.state.streams = EventStreams(stopping)
+    app.state.shutdown = shutdown
+    app.state.streams = EventStreams(shutdown)
     app.state.incidents = incidents
 
     async def examine() -> check.Health:
@@ -97,13 +96,13 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
     app.state.checkup = check.Checkup(examine, settings.health_cache)
     _add_middleware(app, settings, _add_routes(app, settings))
     app.add_middleware(SocketMiddleware, sockets=sockets, token=settings.access_token)
-    errors.install(app)
+    error_responses.install(app)
     openapi.install(app)
     return app
 
 
-def _bare(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
-    """Give the application without routes."""
+def _empty_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
+    """Return the application without routes."""
     return FastAPIOffline(
         title="Signalbook",
         version=VERSION,
@@ -118,44 +117,37 @@ def _bare(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> F
     )
 
 
-def _unpooled(settings: Settings, url: DatabaseUrl) -> DatabaseUrl:
-    """Give the address of the server itself where a pooler stands before it."""
-    given = settings.database_unpooled_url
-    return DatabaseUrl.parse(given.get_secret_value()) if given else url
+def _server_url(settings: Settings, url: DatabaseUrl) -> DatabaseUrl:
+    """Return the URL of the server itself, past a pooler."""
+    unpooled = settings.database_unpooled_url
+    return DatabaseUrl.parse(unpooled.get_secret_value()) if unpooled else url
 
 
 def _slowest_write(settings: Settings) -> float:
-    """Give the seconds from a write's beginning to its commit that none exceeds, generously."""
+    """Return more seconds than any write takes from its beginning to its commit."""
     return 60 + settings.pool_wait + 2 * settings.statement_timeout
 
 
 def _add_routes(app: FastAPI, settings: Settings) -> list[BaseRoute]:
-    """Add the routes; give those under /api that may be hot."""
-    app.include_router(health_routes.router)
+    """Add the routes. Return those under /api that the fast path looks at."""
     api = APIRouter(prefix="/api")
-    routers = [*entities.routers(), shows.router()]
+    fast = [*entities.routers(), shows.router]
+    routers = [
+        *fast, *history.routers(), events.router, feed.router, stream.router, sync.router,
+        sync_runs.router, bulk.router(),
+    ]  # fmt: skip
+    if operator_auth.exist(settings):
+        routers.append(admin.router)
     for router in routers:
         api.include_router(router)
-    for router in (
-        *history.routers(),
-        events.router,
-        feed.router,
-        stream.router,
-        sync.router,
-        sync_runs.router,
-    ):
-        api.include_router(router)
-    api.include_router(bulk.router())
-    if operator_auth.exist(settings):
-        api.include_router(admin.router)
+    app.include_router(health_routes.router)
     app.include_router(api)
-    return [route for router in routers for route in router.routes]
+    return [route for router in fast for route in router.routes]
 
 
 def _add_middleware(app: FastAPI, settings: Settings, routes: list[BaseRoute]) -> None:
     """Add the layers, the innermost first."""
-    app.add_middleware(FastWrites, prefix="/api", routes=routes)
-    app.add_middleware(FastReads, prefix="/api", routes=routes)
+    app.add_middleware(FastPath, prefix="/api", routes=routes)
     app.add_middleware(UnhandledErrorMiddleware)
     if settings.access_token is not None:
         app.add_middleware(
@@ -164,9 +156,9 @@ def _add_middleware(app: FastAPI, settings: Settings, routes: list[BaseRoute]) -
     app.add_middleware(
         CorsMiddleware,
         allow_origins=settings.origins,
-        allow_methods=_METHODS,
-        allow_headers=_HEADERS,
-        expose_headers=_EXPOSED,
+        allow_methods=_CORS_METHODS,
+        allow_headers=_CORS_HEADERS,
+        expose_headers=_CORS_EXPOSED,
         max_age=600,
     )
     app.add_middleware(RequestLogMiddleware, incidents=app.state.incidents)

@@ -1,4 +1,4 @@
-"""Runs the application: binds the port with clear words, serves, and drains on SIGTERM."""
+"""Runs the application: binds the port, serves, and drains on SIGTERM."""
 
 import gc
 import socket
@@ -16,32 +16,33 @@ from app.live.sockets.sessions import ABORT
 from app.main import create_app
 from app.settings import BadSettings, Settings
 
-# A platform's proxy keeps its connections for about a minute; closing first would race with it.
+# Seconds. A platform's proxy keeps idle connections for about 60: the proxy must close first.
 _KEEP_ALIVE = 75
+# Seconds in which the other end acknowledges nothing before a connection counts as broken.
 _SILENCE = 60
 
 
 def serve(settings: Settings, url: DatabaseUrl, say: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM, then let running requests end for ``DRAIN`` seconds.
+    """Serve until SIGINT or SIGTERM, then wait up to ``DRAIN`` seconds for running requests.
 
-    Raises BadSettings where the port cannot be had.
+    Raises BadSettings where the port cannot be bound.
     """
-    listening = listen(settings)
+    listener = listen(settings)
     app = create_app(settings, url)
-    # All this lives as long as the process: to search it for garbage would hold up requests.
+    # What exists now lives as long as the process. Collecting it would only delay requests.
     gc.freeze()
-    config = configured(
+    config = uvicorn_config(
         app, log_config=None, loop="uvloop", timeout_graceful_shutdown=settings.drain
     )
-    say(_invitation(settings, listening.getsockname()[1]))
-    Server(config).run(sockets=[listening])
+    say(_greeting(settings, listener.getsockname()[1]))
+    Server(config).run(sockets=[listener])
 
 
-def configured(app: FastAPI, **options: Any) -> uvicorn.Config:
-    """Give how the application is served.
+def uvicorn_config(app: FastAPI, **options: Any) -> uvicorn.Config:
+    """Return Uvicorn's configuration of this service.
 
-    WebSockets are not compressed: it would cost some 100 kB for each, and what is sent is small.
-    Engine.IO has its own pings.
+    WebSockets are not compressed: messages are small, and each connection would hold some 100 kB.
+    They are not pinged either: Engine.IO has its own pings.
     """
     return uvicorn.Config(
         app,
@@ -58,42 +59,45 @@ def configured(app: FastAPI, **options: Any) -> uvicorn.Config:
 
 
 class WebSockets(WebSocketsSansIOProtocol):
-    """Uvicorn's newer protocol: it reads on only when the last message was taken, and its older one
-    is about to go. This one lets the application end a connection that does not read."""
+    """Uvicorn's sans-I/O protocol, which the application can abort.
+
+    It reads on only when the application has received the last message. Uvicorn will remove its
+    older one. Aborting ends a connection whose client does not read.
+    """
 
     def handle_connect(self, event: Any) -> None:
-        """Begin a connection, with the means to end it in its scope."""
+        """Begin a connection, with its abort function in the scope."""
         super().handle_connect(event)
         scope = getattr(self, "scope", None)
         if scope is not None:
             scope["extensions"][ABORT] = {"now": self.transport.abort}
 
     async def send(self, message: Any) -> None:
-        """Send; a refusal is an answer, and no fault for the log."""
+        """Send. A refused handshake is complete, so that it is not logged as an error."""
         await super().send(message)
         if self.initial_response is not None and self.close_sent:
             self.handshake_complete = True
 
 
 class Server(uvicorn.Server):
-    """Uvicorn's, which tells the application that it stops before it waits for what is open."""
+    """Uvicorn's server, which starts the application's shutdown before it waits for requests."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening, let what runs end, hang up."""
-        stopping: Shutdown = cast("FastAPI", self.config.app).state.stopping
-        stopping.begin()
+        """Stop listening, wait for running requests, close connections."""
+        graceful: Shutdown = cast("FastAPI", self.config.app).state.shutdown
+        graceful.begin()
         await super().shutdown(sockets)
 
 
 def listen(settings: Settings, silence: int = _SILENCE) -> socket.socket:
-    """Bind the port. Raises BadSettings where it cannot be had.
+    """Bind the port. Raises BadSettings where that fails.
 
-    A connection whose other end takes nothing for ``silence`` seconds is ended by the system, where
-    it can do that: the application can only ask for an end after all was taken.
+    Where the system can, it ends a connection whose other end acknowledges nothing for ``silence``
+    seconds. The application could close it only after everything is sent.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        listening = socket.create_server(
+        listener = socket.create_server(
             (settings.host, settings.port),
             family=family,
             backlog=2_048,
@@ -105,11 +109,11 @@ def listen(settings: Settings, silence: int = _SILENCE) -> socket.socket:
             "set HOST or PORT, or stop what listens there."
         ) from None
     if hasattr(socket, "TCP_USER_TIMEOUT"):
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, silence * 1_000)
-    return listening
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, silence * 1_000)
+    return listener
 
 
-def _invitation(settings: Settings, port: int) -> str:
+def _greeting(settings: Settings, port: int) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     root = f"http://{host}:{port}"
     return (

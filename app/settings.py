@@ -11,13 +11,13 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT = Path(__file__).resolve().parents[1]
-# No header could ever bear white space that was pasted around a token.
-_Pasted = BeforeValidator(lambda value: value.strip() if isinstance(value, str) else value)
-Token = Annotated[SecretStr, _Pasted, Field(min_length=16)]
+# No header can carry white space around a token: it was pasted along with it.
+_Stripped = BeforeValidator(lambda value: value.strip() if isinstance(value, str) else value)
+Token = Annotated[SecretStr, _Stripped, Field(min_length=16)]
 
 
 class BadSettings(Exception):
-    """The environment holds settings the service will not start with; the text says which."""
+    """The service does not start with these settings; the message names them."""
 
 
 def _comma_separated(value: object) -> object:
@@ -27,7 +27,7 @@ def _comma_separated(value: object) -> object:
 
 
 class Settings(BaseSettings):
-    """What the environment says. Times are in seconds, sizes in bytes."""
+    """The settings. Times are in seconds, sizes in bytes."""
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
 
@@ -65,7 +65,7 @@ class Settings(BaseSettings):
 
     @property
     def beyond_loopback(self) -> bool:
-        """Whether others than this machine can reach the service."""
+        """Whether other machines can reach the service."""
         if self.host == "localhost":
             return False
         try:
@@ -75,11 +75,11 @@ class Settings(BaseSettings):
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """The origins browsers may call from: any, until production says which."""
+        """The origins that browsers may call from: outside production any, unless they are set."""
         return self.cors_origins or (() if self.environment == "production" else ("*",))
 
     def refuse_without_database(self) -> None:
-        """Raise BadSettings in production without a database: the embedded one is for work."""
+        """Raise BadSettings in production without a database: the embedded one is not for it."""
         if self.environment == "production" and self.database_url is None:
             raise BadSettings(
                 "DATABASE_URL is not set: in production Signalbook needs a PostgreSQL of its own "
@@ -87,7 +87,7 @@ class Settings(BaseSettings):
             )
 
     def refuse_ungated(self) -> None:
-        """Raise BadSettings in production: there only the release gate migrates."""
+        """Raise BadSettings in production, where only the release gate migrates."""
         if self.environment == "production":
             raise BadSettings(
                 "In production the database is migrated by the release gate alone: run "
@@ -95,7 +95,7 @@ class Settings(BaseSettings):
             )
 
     def refuse_exposed(self) -> None:
-        """Raise BadSettings where others could reach what is not theirs without being asked who."""
+        """Raise BadSettings where others could edit or approve without a token of their own."""
         if self.beyond_loopback and self.access_token is None and self.anonymous != "editor":
             raise BadSettings(
                 f"HOST={self.host} can be reached from other machines: set ACCESS_TOKEN (at least "
@@ -113,10 +113,10 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as wrong:
-        faults = [f"{str(e['loc'][0]).upper()}: {_in_words(e['msg'])}" for e in wrong.errors()]
+        faults = [f"{str(e['loc'][0]).upper()}: {_readable(e['msg'])}" for e in wrong.errors()]
         raise BadSettings("; ".join(faults)) from None
 
 
-def _in_words(message: str) -> str:
-    """Say it for people: Pydantic counts the characters of a secret as items."""
+def _readable(message: str) -> str:
+    """Return Pydantic's message for people: it calls the characters of a secret items."""
     return message.partition(" after validation")[0].replace(" items", " characters")

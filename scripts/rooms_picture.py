@@ -1,7 +1,7 @@
 """Draws the rooms of ``app`` from its imports, as Mermaid text in docs/architecture.md.
 
 ``python -m scripts.rooms_picture`` writes the pictures; with ``--check`` it only compares, and
-exits with 1 where the page shows other rooms than the code has.
+exits with 1 if the page shows other rooms than the code has.
 """
 
 import ast
@@ -69,9 +69,9 @@ def _room(module: str, package: str) -> str:
 
 
 def mermaid(graph: Graph) -> str:
-    """Draw a graph that has no cycle, each arrow only where no longer way says the same.
+    """Return the graph as Mermaid text, without arrows that a longer way implies.
 
-    Raises graphlib.CycleError.
+    Raise graphlib.CycleError if the graph has a cycle.
     """
     order = [*TopologicalSorter(graph).static_order()]
     below: Graph = {}
@@ -88,14 +88,14 @@ def page(text: str) -> str:
     """Return the page's text with its pictures drawn anew."""
     graph = imports()
 
-    def draw(found: re.Match[str]) -> str:
-        return f"{found[1]}```mermaid\n{mermaid(rooms(graph, found[2]))}\n```\n{found[3]}"
+    def draw(match: re.Match[str]) -> str:
+        return f"{match[1]}```mermaid\n{mermaid(rooms(graph, match[2]))}\n```\n{match[3]}"
 
     return _PICTURE.sub(draw, text)
 
 
 def main(words: list[str]) -> int:
-    """Write the page, or compare it. 1 where it was not as it should be."""
+    """Write the page, or compare it. Return 1 if the comparison failed."""
     before = PAGE.read_text()
     after = page(before)
     if before == after:

@@ -9,7 +9,7 @@ import pytest
 from tests.support import databases
 from tests.support.service import created, service
 
-pytest_plugins = ["tests.support.older", "tests.support.whole"]
+pytest_plugins = ["tests.support.older", "tests.support.order", "tests.support.whole"]
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,9 @@ from app.model.schemas import create_shape
 from app.releases.migrations.alembic_runner import upgrade
 from app.releases.migrations.revisions import history, needed
 from app.store import bulk
-from app.store import update as store
 from app.store.bulk import Bulk
-from app.store.edits import edit_of
+from app.store.create import create as create_row
+from app.store.edit import edit_of
 from tests.legacy import quiet
 from tests.support import databases
 from tests.support.bodies import SCOPED, minimal, named
@@ -318,14 +318,14 @@ async def test_another_process_waits_or_is_waited_for(
 
     async def bulk_first(held: Any) -> Any:
         todo = Bulk.model_validate({"operations": three})
-        steps = bulk.steps(entity, production["uuid"], todo, NOBODY)
+        steps = bulk.read_steps(entity, production["uuid"], todo, NOBODY)
         return await held.write(
             "", lambda unit: bulk.run(unit, entity, production["uuid"], steps, atomic=True)
         )
 
     async def other_first(held: Any) -> Any:
         edit = edit_of(entity, create_shape(entity).model_validate(body))
-        return await held.write("", lambda unit: store.create(unit, entity, edit))
+        return await held.write("", lambda unit: create_row(unit, entity, edit))
 
     def alone() -> int:
         return client.post(f"/api/{entity.collection}", json=body).status_code

@@ -6,16 +6,16 @@ from typing import Any, Final
 
 import pytest
 
+from app.all_statements import required_statements
 from app.releases.gate import gate
 from app.releases.gate.run import Order
 from app.releases.ledger.decisions import decide
-from app.statements import required_statements
 from scripts.adoption_drill import older_database
 from scripts.adoption_drill.contents import contents, orphans
 from scripts.adoption_drill.gate import Gate
 from scripts.adoption_drill.older import OlderWriter
 from scripts.adoption_drill.older_database import Sizes
-from scripts.adoption_drill.report import told, too_slow
+from scripts.adoption_drill.report import report_lines, too_slow
 from scripts.adoption_drill.run import Options, carry
 from scripts.adoption_drill.timings import Board, Failed, Timings
 from tests import legacy
@@ -63,14 +63,14 @@ def built_once() -> Iterator[None]:
         yield
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.slow
 async def test_carried_to_head_while_both_services_write(
     empty_database: str, built_once: None
 ) -> None:
     options = Options(sizes=SIZES, older=1, ours=1, pause=0.03, together=1.0, gated=GATED)
     result = await carry(empty_database, options, quiet, GateHere(empty_database, quiet))
     found = result.as_json()
-    words = "\n".join(told(found))
+    words = "\n".join(report_lines(found))
     # How long a writer waited says more of this machine than of us; the full drill asks that.
     faults = [fault for fault in found["faults"] if "ms waited for" not in fault]
     assert faults == [], words

@@ -29,7 +29,7 @@ from app.database.url import DatabaseUrl
 from app.entities import discovered
 from app.releases.verdict import Verdict
 from app.settings import PROJECT, Settings
-from tests.support import databases
+from tests.support import databases, forks
 
 PATIENCE: Final = 60  # seconds; a busy machine is slow, and a hanging process is not
 NOWHERE: Final = "postgresql://somebody:hunter2hunter2@127.0.0.1:1/nothing"
@@ -46,11 +46,7 @@ def _environment(settings: dict[str, str]) -> dict[str, str]:
 
 def _run(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, away from the project's folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "app", *words],
-        env=_environment(settings), cwd="/", capture_output=True, text=True, timeout=PATIENCE,
-        check=False,
-    )  # fmt: skip
+    return forks.run("app", *words, env=_environment(settings), cwd="/")
 
 
 def _refused(done: subprocess.CompletedProcess[str], code: int = 1) -> str:

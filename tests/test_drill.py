@@ -11,7 +11,7 @@ from scripts.drills.drill import FOR_THE_CONTRACTS, TO_THE_DEPLOY, drill
 PAGE: Final = PROJECT / "docs" / "carrying-over.md"
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.slow
 async def test_killed_at_every_command_it_goes_on(empty_database: str) -> None:
     lines: list[str] = []
     outcome = await drill(empty_database, lines.append, killing=True)

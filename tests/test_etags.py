@@ -192,9 +192,9 @@ async def test_a_tag_is_never_newer_than_the_rows(
         while not ended.is_set():
             before = await state_token(reader, entity, production["uuid"])
             listed = await list_all(reader, entity, production["uuid"])
-            assert seen.setdefault(listed.mark, listed.body) == listed.body
-            assert int(listed.mark) >= int(before)
-            assert int(listed.mark) == 1 + listed.body.count(b'"isDeleted"')
+            assert seen.setdefault(listed.state, listed.body) == listed.body
+            assert int(listed.state) >= int(before)
+            assert int(listed.state) == 1 + listed.body.count(b'"isDeleted"')
 
     readers = [asyncio.create_task(read()) for _ in range(3)]
     for _ in range(8):

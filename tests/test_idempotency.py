@@ -16,15 +16,17 @@ import httpx
 import pytest
 
 from app.api import idempotent as once_route
+from app.api.routes import entities
 from app.database.database import Database
 from app.database.url import DatabaseUrl
 from app.errors import Busy, DatabaseAway, Invalid, WriteRace
 from app.main import create_app
 from app.model.entity import Row
 from app.retention import Retention
-from app.store import idempotency, update
+from app.store import idempotency
 from app.store.idempotency import Claim, KeptAnswer, key_of, once
-from app.store.write_context import WriteContext, Writer
+from app.store.write_context import WriteContext
+from app.store.writer import Writer
 from tests.legacy import connected
 from tests.support import databases
 from tests.support.bodies import SCOPED, minimal, named
@@ -589,7 +591,7 @@ def test_a_fault_of_ours_is_no_outcome(
             raise failing("x")
 
         with monkeypatch.context() as patch:
-            patch.setattr(update, "create", fails)
+            patch.setattr(entities, "create", fails)
             assert send(client, "/api/cameras", body, key).status_code == status
     answer = send(client, "/api/cameras", body, key)
     assert (answer.status_code, is_replayed(answer)) == (201, False)
@@ -664,7 +666,7 @@ async def test_a_key_that_is_removed_while_it_is_looked_up_is_tried_again(
 
         await writer.in_transaction("x", keyed)
         with monkeypatch.context() as patch:
-            patch.setattr(idempotency, "KNOWN", f"{idempotency.KNOWN} AND at IS NULL")
+            patch.setattr(idempotency, "STORED", f"{idempotency.STORED} AND at IS NULL")
             assert (await writer.in_transaction("x", keyed)).replayed
     assert tries == 3
 

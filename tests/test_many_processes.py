@@ -197,7 +197,7 @@ def test_every_fault_is_named(doctor: Callable[[History], None], word: str) -> N
     assert word in {verdict.partition(":")[0] for verdict in verdicts(history)}
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.slow
 async def test_chaos_loses_nothing(own_database: str, tmp_path: Path) -> None:
     """``CHAOS_…`` in the environment makes it larger, or the same again."""
     size = Size.of_environment()

@@ -86,7 +86,7 @@ def test_equal_values_never_conflict(was: dict[str, Any], both: dict[str, Any]) 
 def test_without_a_base_every_value_is_the_clients_own(
     now: dict[str, Any], mine: dict[str, Any]
 ) -> None:
-    unknown = {name: Base(known=False, changed=True) for name in mine}
+    unknown = {name: Base(is_known=False, changed=True) for name in mine}
     assert touched(unknown, mine) == mine
     assert merge(unknown, now, mine)[1] == list(differing(now, mine))
 

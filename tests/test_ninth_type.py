@@ -13,7 +13,7 @@ FILES = ("create", "read", "update", "delete", "labels", "versions", "change_log
          "renumber")  # fmt: skip
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_a_ninth_type_passes_every_test_of_the_eight() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-n", "0", "-p", "tests.support.ninth_type",

@@ -21,7 +21,7 @@ from tests.support.whole import CALM, contracts_approved, rehearsed_whole
 
 HOUR: Final = 3_600.0
 # Several tables, each rehearsed and taken back.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.slow
 
 
 async def session(url: str, application: str) -> asyncpg.Connection:

@@ -19,6 +19,7 @@ from app.releases.migrations.observer import Observer, Permit
 from app.settings import PROJECT, Settings
 from tests import legacy
 from tests.legacy import connected, quiet
+from tests.support import forks
 from tests.support.databases import execute
 from tests.support.gates import ran
 from tests.support.images import Image
@@ -55,10 +56,13 @@ def tried(url: str, *command: str, cwd: Path = PROJECT, **settings: Any) -> tupl
     """Run a command on the database; return how it exits and what it says."""
     ours = {name.upper() for name in Settings.model_fields}
     kept = {name: value for name, value in os.environ.items() if name.upper() not in ours}
-    done = subprocess.run(
-        command, cwd=cwd, env={**kept, "DATABASE_URL": url, "PORT": "0", **settings},
-        capture_output=True, text=True, timeout=100, check=False,
-    )  # fmt: skip
+    environment = {**kept, "DATABASE_URL": url, "PORT": "0", **settings}
+    if command[:2] == (PYTHON, "-m") and cwd == PROJECT:
+        done = forks.run(*command[2:], env=environment)
+    else:
+        done = subprocess.run(
+            command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+        )
     return done.returncode, done.stdout + done.stderr
 
 

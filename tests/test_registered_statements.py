@@ -12,12 +12,12 @@ import asyncpg
 import httpx
 import pytest
 
+from app.all_statements import required_statements
 from app.model.entity import Row
 from app.releases.migrations import version_row
 from app.retention import AGEING, PASSING, Retention
 from app.settings import PROJECT
 from app.sql.registry import CATALOGUE, statement, statements_of
-from app.statements import required_statements
 from tests.support.bodies import ALL, SCOPED, full, minimal, named
 from tests.support.offline import changing, deleting, making
 from tests.support.service import created
@@ -28,7 +28,7 @@ COMPLETE: Final = """
 from importlib import import_module
 from pkgutil import walk_packages
 import app
-from app.statements import required_statements
+from app.all_statements import required_statements
 before = required_statements()
 for module in walk_packages(app.__path__, "app."):
     if module.name != "app.__main__":

@@ -3,18 +3,16 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 
 import pytest
 
 from app.releases.gate.gate import RESUME, STAGES
 from app.releases.migrations.alembic_runner import current
 from app.releases.verdict import Verdict
-from app.settings import PROJECT
 from tests import legacy
 from tests.legacy import connected
 from tests.support.databases import Server
+from tests.support.forks import ForkedProcess
 from tests.support.gates import ran, rows
 
 SNAKES = "0004_cable_snakes_switch"
@@ -47,16 +45,10 @@ async def end_state(url: str) -> object:
         )  # fmt: skip
 
 
-def started(url: str, *where: str, words: tuple[str, ...] = ("release",)) -> subprocess.Popen[str]:
+def started(url: str, *where: str, words: tuple[str, ...] = ("release",)) -> ForkedProcess:
     """Start the release in a process of its own, to halt somewhere."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.support.halting", *where, *words],
-        cwd=PROJECT,
-        env={**os.environ, "DATABASE_URL": url, "SOAK_HOURS": "0", "CONTRACT_QUIET_MINUTES": "0"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    own = {"DATABASE_URL": url, "SOAK_HOURS": "0", "CONTRACT_QUIET_MINUTES": "0"}
+    return ForkedProcess("tests.support.halting", *where, *words, env={**os.environ, **own})
 
 
 def killed(url: str, *where: str, words: tuple[str, ...] = ("release",)) -> None:

@@ -28,7 +28,7 @@ CREATE FUNCTION by_hand() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 CREATE TRIGGER by_hand AFTER UPDATE ON alembic_version FOR EACH ROW
   WHEN (NEW.version_num = '0006_ccus_switch') EXECUTE FUNCTION by_hand()"""
 # Several tables, each rehearsed and taken back.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.slow
 
 
 async def test_one_rehearsal_one_approval_one_soak(whole_database: str) -> None:

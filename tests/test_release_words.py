@@ -2,13 +2,12 @@
 
 import json
 import subprocess
-import sys
 from typing import Any
 
 import pytest
 
 from app.releases.verdict import Verdict
-from app.settings import PROJECT
+from tests.support import forks
 from tests.support.databases import column, execute
 
 
@@ -19,11 +18,7 @@ def older(adopted_database: str) -> str:
 
 def said(url: str, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": "/usr/bin:/bin", "DATABASE_URL": url, "SOAK_HOURS": "24", **settings}
-    command = [sys.executable, "-m", "app", "release", *words]
-    return subprocess.run(
-        command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=110,
-        check=False,
-    )  # fmt: skip
+    return forks.run("app", "release", *words, env=environment)
 
 
 def told(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:

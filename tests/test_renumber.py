@@ -13,8 +13,8 @@ from app.changelog.log import Actor
 from app.model.entity import Row
 from app.releases.migrations.alembic_runner import upgrade
 from app.releases.migrations.revisions import history, needed
-from app.store import update
-from app.store.renumber import Renamed, Renumber, one_holder, renumber
+from app.store.delete import delete
+from app.store.renumber import Renaming, Renumber, one_holder, renumber
 from tests.legacy import quiet
 from tests.support.bodies import SCOPED, minimal, named
 from tests.support.holding import after, counted, logged
@@ -201,9 +201,7 @@ async def test_another_process_waits_or_is_waited_for(
         assert late["id"] == f"{entity.prefix} 1"
 
         async def delete_first(held: Any) -> Any:
-            return await held.write(
-                "", lambda unit: update.delete(unit, entity, late["uuid"], Actor())
-            )
+            return await held.write("", lambda unit: delete(unit, entity, late["uuid"], Actor()))
 
         _, answer = await after(
             shared_database, delete_first, lambda: send(client, production, entity)
@@ -312,7 +310,7 @@ def test_in_the_order_of_one_holder_no_label_is_ever_held_twice(data: st.DataObj
     # A row that keeps its label would be in the way of all: the caller refuses that first.
     still = set(before) - {b for b, _ in pairs}
     pairs = [(b, a) for b, a in pairs if a not in still]
-    told = [Renamed(UUID(int=n), str(b), str(a), 1) for n, (b, a) in enumerate(pairs)]
+    told = [Renaming(UUID(int=n), str(b), str(a), 1) for n, (b, a) in enumerate(pairs)]
     afters = {row.after for row in told}
     holding = {row.uuid: row.before for row in told}
     versions = dict.fromkeys(holding, 1)

@@ -11,8 +11,8 @@ import pytest
 
 from app.entities import root
 from app.model.entity import Row
-from app.store.restore import Wish, restore
-from app.store.write_context import Writer
+from app.store.restore import RestoreRequest, restore
+from app.store.writer import Writer
 from tests.support import databases
 from tests.support.bodies import ALL, SCOPED, full, minimal, named
 from tests.test_writer import changing, made, opened
@@ -366,7 +366,7 @@ async def test_a_restore_that_two_processes_run_at_once_is_logged_once(
         writers = Writer(database, 5), Writer(another, 5)
         row = await made(writers[0], entity)
         await writers[0].write("", changing(entity, row, "Wrong"))
-        work = partial(restore, entity=entity, key=row["uuid"], wish=Wish(version=1))
+        work = partial(restore, entity=entity, key=row["uuid"], request=RestoreRequest(version=1))
         given = await asyncio.gather(*(writer.write("", work) for writer in writers * 3))
     assert len(set(given)) == 1
     logged = "SELECT version FROM changes WHERE entity_uuid = $1 ORDER BY seq"

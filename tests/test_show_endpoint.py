@@ -164,7 +164,7 @@ async def test_it_is_one_snapshot(
                 json.loads(show.members[name]) for name in ("cameras", "sources")
             )
             assert camera["name"] == source["name"]
-            assert seen.setdefault(show.mark, camera["name"]) == camera["name"]
+            assert seen.setdefault(show.state, camera["name"]) == camera["name"]
 
     reading_on = [asyncio.create_task(read()) for _ in range(3)]
     async with connected(shared_database) as connection:

@@ -328,7 +328,7 @@ def _rest(stream: Stream) -> str:
 
 
 def test_a_stopping_service_takes_no_more(served: Served, show: dict[str, Any]) -> None:
-    stopping = served.app.state.stopping
+    stopping = served.app.state.shutdown
     stopping.begun = True
     try:
         assert served.refused(show["uuid"]) == (503, "UNAVAILABLE")

@@ -5,8 +5,6 @@ import errno
 import os
 import socket
 import ssl
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -28,7 +26,7 @@ from app.releases.schema import drift
 from app.releases.schema.compare_databases import compare_databases
 from app.releases.status.status import status
 from app.releases.verdict import MigrationError, Stopped, Verdict
-from app.settings import PROJECT
+from tests.support import forks
 from tests.support.databases import Server, execute
 from tests.support.gates import Heard, ran, rows
 from tests.support.service import examined
@@ -295,11 +293,8 @@ async def test_an_empty_history_is_no_history(own_database: str) -> None:
 @pytest.mark.parametrize("words", [("status",), ("drift",), ("release", "status")], ids=" ".join)
 async def test_no_word_prints_a_traceback(own_database: str, words: tuple[str, ...]) -> None:
     await execute(own_database, ROWS["two rows"][0])
-    done = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "app", *words], cwd=PROJECT, capture_output=True, text=True,
-        env={"PATH": "/usr/bin:/bin", "DATABASE_URL": own_database}, timeout=110, check=False,
-    )  # fmt: skip
+    environment = {"PATH": "/usr/bin:/bin", "DATABASE_URL": own_database}
+    done = await asyncio.to_thread(forks.run, "app", *words, env=environment)
     assert "holds 2 rows" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 

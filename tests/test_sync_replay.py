@@ -16,7 +16,8 @@ from app.database.database import Database
 from app.errors import DatabaseAway
 from app.model.entity import Row
 from app.retention import Retention
-from app.store.write_context import WriteContext, Writer
+from app.store.write_context import WriteContext
+from app.store.writer import Writer
 from app.sync import batch as sync
 from app.sync.batch import BatchResult
 from app.sync.mutations import Sync, read_steps

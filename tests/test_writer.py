@@ -20,10 +20,12 @@ from app.errors import Busy, SignalbookError, WriteRace
 from app.model.entity import Row
 from app.model.schemas import create_shape
 from app.sql.writes import CHANNEL
-from app.store import update as store
-from app.store.edits import edit_of
-from app.store.update import Edit
-from app.store.write_context import WriteContext, Writer
+from app.store.create import create
+from app.store.delete import delete
+from app.store.edit import Edit, edit_of
+from app.store.update import update
+from app.store.write_context import WriteContext
+from app.store.writer import Writer
 from tests.legacy import connected
 from tests.support import databases
 from tests.support.bodies import ALL, SCOPED, minimal, named
@@ -88,7 +90,7 @@ def changing(entity: type[Row], row: dict[str, Any], value: str) -> Work:
     name = "note" if entity in SCOPED else "venue"
     start = replace(Edit({}).start, version=row["version"] if entity.version_required else None)
     edit = Edit({name: value}, start=start)
-    return lambda context: store.update(context, entity, row["uuid"], edit)
+    return lambda context: update(context, entity, row["uuid"], edit)
 
 
 def creation(entity: type[Row], **members: Any) -> Edit:
@@ -99,9 +101,9 @@ def creation(entity: type[Row], **members: Any) -> Edit:
 def writes(entity: type[Row], row: dict[str, Any]) -> dict[str, Work]:
     edit = creation(entity, productionId=str(owner(row)))
     return {
-        "create": lambda context: store.create(context, entity, edit),
+        "create": lambda context: create(context, entity, edit),
         "update": changing(entity, row, "Ours"),
-        "delete": lambda context: store.delete(context, entity, row["uuid"], edit.actor),
+        "delete": lambda context: delete(context, entity, row["uuid"], edit.actor),
     }
 
 
@@ -112,7 +114,7 @@ async def test_a_write_is_two_statements(
 ) -> None:
     row = make(entity.collection, **minimal(entity))
     clearing = sum(
-        reference.collection == entity.collection and reference.cleared
+        reference.collection == entity.collection and reference.on_delete == "clear"
         for other in discovered().values()
         for reference in other.references().values()
     )
@@ -187,7 +189,7 @@ async def test_every_write_is_announced_once_and_a_rejected_one_never(
         stale = replace(Edit({}).start, version=1)
         edit = Edit({"note" if entity in SCOPED else "venue": "Never"}, start=stale)
         with pytest.raises(SignalbookError):
-            await writer.write("", lambda context: store.update(context, entity, row["uuid"], edit))
+            await writer.write("", lambda context: update(context, entity, row["uuid"], edit))
         with pytest.raises(ZeroDivisionError):
             await writer.locked(lambda context: rolled_back(context, entity, row))
         assert await writer.write("", changing(entity, {**row, "version": 2}, "Once"))
@@ -244,7 +246,7 @@ async def test_who_stands_in_line_too_long_is_told_so(own_database: str) -> None
 async def made(writer: Writer, entity: type[Row]) -> dict[str, Any]:
     """Make a show and, where the entity lives in one, a row in it."""
     show = creation(root(), name="A show")
-    row = from_json(await writer.write("", lambda context: store.create(context, root(), show)))
+    row = from_json(await writer.write("", lambda context: create(context, root(), show)))
     if entity is not root():
         work = writes(entity, row)["create"]
         row = from_json(await writer.write(row["uuid"], work))

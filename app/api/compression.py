@@ -11,9 +11,9 @@ from typing import Final
 
 from isal import isal_zlib
 
-# Below this a packet or two carry the answer as it is.
+# A shorter answer fits into a packet or two as it is.
 _WORTH_IT: Final = 1_400
-# Above this the event loop, and with it every other request, would stand still for some 5 ms.
+# A longer answer would block the event loop, and with it every other request, for some 5 ms.
 _IN_A_THREAD: Final = 2_000_000
 _LEVEL: Final = 1
 _GZIP: Final = 16 + 15  # zlib's window bits: gzip's header, the largest window
@@ -23,20 +23,20 @@ _CODING: Final = re.compile(_NAME + _WEIGHT, re.ASCII)
 
 
 def is_worth_it(pieces: Sequence[bytes]) -> bool:
-    """Tell whether an answer is long enough to be compressed."""
+    """Whether an answer is long enough to be compressed."""
     return sum(map(len, pieces)) >= _WORTH_IT
 
 
 @lru_cache(maxsize=64)
 def accepts_gzip(accept_encoding: bytes) -> bool:
-    """Tell whether ``Accept-Encoding`` names gzip, or anything, with a weight above 0.
+    """Whether ``Accept-Encoding`` names gzip, or ``*``, with a weight above 0.
 
-    What cannot be read names nothing.
+    A part that is malformed names nothing.
     """
     weights: dict[str, float] = {}
     for part in accept_encoding.decode("latin-1").split(","):
-        if told := _CODING.fullmatch(part):
-            weights[told[1].lower()] = float(told[2] or 1)
+        if coding := _CODING.fullmatch(part):
+            weights[coding[1].lower()] = float(coding[2] or 1)
     for name in ("gzip", "x-gzip", "*"):
         if name in weights:
             return weights[name] > 0
@@ -51,5 +51,5 @@ async def gzipped(pieces: Sequence[bytes]) -> bytes:
 
 
 def _gzipped(pieces: Sequence[bytes]) -> bytes:
-    made = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP)
-    return b"".join([*map(made.compress, pieces), made.flush()])
+    compressor = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP)
+    return b"".join([*map(compressor.compress, pieces), compressor.flush()])

@@ -1,137 +1,145 @@
-"""The hot reads: found by a look into a dictionary, answered before the framework has begun.
+"""A shortcut to the routes that are asked most: found by one look-up, called without FastAPI.
 
-Matching a path against every route in turn, and solving its parameters, costs more than the
-statement that answers it. The routes stay registered for the OpenAPI document and for the answers
-to other methods; this layer stands before them and takes their GETs.
+To match a path against every route in turn and to solve an endpoint's parameters costs FastAPI
+more than a statement takes. docs/decisions/0024-one-fast-path.md has the measurements.
+The routes are ordinary ones: without this layer the same requests get the same answers.
 """
 
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable
+from typing import Any, Final
 
 from fastapi import HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api import errors as problems
-from app.api.compression import accepts_gzip, gzipped, is_worth_it
-from app.api.requests import Endpoint
-from app.errors import SignalbookError
-from app.rules.etags import matches
+from app.api.error_responses import answer_error, answer_invalid
+from app.api.json_requests import Handler, JsonRequest, declare_json, refuse_undeclared
+from app.errors import BrokenJson, SignalbookError
+
+_MISSING: Final = {"type": "missing", "loc": ("body",), "msg": "Field required", "input": None}
 
 
-class Answer(NamedTuple):
-    """What a hot read gives: JSON in pieces, sent as they are. None: the client has it already.
+class FastRoute(APIRoute):
+    """A route that ``FastPath`` may call itself. Its path has at most one parameter.
 
-    Without an ``etag`` nothing may be asked again by it. One answer in ``several`` encodings may
-    be compressed; its tag is weak.
+    Its endpoint takes path parameters as text, a body of JSON, and what async functions of the
+    request give it, by ``Depends``. Nothing else.
     """
 
-    pieces: Sequence[bytes] | None
-    etag: str = ""
-    several: bool = False
+    def get_route_handler(self) -> Handler:
+        """Return FastAPI's handler, held to the same answers as ``direct_handler``."""
+        handle = super().get_route_handler()
+
+        async def read(request: Request) -> Response:
+            # The router lets a path end in a line break. Such a path names nothing to read.
+            if request.scope["path"].endswith("\n") and not self.path.endswith("}"):
+                raise HTTPException(404)
+            return await handle(request)
+
+        async def write(request: Request) -> Response:
+            strict = JsonRequest(request.scope, request.receive)
+            await _read_json(strict)
+            # What may be declared otherwise, such as text/json, FastAPI would not parse.
+            declare_json(strict.scope)
+            return await handle(strict)
+
+        return write if self.body_field else read
+
+    def direct_handler(self) -> Handler:
+        """Return a handler that does the same without FastAPI's way of solving parameters."""
+        endpoint, dependant, body_field = self.endpoint, self.dependant, self.body_field
+        assert not [*dependant.query_params, *dependant.header_params, *dependant.cookie_params]
+        assert not any(dependency.dependencies for dependency in dependant.dependencies)
+        parameters = [field.name for field in dependant.path_params]
+        dependencies: list[tuple[str, Any]] = [
+            (str(dependency.name), dependency.call) for dependency in dependant.dependencies
+        ]
+
+        async def handle(request: Request) -> Response:
+            values = {name: request.path_params[name] for name in parameters}
+            parsed = await _read_json(request) if body_field else None
+            for name, dependency in dependencies:
+                values[name] = await dependency(request)
+            if body_field:
+                if not await request.body():
+                    raise RequestValidationError([_MISSING])
+                values[body_field.name], errors = body_field.validate(parsed, loc=("body",))
+                if errors:
+                    raise RequestValidationError(errors)
+            response: Response = await endpoint(**values)
+            return response
+
+        return handle
 
 
-HotRead = Callable[[Request], Coroutine[Any, Any, Answer]]
-_JSON: Final = (b"content-type", b"application/json")
-_GZIP: Final = (b"content-encoding", b"gzip")
-_PRIVATE: Final = (b"cache-control", b"private, no-cache")
-_VARY: Final = (b"vary", b"Accept-Encoding")
+async def _read_json(request: Request) -> Any:
+    """Return the parsed body, None where there is none.
 
-
-class FastReadRoute(APIRoute):
-    """Documents a read that ``HotReads`` answers; its endpoint is a ``HotRead``.
-
-    What only looks like its path (it ends in a line break) gets here, and is not there.
+    Raises BodyTooLarge, UnsupportedMediaType and BrokenJson.
     """
-
-    def get_route_handler(self) -> Endpoint:
-        """Answer nothing."""
-
-        async def not_there(_: Request) -> Response:
-            raise HTTPException(404)
-
-        return not_there
+    body = await request.body()
+    refuse_undeclared(request.scope, body)
+    try:
+        return await request.json() if body else None
+    except ValueError as error:
+        raise BrokenJson(f"The body is not JSON: {error}.") from None
 
 
-class FastReads:
-    """Answers GETs of paths that are fixed, or fixed but for one segment."""
+class FastPath:
+    """Answers requests to the ``routes`` that are fast ones; hands everything else on.
+
+    ``prefix`` stands before the routes' own paths.
+    """
 
     def __init__(self, app: ASGIApp, prefix: str, routes: Iterable[BaseRoute]) -> None:
         self.app = app
-        self._exact: dict[str, HotRead] = {}
-        self._keyed: dict[tuple[str, str], tuple[str, HotRead]] = {}
+        # By method and path; by method, and path before and after the parameter.
+        self._fixed: dict[tuple[str, str], Handler] = {}
+        self._keyed: dict[tuple[str, str, str], tuple[str, Handler]] = {}
         for route in routes:
-            if isinstance(route, FastReadRoute):
-                self._add(f"{prefix}{route.path}", route.endpoint)
-        self._ends = {end for _, end in self._keyed if end}
+            if isinstance(route, FastRoute):
+                for method in route.methods or ():
+                    self._add(method, f"{prefix}{route.path}", route.direct_handler())
+        self._endings = {ending for _, _, ending in self._keyed if ending}
 
-    def _add(self, path: str, read: HotRead) -> None:
-        before, opened, rest = path.partition("/{")
-        if not opened:
-            self._exact[path] = read
+    def _add(self, method: str, path: str, handler: Handler) -> None:
+        before, opening, rest = path.partition("/{")
+        if not opening:
+            self._fixed[method, path] = handler
             return
-        name, _, end = rest.partition("}")
-        self._keyed[before, end.removeprefix("/")] = name, read
-
-    def _find(self, path: str) -> tuple[HotRead, dict[str, str]] | None:
-        if read := self._exact.get(path):
-            return read, {}
-        fixed, _, last = path.rpartition("/")
-        end = ""
-        if last in self._ends and (fixed, "") not in self._keyed:
-            end = last
-            fixed, _, last = fixed.rpartition("/")
-        if last and (keyed := self._keyed.get((fixed, end))):
-            return keyed[1], {keyed[0]: last}
-        return None
+        name, _, ending = rest.partition("}")
+        self._keyed[method, before, ending.removeprefix("/")] = name, handler
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or pass the request on."""
-        found = None
-        if scope["type"] == "http" and scope["method"] == "GET":
-            found = self._find(scope["path"])
-        if found is None:
+        """Answer, or hand the request on."""
+        call = self._find(scope) if scope["type"] == "http" else None
+        # Overrides are for tests, and FastAPI's own way knows them.
+        if call is None or scope["app"].dependency_overrides:
             await self.app(scope, receive, send)
             return
-        read, scope["path_params"] = found
-        request = Request(scope, receive, send)
+        handler, scope["path_params"] = call
+        request = JsonRequest(scope, receive, send)
         try:
-            answer = await read(request)
+            response = await handler(request)
         except SignalbookError as error:
-            response = await problems.answer_ours(request, error)
-            await response(scope, receive, send)
-            return
-        await _send(answer, request, send)
+            response = await answer_error(request, error)
+        except RequestValidationError as error:
+            response = await answer_invalid(request, error)
+        await response(scope, receive, send)
 
-
-def has_newest(request: Request, etag: str) -> bool:
-    """Tell whether the client's copy has this tag."""
-    return bool(etag) and matches(header(request, b"if-none-match"), etag)
-
-
-def header(request: Request, name: bytes) -> bytes:
-    """Give a header of the request, several of one name as one list; empty where there is none."""
-    return b", ".join([value for key, value in request.scope["headers"] if key == name])
-
-
-async def _send(answer: Answer, request: Request, send: Send) -> None:
-    headers = []
-    if answer.etag:
-        headers += [(b"etag", answer.etag.encode()), _PRIVATE]
-    if answer.several:
-        headers.append(_VARY)
-    if answer.pieces is None:
-        await send({"type": "http.response.start", "status": 304, "headers": headers})
-        await send({"type": "http.response.body", "body": b""})
-        return
-    pieces = answer.pieces
-    if answer.several and is_worth_it(pieces) and accepts_gzip(header(request, b"accept-encoding")):
-        pieces = [await gzipped(pieces)]
-        headers.append(_GZIP)
-    length = sum(map(len, pieces))
-    headers += [(b"content-length", str(length).encode()), _JSON]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    last = len(pieces) - 1
-    for index, piece in enumerate(pieces):
-        await send({"type": "http.response.body", "body": piece, "more_body": index < last})
+    def _find(self, scope: Scope) -> tuple[Handler, dict[str, str]] | None:
+        """Return who answers the path, and its parameters."""
+        method, path = scope["method"], scope["path"]
+        if handler := self._fixed.get((method, path)):
+            return handler, {}
+        before, _, key = path.rpartition("/")
+        ending = ""
+        if key in self._endings and (method, before, "") not in self._keyed:
+            ending = key
+            before, _, key = before.rpartition("/")
+        if key and (keyed := self._keyed.get((method, before, ending))):
+            name, handler = keyed
+            return handler, {name: key}
+        return None

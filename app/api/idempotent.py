@@ -1,7 +1,7 @@
-"""POSTs that are done once: an Idempotency-Key gets the answer that it got the first time.
+"""POSTs with an Idempotency-Key: done once, and answered again with the first answer.
 
-An endpoint hands ``written`` its work and what makes an answer of it. A route that does so says
-``openapi_extra={"parameters": [IDEMPOTENCY_KEY]}``.
+An endpoint takes an ``IdempotentWriterDep`` and hands it the write and the function that makes the
+response. Its route documents ``openapi_extra={"parameters": [IDEMPOTENCY_KEY]}``.
 """
 
 from collections.abc import Awaitable, Callable
@@ -9,16 +9,18 @@ from typing import Final, TypeVar
 
 from fastapi import Request, Response
 
-from app.api import errors as problems
-from app.api.requests import maybe_parameter, writer
+from app.api.error_responses import answer_error
+from app.api.openapi import parameter
 from app.errors import SignalbookError
 from app.store import idempotency
 from app.store.idempotency import HEADER, LONGEST, Claim, KeptAnswer
 from app.store.write_context import WriteContext
+from app.store.writer import Writer
 
 T = TypeVar("T")
+Work = Callable[[WriteContext], Awaitable[T]]
 REPLAYED: Final = "idempotency-replayed"
-IDEMPOTENCY_KEY: Final = maybe_parameter(
+IDEMPOTENCY_KEY: Final = parameter(
     HEADER,
     "header",
     "Makes a repeated request safe: for 24 hours the same key gets the first one's answer, marked "
@@ -30,58 +32,56 @@ IDEMPOTENCY_KEY: Final = maybe_parameter(
 _NAME: Final = HEADER.lower().encode()
 
 
-async def written(
-    request: Request,
-    key: str,
-    work: Callable[[WriteContext], Awaitable[T]],
-    shape: Callable[[T], Response],
-) -> Response:
-    """Run a write as ``Writer.write`` does, and shape what it gave; with a key only once.
+class IdempotentWriter:
+    """Runs the write of one request; with an Idempotency-Key only once in 24 hours."""
 
-    ``work`` must raise what it refuses, so that it is undone: with a key it runs in a savepoint of
-    a transaction, and what it raised with a status below 500 is its outcome.
-    """
-    values = [value for name, value in request.scope["headers"] if name == _NAME]
-    if not values:
-        return shape(await writer(request).write(key, work))
-    claim = await _claim(request, values)
+    def __init__(self, request: Request, writer: Writer) -> None:
+        self._request, self._writer = request, writer
 
-    async def decided(context: WriteContext) -> KeptAnswer:
-        async def first() -> KeptAnswer:
-            return _outcome(await _tried(request, context, work, shape))
+    async def write(self, key: str, work: Work[T], respond: Callable[[T], Response]) -> Response:
+        """Run ``work`` as ``Writer.write`` does, and make the response of its result.
 
-        return await idempotency.once(context.connection, claim, first)
+        With an Idempotency-Key ``work`` runs in a savepoint of a transaction. An error below 500
+        that it raises rolls the savepoint back, and is stored as the answer.
+        """
+        headers = self._request.scope["headers"]
+        values = [value for name, value in headers if name == _NAME]
+        if not values:
+            return respond(await self._writer.write(key, work))
+        claim = await self._claim(values)
 
-    return _response(await writer(request).in_transaction(key, decided))
+        async def write_once(context: WriteContext) -> KeptAnswer:
+            async def write_first() -> KeptAnswer:
+                return _storable(await self._try(context, work, respond))
 
+            return await idempotency.once(context.connection, claim, write_first)
 
-async def _claim(request: Request, values: list[bytes]) -> Claim:
-    key, scope = idempotency.key_of(values), request.scope
-    path = scope["path"].encode("utf-8", "surrogatepass")
-    parts = (scope["method"].encode(), path, scope["query_string"], await request.body())
-    return Claim(key, idempotency.fingerprint(*parts))
+        return _response(await self._writer.in_transaction(key, write_once))
 
+    async def _claim(self, values: list[bytes]) -> Claim:
+        key, scope = idempotency.key_of(values), self._request.scope
+        path = scope["path"].encode("utf-8", "surrogatepass")
+        method, query = scope["method"].encode(), scope["query_string"]
+        body = await self._request.body()
+        return Claim(key, idempotency.fingerprint(method, path, query, body))
 
-async def _tried(
-    request: Request,
-    context: WriteContext,
-    work: Callable[[WriteContext], Awaitable[T]],
-    shape: Callable[[T], Response],
-) -> Response:
-    try:
-        async with idempotency.refusable(context.connection):
-            return shape(await work(context))
-    except SignalbookError as refused:
-        if refused.status >= 500:
-            raise
-        return await problems.answer_ours(request, refused)
+    async def _try(
+        self, context: WriteContext, work: Work[T], respond: Callable[[T], Response]
+    ) -> Response:
+        try:
+            async with idempotency.refusable(context.connection):
+                return respond(await work(context))
+        except SignalbookError as error:
+            if error.status >= 500:
+                raise
+            return await answer_error(self._request, error)
 
 
-def _outcome(response: Response) -> KeptAnswer:
+def _storable(response: Response) -> KeptAnswer:
     headers = {name: value for name, value in response.headers.items() if name != "content-length"}
     return KeptAnswer(response.status_code, headers, bytes(response.body))
 
 
-def _response(outcome: KeptAnswer) -> Response:
-    replayed = {REPLAYED: "true"} if outcome.replayed else {}
-    return Response(outcome.body, outcome.status, headers={**outcome.headers, **replayed})
+def _response(answer: KeptAnswer) -> Response:
+    replayed = {REPLAYED: "true"} if answer.replayed else {}
+    return Response(answer.body, answer.status, headers={**answer.headers, **replayed})

@@ -1,11 +1,20 @@
-"""What the OpenAPI document says beyond what FastAPI derives."""
+"""The OpenAPI document beyond what FastAPI derives: errors, entity tags, raw parameters."""
 
 from typing import Any, Final
 
 from fastapi import FastAPI
+from pydantic import BaseModel, ConfigDict
 
-from app.api.errors import Problem
+from app.errors import (
+    BadRequest,
+    BodyTooLarge,
+    SignalbookError,
+    Unauthorized,
+    Unavailable,
+    UnsupportedMediaType,
+)
 
+PROBLEM_TYPE: Final = "application/problem+json"
 DESCRIPTION: Final = """
 Every entity has a `uuid`, which identifies it for ever, and an `id` ("CAM 1"), which is for
 people: editable, and free again after a delete. Wherever a path takes a `{key}`, either will do,
@@ -18,18 +27,103 @@ was, what they made of it, and what you sent.
 
 Errors are `application/problem+json`; `code` is stable, `error` and `message` are for people.
 """
+_ON_ANY_ROUTE: Final = (
+    SignalbookError,
+    BadRequest,
+    Unauthorized,
+    BodyTooLarge,
+    UnsupportedMediaType,
+    Unavailable,
+)
+_TAG_HEADERS: Final = {
+    "ETag": {
+        "description": "Names this state of the answer. Absent while the database cannot tell it.",
+        "schema": {"type": "string"},
+    },
+    "Cache-Control": {
+        "description": "private, no-cache: ask each time.",
+        "schema": {"type": "string"},
+    },
+}
+
+
+class Problem(BaseModel):
+    """What every error looks like; some carry more members, named in their description."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    error: str
+    message: str
+    code: str
+
+
+def documented(*errors: type[SignalbookError]) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI responses of these errors and of those that any request may meet."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    every: tuple[type[SignalbookError], ...] = (*_ON_ANY_ROUTE, *errors)
+    return {
+        error.status: {
+            "description": (error.__doc__ or "").strip(),
+            "content": {PROBLEM_TYPE: {"schema": schema}},
+        }
+        for error in every
+    }
+
+
+def conditional(model: Any) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI responses 200 with a model and 304."""
+    not_modified = "The client's copy is the newest; no body."
+    return {
+        200: {"model": model, "headers": _TAG_HEADERS},
+        304: {"description": not_modified, "headers": _TAG_HEADERS},
+    }
+
+
+def parameter(
+    name: str, where: str, description: str, *, required: bool = False, **schema: Any
+) -> dict[str, Any]:
+    """Document what a dependency reads from ``where``: path, query or header.
+
+    ``schema`` says more of its text.
+    """
+    text = {"type": "string", **schema}
+    return {
+        "name": name, "in": where, "required": required, "description": description, "schema": text,
+    }  # fmt: skip
+
+
+def path_parameter(name: str, description: str) -> dict[str, Any]:
+    """Document what a dependency reads from the path."""
+    return parameter(name, "path", description, required=True, minLength=1)
+
+
+IF_NONE_MATCH: Final = parameter(
+    "If-None-Match",
+    "header",
+    "The ETag of the copy that the client has: 304 where it is still the newest.",
+)
+IF_MATCH: Final = parameter(
+    "If-Match",
+    "header",
+    "The ETag of the row that the edit started from: 412 where it has changed.",
+)
 
 
 def install(app: FastAPI) -> None:
-    """Make the document once, with the schema of problems that the routes refer to."""
+    """Add the schema of problems, which the routes refer to, to the application's document."""
     derive = app.openapi
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            made = derive()
+            derived = derive()
             problem = Problem.model_json_schema()
-            made.setdefault("components", {}).setdefault("schemas", {})["Problem"] = problem
-            app.openapi_schema = made
+            derived.setdefault("components", {}).setdefault("schemas", {})["Problem"] = problem
+            app.openapi_schema = derived
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]  # FastAPI documents this override

@@ -1,9 +1,9 @@
-"""Who may ask what only operators may: the operator token, or this very machine.
+"""Who may call the operators' routes: the holder of the operator token, or this very machine.
 
-With OPERATOR_TOKEN set these routes take it and nothing else. Without it they exist only outside
-production where the service listens on loopback. There a web page could still reach them, by a name
-that it lets point to 127.0.0.1 or by a cross-origin request, and a local proxy could hand on what
-others ask; so the request itself must look local. A proxy that says nothing of itself looks so too.
+With OPERATOR_TOKEN set, these routes take that token and nothing else. Without it they exist only
+outside production, where the service listens on loopback. A web page could still reach them, by a
+host name that points to 127.0.0.1 or by a cross-origin request, and a local proxy could forward
+others' requests. So the request itself must look local. A proxy that adds no header looks so too.
 """
 
 import hmac
@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from app.api.requests import Endpoint, JsonRoute
+from app.api.json_requests import Handler, JsonRoute
 from app.errors import Forbidden, Unauthorized
 from app.settings import Settings
 
@@ -24,49 +24,49 @@ ADMIN: Final = "/api/admin/"
 _FORWARDED: Final = re.compile(
     "x-forwarded-.*|forwarded|via|cf-connecting-ip|true-client-ip|x-client-ip|x-real-ip"
 )
-_OF_PROXIES: Final = "1.0"  # nobody else speaks this HTTP, and nginx does unless it is told
+_PROXY_HTTP: Final = "1.0"  # only proxies still speak it: nginx, unless it is configured
 _SAME_SITE: Final = frozenset({"same-origin", "none"})
 
 
 class OperatorRoute(JsonRoute):
-    """A route that looks who asks before it reads anything else of the request."""
+    """A route that checks who calls before it reads anything else of the request."""
 
-    def get_route_handler(self) -> Endpoint:
-        """Wrap the handler."""
+    def get_route_handler(self) -> Handler:
+        """Wrap the handler with the check."""
         handle = super().get_route_handler()
 
-        async def guarded(request: Request) -> Response:
+        async def handle_operator(request: Request) -> Response:
             refuse_others(request)
             return await handle(request)
 
-        return guarded
+        return handle_operator
 
 
 def exist(settings: Settings) -> bool:
-    """Tell whether there are routes for operators at all."""
+    """Whether there are routes for operators at all."""
     if settings.operator_token is not None:
         return True
     return settings.environment != "production" and not settings.beyond_loopback
 
 
 def refuse_others(request: Request) -> None:
-    """Raise Unauthorized or Forbidden where it is no operator who asks."""
+    """Raise Unauthorized or Forbidden unless an operator calls."""
     token: SecretStr | None = request.app.state.settings.operator_token
     if token is None:
-        _refuse_strangers(request)
+        _refuse_remote(request)
     elif not holds(request.scope, token.get_secret_value().encode()):
         raise Unauthorized("Send the operator token: Authorization: Bearer …")
 
 
 def holds(scope: Scope, expected: bytes) -> bool:
-    """Tell whether a request bears the token. The comparison takes the same time either way."""
-    given = Headers(scope=scope).get("authorization", "").encode("latin-1")
-    scheme, _, token = given.partition(b" ")
+    """Whether a request bears the token. The comparison takes the same time either way."""
+    credentials = Headers(scope=scope).get("authorization", "").encode("latin-1")
+    scheme, _, token = credentials.partition(b" ")
     same = hmac.compare_digest(token.strip(), expected)
     return same and scheme.lower() == b"bearer"
 
 
-def _refuse_strangers(request: Request) -> None:
+def _refuse_remote(request: Request) -> None:
     headers = request.headers
     hosts, origin = headers.getlist("host"), headers.get("origin")
     local = (
@@ -74,7 +74,7 @@ def _refuse_strangers(request: Request) -> None:
         and is_loopback(hosts[0])
         and origin in {None, f"{request.url.scheme}://{hosts[0]}"}
         and headers.get("sec-fetch-site", "none") in _SAME_SITE
-        and request.scope["http_version"] != _OF_PROXIES
+        and request.scope["http_version"] != _PROXY_HTTP
         and not any(_FORWARDED.fullmatch(name) for name in headers)
     )
     if not local:
@@ -85,7 +85,7 @@ def _refuse_strangers(request: Request) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a Host header names this machine, whatever the port."""
+    """Whether a Host header names this machine, whatever the port."""
     name, _, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
     if not name:
         name, port = host, ""

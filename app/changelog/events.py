@@ -1,7 +1,7 @@
 """The history of a production as one list: our change log and the older service's events.
 
-An event's ``entityId`` is the entity's uuid. The older service logged by text key: where a live
-row still carries that label, its uuid is given, else the key it was logged with.
+An event's ``entityId`` is the entity's uuid. The older service logged labels: where a live row
+still has the label, its uuid is returned, else the label.
 """
 
 from datetime import datetime, timedelta
@@ -31,24 +31,27 @@ _LABELLED: Final = (
 )
 
 
-def event_type() -> str:
-    """Give the SQL of the event type that the wire has for a log entry's ``collection``."""
-    words = " ".join(
-        f"WHEN '{collection}' THEN '{entity.event_type}'"
+def type_name(attribute: str, otherwise: str) -> str:
+    """Return the SQL of a name that the type of a log entry's ``collection`` declares."""
+    cases = " ".join(
+        f"WHEN '{collection}' THEN '{getattr(entity, attribute)}'"
         for collection, entity in discovered().items()
     )
-    return f"CASE collection {words} ELSE upper(collection) END"
+    return f"CASE collection {cases} ELSE {otherwise} END"
+
+
+EVENT_TYPE: Final = type_name("event_type", "upper(collection)")
 
 
 def _own(entity: type[Row]) -> str:
-    """Give the column that names a row's production; a production is its own."""
+    """Return the column that names a row's production; a production is its own."""
     return "production_uuid" if issubclass(entity, Entity) else "uuid"
 
 
 def _today() -> str:
-    """Give a map of the picked events' labels to the uuids that they have today, made once.
+    """Return the SQL of a map from the picked events' labels to the uuids that they have today.
 
-    Where several rows hold a label, the first type's oldest is meant.
+    Where several rows have a label, it is the oldest row of the first type.
     """
     labelled = " UNION ALL ".join(
         _LABELLED.format(rank=rank, table=table(entity), own=_own(entity))
@@ -64,7 +67,7 @@ def _today() -> str:
 def _ours(condition: str, way: str) -> str:
     return (
         f"SELECT changes.uuid, seq, ({_CALLED}) AS production, changes.production_uuid, "
-        f"{event_type()} AS type, operation, entity_uuid::text AS entity, entity AS data, "
+        f"{EVENT_TYPE} AS type, operation, entity_uuid::text AS entity, entity AS data, "
         "changes.changes::json AS changes, user_id, user_name, changes.version, at "
         f"FROM changes WHERE changes.production_uuid = $1 AND {condition} "
         f"ORDER BY at {way}, seq {way} LIMIT $2"
@@ -96,7 +99,7 @@ OF_ENTITY: Final = statement(
 SINCE: Final = statement(
     _events("at >= $3::timestamptz", 'events."timestamp" >= $3::timestamptz', "ASC"),
 )
-# A deleted production keeps its history; of several with that label the live one is meant.
+# A deleted production keeps its history; of several with one label the live one counts.
 _LAST_CALLED: Final = (
     "SELECT uuid FROM productions WHERE id = $2 AND {which} ORDER BY created_at DESC LIMIT 1"
 )
@@ -107,10 +110,10 @@ PRODUCTION: Final = statement(
 
 
 def _entity() -> str:
-    """Find the rows of production $1 with uuid $2, else those with label $3, deleted or not.
+    """Return the SQL for the rows of production $1 with uuid $2, else label $3, deleted or not.
 
-    Deleted rows are in no index of labels, but in the production's log, or else only in the older
-    events, by their label.
+    Deleted rows are in no index of labels. They are in the production's log, or else only in the
+    older events, by their label.
     """
     rows = " UNION ALL ".join(
         f"SELECT uuid, id, is_deleted, {_own(entity)} AS production FROM {table(entity)}"
@@ -137,12 +140,12 @@ ENTITY: Final = statement(_entity())
 
 
 async def newest(database: Database, production: str, limit: int) -> bytes:
-    """Give the last ``limit`` events, newest first, as a JSON array. Raises NotFound."""
+    """Return the last ``limit`` events, newest first, as a JSON array. Raises NotFound."""
     return await database.read(NEWEST, await production_of(database, production), limit) or b"[]"
 
 
 async def of_entity(database: Database, production: str, key: str, limit: int) -> bytes:
-    """Give the events of one entity, deleted or not, newest first. Raises NotFound."""
+    """Return the events of one entity, deleted or not, newest first. Raises NotFound."""
     uuid = await production_of(database, production)
     async with database.connection() as connection:
         rows = await connection.fetch(ENTITY, uuid, known_uuid(key), key)
@@ -152,7 +155,7 @@ async def of_entity(database: Database, production: str, key: str, limit: int) -
 
 
 async def since(database: Database, production: str, moment: datetime, limit: int) -> bytes:
-    """Give the events after an instant, in whole milliseconds as clients know it, oldest first.
+    """Return the events after an instant, which clients know in milliseconds, oldest first.
 
     Raises NotFound.
     """
@@ -161,9 +164,9 @@ async def since(database: Database, production: str, moment: datetime, limit: in
 
 
 async def production_of(database: Database, key: str) -> UUID:
-    """Give the uuid of a production, deleted or not. Raises NotFound."""
+    """Return the uuid of a production, deleted or not. Raises NotFound."""
     async with database.connection() as connection:
-        found: UUID | None = await connection.fetchval(PRODUCTION, known_uuid(key), key)
-    if found is None:
+        uuid: UUID | None = await connection.fetchval(PRODUCTION, known_uuid(key), key)
+    if uuid is None:
         raise NotFound(f"No production is called {key!r}.", error=f"{root().noun} not found")
-    return found
+    return uuid

@@ -1,8 +1,8 @@
 """The feed of a production: its change log by number, oldest first, for clients that keep up.
 
-One statement gives the entries, the newest number and the oldest that is still held, so all of one
-snapshot. Numbers are given under the production's lock and become visible with their entries: who
-has read up to a number has missed nothing before it.
+One statement returns the entries, the newest number and the oldest that is still held, so all are
+of one snapshot. Numbers are assigned under the production's lock and become visible with their
+entries: who has read up to a number has missed nothing before it.
 """
 
 from typing import Final
@@ -10,34 +10,26 @@ from uuid import UUID
 
 import asyncpg
 
-from app.changelog.events import event_type, production_of
+from app.changelog.events import EVENT_TYPE, production_of, type_name
 from app.database.database import Database
-from app.entities import discovered, root
+from app.entities import root
 from app.errors import LogTrimmed
 from app.model.schemas import known_uuid
 from app.sql.projection import MOMENT
 from app.sql.registry import statement
 
-
-def _entity_type() -> str:
-    words = " ".join(
-        f"WHEN '{collection}' THEN '{entity.entity_type}'"
-        for collection, entity in discovered().items()
-    )
-    return f"CASE collection {words} ELSE collection END"
-
-
-# An entry of the production ``place``; a condition on its number is to follow.
+_ENTITY_TYPE: Final = type_name("entity_type", "collection")
+# An entry of the production ``place``; a condition on its number follows.
 ENTRY: Final = (
     'SELECT changes.uuid, seq, place.id AS "productionId", '
-    f'changes.production_uuid AS "productionUuid", {event_type()} AS "eventType", collection, '
-    f'{_entity_type()} AS "entityType", operation, entity_uuid AS "entityId", '
+    f'changes.production_uuid AS "productionUuid", {EVENT_TYPE} AS "eventType", collection, '
+    f'{_ENTITY_TYPE} AS "entityType", operation, entity_uuid AS "entityId", '
     'entity AS "entityData", changes.changes, blind, user_id AS "userId", user_name AS "userName", '
     f'changes.version, {MOMENT.format(column="at")} AS "timestamp" '
     "FROM changes WHERE changes.production_uuid = place.uuid"
 )
-# Bytes of rows in one page, all but the last entry's: some rows are as large as a body may be, and
-# an entry holds its row about three times.
+# Bytes of rows in one page, the last entry's not counted: a row may be as large as a body, and an
+# entry holds its row about three times.
 LARGEST: Final = 4_000_000
 # The last number of a page: at most $3 entries, and no more of them than bytes allow.
 _LAST: Final = (
@@ -60,7 +52,7 @@ FEED: Final = statement(
 
 
 async def page(database: Database, production: str, since: int, limit: int) -> bytes:
-    """Give at most ``limit`` entries after number ``since`` as a JSON object; fewer large ones.
+    """Return at most ``limit`` entries after number ``since`` as JSON; fewer if they are large.
 
     Raises NotFound, and LogTrimmed where the log does not hold what follows ``since``.
     """
@@ -70,8 +62,8 @@ async def page(database: Database, production: str, since: int, limit: int) -> b
         uuid = await production_of(database, production)
         row = await database.row(FEED, uuid, since, limit)
     assert row is not None, "productions are never removed"
-    if trimmed := gap(uuid, row, since):
-        raise trimmed
+    if error := gap(uuid, row, since):
+        raise error
     last, latest = row["last"], row["latest"]
     more = b"true" if last < latest else b"false"
     return b'{"changes":%b,"next":%d,"latest":%d,"more":%b}' % (row["entries"], last, latest, more)
@@ -80,7 +72,7 @@ async def page(database: Database, production: str, since: int, limit: int) -> b
 def gap(
     production: UUID | None, row: asyncpg.Record, since: int, newest: int | None = None
 ) -> LogTrimmed | None:
-    """Give the error for a log that does not hold what follows ``since``, None where it does.
+    """Return the error for a log that does not hold what follows ``since``, None where it does.
 
     ``newest`` is the highest number that the client can know, if that is not the log's last.
     """
@@ -91,7 +83,7 @@ def gap(
 
 
 def trimmed(production: UUID | None, oldest: int, latest: int, since: int) -> LogTrimmed:
-    """Give the error that tells a client how to go on where the log does not reach back."""
+    """Return the error that says how a client goes on where the log does not reach back."""
     return LogTrimmed(
         f"The log of this production holds the changes {oldest} to {latest}, so not all that "
         f"followed {since}: load the show from 'resync', then ask for the changes since {latest}.",

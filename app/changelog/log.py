@@ -1,13 +1,13 @@
-"""The change log: one row per written entity, in the write's own transaction.
+"""The change log: one row for each write of an entity, in the write's own transaction.
 
-``seq`` counts a production's changes without a gap and in the order of their commits: it is
-taken from the production's row under that row's lock, because a sequence's order is not the
-order of commits. ``History`` is what the older service logged; it stays readable for ever.
+``seq`` counts a production's changes without a gap and in the order of their commits. It comes from
+the production's row under that row's lock, because the order of a sequence is not the order of
+commits. ``older_events`` is what the older service logged; it stays readable for ever.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -58,7 +58,7 @@ _OLDER_TYPES: Final = (
     "CAM_SWITCHER", "VISION_SWITCHER", "RECORD", "STREAM",
 )  # fmt: skip
 
-history: Final = sa.Table(
+older_events: Final = sa.Table(
     "events",
     metadata,
     sa.Column("uuid", sa.Uuid, primary_key=True, server_default=_NEW_UUID),
@@ -82,7 +82,7 @@ history: Final = sa.Table(
 
 @dataclass(frozen=True)
 class Actor:
-    """Who writes: for the row, the log, and (later) those who watch."""
+    """Who writes, as the row and the log have it."""
 
     user_id: str | None = None
     user_name: str | None = None
@@ -94,34 +94,46 @@ class Actor:
         """What ``last_modified_by`` becomes."""
         return self.modified_by or self.user_id or None
 
+    def or_else(self, other: "Actor") -> "Actor":
+        """Return this actor, in what it does not say the other: id and name belong together."""
+        person = self if self.user_id or self.user_name else other
+        modified_by = self.modified_by or other.modified_by
+        return replace(
+            other, user_id=person.user_id, user_name=person.user_name, modified_by=modified_by
+        )
+
 
 async def bases(
     connection: DatabaseConnection,
     production: UUID,
     entity: UUID,
     version: int,
-    seen: Mapping[str, int],
+    client_versions: Mapping[str, int],
 ) -> dict[str, Base]:
-    """Give what is known of the fields that changed since a client saw them.
+    """Return the fields that changed since a client saw them, with what it saw.
 
-    ``version`` is the row's, ``seen`` maps wire names to versions of it. The log tells a field's
-    value only where it holds every version since: an older service logs elsewhere, and the log is
-    trimmed. Else the field counts as changed, its base as not known.
+    ``version`` is the row's, ``client_versions`` maps wire names to versions of it. The log has a
+    field's value only where it holds every version since: an older service logs elsewhere, and the
+    log is trimmed. Else the field counts as changed, its base as not known.
     """
-    rows = await connection.fetch(
-        BASES, production, entity, list(seen), list(seen.values()), version
-    )
-    known = {row["name"]: row["value"] for row in rows if row["whole"]}
-    unknown = {row["name"]: Base(known=False, changed=True) for row in rows if not row["whole"]}
-    changed = {name: value for name, value in known.items() if value is not None}
-    return unknown | {name: Base(from_json(v), changed=True) for name, v in changed.items()}
+    names, versions = list(client_versions), list(client_versions.values())
+    rows = await connection.fetch(BASES, production, entity, names, versions, version)
+    by_name = {row["name"]: _base(row) for row in rows}
+    return {name: base for name, base in by_name.items() if base}
 
 
-async def written(
+def _base(row: Any) -> Base | None:
+    """Return what the client saw of a field; None where it has not changed since."""
+    if not row["whole"]:
+        return Base(is_known=False, changed=True)
+    return None if row["value"] is None else Base(from_json(row["value"]), changed=True)
+
+
+async def changed_members(
     connection: DatabaseConnection, production: UUID, entity: UUID, since: int
 ) -> dict[int, set[str]]:
-    """Give the wire names of what each write of a row after a version changed, where it is held."""
-    rows = await connection.fetch(WRITTEN, production, entity, since)
+    """Return the wire names that each write of a row after a version changed, by version."""
+    rows = await connection.fetch(CHANGED_MEMBERS, production, entity, since)
     return {row["version"]: set(row["names"]) for row in rows}
 
 
@@ -130,8 +142,8 @@ FORMER_LABEL: Final = statement(
     "SELECT EXISTS (SELECT FROM changes WHERE production_uuid = $1 AND entity_uuid = $2 "
     "AND operation = 'UPDATE' AND changes.changes -> 'id' ->> 0 = $3)"
 )
-# Which fields of entity $2 of production $1 each write after version $3 changed.
-WRITTEN: Final = statement(
+# Which members of entity $2 of production $1 each write after version $3 changed.
+CHANGED_MEMBERS: Final = statement(
     "SELECT version, ARRAY(SELECT jsonb_object_keys(changes.changes)) AS names FROM changes "
     "WHERE production_uuid = $1 AND entity_uuid = $2 AND version > $3"
 )

@@ -19,8 +19,8 @@ from app.entities import discovered, root
 from app.errors import SignalbookError
 from app.model.entity import Row
 from app.model.schemas import create_shape
-from app.store import update
-from app.store.edits import edit_of
+from app.store.create import create
+from app.store.edit import edit_of
 from app.store.write_context import WriteContext
 
 _ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(7305791, 2)"
@@ -95,7 +95,7 @@ async def _create(
     scope = {"productionId": production} if production else {}
     try:
         body = create_shape(kind).model_validate({**row, **scope})
-        return from_json(await update.create(context, kind, edit_of(kind, body)))
+        return from_json(await create(context, kind, edit_of(kind, body)))
     except ValidationError as wrong:
         first = wrong.errors(include_input=False)[0]
         path = ".".join(map(str, first["loc"]))

@@ -1,7 +1,8 @@
-"""Every entity type, one file each.
+"""Every entity type, one file each: its columns, labels, wire names and rules between fields.
 
-Importing this package imports every module in it, so that none can be forgotten: a model that
-is not imported would make Alembic propose to drop its table.
+Importing this package imports every module in it, so that none can be forgotten: for a model that
+is not imported, Alembic would propose to drop its table. These files import ``app.model`` alone;
+everybody else asks for ``discovered()`` and names no type.
 """
 
 from importlib import import_module
@@ -14,11 +15,11 @@ for _module in iter_modules(__path__):
 
 
 def discovered() -> dict[str, type[Row]]:
-    """Give every declared type by collection, the production first."""
-    found = [*(c for c in Row.__subclasses__() if c is not Entity), *Entity.__subclasses__()]
-    return {cls.collection: cls for cls in found}
+    """Return every declared type by collection, the production first."""
+    types = [*(c for c in Row.__subclasses__() if c is not Entity), *Entity.__subclasses__()]
+    return {cls.collection: cls for cls in types}
 
 
 def root() -> type[Row]:
-    """Give the type that every other belongs to: the production."""
+    """Return the type that every other belongs to: the production."""
     return next(cls for cls in Row.__subclasses__() if cls is not Entity)

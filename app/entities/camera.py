@@ -38,5 +38,5 @@ class Camera(Entity, table=True):
     has_jib: MaybeFlag = None
     has_steadicam: MaybeFlag = None
     has_magic_arm: MaybeFlag = None
-    ccu_uuid: MaybeUuid = reference("ccus", cleared=True)
+    ccu_uuid: MaybeUuid = reference("ccus", on_delete="clear")
     equipment_uuid: MaybeUuid = None

@@ -51,13 +51,13 @@ class ChecklistItem(Entity, table=True):
 
     @classmethod
     def before_write(cls, before: Mapping[str, Any] | None, values: dict[str, Any]) -> None:
-        """Keep ``completed_at`` true to ``completed``: set when done, cleared when not.
+        """Set ``completed_at`` when ``completed`` becomes true, and clear it when false.
 
-        An edit of other members leaves both alone, also where an older row contradicts itself.
+        An edit of other members leaves both alone, even if an older row contradicts itself.
         """
         was = before or {}
-        said = {n: values[n] for n in ("completed", "completed_at") if n in values}
-        if before is not None and all(value == was.get(name) for name, value in said.items()):
+        own = {n: values[n] for n in ("completed", "completed_at") if n in values}
+        if before is not None and all(value == was.get(name) for name, value in own.items()):
             return
         if not values.get("completed", was.get("completed", False)):
             values["completed_at"] = None

@@ -35,7 +35,7 @@ class Connection(Entity, table=True):
     }  # fmt: skip
 
     name: MaybeLine = None
-    source_uuid: MaybeUuid = reference("sources", cleared=False)
+    source_uuid: MaybeUuid = reference("sources", on_delete="keep")
     source_output_id: MaybeLine = None
     intermediate_type: MaybeLine = None
     intermediate_id: MaybeLine = None

@@ -15,17 +15,17 @@ from typing import Final
 
 import asyncpg
 
+from app.all_statements import collections, required_statements
 from app.database.database import Database
 from app.database.driver_errors import translate
 from app.errors import DatabaseAway, SchemaMismatch, SignalbookError
 from app.health.incidents import Incidents
-from app.health.session_fitness import Needs, by_collection, findings, needs_of, session_findings
 from app.health.write_trial import try_write
 from app.releases.ledger import signals
 from app.releases.migrations import revisions
 from app.releases.migrations.version_row import BadVersionRow, live_revision
 from app.sql.registry import CATALOGUE, failures, statement
-from app.statements import collections, required_statements
+from app.sql.session_fitness import Needs, by_collection, findings, needs_of, session_findings
 
 _SETTINGS: Final = statement(
     "SELECT name, setting FROM pg_settings WHERE name = ANY($1::text[])", CATALOGUE

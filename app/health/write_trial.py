@@ -20,9 +20,10 @@ from app.errors import Invalid
 from app.model.entity import Entity, Row
 from app.model.schemas import create_shape
 from app.rules.merge import Start
-from app.store import update as store
-from app.store.edits import edit_of, validated
-from app.store.update import Edit
+from app.store.create import create
+from app.store.delete import delete
+from app.store.edit import Edit, edit_of, validate
+from app.store.update import update
 from app.store.write_context import WriteContext
 
 _LOCK_TIMEOUT: Final = "100ms"
@@ -56,10 +57,10 @@ async def _write(context: WriteContext) -> None:
     production = uuid4()
     for entity in discovered().values():
         if (edit := _least(entity, production)) is not None:
-            await store.create(context, entity, edit)
+            await create(context, entity, edit)
     change = Edit({"id": f"{production}-2"}, _WHO, Start(version=1))
-    await store.update(context, root(), str(production), change)
-    await store.delete(context, root(), str(production), _WHO)
+    await update(context, root(), str(production), change)
+    await delete(context, root(), str(production), _WHO)
 
 
 def _least(entity: type[Row], production: UUID) -> Edit | None:
@@ -72,7 +73,7 @@ def _least(entity: type[Row], production: UUID) -> Edit | None:
     }
     own = production if not issubclass(entity, Entity) else uuid4()
     try:
-        body = validated(create_shape(entity), {**members, "uuid": str(own)})
+        body = validate(create_shape(entity), {**members, "uuid": str(own)})
     except Invalid:
         return None
     edit = edit_of(entity, body)

@@ -1,7 +1,7 @@
-"""Entity: the columns every entity shares, and the words a declaration may use.
+"""The columns that every entity has, and what a declaration may say.
 
-A declaration is one class in one file of ``app/entities``. From it follow its routes, request
-and answer shapes, SQL, change log, health check and tests. What a declaration may say:
+A declaration is one class in one file of ``app/entities``. From it follow routes, request and
+answer schemas, SQL, change log, health check and tests. It may say:
 
 - ``collection``: the plural in the URL and the log (``cable-snakes``);
 - ``noun``: what people call one of them ("Cable snake");
@@ -10,23 +10,23 @@ and answer shapes, SQL, change log, health check and tests. What a declaration m
 - ``prefix``: of the labels the server assigns (``SNAKE`` gives "SNAKE 4");
 - ``conflict_error``: the exact text of ``error`` in a version conflict, which the frontend reads;
 - ``path_aliases``: further paths that serve the same rows;
-- ``synonyms``: ``{wire name: field}`` for members that go out twice and may come in either way;
+- ``synonyms``: ``{wire name: field}`` for members that answers have twice, and requests either way;
 - ``wire_names``: ``{field: wire name}`` where the wire name is not the field's in camel case;
 - ``allow_duplicate_labels``: a create with a label already in use is accepted;
-- ``delete_is_idempotent``: deleting what is already deleted succeeds, since several clients do it;
-- ``deleted_by_label``: those who watch are told the label of a deleted one instead of its uuid;
+- ``delete_is_idempotent``: deleting a deleted row succeeds, since several clients do it;
+- ``deleted_by_label``: a push about a deleted row has its label instead of its uuid;
 - ``version_required``: an update must say what it started from;
-- ``parts``: lists stored in a table of their own (see ``Parts``);
+- ``parts``: lists stored in a table of their own (see ``PartList``);
 - ``part_references``: fields that name a part (see ``PartReference``);
-- ``device_references``: places that name a device of any type (see ``End``);
-- ``before_write``: last word on the values of a write, for rules between fields.
+- ``device_references``: fields that name a device of any type (see ``DeviceReference``);
+- ``before_write``: adjusts the values of a write, for rules between fields.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final, Literal, cast
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -37,7 +37,7 @@ from sqlmodel import Field, SQLModel
 
 from app.model.fields import Label, MaybeLine, MaybeText
 
-# PostgreSQL's own names for what it names itself, so that a drift check compares like with like.
+# The names that PostgreSQL itself would choose, so that a drift check finds no difference.
 metadata: Final = SQLModel.metadata
 metadata.naming_convention = {
     "pk": "%(table_name)s_pkey",
@@ -50,16 +50,19 @@ _NOW: Final = {"server_default": sa.text("CURRENT_TIMESTAMP")}
 _MOMENT: Final = sa.DateTime(timezone=True)
 
 
+OnDelete = Literal["clear", "keep"]
+
+
 @dataclass(frozen=True)
 class Reference:
     """A field that points at another entity: ``ccu_uuid`` with its label ``ccu_id``.
 
-    ``cleared`` says what a delete of the other end does: clear this field, or leave it standing
-    so that the show's checks can report it.
+    ``on_delete`` says what a delete of the row that it names does: "clear" this field, or "keep"
+    it, so that the show's checks can report it.
     """
 
     collection: str
-    cleared: bool
+    on_delete: OnDelete
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class PartList:
 
 @dataclass(frozen=True)
 class PartReference:
-    """A field that names one of the parts of what a reference points at, by its id or uuid."""
+    """A field that names a part (by id or uuid) of the row that a reference points at."""
 
     reference: str
     parts: str
@@ -86,11 +89,11 @@ class PartReference:
 
 @dataclass(frozen=True)
 class DeviceReference:
-    """A place that names a device of any type: its type, and its label and/or uuid field.
+    """Fields that name a device of any type: ``kind`` is its type, beside its label and/or uuid.
 
-    Where the type is one that Signalbook keeps, what is named must live in the same production;
-    any other type (a router, a switcher) is the frontend's own text. ``likely`` is the collection
-    that most rows name: it is looked at first.
+    A device whose type is an entity type must be in the same production. Any other type (a router,
+    a switcher) is the client's own text. ``likely`` is the collection that most rows name: it is
+    looked at first.
     """
 
     kind: str
@@ -99,15 +102,19 @@ class DeviceReference:
     likely: str = ""
 
 
+def label_field(reference: str) -> str:
+    """Return the member that names a reference by label: ``ccu_uuid`` goes with ``ccu_id``."""
+    return f"{reference.removesuffix('_uuid')}_id"
+
+
 def defaulted(value: object, column_type: Any) -> Any:
     """Declare a field with a default that the database knows too."""
     default = str(value).lower() if isinstance(value, bool) else str(value)
     return Field(default=value, sa_type=column_type, sa_column_kwargs={"server_default": default})
 
 
-# How a label is read for counting on, as ``app.rules.labels`` does: what stands before the number
-# that ends it, and the number, NULL where there is none. As PostgreSQL writes them in its
-# catalogue.
+# A label's prefix and the number that ends it (NULL where there is none), as ``app.rules.labels``
+# parses it, and as PostgreSQL writes the expressions in its catalogue.
 LABEL_PREFIX: Final = "rtrim(rtrim(id, '0123456789'))"
 LABEL_NUMBER: Final = "nullif(substr(id, length(rtrim(id, '0123456789')) + 1), '')::numeric"
 
@@ -118,7 +125,7 @@ def live_index(*columns: str) -> sa.Index:
 
 
 class Row(SQLModel):
-    """What every entity has, the production itself included."""
+    """What every entity has, the production included."""
 
     collection: ClassVar[str]
     noun: ClassVar[str]
@@ -166,13 +173,29 @@ class Row(SQLModel):
     @classmethod
     @cache
     def wire(cls, field: str) -> str:
-        """Give the member's name on the wire: ``ccu_uuid`` is ``ccuUuid``."""
+        """Return the member's name on the wire: ``ccu_uuid`` is ``ccuUuid``."""
         return cls.wire_names.get(field, to_camel(field))
+
+    @classmethod
+    def on_wire(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return values by wire name."""
+        return {cls.wire(name): value for name, value in values.items()}
+
+    @classmethod
+    def by_field(cls, members: Mapping[str, Any]) -> dict[str, Any]:
+        """Return an answer's values by field name, the labels of references included."""
+        return {name: members.get(wire) for name, wire in cls._wires()}
+
+    @classmethod
+    @cache
+    def _wires(cls) -> tuple[tuple[str, str], ...]:
+        names = [*cls.editable(), *cls.parts, *map(label_field, cls.references())]
+        return tuple((name, cls.wire(name)) for name in names)
 
     @classmethod
     @cache
     def references(cls) -> Mapping[str, Reference]:
-        """Give the fields that point at other entities, by field name."""
+        """Return the fields that point at other entities, by field name."""
         extras = {name: field.json_schema_extra for name, field in cls.model_fields.items()}
         return {
             name: cast("Reference", extra["reference"])
@@ -183,13 +206,13 @@ class Row(SQLModel):
     @classmethod
     @cache
     def editable(cls) -> tuple[str, ...]:
-        """Give the columns a client may write, in order of declaration, label first."""
+        """Return the columns a client may write, in order of declaration, label first."""
         own = [name for name in cls.model_fields if name not in cls.server_fields | {"id"}]
         return ("id", *own)
 
 
 class Entity(Row):
-    """What everything inside a production has besides."""
+    """What every entity inside a production has besides."""
 
     production_uuid: UUID = Field(foreign_key="productions.uuid", ondelete="CASCADE")
     note: MaybeText = None
@@ -197,16 +220,16 @@ class Entity(Row):
     @declared_attr.directive
     @classmethod
     def __table_args__(cls) -> tuple[sa.Index, ...]:
-        """The list and the look-up by label, over live rows only."""
+        """Declare the indexes for the list and the look-up by label, over live rows only."""
         return live_index("production_uuid", "created_at", "uuid"), live_index("id")
 
 
-def reference(collection: str, *, cleared: bool) -> Any:
+def reference(collection: str, *, on_delete: OnDelete) -> Any:
     """Declare a nullable reference to another collection's table (see ``Reference``)."""
     return Field(
         default=None,
         foreign_key=f"{collection.replace('-', '_')}.uuid",
         ondelete="SET NULL",
         index=True,
-        schema_extra={"json_schema_extra": {"reference": Reference(collection, cleared)}},
+        schema_extra={"json_schema_extra": {"reference": Reference(collection, on_delete)}},
     )

@@ -1,12 +1,11 @@
-"""The words an entity declaration is written in: one name per kind of value.
+"""The field types that an entity declaration is written in: one for each kind of value.
 
-Each word says three things at once: the Python type, what a request may carry, and the
-PostgreSQL column. Words that begin with ``Maybe`` are nullable: ``null`` and ``""`` both mean
-"no value" (the frontend's forms send the empty string). Types are strict: ``"12"`` is not a
-number and ``1`` is not a boolean, so that what is documented is what is accepted.
+Each stands for a Python type, what a request may hold, and a PostgreSQL column. Those that begin
+with ``Maybe`` are nullable: ``null`` and ``""`` both mean "no value", because forms send the empty
+string. Types are strict: ``"12"`` is not a number and ``1`` is not a boolean.
 
-PostgreSQL cannot store NUL in text, nor numbers beyond its column; every bound here exists so
-that such a value is refused with its path in the body, before any SQL runs.
+PostgreSQL cannot store NUL in text, nor numbers beyond its column. The bounds refuse such a value
+before any SQL runs, with its path in the body.
 """
 
 import math
@@ -25,7 +24,7 @@ INT4_MAX: Final = 2**31 - 1
 NUMBER_MAX: Final = 1e9
 # The last millisecond of the year 9999, as ECMAScript and ISO 8601 both can write it.
 EPOCH_MS_MAX: Final = 253_402_300_799_999
-# Of free JSON: a parser gives up at 200 levels, and what tells of a row wraps it in some of them.
+# Levels of free JSON: parsers end at 200, and answers wrap a row in some more.
 DEEPEST: Final = 100
 # PostgreSQL's text cannot hold NUL.
 NO_NUL: Final = r"^[^\x00]*$"
@@ -56,8 +55,10 @@ def parse_moment(value: object) -> datetime:
 
 
 def storable_json(value: Any, path: str = "", depth: int = 0) -> Any:
-    """Pass free JSON through, or raise ValueError for what jsonb refuses (NUL, infinity), or what
-    is nested more than ``DEEPEST`` levels."""
+    """Return free JSON as it is; raise ValueError for what jsonb cannot hold (NUL, infinity).
+
+    Raise ValueError also for what is nested more than ``DEEPEST`` levels.
+    """
     if depth == DEEPEST and isinstance(value, (dict, list)):
         raise ValueError(f"lists and objects may be nested {DEEPEST} deep")
     if isinstance(value, str) and "\x00" in value:

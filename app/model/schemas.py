@@ -1,9 +1,10 @@
-"""The request and answer shapes of an entity, derived from its declaration.
+"""The Pydantic models of an entity's requests and answers, derived from its declaration.
 
-Create and Update validate what comes in. Read documents what goes out: the answer's bytes are
-made by PostgreSQL, and a test validates them against it for every type.
+Create and Update validate requests. Read documents answers, whose bytes PostgreSQL makes; a test
+validates them against it for every type.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, Final, Literal, get_args
 from uuid import UUID
@@ -25,10 +26,10 @@ from pydantic.fields import FieldInfo
 from sqlmodel.main import FieldInfoMetadata
 
 from app.errors import Invalid
-from app.model.entity import Entity, PartList, Row
+from app.model.entity import Entity, PartList, Row, label_field
 from app.model.fields import NO_NUL, Label, MaybeLine, MaybeUuid, blank_to_none
 
-# Unknown members are kept apart in model_extra, so that the answer can name them.
+# Unknown members are collected in model_extra, so that the answer can name them.
 _REQUEST: Final = ConfigDict(extra="allow", validate_by_name=True, validate_by_alias=True)
 _ANSWER: Final = ConfigDict(extra="forbid")
 _PART_SERVER_FIELDS: Final = frozenset({"created_at", "version"})
@@ -44,7 +45,7 @@ WireMoment = Annotated[
     StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
-"""An instant on its way out: ISO 8601, UTC, milliseconds."""
+"""An instant in an answer: ISO 8601, UTC, milliseconds."""
 
 Version = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
 MaybeVersion = Annotated[Version | None, Field(description="What this edit started from.")]
@@ -60,7 +61,7 @@ class FieldVersion(BaseModel):
 
 
 def _editor_fields() -> dict[str, Any]:
-    """Give the optional members that say who did it."""
+    """Return the optional members that say who did it."""
     names = ("user_id", "user_name", "last_modified_by")
     return {name: (MaybeLine, _incoming(name, None)) for name in names}
 
@@ -74,9 +75,9 @@ def _incoming(
 
 
 def _annotation(field: FieldInfo) -> Any:
-    """Give a field's type with its bounds, without what only SQLModel understands."""
-    kept = tuple(m for m in field.metadata if not isinstance(m, FieldInfoMetadata))
-    return Annotated[field.annotation, *kept] if kept else field.annotation
+    """Return a field's type with its bounds, without what only SQLModel understands."""
+    bounds = tuple(m for m in field.metadata if not isinstance(m, FieldInfoMetadata))
+    return Annotated[field.annotation, *bounds] if bounds else field.annotation
 
 
 def _default(field: FieldInfo) -> Any:
@@ -91,6 +92,13 @@ def bounded(entity: type[Row], name: str, value: Any, member: str, *, lenient: b
         raise Invalid.at(member, wrong.errors()[0]["msg"].removeprefix("Value error, ")) from None
 
 
+def refuse_unbounded(entity: type[Row], values: Mapping[str, Any]) -> None:
+    """Raise Invalid where what is to be written exceeds the declaration's bounds."""
+    for name, value in values.items():
+        if name not in entity.parts:
+            bounded(entity, name, value, entity.wire(name))
+
+
 @cache
 def _adapter(entity: type[Row], name: str, lenient: bool) -> TypeAdapter[Any]:  # noqa: FBT001  # a cache's key
     field = entity.model_fields[name]
@@ -98,10 +106,10 @@ def _adapter(entity: type[Row], name: str, lenient: bool) -> TypeAdapter[Any]:  
 
 
 def _lenient(field: FieldInfo) -> Any:
-    """Give a text field's type without its bounds.
+    """Return a text field's type without its bounds.
 
-    A row that an older service wrote may exceed them, and a form sends it back whole; so an
-    update's text is held to its bounds only where it differs from what is stored.
+    A row of an older service may exceed them, and a form sends the whole row back. So an update's
+    text must keep its bounds only where it differs from what is stored.
     """
     if field.annotation is str:
         return _AnyText
@@ -122,7 +130,7 @@ def _with_default(annotation: Any, default: Any) -> Any:
 
 
 def _own_fields(entity: type[Row], *, create: bool) -> dict[str, Any]:
-    """Give the members a client may write, each under its wire name and its synonyms."""
+    """Return the members a client may write, each under its wire name and its synonyms."""
     fields: dict[str, Any] = {"id": (MaybeLabel if create else _AnyText, _incoming("id", None))}
     for name in entity.editable()[1:]:
         field = entity.model_fields[name]
@@ -146,14 +154,9 @@ def _own_fields(entity: type[Row], *, create: bool) -> dict[str, Any]:
     return fields
 
 
-def label_field(reference: str) -> str:
-    """Give the member that names a reference by label: ``ccu_uuid`` goes with ``ccu_id``."""
-    return f"{reference.removesuffix('_uuid')}_id"
-
-
 @cache
 def part_shape(parts: PartList) -> type[BaseModel]:
-    """Give the shape of one element of a list that has a table of its own."""
+    """Return the model of one element of a list that has a table of its own."""
     fields: dict[str, Any] = {
         "uuid": (MaybeUuid, _incoming("uuid", None)),
         "id": (MaybeLabel, _incoming("id", None)),
@@ -172,7 +175,7 @@ def _example(entity: type[Row], *, production: bool) -> ConfigDict:
 
 @cache
 def create_shape(entity: type[Row]) -> type[BaseModel]:
-    """Give what a create may carry; a client may bring the uuid of a row it made offline."""
+    """Return what a create may hold; a client may send the uuid of a row it made offline."""
     scoped = issubclass(entity, Entity)
     scope: dict[str, Any] = (
         {"production_id": (Key, _incoming("production_id", ...))} if scoped else {}
@@ -190,7 +193,7 @@ def create_shape(entity: type[Row]) -> type[BaseModel]:
 
 @cache
 def update_shape(entity: type[Row]) -> type[BaseModel]:
-    """Give what an update may carry: absent members stay untouched."""
+    """Return what an update may hold: absent members stay untouched."""
     versions = dict[str, FieldVersion | Version] | None
     scope: dict[str, Any] = (
         {"production_id": (Key | None, _incoming("production_id", None))}
@@ -221,7 +224,7 @@ class DeleteBody(BaseModel):
 
 @cache
 def read_shape(entity: type[Row]) -> type[BaseModel]:
-    """Give what every answer that carries the entity looks like: no member is ever missing."""
+    """Return the model of every answer that holds the entity: no member is ever missing."""
     fields: dict[str, Any] = {}
     for member in entity.model_fields:
         if member not in {"change_seq", "field_versions"}:
@@ -252,7 +255,7 @@ def _part_answer(parts: PartList) -> type[BaseModel]:
 
 
 def _outgoing(field: FieldInfo) -> Any:
-    """Give a field's type on its way out: no bounds, since an older row may exceed them."""
+    """Return a field's type in answers: without bounds, since an older row may exceed them."""
     text = str(field.annotation)
     if "datetime" in text:
         return WireMoment | None if "None" in text else WireMoment
@@ -260,12 +263,12 @@ def _outgoing(field: FieldInfo) -> Any:
 
 
 def unknown_members(body: BaseModel) -> list[str]:
-    """Give the members of a request that no field took."""
+    """Return the members of a request that are unknown."""
     return list(body.model_extra or {})
 
 
 def can_be_stored(key: str) -> bool:
-    """Tell whether any row can hold this label: PostgreSQL's text holds no NUL."""
+    """Return whether a row can have this label: PostgreSQL's text holds no NUL."""
     return "\x00" not in key
 
 

@@ -1,1 +1,5 @@
-"""To be said."""
+"""Pure rules: merging two edits, counting on from labels, entity tags.
+
+They import neither SQL nor HTTP, so their tests need no database. The store, the routes and sync
+use them.
+"""

@@ -14,26 +14,26 @@ _TAG: Final = re.compile(rb'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
 
 def entity_tag(body: bytes) -> str:
-    """Give the strong tag of one entity's JSON."""
+    """Return the strong tag of one entity's JSON."""
     return f'"{blake2b(body, digest_size=8).hexdigest()}"'
 
 
-def list_tag(mark: str, fingerprint: str) -> str:
-    """Give the tag of rows with a mark that every change of them changes; "" for no mark.
+def list_tag(state: str, fingerprint: str) -> str:
+    """Return the tag of rows whose state token every change of them changes; "" for no token.
 
     It is weak, since a compressed answer has other bytes.
     """
-    return f'W/"{mark}-{fingerprint}"' if mark else ""
+    return f'W/"{state}-{fingerprint}"' if state else ""
 
 
 def fingerprint(sql: str, revision: str) -> str:
-    """Give 8 hex digits that stand for a statement, this version and its newest migration."""
-    told = f"{VERSION}\n{revision}\n{sql}".encode()
-    return blake2b(told, digest_size=4).hexdigest()
+    """Return 8 hex digits that stand for a statement, this version and its newest migration."""
+    content = f"{VERSION}\n{revision}\n{sql}".encode()
+    return blake2b(content, digest_size=4).hexdigest()
 
 
 def matches(if_none_match: bytes, tag: str) -> bool:
-    """Tell whether ``If-None-Match`` names a tag, compared weakly. What is no tag names none."""
+    """Return whether ``If-None-Match`` names a tag, compared weakly."""
     if if_none_match.strip() == b"*":
         return True
     opaque = tag.removeprefix("W/").encode()
@@ -41,7 +41,7 @@ def matches(if_none_match: bytes, tag: str) -> bool:
 
 
 def allows(if_match: bytes, tag: str) -> bool:
-    """Tell whether ``If-Match`` lets a write through that finds an entity with this tag.
+    """Return whether ``If-Match`` lets a write through that finds an entity with this tag.
 
     The comparison is strong: a weak tag matches nothing. No header allows everything.
     """

@@ -1,8 +1,9 @@
 """Merging two edits of one row, field by field. Pure: no SQL, no FastAPI.
 
-A client says what it started from. Against that *base* a submitted field is either untouched,
-and the server's value stays, or the client's own; and where somebody else has changed it since,
-to another value, the two are in conflict. Lists whose elements have ids are merged by element.
+A client says what it started from: the *base* of each field. A submitted value that equals its base
+is untouched, and the stored value stays. Any other is the client's own. Where somebody else has
+changed that field since, to another value, the two are in conflict. Lists whose elements have ids
+are merged by element.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ Element = Mapping[str, Any]
 class Start:
     """What the client says it started from: a version, or versions by field, or nothing.
 
-    ``own`` holds the fields that it has since written itself, with the version of that.
+    ``own`` has the version of each field that the client has written itself since.
     """
 
     version: int | None = None
@@ -24,34 +25,34 @@ class Start:
     own: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, field: str) -> int | None:
-        """Give the version the client last saw of a field, None where it did not say.
+        """Return the version that the client last saw of a field, None where it did not say.
 
-        A field missing from a map of versions is one that had not changed: version 1.
+        A field that is missing from the versions by field had not changed: version 1.
         """
-        seen = self.version
-        if seen is None and self.field_versions:
-            seen = self.field_versions.get(field, 1)
-        return None if seen is None else max(seen, self.own.get(field, 0))
+        version = self.version
+        if version is None and self.field_versions:
+            version = self.field_versions.get(field, 1)
+        return None if version is None else max(version, self.own.get(field, 0))
 
     def is_ahead_of(self, version: int) -> bool:
-        """Tell whether the client names a version that the row has never had."""
+        """Return whether the client names a version that the row has never had."""
         return self.version is not None and self.version > version
 
 
 @dataclass(frozen=True)
 class Base:
-    """What is known of one field since the client saw it.
+    """What the client saw of one field: ``value``, if that ``is_known``.
 
-    ``value`` is what the client saw, where ``known``; ``changed`` tells whether others changed it.
+    ``changed`` says whether others have changed the field since.
     """
 
     value: Any = None
-    known: bool = True
+    is_known: bool = True
     changed: bool = False
 
 
 def differing(current: Mapping[str, Any], submitted: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the submitted fields whose value is not the stored one."""
+    """Return the submitted fields whose value is not the stored one."""
     return {
         name: value
         for name, value in submitted.items()
@@ -60,59 +61,59 @@ def differing(current: Mapping[str, Any], submitted: Mapping[str, Any]) -> dict[
 
 
 def touched(bases: Mapping[str, Base], submitted: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the submitted fields that the client changed itself; of the others it sent an echo.
+    """Return the submitted fields that the client changed itself; the others are echoes.
 
     Where the base is not known, every submitted value counts as the client's own.
     """
     return {
         name: value
         for name, value in submitted.items()
-        if not ((base := bases.get(name)) and base.known and same(base.value, value))
+        if not ((base := bases.get(name)) and base.is_known and same(base.value, value))
     }
 
 
 def merge(
     bases: Mapping[str, Base], current: Mapping[str, Any], submitted: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Give the values to write, and the fields in conflict.
+    """Return the values to write, and the fields in conflict.
 
     A field without a base is one that nobody else has changed. What equals the stored value is
     neither written nor in conflict.
     """
-    wanted, conflicts = differing(current, touched(bases, submitted)), []
-    for name in list(wanted):
+    values, conflicts = differing(current, touched(bases, submitted)), []
+    for name in list(values):
         base = bases.get(name)
         if base is None or not base.changed:
             continue
-        if base.known and same(base.value, current.get(name)):
+        if base.is_known and same(base.value, current.get(name)):
             continue  # it was changed, and changed back
-        merged = merged_list(base.value, current.get(name), wanted[name]) if base.known else None
+        merged = merged_list(base.value, current.get(name), values[name]) if base.is_known else None
         if merged is None:
             conflicts.append(name)
         elif same(merged, current.get(name)):
-            del wanted[name]
+            del values[name]
         else:
-            wanted[name] = merged
-    return wanted, conflicts
+            values[name] = merged
+    return values, conflicts
 
 
 def merged_list(base: Any, theirs: Any, mine: Any) -> list[Any] | None:
-    """Merge two edits of a list by the ids of its elements.
+    """Merge two edits of a list by the ids of its elements; return None for a conflict.
 
-    None where that cannot be: an element without an id, one that both have changed or both have
-    put elsewhere, to different ends, or two new ones of one name. The order is that of who changed
-    it; what only the other has stands after what precedes it there.
+    A conflict is an element without an id, one that both have changed or moved in different ways,
+    or two new ones of one name. The order is that of the side that changed it. An element that only
+    the other side has stands behind the one that it follows there.
     """
     lists = ([] if elements is None else elements for elements in (base, theirs, mine))
     keyed = [_by_id(elements) for elements in lists]
     if any(elements is None for elements in keyed):
         return None
-    started, stored, sent = (elements or {} for elements in keyed)
-    order = _ordered(list(started), list(stored), list(sent))
-    kept = {key: _element(started.get(key), stored.get(key), sent.get(key)) for key in order or ()}
-    if order is None or any(element is _CONFLICT for element in kept.values()):
+    before, stored, own = (elements or {} for elements in keyed)
+    order = _ordered(list(before), list(stored), list(own))
+    by_key = {key: _element(before.get(key), stored.get(key), own.get(key)) for key in order or ()}
+    if order is None or any(element is _CONFLICT for element in by_key.values()):
         return None
-    merged = [kept[key] for key in order if kept[key] is not None]
+    merged = [by_key[key] for key in order if by_key[key] is not None]
     names = [element["id"] for element in merged if element.get("id")]
     return merged if len(set(names)) == len(names) else None
 
@@ -121,7 +122,7 @@ _CONFLICT: Any = object()
 
 
 def _by_id(elements: Any) -> dict[Any, Any] | None:
-    """Give the elements by ``uuid``, else ``id``; None where one has neither or two share one."""
+    """Return elements by ``uuid``, else ``id``; None if one has neither or two share one."""
     if not isinstance(elements, list):
         return None
     keyed: dict[Any, Any] = {}
@@ -141,16 +142,16 @@ def _element(base: Element | None, theirs: Element | None, mine: Element | None)
 
 
 def _ordered(base: Sequence[Any], theirs: Sequence[Any], mine: Sequence[Any]) -> list[Any] | None:
-    """Give all that either has, in the order of who changed it; None where both did."""
+    """Return the keys of both sides in the order of the one that changed it; None if both did."""
     common = set(base) & set(theirs) & set(mine)
-    was, stored, sent = ([k for k in keys if k in common] for keys in (base, theirs, mine))
-    if was not in (stored, sent) and stored != sent:
+    was, stored, own = ([k for k in keys if k in common] for keys in (base, theirs, mine))
+    if was not in (stored, own) and stored != own:
         return None
-    first, second = (mine, theirs) if stored == was != sent else (theirs, mine)
-    known, before = set(first), None
+    first, second = (mine, theirs) if stored == was != own else (theirs, mine)
+    keys_of_first, before = set(first), None
     behind: dict[Any, list[Any]] = {}
     for key in second:
-        if key in known:
+        if key in keys_of_first:
             before = key
         else:
             behind.setdefault(before, []).append(key)
@@ -160,18 +161,18 @@ def _ordered(base: Sequence[Any], theirs: Sequence[Any], mine: Sequence[Any]) ->
     return order
 
 
-def same(left: Any, right: Any) -> bool:
-    """Compare JSON values; ``true`` is not 1, though Python thinks so."""
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(same, left, right))
-    if isinstance(left, float) or isinstance(right, float):
+def same(one: Any, other: Any) -> bool:
+    """Return whether two JSON values are equal; ``true`` is not 1, unlike in Python."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, float) or isinstance(other, float):
         # PostgreSQL writes 1e30 with all its zeros, which reads back as a whole number.
-        return bool(_as_float(left) == _as_float(right))
-    return bool(left == right)
+        return bool(_as_float(one) == _as_float(other))
+    return bool(one == other)
 
 
 def _as_float(value: Any) -> Any:

@@ -1,1 +1,5 @@
-"""To be said."""
+"""All SQL on entities, derived from their declarations, and the registry of every statement.
+
+Rooms above run these statements; nothing is run here. Below are the declarations alone. Any module
+that runs SQL registers it with ``registry.statement``.
+"""

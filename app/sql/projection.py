@@ -1,8 +1,8 @@
-"""The SQL that shapes an entity as JSON, made once from its declaration.
+"""The SQL that makes JSON of an entity, derived from its declaration.
 
-Every answer that carries an entity (list, one, write) comes from this projection, so that they
-are alike byte for byte. The table's own name is its alias, so that PostgreSQL's complaint about
-a missing column names the table.
+Every answer that carries an entity (list, one, write) comes from this projection, so they are the
+same byte for byte. Tables have no aliases, so that PostgreSQL's error for a missing column names
+the table.
 """
 
 from functools import cache
@@ -12,19 +12,18 @@ import sqlalchemy as sa
 from pydantic.alias_generators import to_camel
 
 from app.entities import discovered
-from app.model.entity import DeviceReference, Entity, PartList, Row
-from app.model.schemas import label_field
+from app.model.entity import DeviceReference, Entity, PartList, Row, label_field
 
-# How an instant leaves PostgreSQL, in a session whose TimeZone is UTC: milliseconds and Z.
+# How an instant is written, in a session whose TimeZone is UTC: ISO 8601, milliseconds and Z.
 MOMENT: Final = 'to_char({column}, \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\')'
-# First what identifies a row; the declaration's own order after that.
+# Members that stand before the declaration's own, and those that stand after them.
 _FIRST: Final = ("uuid", "id", "production_uuid", "name", "note")
 _LAST: Final = ("created_at", "updated_at", "synced_at", "last_modified_by", "version",
                 "field_versions", "is_deleted")  # fmt: skip
 
 
 def table(entity: type[Row]) -> str:
-    """Give the entity's table name."""
+    """Return the name of the entity's table."""
     return str(entity.__tablename__)
 
 
@@ -33,23 +32,26 @@ def projection(
     condition: str,
     *,
     order: str = "",
-    written: bool = False,
-    lists: bool = False,
+    from_write: bool = False,
+    lists_from_write: bool = False,
 ) -> str:
-    """Give the SELECT of the entity's members under their wire names.
+    """Return the SELECT of the entity's members under their wire names.
 
-    With ``written`` it is the row that the statement's own step ``written`` gives, with ``lists``
-    also its parts those of the steps ``<name>_now``: what a statement writes, its other steps do
-    not see in the tables.
+    A statement does not see in the tables what it writes itself. With ``from_write`` the row is
+    therefore that of its step ``written``, and with ``lists_from_write`` the parts are those of its
+    steps ``<name>_now``.
     """
-    members = ", ".join(f'{sql} AS "{wire}"' for wire, sql in _members(entity, lists=lists).items())
-    return f"SELECT {members} FROM {_from(entity, written=written)} WHERE {condition}{order}"
+    members = ", ".join(
+        f'{sql} AS "{wire}"'
+        for wire, sql in _members(entity, lists_from_write=lists_from_write).items()
+    )
+    return f"SELECT {members} FROM {_from(entity, from_write=from_write)} WHERE {condition}{order}"
 
 
-def _from(entity: type[Row], *, written: bool) -> str:
-    """Give the tables: the entity's, its production's, and those its references point at."""
+def _from(entity: type[Row], *, from_write: bool) -> str:
+    """Return the tables: the entity's, its production's, and those its references point at."""
     name = table(entity)
-    joins = [f"written AS {name}" if written else name]
+    joins = [f"written AS {name}" if from_write else name]
     if issubclass(entity, Entity):
         joins.append(f"JOIN productions ON productions.uuid = {name}.production_uuid")
     for field, reference in entity.references().items():
@@ -58,17 +60,17 @@ def _from(entity: type[Row], *, written: bool) -> str:
     return " ".join(joins)
 
 
-def _members(entity: type[Row], *, lists: bool) -> dict[str, str]:
-    """Give each wire name with the SQL of its value."""
+def _members(entity: type[Row], *, lists_from_write: bool) -> dict[str, str]:
+    """Return the SQL of each member's value by wire name."""
     own = [c for c in entity.model_fields if c not in {*_FIRST, *_LAST, "change_seq"}]
     first = [c for c in _FIRST if c in entity.model_fields]
     members = {entity.wire(c): _value(entity, c) for c in [*first, *own, *_LAST]}
     for field in entity.references():
         members[to_camel(label_field(field))] = f"{field}_row.id"
     for name, parts in entity.parts.items():
-        members[name] = _part_list(table(entity), parts, f"{name}_now" if lists else "")
-    for end in entity.device_references:
-        members[entity.wire(end.label)] = _end_label(table(entity), end)
+        members[name] = _part_list(table(entity), parts, f"{name}_now" if lists_from_write else "")
+    for device in entity.device_references:
+        members[entity.wire(device.label)] = _device_label(table(entity), device)
     for word, target in entity.synonyms.items():
         members[word] = members[entity.wire(target)]
     if issubclass(entity, Entity):
@@ -80,26 +82,23 @@ def _value(entity: type[Row], column: str) -> str:
     name = f"{table(entity)}.{column}"
     if column == "field_versions":
         return object_or_empty(name)
-    return _typed(name, column_type(entity, column))
+    is_instant = isinstance(column_type(entity, column), sa.DateTime)
+    return MOMENT.format(column=name) if is_instant else name
 
 
 def object_or_empty(column: str) -> str:
-    """Give a jsonb column that holds an object, whatever an older service put there."""
+    """Return the SQL of a jsonb column, {} where an older service has put no object there."""
     return f"CASE jsonb_typeof({column}) WHEN 'object' THEN {column} ELSE '{{}}' END"
 
 
 def column_type(model: type[Any], column: str) -> sa.types.TypeEngine[Any]:
-    """Give the declared type of a model's column."""
+    """Return the declared type of a model's column."""
     declared: sa.types.TypeEngine[Any] = model.__table__.c[column].type
     return declared
 
 
-def _typed(sql: str, kind: sa.types.TypeEngine[Any]) -> str:
-    return MOMENT.format(column=sql) if isinstance(kind, sa.DateTime) else sql
-
-
 def part_columns(parts: PartList) -> list[str]:
-    """Give the columns of a part that go over the wire."""
+    """Return the columns of a part that go over the wire."""
     return [c for c in parts.model.model_fields if c not in {parts.owner, "created_at", "version"}]
 
 
@@ -107,27 +106,27 @@ def _part_list(owner: str, parts: PartList, step: str) -> str:
     name = str(parts.model.__tablename__)
     source = f"{step} AS {name}" if step else name
     columns = ", ".join(f'{name}.{c} AS "{to_camel(c)}"' for c in part_columns(parts))
-    order = f"{name}.{parts.order}, {name}.uuid"  # as app.store.part_order has it
+    order = f"{name}.{parts.order}, {name}.uuid"  # as app.store.parts sorts them
     rows = (
         f"SELECT {columns} FROM {source} WHERE {name}.{parts.owner} = {owner}.uuid ORDER BY {order}"
     )
     return f"(SELECT coalesce(json_agg(row_to_json(part)), '[]') FROM ({rows}) AS part)"
 
 
-def _end_label(owner: str, end: DeviceReference) -> str:
-    """Give the label that the named device has today, else the text that was stored."""
-    stored = f"{owner}.{end.label}"
-    if end.uuid is None:
+def _device_label(owner: str, device: DeviceReference) -> str:
+    """Return the SQL of the label that the device has today, else of the text that is stored."""
+    stored = f"{owner}.{device.label}"
+    if device.uuid is None:
         return stored
-    kept = [entity for entity in discovered().values() if issubclass(entity, Entity)]
+    kinds = [entity for entity in discovered().values() if issubclass(entity, Entity)]
     devices = " UNION ALL ".join(
         f"SELECT id, uuid, production_uuid FROM {table(entity)}"
-        for entity in sorted(kept, key=lambda entity: entity.collection != end.likely)
+        for entity in sorted(kinds, key=lambda entity: entity.collection != device.likely)
     )
-    # The tables are tried in turn up to the first that has it: two devices of different types may
-    # carry one uuid that a client made.
+    # The first table that has the uuid counts: clients make uuids, and two devices of different
+    # types may have the same.
     today = (
-        f"SELECT device.id FROM ({devices}) AS device WHERE device.uuid = {owner}.{end.uuid} "
+        f"SELECT device.id FROM ({devices}) AS device WHERE device.uuid = {owner}.{device.uuid} "
         f"AND device.production_uuid = {owner}.production_uuid LIMIT 1"
     )
     return f"coalesce(({today}), {stored})"
@@ -135,6 +134,6 @@ def _end_label(owner: str, end: DeviceReference) -> str:
 
 @cache
 def live(entity: type[Row]) -> str:
-    """Give the condition that hides deleted rows, and the rows of deleted productions."""
+    """Return the condition that hides deleted rows, and the rows of deleted productions."""
     own = f"NOT {table(entity)}.is_deleted"
     return f"{own} AND NOT productions.is_deleted" if issubclass(entity, Entity) else own

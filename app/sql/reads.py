@@ -1,12 +1,7 @@
-"""Every SQL statement that reads an entity, made once from its declaration.
-
-Nothing else in the service touches an entity's table, so preparing these against the live
-database (``/health``) answers whether the code and the database agree.
-"""
+"""Every SQL statement that reads an entity, derived from its declaration."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from functools import cache
+from dataclasses import dataclass
 from typing import Final
 
 from app.model.entity import LABEL_NUMBER, LABEL_PREFIX, Entity, PartList, Row
@@ -19,75 +14,74 @@ from app.sql.registry import statements_of_entities
 class Statements:
     """One entity's statements, each with its parameters.
 
-    Those that answer a client give one ``json`` value, passed on as bytes.
+    Those that answer a client return one ``json`` value, passed on as bytes.
     """
 
     list: str
-    """All live rows, and the tag of this list (see ``tag``) in the same snapshot; of the
-    production with uuid $1 where the entity has one."""
+    """All live rows, of production $1 where the entity has one; and their ``tag``, of the same
+    snapshot."""
     list_by_label: str
-    """The same for the production labelled $1, and its uuid; several such are a cardinality
+    """The same for the production labelled $1, and its uuid. Several such are a cardinality
     error."""
     tag: str
-    """A number that every change of the list raises: the changes of the production with uuid $1.
-    NULL where there is none, and while an older service may write without counting."""
+    """A number that every change of the list raises: how often production $1 was changed. NULL
+    where there is none, and while an older service may write without counting."""
     tag_by_label: str
-    """The same for the production labelled $1, with its uuid: another may be called so tomorrow,
-    and have had as many changes. Several such are a cardinality error."""
+    """The same for the production labelled $1, with its uuid: another may have the label tomorrow,
+    and as many changes. Several such are a cardinality error."""
     one: str
     """The live row with uuid $1."""
     label: str
     """The label of the row with uuid $1, deleted or not."""
     keys: str
-    """Up to 20 live rows labelled $1: uuid, and what tells them apart."""
+    """Up to 20 live rows labelled $1: ``uuid``, and the label of their ``production``."""
     deleted: str
     """Whether a deleted row has uuid $1::uuid or label $2."""
     labels: str
-    """The labels in use, those never to be assigned again, and whether a label is still unique
-    everywhere, in the production with uuid $1. Where the entity has none, of each only the one
-    with the highest number after prefix $1. Several clients delete a production by label, one
-    after another: a new one that had been given the label would be deleted by the second.
+    """In production $1: the labels in use, those never to be assigned again, and whether a label
+    is still unique everywhere. Where the entity has no production, of each only the label with the
+    highest number after prefix $1. Several clients may delete a production by label, one after
+    another; so a new one must not get the label of a deleted one.
     """
     everywhere: str
-    """The labels of all rows whatever their production, that begin with $1. While an older
-    service's index makes them unique, no other may be given.
-    """
+    """The labels of all rows in all productions that begin with $1. While an older service's index
+    makes them unique, none of them may be assigned."""
     candidates: str
     """Live rows of production $1 with a uuid in $2 or a label in $3: uuid and label."""
     pointing: Mapping[str, str]
     """By reference field: the live rows of production $2 that point at $1."""
-
-
-@cache
-def statements(entity: type[Row]) -> Statements:
-    """Make an entity's statements."""
-    scoped = issubclass(entity, Entity)
-    make = _scoped if scoped else _unscoped
-    return Statements(
-        **make(entity),
-        one=f"SELECT row_to_json(entity) FROM ({_one(entity)}) AS entity",
-        label=f"SELECT id FROM {table(entity)} WHERE uuid = $1",
-        pointing={field: _pointing(entity, field) for field in entity.references()},
-        everywhere=f"SELECT coalesce(array_agg(id), '{{}}') FROM {table(entity)} "
-        "WHERE starts_with(id, $1)",
-    )
+    find_part: Mapping[str, str]
+    """By list of parts: whether production $1 has part $2 (id or uuid), of owner $3 if not NULL."""
+    existing_parts: Mapping[str, str]
+    """By list of parts: which of the uuids $1 are parts already."""
 
 
 @statements_of_entities
-def all_sql(entity: type[Row]) -> dict[str, str]:
-    """Return an entity's statements by name, those of its parts included."""
-    own = statements(entity)
-    sql = {f.name: getattr(own, f.name) for f in fields(own) if f.name != "pointing"}
-    sql |= {f"pointing by {field}": statement for field, statement in own.pointing.items()}
-    for parts in entity.parts.values():
-        sql |= {"find": part_lookup(entity, parts), "taken": part_owners(parts)}
-    return sql
+def statements(entity: type[Row]) -> Statements:
+    """Return an entity's statements."""
+    name = table(entity)
+    one = projection(entity, f"{name}.uuid = $1 AND {live(entity)}")
+    make = _scoped if issubclass(entity, Entity) else _unscoped
+    return Statements(
+        **make(entity),
+        deleted=f"SELECT EXISTS (SELECT FROM {name} WHERE uuid = $1::uuid AND is_deleted) "
+        f"OR EXISTS (SELECT FROM {name} WHERE id = $2 AND is_deleted)",
+        one=f"SELECT row_to_json(entity) FROM ({one}) AS entity",
+        label=f"SELECT id FROM {name} WHERE uuid = $1",
+        pointing={field: _pointing(entity, field) for field in entity.references()},
+        find_part={name: _find_part(entity, parts) for name, parts in entity.parts.items()},
+        existing_parts={
+            name: f"SELECT uuid FROM {parts.model.__tablename__} WHERE uuid = ANY($1::uuid[])"
+            for name, parts in entity.parts.items()
+        },
+        everywhere=f"SELECT coalesce(array_agg(id), '{{}}') FROM {name} WHERE starts_with(id, $1)",
+    )
 
 
 def _tag(condition: str) -> str:
-    """Give the column that holds the tag of all that is in the live production.
+    """Return the column that holds the tag of everything in a live production.
 
-    The index goes with the older service: until then rows may change without being counted.
+    It is NULL while an older service may change rows without counting.
     """
     return (
         f"(SELECT change_seq FROM productions WHERE {condition} AND NOT is_deleted "
@@ -96,7 +90,7 @@ def _tag(condition: str) -> str:
 
 
 def aggregate(entity: type[Row], condition: str) -> str:
-    """Give the SELECT of the entity's rows as one JSON array, in the order of lists."""
+    """Return the SELECT of the entity's rows as one JSON array, in the order of lists."""
     name = table(entity)
     order = f" ORDER BY {name}.created_at, {name}.uuid"
     if not issubclass(entity, Entity):
@@ -105,25 +99,19 @@ def aggregate(entity: type[Row], condition: str) -> str:
     return f"SELECT coalesce(json_agg(row_to_json(entity)), '[]') FROM ({rows}) AS entity"
 
 
-def _one(entity: type[Row]) -> str:
-    return projection(entity, f"{table(entity)}.uuid = $1 AND {live(entity)}")
-
-
 def _scoped(entity: type[Row]) -> dict[str, str]:
-    name, shown = table(entity), live(entity)
+    name, is_live = table(entity), live(entity)
     labelled = f"productions.uuid = {LABELLED}"
     joined = f"{name} JOIN productions ON productions.uuid = {name}.production_uuid"
     own = f"FROM {name} WHERE production_uuid = $1 AND NOT is_deleted"
     return {
-        "list": f"SELECT ({aggregate(entity, f'productions.uuid = $1 AND {shown}')}) AS body, "
+        "list": f"SELECT ({aggregate(entity, f'productions.uuid = $1 AND {is_live}')}) AS body, "
         f"{TAG}",
-        "list_by_label": f"SELECT ({aggregate(entity, f'{labelled} AND {shown}')}) AS body, "
+        "list_by_label": f"SELECT ({aggregate(entity, f'{labelled} AND {is_live}')}) AS body, "
         f"{TAG_BY_LABEL}",
         "tag": f"SELECT {TAG}",
         "tag_by_label": f"SELECT {TAG_BY_LABEL}",
         "keys": _keys(entity, f"{name}.uuid, productions.id AS production", joined),
-        "deleted": f"SELECT EXISTS (SELECT FROM {name} WHERE uuid = $1::uuid AND is_deleted) "
-        f"OR EXISTS (SELECT FROM {name} WHERE id = $2 AND is_deleted)",
         "labels": f"SELECT coalesce(array_agg(id), '{{}}'), coalesce(array_agg(id), '{{}}'), "
         f"{unique_everywhere(name)} {own}",
         "candidates": f"SELECT uuid, id {own} AND (uuid = ANY($2::uuid[]) OR id = ANY($3::text[]))",
@@ -131,19 +119,17 @@ def _scoped(entity: type[Row]) -> dict[str, str]:
 
 
 def _unscoped(entity: type[Row]) -> dict[str, str]:
-    name, shown = table(entity), live(entity)
+    name, is_live = table(entity), live(entity)
     # Every write raises one row's version; the time is for a row that was taken out by hand.
     state = "sum(version) || '-' || coalesce(extract(epoch FROM max(updated_at)), 0)"
     tag = f"(SELECT {state} FROM {name} HAVING NOT {unique_everywhere(name)}) AS tag"
     return {
-        "list": f"SELECT ({aggregate(entity, shown)}) AS body, {tag}",
-        "list_by_label": f"SELECT ({aggregate(entity, f'{name}.id = $1 AND {shown}')}) AS body, "
+        "list": f"SELECT ({aggregate(entity, is_live)}) AS body, {tag}",
+        "list_by_label": f"SELECT ({aggregate(entity, f'{name}.id = $1 AND {is_live}')}) AS body, "
         f"{tag}",
         "tag": f"SELECT {tag}",
         "tag_by_label": f"SELECT {tag}",
         "keys": _keys(entity, "uuid, id AS production", name),
-        "deleted": f"SELECT EXISTS (SELECT FROM {name} WHERE uuid = $1::uuid AND is_deleted) "
-        f"OR EXISTS (SELECT FROM {name} WHERE id = $2 AND is_deleted)",
         "labels": f"SELECT {_highest(name, 'NOT is_deleted')}, {_highest(name, 'true')}, "
         f"{unique_everywhere(name)}",
         "candidates": f"SELECT uuid, id FROM {name} WHERE uuid = $1 AND NOT is_deleted "
@@ -152,8 +138,10 @@ def _unscoped(entity: type[Row]) -> dict[str, str]:
 
 
 def _highest(name: str, condition: str) -> str:
-    """Give the label with the highest number after prefix $1, in an array that is empty where
-    there is none: one look into the index of numbers."""
+    """Return the SQL of an array: the label with the highest number after prefix $1, if any.
+
+    It is one look into the index of numbers.
+    """
     order = f"ORDER BY {LABEL_NUMBER} DESC LIMIT 1"
     return (
         f"ARRAY(SELECT $1 || ' ' || {LABEL_NUMBER} FROM {name} WHERE {LABEL_PREFIX} = $1 "
@@ -162,7 +150,7 @@ def _highest(name: str, condition: str) -> str:
 
 
 def unique_everywhere(name: str) -> str:
-    """Ask whether an older service's index makes a label unique across all productions."""
+    """Return the SQL of whether an older service's index makes labels unique everywhere."""
     return f"to_regclass('{name}_id_key') IS NOT NULL"
 
 
@@ -172,11 +160,11 @@ TAG_BY_LABEL: Final = f"{_tag('id = $1')}, {LABELLED} AS labelled"
 
 
 def few_labelled(entity: type[Row], most: int) -> str:
-    """Give the condition and the bounds for up to ``most`` live rows labelled $1.
+    """Return the condition, order and limit for up to ``most`` live rows labelled $1.
 
-    Many shows have a "CAM 1", so PostgreSQL takes a scan of the table for the quickest way to the
-    first few, and reads all of it where the label is rare. An array as the condition keeps the
-    order by label worth asking for, which only the index gives without reading everything.
+    Many shows have a "CAM 1", so PostgreSQL would scan the table for the first few, and read all
+    of it where the label is rare. Compared with an array, the order by label still counts, and only
+    the index has that order.
     """
     own = f"{table(entity)}.id"
     return f"{own} = ANY (ARRAY[$1::text]) AND {live(entity)} ORDER BY {own} LIMIT {most}"
@@ -196,13 +184,7 @@ def _pointing(entity: type[Row], field: str) -> str:
     )
 
 
-def part_owners(parts: PartList) -> str:
-    """Find which of the uuids $1 are parts already."""
-    return f"SELECT uuid FROM {parts.model.__tablename__} WHERE uuid = ANY($1::uuid[])"
-
-
-def part_lookup(entity: type[Row], parts: PartList) -> str:
-    """Ask whether production $1 has a part with id or uuid $2, of owner $3 where that is given."""
+def _find_part(entity: type[Row], parts: PartList) -> str:
     part, owner = str(parts.model.__tablename__), table(entity)
     return (
         f"SELECT EXISTS (SELECT FROM {part} JOIN {owner} ON {owner}.uuid = {part}.{parts.owner} "

@@ -1,8 +1,8 @@
-"""The statement that gives a whole show: its production and every collection, in one snapshot.
+"""The statement that reads a whole show: its production and every collection, in one snapshot.
 
-Each collection is a column of its one row, so that its bytes are those of the list and go out as
-they are; those that $2 does not name are NULL and cost nothing. ``production`` is NULL where there
-is none; ``tag`` is that of the lists.
+Its one row has a column for each collection, with the same bytes as the list. Those that $2 does
+not name are NULL and cost nothing. ``production`` is NULL where there is none; ``tag`` is that of
+the lists.
 """
 
 from functools import cache
@@ -19,7 +19,7 @@ from app.sql.registry import SHOW, statement
 
 @cache
 def members() -> dict[str, type[Row]]:
-    """Give the types by the name under which a show holds them, the production first."""
+    """Return the types by the name that they have in a show, the production first."""
     kinds = [kind for kind in discovered().values() if issubclass(kind, Entity)]
     return {root().entity_type: root()} | {_name(kind): kind for kind in kinds}
 

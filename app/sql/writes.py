@@ -1,14 +1,12 @@
-"""The SQL that writes an entity, made once from its declaration.
+"""The SQL that writes an entity, derived from its declaration.
 
-A write is two statements: one reads all that it depends on, the other writes the row, counts the
-production's change, logs it, announces it and gives the entity back. The second does all of that
-or nothing: it counts only from the number that the first one saw (``app.store.write_context``
-says why that is enough), and it fails where the row has moved on without a number, as another
-service's writes do.
+A write is two statements. One reads all that it depends on. The other writes the row, counts the
+production's change, logs it, announces it and returns the entity. The second does all of that or
+nothing: it counts only from the number that the first one saw (``app.store.write_context`` says why
+that is enough), and it fails where the row was changed without a number, as by another service.
 """
 
-from dataclasses import dataclass, fields
-from functools import cache
+from dataclasses import dataclass
 from typing import Final
 
 from app.model.entity import Entity, PartList, Row
@@ -16,10 +14,10 @@ from app.sql.projection import MOMENT, live, object_or_empty, part_columns, proj
 from app.sql.reads import few_labelled, unique_everywhere
 from app.sql.registry import statements_of_entities
 
-# When the statement began, so after the last write of the production was committed: times then run
-# in the order of labels and of the log's numbers.
+# When the statement began, so after the production's last write was committed: times have the same
+# order as labels and the log's numbers.
 NOW: Final = "statement_timestamp()"
-# Who listens hears which production changed, its number and the collection; the log has the rest.
+# Listeners hear which production changed, its number and the collection; the log has the rest.
 CHANNEL: Final = "signalbook_changes"
 _LOGGED: Final = ("changes", "user_id", "user_name", "request_id", "uuid", "blind")
 
@@ -28,62 +26,53 @@ _LOGGED: Final = ("changes", "user_id", "user_name", "request_id", "uuid", "blin
 class WriteStatements:
     """One entity's statements.
 
-    Those that write take their parameters in this order:
-    production, its change number, row, version, the values as a JSON object, last modified by;
-    then the log's changes, user id, user name, request id, uuid, and whether the write was blind;
-    then the field names, and a JSON array for each list of parts. ``create`` has no version,
-    ``delete`` no values.
+    Those that write take their parameters in this order: production, its change number, row,
+    version, the values as a JSON object, last modified by; then the log's changes, user id, user
+    name, request id, uuid, and whether the write was blind; then the field names, and a JSON array
+    for each list of parts. ``create`` has no version, ``delete`` no values.
     """
 
-    room: str
-    """For a row to be made in production $1: ``production``, ``seq``, the labels ``taken``, or of
-    label $2 only that, and whether a label is still unique ``everywhere``. For what is in no
-    production, the last two, of label $1.
-    """
-    room_by_label: str
+    target: str
+    """For a row to be made in production $1: ``production``, ``seq``, the labels in use as
+    ``taken`` (of label $2 only that one), and whether a label is unique ``everywhere``. For what is
+    in no production, the last two, of label $1."""
+    target_by_label: str
     """The same for the live production labelled $1; two rows where several are."""
-    seen: str
+    live: str
     """The live row with uuid $1: ``body``, ``production`` and its change number ``seq``."""
-    seen_by_label: str
+    live_by_label: str
     """The same for the live row labelled $1; two rows where several are."""
     create: str
     update: str
     update_lists: str
     """An update that also replaces the lists of parts."""
     delete: str
-    kept: str
-    """The row with uuid $1 as ``seen``, ``deleted`` or not, and whether its production is
+    with_deleted: str
+    """The row with uuid $1 as ``live``, ``deleted`` or not, and whether its production is
     ``closed``."""
     undelete: str
     """An update that brings a deleted row back, with its lists of parts, and logs a CREATE."""
 
 
-@cache
+@statements_of_entities
 def write_statements(entity: type[Row]) -> WriteStatements:
-    """Make an entity's statements."""
+    """Return an entity's statements."""
     own, scoped = table(entity), issubclass(entity, Entity)
     return WriteStatements(
-        room=_room(entity, "uuid") if scoped else _room_of_its_own(entity),
-        room_by_label=f"{_room(entity, 'id')} LIMIT 2" if scoped else _room_of_its_own(entity),
-        seen=_seen(entity, f"{own}.uuid = $1 AND {live(entity)}"),
-        seen_by_label=_seen(entity, few_labelled(entity, 2)),
+        target=_target(entity, "uuid") if scoped else _own_target(entity),
+        target_by_label=f"{_target(entity, 'id')} LIMIT 2" if scoped else _own_target(entity),
+        live=_read(entity, f"{own}.uuid = $1 AND {live(entity)}"),
+        live_by_label=_read(entity, few_labelled(entity, 2)),
         create=_create(entity),
         update=_update(entity, lists=False),
         update_lists=_update(entity, lists=True),
         delete=_delete(entity),
-        kept=_seen(entity, f"{own}.uuid = $1", _STATES),
+        with_deleted=_read(entity, f"{own}.uuid = $1", _STATES),
         undelete=_undelete(entity),
     )
 
 
-@statements_of_entities
-def all_write_sql(entity: type[Row]) -> dict[str, str]:
-    """Return an entity's statements by name."""
-    own = write_statements(entity)
-    return {field.name: getattr(own, field.name) for field in fields(own)}
-
-
-def _room(entity: type[Row], key: str) -> str:
+def _target(entity: type[Row], key: str) -> str:
     name = table(entity)
     own = f"{name} WHERE {name}.production_uuid = place.uuid AND NOT {name}.is_deleted"
     return (
@@ -94,7 +83,7 @@ def _room(entity: type[Row], key: str) -> str:
     )
 
 
-def _room_of_its_own(entity: type[Row]) -> str:
+def _own_target(entity: type[Row]) -> str:
     name = table(entity)
     return (
         f"SELECT ARRAY(SELECT id FROM {name} WHERE id = $1 AND NOT is_deleted) AS taken, "
@@ -105,7 +94,7 @@ def _room_of_its_own(entity: type[Row]) -> str:
 _STATES: Final = ', entity."isDeleted" AS deleted, place.is_deleted AS closed'
 
 
-def _seen(entity: type[Row], condition: str, more: str = "") -> str:
+def _read(entity: type[Row], condition: str, more: str = "") -> str:
     scope = "productionUuid" if issubclass(entity, Entity) else "uuid"
     rows = projection(entity, condition)
     return (
@@ -164,7 +153,7 @@ def _delete(entity: type[Row]) -> str:
 
 
 def _changed(entity: type[Row], change: str) -> str:
-    """Change the one row, if it still is at the version that was seen."""
+    """Return the UPDATE of one row, if it is still at version $4."""
     name, scoped = table(entity), issubclass(entity, Entity)
     counting, source = ("", " FROM counted") if scoped else (", change_seq = change_seq + 1", "")
     place = "" if scoped else " AND change_seq = $2"
@@ -178,27 +167,27 @@ def _changed(entity: type[Row], change: str) -> str:
 def _whole(
     entity: type[Row],
     operation: str,
-    written: str,
+    write: str,
     *,
     first_logged: int,
     lists: bool,
     named: int = 0,
 ) -> str:
-    """Count, write, log, announce and give back, in one statement.
+    """Return the statement that counts, writes, logs, announces and returns the row.
 
     Between the log's parameters and the lists stand those of the ``named`` fields, one or none.
     No row comes back, and nothing is written, where the production has another number by now.
-    Where only the row has moved on, the count is undone by the failing division.
+    Where only the row is at another version, the division by zero undoes the count.
     """
     count = (
         "UPDATE productions SET change_seq = change_seq + 1 "
         "WHERE uuid = $1::uuid AND change_seq = $2 RETURNING change_seq"
     )
-    own = f"written AS ({written})"
+    own = f"written AS ({write})"
     counted = f"counted AS ({count if issubclass(entity, Entity) else _OWN_COUNT})"
     first = [counted, own] if issubclass(entity, Entity) else [own, counted]
     parts = _lists(entity, first_logged + len(_LOGGED) + named) if lists else []
-    rows = projection(entity, "true", written=True, lists=lists)
+    rows = projection(entity, "true", from_write=True, lists_from_write=lists)
     steps = [
         *first,
         *parts,
@@ -216,7 +205,7 @@ _OWN_COUNT: Final = "SELECT change_seq FROM written"
 
 
 def _announced(entity: type[Row]) -> str:
-    """Announce the change to whoever listens, with the commit: the only place that does."""
+    """Return the SQL that announces the change when it is committed. Nothing else does."""
     return f"pg_notify('{CHANNEL}', $1::uuid || ' ' || change_seq || ' {entity.collection}')"
 
 
@@ -233,7 +222,7 @@ def _logged(entity: type[Row], operation: str, first: int) -> str:
 
 
 def _lists(entity: type[Row], first: int) -> list[str]:
-    """Replace the lists of parts by JSON arrays; a uuid that is another owner's breaks its key."""
+    """Return the steps that replace lists by JSON arrays; another owner's uuid breaks its key."""
     return [
         step
         for number, (name, parts) in enumerate(entity.parts.items(), first)
@@ -247,7 +236,7 @@ def _list(name: str, parts: PartList, number: int) -> list[str]:
     every = ", ".join(f"{own}.{column}" for column in parts.model.model_fields)
     values = ", ".join(f"given.{column}" for column in columns)
     same = f"{{}}.uuid = given.uuid AND {{}}.{owner} = given.{owner}"
-    written = ", ".join(f"{column} = given.{column}" for column in columns)
+    assignments = ", ".join(f"{column} = given.{column}" for column in columns)
     return [
         (
             f"{name}_given AS (SELECT {values} FROM written, "
@@ -258,7 +247,7 @@ def _list(name: str, parts: PartList, number: int) -> list[str]:
             f"written.uuid AND {own}.uuid NOT IN (SELECT uuid FROM {name}_given))"
         ),
         (
-            f"{name}_kept AS (UPDATE {own} SET {written} FROM {name}_given AS given "
+            f"{name}_kept AS (UPDATE {own} SET {assignments} FROM {name}_given AS given "
             f"WHERE {same.format(own, own)} RETURNING {every})"
         ),
         (

@@ -15,10 +15,12 @@ from app.errors import SignalbookError
 from app.model.entity import Row
 from app.model.fields import MaybeLine
 from app.model.schemas import Key, unknown_members, update_shape
-from app.store import update as store
-from app.store.locked_production import LockedProduction, find_row, lock_production
-from app.store.savepoints import Noting, Refused, create_in, creation, each, edit_from, together
-from app.store.update import Edit
+from app.store.create import create_in
+from app.store.delete import delete
+from app.store.edit import Edit, creation_from, edit_from
+from app.store.locked_production import LockedProduction, find_in, lock_production
+from app.store.savepoints import ItemFailed, RecordingContext, each, together
+from app.store.update import update
 from app.store.write_context import WriteContext
 
 MOST: Final = 1_000
@@ -105,18 +107,18 @@ class Undone(Exception):
         self.outcomes = outcomes
 
 
-def steps(entity: type[Row], production: str, bulk: Bulk, actor: Actor) -> list[BulkStep]:
+def read_steps(entity: type[Row], production: str, bulk: Bulk, actor: Actor) -> list[BulkStep]:
     """Read every operation's data; ``actor`` did those that name nobody."""
-    return [_step(entity, production, operation, actor) for operation in bulk.operations]
+    return [_read_step(entity, production, operation, actor) for operation in bulk.operations]
 
 
-def _step(entity: type[Row], production: str, operation: Operation, actor: Actor) -> BulkStep:
+def _read_step(entity: type[Row], production: str, operation: Operation, actor: Actor) -> BulkStep:
     unknown = unknown_members(operation)
     try:
         if isinstance(operation, BulkDelete):
             return BulkStep(operation, Edit({}, actor), ignored=unknown)
         if isinstance(operation, BulkCreate):
-            edit, ignored = creation(entity, production, operation.data, actor)
+            edit, ignored = creation_from(entity, production, operation.data, actor)
         else:
             edit, ignored = edit_from(entity, update_shape(entity), operation.data, actor)
     except SignalbookError as fault:
@@ -127,60 +129,50 @@ def _step(entity: type[Row], production: str, operation: Operation, actor: Actor
 async def run(
     context: WriteContext,
     entity: type[Row],
-    production: str,
-    todo: Sequence[BulkStep],
+    key: str,
+    steps: Sequence[BulkStep],
     *,
     atomic: bool,
 ) -> list[BulkOutcome]:
-    """Do them in their order, in a context that is locked. With ``atomic``, all or none.
+    """Do the steps in their order in the production under a key. With ``atomic``, all or none.
 
-    What fails is told in the outcomes. Raises Undone, with them, where nothing may be kept, so
-    that whoever opened the transaction or the savepoint undoes it; and what no operation is to
-    blame for: NotFound and AmbiguousId for the production, Unavailable, and WriteRace.
+    The context must be locked. Raises Undone with the outcomes where nothing may be kept, so that
+    whoever opened the transaction or the savepoint rolls it back. Raises what no step is to blame
+    for: NotFound and AmbiguousId for the production, Unavailable, and WriteRace.
     """
-    work = _together if atomic else _each
-    return await work(context, entity, production, todo)
+    production = await lock_production(context, key)
 
+    async def work(step: BulkStep) -> BulkOutcome:
+        return await _do(context, entity, production, step)
 
-async def _together(
-    context: WriteContext, entity: type[Row], production: str, todo: Sequence[BulkStep]
-) -> list[BulkOutcome]:
-    """Stop at the first that is refused; what is not valid is told of all at once."""
-    place = await lock_production(context, production)
-    if any(step.fault for step in todo):
-        raise Undone([_undone(step.fault) for step in todo])
+    if not atomic:
+        results = await each(context.connection, steps, work)
+        return [_failure(r) if isinstance(r, SignalbookError) else r for r in results]
+    if any(step.fault for step in steps):
+        raise Undone([_failure(step.fault) for step in steps])
     try:
-        return await together(todo, lambda step: _done(context, entity, place, step))
-    except Refused as refused:
-        raise Undone(
-            [_undone(refused.error if n == refused.place else None) for n in range(len(todo))]
-        ) from None
+        return await together(steps, work)
+    except ItemFailed as failed:
+        errors = [failed.error if index == failed.index else None for index in range(len(steps))]
+        raise Undone([_failure(error) for error in errors]) from None
 
 
-def _undone(error: SignalbookError | None) -> BulkOutcome:
+def _failure(error: SignalbookError | None) -> BulkOutcome:
     return BulkOutcome("failed", error=error) if error else BulkOutcome("undone")
 
 
-async def _each(
-    context: WriteContext, entity: type[Row], production: str, todo: Sequence[BulkStep]
-) -> list[BulkOutcome]:
-    place = await lock_production(context, production)
-    made = await each(context.connection, todo, lambda step: _done(context, entity, place, step))
-    return [BulkOutcome("failed", error=o) if isinstance(o, SignalbookError) else o for o in made]
-
-
-async def _done(
-    context: WriteContext, entity: type[Row], place: LockedProduction, step: BulkStep
+async def _do(
+    context: WriteContext, entity: type[Row], production: LockedProduction, step: BulkStep
 ) -> BulkOutcome:
     operation, edit = step.operation, step.edit
     if step.fault:
-        return BulkOutcome("failed", error=step.fault)
+        return _failure(step.fault)
     if isinstance(operation, BulkCreate):
-        return BulkOutcome("created", await create_in(context, entity, place, edit))
-    key = str(await find_row(context.connection, entity, place, operation.key))
+        return BulkOutcome("created", await create_in(context, entity, production, edit))
+    key = str(await find_in(context.connection, production, entity, operation.key))
     if isinstance(operation, BulkDelete):
-        await store.delete(context, entity, key, edit.actor)
+        await delete(context, entity, key, edit.actor)
         return BulkOutcome("deleted")
-    noting = Noting(**vars(context))
-    body = await store.update(noting, entity, key, edit)
-    return BulkOutcome("updated" if noting.written else "unchanged", body)
+    recording = RecordingContext(**vars(context))
+    body = await update(recording, entity, key, edit)
+    return BulkOutcome("updated" if recording.bodies else "unchanged", body)

@@ -1,17 +1,14 @@
 """The history of one row, deleted or not, as people read it: who changed what, newest first."""
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Final
-
-import asyncpg
 
 from app.database.database import Database
 from app.model.entity import Entity, Row
 from app.model.schemas import known_uuid
 from app.sql.projection import MOMENT, table
 from app.sql.registry import statements_of_entities
-from app.store.read import find
+from app.store.read import Lookup, find_row
 
 NEWEST: Final = 2**63 - 1
 """A number beyond all: the history from its end."""
@@ -21,30 +18,23 @@ NEWEST: Final = 2**63 - 1
 class HistoryStatements:
     """One entity's statements: $1 is the row's uuid; at most $3 entries before number $2.
 
-    Both give ``entries`` as JSON, and ``next``: the last one's number where older ones follow.
+    Both return ``entries`` as JSON, and ``next``: the last one's number where older ones follow.
     """
 
     brief: str
     full: str
     """The same, each entry with the row as it was then."""
     version: str
-    """For the row with uuid $1, which JSON it had at version $2: ``entity``. And the ``oldest``
-    version that the log holds of it."""
-
-
-@cache
-def history_statements(entity: type[Row]) -> HistoryStatements:
-    """Make an entity's statements."""
-    return HistoryStatements(
-        brief=_entries(entity, ""), full=_entries(entity, ", entity"), version=_version(entity)
-    )
+    """The row with uuid $1 as JSON at version $2, as ``entity``; and the ``oldest`` version that
+    the log holds of it."""
 
 
 @statements_of_entities
-def all_history_sql(entity: type[Row]) -> dict[str, str]:
-    """Return an entity's statements by name."""
-    own = history_statements(entity)
-    return {"history": own.brief, "full history": own.full, "version": own.version}
+def history_statements(entity: type[Row]) -> HistoryStatements:
+    """Return an entity's statements."""
+    return HistoryStatements(
+        brief=_entries(entity, ""), full=_entries(entity, ", entity"), version=_version(entity)
+    )
 
 
 def _logged(entity: type[Row]) -> str:
@@ -81,21 +71,15 @@ def _version(entity: type[Row]) -> str:
 async def of_row(
     database: Database, entity: type[Row], key: str, *, before: int, limit: int, full: bool
 ) -> bytes:
-    """Give at most ``limit`` entries before number ``before`` as a JSON object.
+    """Return at most ``limit`` entries before number ``before`` as a JSON object.
 
-    Raises NotFound, and AmbiguousId where several live rows hold the label.
+    Raises NotFound, and AmbiguousId where several live rows have the label.
     """
     sql = history_statements(entity).full if full else history_statements(entity).brief
     uuid = known_uuid(key)
     row = await database.row(sql, uuid, before, limit) if uuid else None
     if row is None:
         async with database.connection() as connection:
-            found = await find(connection, entity, key)
-            row = await connection.fetchrow(sql, found, before, limit)
-    assert row is not None, "rows are never removed"
-    return _answer(row)
-
-
-def _answer(row: asyncpg.Record) -> bytes:
+            row = await find_row(connection, Lookup(entity, sql), key, before, limit)
     following = b"null" if row["next"] is None else b"%d" % row["next"]
     return b'{"history":%b,"next":%b}' % (row["entries"], following)

@@ -1,9 +1,8 @@
-"""What became of a POST that bore an Idempotency-Key: kept for 24 hours, to be given again.
+"""The answers to POSTs with an Idempotency-Key: stored for 24 hours, to be sent again.
 
-The key is claimed in the transaction of the write itself, and what the write led to is noted there
-before the commit. So both are there, or neither: a crash before the commit leaves no claim, and
-after it the outcome. Who sends the same key meanwhile waits at the unique index until that is
-decided.
+The key is claimed in the transaction of the write itself, and the answer is stored there before the
+commit. So a crash leaves both or neither. A request with the same key meanwhile waits at the unique
+index until the transaction ends.
 """
 
 import re
@@ -30,23 +29,23 @@ _ESCAPED: Final = re.compile(r"\\(.)")
 _BATCH: Final = 500
 
 _KEPT_SINCE: Final = "statement_timestamp() - interval '24 hours'"
-# Claims key $1 for fingerprint $2; no row where it is somebody's and not yet too old. Waits for a
-# transaction that has claimed it and is not yet decided.
+# Claims key $1 for fingerprint $2; no row where it is claimed and not yet too old. Waits for
+# another transaction that has claimed it and has not ended.
 CLAIM: Final = statement(
     "INSERT INTO idempotency_keys AS known (key, fingerprint, at) "
     "VALUES ($1, $2, statement_timestamp()) ON CONFLICT (key) DO UPDATE SET "
     "fingerprint = excluded.fingerprint, status = NULL, headers = NULL, body = NULL, "
     f"at = excluded.at WHERE known.at < {_KEPT_SINCE} RETURNING true"
 )
-# What key $1 led to.
-KNOWN: Final = statement(
+# The answer stored for key $1.
+STORED: Final = statement(
     "SELECT fingerprint, status, headers, body FROM idempotency_keys WHERE key = $1"
 )
-# Notes what key $1 led to.
-NOTE: Final = statement(
+# Stores the answer for key $1.
+STORE: Final = statement(
     "UPDATE idempotency_keys SET status = $2, headers = $3, body = $4 WHERE key = $1"
 )
-# Removes a batch of keys that are too old; one that is being claimed anew is passed by.
+# Removes a batch of keys that are too old, except for those that are being claimed again.
 PRUNE: Final = statement(
     "WITH gone AS (DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY("
     f"SELECT ctid FROM idempotency_keys WHERE at < {_KEPT_SINCE} ORDER BY at LIMIT {_BATCH} "
@@ -56,7 +55,7 @@ PRUNE: Final = statement(
 
 @dataclass(frozen=True)
 class Claim:
-    """A key, and the fingerprint of the request that bears it."""
+    """A key, and the fingerprint of the request that has it."""
 
     key: str
     fingerprint: str
@@ -64,7 +63,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class KeptAnswer:
-    """An answer as it is sent; ``replayed`` if it is an earlier one given again."""
+    """An answer as it is sent; ``replayed`` if it is an earlier one."""
 
     status: int
     headers: Mapping[str, str]
@@ -73,24 +72,21 @@ class KeptAnswer:
 
 
 def key_of(values: Sequence[bytes]) -> str:
-    """Read a key out of the values of its header. Raises Invalid.
-
-    It may be quoted or not: that is the same key.
-    """
-    said = values[0].decode("latin-1") if len(values) == 1 else ""
-    if quoted := _QUOTED.fullmatch(said):
-        said = _ESCAPED.sub(r"\1", quoted[1])
-    elif said.startswith('"'):
-        said = ""
-    if len(said) <= LONGEST and _VISIBLE.fullmatch(said):
-        return said
+    """Read the key from the values of its header, quoted or not. Raises Invalid."""
+    key = values[0].decode("latin-1") if len(values) == 1 else ""
+    if quoted := _QUOTED.fullmatch(key):
+        key = _ESCAPED.sub(r"\1", quoted[1])
+    elif key.startswith('"'):
+        key = ""
+    if len(key) <= LONGEST and _VISIBLE.fullmatch(key):
+        return key
     raise Invalid.at(HEADER, f"send one key of 1 to {LONGEST} visible ASCII characters")
 
 
 def fingerprint(*parts: bytes) -> str:
-    """Give what tells one request from another.
+    """Return a digest that is another for another request.
 
-    A change to it makes the keys of the last 24 hours look reused.
+    If this function changes, the keys of the last 24 hours seem to be reused for other requests.
     """
     digest = sha256()
     for part in parts:
@@ -102,21 +98,21 @@ def fingerprint(*parts: bytes) -> str:
 async def once(
     connection: DatabaseConnection, claim: Claim, work: Callable[[], Awaitable[KeptAnswer]]
 ) -> KeptAnswer:
-    """Do ``work`` in the open transaction and note its outcome, or give the one that was noted.
+    """Do ``work`` in the open transaction and store its answer, or return the stored one.
 
     Raises KeyReused, WriteRace where the claim was removed in this very moment, and whatever
     ``work`` does; then the transaction must not be committed.
     """
     if await connection.fetchval(CLAIM, claim.key, claim.fingerprint) is None:
-        return await _known(connection, claim)
-    made = await work()
-    headers = to_json(dict(made.headers))
-    await connection.execute(NOTE, claim.key, made.status, headers, made.body)
-    return replace(made, replayed=False)
+        return await _stored(connection, claim)
+    answer = await work()
+    headers = to_json(dict(answer.headers))
+    await connection.execute(STORE, claim.key, answer.status, headers, answer.body)
+    return replace(answer, replayed=False)
 
 
-async def _known(connection: DatabaseConnection, claim: Claim) -> KeptAnswer:
-    row = await connection.fetchrow(KNOWN, claim.key)
+async def _stored(connection: DatabaseConnection, claim: Claim) -> KeptAnswer:
+    row = await connection.fetchrow(STORED, claim.key)
     if row is None:
         raise WriteRace
     if row["fingerprint"] != claim.fingerprint:
@@ -129,10 +125,10 @@ async def _known(connection: DatabaseConnection, claim: Claim) -> KeptAnswer:
 
 @asynccontextmanager
 async def refusable(connection: DatabaseConnection) -> AsyncIterator[None]:
-    """Undo what is done inside where it is refused, and nothing else of the transaction.
+    """Run the block in a savepoint, so that only the block is undone if it fails.
 
-    A refusal is raised as an error of ours with a status below 500; what else is raised stays what
-    it is, since only that tells whether the connection is sound.
+    An error of the driver's that means a refusal is raised as ours, with a status below 500. Others
+    are raised as they are, because the pool judges by them whether the connection is sound.
     """
     try:
         async with connection.transaction():

@@ -1,6 +1,10 @@
-"""Lists that belong to an entity and have a table of their own, such as a source's outputs."""
+"""Lists that belong to an entity and have a table of their own, such as a source's outputs.
 
-from collections.abc import Iterable, Mapping
+Their order is by number, and of one number by uuid. The API, the log and the next edit all use it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -13,92 +17,129 @@ from app.errors import Invalid
 from app.model.entity import PartList, Row
 from app.model.schemas import part_shape
 from app.rules import labels
-from app.sql.reads import part_owners
-from app.store.part_order import Element, assign_numbers, sort_key
+from app.rules.merge import same
+from app.sql.reads import statements
+
+Element = dict[str, Any]
+Values = Mapping[str, Any]
 
 
-def prepare(
-    entity: type[Row], values: dict[str, Any], current: Mapping[str, Any], was: Mapping[str, Any]
+def complete(
+    entity: type[Row], values: dict[str, Any], stored: Values, started: Values
 ) -> dict[str, Any]:
-    """Take the lists out of ``values`` and give them complete, as the wire will show them.
+    """Take the lists out of ``values`` and return them complete, as the wire will show them.
 
-    An element keeps its identity by ``uuid``, else by ``id``, among those stored now and those
-    that the client saw; one with neither is new and gets both. Raises Invalid where two elements
-    claim the same uuid.
+    An element keeps its identity by ``uuid``, else by ``id``, among those in ``stored`` and those
+    that the client saw (``started``). One with neither is new and gets both. Raises Invalid where
+    two elements claim the same uuid.
     """
-    label = values.get("id") or current.get("id") or ""
+    label = values.get("id") or stored.get("id") or ""
+    lists = {name: values.pop(name) or [] for name in entity.parts if name in values}
     return {
-        name: _complete(
-            name, declared, values.pop(name) or [], current.get(name) or [], was.get(name) or [],
+        name: _complete_list(
+            name, entity.parts[name], elements, stored.get(name) or [], started.get(name) or [],
             label,
         )
-        for name, declared in entity.parts.items()
-        if name in values
+        for name, elements in lists.items()
     }  # fmt: skip
 
 
-def _complete(
+def _complete_list(
     name: str,
-    declared: PartList,
+    parts: PartList,
     submitted: list[Element],
-    now: list[Element],
-    was: list[Element],
+    stored: list[Element],
+    started: list[Element],
     label: str,
 ) -> list[Element]:
-    stored = [*now, *was]
-    by_id = {element["id"]: element["uuid"] for element in stored}
-    ids = {element["uuid"]: element["id"] for element in stored}
-    taken = {e["id"] for e in [*stored, *submitted] if e.get("id")}
+    before = [*stored, *started]
+    uuids = {element["id"]: element["uuid"] for element in before}
+    ids = {element["uuid"]: element["id"] for element in before}
+    used = {e["id"] for e in [*before, *submitted] if e.get("id")}
     elements = []
-    for element in submitted:
-        made = {**_defaults(declared), **{to_camel(k): v for k, v in element.items()}}
-        known = ids.get(str(made["uuid"]))
-        made["id"] = made["id"] or known or _next_id(f"{label}-{declared.label}", taken)
-        made["uuid"] = str(made["uuid"] or by_id.get(made["id"]) or uuid7())
-        elements.append(made)
-    _refuse_twice(name, elements)
-    assign_numbers(to_camel(declared.order), elements, now, was)
-    return sorted(elements, key=sort_key(declared))
+    for values in submitted:
+        element = {**_defaults(parts), **{to_camel(k): v for k, v in values.items()}}
+        own_id = element["id"] or ids.get(str(element["uuid"]))
+        element["id"] = own_id or _next_id(f"{label}-{parts.label}", used)
+        element["uuid"] = str(element["uuid"] or uuids.get(element["id"]) or uuid7())
+        elements.append(element)
+    _refuse_duplicates(name, elements)
+    _assign_numbers(to_camel(parts.order), elements, stored, started)
+    return sorted(elements, key=_sort_key(parts))
 
 
-def _defaults(declared: PartList) -> Element:
-    """Give what an element that says nothing has, save for its number."""
-    fields = {to_camel(k): f.default for k, f in part_shape(declared).model_fields.items()}
-    return {k: value for k, value in fields.items() if k != to_camel(declared.order)}
+def _defaults(parts: PartList) -> Element:
+    """Return what an element has that says nothing, except for its number."""
+    fields = {to_camel(k): f.default for k, f in part_shape(parts).model_fields.items()}
+    return {k: value for k, value in fields.items() if k != to_camel(parts.order)}
 
 
-def _next_id(prefix: str, taken: set[str]) -> str:
-    free = labels.next_free(prefix, taken).replace(f"{prefix} ", prefix)
-    taken.add(free)
+def _next_id(prefix: str, used: set[str]) -> str:
+    free = labels.next_free(prefix, used).replace(f"{prefix} ", prefix)
+    used.add(free)
     return free
 
 
-def _refuse_twice(name: str, elements: Iterable[Element]) -> None:
-    seen: set[tuple[str, str]] = set()
+def _refuse_duplicates(name: str, elements: Iterable[Element]) -> None:
+    values: set[tuple[str, str]] = set()
     for index, element in enumerate(elements):
         for word in ("uuid", "id"):
-            if (word, element[word]) in seen:
+            if (word, element[word]) in values:
                 raise Invalid.at(f"{name}.{index}.{word}", f"two elements have the same {word}")
-            seen.add((word, element[word]))
+            values.add((word, element[word]))
 
 
-async def forget_foreign(
+def _assign_numbers(
+    order: str, elements: Iterable[Element], stored: list[Element], started: list[Element]
+) -> None:
+    """Assign a number to elements without one: their position in the list.
+
+    What others have added meanwhile keeps its number, and nobody else gets it.
+    """
+    started_uuids = {element["uuid"] for element in started}
+    added = {e["uuid"]: e[order] for e in stored if e["uuid"] not in started_uuids}
+    used = {e[order] for e in elements if order in e} | {*added.values()}
+    for index, element in enumerate(elements, 1):
+        if order not in element:
+            free = next(number for number in count(index) if number not in used)
+            element[order] = added.get(element["uuid"], free)
+            used.add(element[order])
+
+
+def _sort_key(parts: PartList) -> Callable[[Element], tuple[Any, str]]:
+    """Return what elements are sorted by, as ``app.sql.projection`` does."""
+    order = to_camel(parts.order)
+    return lambda element: (element[order], element["uuid"])
+
+
+def in_order(entity: type[Row], values: Values, stored: Values) -> dict[str, Any]:
+    """Return ``values`` with their lists in order, which a merge does not keep.
+
+    Lists that are as they are stored then are left out.
+    """
+    lists = {n: sorted(values[n], key=_sort_key(p)) for n, p in entity.parts.items() if n in values}
+    same_lists = {name for name, elements in lists.items() if same(elements, stored.get(name))}
+    return {n: value for n, value in {**values, **lists}.items() if n not in same_lists}
+
+
+async def forget_foreign_uuids(
     connection: DatabaseConnection, entity: type[Row], values: dict[str, Any]
 ) -> None:
-    """Take from a new entity's elements the uuids that are other rows' already: it is a copy."""
-    for name, declared in entity.parts.items():
+    """Take uuids that other rows' parts have from the elements of a new row: it is a copy."""
+    for name, sql in statements(entity).existing_parts.items():
         elements = values.get(name) or []
         uuids = [element["uuid"] for element in elements if element.get("uuid")]
         if not uuids:
             continue
-        taken = {row["uuid"] for row in await connection.fetch(part_owners(declared), uuids)}
+        foreign = {row["uuid"] for row in await connection.fetch(sql, uuids)}
         values[name] = [
-            {**element, "uuid": None} if element.get("uuid") in taken else element
+            {**element, "uuid": None} if element.get("uuid") in foreign else element
             for element in elements
         ]
 
 
-def rows(entity: type[Row], name: str, owner: UUID, elements: list[Element]) -> bytes:
-    """Give a list's elements as a JSON array of rows, for the statement that replaces the list."""
-    owned = {entity.parts[name].owner: owner}
-    return to_json([{**{to_snake(k): value for k, value in e.items()}, **owned} for e in elements])
+def rows(entity: type[Row], owner: UUID, values: Values) -> Iterator[bytes]:
+    """Return each list as a JSON array of rows, for the statement that replaces the lists."""
+    for name, parts in entity.parts.items():
+        columns = [{to_snake(k): v for k, v in e.items()} for e in values.get(name) or []]
+        yield to_json([{**row, parts.owner: owner} for row in columns])

@@ -12,81 +12,93 @@ from app.errors import AmbiguousId, NotFound
 from app.model.entity import Entity, Row
 from app.model.schemas import can_be_stored, known_uuid
 from app.sql.reads import statements
-from app.sql.show import SHOW_BY_LABEL, SHOW_BY_UUID, SHOW_TAG_BY_LABEL, SHOW_TAG_BY_UUID, members
+from app.sql.show import (
+    SHOW_BY_LABEL,
+    SHOW_BY_UUID,
+    SHOW_TAG_BY_LABEL,
+    SHOW_TAG_BY_UUID,
+    members,
+)
 
 
 class Listed(NamedTuple):
-    """A list as JSON, and its mark, which every change of it changes; "" where none is known."""
+    """A list as JSON, and a token that every change of it changes; "" if there is none."""
 
     body: bytes
-    mark: str
+    state: str
 
 
 class Show(NamedTuple):
-    """A production with all that belongs to it, by member, each as JSON; and the mark of it all."""
+    """A production with all that belongs to it, each member as JSON, with a state token."""
 
     members: dict[str, bytes]
-    mark: str
+    state: str
 
 
 async def list_all(database: Database, entity: type[Row], production: str = "") -> Listed:
-    """Give the live rows of a collection as a JSON array; ``[]`` for an unknown production."""
+    """Return the live rows of a collection as a JSON array; ``[]`` for an unknown production."""
     sql = statements(entity)
     if issubclass(entity, Entity):
-        ways = sql.list, sql.list_by_label
-        row = await _row(database, ways, production, lambda r: r["body"] != b"[]" or _mark(r))
+        row = await _by_production(
+            database,
+            (sql.list, sql.list_by_label),
+            production,
+            lambda row: row["body"] != b"[]" or _state(row),
+        )
     else:
         row = await database.row(sql.list)
-    return Listed(row["body"], _mark(row)) if row else Listed(b"[]", "")
+    return Listed(row["body"], _state(row)) if row else Listed(b"[]", "")
 
 
 async def state_token(database: Database, entity: type[Row], production: str = "") -> str:
-    """Give the mark of the list that ``list_all`` would give, from its production's row alone."""
+    """Return the token of the list that ``list_all`` would return, from one row alone."""
     sql = statements(entity)
     if not issubclass(entity, Entity):
-        return _mark(await database.row(sql.tag))
-    return _mark(await _row(database, (sql.tag, sql.tag_by_label), production, _mark))
+        return _state(await database.row(sql.tag))
+    return _state(await _by_production(database, (sql.tag, sql.tag_by_label), production, _state))
 
 
-async def show_mark(database: Database, production: str) -> str:
-    """Give the mark of the show that ``show`` would give, from its production's row alone."""
-    return _mark(await _row(database, (SHOW_TAG_BY_UUID, SHOW_TAG_BY_LABEL), production, _mark))
+async def show_state_token(database: Database, production: str) -> str:
+    """Return the token of the show that ``show`` would return, from one row alone."""
+    sql = SHOW_TAG_BY_UUID, SHOW_TAG_BY_LABEL
+    return _state(await _by_production(database, sql, production, _state))
 
 
 async def show(
     database: Database, production: str, collections: Sequence[str] | None = None
 ) -> Show:
-    """Give a production and everything live in it, or in some ``collections``, at one moment.
+    """Return a production and everything live in it, or in some ``collections``, at one moment.
 
-    Raises NotFound, and AmbiguousId where several hold the label.
+    Raises NotFound, and AmbiguousId where several have the label.
     """
     first = next(iter(members()))
-    ways = SHOW_BY_UUID, SHOW_BY_LABEL
-    row = await _row(database, ways, production, lambda r: r[first], collections)
+    row = await _by_production(
+        database, (SHOW_BY_UUID, SHOW_BY_LABEL), production, lambda row: row[first], collections
+    )
     if row is None or row[first] is None:
         raise not_found(root(), production)
     lists = {name: row[name] for name in members() if row[name] is not None}
-    return Show(lists, _mark(row))
+    return Show(lists, _state(row))
 
 
-async def _row(
+async def _by_production(
     database: Database,
-    ways: tuple[str, str],
+    sql: tuple[str, str],
     key: str,
     is_there: Callable[[asyncpg.Record], Any],
-    *more: object,
+    *args: object,
 ) -> asyncpg.Record | None:
-    """Ask for a production by uuid, and by label where it is not there under that uuid."""
-    by_uuid, by_label = ways
+    """Run the statement by the production's uuid, and by its label where it is not there so."""
+    by_uuid, by_label = sql
     if uuid := known_uuid(key):
-        row = await database.row(by_uuid, uuid, *more)
+        row = await database.row(by_uuid, uuid, *args)
         if row is not None and is_there(row):
             return row
-    return await database.row(by_label, key, *more) if can_be_stored(key) else None
+    return await database.row(by_label, key, *args) if can_be_stored(key) else None
 
 
-def _mark(row: asyncpg.Record | None) -> str:
-    """Tell states apart by the tag; one found by label also by which production that is today."""
+def _state(row: asyncpg.Record | None) -> str:
+    """Return the tag; after a look-up by label with the production that has the label today."""
     if row is None or row["tag"] is None:
         return ""
     production = row.get("labelled")
@@ -94,32 +106,65 @@ def _mark(row: asyncpg.Record | None) -> str:
 
 
 async def get(database: Database, entity: type[Row], key: str) -> bytes:
-    """Give one live row as JSON. Raises NotFound, and AmbiguousId where several hold the label."""
+    """Return one live row as JSON. Raises NotFound, and AmbiguousId for a label of several."""
     sql = statements(entity).one
     if (uuid := known_uuid(key)) and (body := await database.read(sql, uuid)):
         return body
     async with database.connection() as connection:
-        body = await connection.fetchval(sql, await find(connection, entity, key))
-    if body is None:
+        return bytes((await find_row(connection, Lookup(entity, sql), key))[0])
+
+
+class Lookup(NamedTuple):
+    """The statements that read one row by a key: its uuid, or its label.
+
+    ``by_label`` returns two rows where several have the label. Without it the label's uuid is
+    found first, and read ``by_uuid``.
+    """
+
+    entity: type[Row]
+    by_uuid: str
+    by_label: str = ""
+
+
+async def find_row(connection: DatabaseConnection, lookup: Lookup, key: str, *args: object) -> Any:
+    """Return the row under a key: a uuid, else the label of exactly one live row.
+
+    The statement's parameters are the key and ``args``. Raises NotFound and AmbiguousId.
+    """
+    entity, by_uuid, by_label = lookup
+    uuid = known_uuid(key)
+    row = await connection.fetchrow(by_uuid, uuid, *args) if uuid else None
+    if row is None and not by_label:
+        row = await connection.fetchrow(by_uuid, await find_uuid(connection, entity, key), *args)
+    elif row is None and can_be_stored(key):
+        rows = await connection.fetch(by_label, key, *args)
+        if len(rows) > 1:
+            await find_uuid(connection, entity, key)
+        row = rows[0] if rows else None
+    if row is None:
         raise not_found(entity, key)
-    return bytes(body)
+    return row
 
 
-async def find(connection: DatabaseConnection, entity: type[Row], key: str) -> UUID:
-    """Give the uuid of the one live row labelled ``key``. Raises NotFound and AmbiguousId."""
-    rows = await connection.fetch(statements(entity).keys, key) if can_be_stored(key) else []
+async def find_uuid(connection: DatabaseConnection, entity: type[Row], label: str) -> UUID:
+    """Return the uuid of the one live row with this label. Raises NotFound and AmbiguousId."""
+    rows = await connection.fetch(statements(entity).keys, label) if can_be_stored(label) else []
     if not rows:
-        raise not_found(entity, key)
+        raise not_found(entity, label)
     if len(rows) > 1:
-        candidates = [{"uuid": str(r["uuid"]), "productionId": r["production"]} for r in rows]
-        raise AmbiguousId(
-            f"{len(rows)} rows are called {key!r}: use the uuid of the one you mean.",
-            candidates=candidates,
-        )
+        raise ambiguous(label, [(row["uuid"], row["production"]) for row in rows])
     uuid: UUID = rows[0]["uuid"]
     return uuid
 
 
+def ambiguous(label: str, candidates: Sequence[tuple[UUID, str]]) -> AmbiguousId:
+    """Return the error for a label of several rows: each one's uuid and production."""
+    return AmbiguousId(
+        f"{len(candidates)} rows are called {label!r}: use the uuid of the one you mean.",
+        candidates=[{"uuid": str(uuid), "productionId": place} for uuid, place in candidates],
+    )
+
+
 def not_found(entity: type[Row], key: str) -> NotFound:
-    """Give the error for a key that no live row has."""
+    """Return the error for a key that no live row has."""
     return NotFound(f"No {entity.noun} is called {key!r}.", error=f"{entity.noun} not found")

@@ -1,4 +1,4 @@
-"""Gives many rows of one collection new labels that count on, in one transaction."""
+"""Renumber many rows of one collection: new labels that count on, in one transaction."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,24 +17,24 @@ from app.model.schemas import Key, known_uuid
 from app.rules import labels
 from app.rules.merge import Start
 from app.sql.reads import statements
-from app.store import update as store
 from app.store.bulk import MOST, SPELLINGS
-from app.store.label_assignment import everywhere
+from app.store.edit import Edit
+from app.store.label_assignment import labels_everywhere
 from app.store.locked_production import LockedProduction, lock_production
-from app.store.update import Edit
+from app.store.update import update
 from app.store.write_context import WriteContext
 
 # A label has 64 characters; the rest are for a space and the number.
 _Prefix = Annotated[str, StringConstraints(max_length=57, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 _First = Annotated[int, Field(strict=True, ge=1, le=9_999)]
 _Width = Annotated[int, Field(strict=True, ge=0, le=6)]
-_SHOWN: Final = 20
+_MOST_HOLDERS: Final = 20
 
 
 class Renumber(BaseModel):
-    """Which rows, in which order, and how they are called from now on.
+    """Which rows, in which order, and what they are called from now on.
 
-    ``order`` holds uuids or labels; without it all rows are meant, in the order of the list.
+    ``order`` holds uuids or labels; without it all rows are renumbered, in the order of the list.
     ``width`` is the least number of digits: 2 gives "CAM 01".
     """
 
@@ -48,14 +48,14 @@ class Renumber(BaseModel):
     user_name: MaybeLine = Field(None, alias="userName")
     last_modified_by: MaybeLine = Field(None, alias="lastModifiedBy")
 
-    def label(self, entity: type[Row], place: int) -> str:
-        """Give the label of the row in this place, counted from 0."""
+    def label(self, entity: type[Row], index: int) -> str:
+        """Return the label of the row at this position, counted from 0."""
         prefix = (self.prefix or "").strip() or entity.prefix
-        return f"{prefix} {(self.start or 1) + place:0{self.width or 0}}"
+        return f"{prefix} {(self.start or 1) + index:0{self.width or 0}}"
 
 
 @dataclass(frozen=True)
-class Renamed:
+class Renaming:
     """A row with its label before and after; ``version`` is the one it was read at."""
 
     uuid: UUID
@@ -65,135 +65,129 @@ class Renamed:
 
 
 async def renumber(
-    context: WriteContext, entity: type[Row], production: str, wanted: Renumber, actor: Actor
-) -> list[Renamed]:
-    """Give the rows their new labels, and say of each what it was called.
+    context: WriteContext, entity: type[Row], key: str, request: Renumber, actor: Actor
+) -> list[Renaming]:
+    """Renumber rows of the production under a key; return all of them, the unchanged too.
 
     Only rows whose label differs are written. Raises NotFound and AmbiguousId for the production,
-    Invalid for keys that name no row or one row twice, and DuplicateId where another row holds
-    one of the labels.
+    Invalid for keys that name no row or one row twice, and DuplicateId where another row has one
+    of the labels.
     """
-    place = await lock_production(context, production)
-    rows = await _rows(context.connection, entity, place)
-    chosen = _chosen(entity, rows, wanted.order)
-    renamed = [
-        Renamed(row.uuid, row.before, wanted.label(entity, number), row.version)
-        for number, row in enumerate(chosen)
+    production = await lock_production(context, key)
+    rows = await _rows(context.connection, entity, production)
+    renamings = [
+        replace(row, after=request.label(entity, index))
+        for index, row in enumerate(_select(entity, rows, request.order))
     ]
-    alone = await _labels_are_unique(context, entity, place)
-    await _refuse_taken(context, entity, rows, renamed, alone=alone)
-    changed = [row for row in renamed if row.after != row.before]
-    for row, label in one_holder(changed) if alone else [(row, row.after) for row in changed]:
-        start = Start(row.version)
-        edit = Edit({"id": label}, actor, start, production=str(place.uuid))
-        await store.update(context, entity, str(row.uuid), edit)
-    return renamed
+    # An older service's index allows a label only one row, whatever its production.
+    *_, unique = await context.connection.fetchrow(statements(entity).labels, production.uuid)
+    await _refuse_duplicates(context, entity, rows, renamings, unique=unique)
+    changes = [row for row in renamings if row.after != row.before]
+    for row, label in one_holder(changes) if unique else [(row, row.after) for row in changes]:
+        edit = Edit({"id": label}, actor, Start(row.version), production=str(production.uuid))
+        await update(context, entity, str(row.uuid), edit)
+    return renamings
 
 
 async def _rows(
-    connection: DatabaseConnection, entity: type[Row], place: LockedProduction
-) -> list[Renamed]:
-    """Give the live rows in the order of the list."""
-    found = await connection.fetchrow(statements(entity).list, place.uuid)
+    connection: DatabaseConnection, entity: type[Row], production: LockedProduction
+) -> list[Renaming]:
+    """Return the live rows in the order of the list, under the labels that they have."""
+    listed = await connection.fetchrow(statements(entity).list, production.uuid)
     return [
-        Renamed(UUID(row["uuid"]), row["id"], row["id"], row["version"])
-        for row in from_json(found["body"])
+        Renaming(UUID(row["uuid"]), row["id"], row["id"], row["version"])
+        for row in from_json(listed["body"])
     ]
 
 
-def _chosen(
-    entity: type[Row], rows: Sequence[Renamed], order: Sequence[str] | None
-) -> list[Renamed]:
+def _select(
+    entity: type[Row], rows: Sequence[Renaming], order: Sequence[str] | None
+) -> list[Renaming]:
+    """Return the rows that the keys in ``order`` name, in that order."""
     if order is None:
         if len(rows) > MOST:
             raise Invalid.at("order", f"there are {len(rows)} rows: name up to {MOST} at a time")
         return list(rows)
     by_uuid = {row.uuid: row for row in rows}
-    by_label: dict[str, list[Renamed]] = {}
+    by_label: dict[str, list[Renaming]] = {}
     for row in rows:
         by_label.setdefault(row.before, []).append(row)
-    chosen: dict[UUID, int] = {}
+    positions: dict[UUID, int] = {}
     faults = []
     for index, key in enumerate(order):
         uuid = known_uuid(key)
-        found = [by_uuid[uuid]] if uuid in by_uuid else by_label.get(key, [])
-        fault = _fault(entity, key, found, chosen)
-        if fault:
+        matches = [by_uuid[uuid]] if uuid in by_uuid else by_label.get(key, [])
+        if fault := _fault(entity, key, matches, positions):
             faults.append({"path": f"order.{index}", "message": fault})
         else:
-            chosen[found[0].uuid] = index
+            positions[matches[0].uuid] = index
     if faults:
         raise Invalid(faults[:100])
-    return [by_uuid[uuid] for uuid in chosen]
+    return [by_uuid[uuid] for uuid in positions]
 
 
 def _fault(
-    entity: type[Row], key: str, found: Sequence[Renamed], chosen: Mapping[UUID, int]
+    entity: type[Row], key: str, matches: Sequence[Renaming], positions: Mapping[UUID, int]
 ) -> str | None:
-    if not found:
+    if not matches:
         return f"no {entity.noun} {key!r} in this production"
-    if len(found) > 1:
-        return f"{len(found)} rows are called {key!r}: send the uuid"
-    if (before := chosen.get(found[0].uuid)) is not None:
+    if len(matches) > 1:
+        return f"{len(matches)} rows are called {key!r}: send the uuid"
+    if (before := positions.get(matches[0].uuid)) is not None:
         return f"names the same row as order.{before}"
     return None
 
 
-async def _labels_are_unique(
-    context: WriteContext, entity: type[Row], place: LockedProduction
-) -> bool:
-    """Tell whether an older service's index allows a label only one row, whatever its show."""
-    *_, unique = await context.connection.fetchrow(statements(entity).labels, place.uuid)
-    return bool(unique)
-
-
-async def _refuse_taken(
+async def _refuse_duplicates(
     context: WriteContext,
     entity: type[Row],
-    rows: Iterable[Renamed],
-    renamed: Sequence[Renamed],
+    rows: Iterable[Renaming],
+    renamings: Sequence[Renaming],
     *,
-    alone: bool,
+    unique: bool,
 ) -> None:
-    """Raise DuplicateId where a row that keeps its label holds one of the new ones."""
-    uuids = {row.uuid for row in renamed}
-    kept = [row for row in rows if row.uuid not in uuids]
-    new = {row.after for row in renamed}
-    holders = [{"uuid": str(row.uuid), "id": row.before} for row in kept if row.before in new]
-    if alone and renamed:
-        ours = {row.before for row in renamed}
-        others = set(await everywhere(context, entity, renamed[0].after)) - ours
-        if not holders and (taken := sorted(new & others)):
+    """Raise DuplicateId where a row that keeps its label has one of the new ones."""
+    uuids, new = {row.uuid for row in renamings}, {row.after for row in renamings}
+    holders = [
+        {"uuid": str(row.uuid), "id": row.before}
+        for row in rows
+        if row.uuid not in uuids and row.before in new
+    ]
+    if unique and renamings:
+        ours = {row.before for row in renamings}
+        others = set(await labels_everywhere(context, entity, renamings[0].after)) - ours
+        if not holders and (duplicates := sorted(new & others)):
             raise DuplicateId(
-                f"{taken[0]!r} is held by a row of another production or a deleted one. Until the "
-                "older service is retired every label is unique: choose another prefix or start.",
-                suggestedId=labels.suggestion(taken[0], others | ours),
+                f"{duplicates[0]!r} is held by a row of another production or a deleted one. Until "
+                "the older service is retired every label is unique: choose another prefix or "
+                "start.",
+                suggestedId=labels.suggestion(duplicates[0], others | ours),
             )
     elif entity.allow_duplicate_labels:
         return
     if holders:
-        label, held = holders[0]["id"], {row.before for row in rows}
+        label, used = holders[0]["id"], {row.before for row in rows}
         raise DuplicateId(
             f"{label!r} is held by a {entity.noun} that keeps its label: name it in the order as "
             "well, or choose another prefix or start.",
-            suggestedId=labels.suggestion(label, held | new),
-            holders=holders[:_SHOWN],
+            suggestedId=labels.suggestion(label, used | new),
+            holders=holders[:_MOST_HOLDERS],
         )
 
 
-def one_holder(rows: Sequence[Renamed]) -> list[tuple[Renamed, str]]:
+def one_holder(rows: Sequence[Renaming]) -> list[tuple[Renaming, str]]:
     """Order the renamings so that no label ever has two holders, as a unique index demands.
 
     Where rows pass their labels round in a ring, the first of them is called by its uuid meanwhile.
     """
     waiting = {row.before: row for row in rows}
-    steps: list[tuple[Renamed, str]] = []
+    steps: list[tuple[Renaming, str]] = []
     while waiting:
         chain = [next(iter(waiting.values()))]
-        while (held_by := waiting.get(chain[-1].after)) and held_by is not chain[0]:
-            chain.append(held_by)
+        while (holder := waiting.get(chain[-1].after)) and holder is not chain[0]:
+            chain.append(holder)
         first = chain[0]
-        if held_by:
+        if holder:
             steps.append((first, str(first.uuid)))
             chain[0] = replace(first, before=str(first.uuid), version=first.version + 1)
         steps += [(row, row.after) for row in reversed(chain)]
@@ -202,7 +196,7 @@ def one_holder(rows: Sequence[Renamed]) -> list[tuple[Renamed, str]]:
     return steps
 
 
-def summary(renamed: Sequence[Renamed]) -> dict[str, Any]:
-    """Give what became of the rows, as the answer has it."""
-    told = [{"uuid": str(row.uuid), "from": row.before, "to": row.after} for row in renamed]
-    return {"results": told, "renamed": sum(row.before != row.after for row in renamed)}
+def summary(renamings: Sequence[Renaming]) -> dict[str, Any]:
+    """Return the answer to a renumbering."""
+    results = [{"uuid": str(row.uuid), "from": row.before, "to": row.after} for row in renamings]
+    return {"results": results, "renamed": sum(row.before != row.after for row in renamings)}

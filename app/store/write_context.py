@@ -1,31 +1,54 @@
 """One write: all that it depends on is read, then one statement writes it, or nothing happens.
 
 Every write of a production raises its change number, and only from the number that its own
-reading saw. So when a number is still the one that was seen, nothing of the production has
-changed since, and what was decided from it holds. Reading and writing are two statements in
-autocommit: no transaction is open while Python thinks, and none waits for another.
+reading saw. So when the number is still the same, nothing of the production has changed since, and
+what was decided from it holds. Reading and writing are two statements in autocommit: no
+transaction is open while Python thinks, and none waits for another.
 
-A writer that was overtaken, or that has several rows to write, starts again in a transaction that
-locks the production first; nobody can overtake it there.
+A writer that lost such a race, or that has several rows to write, starts again in a transaction
+that locks the production first. There nobody can overtake it.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
+from pydantic_core import from_json, to_json
+from uuid_utils.compat import uuid7
 
-from app.database.database import Database, DatabaseConnection
-from app.errors import Busy, WriteRace
+from app.changelog.log import Actor
+from app.database.database import DatabaseConnection
+from app.errors import WriteRace
+from app.model.entity import Row
 from app.sql.registry import statement
-from app.store.write_queue import WriteQueue
+from app.sql.writes import write_statements
+from app.store.read import Lookup, find_row
 
-T = TypeVar("T")
 LOCK: Final = statement("SELECT FROM productions WHERE uuid = $1 FOR NO KEY UPDATE")
-# Another service's writes raise no number of ours; against those nothing is locked.
-_TRIES: Final = 5
-_CROWDED: Final = "Too many are writing to this production: try again in a moment."
+
+
+@dataclass(frozen=True)
+class StoredRow:
+    """A row as it was read, its production, and the production's change number.
+
+    ``members`` are those of ``body``, by wire name.
+    """
+
+    uuid: UUID
+    production: UUID
+    seq: int
+    body: bytes
+    members: Mapping[str, Any]
+    is_deleted: bool = False
+    in_deleted_production: bool = False
+
+    @property
+    def version(self) -> int:
+        """The row's version."""
+        version: int = self.members["version"]
+        return version
 
 
 @dataclass(frozen=True)
@@ -34,79 +57,62 @@ class WriteContext:
 
     connection: DatabaseConnection
     locked: bool = False
-    held: set[UUID] = field(default_factory=set)
+    locked_productions: set[UUID] = field(default_factory=set)
     remember_key: Callable[[str, UUID], None] = lambda _key, _production: None
 
     def require_lock(self) -> None:
-        """Raise WriteRace in autocommit."""
+        """Raise WriteRace in autocommit, so that the write starts again in a transaction."""
         if not self.locked:
             raise WriteRace
 
-    async def current(self, read: Callable[[], Awaitable[Any]]) -> Any:
-        """Read a row that names its ``production``; in a transaction, read it under its lock."""
-        row = await read()
-        if row is not None and self.locked and row["production"] not in self.held:
-            await self.connection.execute(LOCK, row["production"])
-            self.held.add(row["production"])
-            row = await read()
+    async def find(self, lookup: Lookup, key: str, *args: object) -> Any:
+        """Find a row that has a ``production`` column; in a transaction, under that one's lock.
+
+        Raises NotFound and AmbiguousId.
+        """
+        row = await find_row(self.connection, lookup, key, *args)
+        production = row["production"]
+        if self.locked and production not in self.locked_productions:
+            await self.connection.execute(LOCK, production)
+            self.locked_productions.add(production)
+            row = await find_row(self.connection, lookup, key, *args)
+        self.remember_key(key, production)
         return row
 
+    async def read(self, entity: type[Row], key: str) -> StoredRow:
+        """Read the live row under a key. Raises NotFound and AmbiguousId."""
+        sql = write_statements(entity)
+        lookup = Lookup(entity, sql.live, sql.live_by_label)
+        return self._stored(await self.find(lookup, key))
+
+    async def read_any(self, entity: type[Row], key: str) -> StoredRow:
+        """Read the row with a uuid, deleted or not, else the live row that has the label."""
+        row = await self.find(Lookup(entity, write_statements(entity).with_deleted), key)
+        return self._stored(row, row["deleted"], row["closed"])
+
+    def _stored(self, row: Any, *states: bool) -> StoredRow:
+        members = from_json(row["body"])
+        self.remember_key(members["uuid"], row["production"])
+        uuid = UUID(members["uuid"])
+        return StoredRow(uuid, row["production"], row["seq"], row["body"], members, *states)
+
     async def write(self, sql: str, *args: object) -> bytes:
-        """Run a statement of ``write_statements``; give the entity. Raises WriteRace."""
+        """Run a statement of ``write_statements`` and return the row as JSON. Raises WriteRace."""
         try:
-            written = await self.connection.fetchrow(sql, *args)
+            row = await self.connection.fetchrow(sql, *args)
         except asyncpg.DivisionByZeroError:
             raise WriteRace from None
-        if written is None:
+        if row is None:
             raise WriteRace
-        body: bytes = written["body"]
+        body: bytes = row["body"]
         return body
 
 
-class Writer:
-    """Runs writes. ``wait`` seconds are the longest that one stands in line for its turn."""
+def log_values(changes: Mapping[str, Any], actor: Actor, *, blind: bool = False) -> tuple[Any, ...]:
+    """Return what the log says, in the order of a write's parameters.
 
-    def __init__(self, database: Database, wait: float) -> None:
-        self._database, self._turns = database, WriteQueue(wait)
-
-    async def write(self, key: str, work: Callable[[WriteContext], Awaitable[T]]) -> T:
-        """Run ``work`` until nobody overtakes it; ``key`` names its production or its row.
-
-        ``work`` may run several times, and must keep nothing of a try that failed.
-        Raises Busy, and whatever ``work`` does.
-        """
-        try:
-            async with self._turns.turn(key):
-                return await self._in_turn(work)
-        except TimeoutError:
-            raise Busy(_CROWDED) from None
-
-    async def in_transaction(self, key: str, work: Callable[[WriteContext], Awaitable[T]]) -> T:
-        """Run ``work`` as ``write`` does, but in a transaction from the start.
-
-        What it notes beside its write, the write takes along: to the commit, or to nothing.
-        """
-        try:
-            async with self._turns.turn(key):
-                return await self.locked(work)
-        except TimeoutError:
-            raise Busy(_CROWDED) from None
-
-    async def _in_turn(self, work: Callable[[WriteContext], Awaitable[T]]) -> T:
-        try:
-            async with self._database.write_connection() as connection:
-                return await work(WriteContext(connection, remember_key=self._turns.remember_key))
-        except WriteRace:
-            return await self.locked(work)
-
-    async def locked(self, work: Callable[[WriteContext], Awaitable[T]]) -> T:
-        """Run ``work`` in a transaction, under the locks that it takes. Raises Busy."""
-        for _ in range(_TRIES):
-            try:
-                async with self._database.transaction() as connection:
-                    return await work(
-                        WriteContext(connection, locked=True, remember_key=self._turns.remember_key)
-                    )
-            except WriteRace:
-                continue
-        raise Busy("Another service keeps changing this row: try again in a moment.")
+    ``changes`` maps wire names to ``[before, after]``. An update is ``blind`` when it did not say
+    what it started from.
+    """
+    who = (actor.user_id or "system", actor.user_name or "System")
+    return (to_json(changes).decode(), *who, actor.request_id, uuid7(), blind)

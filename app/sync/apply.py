@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pydantic_core import from_json
 
-from app.changelog import log as changes
+from app.changelog import log
 from app.entities import discovered, root
 from app.errors import (
     DuplicateId,
@@ -29,10 +29,12 @@ from app.model.schemas import known_uuid
 from app.rules.merge import Start
 from app.sql.registry import statement
 from app.sql.writes import write_statements
-from app.store import update as store
-from app.store.conflicts import changed_since, moved, refuse_delete, with_own
-from app.store.locked_production import LockedProduction, find_row, is_key_of
-from app.store.savepoints import Noting, create_in
+from app.store.conflicts import ClientView
+from app.store.create import create_in
+from app.store.delete import delete
+from app.store.locked_production import LockedProduction, find_in, is_key_of
+from app.store.savepoints import RecordingContext
+from app.store.update import update
 from app.store.write_context import WriteContext
 from app.sync.label_aliases import LabelAliases
 from app.sync.mutations import MutationStep
@@ -80,7 +82,8 @@ class MutationApplier:
         *,
         relabel: bool,
     ) -> None:
-        self._context, self._place, self._relabel = Noting(**vars(context)), place, relabel
+        self._context = RecordingContext(**vars(context))
+        self._place, self._relabel = place, relabel
         self._known = known
         # The mutations of this batch that were done, with their place in it.
         self._here: dict[str, tuple[int, AppliedMutation]] = {}
@@ -134,11 +137,11 @@ class MutationApplier:
         if step.fault:
             return MutationOutcome("rejected", error=step.fault)
         ways = {"create": self._create, "update": self._update, "delete": self._delete}
-        begun = len(self._context.written)
+        begun = len(self._context.bodies)
         try:
             outcome = await ways[step.op](step)
         except SignalbookError as error:
-            if len(self._context.written) > begun or isinstance(error, Unavailable):
+            if len(self._context.bodies) > begun or isinstance(error, Unavailable):
                 raise
             return failed_outcome(error)
         if outcome.entity and outcome.status in {"applied", "merged"}:
@@ -161,7 +164,7 @@ class MutationApplier:
         entity, edit = step.entity, self._meant.edit(step.entity, step.edit, {})
         if edit.uuid and (kept := await self._kept(entity, edit.uuid)):
             return await self._made_before(entity, kept)
-        wanted, begun = edit.values.get("id"), len(self._context.written)
+        wanted, begun = edit.values.get("id"), len(self._context.bodies)
         try:
             body = await create_in(self._context, entity, self._place, edit)
         except DuplicateId as taken:
@@ -189,16 +192,17 @@ class MutationApplier:
         if self._meant:
             row = await self._row(entity, uuid) if entity.device_references else {}
             edit = self._meant.edit(entity, edit, row)
-        begun = len(self._context.written)
+        begun = len(self._context.bodies)
         if edit.production and await is_key_of(
             self._context.connection, self._place, edit.production
         ):
             edit = replace(edit, production=str(self._place.uuid))
         edit = replace(edit, start=await self._start(entity, uuid, edit.start))
-        body = await store.update(self._context, entity, str(uuid), edit)
+        body = await update(self._context, entity, str(uuid), edit)
         row = self._learned(begun, body)
-        others = not edit.is_blind and moved(entity, edit.start, row, self._own[uuid])
-        wrote = len(self._context.written) > begun
+        view = self._view(entity, edit.start, row, uuid)
+        others = not edit.is_blind and view.has_moved(self._own[uuid])
+        wrote = len(self._context.bodies) > begun
         return MutationOutcome(
             "merged" if others else "applied", body, version=row["version"] if wrote else None
         )
@@ -210,43 +214,45 @@ class MutationApplier:
             return MutationOutcome("merged", gone["body"])
         if not edit.is_blind:
             await self._refuse_changed(entity, uuid, edit.start)
-        begun = len(self._context.written)
-        await store.delete(self._context, entity, str(uuid), edit.actor)
-        body = self._context.written[-1]
+        begun = len(self._context.bodies)
+        await delete(self._context, entity, str(uuid), edit.actor)
+        body = self._context.bodies[-1]
         row = self._learned(begun, body)
         return MutationOutcome("applied", body, version=row["version"])
 
     async def _refuse_changed(self, entity: type[Row], uuid: UUID, start: Start) -> None:
         """Raise VersionConflict: who deletes a row must not throw away what others did to it."""
-        row, own = await self._row(entity, uuid), self._own[uuid]
-        start = await self._seen(entity, start, row, uuid)
-        if start.is_ahead_of(row["version"]) or moved(entity, start, row, own):
-            place = self._place.uuid, uuid
-            found = await changed_since(self._context.connection, entity, start, row, place, {})
-            refuse_delete(entity, start, row, found)
+        view = self._view(entity, start, await self._row(entity, uuid), uuid)
+        view = replace(view, start=await self._with_own(view))
+        if view.start.is_ahead_of(view.row["version"]) or view.has_moved(self._own[uuid]):
+            raise view.delete_conflict(await view.bases(self._context.connection, {}))
 
     async def _start(self, entity: type[Row], uuid: UUID, start: Start) -> Start:
         if not self._own.get(uuid) or start == Start():
             return start
-        return await self._seen(entity, start, await self._row(entity, uuid), uuid)
+        return await self._with_own(self._view(entity, start, await self._row(entity, uuid), uuid))
 
-    async def _seen(
+    def _view(
         self, entity: type[Row], start: Start, row: Mapping[str, Any], uuid: UUID
-    ) -> Start:
-        own, log = self._own.get(uuid, set()), {}
-        if own and moved(entity, start, row, own):
-            place = self._place.uuid, uuid
-            log = await changes.written(self._context.connection, *place, start.version or 0)
-        return with_own(entity, start, row, own, log)
+    ) -> ClientView:
+        return ClientView(entity, start, row, (self._place.uuid, uuid))
+
+    async def _with_own(self, view: ClientView) -> Start:
+        """Return what the client started from, with what this batch wrote counted as seen."""
+        own, logged = self._own.get(view.place[1], set()), {}
+        if own and view.has_moved(own):
+            since = view.start.version or 0
+            logged = await log.changed_members(self._context.connection, *view.place, since)
+        return view.with_own(own, logged)
 
     async def _row(self, entity: type[Row], uuid: UUID) -> dict[str, Any]:
-        found = await self._context.connection.fetchrow(write_statements(entity).seen, uuid)
+        found = await self._context.connection.fetchrow(write_statements(entity).live, uuid)
         row: dict[str, Any] = from_json(found["body"])
         return row
 
     def _learned(self, begun: int, body: bytes) -> dict[str, Any]:
         """Note the versions that were made since ``begun``; give the row that ``body`` holds."""
-        for written in self._context.written[begun:]:
+        for written in self._context.bodies[begun:]:
             row = from_json(written)
             self._own[UUID(row["uuid"])].add(row["version"])
         shown: dict[str, Any] = from_json(body)
@@ -254,7 +260,7 @@ class MutationApplier:
 
     async def _kept(self, entity: type[Row], uuid: UUID) -> Any:
         """Read a row, deleted or not, whatever its production."""
-        return await self._context.connection.fetchrow(write_statements(entity).kept, uuid)
+        return await self._context.connection.fetchrow(write_statements(entity).with_deleted, uuid)
 
     async def _find(self, step: MutationStep) -> tuple[UUID, Any]:
         """Give the uuid of the row that is meant; and the row, if it was deleted.
@@ -268,7 +274,7 @@ class MutationApplier:
             return place.uuid, None
         meant = self._meant.label(entity, key)
         try:
-            return await find_row(self._context.connection, entity, place, meant), None
+            return await find_in(self._context.connection, place, entity, meant), None
         except NotFound:
             kept = await self._kept(entity, uuid) if (uuid := known_uuid(meant)) else None
             if kept is None or kept["production"] != place.uuid:

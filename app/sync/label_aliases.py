@@ -9,10 +9,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 from app.errors import Invalid, NotFound
-from app.model.entity import Row
-from app.model.schemas import label_field
-from app.store.references import kept_type
-from app.store.update import Edit
+from app.model.entity import Row, label_field
+from app.store.edit import Edit
+from app.store.references import device_type
 
 
 class LabelAliases:
@@ -73,6 +72,6 @@ def _labels(
             yield label_field(name), reference.collection
     for end in entity.device_references:
         # Of a type that is not kept it is the client's own text.
-        kind = kept_type(values.get(end.kind, row.get(entity.wire(end.kind))) or "")
+        kind = device_type(values.get(end.kind, row.get(entity.wire(end.kind))) or "")
         if kind and end.label in values:
             yield end.label, kind.collection

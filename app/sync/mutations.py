@@ -26,9 +26,7 @@ from app.errors import Invalid, SignalbookError
 from app.model.entity import Row
 from app.model.fields import NO_NUL, MaybeLine, MaybeUuid
 from app.model.schemas import FieldVersion, Key, Version, unknown_members, update_shape
-from app.store.edits import validated
-from app.store.savepoints import creation, edit_from
-from app.store.update import Edit
+from app.store.edit import Edit, creation_from, edit_from, validate
 
 MAX_MUTATIONS: Final = 1_000
 """How many mutations one batch may hold."""
@@ -91,10 +89,10 @@ class UnreadableMutation:
 
 def _leniently(said: Any, _: object) -> Mutation | UnreadableMutation:
     try:
-        return cast("Mutation", validated(Mutation, said))
+        return cast("Mutation", validate(Mutation, said))
     except Invalid as fault:
         try:
-            named = validated(_Named, said)
+            named = validate(_Named, said)
         except Invalid:
             return UnreadableMutation(None, fault, *_would_make(said))
         return UnreadableMutation(cast("_Named", named).mutation_id, fault, *_would_make(said))
@@ -214,7 +212,7 @@ def _refuse_form(said: Mutation) -> None:
 def _edit(production: str, said: Mutation, actor: Actor) -> tuple[Edit, list[str]]:
     entity, members = entities_by_name()[said.collection], dict(said.data or {})
     if said.op == "create":
-        edit, ignored = creation(entity, production, members, actor)
+        edit, ignored = creation_from(entity, production, members, actor)
         if said.uuid and edit.uuid not in {None, said.uuid}:
             raise Invalid.at("uuid", "is another than the one in data")
         return replace(edit, uuid=said.uuid or edit.uuid), ignored

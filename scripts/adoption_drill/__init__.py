@@ -1,1 +1,1 @@
-"""The adoption drill: a large older database carried to head while everybody writes."""
+"""The adoption drill: carries a large older database to head while both services write."""

@@ -15,7 +15,7 @@ from app.database.embedded import EmbeddedPostgresError
 from app.releases.verdict import MigrationError
 from scripts.adoption_drill.gate import GateStopped
 from scripts.adoption_drill.older_database import NotEmpty, Sizes
-from scripts.adoption_drill.report import told
+from scripts.adoption_drill.report import report_lines
 from scripts.adoption_drill.run import Options, Result, carry
 from scripts.adoption_drill.serving import NotServing
 from scripts.benchmarks import show
@@ -42,20 +42,20 @@ def adoption_drill(  # noqa: PLR0917  # options of a command line
 ) -> None:
     """Carry a large older database to head through the release gate while everybody writes.
 
-    Exit 0 when no statement failed, no row was lost, and nobody waited longer than 500 ms for us.
+    Exit 0 if no statement failed, no row was lost, and nobody waited longer than 500 ms.
     """
     options = Options(
         sizes=Sizes(cameras, sources, events),
         older=older, ours=ours, pause=pause, together=together,
     )  # fmt: skip
-    signal.signal(signal.SIGTERM, _end)  # so that what was started is ended, and folders removed
+    signal.signal(signal.SIGTERM, _end)  # so that processes are stopped and folders removed
     try:
         with _database(database) as url:
-            result = asyncio.run(carry(url, options, Teller()))
+            result = asyncio.run(carry(url, options, Progress()))
     except (GateStopped, NotServing, NotEmpty, MigrationError, EmbeddedPostgresError) as stopped:
         typer.echo(f"adoption-drill: {stopped}", err=True)
         raise typer.Exit(1) from None
-    _tell(result, json_file)
+    _print(result, json_file)
     raise typer.Exit(1 if result.faults else 0)
 
 
@@ -72,22 +72,22 @@ def _database(named: str | None) -> Iterator[str]:
         yield url
 
 
-class Teller:
-    """Says lines with the seconds since the beginning."""
+class Progress:
+    """Prints lines with the seconds since the start."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
 
     def __call__(self, line: str) -> None:
-        """Say one line."""
+        """Print one line."""
         typer.echo(f"{time.monotonic() - self._began:7.1f} s  {line}", err=True)
 
 
-def _tell(result: Result, json_file: Path | None) -> None:
-    found = result.as_json()
-    typer.echo("\n".join(told(found)))
+def _print(result: Result, json_file: Path | None) -> None:
+    values = result.as_json()
+    typer.echo("\n".join(report_lines(values)))
     if json_file:
-        json_file.write_text(json.dumps(found, indent=1, default=str))
+        json_file.write_text(json.dumps(values, indent=1, default=str))
         typer.echo(f"Written to {json_file}.", err=True)
 
 

@@ -1,4 +1,4 @@
-"""The operator at the release gate: runs its command line, reads its answer, approves, goes on."""
+"""The operator at the release gate: runs its commands, reads the answers, and approves."""
 
 import asyncio
 import json
@@ -20,21 +20,21 @@ _WHO: Final = ("--who", "the adoption drill", "--why", "carrying the older datab
 
 
 class GateStopped(Exception):
-    """The gate ended with a verdict that the path does not lead over."""
+    """The gate ended with a verdict that stops the drill."""
 
 
 @dataclass
 class Gate:
-    """Runs ``python -m app release`` on one database, each word a process of its own."""
+    """Runs ``python -m app release`` on one database, each command in a process of its own."""
 
     url: str
     say: Callable[[str], None]
     now: str = "nothing yet"
-    """What the operator is doing; the writers note it beside their slowest operations."""
+    """What the operator is doing; the writers record it with their slowest operations."""
     contended: list[str] = field(default_factory=list)
     seconds: float = 0.0
     stages: Counter[str] = field(default_factory=Counter)
-    """Seconds spent in each stage, over all runs; the rest is Python starting."""
+    """Seconds spent in each stage, over all runs. The rest is the start of Python."""
 
     async def adopt(self) -> None:
         """Take over the older database."""
@@ -42,7 +42,7 @@ class Gate:
         await self._answer({Verdict.DONE}, "adopt", *_WHO)
 
     async def step(self) -> str:
-        """Take the next release, through its approval; give the revision it led to."""
+        """Take the next release, with its approval, and return the revision it led to."""
         answer = await self._answer({Verdict.AWAITING_APPROVAL, *_GOES_ON}, "--contract")
         if answer["exitCode"] == Verdict.AWAITING_APPROVAL:
             await self._approve(answer)
@@ -50,18 +50,18 @@ class Gate:
         return str(answer["revision"])
 
     async def _approve(self, answer: dict[str, Any]) -> None:
-        """Approve as the gate's own words tell to."""
+        """Approve with the command that the gate's answer names."""
         destroyed = re.search(r"--destroys (\w+)", answer["words"])
         destroys = ("--destroys", destroyed[1]) if destroyed else ()
-        code, said = await self._timed("approve", answer["digest"], *_WHO, *destroys)
+        code, reply = await self._timed("approve", answer["digest"], *_WHO, *destroys)
         if code:
-            raise GateStopped(f"The approval of {answer['digest'][:12]} ended with {code}: {said}")
+            raise GateStopped(f"The approval of {answer['digest'][:12]} ended with {code}: {reply}")
 
-    async def _answer(self, wanted: set[Verdict], *words: str) -> dict[str, Any]:
-        """Run the gate until it is no longer contended. Raises GateStopped."""
+    async def _answer(self, expected: set[Verdict], *words: str) -> dict[str, Any]:
+        """Run the gate until it is no longer contended. Raise GateStopped for another verdict."""
         while True:
             code, answer = await self._timed(*words)
-            if code in wanted:
+            if code in expected:
                 self.say(f"  {answer['verdict']}: {_first_line(answer['words'])}")
                 return answer
             if code != Verdict.CONTENDED or len(self.contended) >= _CONTENDED_AT_MOST:
@@ -78,7 +78,7 @@ class Gate:
         return code, answer
 
     async def word(self, *words: str) -> tuple[int, dict[str, Any]]:
-        """Run one word of the command line; give its exit code and its answer."""
+        """Run one command of the gate; return its exit code and its answer."""
         running = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "app", "release", *words, "--json",
             cwd=PROJECT, env=environment(self.url, SOAK_HOURS="0", LOG_LEVEL="WARNING"),
@@ -97,13 +97,13 @@ def _read(out: bytes, err: bytes, what: str) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = json.loads(out)
     except ValueError:
-        said = err.decode(errors="replace")[-2_000:]
-        raise GateStopped(f"{what} ended with no JSON: {said}") from None
+        errors = err.decode(errors="replace")[-2_000:]
+        raise GateStopped(f"{what} ended with no JSON: {errors}") from None
     return answer
 
 
 def environment(url: str, **settings: str) -> dict[str, str]:
-    """Give the environment of ours with other settings; nothing in it leads to another database."""
+    """Return our environment with these settings, and with no address of another database."""
     ours = {"DATABASE_URL": url, "DATABASE_UNPOOLED_URL": "", "ACCESS_TOKEN": "",
             "CONTRACT_QUIET_MINUTES": "0"}  # fmt: skip
     return os.environ | ours | settings

@@ -1,4 +1,4 @@
-"""What an older writer had acknowledged, row by row, and whether the database still says so."""
+"""The rows that an older writer had acknowledged, and whether the database still holds them."""
 
 import json
 from collections import defaultdict
@@ -13,30 +13,30 @@ from tests.older_service import LINKS
 
 Values = dict[str, Any]
 _GOES_ALONG: Final = {"source_outputs"}
-"""Children that are deleted with a parent other than the production; the rest lose their link."""
+"""Children that are deleted with a parent other than the production. Others lose their link."""
 
 
 class Journal:
-    """The rows of one writer as they must be; what cascades in the database cascades here."""
+    """The rows of one writer as they must be; deletes and renames cascade as in the database."""
 
     def __init__(self) -> None:
         self.rows: defaultdict[str, dict[str, Values]] = defaultdict(dict)
         self.acknowledged = 0
 
     def wrote(self, table: str, key: str, values: Values) -> None:
-        """Note an insert, an upsert or an update."""
+        """Record an insert, an upsert or an update."""
         self.acknowledged += 1
         self.rows[table].setdefault(key, {}).update(values)
 
     def renamed(self, table: str, key: str, new: str) -> None:
-        """Note another key; children follow."""
+        """Record a new key; children follow."""
         self.acknowledged += 1
         self.rows[table][new] = self.rows[table].pop(key) | {"id": new}
         for _, link, row in self._children(table, key):
             row[link] = new
 
     def deleted(self, table: str, key: str) -> None:
-        """Note that a row is gone, with its parts; other children lose their link to it."""
+        """Record a delete: parts go too, other children lose their link to the row."""
         self.acknowledged += 1
         del self.rows[table][key]
         for child, link, row in list(self._children(table, key)):
@@ -53,23 +53,23 @@ class Journal:
                         yield child, f"{stem}_id", row
 
     async def faults(self, connection: asyncpg.Connection) -> list[str]:
-        """Compare every row, value by value, and give what is lost, wrong or too much."""
-        found: list[str] = []
+        """Compare every row, value by value, and return what is lost, wrong or too much."""
+        faults: list[str] = []
         now = await legacy.columns(connection)
         for table, rows in self.rows.items():
             there = await self._there(connection, table, now[table])
-            found += [f"{table} {key!r} is lost" for key in rows.keys() - there.keys()]
-            found += [f"{table} {key!r} is too much" for key in there.keys() - rows.keys()]
+            faults += [f"{table} {key!r} is lost" for key in rows.keys() - there.keys()]
+            faults += [f"{table} {key!r} is too much" for key in there.keys() - rows.keys()]
             for key in rows.keys() & there.keys():
-                found += _apart(f"{table} {key!r}", rows[key], there[key])
-        return found
+                faults += _apart(f"{table} {key!r}", rows[key], there[key])
+        return faults
 
     async def _there(
         self, connection: asyncpg.Connection, table: str, now: dict[str, str]
     ) -> dict[str, Values]:
-        """Read this writer's rows; a text key that is gone is read through its uuid."""
-        wanted = {name for row in self.rows[table].values() for name in row} | {"id"}
-        names = sorted(wanted & (now.keys() | legacy.SUCCEEDED.keys()))
+        """Read this writer's rows; a text key that was dropped is read through its uuid."""
+        names_written = {name for row in self.rows[table].values() for name in row} | {"id"}
+        names = sorted(names_written & (now.keys() | legacy.SUCCEEDED.keys()))
         chosen = ", ".join(
             f"{f't.{name}' if name in now else legacy.SUCCEEDED[name]} AS {name}" for name in names
         )
@@ -83,7 +83,7 @@ class Journal:
         }
 
     def _owners(self, table: str) -> tuple[str, list[str]]:
-        """Give the column by which a writer's rows are found, and its values."""
+        """Return the column by which a writer's rows are found, and its values."""
         if table == "productions":
             return "id", list(self.rows["productions"])
         if table == "source_outputs":
@@ -97,7 +97,7 @@ def _plain(value: Any, kind: str | None) -> Any:
     return json.loads(value) if kind == "jsonb" and value is not None else value
 
 
-def _apart(place: str, written: Values, there: Values) -> Iterator[str]:
-    for name in written.keys() & there.keys():
-        if written[name] != there[name]:
-            yield f"{place}: {name} is {there[name]!r}, and {written[name]!r} was written"
+def _apart(place: str, expected: Values, there: Values) -> Iterator[str]:
+    for name in expected.keys() & there.keys():
+        if expected[name] != there[name]:
+            yield f"{place}: {name} is {there[name]!r}, and {expected[name]!r} was written"

@@ -1,4 +1,4 @@
-"""A writer and reader of the older service: its own SQL, by text keys, as its library makes it."""
+"""A writer and reader of the older service, with the SQL by text keys that its library makes."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from scripts.adoption_drill.journal import Journal
 from scripts.adoption_drill.timings import Board, Timings, message, number_in
 from tests.legacy import connected
 
-_ROOM: Final = 12  # rows that a writer keeps of each table; older ones it deletes
+_ROWS_EACH: Final = 12  # rows that a writer keeps of each table; it deletes older ones
 _JSON: Final = frozenset({"outputs", "signal_path", "entity_data", "changes"})
 _LISTED: Final = {
     "cable_snakes": "id, production_id, name, manufacturer, model, note, created_at, updated_at",
@@ -27,18 +27,18 @@ _LISTED: Final = {
 
 
 class OlderWriter:
-    """Writes its own productions, journals what was acknowledged, and reads what others wrote."""
+    """Writes its own productions, records what was acknowledged, and reads what others wrote."""
 
     def __init__(self, number: int, url: str, timings: Timings, board: Board, shows: int) -> None:
         self.who = f"older {number}"
         self.journal = Journal()
         self._url, self._timings, self._board, self._shows = url, timings, board, shows
         self._numbers = count(1)
-        self._kept: dict[str, list[str]] = {}
+        self._keys: dict[str, list[str]] = {}
         self._show = ""
 
     async def run(self, stop: asyncio.Event, pause: float) -> None:
-        """Write and read until told to stop. Ends at the first failure, which is noted."""
+        """Write and read until ``stop`` is set, or until the first failure, which is recorded."""
         async with connected(self._url) as self._connection:
             await self._new_show()
             while not stop.is_set():
@@ -71,21 +71,21 @@ class OlderWriter:
         number = next(self._numbers)
         await self._update("cameras", f"{self.who} message", {"name": message(number)})
         self._board.last[self.who] = number
-        cameras = self._kept["cameras"]
-        await self._update("cameras", cameras[-1], {"ccu_id": self._kept["ccus"][0]})
+        cameras = self._keys["cameras"]
+        await self._update("cameras", cameras[-1], {"ccu_id": self._keys["ccus"][0]})
         await self._update("cameras", cameras[0], {"ccu_id": None, "note": f"note {number}"})
-        await self._update("checklist_items", self._kept["checklist_items"][-1],
+        await self._update("checklist_items", self._keys["checklist_items"][-1],
                            {"more_info": f"by hand {number}", "completed": True})  # fmt: skip
-        await self._upsert("sends", self._kept["sends"][-1], {"name": f"wall {number}"})
+        await self._upsert("sends", self._keys["sends"][-1], {"name": f"wall {number}"})
         await self._upsert("cable_snakes", self._key("cable_snakes"), {"name": "new by upsert"})
 
     async def _look(self) -> None:
-        """Read its own, a large production of others, and what the new service wrote last."""
+        """Read its own rows, a large production of others, and what the new service wrote last."""
         for table, names in _LISTED.items():
-            key = self._kept[table][-1]
-            found = await self._fetch(f"select {table}", f"SELECT {names} FROM {table}"
+            key = self._keys[table][-1]
+            rows = await self._fetch(f"select {table}", f"SELECT {names} FROM {table}"
                 " WHERE (id = $1 AND 1=1) LIMIT $2 OFFSET $3", key, 1, 0)  # fmt: skip
-            self._expect(table, key, found)
+            self._expect(table, key, rows)
         show = f"SHOW {1 + next(self._numbers) % self._shows}"
         await self._fetch("list cameras", f"SELECT {_LISTED['cameras']} FROM cameras WHERE"
             " (production_id = $1 AND is_deleted = $2) ORDER BY created_at ASC",
@@ -105,22 +105,22 @@ class OlderWriter:
         self._board.read["older reads ours"] += 1
 
     async def _rename(self) -> None:
-        """Change keys: those that name them follow."""
+        """Change keys; rows that name them follow."""
         for table in ("ccus", "sources"):
-            old = self._kept[table][-1]
+            old = self._keys[table][-1]
             await self._change_key(table, old, f"{old} renamed")
-            self._kept[table][-1] = f"{old} renamed"
+            self._keys[table][-1] = f"{old} renamed"
         if next(self._numbers) % 5 == 0:
             renamed = self._key("productions")
             await self._change_key("productions", self._show, renamed)
             self._show = renamed
 
     async def _clear(self) -> None:
-        """Delete what is too much, the oldest first."""
-        for table, keys in self._kept.items():
-            while len(keys) > _ROOM:
+        """Delete the oldest rows of each table beyond the limit."""
+        for table, keys in self._keys.items():
+            while len(keys) > _ROWS_EACH:
                 key = keys.pop(0)
-                if key in self.journal.rows[table]:  # not gone along with its parent
+                if key in self.journal.rows[table]:  # else it went with its parent
                     await self._execute(f"delete {table}", f"DELETE FROM {table} WHERE"
                         " (id = $1 AND 1=1)", key)  # fmt: skip
                     self.journal.deleted(table, key)
@@ -146,14 +146,14 @@ class OlderWriter:
 
     async def _create(self, table: str, key: str = "", **values: Any) -> str:
         row = self._row(table, key or self._key(table), values)
-        await self._execute(f"insert {table}", _insert(table, row), *_sent(row))
-        self._noted(table, row, kept=not key)
+        await self._execute(f"insert {table}", _insert(table, row), *_parameters(row))
+        self._record(table, row, remember=not key)
         return str(row["id"])
 
     async def _insert(self, table: str, values: dict[str, Any]) -> str:
-        """Insert in a transaction that is timed and journalled as a whole."""
+        """Insert in a transaction that is timed and recorded as a whole."""
         row = self._row(table, self._key(table), values)
-        await self._connection.execute(_insert(table, row), *_sent(row))
+        await self._connection.execute(_insert(table, row), *_parameters(row))
         self._open.append((table, row))
         return str(row["id"])
 
@@ -164,25 +164,25 @@ class OlderWriter:
             async with self._connection.transaction():
                 yield
         for table, row in self._open:
-            self._noted(table, row, kept=True)
+            self._record(table, row, remember=True)
 
     async def _upsert(self, table: str, key: str, changes: dict[str, Any]) -> None:
-        known = self.journal.rows[table].get(key)
-        row = (known or self._row(table, key, {})) | changes | {"updated_at": _now()}
-        taken = ", ".join(f"{name} = excluded.{name}" for name in row)
-        sql = f"{_insert(table, row)} ON CONFLICT (id) DO UPDATE SET {taken}"
-        await self._execute(f"upsert {table}", sql, *_sent(row))
-        self._noted(table, row, kept=known is None)
+        row_before = self.journal.rows[table].get(key)
+        row = (row_before or self._row(table, key, {})) | changes | {"updated_at": _now()}
+        assignments = ", ".join(f"{name} = excluded.{name}" for name in row)
+        sql = f"{_insert(table, row)} ON CONFLICT (id) DO UPDATE SET {assignments}"
+        await self._execute(f"upsert {table}", sql, *_parameters(row))
+        self._record(table, row, remember=row_before is None)
 
     async def _update(self, table: str, key: str, changes: dict[str, Any]) -> None:
         row = changes | {"updated_at": _now()}
         places = ", ".join(f"{name} = ${place}" for place, name in enumerate(row, 3))
-        found = await self._fetch(f"update {table}", f"UPDATE {table} SET {places},"
+        rows = await self._fetch(f"update {table}", f"UPDATE {table} SET {places},"
             f" version = ({table}.version + $1) WHERE (id = $2 AND 1=1) RETURNING id, version",
-            1, key, *_sent(row))  # fmt: skip
+            1, key, *_parameters(row))  # fmt: skip
         expected = self.journal.rows[table][key]["version"] + 1
-        if [tuple(each) for each in found] != [(key, expected)]:
-            raise AssertionError(f"{found} in place of {key}, {expected}")
+        if [tuple(each) for each in rows] != [(key, expected)]:
+            raise AssertionError(f"{rows} in place of {key}, {expected}")
         self.journal.wrote(table, key, row | {"version": expected})
 
     async def _change_key(self, table: str, key: str, new: str) -> None:
@@ -190,26 +190,26 @@ class OlderWriter:
         await self._execute(f"rename {table}", sql, new, key)
         self.journal.renamed(table, key, new)
 
-    def _noted(self, table: str, row: dict[str, Any], *, kept: bool) -> None:
+    def _record(self, table: str, row: dict[str, Any], *, remember: bool) -> None:
         self.journal.wrote(table, row["id"], row)
-        if kept and table != "productions":
-            self._kept.setdefault(table, []).append(row["id"])
+        if remember and table != "productions":
+            self._keys.setdefault(table, []).append(row["id"])
 
-    def _expect(self, table: str, key: str, found: Sequence[asyncpg.Record]) -> None:
-        """Raise where a row read is not what was written last."""
-        written = self.journal.rows[table][key]
-        for name, value in dict(found[0]).items() if found else []:
+    def _expect(self, table: str, key: str, rows: Sequence[asyncpg.Record]) -> None:
+        """Raise if a row is not what was written last."""
+        expected = self.journal.rows[table][key]
+        for name, value in dict(rows[0]).items() if rows else []:
             there = json.loads(value) if name in _JSON and value is not None else value
-            if name in written and written[name] != there:
-                raise AssertionError(f"{table} {key}: {name} {there!r} is not {written[name]!r}")
-        if not found:
-            raise AssertionError(f"{table} {key} is not to be seen")
+            if name in expected and expected[name] != there:
+                raise AssertionError(f"{table} {key}: {name} {there!r} is not {expected[name]!r}")
+        if not rows:
+            raise AssertionError(f"{table} {key} cannot be read")
 
     async def _execute(self, what: str, sql: str, *values: Any) -> None:
         with self._timings.timed(self.who, what):
-            done = await self._connection.execute(sql, *values)
-            if not done.endswith(" 1"):
-                raise AssertionError(f"{done}: one row was meant")
+            status = await self._connection.execute(sql, *values)
+            if not status.endswith(" 1"):
+                raise AssertionError(f"{status}: one row was expected")
 
     async def _fetch(self, what: str, sql: str, *values: Any) -> list[asyncpg.Record]:
         with self._timings.timed(self.who, what):
@@ -217,7 +217,7 @@ class OlderWriter:
 
 
 def _now() -> datetime:
-    """A time as the older service writes it: UTC in milliseconds, without saying so."""
+    """Return a time as the older service writes it: UTC in milliseconds, without a zone."""
     now = datetime.now(UTC).replace(tzinfo=None)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
@@ -227,5 +227,5 @@ def _insert(table: str, row: dict[str, Any]) -> str:
     return f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})"
 
 
-def _sent(row: dict[str, Any]) -> list[Any]:
+def _parameters(row: dict[str, Any]) -> list[Any]:
     return [json.dumps(value) if name in _JSON else value for name, value in row.items()]

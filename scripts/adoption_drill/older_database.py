@@ -1,7 +1,7 @@
 """Makes the database of an older service of any size, quickly and always with the same rows.
 
-What is made here is older than ``YOUNGER``; whatever is written later is younger. That tells the
-rows nobody touches from those that the writers write.
+Rows made here are older than ``YOUNGER``; rows that the writers write later are younger. So the
+rows that nobody touches can be told apart.
 """
 
 import time
@@ -16,7 +16,7 @@ from app.releases.migrations.revisions import history
 from tests import foreign_tables
 
 YOUNGER: Final = "2026-01-01"
-_A_ROUND: Final = 100_000  # rows in one INSERT, so that progress can be told
+_A_ROUND: Final = 100_000  # rows in one INSERT, so that progress can be shown
 
 
 _TABLES: Final = """SELECT string_agg(relname, ', ' ORDER BY relname) FROM pg_class
@@ -24,12 +24,12 @@ _TABLES: Final = """SELECT string_agg(relname, ', ' ORDER BY relname) FROM pg_cl
 
 
 class NotEmpty(Exception):
-    """The database is not for the adoption drill: somebody's rows may be in it."""
+    """The database holds tables, which may be somebody's."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many rows there are of the three tables that matter; the others follow from these."""
+    """How many rows the three large tables have; the other sizes follow from these."""
 
     cameras: int = 100_000
     sources: int = 100_000
@@ -38,11 +38,11 @@ class Sizes:
 
     @property
     def productions(self) -> int:
-        """The shows that were asked for; else one for 500 cameras, and at least 10."""
+        """The number of shows; by default one for 500 cameras, and at least 10."""
         return self.shows or max(10, self.cameras // 500)
 
     def rows(self) -> dict[str, int]:
-        """Give the number of rows of each table."""
+        """Return the number of rows of each table."""
         shows = self.productions
         return {
             "productions": shows,
@@ -61,9 +61,9 @@ class Sizes:
 async def make(
     url: str, connection: asyncpg.Connection, sizes: Sizes, say: Callable[[str], None]
 ) -> None:
-    """Turn an empty database into one that a live older service left in its place.
+    """Turn an empty database into one as a live older service leaves it.
 
-    Raises NotEmpty where the database holds anything.
+    Raise NotEmpty if the database holds anything.
     """
     if tables := await connection.fetchval(_TABLES):
         raise NotEmpty(
@@ -74,10 +74,10 @@ async def make(
     for table, count in sizes.rows().items():
         began = time.monotonic()
         for first in range(0, count, _A_ROUND):
-            await connection.execute(_insert(table, sizes, first, min(count, first + _A_ROUND)))
-            done = min(count, first + _A_ROUND)
+            beyond = min(count, first + _A_ROUND)
+            await connection.execute(_insert(table, sizes, first, beyond))
             if count > _A_ROUND:
-                say(f"  {table}: {done:,} of {count:,} rows, {time.monotonic() - began:.0f} s")
+                say(f"  {table}: {beyond:,} of {count:,} rows, {time.monotonic() - began:.0f} s")
     await foreign_tables.add(connection, rows=5)
     await connection.execute("VACUUM ANALYZE")
 
@@ -99,7 +99,7 @@ _PREFIXES: Final[Mapping[str, str]] = {
 
 
 def _shared(table: str, sizes: Sizes) -> dict[str, str]:
-    """Give what nearly every table has; each value is an expression over the row's number n."""
+    """Return the columns that nearly every table has, as expressions over the row's number n."""
     moment = "timestamp '2024-01-01' + (n % 1600000) * interval '37.123 s'"
     shared = {"id": f"'{_PREFIXES[table]} ' || n + 1", "version": "1 + n % 9"}
     if table == "events":
@@ -120,7 +120,7 @@ def _own(table: str, sizes: Sizes) -> dict[str, str]:
     shows, rows = sizes.productions, sizes.rows()
 
     def some(parent: str) -> str:
-        """The label of a parent in the same production."""
+        """Return the label of a parent in the same production, as an expression."""
         each = max(1, rows[parent] // shows)
         return f"'{_PREFIXES[parent]} ' || 1 + n % {shows} + {shows} * ((n / {shows}) % {each})"
 

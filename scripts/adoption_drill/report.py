@@ -1,11 +1,11 @@
-"""Tells what the gate noted of its statements, and how the run came out."""
+"""Reports what the gate recorded of its statements, and the result of the drill."""
 
 from collections.abc import Iterator
 from typing import Any, Final
 
 import asyncpg
 
-STALL_BUDGET: Final = 0.5  # seconds that anyone may have waited for us
+STALL_BUDGET: Final = 0.5  # seconds that anyone may have waited for the gate
 _APPLIED: Final = """SELECT s.run, r.after AS revision, s.kind, s.sql, s.lock, s.seconds,
     s.predicted, s.tries, s.stall, s.error
     FROM release_statements s JOIN release_runs r ON r.id = s.run
@@ -13,14 +13,14 @@ _APPLIED: Final = """SELECT s.run, r.after AS revision, s.kind, s.sql, s.lock, s
 
 
 async def applied(connection: asyncpg.Connection) -> list[dict[str, Any]]:
-    """Read what the gate noted of every statement it ran on the live database."""
+    """Read what the gate recorded of every statement it ran on the live database."""
     return [dict(row) for row in await connection.fetch(_APPLIED)]
 
 
 def too_slow(statements: list[dict[str, Any]]) -> list[str]:
-    """Give the statements for which somebody waited too long; and none noted is a fault too."""
+    """Return a fault for each statement that stalled others too long, or if none was recorded."""
     if not statements:
-        return ["The gate noted no statement, so nothing is known of stalls."]
+        return ["The gate recorded no statement, so nothing is known of stalls."]
     return [
         f"{statement['stall'] * 1_000:.0f} ms waited for: {_line(statement['sql'], 120)}"
         for statement in statements
@@ -28,8 +28,11 @@ def too_slow(statements: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def told(result: dict[str, Any]) -> Iterator[str]:
-    """Tell a result, as ``Result.as_json`` gives it: statements, slowest operations, verdict."""
+def report_lines(result: dict[str, Any]) -> Iterator[str]:
+    """Return the lines of a result: statements, slowest operations, verdict.
+
+    ``result`` is what ``Result.as_json`` returns.
+    """
     yield from _statements(result["statements"])
     yield ""
     yield "The writers' own slowest operations:"

@@ -1,4 +1,4 @@
-"""The whole path: an older database adopted and carried to head while everybody writes."""
+"""The whole drill: an older database adopted and carried to head while both services write."""
 
 import asyncio
 import time
@@ -35,8 +35,8 @@ class Options:
     """How large a run is; ``pause`` between a writer's steps and ``together`` are in seconds.
 
     ``together`` is how long both services write once all keys are switched, before the older one
-    is retired. ``gated`` are the last revisions of those releases that go through the gate, None
-    for all; to the others the database is migrated without it, to save time.
+    is retired. ``gated`` names the releases that go through the gate, each by its last revision;
+    None means all. For the others the database is migrated without the gate, to save time.
     """
 
     sizes: Sizes = field(default_factory=Sizes)
@@ -49,7 +49,7 @@ class Options:
 
 @dataclass
 class Result:
-    """What came out; any fault makes it a failure."""
+    """The result; any fault makes it a failure."""
 
     faults: list[str] = field(default_factory=list)
     statements: list[dict[str, Any]] = field(default_factory=list)
@@ -58,11 +58,11 @@ class Result:
 
     @property
     def worst_stall(self) -> float:
-        """The longest that anyone waited for a statement of ours, in seconds."""
+        """The longest that anyone waited for a statement of the gate, in seconds."""
         return max((statement["stall"] for statement in self.statements), default=0.0)
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as JSON values."""
+        """Return it as JSON values."""
         return {
             "passed": not self.faults,
             "faults": self.faults,
@@ -78,7 +78,7 @@ async def carry(
 ) -> Result:
     """Make an older database of an empty one and carry it to head. Faults are in the result.
 
-    Raises GateStopped, NotServing and the errors of a database that is away.
+    Raise GateStopped, NotServing, and the errors of a database that does not answer.
     """
     async with connected(url) as connection:
         run = _Run(gate or Gate(url, say), connection, options)
@@ -102,7 +102,7 @@ class _Run:
         before = await contents(self._connection, columns)
         theirs = await foreign_tables.contents(self._connection)
         catalogue = await foreign_tables.catalogue(self._connection)
-        self._say(f"{sum(count for count, _ in before.values()):,} rows; the path begins.")
+        self._say(f"{sum(count for count, _ in before.values()):,} rows; the drill begins.")
         async with self._older_writers():
             await self._until(needed(), adopt=True)
             if await foreign_tables.catalogue(self._connection) != catalogue:
@@ -117,7 +117,7 @@ class _Run:
                 await self._until(head())
                 await self._stop_ours()
                 await self._verify(columns, before, theirs)
-        self._summed(time.monotonic() - began)
+        self._sum_up(time.monotonic() - began)
         self._result.statements = await applied(self._connection)
         self._result.faults += too_slow(self._result.statements)
         return self._result
@@ -132,11 +132,11 @@ class _Run:
             for number in range(1, self._options.older + 1)
         ]
         self._older_stop = asyncio.Event()
-        self._older_tasks = self._started(self._older, self._older_stop)
+        self._older_tasks = self._start(self._older, self._older_stop)
         try:
             yield
         finally:
-            await _ended(self._older_stop, self._older_tasks)
+            await _stop(self._older_stop, self._older_tasks)
 
     @asynccontextmanager
     async def _our_writers(self, origin: str) -> AsyncIterator[None]:
@@ -145,13 +145,13 @@ class _Run:
             for number in range(1, self._options.ours + 1)
         ]
         self._ours_stop = asyncio.Event()
-        self._ours_tasks = self._started(self._ours, self._ours_stop)
+        self._ours_tasks = self._start(self._ours, self._ours_stop)
         try:
             yield
         finally:
-            await _ended(self._ours_stop, self._ours_tasks)
+            await _stop(self._ours_stop, self._ours_tasks)
 
-    def _started(
+    def _start(
         self, writers: list[OlderWriter] | list[OurWriter], stop: asyncio.Event
     ) -> list[asyncio.Task[None]]:
         self._say(f"{len(writers)} writers begin: {', '.join(writer.who for writer in writers)}.")
@@ -161,7 +161,7 @@ class _Run:
         ]
 
     async def _together(self) -> None:
-        """Let both services write, until each has read what the other wrote, or will never."""
+        """Let both services write until each has read what the other wrote, or a time limit."""
         await asyncio.sleep(self._options.together)
         for _ in range(_CROSS_READ_SECONDS * 10):
             if len(self._board.read) == len(_SIDES) or self._timings.failures:
@@ -169,9 +169,9 @@ class _Run:
             await asyncio.sleep(0.1)
 
     async def _retire(self) -> None:
-        """Stop the older service, and see that everything it was told is there."""
+        """Stop the older service, and check that every write it had acknowledged is there."""
         self._gate.now = "retiring the older service"
-        faults = await _ended(self._older_stop, self._older_tasks)
+        faults = await _stop(self._older_stop, self._older_tasks)
         self._result.faults += faults
         for side in _SIDES:
             if not self._board.read[side]:
@@ -183,9 +183,9 @@ class _Run:
 
     async def _stop_ours(self) -> None:
         self._gate.now = "all done"
-        self._result.faults += await _ended(self._ours_stop, self._ours_tasks)
+        self._result.faults += await _stop(self._ours_stop, self._ours_tasks)
 
-    # ---- the path
+    # ---- the releases
 
     async def _until(self, goal: str, *, adopt: bool = False) -> None:
         if adopt:
@@ -197,7 +197,7 @@ class _Run:
             self._raise_if_stuck(reached, before)
 
     async def _step(self) -> str:
-        """Take the next release, through the gate or, where that is not asked for, past it."""
+        """Take the next release, through the gate unless ``gated`` leaves it out."""
         revisions = next_release(await current(self._url), everything=False)
         if self._options.gated is None or revisions[-1] in self._options.gated:
             self._gate.now = f"the release of {revisions[-1]}"
@@ -223,33 +223,35 @@ class _Run:
         ]
         if await foreign_tables.contents(self._connection) != theirs:
             faults.append("Rows of tables that are not ours have changed.")
-        keys, found = await orphans(self._connection)
+        keys, broken = await orphans(self._connection)
         self._result.facts["foreignKeys"] = keys
-        faults += found
+        faults += broken
         await self._compare_journals("at head")
         for writer in self._ours:
             faults += await writer.faults()
-            faults += await self._counted(writer)
+            faults += await self._count_rows(writer)
 
     async def _compare_journals(self, when: str) -> None:
         for writer in self._older:
-            found = await writer.journal.faults(self._connection)
-            self._result.faults += [f"{writer.who}, {when}: {fault}" for fault in found]
+            faults = await writer.journal.faults(self._connection)
+            self._result.faults += [f"{writer.who}, {when}: {fault}" for fault in faults]
 
-    async def _counted(self, writer: OurWriter) -> list[str]:
-        """Compare how many rows the service made with how many there are."""
-        found = []
+    async def _count_rows(self, writer: OurWriter) -> list[str]:
+        """Compare how many rows the service created with how many there are."""
+        faults = []
         for collection, table in _TABLES.items():
-            made = sum(1 for where, _ in writer.rows.values() if where == collection)
+            created = sum(1 for where, _ in writer.rows.values() if where == collection)
             there = await self._connection.fetchval(
                 f"SELECT count(*) FROM {table} WHERE production_uuid = $1",
                 writer.production["uuid"],
             )
-            if made != there:
-                found.append(f"{writer.who}: made {made} rows of {table}, and {there} are there")
-        return found
+            if created != there:
+                faults.append(
+                    f"{writer.who}: created {created} rows of {table}, and {there} are there"
+                )
+        return faults
 
-    def _summed(self, seconds: float) -> None:
+    def _sum_up(self, seconds: float) -> None:
         timings, result = self._timings, self._result
         result.faults += timings.failures
         result.slowest = timings.slowest
@@ -270,15 +272,15 @@ class _Run:
 _TABLES: Final = {entity.collection: str(entity.__tablename__) for entity in SCOPED}
 
 
-async def _ended(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> list[str]:
-    """Stop writers and wait for their last operation; give how they ended, where not well."""
+async def _stop(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> list[str]:
+    """Stop writers, wait for their last operation, and return the errors that ended them."""
     stop.set()
     if tasks:
         await asyncio.wait(tasks)
-    ended = [
+    faults = [
         f"{task.get_name()} stopped: {type(error).__name__}: {error}"
         for task in tasks
         if not task.cancelled() and (error := task.exception()) and not isinstance(error, Failed)
     ]
     tasks.clear()
-    return ended
+    return faults

@@ -1,4 +1,4 @@
-"""The service itself, as a deploy starts it: a process of its own on a port of the loopback."""
+"""Starts the service as a deploy does: a process of its own on a port of the loopback."""
 
 import asyncio
 import re
@@ -14,12 +14,12 @@ _SECONDS_TO_START: Final = 30
 
 
 class NotServing(Exception):
-    """The service did not start; the text holds the end of what it said."""
+    """The service did not start; the text holds the end of its output."""
 
 
 @asynccontextmanager
 async def served(url: str) -> AsyncIterator[str]:
-    """Run the service on the database; give its root URL. Raises NotServing."""
+    """Run the service on the database and yield its root URL. Raise NotServing."""
     settings = {"HOST": "127.0.0.1", "PORT": "0", "LOG_LEVEL": "ERROR"}
     running = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "app", "serve",
@@ -28,8 +28,8 @@ async def served(url: str) -> AsyncIterator[str]:
     )  # fmt: skip
     assert running.stderr is not None
     try:
-        origin, said = await _invited(running.stderr)
-        reading = asyncio.create_task(_drain(running.stderr, said))
+        origin, lines = await _read_origin(running.stderr)
+        reading = asyncio.create_task(_drain(running.stderr, lines))
         yield origin
         reading.cancel()
     finally:
@@ -38,21 +38,21 @@ async def served(url: str) -> AsyncIterator[str]:
         await running.wait()
 
 
-async def _invited(said: asyncio.StreamReader) -> tuple[str, list[str]]:
-    """Read until the service says where it serves."""
+async def _read_origin(output: asyncio.StreamReader) -> tuple[str, list[str]]:
+    """Read until the service says where it serves; return its URL and the lines so far."""
     lines: list[str] = []
     try:
         async with asyncio.timeout(_SECONDS_TO_START):
-            while line := (await said.readline()).decode(errors="replace"):
+            while line := (await output.readline()).decode(errors="replace"):
                 lines.append(line)
-                if found := re.search(r"serves on (\S+)", line):
-                    return found[1], lines
+                if match := re.search(r"serves on (\S+)", line):
+                    return match[1], lines
     except TimeoutError:
         pass
     raise NotServing(f"The service did not start: {''.join(lines)[-2_000:]}")
 
 
-async def _drain(said: asyncio.StreamReader, lines: list[str]) -> None:
-    """Keep reading, or the service would wait for room to write."""
-    while line := (await said.readline()).decode(errors="replace"):
+async def _drain(output: asyncio.StreamReader, lines: list[str]) -> None:
+    """Keep reading, or the service would block on a full pipe."""
+    while line := (await output.readline()).decode(errors="replace"):
         lines.append(line)

@@ -1,4 +1,4 @@
-"""How long each operation of a writer took, and whatever went wrong."""
+"""How long each operation of a writer took, and which failed."""
 
 import heapq
 import time
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
-_KEPT: Final = 20
+_SLOWEST: Final = 20
 
 
 class Slow(NamedTuple):
@@ -20,7 +20,7 @@ class Slow(NamedTuple):
 
 
 class Failed(Exception):
-    """An operation failed, or gave another answer than it should."""
+    """An operation failed, or had a wrong answer."""
 
 
 class Timings:
@@ -34,7 +34,7 @@ class Timings:
 
     @contextmanager
     def timed(self, who: str, what: str) -> Iterator[None]:
-        """Time one operation. Raises Failed in place of what it raises, and notes it."""
+        """Time one operation. Record what it raises, and raise Failed instead."""
         during, began = self._during(), time.monotonic()
         try:
             yield
@@ -46,7 +46,7 @@ class Timings:
             self.counts[f"{who.split(maxsplit=1)[0]}: {what.split(maxsplit=1)[0]}"] += 1
             slow = Slow(time.monotonic() - began, who, what, during)
             heapq.heappush(self._slowest, slow)
-            if len(self._slowest) > _KEPT:
+            if len(self._slowest) > _SLOWEST:
                 heapq.heappop(self._slowest)
 
     @property
@@ -61,20 +61,20 @@ class Timings:
 
 
 class Board:
-    """What each writer wrote last and had acknowledged: the others must be able to read it."""
+    """The last acknowledged write of each writer, which the others must be able to read."""
 
     def __init__(self) -> None:
         self.last: dict[str, int] = {}
         self.read: Counter[str] = Counter()
-        """How often each side read the other's."""
+        """How often each side read the other's writes."""
 
     def of(self, side: str) -> dict[str, int]:
-        """Give the last numbers of one side's writers."""
+        """Return the last numbers of one side's writers."""
         return {who: number for who, number in self.last.items() if who.startswith(side)}
 
 
 def message(number: int) -> str:
-    """Give the text under which a writer's number travels."""
+    """Return the text that carries a writer's number."""
     return f"message {number}"
 
 

@@ -68,16 +68,16 @@ def bench(
     effort = Effort(rounds, seconds, lambda text: typer.echo(text, err=True))
     try:
         parts = set(only or _NAMES)
-        told = _report(parts, effort, requests, push_seconds, load.choose(generator))
+        sections = _report(parts, effort, requests, push_seconds, load.choose(generator))
     except (LoadFailed, Disagreement, EmbeddedPostgresError) as failure:
         typer.echo(f"bench: {failure}", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        typer.echo("bench: interrupted; all that it started is stopped.", err=True)
+        typer.echo("bench: interrupted; every process that it started is stopped.", err=True)
         raise typer.Exit(_INTERRUPTED) from None
-    typer.echo("\n\n".join(told.values()))
+    typer.echo("\n\n".join(sections.values()))
     if write or (write is None and not only and not quick):
-        for section, text in told.items():
+        for section, text in sections.items():
             report.write(text, section)
         typer.echo(f"\nWritten to {report.PAGE}.", err=True)
 
@@ -90,17 +90,17 @@ def _refuse_unknown(only: Sequence[str] | None) -> None:
 
 
 def _interrupted(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """End as Ctrl-C does, so that every block that started a process stops it."""
+    """End as Ctrl-C does, so that each started process is stopped."""
     raise KeyboardInterrupt
 
 
 def _report(
     parts: set[str], effort: Effort, requests: int, push_seconds: int, generator: load.Generator
 ) -> dict[str, str]:
-    """Measure; give the text of each section of the page that there is something to say of."""
+    """Measure, and return the text of each section of the page that was measured."""
     outcome = Outcome()
     absent: list[str] = []
-    told: list[str] = []
+    tables: list[str] = []
     with show.postgresql() as url:
         effort.say("Seeding …")
         stage = Stage(url, asyncio.run(show.seed(url)), generator)
@@ -110,17 +110,17 @@ def _report(
         _grow(stage, [w for w in chosen if w.table == GROWTH], effort, outcome)
         if _MEMORY in parts:
             started = memory.start_up(stage, effort.say)
-            kept = memory.footprint(stage, requests, effort.say)
-            told.append(footprints.table(started, kept, requests))
-        pushed = live.measured(parts, stage, effort, push_seconds)
+            footprint = memory.footprint(stage, requests, effort.say)
+            tables.append(footprints.table(started, footprint, requests))
+        live_tables = live.measured(parts, stage, effort, push_seconds)
     compared = report.tables(outcome.results, outcome.titles)
     sections = {}
-    if compared or told:
+    if compared or tables:
         preface = _preface(effort, requests, [*about, *absent])
-        sections[report.SERVING] = "\n\n".join(filter(None, [preface, compared, *told]))
-    if pushed:
+        sections[report.SERVING] = "\n\n".join(filter(None, [preface, compared, *tables]))
+    if live_tables:
         preface = f"`{live.command(parts, effort, push_seconds)}`, over loopback."
-        sections[report.LIVE] = "\n\n".join([preface, *about, *pushed])
+        sections[report.LIVE] = "\n\n".join([preface, *about, *live_tables])
     return sections
 
 
@@ -153,13 +153,13 @@ def _preface(effort: Effort, requests: int, about: list[str]) -> str:
         (
             f"`{command} --requests {requests}`: medians of {effort.rounds} rounds of "
             f"{effort.seconds} s (the list of 500: twice that) after {WARM_UP_SECONDS} s of "
-            f"warm-up, the servers in turn, {CONNECTIONS} connections kept open, over loopback."
+            f"warm-up. The servers take turns; {CONNECTIONS} connections stay open, over loopback."
         ),
         (
-            "Each server is one process and writes no log "
-            f"(LOG_LEVEL=WARNING for {OURS.title}), save where the table says so."
+            f"Each server is one process. It writes no log (LOG_LEVEL=WARNING for {OURS.title}), "
+            "except where the table says so."
         ),
-        "In brackets: the lowest and the highest round.",
+        "The brackets show the lowest and the highest round.",
         *about,
     ]
     return "\n\n".join(lines)

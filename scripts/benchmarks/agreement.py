@@ -1,4 +1,4 @@
-"""Refuses to compare servers that do not give the same answer, or do not write what they say."""
+"""Checks that the servers give the same answers, and that they write what they say."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ from scripts.benchmarks.serving import Running, ask
 from scripts.benchmarks.workloads import Workload
 
 Entered = Sequence[tuple[Contender, Running]]
-"""Who takes part, each with its server."""
+"""The contenders, each with its running server."""
 
 
 class Disagreement(Exception):
-    """Two servers answer the same request differently, or a write left no trace."""
+    """Two servers answer the same request differently, or a write is not in the change log."""
 
 
 def check(entered: Entered, workloads: Sequence[Workload]) -> None:
-    """Ask every server each read once. Raises Disagreement."""
+    """Ask every server each read once. Raise Disagreement."""
     ours = next((running for contender, running in entered if contender.name == OURS.name), None)
     for workload in workloads:
         if ours is not None and not workload.writes and not workload.conditional:
@@ -33,17 +33,19 @@ def check(entered: Entered, workloads: Sequence[Workload]) -> None:
 
 def _check(workload: Workload, contender: Contender, ours: Running, theirs: Running) -> None:
     for path in workload.traffic(ours.stage.show).paths:
-        mine, other = (_asked(server, path) for server in (ours, theirs))
+        mine, other = (_ask(server, path) for server in (ours, theirs))
         if not _agree(contender, mine, other):
             raise Disagreement(f"{contender.title} answers differently: {workload.title}, {path}.")
 
 
-def _asked(server: Running, path: str) -> httpx.Response:
+def _ask(server: Running, path: str) -> httpx.Response:
     try:
         return ask(f"{server.origin}{path}").raise_for_status()
     except httpx.HTTPStatusError as refused:
         status = refused.response.status_code
-        raise Disagreement(f"{path} is answered with {status}: nothing to measure.") from None
+        raise Disagreement(
+            f"{path} is answered with {status}: there is nothing to measure."
+        ) from None
 
 
 def _agree(contender: Contender, ours: httpx.Response, theirs: httpx.Response) -> bool:
@@ -53,7 +55,7 @@ def _agree(contender: Contender, ours: httpx.Response, theirs: httpx.Response) -
 
 
 def _normal(value: Any) -> Any:
-    """Read times as instants, so that ``.120Z`` and ``.120000Z`` are the same."""
+    """Return the value with times as instants, so that ``.120Z`` equals ``.120000Z``."""
     if isinstance(value, list):
         return [_normal(element) for element in value]
     if isinstance(value, dict):
@@ -69,7 +71,7 @@ def _normal(value: Any) -> Any:
 def check_written(
     contender: Contender, running: Running, workload: Workload, measured: Sequence[Measurement]
 ) -> None:
-    """Look for every write that was answered in the change log. Raises Disagreement."""
+    """Check that the change log has every write that was answered. Raise Disagreement."""
     if not (workload.writes and contender.logs):
         return
     answered = sum(one.requests for one in measured)

@@ -1,7 +1,7 @@
-"""What it costs to announce a write inside its transaction: the service as it is, beside one that
-announces nothing, with nobody listening and with as many as three processes.
+"""What it costs to announce a write inside its transaction.
 
-Neither of them listens itself. With the same statements, the database alone.
+The service as it is, beside one that announces nothing; with nobody listening, and with three
+listening connections. Neither listens itself. Then the same statements by the database alone.
 """
 
 import sys
@@ -25,12 +25,12 @@ _NAMES: Final = ("create", "editors-1", "editors-100")
 _COMMAND: Final = (sys.executable, "-m", "scripts.benchmarks.unannounced")
 _ASK_SECONDS: Final = 30
 Announces = Callable[[Stage, bool], AbstractContextManager[Running]]
-"""What starts something that writes, and announces it or not."""
+"""Starts a server that writes, with or without announcing."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """One workload's turns, in the same rounds, by whether they were announced."""
+    """One workload's turns in the same rounds, with the announcement and without it."""
 
     title: str
     listeners: int
@@ -39,8 +39,8 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Listened:
-    """A server whose writes are listened to while it is measured."""
+class ListenedServer:
+    """A server that is measured while others listen to its announcements."""
 
     started: Running
     listeners: int
@@ -48,28 +48,30 @@ class Listened:
 
     @property
     def stage(self) -> Stage:
-        """What it finds."""
+        """The database and rows that it serves."""
         return self.started.stage
 
     @property
     def origin(self) -> str | None:
-        """Where it listens, if it does."""
+        """Its root URL; None without HTTP."""
         return self.started.origin
 
     def measure(self, workload: Workload, seconds: int, first: int) -> Measurement:
-        """Send it a workload's requests. Raises LoadFailed, too where it is not what it says."""
+        """Send it a workload's requests. Raise LoadFailed, also if ``announces`` does not hold."""
         with aside("listeners") as ears:
             order = {"listeners": self.listeners, "database_url": self.stage.database_url}
             ears.ask(order, _ASK_SECONDS)
             measured = self.started.measure(workload, seconds, first)
-            heard = ears.ask({}, _ASK_SECONDS)
-        if self.listeners and bool(heard) is not self.announces:
-            raise LoadFailed(f"{heard} announcements of {measured.requests} writes were heard.")
+            announcements = ears.ask({}, _ASK_SECONDS)
+        if self.listeners and bool(announcements) is not self.announces:
+            raise LoadFailed(
+                f"{announcements} announcements of {measured.requests} writes were heard."
+            )
         return measured
 
 
 def measure(stage: Stage, effort: Effort) -> list[Cost]:
-    """Measure with and without in turn, round by round. Raises LoadFailed and Disagreement."""
+    """Measure with and without in turn, round by round. Raise LoadFailed and Disagreement."""
     outcome, served = Outcome(), [one for one in WORKLOADS if one.name in _NAMES]
     for workloads, perform in ((served, _service), ([commits.WORKLOAD], commits.alone)):
         names = frozenset(one.name for one in workloads)
@@ -81,7 +83,10 @@ def measure(stage: Stage, effort: Effort) -> list[Cost]:
         Cost(
             one.title,
             listeners,
-            *(outcome.results[one.name][_name(listeners, said)] for said in (True, False)),
+            *(
+                outcome.results[one.name][_name(listeners, announces)]
+                for announces in (True, False)
+            ),
         )
         for one in (*served, commits.WORKLOAD)
         for listeners in LISTENERS
@@ -95,12 +100,12 @@ def _contender(
     announces: bool,  # noqa: FBT001  # one of the two that are compared
 ) -> Contender:
     @contextmanager
-    def listened(stage: Stage) -> Iterator[Listened]:
+    def perform_listened(stage: Stage) -> Iterator[ListenedServer]:
         with perform(stage, announces) as started:
-            yield Listened(started, listeners, announces)
+            yield ListenedServer(started, listeners, announces)
 
     name = _name(listeners, announces)
-    return Contender(name, name, listened, workloads, logs=True)
+    return Contender(name, name, perform_listened, workloads, logs=True)
 
 
 def _name(listeners: int, announces: bool) -> str:  # noqa: FBT001  # one of two kinds

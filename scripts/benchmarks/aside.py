@@ -1,5 +1,6 @@
-"""Processes of the benchmark's own beside the servers: each is asked in lines of JSON, and answers
-each by one. It ends when nothing more will be asked.
+"""Helper processes of the benchmark, which run beside the servers.
+
+Each reads orders as lines of JSON and answers each with one line. It ends with its input.
 """
 
 import asyncio
@@ -18,13 +19,13 @@ _END_SECONDS: Final = 10
 
 
 class Aside:
-    """One such process, as the benchmark sees it."""
+    """A running helper process."""
 
-    def __init__(self, name: str, process: subprocess.Popen[str], said: IO[bytes]) -> None:
-        self._name, self._process, self._said = name, process, said
+    def __init__(self, name: str, process: subprocess.Popen[str], errors: IO[bytes]) -> None:
+        self._name, self._process, self._errors = name, process, errors
 
     def ask(self, order: Any, within: float) -> Any:
-        """Give its answer. Raises LoadFailed where none comes within so many seconds."""
+        """Return its answer. Raise LoadFailed if none comes within so many seconds."""
         watchdog = Timer(within, self._process.kill)
         watchdog.start()
         try:
@@ -38,22 +39,22 @@ class Aside:
         finally:
             watchdog.cancel()
         if not line:
-            self._said.seek(0)
-            errors = self._said.read()[-1000:].decode(errors="replace")
+            self._errors.seek(0)
+            errors = self._errors.read()[-1000:].decode(errors="replace")
             raise LoadFailed(f"{self._name} gave no answer in {within:.0f} s. {errors}".strip())
         return json.loads(line)
 
 
 @contextmanager
 def aside(name: str) -> Iterator[Aside]:
-    """Start the module of this name, and end it with the block."""
-    with TemporaryFile() as said:
+    """Start the module of this name, and stop it at the end of the block."""
+    with TemporaryFile() as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", f"scripts.benchmarks.{name}"], text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
         )  # fmt: skip
         try:
-            yield Aside(name, process, said)
+            yield Aside(name, process, errors)
         finally:
             _end(process)
 
@@ -67,6 +68,6 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 async def answer(do: Callable[[Any], Awaitable[Any]]) -> None:
-    """Answer what is asked, in such a process, until nothing more will be."""
+    """Answer each order in such a process, until its input ends."""
     while line := await asyncio.to_thread(sys.stdin.readline):
         print(json.dumps(await do(json.loads(line))), flush=True)

@@ -1,6 +1,7 @@
-"""Those who watch a show: Socket.IO clients and streams on several servers, in this one process.
+"""Readers that watch a show: Socket.IO clients and streams on several servers, in one process.
 
-The first order says whom to join; the second waits until each has heard enough, and asks what.
+The first order names the servers to join. The second waits until each reader has enough events, and
+returns them.
 """
 
 import asyncio
@@ -14,34 +15,34 @@ import socketio
 import uvloop
 
 from scripts.benchmarks.aside import answer
-from scripts.benchmarks.hearing import Heard, now, number_in
+from scripts.benchmarks.hearing import Event, now, number_in
 
 _JOIN_SECONDS: Final = 10
 
 
 class Reader:
-    """What one of them has heard, in the order in which it came."""
+    """The events of one reader, in the order in which they came."""
 
     def __init__(self) -> None:
-        self.heard: list[Heard] = []
+        self.events: list[Event] = []
 
-    def hear(self, told: Mapping[str, Any]) -> None:
-        """Note an update: an event's argument, or an entry of the feed."""
+    def hear(self, update: Mapping[str, Any]) -> None:
+        """Record an update: the argument of an event, or an entry of the feed."""
         at = now()
-        self.heard.append(Heard(told["seq"], number_in(told["changes"]["note"][1]), at))
+        self.events.append(Event(update["seq"], number_in(update["changes"]["note"][1]), at))
 
 
 class Audience:
-    """All of them."""
+    """All readers."""
 
     def __init__(self) -> None:
         self._readers: list[Reader] = []
-        self._held: list[Any] = []
+        self._connections: list[Any] = []
         self._busy, self._since = 0.0, 0
 
     async def do(self, order: dict[str, Any]) -> Any:
-        """Do the next thing that is asked."""
-        return await (self._join(order) if "production" in order else self._tell(**order))
+        """Carry out the next order."""
+        return await (self._join(order) if "production" in order else self._collect(**order))
 
     async def _join(self, order: dict[str, Any]) -> int:
         """Connect the sockets of each server, then its streams, server by server."""
@@ -58,11 +59,11 @@ class Audience:
         reader, client = self._reader(), socketio.AsyncClient(reconnection=False)
         client.on("entity:updated", reader.hear)
         await client.connect(origin, transports=["websocket"], wait_timeout=_JOIN_SECONDS)
-        asked = {"productionId": production}
-        joined = await client.call("production:join", asked, timeout=_JOIN_SECONDS)
+        request = {"productionId": production}
+        joined = await client.call("production:join", request, timeout=_JOIN_SECONDS)
         if "error" in joined:
             raise RuntimeError(joined["message"])
-        self._held.append(client)
+        self._connections.append(client)
 
     async def _stream(self, origin: str, production: str) -> None:
         session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
@@ -70,23 +71,23 @@ class Audience:
         response = await session.get(path, raise_for_status=True)
         await response.content.readuntil(b"\n\n")
         reading = asyncio.create_task(_read(self._reader(), response.content))
-        self._held += [session, reading]
+        self._connections += [session, reading]
 
     def _reader(self) -> Reader:
         self._readers.append(Reader())
         return self._readers[-1]
 
-    async def _tell(self, expect: int, within: float) -> dict[str, Any]:
-        """Wait until each has heard so many, or for so many seconds; tell what they heard."""
+    async def _collect(self, expect: int, within: float) -> dict[str, Any]:
+        """Wait until each has so many events, or for so many seconds; return the events."""
         give_up = now() + int(within * 1e9)
         while now() < give_up and (  # noqa: ASYNC110  # an event at each arrival would cost time
-            any(len(reader.heard) < expect for reader in self._readers)
+            any(len(reader.events) < expect for reader in self._readers)
         ):
             await asyncio.sleep(0.05)
         share = (time.process_time() - self._busy) / ((now() - self._since) / 1e9)
-        # What would come a second time may come a little later.
+        # A repeated event may come a little later.
         await asyncio.sleep(1)
-        return {"heard": [reader.heard for reader in self._readers], "share": share}
+        return {"heard": [reader.events for reader in self._readers], "share": share}
 
 
 async def _read(reader: Reader, lines: aiohttp.StreamReader) -> None:

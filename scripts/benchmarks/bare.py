@@ -1,8 +1,8 @@
 """The bare server: Starlette and asyncpg, with nothing between PostgreSQL's bytes and the wire.
 
-It runs the service's own SQL, so the database's work is the same and the difference is ours. Its
-writes are the service's two statements, with writers of one production in line as there; they
-parse the body and validate nothing, and know nothing but cameras.
+It runs the service's own SQL, so the database's work is the same and the difference is the
+service's. Its writes are the service's two statements, and writers of one production wait in line
+as there. It validates nothing, and writes only cameras.
 """
 
 import asyncio
@@ -42,8 +42,8 @@ async def _bytes(connection: asyncpg.Connection) -> None:
     )
 
 
-async def _as_it_is(_: asyncpg.Connection) -> None:
-    """Save the round trip that resetting an untouched session costs."""
+async def _no_reset(_: asyncpg.Connection) -> None:
+    """Do nothing: resetting an unchanged session would cost a round trip."""
 
 
 @asynccontextmanager
@@ -54,7 +54,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         min_size=10,
         max_size=10,
         init=_bytes,
-        reset=_as_it_is,
+        reset=_no_reset,
         max_cached_statement_lifetime=0,
         max_cacheable_statement_size=0,
     ) as pool:
@@ -76,39 +76,39 @@ async def _get(request: Request) -> Response:
 
 
 async def _create(request: Request) -> Response:
-    sent = from_json(await request.body())
-    label, production = sent["id"], sent.pop("productionId")
-    row = to_json({to_snake(name): value for name, value in sent.items()})
-    changes = to_json({name: [None, value] for name, value in sent.items()}).decode()
+    body = from_json(await request.body())
+    label, production = body["id"], body.pop("productionId")
+    row = to_json({to_snake(name): value for name, value in body.items()})
+    changes = to_json({name: [None, value] for name, value in body.items()}).decode()
     async with _turns[production], request.app.state.pool.acquire() as connection:
         room = await connection.fetchrow(_WRITE.room_by_label, production, label)
         if room is None or label in room["taken"]:
             return Response(status_code=409)
         place = (room["production"], room["seq"], uuid7())
-        written = await connection.fetchrow(
+        answer = await connection.fetchrow(
             _WRITE.create, *place, row, None, changes, *_WHO, uuid7(), False
         )
-    return _written(written, 201)
+    return _answer_write(answer, 201)
 
 
 async def _update(request: Request) -> Response:
-    uuid, sent = UUID(request.path_params["uuid"]), from_json(await request.body())
-    row = to_json({to_snake(name): value for name, value in sent.items()})
+    uuid, body = UUID(request.path_params["uuid"]), from_json(await request.body())
+    row = to_json({to_snake(name): value for name, value in body.items()})
     async with request.app.state.pool.acquire() as connection:
-        seen = await connection.fetchrow(_WRITE.seen, uuid)
-        if seen is None:
+        row_before = await connection.fetchrow(_WRITE.seen, uuid)
+        if row_before is None:
             return Response(status_code=404)
-        before = from_json(seen["body"])
-        changes = to_json({name: [before[name], value] for name, value in sent.items()}).decode()
-        place = (seen["production"], seen["seq"], uuid, before["version"])
-        written = await connection.fetchrow(
-            _WRITE.update, *place, row, None, changes, *_WHO, uuid7(), True, list(sent)
+        before = from_json(row_before["body"])
+        changes = to_json({name: [before[name], value] for name, value in body.items()}).decode()
+        place = (row_before["production"], row_before["seq"], uuid, before["version"])
+        answer = await connection.fetchrow(
+            _WRITE.update, *place, row, None, changes, *_WHO, uuid7(), True, list(body)
         )
-    return _written(written, 200)
+    return _answer_write(answer, 200)
 
 
-def _written(row: asyncpg.Record | None, status: int) -> Response:
-    """Answer; a write that was overtaken is refused, since only one process writes here."""
+def _answer_write(row: asyncpg.Record | None, status: int) -> Response:
+    """Answer a write. One that lost a race is refused, since only one process writes here."""
     if row is None:
         return Response(status_code=409)
     return Response(row["body"], status, media_type="application/json")

@@ -1,4 +1,4 @@
-"""Connections that come and go, and connections that stay and say nothing."""
+"""Connections that come and go, and connections that stay open and send nothing."""
 
 import socket
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _CHUNK: Final = 65_536
 def used_once(origin: str, path: str) -> None:
     """Open connections one after another, send one request on each, and close it.
 
-    Raises LoadFailed.
+    Raise LoadFailed.
     """
     host = urlsplit(origin).netloc
     request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
@@ -39,7 +39,7 @@ def _exchanged(origin: str, request: bytes) -> bytes:
 
 @contextmanager
 def silent(origin: str) -> Iterator[None]:
-    """Hold many connections open at the same time, without a word. Raises LoadFailed."""
+    """Hold many connections open without sending anything. Raise LoadFailed."""
     with ExitStack() as stack:
         for _ in range(SILENT):
             stack.enter_context(_opened(origin))

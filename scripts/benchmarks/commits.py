@@ -1,5 +1,6 @@
-"""The database alone writes: pgbench runs the service's own two statements of a change, with the
-announcement in the second or without it. What it shows is the most that announcing can cost.
+"""Writes by the database alone: pgbench runs the service's own two statements of a change.
+
+The second statement has the announcement or not. The difference is the most that it can cost.
 """
 
 import re
@@ -24,9 +25,9 @@ WORKLOAD: Final = Workload(
 )  # fmt: skip
 _SQL: Final = write_statements(discovered()["cameras"])
 _ANNOUNCED: Final = re.compile(r"pg_notify\('[^']*', .*? cameras'\)")
-# Each client has shows of its own, so that none is overtaken.
+# Each client has shows of its own, so that no write loses a race.
 _TURN: Final = f"\\set turn 1 + :client_id + {CONNECTIONS} * random(0, {EDITED // CONNECTIONS - 1})"
-# What stands for the parameters of the second statement; of the first it is the row.
+# Values for the parameters of the second statement; the first takes the camera.
 _VALUES: Final = (
     ":production::uuid", ":seq::bigint", ":camera::uuid", ":version::int",
     """'{"note": "Moved."}'""", "NULL", """'{"note": ["", "Moved."]}'""", "'system'", "'System'",
@@ -36,14 +37,14 @@ _VALUES: Final = (
 
 @dataclass(frozen=True)
 class Commits:
-    """Changes a field of cameras, each client in shows of its own."""
+    """pgbench clients that change a field of cameras, each in shows of its own."""
 
     stage: Stage
     announces: bool
     origin: None = None
 
     def measure(self, workload: Workload, seconds: int, first: int) -> Measurement:
-        """Run the two statements. Raises LoadFailed. ``first`` numbers nothing here."""
+        """Run the two statements. Raise LoadFailed. ``first`` is not used."""
         del first
         with TemporaryDirectory() as name:
             script = Path(name) / "change.sql"
@@ -54,18 +55,18 @@ class Commits:
 
 @contextmanager
 def alone(stage: Stage, announces: bool) -> Iterator[Commits]:  # noqa: FBT001  # one of two kinds
-    """Give pgbench on the stage's database; there is nothing to start."""
+    """Yield pgbench on the stage's database; there is nothing to start."""
     yield Commits(stage, announces)
 
 
 def _script(cameras: tuple[str, ...], *, announces: bool) -> str:
-    change, found = (_SQL.update, 1) if announces else _ANNOUNCED.subn("NULL", _SQL.update)
-    if found != 1:
+    change, replaced = (_SQL.update, 1) if announces else _ANNOUNCED.subn("NULL", _SQL.update)
+    if replaced != 1:
         raise LoadFailed("The announcement is not in the statement: mend scripts/benchmarks.")
     camera = f"('{{{','.join(cameras)}}}'::uuid[])[:turn]"
-    seen = pgbench.colons_quoted(_SQL.seen).replace("$1", camera)
+    read_row = pgbench.colons_quoted(_SQL.seen).replace("$1", camera)
     read = "SELECT production, seq, body->>'version' AS version, body->>'uuid' AS camera"
-    return f"{_TURN}\n{read} FROM ({seen}) AS seen \\gset\n{_filled(change)};\n"
+    return f"{_TURN}\n{read} FROM ({read_row}) AS seen \\gset\n{_filled(change)};\n"
 
 
 def _filled(sql: str) -> str:

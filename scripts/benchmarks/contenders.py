@@ -1,4 +1,4 @@
-"""Who is measured: one entry in CONTENDERS for each."""
+"""The servers that are measured: one Contender for each."""
 
 import os
 import sys
@@ -14,10 +14,10 @@ from scripts.benchmarks.workloads import GROWTH, WORKLOADS
 
 @dataclass(frozen=True)
 class Contender:
-    """One that takes part in ``workloads``; ``title`` stands in the report.
+    """A server that takes part in ``workloads``; ``title`` stands in the report.
 
-    How its answers must equal ours before anything is measured is said by ``agrees``: "bytes" or
-    "values". ``logs`` says that its writes must be found in the change log.
+    ``agrees`` says how its answers must equal ours before anything is measured: in "bytes" or in
+    "values". With ``logs`` its writes must be in the change log.
     """
 
     name: str
@@ -72,7 +72,7 @@ _ALWAYS: Final = (
 
 
 def contenders(say: Callable[[str], None]) -> tuple[Contender, ...]:
-    """Give all that can take part on this machine, and say who cannot and why."""
+    """Return the servers that can run on this machine, and say which cannot and why."""
     try:
         perform, version = node.prepared()
     except NodeMissing as missing:
@@ -90,6 +90,6 @@ def contenders(say: Callable[[str], None]) -> tuple[Contender, ...]:
 
 
 def grown(size: int) -> Contender:
-    """Give our service on a database of so many productions."""
+    """Return our service on a database of so many productions."""
     title = f"{size:,} productions"
     return replace(OURS, name=f"at-{size}", title=title, workloads=_GROWTH)

@@ -1,7 +1,7 @@
-"""Thousands of sockets that watch and say nothing, in this one process.
+"""Thousands of sockets that watch and send nothing, in one process.
 
-They speak WebSocket, Engine.IO and Socket.IO by hand, as far as they need: a client library would
-take longer to hear of a write than the server to tell them.
+WebSocket, Engine.IO and Socket.IO are written by hand, as far as they are needed: a client library
+would take longer to read an event than the server to send it.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import uvloop
 
 from scripts.benchmarks.aside import answer
-from scripts.benchmarks.hearing import Heard, now, number_in
+from scripts.benchmarks.hearing import Event, now, number_in
 
 _AT_ONCE: Final = 50
 _JOIN_SECONDS: Final = 30
@@ -28,26 +28,26 @@ _SEQ: Final = re.compile(rb'"seq":(\d+)')
 
 
 class Socket(asyncio.Protocol):
-    """One connection: joins its production, answers pings, and notes updates."""
+    """One connection: joins its production, answers pings, and records updates."""
 
     def __init__(self, host: str, production: str) -> None:
         self._host, self._production = host, production
         self._received = b""
         self._opened = False
         self._transport: asyncio.Transport | None = None
-        self.heard: list[Heard] = []
+        self.events: list[Event] = []
         loop = asyncio.get_running_loop()
         self.joined: asyncio.Future[None] = loop.create_future()
-        self.gone: asyncio.Future[None] = loop.create_future()
+        self.ended: asyncio.Future[None] = loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask for a WebSocket."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own class is unrelated
-        asked = f"GET {_PATH} HTTP/1.1\r\nHost: {self._host}\r\n{_ASKED}{_KEY}\r\n"
-        self._transport.write(asked.encode())
+        request = f"GET {_PATH} HTTP/1.1\r\nHost: {self._host}\r\n{_ASKED}{_KEY}\r\n"
+        self._transport.write(request.encode())
 
     def data_received(self, data: bytes) -> None:
-        """Read what is whole."""
+        """Read every whole frame."""
         self._received += data
         if not self._opened:
             head, end, rest = self._received.partition(b"\r\n\r\n")
@@ -60,12 +60,12 @@ class Socket(asyncio.Protocol):
             self._hear(text)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note that it has ended."""
+        """Record that the connection ended."""
         self._fail(f"A socket was ended: {exc}")
-        self.gone.set_result(None)
+        self.ended.set_result(None)
 
     def leave(self) -> None:
-        """Close the connection, as a tab does that is closed."""
+        """Close the connection, as a closed browser tab does."""
         self._write(_CLOSE, b"")
         if self._transport is not None:
             self._transport.close()
@@ -75,7 +75,7 @@ class Socket(asyncio.Protocol):
             self.joined.set_exception(RuntimeError(why[:300]))
 
     def _frame(self) -> bytes | None:
-        """Take a whole frame off what was received; the server's are neither masked nor split."""
+        """Return the next whole frame, or None. The server's are neither masked nor split."""
         received = self._received
         if len(received) < 2:
             return None
@@ -90,7 +90,7 @@ class Socket(asyncio.Protocol):
 
     def _hear(self, text: bytes) -> None:
         if text.startswith(_UPDATED):
-            self._note(text)
+            self._record(text)
         elif text == b"2":
             self._write(_TEXT, b"3")
         elif text.startswith(b"0"):
@@ -104,13 +104,13 @@ class Socket(asyncio.Protocol):
             else:
                 self.joined.set_result(None)
 
-    def _note(self, text: bytes) -> None:
+    def _record(self, text: bytes) -> None:
         at, note, seq = now(), _NOTE.search(text), _SEQ.search(text)
         if note and seq:
-            self.heard.append(Heard(int(seq[1]), number_in(note[1].decode()), at))
+            self.events.append(Event(int(seq[1]), number_in(note[1].decode()), at))
 
     def _write(self, kind: int, text: bytes) -> None:
-        """Send one masked frame; the mask is of noughts."""
+        """Send one masked frame; the mask is all zeros."""
         assert self._transport is not None
         size = len(text)
         length = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
@@ -118,55 +118,55 @@ class Socket(asyncio.Protocol):
 
 
 class Crowd:
-    """All of them."""
+    """All sockets."""
 
     def __init__(self) -> None:
         self._sockets: list[Socket] = []
 
     async def do(self, order: dict[str, Any]) -> Any:
-        """Do the next thing that is asked: join, tell what was heard, or leave."""
+        """Carry out the next order: join, return the events, or leave."""
         if "productions" in order:
             return await self._join(**order)
         if "leave" in order:
             return await self._leave()
-        return await self._tell(**order)
+        return await self._collect(**order)
 
     async def _join(self, origin: str, productions: list[str], sockets: int) -> float:
-        """Let the sockets join the productions in turn; give the seconds it took."""
-        begun, turns = time.perf_counter(), cycle(productions)
+        """Let the sockets join the productions in turn; return the seconds it took."""
+        began, turns = time.perf_counter(), cycle(productions)
         for first in range(0, sockets, _AT_ONCE):
             some = min(_AT_ONCE, sockets - first)
-            made = [self._joined(origin, next(turns)) for _ in range(some)]
-            self._sockets += await asyncio.gather(*made)
-        return time.perf_counter() - begun
+            joins = [self._joined(origin, next(turns)) for _ in range(some)]
+            self._sockets += await asyncio.gather(*joins)
+        return time.perf_counter() - began
 
     async def _joined(self, origin: str, production: str) -> Socket:
-        place, loop = urlsplit(origin), asyncio.get_running_loop()
-        _, made = await loop.create_connection(
-            lambda: Socket(place.netloc, production), place.hostname or "", place.port or 0
+        address, loop = urlsplit(origin), asyncio.get_running_loop()
+        _, client = await loop.create_connection(
+            lambda: Socket(address.netloc, production), address.hostname or "", address.port or 0
         )
         async with asyncio.timeout(_JOIN_SECONDS):
-            await made.joined
-        return made
+            await client.joined
+        return client
 
-    async def _tell(self, within: float) -> list[list[Heard]]:
-        """Wait until each has heard something, or for so many seconds; tell what they heard."""
+    async def _collect(self, within: float) -> list[list[Event]]:
+        """Wait until each has an event, or for so many seconds; return the events."""
         give_up = now() + int(within * 1e9)
         while now() < give_up and (  # noqa: ASYNC110  # an event at each arrival would cost time
-            not all(socket.heard for socket in self._sockets)
+            not all(socket.events for socket in self._sockets)
         ):
             await asyncio.sleep(0.05)
-        await asyncio.sleep(1)  # for what comes a second time
-        told = [socket.heard for socket in self._sockets]
+        await asyncio.sleep(1)  # a repeated event may come a little later
+        events = [socket.events for socket in self._sockets]
         for socket in self._sockets:
-            socket.heard = []
-        return told
+            socket.events = []
+        return events
 
     async def _leave(self) -> int:
-        """Let all leave; give how many there were."""
+        """Let all leave; return how many there were."""
         for socket in self._sockets:
             socket.leave()
-        await asyncio.gather(*(socket.gone for socket in self._sockets))
+        await asyncio.gather(*(socket.ended for socket in self._sockets))
         count = len(self._sockets)
         self._sockets = []
         return count

@@ -1,8 +1,8 @@
 """Databases of 10, 1,000 and 100,000 productions, all on one server.
 
-Each has a show made by the store, whose 20 cameras and five CCUs are copied into the others by
-SQL: through the API it would take an hour. In the largest only every hundredth show is whole, and
-the rest have four cameras and a CCU: filling it stays below a minute.
+Each has a show made by the store. SQL copies its 20 cameras and five CCUs into the other shows;
+through the API that would take an hour. In the largest database only every hundredth show is whole,
+and the others have four cameras and a CCU, so that filling it takes less than a minute.
 """
 
 import asyncio
@@ -18,17 +18,19 @@ from scripts.benchmarks.serving import Stage
 from scripts.benchmarks.show import Show
 
 SIZES: Final = (10, 1_000, 100_000)
-_WHOLE: Final = 1_000  # shows of 20 cameras in a database, as far as there are as many
-_READ: Final = 200  # of so many of those the lists are asked for
-_FIRST: Final = "(SELECT uuid FROM productions WHERE id = 'SHOW 1')"  # by the store; to write in
+_WHOLE: Final = 1_000  # whole shows in a database, if it has as many
+_READ: Final = 200  # whole shows that are read
+_FIRST: Final = (
+    "(SELECT uuid FROM productions WHERE id = 'SHOW 1')"  # made by the store; written to
+)
 _PRODUCTIONS: Final = f"""
     INSERT INTO productions (uuid, id, client, show_name, venue, source_types, created_at)
     SELECT gen_random_uuid(), 'SHOW ' || n, client, show_name || ' ' || n, venue, source_types,
         date_trunc('milliseconds', now()) - n * interval '1 minute'
     FROM productions, generate_series(2, $1) AS n WHERE productions.uuid = {_FIRST}
 """
-# A copy's uuid follows from its original's, so that what refers to it is known as well. A show's
-# rows stand together, as they do when a show is made in one day.
+# A copy's uuid is derived from its original's, so references can be derived too. The rows of a show
+# stand together, as they do when a show is made in one day.
 _COPIES: Final = f"""
     INSERT INTO {{table}} ({{columns}}) SELECT {{values}}
     FROM {{table}} AS original, productions AS p
@@ -62,15 +64,15 @@ async def _created(url: str, name: str) -> str:
         await connection.execute(f'CREATE DATABASE "{name}"')
     finally:
         await connection.close()
-    # The server is our own and asks for no password: nothing is lost in the redacted form.
+    # The server asks for no password, so the redacted form is complete.
     return DatabaseUrl.parse(url).with_database(name).redacted()
 
 
 async def _fill(size: int, connection: asyncpg.Connection) -> Show:
-    """Copy the first show until there are ``size``; give what is measured."""
+    """Copy the first show until there are ``size``; return the rows to measure."""
     whole = f"substr(p.id, 6)::int % {max(1, size // _WHOLE)} = 0"
     async with connection.transaction():
-        # References are not looked up: each row is made beside what it names.
+        # No foreign key is checked: each row is copied together with the row that it names.
         await connection.execute("SET LOCAL session_replication_role = replica")
         await connection.execute("SET LOCAL work_mem = '256MB'")
         await connection.execute(_PRODUCTIONS, size)
@@ -99,7 +101,7 @@ _COPIED: Final = {
 
 
 async def _measured(connection: asyncpg.Connection, whole: str) -> Show:
-    """Read productions from everywhere in the table; write in the one that the store made."""
+    """Choose productions from everywhere in the table to read, and the store's one to write."""
     scratch = await connection.fetchval(_FIRST)
     read = [row["uuid"] for row in await connection.fetch(_SPREAD.format(whole=whole), _READ)]
     return Show(

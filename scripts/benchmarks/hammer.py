@@ -1,7 +1,6 @@
 """The built-in load generator: reads an order as JSON on standard input, prints what it measured.
 
-It reads no more of an answer than its status and its length, so that it stays well ahead of any
-server written in Python.
+It reads only an answer's status and length, so that it is faster than any server in Python.
 """
 
 import asyncio
@@ -25,7 +24,7 @@ _UNCHANGED: Final = b"304"
 
 @dataclass
 class Score:
-    """What all connections have seen: seconds of each answer, and how many were errors."""
+    """The seconds of each answer on all connections, and the number of errors."""
 
     times: list[float] = field(default_factory=list)
     errors: int = 0
@@ -33,7 +32,7 @@ class Score:
 
 
 class Client(asyncio.Protocol):
-    """One connection: sends, awaits the whole answer, sends again until the time is up."""
+    """One connection: sends, waits for the whole answer, and sends again until the time is up."""
 
     def __init__(self, requests: Iterator[bytes], score: Score) -> None:
         self._requests, self._score = requests, score
@@ -60,7 +59,7 @@ class Client(asyncio.Protocol):
             self._answered()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's own name
-        """Count a connection that ended before its time."""
+        """Count a connection that ended too early as an error."""
         if not self.finished.done():
             self._score.errors += 1
             self.finished.set_result(None)
@@ -81,7 +80,7 @@ class Client(asyncio.Protocol):
             self._missing = int(length) - len(body)
 
     def _read_chunks(self, data: bytes) -> None:
-        """Look for the last chunk: nothing follows it, since one request is under way at a time."""
+        """Look for the last chunk. Nothing follows it, since one request is sent at a time."""
         self._received = (self._received + data)[-len(_LAST_CHUNK) :]
         if self._received == _LAST_CHUNK:
             self._received, self._chunked = b"", False
@@ -103,8 +102,8 @@ class Client(asyncio.Protocol):
 
 def _requests(order: dict[str, Any]) -> Iterator[bytes]:
     headers = {"Host": urlsplit(order["origin"]).netloc, **order["headers"]}
-    told = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    heads = [f"{order['method']} {path} HTTP/1.1\r\n{told}" for path in order["paths"]]
+    header_lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    heads = [f"{order['method']} {path} HTTP/1.1\r\n{header_lines}" for path in order["paths"]]
     if order["body"] is None:
         ready = [f"{head}\r\n".encode() for head in heads]
         while True:

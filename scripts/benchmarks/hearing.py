@@ -1,7 +1,7 @@
-"""What readers of the live push heard of what was written: how soon, and whether once and in order.
+"""Compares writes with the events that readers got: how soon, whether once, and in order.
 
-All times are readings of CLOCK_MONOTONIC in nanoseconds, which on Linux is one clock for all
-processes of a machine; Python promises that of none of its own clocks.
+All times are readings of CLOCK_MONOTONIC in nanoseconds. On Linux that is one clock for all
+processes of a machine, which Python does not promise of its own clocks.
 """
 
 import re
@@ -13,20 +13,20 @@ from typing import Final, NamedTuple
 from scripts.benchmarks.workloads import NUMBER
 
 NOTE: Final = f"Moved {NUMBER} times."
-"""What each write writes; its number is never sent twice."""
+"""The text of each write; its number is never sent twice."""
 _NUMBER: Final = re.compile(r"Moved (\d+) times")
 
 
-class Written(NamedTuple):
-    """A write: its number, just before its request was sent, and when its answer was there."""
+class Write(NamedTuple):
+    """A write: its number, the time just before its request was sent, and that of its answer."""
 
     number: int
-    sent: int
-    answered: int
+    sent_at: int
+    answered_at: int
 
 
-class Heard(NamedTuple):
-    """An event: the number of the change, that of the write, and when a reader had it."""
+class Event(NamedTuple):
+    """An event: the number of the change, that of the write, and when a reader got it."""
 
     seq: int
     number: int
@@ -44,10 +44,10 @@ class Spread:
 
 @dataclass(frozen=True)
 class Account:
-    """What some readers heard. Each of ``expected`` events should have come once, in order.
+    """What some readers got. Each of ``expected`` events should have come once, in order.
 
-    ``repeated`` counts those of writes that we did not send, too; ``disordered`` those that came
-    after one with a higher number.
+    ``repeated`` also counts events of writes that were not sent here. ``disordered`` counts events
+    that came after one with a higher number.
     """
 
     expected: int
@@ -69,46 +69,46 @@ def now() -> int:
 
 
 def number_in(note: str) -> int:
-    """Give the number of the write that wrote this; 0 for what none of ours wrote."""
-    found = _NUMBER.match(note)
-    return int(found[1]) if found else 0
+    """Return the number of the write that wrote this note; 0 for any other note."""
+    match = _NUMBER.match(note)
+    return int(match[1]) if match else 0
 
 
-def accounted(
-    readers: Iterable[tuple[Sequence[Written], Sequence[Heard]]], warm_up: int = 0
+def account_of(
+    readers: Iterable[tuple[Sequence[Write], Sequence[Event]]], warm_up: int = 0
 ) -> Account:
-    """Compare what each reader should have heard with what it heard.
+    """Compare the events that each reader should have got with those that it got.
 
-    The first writes, ``warm_up`` of them, are not timed.
+    The first ``warm_up`` writes are not timed.
     """
     expected = lost = repeated = disordered = 0
     since_sent: list[int] = []
     since_answered: list[int] = []
-    for written, heard in readers:
-        numbers = {write.number for write in written}
-        known = numbers & {event.number for event in heard}
+    for writes, events in readers:
+        numbers = {write.number for write in writes}
+        arrived = numbers & {event.number for event in events}
         expected += len(numbers)
-        lost += len(numbers) - len(known)
-        repeated += len(heard) - len(known)
-        disordered += _disordered(heard)
-        timed = {write.number: write for write in written[warm_up:]}
-        for event in heard:
+        lost += len(numbers) - len(arrived)
+        repeated += len(events) - len(arrived)
+        disordered += _disordered(events)
+        timed = {write.number: write for write in writes[warm_up:]}
+        for event in events:
             if write := timed.get(event.number):
-                since_sent.append(event.at - write.sent)
-                since_answered.append(event.at - write.answered)
+                since_sent.append(event.at - write.sent_at)
+                since_answered.append(event.at - write.answered_at)
     return Account(expected, lost, repeated, disordered, spread(since_sent), spread(since_answered))
 
 
-def _disordered(heard: Sequence[Heard]) -> int:
+def _disordered(events: Sequence[Event]) -> int:
     highest = wrong = 0
-    for event in heard:
+    for event in events:
         wrong += event.seq < highest
         highest = max(highest, event.seq)
     return wrong
 
 
 def spread(nanoseconds: Sequence[int]) -> Spread:
-    """Give the spread of some times; noughts where there are none."""
+    """Return the spread of some times; zeros if there are none."""
     times = sorted(nanoseconds) or [0]
     chosen = times[len(times) // 2], times[len(times) * 99 // 100], times[-1]
     return Spread(*(chosen_one / 1e6 for chosen_one in chosen))

@@ -1,6 +1,6 @@
 """Runs the service's command line as the image does: without the packages that only tests need.
 
-python-socketio imports aiohttp and requests where it finds them, for its clients; with them a
+python-socketio imports aiohttp and requests for its clients, if they are installed. With them a
 process holds 13 MB more than in the image.
 """
 
@@ -12,7 +12,7 @@ ABSENT = ("aiohttp", "requests")
 
 
 def leave_out() -> None:
-    """Make importing them fail, as it does where they are not installed."""
+    """Make importing them fail, as if they were not installed."""
     cast("dict[str, Any]", sys.modules).update(dict.fromkeys(ABSENT))
 
 

@@ -1,4 +1,4 @@
-"""Connections that listen to what is announced, as so many processes of the service do."""
+"""Connections that listen to announcements, as processes of the service do."""
 
 from typing import Any
 
@@ -10,22 +10,22 @@ from scripts.benchmarks.aside import answer
 
 
 class Listeners:
-    """They hear until this process ends."""
+    """Listening connections; they stay open until this process ends."""
 
     def __init__(self) -> None:
-        self._held: list[Any] = []
-        self.heard = 0
+        self._connections: list[Any] = []
+        self.count = 0
 
     async def do(self, order: dict[str, Any]) -> int:
-        """Listen with so many connections, where it is asked; give how much was heard so far."""
+        """Open the connections that the order asks for; return the announcements so far."""
         for _ in range(order.get("listeners", 0)):
             connection = await show.connect(order["database_url"])
             await connection.add_listener(CHANNEL, self._hear)
-            self._held.append(connection)
-        return self.heard
+            self._connections.append(connection)
+        return self.count
 
     def _hear(self, *_: object) -> None:
-        self.heard += 1
+        self.count += 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The parts that measure the live push: their names, and what each tells."""
+"""The parts that measure the live push: their names, and the tables that each makes."""
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
@@ -21,20 +21,20 @@ PARTS: Final = tuple(_PARTS)
 
 
 def measured(parts: Collection[str], stage: Stage, effort: Effort, seconds: int) -> list[str]:
-    """Give the tables of the parts that are wanted, each from the same rows.
+    """Measure these parts, each from the same rows, and return their tables.
 
-    Raises LoadFailed and Disagreement.
+    Raise LoadFailed and Disagreement.
     """
-    told = []
+    tables = []
     for name, measure in _PARTS.items():
         if name in parts:
             asyncio.run(show.tidy(stage.database_url, stage.show))
-            told.append(measure(stage, effort, seconds))
-    return told
+            tables.append(measure(stage, effort, seconds))
+    return tables
 
 
 def command(parts: Collection[str], effort: Effort, seconds: int) -> str:
-    """Give the command that measures them."""
+    """Return the command that measures them."""
     only = " ".join(f"--only {name}" for name in PARTS if name in parts)
     effort_words = f"--rounds {effort.rounds} --seconds {effort.seconds}"
     return f"scripts/bench {only} {effort_words} --push-seconds {seconds}"

@@ -1,13 +1,14 @@
-"""Turns the live push into its tables, and judges its bars."""
+"""The tables of the live push, and whether its bars are met."""
 
 from collections.abc import Sequence
+from dataclasses import astuple
 from statistics import median
 from typing import Final
 
 from scripts.benchmarks.announcing import Cost
 from scripts.benchmarks.hearing import Account
-from scripts.benchmarks.push import PROCESSES, RATE, Pushed
-from scripts.benchmarks.sockets import SOCKETS, Crowded
+from scripts.benchmarks.push import PROCESSES, RATE, PushResult
+from scripts.benchmarks.sockets import SOCKETS, CrowdResult
 from scripts.benchmarks.targets import ratio
 
 LATE_MILLISECONDS: Final = 150.0
@@ -18,20 +19,20 @@ _HEAD: Final = (
 _LINE: Final = "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
 
 
-def pushed(found: Pushed) -> str:
-    """Give the push's table in Markdown, and whether its bars are met."""
-    last = found.accounts[_sockets_of_last(found)]
-    faults = sum(account.faults for account in found.accounts.values())
-    expected = sum(account.expected for account in found.accounts.values())
+def pushed(result: PushResult) -> str:
+    """Return the push's table in Markdown, and whether its bars are met."""
+    last = result.accounts[_sockets_of_last(result)]
+    faults = sum(account.faults for account in result.accounts.values())
+    expected = sum(account.expected for account in result.accounts.values())
     lines = [
         "### Live push", "",
         (
-            f"{PROCESSES} processes, {RATE} writes a second to process 1 whether or not earlier "
-            f"ones were answered, {found.seconds} s: from just before a write's request is sent to "
-            "its event in the hands of a client."
+            f"{PROCESSES} processes. {RATE} writes a second go to process 1, whether or not "
+            f"earlier ones were answered, for {result.seconds} s. Times run from just before a "
+            "write's request is sent until a client has read its event."
         ), "",
         f"| heard by {_HEAD}", _LINE,
-        *(_account(who, account) for who, account in found.accounts.items()), "",
+        *(_account(who, account) for who, account in result.accounts.items()), "",
         (
             f"- A write on process 1 is heard on process {PROCESSES}, p99 below "
             f"{LATE_MILLISECONDS:.0f} ms: {last.since_sent.p99:.1f} ms, "
@@ -41,53 +42,53 @@ def pushed(found: Pushed) -> str:
             f"- No event is lost, repeated or out of order: {faults} of {expected:,}, "
             f"{_met(not faults)}."
         ), "",
-        f"Of one core: {_shares(found)}. The writer was at most {found.late:.1f} ms late (p99).",
+        f"Of one core: {_shares(result)}. The writer was at most {result.late:.1f} ms late (p99).",
     ]  # fmt: skip
     return "\n".join(lines)
 
 
-def crowded(found: Crowded | None) -> str:
-    """Give the idle sockets' table in Markdown."""
-    if found is None:
+def crowded(result: CrowdResult | None) -> str:
+    """Return the idle sockets' table in Markdown."""
+    if result is None:
         return "Idle sockets are not measured here: this system has no `/proc`."
-    before = found.held[0]
+    before = result.footprints[0]
     lines = [
         "### Idle sockets", "",
         (
-            f"One process, {SOCKETS:,} WebSockets that watch {found.productions} productions. They "
-            f"joined in {found.joining:.1f} s; idle, they take {found.idle:.1%} of one core."
+            f"One process, {SOCKETS:,} WebSockets that watch {result.productions} productions. "
+            f"They joined in {result.joining:.1f} s. Idle, they take {result.idle:.1%} of one core."
         ), "",
         "| one process of Signalbook | MB | more, kB a socket | open files |",
         "|---|--:|--:|--:|",
     ]  # fmt: skip
-    for at in found.held:
+    for at in result.footprints:
         each = (at.megabytes - before.megabytes) * 1024 / SOCKETS
         more = "" if at is before else f"{each:.1f}"
         lines.append(f"| {at.when} | {at.megabytes:.1f} | {more} | {at.files} |")
-    told = found.account
+    account = result.account
     lines += [
         "", f"| one write to each production, heard by {_HEAD}", _LINE,
-        _account(f"{SOCKETS:,} sockets", told), "",
-        f"- Memory of an idle socket: {found.each:.1f} kB.",
+        _account(f"{SOCKETS:,} sockets", account), "",
+        f"- Memory of an idle socket: {result.each:.1f} kB.",
         (
-            f"- All had heard {found.until_all:.2f} s after the first of the {found.productions} "
+            f"- All had heard {result.until_all:.2f} s after the first of the {result.productions} "
             "writes was sent."
         ),
         (
-            f"- No event is lost, repeated or out of order: {told.faults} of {told.expected:,}, "
-            f"{_met(not told.faults)}."
+            f"- No event is lost, repeated or out of order: {account.faults} of "
+            f"{account.expected:,}, {_met(not account.faults)}."
         ),
     ]  # fmt: skip
     return "\n".join(lines)
 
 
 def announced(costs: Sequence[Cost]) -> str:
-    """Give the table of what announcing costs in Markdown."""
+    """Return the table of what announcing costs in Markdown."""
     lines = [
         "### What announcing costs", "",
         (
-            "The same writes with `pg_notify` in their transaction, and without it; the turns in "
-            "the same rounds."
+            "The same writes with `pg_notify` in their transaction and without it, in turn in the "
+            "same rounds."
         ), "",
         (
             "| workload | listeners | announced, a second | silent, a second | announced is … "
@@ -106,21 +107,21 @@ def announced(costs: Sequence[Cost]) -> str:
     return "\n".join(lines)
 
 
-def _sockets_of_last(found: Pushed) -> str:
-    return next(who for who in found.accounts if who.endswith(f"sockets on process {PROCESSES}"))
+def _sockets_of_last(result: PushResult) -> str:
+    return next(who for who in result.accounts if who.endswith(f"sockets on process {PROCESSES}"))
 
 
 def _account(who: str, account: Account) -> str:
-    sent, answered = account.since_sent, account.since_answered
-    times = (sent.p50, sent.p99, sent.longest, answered.p50, answered.p99)
+    since_sent, since_answered = account.since_sent, account.since_answered
+    times = (*astuple(since_sent), since_answered.p50, since_answered.p99)
     counts = (account.expected, account.lost, account.repeated, account.disordered)
     cells = [*(f"{one:.1f}" for one in times), *(f"{one:,}" for one in counts)]
     return f"| {who} | {' | '.join(cells)} |"
 
 
-def _shares(found: Pushed) -> str:
-    return ", ".join(f"{who} {share:.0%}" for who, share in found.shares.items())
+def _shares(result: PushResult) -> str:
+    return ", ".join(f"{who} {share:.0%}" for who, share in result.shares.items())
 
 
-def _met(met: bool) -> str:  # noqa: FBT001  # it is judged
+def _met(met: bool) -> str:  # noqa: FBT001  # what it returns follows from it
     return "met" if met else "**MISSED**"

@@ -1,4 +1,4 @@
-"""Sends requests and measures the answers: with ``wrk`` where it is installed, else by ourselves.
+"""Sends requests and measures the answers: with ``wrk`` if it is installed, else by ``hammer``.
 
 Either runs in a process of its own, keeps its connections open and sends the next request when
 the answer to the last has arrived.
@@ -21,12 +21,12 @@ _GRACE_SECONDS: Final = 30
 
 
 class LoadFailed(Exception):
-    """The load generator did not end well, or a server answered with errors."""
+    """The load generator failed, or a server answered with errors."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One turn of one server; times of answers are in milliseconds."""
+    """One turn of one server; ``p50`` and ``p99`` are in milliseconds."""
 
     requests: int
     seconds: float
@@ -34,25 +34,25 @@ class Measurement:
     p99: float
     errors: int
     requests_each: int = 1
-    """How many requests make one of what is counted."""
+    """How many requests count as one, such as six lists for one show."""
 
     @property
     def rate(self) -> float:
-        """How many were done in a second."""
+        """How many were answered in a second."""
         return self.requests / self.requests_each / self.seconds
 
 
 class Generator(Protocol):
-    """Something that sends traffic for some seconds; ``first`` is its first number in a body."""
+    """A load generator; ``first`` is the first number that it writes in a body."""
 
     @property
     def title(self) -> str: ...
     def send(self, origin: str, traffic: Traffic, seconds: int, first: int) -> Measurement: ...
 
 
-def choose(wanted: str) -> Generator:
-    """Give the generator named "wrk" or "builtin"; for "auto" wrk where it is installed."""
-    if wanted == "builtin" or (wanted == "auto" and not which("wrk")):
+def choose(name: str) -> Generator:
+    """Return the generator "wrk" or "builtin"; for "auto" wrk if it is installed."""
+    if name == "builtin" or (name == "auto" and not which("wrk")):
         return Builtin()
     if not which("wrk"):
         raise LoadFailed("wrk is not installed: install it, or leave --generator out.")
@@ -64,12 +64,12 @@ class Wrk:
 
     @property
     def title(self) -> str:
-        """Name it for the report."""
-        said = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False).stdout
-        return f"{' '.join(said.split()[:2])}, 1 thread"
+        """Its name in the report."""
+        output = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False).stdout
+        return f"{' '.join(output.split()[:2])}, 1 thread"
 
     def send(self, origin: str, traffic: Traffic, seconds: int, first: int) -> Measurement:
-        """Run wrk. Raises LoadFailed."""
+        """Run wrk. Raise LoadFailed."""
         with TemporaryDirectory() as folder:
             script = Path(folder) / "traffic.lua"
             script.write_text(_lua(traffic, first))
@@ -83,35 +83,38 @@ class Builtin:
     title = "the built-in one (asyncio protocols on uvloop)"
 
     def send(self, origin: str, traffic: Traffic, seconds: int, first: int) -> Measurement:
-        """Run it in a process of its own. Raises LoadFailed."""
+        """Run it in a process of its own. Raise LoadFailed."""
         order = {"origin": origin, "seconds": seconds, "first": first}
         order |= {"answer_seconds": ANSWER_SECONDS, **asdict(traffic)}
         return _run([sys.executable, "-m", "scripts.benchmarks.hammer"], json.dumps(order), seconds)
 
 
 def _run(command: list[str], typed: str, seconds: int) -> Measurement:
-    """Run a generator whose last line is a Measurement in JSON."""
+    """Run a generator; the last line of its output is a Measurement in JSON."""
     try:
-        done = subprocess.run(
+        ended = subprocess.run(
             command, input=typed, text=True, capture_output=True, check=True,
             timeout=seconds + ANSWER_SECONDS + _GRACE_SECONDS, env=dict(os.environ),
         )  # fmt: skip
-        measured = Measurement(**json.loads(done.stdout.splitlines()[-1]))
+        measured = Measurement(**json.loads(ended.stdout.splitlines()[-1]))
     except subprocess.TimeoutExpired:
         raise LoadFailed(f"{command[0]} did not end in time.") from None
     except subprocess.CalledProcessError as failed:
         raise LoadFailed(f"{command[0]} failed: {failed.stderr[-1000:]}") from None
     if measured.errors:
-        raise LoadFailed(f"{measured.errors} of {measured.requests} requests went wrong.")
+        raise LoadFailed(f"{measured.errors} of {measured.requests} requests failed.")
     return measured
 
 
 def _lua(traffic: Traffic, first: int) -> str:
-    """Write the script: ready-made requests where they do not change, else one made each time."""
+    """Return wrk's script: the requests are made once, or each time if their body has a number."""
     paths = ", ".join(json.dumps(path) for path in traffic.paths)
     body = f"[==[{traffic.body}]==]" if traffic.body is not None else "nil"
-    told = {**traffic.headers, **({"Content-Type": "application/json"} if traffic.body else {})}
-    headers = ", ".join(f"[{json.dumps(k)}] = {json.dumps(v)}" for k, v in told.items())
+    headers_sent = {
+        **traffic.headers,
+        **({"Content-Type": "application/json"} if traffic.body else {}),
+    }
+    headers = ", ".join(f"[{json.dumps(k)}] = {json.dumps(v)}" for k, v in headers_sent.items())
     head = (
         f'local method, paths, body, n = "{traffic.method}", {{{paths}}}, {body}, {first}\n'
         f"local headers = {{{headers}}}\n"

@@ -1,4 +1,4 @@
-"""What the numbers were measured on, without saying where."""
+"""The machine and the versions that the numbers were measured on."""
 
 import math
 import os
@@ -11,7 +11,7 @@ _PACKAGES = ("fastapi", "starlette", "uvicorn", "uvloop", "httptools", "asyncpg"
 
 
 def described(generator: str, postgresql: str) -> list[str]:
-    """Give the lines for the report."""
+    """Return the lines for the report."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     return [
@@ -25,15 +25,15 @@ def described(generator: str, postgresql: str) -> list[str]:
 
 
 def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):  # what we may use; macOS does not tell
+    if hasattr(os, "sched_getaffinity"):  # the cores that we may use; macOS has no such call
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def cpu_seconds(pid: int) -> float:
-    """Give how long a process has been at work, in all; not a number where nobody tells."""
+    """Return the CPU time of a process in all; NaN if the system does not say."""
     try:
-        told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return math.nan
-    return (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,4 +1,4 @@
-"""Memory and start-up: how soon the service answers, and what it keeps after much work."""
+"""Memory and start-up: how soon the service answers, and what it holds after much work."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ _TIMES: Final = 5
 _WITHOUT: Final = "from scripts.benchmarks import imaged; imaged.leave_out()"
 _STEADY_REQUESTS: Final = 20_000
 _TURN_SECONDS: Final = {"list-20": 4, "list-500": 1, "get": 4, "editors-1": 1}
-_NOTHING_MORE: Final = 2.0  # seconds in which connections that were closed are let go
+_SETTLE_SECONDS: Final = 2.0  # seconds until closed connections are freed
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,15 @@ class StartUp:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What the process holds at some moment: memory in MB (2**20 bytes), and open files."""
+class Footprint:
+    """What a process holds at some moment: memory in MB (2**20 bytes), and open files."""
 
     when: str
     megabytes: float
     files: int
 
-    def growth(self, earlier: "Kept") -> float:
-        """How much more memory than earlier, in percent."""
+    def growth(self, earlier: "Footprint") -> float:
+        """Return how much more memory than earlier, in percent."""
         return (self.megabytes / earlier.megabytes - 1) * 100
 
 
@@ -64,40 +64,40 @@ def start_up(stage: Stage, say: Say) -> StartUp:
 
 def _import(module: str, stage: Stage) -> float:
     command = [sys.executable, "-c", f"{_WITHOUT}; import {module}"]
-    begun = time.perf_counter()
-    done = subprocess.run(
+    began = time.perf_counter()
+    ended = subprocess.run(
         command, env={"DATABASE_URL": stage.database_url}, stdin=subprocess.DEVNULL, check=False
     )
-    if done.returncode:
+    if ended.returncode:
         raise LoadFailed(f"{module} cannot be imported: run {' '.join(command)} to see why.")
-    return time.perf_counter() - begun
+    return time.perf_counter() - began
 
 
 def _first_answers(stage: Stage) -> tuple[float, float]:
-    """Give the seconds to the first answer of the process, and to the first list."""
-    begun = time.perf_counter()
+    """Return the seconds to the first answer of the process, and to the first list."""
+    began = time.perf_counter()
     with spawned(stage, SERVE, QUIET) as (process, origin):
         until_answered(process, f"{origin}/livez")
-        alive = time.perf_counter() - begun
+        alive = time.perf_counter() - began
         until_answered(process, f"{origin}{_list(stage)}")
-        return alive, time.perf_counter() - begun
+        return alive, time.perf_counter() - began
 
 
-def footprint(stage: Stage, requests: int, say: Say) -> list[Kept]:
-    """Give what one process holds: idle, warm, after ``requests``, and after churn.
+def footprint(stage: Stage, requests: int, say: Say) -> list[Footprint]:
+    """Return what one process holds: idle, warm, after ``requests``, and after churn.
 
-    Gives nothing where the system does not tell (``/proc``).
+    Return nothing on a system without ``/proc``.
     """
     if not Path("/proc/self/status").exists():
         return []
     with _service(stage) as service:
-        first = kept("idle, after the first list", service.pid)
+        first = footprint_now("idle, after the first list", service.pid)
         say(f"memory: {_STEADY_REQUESTS:,} requests to warm up")
-        sent = _send(service, _STEADY_REQUESTS)
-        warm = kept(f"warm, after {sent:,} requests", service.pid)
+        requests_sent = _send(service, _STEADY_REQUESTS)
+        warm = footprint_now(f"warm, after {requests_sent:,} requests", service.pid)
         say(f"memory: {requests:,} requests")
-        sent += _send(service, requests)
-        after = kept(f"after {sent:,} requests", service.pid)
+        requests_sent += _send(service, requests)
+        after = footprint_now(f"after {requests_sent:,} requests", service.pid)
         return [first, warm, after, *_churned(service, say)]
 
 
@@ -113,43 +113,45 @@ def _list(stage: Stage) -> str:
 
 
 def _send(service: HttpServer, requests: int) -> int:
-    """Send a mix of reads and writes until at least so many were answered; give how many."""
-    sent = 0
-    while sent < requests:
+    """Send a mix of reads and writes until at least so many were answered; return how many."""
+    requests_sent = 0
+    while requests_sent < requests:
         for workload in (workload for workload in WORKLOADS if workload.name in _TURN_SECONDS):
-            # Texts never repeat: a write that changes nothing would do no work.
+            # Numbers never repeat: a write that changes nothing would do no work.
             first = next(NUMBERS)
             answered = service.measure(workload, _TURN_SECONDS[workload.name], first).requests
             if not answered:
                 raise LoadFailed(f"No answer while memory was measured ({workload.title}).")
-            sent += answered
-    return sent
+            requests_sent += answered
+    return requests_sent
 
 
-def _churned(service: HttpServer, say: Say) -> Iterator[Kept]:
-    """Open and close many connections, then keep many open that say nothing."""
+def _churned(service: HttpServer, say: Say) -> Iterator[Footprint]:
+    """Open and close many connections, then keep many open that send nothing."""
     path = _list(service.stage)
     for turn in range(churn.TURNS):
         say(f"memory: {churn.CONNECTIONS:,} connections, turn {turn + 1} of {churn.TURNS}")
         churn.used_once(service.origin, path)
-    time.sleep(_NOTHING_MORE)
-    yield kept(f"after {churn.TURNS} × {churn.CONNECTIONS:,} connections used once", service.pid)
+    time.sleep(_SETTLE_SECONDS)
+    yield footprint_now(
+        f"after {churn.TURNS} × {churn.CONNECTIONS:,} connections used once", service.pid
+    )
     with churn.silent(service.origin):
         _still_served(service)
-        yield kept(f"with {churn.SILENT} silent connections", service.pid)
-    time.sleep(_NOTHING_MORE)
-    yield kept("when they are gone", service.pid)
+        yield footprint_now(f"with {churn.SILENT} silent connections", service.pid)
+    time.sleep(_SETTLE_SECONDS)
+    yield footprint_now("when they are gone", service.pid)
 
 
 def _still_served(service: HttpServer) -> None:
-    """Ask for a list beside the silent connections. Raises LoadFailed."""
+    """Ask for a list beside the silent connections. Raise LoadFailed."""
     traffic = Traffic("GET", (_list(service.stage),))
     service.stage.generator.send(service.origin, traffic, 1, 0)
 
 
-def kept(when: str, pid: int) -> Kept:
-    """Give what a process holds now, where the system tells (``/proc``)."""
+def footprint_now(when: str, pid: int) -> Footprint:
+    """Return what a process holds now, on a system with ``/proc``."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
     files = sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
-    return Kept(when, kilobytes / 1024, files)
+    return Footprint(when, kilobytes / 1024, files)

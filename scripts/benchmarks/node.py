@@ -1,4 +1,4 @@
-"""The Node server's packages: installed into a folder that git ignores, where there is npm."""
+"""The Node server: npm installs its packages into a folder that git ignores."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from typing import Final
 from scripts.benchmarks.serving import Perform, served
 
 _HERE: Final = Path(__file__).parent / "node"
-# Not beside server.js: what walks through the project's files would walk through npm's as well.
+# Not beside server.js, so that tools that read the project's files do not read npm's.
 _INSTALLED: Final = Path(".data/benchmarks/node")
 _NPM: Final = ("npm", "install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund")
 _INSTALL_SECONDS: Final = 180
@@ -21,25 +21,25 @@ class NodeMissing(Exception):
 
 
 def prepared() -> tuple[Perform, str]:
-    """Install the packages where they are missing; give what starts it and Node's version.
+    """Install missing packages; return what starts the server, and Node's version.
 
-    Raises NodeMissing.
+    Raise NodeMissing.
     """
     if not (node := which("node")):
         raise NodeMissing("node is not installed")
     if not _is_installed():
         _install()
-    found = subprocess.run([node, "--version"], capture_output=True, text=True, check=False)
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=False)
     modules = str((_INSTALLED / "node_modules").resolve())
     server = str(_HERE / "server.js")
     perform = served(node, server, NODE_ENV="production", NODE_PATH=modules)
-    return perform, found.stdout.strip()
+    return perform, version.stdout.strip()
 
 
 def _is_installed() -> bool:
     ours, theirs = _HERE / "package.json", _INSTALLED / "package.json"
-    done = _INSTALLED / "node_modules" / ".package-lock.json"  # what npm writes last
-    return done.exists() and theirs.exists() and ours.read_bytes() == theirs.read_bytes()
+    marker = _INSTALLED / "node_modules" / ".package-lock.json"  # what npm writes last
+    return marker.exists() and theirs.exists() and ours.read_bytes() == theirs.read_bytes()
 
 
 def _install() -> None:
@@ -56,6 +56,6 @@ def _install() -> None:
     except subprocess.TimeoutExpired:
         raise NodeMissing(f"npm install did not end in {_INSTALL_SECONDS} s") from None
     except (OSError, subprocess.CalledProcessError) as failed:
-        said = getattr(failed, "stderr", "") or str(failed)
-        first = next((line for line in said.splitlines() if "error" in line), "no reason given")
+        output = getattr(failed, "stderr", "") or str(failed)
+        first = next((line for line in output.splitlines() if "error" in line), "no reason given")
         raise NodeMissing(f"npm install failed: {first}") from None

@@ -1,7 +1,7 @@
 """Writes at a steady pace, whether or not earlier answers have come.
 
-Each write changes the note of the next camera. It is timed from just before its request is sent,
-and a late generator is told.
+Each write changes the note of the next camera. It is timed from just before its request is sent.
+The report says by how much the writer itself was late.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import aiohttp
 import uvloop
 
 from scripts.benchmarks.aside import answer
-from scripts.benchmarks.hearing import NOTE, Written, now
+from scripts.benchmarks.hearing import NOTE, Write, now
 from scripts.benchmarks.workloads import NUMBER
 
 _HEADERS: Final = {"Content-Type": "application/json"}
@@ -34,21 +34,21 @@ async def _paced(order: dict[str, Any]) -> dict[str, Any]:
             await asyncio.sleep(max(0, due - now()) / 1e9)
             late.append(now() - due)
             path, number = paths[n % len(paths)], order["first"] + n
-            tasks.append(asyncio.create_task(_written(session, path, number)))
-        written = await asyncio.gather(*tasks)
+            tasks.append(asyncio.create_task(_write(session, path, number)))
+        writes = await asyncio.gather(*tasks)
         seconds = (now() - begin) / 1e9
     late.sort()
     share = (time.process_time() - busy) / seconds
-    return {"written": written, "late": late[len(late) * 99 // 100] / 1e6, "share": share,
+    return {"written": writes, "late": late[len(late) * 99 // 100] / 1e6, "share": share,
             "seconds": seconds}  # fmt: skip
 
 
-async def _written(session: aiohttp.ClientSession, path: str, number: int) -> Written:
+async def _write(session: aiohttp.ClientSession, path: str, number: int) -> Write:
     body = json.dumps({"note": NOTE.replace(NUMBER, str(number))})
-    sent = now()
-    async with session.patch(path, data=body, headers=_HEADERS, raise_for_status=True) as given:
-        await given.read()
-    return Written(number, sent, now())
+    sent_at = now()
+    async with session.patch(path, data=body, headers=_HEADERS, raise_for_status=True) as response:
+        await response.read()
+    return Write(number, sent_at, now())
 
 
 if __name__ == "__main__":

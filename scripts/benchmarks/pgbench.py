@@ -1,4 +1,4 @@
-"""The database alone: pgbench runs the service's own SQL, with no HTTP and no Python beside it."""
+"""The database alone: pgbench runs the service's own SQL, without HTTP and Python."""
 
 import os
 import re
@@ -23,9 +23,9 @@ from scripts.benchmarks.workloads import SIX, Workload
 _SQL: Final = {name: statements(discovered()[name]) for name in SIX}
 _CAMERAS: Final = _SQL["cameras"]
 _WHOLE: Final = SHOW_BY_UUID.replace("$2", "NULL::text[]")
-Asked = list[tuple[str, str]]
-"""Statements, each with what stands in the place of its one parameter."""
-_ASKED: Final[Mapping[str, Callable[[Show], Asked]]] = {
+Queries = list[tuple[str, str]]
+"""Statements, each with the value of its one parameter."""
+_QUERIES: Final[Mapping[str, Callable[[Show], Queries]]] = {
     "list-20": lambda show: [(_CAMERAS.list, production) for production in show.small],
     "304": lambda show: [(_CAMERAS.tag, production) for production in show.small],
     "list-500": lambda show: [(_CAMERAS.list, show.large)],
@@ -33,7 +33,7 @@ _ASKED: Final[Mapping[str, Callable[[Show], Asked]]] = {
     "six-lists": lambda show: [(sql.list, show.sample) for sql in _SQL.values()],
     "show": lambda show: [(_WHOLE, show.sample)],
 }
-WORKLOADS: Final = frozenset(_ASKED)
+WORKLOADS: Final = frozenset(_QUERIES)
 _KEEP_SECONDS: Final = 30
 
 
@@ -45,12 +45,12 @@ class Pgbench:
     origin: None = None
 
     def measure(self, workload: Workload, seconds: int, first: int) -> Measurement:
-        """Run the workload's statement. Raises LoadFailed. ``first`` numbers nothing here."""
+        """Run the workload's statement. Raise LoadFailed. ``first`` is not used."""
         del first
         with TemporaryDirectory() as name:
             folder = Path(name)
             options = [f"-c{workload.connections}"]
-            for number, (sql, value) in enumerate(_ASKED[workload.name](self.stage.show)):
+            for number, (sql, value) in enumerate(_QUERIES[workload.name](self.stage.show)):
                 script = _script(folder, sql, f"wanted{number}")
                 options += [f"-f{script}", f"-Dwanted{number}={value}"]
             measured = run(self.stage.database_url, folder, options, seconds)
@@ -58,7 +58,7 @@ class Pgbench:
 
 
 def run(database_url: str, folder: Path, options: list[str], seconds: int) -> Measurement:
-    """Run pgbench for some seconds with the scripts that the options name. Raises LoadFailed."""
+    """Run pgbench for some seconds with the scripts that the options name. Raise LoadFailed."""
     steady = ["-n", "-Mprepared", "-j1", f"-T{seconds}", "-l", f"--log-prefix={folder / 'log'}"]
     try:
         subprocess.run(
@@ -75,37 +75,37 @@ def run(database_url: str, folder: Path, options: list[str], seconds: int) -> Me
 
 @contextmanager
 def alone(stage: Stage) -> Iterator[Pgbench]:
-    """Give pgbench on the stage's database; there is nothing to start."""
+    """Yield pgbench on the stage's database; there is nothing to start."""
     yield Pgbench(stage)
 
 
 def _script(folder: Path, sql: str, variable: str) -> Path:
-    """Write a script with a variable in the place of the statement's parameter."""
+    """Write a script with a variable in place of the statement's parameter."""
     script = folder / f"{variable}.sql"
     script.write_text(f"{colons_quoted(sql).replace('$1', f':{variable}')};\n")
     return script
 
 
 def colons_quoted(sql: str) -> str:
-    """Write a statement so that pgbench finds no variables of its own in it.
+    """Return the statement with its colons quoted, so that pgbench finds no variables in it.
 
-    It takes ``:MI`` in the format of a time for one; quoted colons are the same format.
+    It takes ``:MI`` in the format of a time for one. A quoted colon means the same in a format.
     """
     return re.sub(r"'[^']*'", lambda text: text[0].replace(":", '":"'), sql)
 
 
 def _environment(url: str) -> dict[str, str]:
-    """Say where the database is; a password travels in no argument."""
+    """Return libpq's variables for the database; a password must not be an argument."""
     place = DatabaseUrl.parse(url)
-    told = {"PGHOST": place.host, "PGPORT": str(place.port), "PGUSER": place.user}
-    told |= {"PGDATABASE": place.database, "PGTZ": "UTC", "PATH": os.defpath}
-    return told | ({"PGPASSWORD": place.password} if place.password else {})
+    variables = {"PGHOST": place.host, "PGPORT": str(place.port), "PGUSER": place.user}
+    variables |= {"PGDATABASE": place.database, "PGTZ": "UTC", "PATH": os.defpath}
+    return variables | ({"PGPASSWORD": place.password} if place.password else {})
 
 
 def _measured(folder: Path, seconds: int) -> Measurement:
     """Read pgbench's log: the third word of a line is a transaction's time in microseconds.
 
-    Raises LoadFailed where none ended in time.
+    Raise LoadFailed if none ended in time.
     """
     lines = [line for log in folder.glob("log*") for line in log.read_text().splitlines()]
     times = sorted(int(line.split()[2]) / 1_000 for line in lines)

@@ -1,4 +1,4 @@
-"""The live push: three processes on one database, writes to the first, and who hears of them."""
+"""The live push: three processes on one database, writes to the first, readers on each."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -8,7 +8,7 @@ from typing import Any, Final
 from scripts.benchmarks import machine
 from scripts.benchmarks.aside import aside
 from scripts.benchmarks.contenders import QUIET, SERVE
-from scripts.benchmarks.hearing import Account, Heard, Written, accounted
+from scripts.benchmarks.hearing import Account, Event, Write, account_of
 from scripts.benchmarks.load import ANSWER_SECONDS
 from scripts.benchmarks.rounds import NUMBERS, WARM_UP_SECONDS
 from scripts.benchmarks.serving import HttpServer, Stage, server
@@ -23,8 +23,8 @@ _CATCH_UP_SECONDS: Final = 15
 
 
 @dataclass(frozen=True)
-class Pushed:
-    """What was heard, by readers; ``shares`` of one core by process; ``late`` in milliseconds."""
+class PushResult:
+    """An account by readers; ``shares`` of one core by process; ``late`` in milliseconds."""
 
     seconds: int
     accounts: dict[str, Account]
@@ -32,8 +32,8 @@ class Pushed:
     late: float
 
 
-def measure(stage: Stage, seconds: int, say: Callable[[str], None]) -> Pushed:
-    """Start the processes, watch on each, write to the first, and stop them. Raises LoadFailed."""
+def measure(stage: Stage, seconds: int, say: Callable[[str], None]) -> PushResult:
+    """Start the processes, watch on each, write to the first, and stop them. Raise LoadFailed."""
     with ExitStack() as stack:
         say(f"push: {PROCESSES} processes, {RATE} writes a second for {seconds} s")
         servers = [stack.enter_context(server(stage, SERVE, QUIET)) for _ in range(PROCESSES)]
@@ -44,13 +44,13 @@ def measure(stage: Stage, seconds: int, say: Callable[[str], None]) -> Pushed:
         paced = pacer.ask(_order(servers[0], seconds), seconds + _START_SECONDS)
         after = [machine.cpu_seconds(one.pid) for one in servers]
         enough = {"expect": len(paced["written"]), "within": _CATCH_UP_SECONDS}
-        told = audience.ask(enough, _START_SECONDS)
+        audience_report = audience.ask(enough, _START_SECONDS)
     shares = {
         f"process {n}": (late - early) / paced["seconds"]
         for n, (early, late) in enumerate(zip(before, after, strict=True), 1)
     }
-    shares |= {"the writer": paced["share"], "the readers": told["share"]}
-    return Pushed(seconds, _accounts(paced, told), shares, paced["late"])
+    shares |= {"the writer": paced["share"], "the readers": audience_report["share"]}
+    return PushResult(seconds, _accounts(paced, audience_report), shares, paced["late"])
 
 
 def _joined(one: HttpServer, servers: list[HttpServer]) -> dict[str, Any]:
@@ -69,11 +69,11 @@ def _order(one: HttpServer, seconds: int) -> dict[str, Any]:
     }
 
 
-def _accounts(paced: dict[str, Any], told: dict[str, Any]) -> dict[str, Account]:
-    """Give what the sockets of each process heard, and last what the stream did."""
-    written = [Written(*write) for write in paced["written"]]
-    heard = [[Heard(*event) for event in reader] for reader in told["heard"]]
-    *sockets, stream = heard
+def _accounts(paced: dict[str, Any], audience_report: dict[str, Any]) -> dict[str, Account]:
+    """Return the account of the sockets of each process, and last that of the stream."""
+    writes = [Write(*write) for write in paced["written"]]
+    events = [[Event(*event) for event in reader] for reader in audience_report["heard"]]
+    *sockets, stream = events
     groups = {
         f"{SOCKETS} sockets on process {n + 1}": sockets[n * SOCKETS : (n + 1) * SOCKETS]
         for n in range(PROCESSES)
@@ -81,6 +81,6 @@ def _accounts(paced: dict[str, Any], told: dict[str, Any]) -> dict[str, Account]
     groups[f"a stream (SSE) on process {PROCESSES}"] = [stream]
     warm_up = RATE * WARM_UP_SECONDS
     return {
-        who: accounted([(written, reader) for reader in readers], warm_up)
+        who: account_of([(writes, reader) for reader in readers], warm_up)
         for who, readers in groups.items()
     }

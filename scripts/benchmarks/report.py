@@ -1,8 +1,9 @@
-"""Turns measurements into the tables of docs/performance.md."""
+"""Writes measurements as tables into docs/performance.md."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
+from textwrap import fill
 from typing import Final
 
 from scripts.benchmarks.contenders import OURS
@@ -11,18 +12,19 @@ from scripts.benchmarks.targets import Results, judged, ratio
 from scripts.benchmarks.workloads import GROWTH, WORKLOADS, Workload
 
 PAGE: Final = Path("docs/performance.md")
+_WIDTH: Final = 100
 SERVING, LIVE = "bench", "bench-live"
 """The page's sections, by the name in their markers."""
 _INTRODUCTION: Final = """# Performance
 
-Written by `scripts/bench` between each two markers; notes around them stay.
+`scripts/bench` writes what stands between the markers. The notes around them stay.
 """
 _BESIDE: Final = "Signalbook is … times as fast"
 _SMALLEST: Final = "of the smallest's rate"
 
 
 def tables(results: Results, titles: Mapping[str, str]) -> str:
-    """Give the tables in Markdown, and which bars are met; ``titles`` name the contenders."""
+    """Return the tables in Markdown, and which bars are met; ``titles`` name the contenders."""
     lines = []
     for name in dict.fromkeys(workload.table for workload in WORKLOADS):
         rows = [
@@ -65,7 +67,10 @@ def _rows(
 
 
 def write(text: str, section: str, page: Path = PAGE) -> None:
-    """Put the text between a section's markers; make the page where there is none."""
+    """Put the text, in lines of 100 characters, between a section's markers.
+
+    Make the page if there is none.
+    """
     begin_mark, end_mark = (f"<!-- {section}:{end} -->" for end in ("begin", "end"))
     page.parent.mkdir(exist_ok=True)
     if not page.exists():
@@ -74,7 +79,19 @@ def write(text: str, section: str, page: Path = PAGE) -> None:
     _, end, after = rest.partition(end_mark)
     if not begin or not end:
         raise ValueError(f"{page} has lost its markers: put {begin_mark} and {end_mark} back.")
-    page.write_text(f"{before}{begin}\n{text}\n{end}{after}")
+    page.write_text(f"{before}{begin}\n{_wrapped(text)}\n{end}{after}")
+
+
+def _wrapped(text: str) -> str:
+    """Break long lines; a row of a table stays whole."""
+    return "\n".join(map(_wrapped_line, text.splitlines()))
+
+
+def _wrapped_line(line: str) -> str:
+    if line.startswith("|"):
+        return line
+    indent = "  " if line.startswith("- ") else ""
+    return fill(line, _WIDTH, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _empty(section: str) -> str:

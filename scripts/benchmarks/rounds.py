@@ -1,4 +1,4 @@
-"""The measuring itself: in every round of a race, each workload by each server in turn."""
+"""Measures: in every round of a race each workload by each server, in turn."""
 
 import asyncio
 from collections import defaultdict
@@ -18,12 +18,12 @@ from scripts.benchmarks.workloads import Workload
 WARM_UP_SECONDS: Final = 1
 _NUMBERS_A_TURN: Final = 1_000_000  # more than any server answers in one
 NUMBERS: Final = count(_NUMBERS_A_TURN, _NUMBERS_A_TURN)
-"""The first number of each turn: no two turns send the same text, nor a label that is seeded."""
+"""The first number of each turn, so that no text and no label is sent twice."""
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure: turns of each server, seconds of a turn; ``say`` tells progress."""
+    """How long to measure: turns of each server, seconds of a turn; ``say`` reports progress."""
 
     rounds: int
     seconds: int
@@ -32,7 +32,7 @@ class Effort:
 
 @dataclass
 class Outcome:
-    """Measurements by workload and contender, and the titles of who took part."""
+    """Measurements by workload and contender, and the titles of the contenders."""
 
     results: dict[str, dict[str, list[Measurement]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(list))
@@ -46,16 +46,16 @@ def run(
     effort: Effort,
     outcome: Outcome,
 ) -> None:
-    """Start who takes part, measure, stop them, and add to the outcome.
+    """Start the servers, measure, stop them, and add to the outcome.
 
-    Raises LoadFailed and Disagreement.
+    Raise LoadFailed and Disagreement.
     """
-    wanted = {workload.name for workload in workloads}
+    names = {workload.name for workload in workloads}
     with ExitStack() as stack:
         entered = [
             (contender, stack.enter_context(contender.perform(stage)))
             for contender, stage in entries
-            if contender.workloads & wanted
+            if contender.workloads & names
         ]
         outcome.titles.update({contender.name: contender.title for contender, _ in entered})
         agreement.check(entered, workloads)
@@ -79,7 +79,7 @@ def _race(
 def _measured(
     contender: Contender, running: Running, workload: Workload, seconds: int
 ) -> Measurement:
-    """Measure one turn, after a warm-up; a turn that writes starts from the same rows."""
+    """Measure one turn after a warm-up. A turn that writes starts from the same rows."""
     if workload.writes:
         asyncio.run(show.tidy(running.stage.database_url, running.stage.show))
     try:

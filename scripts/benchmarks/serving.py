@@ -28,7 +28,7 @@ _LOOK_AGAIN: Final = 0.005
 
 @dataclass(frozen=True)
 class Stage:
-    """What every contender finds: the database, its rows, and who sends the requests."""
+    """What every contender gets: the database, its rows, and the load generator."""
 
     database_url: str
     show: Show
@@ -36,7 +36,7 @@ class Stage:
 
 
 class Running(Protocol):
-    """A contender that is ready. One that speaks no HTTP has no ``origin``."""
+    """A contender that is ready; ``origin`` is None if it speaks no HTTP."""
 
     @property
     def stage(self) -> Stage: ...
@@ -57,7 +57,7 @@ class HttpServer:
     pid: int
 
     def measure(self, workload: Workload, seconds: int, first: int) -> Measurement:
-        """Send it a workload's requests. Raises LoadFailed."""
+        """Send it a workload's requests. Raise LoadFailed."""
         traffic = workload.traffic(self.stage.show)
         if workload.conditional:
             traffic = self._conditional(traffic)
@@ -65,7 +65,7 @@ class HttpServer:
         return replace(measured, requests_each=workload.requests)
 
     def _conditional(self, traffic: Traffic) -> Traffic:
-        """Name the tag that the first path's answer has today."""
+        """Return the traffic with the current tag of the first path's answer."""
         path = self.origin + traffic.paths[0]
         headers = {"If-None-Match": ask(path).headers.get("etag", "")}
         if (status := ask(path, headers).status_code) != HTTPStatus.NOT_MODIFIED:
@@ -74,15 +74,15 @@ class HttpServer:
 
 
 def ask(url: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
-    """Send one GET, past any proxy."""
+    """Send one GET, without a proxy."""
     return httpx.get(url, headers=headers, timeout=10, trust_env=False)
 
 
 def served(*command: str, probe: str = "", **environment: str) -> Perform:
-    """Give what starts a server: a command that finds DATABASE_URL, HOST and PORT set.
+    """Return what starts a server by a command, with DATABASE_URL, HOST and PORT set.
 
-    ``{port}`` in the command stands for the port; ``probe`` is the path that must answer before
-    it counts as started, the list of 20 cameras where none is given.
+    ``{port}`` in the command stands for the port. ``probe`` is the path that must answer before
+    the server counts as started, by default the list of 20 cameras.
     """
     return partial(server, command=command, environment=environment, probe=probe)
 
@@ -91,7 +91,7 @@ def served(*command: str, probe: str = "", **environment: str) -> Perform:
 def server(
     stage: Stage, command: tuple[str, ...], environment: Mapping[str, str], probe: str = ""
 ) -> Iterator[HttpServer]:
-    """Start a server as ``served`` describes it, and stop it. Raises LoadFailed."""
+    """Start a server as ``served`` describes it, and stop it. Raise LoadFailed."""
     with spawned(stage, command, environment) as (process, origin):
         path = probe or f"/api/cameras/production/{stage.show.small[0]}"
         until_answered(process, origin + path)
@@ -102,34 +102,34 @@ def server(
 def spawned(
     stage: Stage, command: tuple[str, ...], environment: Mapping[str, str]
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Start a command and stop it; give the process and where it will listen.
+    """Start a command and stop it; yield the process and its root URL.
 
-    Its standard output is dropped, and its standard error shown where it ends too early.
+    Its standard output is dropped. Its standard error is shown if it ends too early.
     """
     port = _free_port()
-    told = {"DATABASE_URL": stage.database_url, "HOST": HOST, "PORT": str(port), **environment}
-    told.setdefault("PATH", os.environ.get("PATH", os.defpath))
-    quiet = told.pop("STDERR", "") == os.devnull
-    with TemporaryFile() as said:
+    variables = {"DATABASE_URL": stage.database_url, "HOST": HOST, "PORT": str(port), **environment}
+    variables.setdefault("PATH", os.environ.get("PATH", os.defpath))
+    quiet = variables.pop("STDERR", "") == os.devnull
+    with TemporaryFile() as errors_file:
         process = subprocess.Popen(
-            [word.replace("{port}", str(port)) for word in command], env=told,
+            [word.replace("{port}", str(port)) for word in command], env=variables,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL if quiet else said,
+            stderr=subprocess.DEVNULL if quiet else errors_file,
         )  # fmt: skip
         try:
             yield process, f"http://{HOST}:{port}"
         except LoadFailed as failure:
-            if process.poll() is None:  # it was another that failed
+            if process.poll() is None:  # another process failed
                 raise
-            said.seek(0)
-            errors = said.read()[-2000:].decode(errors="replace")
+            errors_file.seek(0)
+            errors = errors_file.read()[-2000:].decode(errors="replace")
             raise LoadFailed(f"{failure}\n{errors}".strip()) from None
         finally:
             _stop(process)
 
 
 def until_answered(process: subprocess.Popen[bytes], url: str) -> None:
-    """Return as soon as the URL is answered with a success. Raises LoadFailed."""
+    """Return as soon as the URL is answered with a success. Raise LoadFailed."""
     give_up = time.monotonic() + _START_SECONDS
     while process.poll() is None and time.monotonic() < give_up:
         if _is_success(url):
@@ -140,7 +140,7 @@ def until_answered(process: subprocess.Popen[bytes], url: str) -> None:
 
 
 def _is_success(url: str) -> bool:
-    """Ask once, with little ado: httpx would take longer than some servers to start."""
+    """Ask once. ``http.client`` is used since httpx is slower than some servers' start."""
     place = urlsplit(url)
     connection = HTTPConnection(place.hostname or "", place.port, timeout=_START_SECONDS)
     try:
@@ -162,13 +162,13 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind((HOST, 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        return int(listener.getsockname()[1])
 
 
 def uvicorn(application: str) -> tuple[str, ...]:
-    """Give the command that serves an ASGI application as the service serves itself."""
+    """Return the command that serves an ASGI application as the service serves itself."""
     return (
         sys.executable, "-m", "uvicorn", application, "--host", HOST, "--port", "{port}",
         "--loop", "uvloop", "--http", "httptools", "--workers", "1", "--no-access-log",

@@ -1,4 +1,4 @@
-"""The rows that are measured: made through the service's own store, then put at rest."""
+"""The rows that are measured: made by the service's own store, then vacuumed and analysed."""
 
 import json
 from collections.abc import Awaitable, Callable, Iterator
@@ -26,15 +26,16 @@ SMALL, LARGE, EDITED = 20, 500, 100
 MADE: Final = "Made by the benchmark"
 """The name of the productions that a workload creates."""
 
-# Rows as they are after a night's rest: times that JSON and PostgreSQL both write exactly, no
-# dead rows, fresh statistics.
+# Rows as they are after a quiet night: times that JSON and PostgreSQL both write exactly, no dead
+# rows, fresh statistics.
 _REST: Final = (
     "UPDATE {table} SET created_at = date_trunc('milliseconds', created_at), "
     "updated_at = date_trunc('milliseconds', updated_at), "
     "field_versions = coalesce(field_versions, '{{}}')"
 )
 _RESTING: Final = ("cameras", "ccus", "sources", "sends", "cable_snakes", "connections")
-# Deleting productions would look in every other table for what belongs to each: nothing does.
+# Without foreign keys: deleting a production would search every other table for its rows, and there
+# are none.
 _TIDY: Final = (
     "TRUNCATE changes", "SET session_replication_role = replica",
     f"DELETE FROM productions WHERE show_name = '{MADE}'",
@@ -74,9 +75,9 @@ Fill = Callable[[asyncpg.Connection], Awaitable[Show]]
 
 @contextmanager
 def postgresql() -> Iterator[str]:
-    """Run an empty PostgreSQL in a folder of its own; give its URL. Durable, as in production."""
+    """Run an empty PostgreSQL in a folder of its own, durable as in production; yield its URL."""
     with TemporaryDirectory(prefix="signalbook-bench-") as name:
-        Path(name).chmod(0o711)  # root's PostgreSQL runs as another account, which must get in
+        Path(name).chmod(0o711)  # run by root, PostgreSQL uses another account, which must get in
         folder = Path(name) / "postgres"
         try:
             with embedded.start(folder) as server:
@@ -100,7 +101,7 @@ async def seed_small(url: str, fill: Fill) -> Show:
 
 
 async def tidy(url: str, show: Show) -> None:
-    """Take away what the last turn wrote, so that every turn starts from the same rows."""
+    """Delete what the last turn wrote, so that every turn starts from the same rows."""
     connection = await connect(url)
     try:
         await connection.execute(_EXTRA, show.scratch, list(show.scratch_cameras))
@@ -120,7 +121,7 @@ async def logged(url: str) -> int:
 
 
 async def version(url: str) -> str:
-    """Give the version of the PostgreSQL that answers."""
+    """Return the version of the PostgreSQL that answers."""
     connection = await connect(url)
     try:
         return str(await connection.fetchval("SHOW server_version"))
@@ -138,7 +139,7 @@ def _quietly(_: str) -> None:
 
 
 async def _loaded(url: str, shows: list[dict[str, Any]]) -> list[str]:
-    """Migrate, load the shows and give their labels."""
+    """Migrate, load the shows and return their labels."""
     await alembic_runner.upgrade(url, say=_quietly)
     database = Database(DatabaseUrl.parse(url), Settings())
     await database.open()
@@ -185,12 +186,12 @@ async def _places(labels: list[str], connection: asyncpg.Connection) -> Show:
 
 
 async def cameras(connection: asyncpg.Connection, production: UUID) -> tuple[str, ...]:
-    """Give the uuids of a production's cameras, oldest first."""
+    """Return the uuids of a production's cameras, oldest first."""
     return tuple(str(row["uuid"]) for row in await connection.fetch(_CAMERAS, production))
 
 
 def _show(count: int) -> dict[str, Any]:
-    """Give a show with every field of its cameras filled, one CCU for four of them."""
+    """Return a show with every field of its cameras filled, and one CCU for four of them."""
     return {
         "production": {"showName": f"Benchmark of {count}", "venue": "Convention Center"},
         "ccus": [{"id": f"CCU {n}", "name": f"CCU {n}"} for n in range(1, -(-count // 4) + 1)],

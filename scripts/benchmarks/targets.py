@@ -1,4 +1,4 @@
-"""The bars: what Signalbook promises about its speed, as data."""
+"""The bars: what Signalbook promises about its speed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from scripts.benchmarks.workloads import TITLES
 Results = Mapping[str, Mapping[str, Sequence[Measurement]]]
 """By workload and contender, a measurement for each round."""
 Lane = tuple[str, str]
-"""A workload, and the contender that did it."""
+"""A workload, and a contender."""
 
 
 OURS: Final = "ours"
@@ -22,7 +22,7 @@ OURS: Final = "ours"
 class Target:
     """A bar: the rate of ``ours`` is at least ``ratio`` times that of ``against``.
 
-    Where ``late`` is set, its p99 is at most so many times the other's instead.
+    With ``late``, the p99 of ``ours`` is at most ``ratio`` times the other's instead.
     """
 
     ours: Lane
@@ -67,7 +67,7 @@ class Ratio:
 def ratio(
     ours: Sequence[Measurement], theirs: Sequence[Measurement], *, late: bool = False
 ) -> Ratio:
-    """Compare rates, or p99s, round by round, since a busy machine slows both of a round."""
+    """Compare rates, or p99s, round by round: a busy machine slows both of a round."""
     each = [
         _times(mine.p99, other.p99) if late else _times(mine.rate, other.rate)
         for mine, other in zip(ours, theirs, strict=True)
@@ -76,22 +76,27 @@ def ratio(
 
 
 def _times(mine: float, other: float) -> float:
-    """Give how many times the other; who answered nothing in a turn is beaten without end."""
+    """Return ``mine`` / ``other``; infinite if the other answered nothing in a turn."""
     return mine / other if other else inf
 
 
 def judged(results: Results, titles: Mapping[str, str]) -> list[str]:
-    """Say of each bar whose two sides were measured whether it is met; ``titles`` name contenders.
+    """Return a line for each bar whose two sides were measured: whether it is met.
 
-    A contender that could not take part has no title, and its bars are listed as not measured.
+    ``titles`` name the contenders. One that could not take part has no title, and its bars are
+    listed as not measured.
     """
     lines = []
     for target in TARGETS:
         ours, theirs = _turns(results, target.ours), _turns(results, target.against)
         if ours and theirs:
-            found = ratio(ours, theirs, late=target.late)
-            met = found.middle <= target.ratio if target.late else found.middle >= target.ratio
-            lines.append(f"- {_named(target, titles)}: {found}, {'met' if met else '**MISSED**'}.")
+            measured = ratio(ours, theirs, late=target.late)
+            met = (
+                measured.middle <= target.ratio if target.late else measured.middle >= target.ratio
+            )
+            lines.append(
+                f"- {_named(target, titles)}: {measured}, {'met' if met else '**MISSED**'}."
+            )
         elif ours and target.against[1] not in titles:
             lines.append(f"- {_named(target, titles)}: not measured.")
     return lines

@@ -1,12 +1,12 @@
 """The textbook server: FastAPI, SQLModel and ``response_model``, as their tutorials teach it.
 
-Nothing is left out that a tutorial would put in to be fast: the relations come with the same
-SELECT, objects stay loaded after the commit, and FastAPI writes the JSON with Pydantic's Rust
-serialiser. On create it believes the label it is given; it keeps no log and merges nothing.
+It has everything that a tutorial does for speed: relations come with the same SELECT, objects stay
+loaded after the commit, and FastAPI writes the JSON with Pydantic's Rust serialiser. On create it
+takes the label as it is sent. It keeps no log and merges nothing. Its tables are in
+``textbook_models``.
 
-Its `type: ignore`s are those of any SQLModel query: the attributes are typed as values.
-Its tables are in ``textbook_models``.
-The `noqa: E712` is there because SQLAlchemy makes SQL of `== False`, and nothing of `not`.
+The `type: ignore`s are those of any SQLModel query: the attributes are typed as values. The
+`noqa: E712` is there because SQLAlchemy makes SQL of `== False`, and nothing of `not`.
 """
 
 import os
@@ -83,10 +83,10 @@ def _live(model: Any, *relations: Any) -> Any:
 
 
 async def _rows(session: AsyncSession, model: Any, rows: Any, production: UUID) -> Sequence[Any]:
-    """Give the rows of a production, oldest first."""
+    """Return the rows of a production, oldest first."""
     own = rows.where(model.production_uuid == production).order_by(model.created_at, model.uuid)
-    found: Sequence[Any] = (await session.exec(own)).all()
-    return found
+    result: Sequence[Any] = (await session.exec(own)).all()
+    return result
 
 
 _cameras = _live(Camera, joinedload(Camera.ccu))  # type: ignore[arg-type]  # a value to mypy
@@ -99,43 +99,43 @@ _connections = _live(Connection, joinedload(Connection.source))  # type: ignore[
 
 @app.get("/api/cameras/production/{production}", response_model=list[CameraRead])
 async def list_cameras(production: UUID, session: SessionDep) -> Sequence[Camera]:
-    """Give the live cameras of a production."""
+    """Return the live cameras of a production."""
     return await _rows(session, Camera, _cameras, production)
 
 
 @app.get("/api/ccus/production/{production}", response_model=list[CcuRead])
 async def list_ccus(production: UUID, session: SessionDep) -> Sequence[Ccu]:
-    """Give the live CCUs of a production."""
+    """Return the live CCUs of a production."""
     return await _rows(session, Ccu, _ccus, production)
 
 
 @app.get("/api/sources/production/{production}", response_model=list[SourceRead])
 async def list_sources(production: UUID, session: SessionDep) -> Sequence[Source]:
-    """Give the live sources of a production."""
+    """Return the live sources of a production."""
     return await _rows(session, Source, _sources, production)
 
 
 @app.get("/api/sends/production/{production}", response_model=list[SendRead])
 async def list_sends(production: UUID, session: SessionDep) -> Sequence[Send]:
-    """Give the live sends of a production."""
+    """Return the live sends of a production."""
     return await _rows(session, Send, _sends, production)
 
 
 @app.get("/api/cable-snakes/production/{production}", response_model=list[CableSnakeRead])
 async def list_snakes(production: UUID, session: SessionDep) -> Sequence[CableSnake]:
-    """Give the live cable snakes of a production."""
+    """Return the live cable snakes of a production."""
     return await _rows(session, CableSnake, _snakes, production)
 
 
 @app.get("/api/connections/production/{production}", response_model=list[ConnectionRead])
 async def list_connections(production: UUID, session: SessionDep) -> Sequence[Connection]:
-    """Give the live connections of a production."""
+    """Return the live connections of a production."""
     return await _rows(session, Connection, _connections, production)
 
 
 @app.get("/api/cameras/{uuid}", response_model=CameraRead)
 async def get_camera(uuid: UUID, session: SessionDep) -> Camera:
-    """Give one live camera."""
+    """Return one live camera."""
     camera: Camera | None = (await session.exec(_cameras.where(Camera.uuid == uuid))).one_or_none()
     if camera is None:
         raise HTTPException(404)
@@ -145,8 +145,8 @@ async def get_camera(uuid: UUID, session: SessionDep) -> Camera:
 @app.post("/api/cameras", response_model=CameraRead, status_code=201)
 async def create_camera(body: CameraCreate, session: SessionDep) -> Camera:
     """Insert a camera."""
-    found = await session.exec(select(Production).where(Production.id == body.production_id))
-    production = found.one_or_none()
+    result = await session.exec(select(Production).where(Production.id == body.production_id))
+    production = result.one_or_none()
     if production is None:
         raise HTTPException(404)
     camera = Camera.model_validate(body, update={"production_uuid": production.uuid})

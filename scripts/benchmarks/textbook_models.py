@@ -18,7 +18,7 @@ CAMEL = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
 
 def now() -> datetime:
-    """Give the time of a write."""
+    """Return the time of a write."""
     return datetime.now(UTC)
 
 
@@ -46,7 +46,7 @@ class Stored(SQLModel):
 
     @property
     def production_id(self) -> str:
-        """Give the label of the production, loaded with the row."""
+        """Return the label of the production, loaded with the row."""
         return str(self.production.id)  # type: ignore[attr-defined]  # each table has its own
 
 
@@ -138,7 +138,7 @@ class Camera(CameraColumns, Stored, table=True):
 
     @property
     def ccu_id(self) -> str | None:
-        """Give the label of the CCU."""
+        """Return the label of the CCU."""
         return self.ccu.id if self.ccu else None
 
 
@@ -230,7 +230,7 @@ class Send(SendColumns, Stored, table=True):
 
     @property
     def output(self) -> str | None:
-        """Give the connector under its second name."""
+        """Return the connector under its second name."""
         return self.output_connector
 
 
@@ -285,7 +285,7 @@ class Connection(ConnectionColumns, Stored, table=True):
 
     @property
     def source_id(self) -> str | None:
-        """Give the label of the source."""
+        """Return the label of the source."""
         return self.source.id if self.source else None
 
 

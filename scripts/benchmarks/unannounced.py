@@ -1,6 +1,6 @@
-"""The service, made to announce nothing, or to listen to nothing: for ``announcing`` alone.
+"""The service, patched to announce nothing or to listen to nothing; only ``announcing`` uses it.
 
-It patches what the service has no switch for, before anything of it has run.
+The service has no switch for that. It is patched before any of it has run.
 """
 
 import os

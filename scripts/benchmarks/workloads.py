@@ -1,7 +1,7 @@
-"""What is asked of the servers: one entry in WORKLOADS for each kind of request.
+"""The requests that are measured: one entry in WORKLOADS for each kind.
 
-Workloads of one ``race`` are driven in the same rounds, so that they may be compared with each
-other; those of one ``table`` stand together in the report.
+Workloads of one ``race`` are measured in the same rounds, so that they can be compared. Workloads
+of one ``table`` stand together in the report.
 """
 
 import json
@@ -12,16 +12,16 @@ from typing import Final
 from scripts.benchmarks.show import MADE, Show
 
 NUMBER: Final = "{n}"
-"""Stands in a body for a number that is never sent twice."""
+"""A placeholder in a body for a number that is never sent twice."""
 CONNECTIONS: Final = 16
-# What the pages of a show's equipment ask for at once.
+# The lists that the frontend asks for when it opens a show.
 SIX: Final = ("sources", "sends", "cameras", "ccus", "cable-snakes", "connections")
 _SIX: Final = ",".join(SIX).replace("cable-snakes", "cableSnakes")
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """Requests as a load generator sends them: the paths in turn, for ever."""
+    """Requests as a load generator sends them: the paths in turn, over and over."""
 
     method: str
     paths: tuple[str, ...]
@@ -34,9 +34,8 @@ class Traffic:
 class Workload:
     """One kind of request; ``title`` stands in the report.
 
-    A turn lasts ``stretch`` times as long as the others', where an answer takes its time. What is
-    counted takes ``requests`` requests. A ``conditional`` one names the tag of the answer that
-    its client has.
+    A turn lasts ``stretch`` times as long as the others', for slow answers. ``requests`` requests
+    count as one. A ``conditional`` workload sends the current tag of the answer.
     """
 
     name: str
@@ -53,11 +52,11 @@ class Workload:
 
     @property
     def writes(self) -> bool:
-        """Whether it changes rows, which are then put back before each turn."""
+        """Whether it changes rows, which are then restored before each turn."""
         return self.method != "GET"
 
     def traffic(self, show: Show) -> Traffic:
-        """Give the requests for the seeded rows."""
+        """Return the requests for the seeded rows."""
         body = json.dumps(self.body(show)) if self.body else None
         return Traffic(self.method, self.paths(show), body, connections=self.connections)
 

@@ -1,1 +1,1 @@
-"""The drill: an older database of five shows goes from adoption to the last contract."""
+"""The drill: takes an older database of five shows from adoption to the last contract."""

@@ -16,16 +16,16 @@ cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @cli.command()
 def run(
     kill: Annotated[
-        bool, typer.Option("--kill", help="Kill each command once on its way.")
+        bool, typer.Option("--kill", help="Kill each command once while it runs.")
     ] = False,
     database: Annotated[
         str | None,
         typer.Option(envvar="DRILL_DATABASE", help="An empty database; else an embedded one."),
     ] = None,
 ) -> None:
-    """Walk an older database of five shows to the first deploy and through the contracts.
+    """Take an older database of five shows to the first deploy and through the contracts.
 
-    The older service writes until the first deploy. Exit 0 when nothing failed, nothing was lost,
+    The older service writes until the first deploy. Exit 0 if nothing failed, nothing was lost,
     and the commands were few enough.
     """
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""The operator's commands as they are typed: run, timed, printed, and killed on request."""
+"""The operator's commands as a person types them: run, timed, printed, and killed on request."""
 
 import asyncio
 import re
@@ -13,18 +13,18 @@ from app.database.embedded_home import pg_bin
 from app.settings import PROJECT
 from scripts.adoption_drill.gate import environment
 
-# What a person would wait for between two of them is over at once here.
+# No waiting between two commands.
 SITTING: Final = {"SOAK_HOURS": "0", "CONTRACT_QUIET_MINUTES": "0", "LOG_LEVEL": "WARNING"}
-_SHORTEST_LIFE: Final = 0.5  # seconds until a command is killed that says nothing by which to tell
+_SHORTEST_LIFE: Final = 0.5  # seconds until a command without a line to be killed at is killed
 
 
 class DrillFailed(Exception):
-    """A command ended otherwise than the path says; the text holds what it said."""
+    """A command ended with another exit code than expected; the text holds its output."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command that was run to its end: how it ended, and how often it was killed before."""
+    """A command that ran to its end: its exit code, and how often it was killed before."""
 
     line: str
     code: int
@@ -35,7 +35,7 @@ class Command:
 
 @dataclass
 class Operator:
-    """Runs commands against one database. ``killing``: kills each of them once in the middle."""
+    """Runs commands against one database; with ``killing``, each is killed once and run again."""
 
     url: str
     say: Callable[[str], None]
@@ -44,9 +44,9 @@ class Operator:
     commands: list[Command] = field(default_factory=list)
 
     async def release(self, *words: str, killed_at: str = "", code: int = 0) -> str:
-        """Run a word of the gate and return what it said. Raises DrillFailed.
+        """Run a command of the gate and return its output. Raise DrillFailed.
 
-        ``killed_at`` is the line at which it is killed, and run again, where that is asked for.
+        ``killed_at`` is the line of its output at which it is killed, if ``killing`` is set.
         """
         return await self._run(("python", "-m", "app", "release", *words), killed_at, code)
 
@@ -61,27 +61,27 @@ class Operator:
         self.say(f"\n{self.count:2}  $ {line}")
 
     async def _run(self, line: Sequence[str], killed_at: str, code: int) -> str:
-        shown = " ".join("$DATABASE_URL" if w == self.url else shlex.quote(w) for w in line)
-        self.type(shown)
+        typed = " ".join("$DATABASE_URL" if w == self.url else shlex.quote(w) for w in line)
+        self.type(typed)
         kills = 0
         if self.killing and line[0] == "python":
             await self._kill(line, killed_at)
             kills = 1
         began = time.monotonic()
-        process = await self._started(line)
-        said, _ = await process.communicate()
-        ended = Command(shown, process.returncode or 0, time.monotonic() - began,
-                        said.decode(errors="replace"), kills)  # fmt: skip
+        process = await self._start(line)
+        output, _ = await process.communicate()
+        ended = Command(typed, process.returncode or 0, time.monotonic() - began,
+                        output.decode(errors="replace"), kills)  # fmt: skip
         self.commands.append(ended)
         for text in ended.output.splitlines():
             self.say(f"    {text}".rstrip())
         self.say(f"    → exit {ended.code} after {ended.seconds:.1f} s")
         if ended.code != code:
-            raise DrillFailed(f"{shown} ended with {ended.code}, not {code}: {ended.output}")
+            raise DrillFailed(f"{typed} ended with {ended.code}, not {code}: {ended.output}")
         return ended.output
 
     async def _kill(self, line: Sequence[str], at: str) -> None:
-        process = await self._started(line)
+        process = await self._start(line)
         assert process.stdout is not None
         where = "at its start"
         if at:
@@ -98,7 +98,7 @@ class Operator:
         await process.communicate()
         self.say(f"    killed {where[:100]}; once more:")
 
-    async def _started(self, line: Sequence[str]) -> asyncio.subprocess.Process:
+    async def _start(self, line: Sequence[str]) -> asyncio.subprocess.Process:
         program = sys.executable if line[0] == "python" else str(pg_bin() / line[0])
         return await asyncio.create_subprocess_exec(
             program, *(_for_libpq(word) for word in line[1:]),

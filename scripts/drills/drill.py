@@ -1,4 +1,4 @@
-"""The path of a small team: one sitting to the first deploy, four commands for the contracts."""
+"""A small team's way: all commands to the first deploy at once, then four for the contracts."""
 
 import asyncio
 import re
@@ -35,7 +35,7 @@ _APPROVE: Final = re.compile(
 
 @dataclass
 class Outcome:
-    """What came out; any fault makes the drill a failure."""
+    """The result; any fault makes the drill a failure."""
 
     faults: list[str] = field(default_factory=list)
     to_the_deploy: int = 0
@@ -46,7 +46,7 @@ class Outcome:
 async def drill(url: str, say: Callable[[str], None], *, killing: bool = False) -> Outcome:
     """Make an older database of an empty one and carry it to head. Faults are in the outcome.
 
-    Raises DrillFailed where a command ends otherwise than the path says.
+    Raise DrillFailed if a command ends with another exit code than expected.
     """
     async with connected(url) as connection:
         say(f"Making an older service's database of {SHOWS} shows …")
@@ -77,8 +77,8 @@ class _Drill:
 
     async def _carry_over(self) -> None:
         await self._operator.release("adopt", *_WHO, killed_at="Comparing")
-        said = await self._operator.release("rehearse", "--whole", killed_at="✓ plan ")
-        await self._approve(said)
+        output = await self._operator.release("rehearse", "--whole", killed_at="✓ plan ")
+        await self._approve(output)
         await self._operator.release(killed_at="is done and looked at")
         await self._operator.release("status")
         await self._raise_unless_at(needed())
@@ -96,18 +96,18 @@ class _Drill:
     async def _contracts(self) -> None:
         with TemporaryDirectory() as folder:
             await self._operator.backup(str(Path(folder) / "before-contracts.dump"))
-        said = await self._operator.release("rehearse", "--whole", killed_at="✓ plan ")
-        await self._approve(said)
+        output = await self._operator.release("rehearse", "--whole", killed_at="✓ plan ")
+        await self._approve(output)
         await self._operator.release(killed_at="is done and looked at")
         await self._raise_unless_at(head())
         self._outcome.for_the_contracts = self._operator.count - self._outcome.to_the_deploy
 
-    async def _approve(self, said: str) -> None:
-        asked = _APPROVE.search(" ".join(said.split()))
-        if asked is None:
-            raise DrillFailed(f"The rehearsal names no approval: {said}")
-        destroys = ("--destroys", asked[2]) if asked[2] else ()
-        await self._operator.release("approve", asked[1], *_WHO, *destroys)
+    async def _approve(self, output: str) -> None:
+        match = _APPROVE.search(" ".join(output.split()))
+        if match is None:
+            raise DrillFailed(f"The rehearsal names no approval: {output}")
+        destroys = ("--destroys", match[2]) if match[2] else ()
+        await self._operator.release("approve", match[1], *_WHO, *destroys)
 
     async def _raise_unless_at(self, revision: str) -> None:
         if (at := await current(self._url)) != revision:
@@ -115,7 +115,7 @@ class _Drill:
 
     @asynccontextmanager
     async def _older_service(self) -> AsyncIterator[None]:
-        """Let the older service write all the while, and compare what it was told in the end."""
+        """Let the older service write meanwhile, then check every write it had acknowledged."""
         timings, stop = Timings(lambda: "the drill"), asyncio.Event()
         named = f"{self._url}{'&' if '?' in self._url else '?'}application_name=older-service"
         older = OlderWriter(1, named, timings, Board(), SHOWS)

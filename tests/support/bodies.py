@@ -5,8 +5,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from app.entities import discovered
-from app.model.entity import Entity, Row
-from app.model.schemas import create_shape, label_field
+from app.model.entity import Entity, Row, label_field
+from app.model.schemas import create_shape
 
 ALL: Final = tuple(discovered().values())
 SCOPED: Final = tuple(entity for entity in ALL if issubclass(entity, Entity))

@@ -22,10 +22,10 @@ from app.database.url import DatabaseUrl
 from app.releases.migrations import guard
 from app.releases.migrations.alembic_runner import upgrade
 from app.settings import PROJECT
-from tests.support import kept
+from tests.support import generation
 
 _PREFIX: Final = "signalbook_test"
-_TEMPLATES: Final = f"signalbook_template_{kept.digest(os.fsencode(PROJECT))[:6]}"
+_TEMPLATES: Final = f"signalbook_template_{generation.digest(os.fsencode(PROJECT))[:6]}"
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108  # a folder of ours within, made private
 _ROOM: Final = 2 * 2**30
 # Autovacuum keeps a template from being copied while it looks at it.
@@ -53,9 +53,9 @@ class Server:
         It is built once for all processes and kept for later runs of the same sources.
         """
         module = Path(inspect.getfile(build)).read_bytes()
-        made_of = kept.digest(module, on.encode())[:6]
-        name = f"{_TEMPLATES}_{kept.generation()}_{made_of}_{name}"
-        with kept.alone(name):
+        made_of = generation.digest(module, on.encode())[:6]
+        name = f"{_TEMPLATES}_{generation.current()}_{made_of}_{name}"
+        with generation.alone(name):
             if name not in self._names():
                 url = self.make(on)
                 build(url)
@@ -97,7 +97,7 @@ class Server:
 
 def _is_over(template: str) -> bool:
     sources, born = template.removeprefix(f"{_TEMPLATES}_").split("_")[:2]
-    return kept.is_over(f"{sources}_{born}")
+    return generation.is_over(f"{sources}_{born}")
 
 
 def _alive(pid: int) -> bool:
@@ -111,7 +111,7 @@ def _alive(pid: int) -> bool:
 @contextmanager
 def server() -> Iterator[Server]:
     """Lend the server for a session."""
-    kept.generation()
+    generation.current()
     if named := os.environ.get("TEST_DATABASE_ADMIN_URL"):
         lent = Server(named)
         lent.sweep()
@@ -132,7 +132,9 @@ def _folder() -> Path:
         return Path(named)
     if _MEMORY.is_dir():
         _remove_folders_of_removed_checkouts()
-        folder = _MEMORY / f"signalbook-test-{os.getuid()}-{kept.digest(os.fsencode(PROJECT))}"
+        folder = (
+            _MEMORY / f"signalbook-test-{os.getuid()}-{generation.digest(os.fsencode(PROJECT))}"
+        )
         if folder.exists() or shutil.disk_usage(_MEMORY).free > _ROOM:
             folder.mkdir(mode=0o755, exist_ok=True)
             (folder / "checkout").write_text(str(PROJECT))

@@ -18,6 +18,7 @@ from app.releases.gate import gate
 from app.releases.migrations import backfill
 from app.releases.migrations.revisions import history
 from app.releases.migrations.steps import LiveSteps
+from tests.support.remembered import remembered
 
 
 def halt_at_stage(moment: str, name: str) -> None:
@@ -85,7 +86,8 @@ def main() -> None:
         stage = "rollback" if kind == "steps-back" else "apply"
         halt_at_step("batch" if kind == "batch" else "_persist", int(place), stage)
     sys.argv[1:3] = []
-    cli(prog_name="python -m app")
+    with remembered():
+        cli(prog_name="python -m app")
 
 
 if __name__ == "__main__":

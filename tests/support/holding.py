@@ -8,7 +8,8 @@ from typing import Any
 
 from app.database.database import Database
 from app.database.url import DatabaseUrl
-from app.store.write_context import WriteContext, Writer
+from app.store.write_context import WriteContext
+from app.store.writer import Writer
 from tests.support import databases
 from tests.support.service import settings
 
@@ -26,9 +27,11 @@ class Held(Writer):
         super().__init__(database, 30)
         self.done, self.go = asyncio.Event(), asyncio.Event()
 
-    async def write(self, key: str, work: Callable[[WriteContext], Awaitable[Any]]) -> Any:
+    async def write(
+        self, key: str, work: Callable[..., Awaitable[Any]], *args: Any, **named: Any
+    ) -> Any:
         async def held(context: WriteContext) -> Any:
-            made = await work(context)
+            made = await work(context, *args, **named)
             self.done.set()
             await self.go.wait()
             return made

@@ -46,8 +46,7 @@ class Image:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         for part in ("app", "alembic"):
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(PROJECT / part, folder / part, ignore=ignored)
+            shutil.copytree(PROJECT / part, folder / part)
         shutil.copy(PROJECT / "pyproject.toml", folder)
 
     def write(self, path: str, text: str) -> None:

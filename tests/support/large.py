@@ -14,11 +14,11 @@ import asyncpg
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from app.changelog.log import changes, history
+from app.changelog.log import changes, older_events
 from app.database.url import DatabaseUrl
 from app.entities import discovered, root
 from app.model.entity import Entity, Row
-from app.model.tables import idempotency_keys, presence, sync_mutations, sync_runs
+from app.model.other_tables import idempotency_keys, presence, sync_mutations, sync_runs
 from app.sql.projection import table
 
 # No foreign key is checked while the rows are made: they are right by construction.
@@ -70,7 +70,7 @@ def _filling(size: Size) -> Iterator[str]:
             made[parts.owner] = _key(table(entity), "n")
             yield _insert(name, made, size, size.rows)
     yield _insert(changes.name, _LOGGED, size, size.logged)
-    yield _insert(history.name, _OLDER, size, size.logged)
+    yield _insert(older_events.name, _OLDER, size, size.logged)
     yield _insert(idempotency_keys.name, {"key": "n", "at": _MOMENT}, size, size.logged)
     yield _insert(sync_runs.name, _RUN, size, size.logged)
     yield _insert(sync_mutations.name, _MUTATION, size, size.logged)

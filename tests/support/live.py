@@ -19,9 +19,11 @@ from app.live.feed.entries import FeedEntry
 from app.live.feed.hub import Hub
 from app.live.feed.listener import Listener, Pulse
 from app.model.schemas import create_shape, update_shape
-from app.store import update as store
-from app.store.edits import edit_of
-from app.store.write_context import Writer
+from app.store.create import create
+from app.store.delete import delete
+from app.store.edit import edit_of
+from app.store.update import update
+from app.store.writer import Writer
 from tests.support.service import settings
 
 QUICK: Final = Pulse(every=0.3, within=20.0, first=0.02, longest=0.2)
@@ -55,20 +57,20 @@ class Process:
         body = {**members, **place, "user_id": "u1", "user_name": "Ann"}
         edit = edit_of(entity, create_shape(entity).model_validate(body))
         key = edit.production or ""
-        made = await self.writer.write(key, lambda unit: store.create(unit, entity, edit))
+        made = await self.writer.write(key, lambda unit: create(unit, entity, edit))
         return json.loads(made)
 
     async def update(self, collection: str, uuid: str, **members: Any) -> Any:
         """Update a row and give it."""
         entity = discovered()[collection]
         edit = edit_of(entity, update_shape(entity).model_validate(members))
-        made = await self.writer.write(uuid, lambda unit: store.update(unit, entity, uuid, edit))
+        made = await self.writer.write(uuid, lambda unit: update(unit, entity, uuid, edit))
         return json.loads(made)
 
     async def delete(self, collection: str, uuid: str) -> None:
         """Delete a row."""
         entity = discovered()[collection]
-        await self.writer.write(uuid, lambda unit: store.delete(unit, entity, uuid, Actor()))
+        await self.writer.write(uuid, lambda unit: delete(unit, entity, uuid, Actor()))
 
     async def show(self) -> UUID:
         """Create a production."""

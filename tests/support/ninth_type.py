@@ -43,7 +43,7 @@ class MultiViewer(Entity, table=True):
     is_curved: MaybeFlag = None
     installed_at: MaybeMoment = None
     tiles: MaybeRows = None
-    camera_uuid: MaybeUuid = reference("cameras", cleared=True)
+    camera_uuid: MaybeUuid = reference("cameras", on_delete="clear")
 
 
 _migrated = databases.migrated

@@ -17,6 +17,7 @@ from typing import Any, Final
 import httpx
 
 from app.settings import PROJECT
+from tests.support.forks import ForkedProcess
 
 _READY: Final = 60.0  # seconds; a start takes about two, and more beside other tests
 _KEPT: Final = {"PATH", "HOME", "LANG", "TMPDIR"}
@@ -42,15 +43,18 @@ class Process:
             "LOG_LEVEL": "WARNING", "POOL_SIZE": "5", "DRAIN": "2",
             **{name.upper(): str(value) for name, value in environment.items()},
         }  # fmt: skip
-        self._running: subprocess.Popen[bytes] | None = None
+        self._running: ForkedProcess | subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it; ``ready`` waits until it answers."""
         with self.log.open("ab") as log:
-            self._running = subprocess.Popen(
-                [sys.executable, "-m", "app", "serve"],
-                cwd=self._project, env=self._environment, stdout=log, stderr=log,
-            )  # fmt: skip
+            if self._project == PROJECT:
+                self._running = ForkedProcess("app", "serve", env=self._environment, output=log)
+            else:
+                self._running = subprocess.Popen(
+                    [sys.executable, "-m", "app", "serve"],
+                    cwd=self._project, env=self._environment, stdout=log, stderr=log,
+                )  # fmt: skip
 
     @property
     def is_running(self) -> bool:

@@ -18,7 +18,7 @@ from app.releases.rehearsal import rehearsal
 from app.releases.schema import drift, scratch_database
 from app.releases.schema.snapshot import Snapshot
 from app.settings import PROJECT
-from tests.support import kept
+from tests.support import generation
 from tests.support.databases import column
 
 _BUILT: Final[dict[str, Snapshot]] = {}
@@ -36,27 +36,29 @@ _users = 0
 
 async def _expected(url: str, revision: str) -> Snapshot:
     if revision not in _BUILT:
-        _BUILT[revision] = await _kept(
+        _BUILT[revision] = await _cached(
             url, revision, lambda: scratch_database.expected_snapshot(url, revision)
         )
     return _BUILT[revision]
 
 
 async def _image_failures(url: str, statements: Statements) -> dict[str, str]:
-    key = kept.digest(repr(sorted(statements.items())).encode())
+    key = generation.digest(repr(sorted(statements.items())).encode())
     if key not in _TRUTH:
-        _TRUTH[key] = await _kept(url, key, lambda: statement_proof.image_failures(url, statements))
+        _TRUTH[key] = await _cached(
+            url, key, lambda: statement_proof.image_failures(url, statements)
+        )
     return _TRUTH[key]
 
 
-async def _kept(url: str, name: str, build: Callable[[], Awaitable[Any]]) -> Any:
+async def _cached(url: str, name: str, build: Callable[[], Awaitable[Any]]) -> Any:
     """Read what another process has built, or build it and leave it for others."""
     if PROJECT / "alembic" != revisions.FOLDER:
         return await build()
     [server] = await column(url, _SERVER)
-    path = kept.file(f"{kept.digest(str(server).encode())}-{name}")
+    path = generation.file(f"{generation.digest(str(server).encode())}-{name}")
     if not path.exists():
-        kept.write(path, pickle.dumps(await build()))
+        generation.write(path, pickle.dumps(await build()))
     return pickle.loads(path.read_bytes())  # noqa: S301  # a test of these sources wrote it
 
 

@@ -16,7 +16,7 @@ from app.database.database import Database
 from app.database.url import DatabaseUrl
 from app.health.check import Health, examine
 from app.main import create_app
-from app.server import Server, configured
+from app.server import Server, uvicorn_config
 from app.settings import Settings
 from tests.support.pgbouncer import pgbouncer
 
@@ -33,7 +33,7 @@ def settings(**changes: Any) -> Settings:
 def running(app: FastAPI) -> Iterator[str]:
     """Serve an application on a port of the loopback; give its root URL."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=512)
-    config = configured(app, log_config=None, timeout_graceful_shutdown=2)
+    config = uvicorn_config(app, log_config=None, timeout_graceful_shutdown=2)
     server = Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()

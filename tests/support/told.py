@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from app.entities import discovered
-from app.model.entity import Entity
-from app.model.schemas import label_field
+from app.model.entity import Entity, label_field
 from tests.support.recorded import Entry, History, Row
 
 

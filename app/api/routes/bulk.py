@@ -1,29 +1,28 @@
 """Many rows of one collection in one request: written in bulk, or renumbered."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic_core import from_json, to_json
 
-from app.api.errors import Problem, documented, encoded
-from app.api.idempotent import IDEMPOTENCY_KEY, written
-from app.api.requests import JsonRoute, answer, name_ignored, request_id
+from app.api.dependencies import IdempotentWriterDep, ProductionKey, RequestIdDep
+from app.api.idempotent import IDEMPOTENCY_KEY
+from app.api.json_requests import JsonRoute, actor_in
+from app.api.openapi import Problem, documented
+from app.api.responses import json_response, name_ignored
+from app.api.routes.outcomes import ignored_members, outcome_json
 from app.entities import discovered, root
 from app.errors import BulkFailed, Conflict, Invalid, NotFound
 from app.model.entity import Entity, Row
-from app.model.fields import NO_NUL
-from app.model.schemas import read_shape, unknown_members
+from app.model.schemas import read_shape
 from app.store import bulk
 from app.store.bulk import Bulk, BulkCreate, BulkOutcome, BulkStep, Status, Undone
-from app.store.edits import actor_of
 from app.store.renumber import Renumber, renumber, summary
 from app.store.write_context import WriteContext
 
-Production = Annotated[str, Path(pattern=NO_NUL, description="The production's uuid or label.")]
-_WHO = ("user_id", "user_name", "last_modified_by")
 _OPERATIONS = (
     "Creates, updates and deletes rows in one transaction; the order given is the order logged, "
     "and an operation sees what those before it did. Where one is refused, nothing is done: 409 "
@@ -34,10 +33,11 @@ _LABELS = (
     "The rows are called by the prefix and a number that counts on. Labels may be swapped. A new "
     "label that another row holds is a 409 `DUPLICATE_ID` with its `holders`, and nothing is done."
 )
+_ERRORS = documented(NotFound, Conflict, Invalid)
 
 
 class Relabelled(BaseModel):
-    """A row that was named, with its label before and after."""
+    """A row that was listed, with its label before and after."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -47,7 +47,7 @@ class Relabelled(BaseModel):
 
 
 class Renumbered(BaseModel):
-    """The rows in their order; ``renamed`` of them have another label than before."""
+    """The rows in their order; ``renamed`` counts those whose label changed."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -56,91 +56,78 @@ class Renumbered(BaseModel):
 
 
 def router() -> APIRouter:
-    """Give the router of ``/productions/{production}/{collection}/bulk`` and ``/renumber``."""
-    made = APIRouter(prefix=f"/{root().collection}/{{production}}", route_class=JsonRoute)
+    """Return the router of ``/productions/{production}/{collection}/bulk`` and ``/renumber``."""
+    router = APIRouter(prefix=f"/{root().collection}/{{production}}", route_class=JsonRoute)
     for entity in discovered().values():
         if issubclass(entity, Entity):
-            for mount in (entity.collection, *entity.path_aliases):
-                _add_bulk(made, entity, mount)
-                _add_renumber(made, entity, mount)
-    return made
+            for path in (entity.collection, *entity.path_aliases):
+                _add_bulk(router, entity, path)
+                _add_renumber(router, entity, path)
+    return router
 
 
-def _add_bulk(router: APIRouter, entity: type[Row], mount: str) -> None:
-    async def edit_rows(production: Production, body: Bulk, request: Request) -> Response:
-        actor = actor_of({name: getattr(body, name) for name in _WHO}, request_id(request))
-        steps = bulk.steps(entity, production, body, actor)
+def _add_bulk(router: APIRouter, entity: type[Row], path: str) -> None:
+    @router.post(
+        f"/{path}/bulk",
+        tags=[entity.noun],
+        operation_id=f"bulk_{path.replace('-', '_')}",
+        summary=f"Create, change and delete many of: {entity.noun}",
+        description=_OPERATIONS,
+        responses={200: {"model": _answer_model(entity)}, **_ERRORS},
+        openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
+    )
+    async def edit_rows(
+        production: ProductionKey,
+        body: Bulk,
+        writer: IdempotentWriterDep,
+        request_id: RequestIdDep,
+    ) -> Response:
+        steps = bulk.read_steps(entity, production, body, actor_in(body, request_id))
 
         async def work(context: WriteContext) -> list[BulkOutcome]:
             try:
                 return await bulk.run(context, entity, production, steps, atomic=body.atomic)
             except Undone as undone:
-                results = _results(mount, undone.outcomes, steps)
-                raise _failure(undone.outcomes, results) from None
+                raise _failure(undone.outcomes, _results(path, undone.outcomes, steps)) from None
 
-        return await written(
-            request, production, work, lambda made: _answer(mount, made, body, steps)
+        return await writer.write(
+            production, work, lambda outcomes: _answer(path, outcomes, body, steps)
         )
-
-    router.add_api_route(
-        f"/{mount}/bulk",
-        edit_rows,
-        methods=["POST"],
-        tags=[entity.noun],
-        operation_id=f"bulk_{mount.replace('-', '_')}",
-        summary=f"Create, change and delete many of: {entity.noun}",
-        description=_OPERATIONS,
-        response_model=None,
-        responses={200: {"model": _answered(entity)}, **documented(NotFound, Conflict, Invalid)},
-        openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
-    )
 
 
 def _answer(
-    mount: str, made: Sequence[BulkOutcome], body: Bulk, steps: Sequence[BulkStep]
+    path: str, outcomes: Sequence[BulkOutcome], body: Bulk, steps: Sequence[BulkStep]
 ) -> Response:
-    failed = sum(outcome.status == "failed" for outcome in made)
-    results = b",".join(_results(mount, made, steps))
-    response = answer(b'{"results":[%b],"failed":%d}' % (results, failed))
-    name_ignored(response, _ignored(body, steps))
+    failed = sum(outcome.status == "failed" for outcome in outcomes)
+    results = b",".join(_results(path, outcomes, steps))
+    response = json_response(b'{"results":[%b],"failed":%d}' % (results, failed))
+    name_ignored(response, ignored_members(body, steps))
     return response
 
 
-def _results(mount: str, made: Sequence[BulkOutcome], steps: Sequence[BulkStep]) -> list[bytes]:
+def _results(path: str, outcomes: Sequence[BulkOutcome], steps: Sequence[BulkStep]) -> list[bytes]:
     return [
-        _result(mount, number, outcome, step)
-        for number, (outcome, step) in enumerate(zip(made, steps, strict=True))
+        outcome_json(b'"index":%d' % index, outcome, f"/api/{path}{_key_path(step)}")
+        for index, (outcome, step) in enumerate(zip(outcomes, steps, strict=True))
     ]
 
 
-def _result(mount: str, number: int, outcome: BulkOutcome, step: BulkStep) -> bytes:
-    """Give one result as JSON: the row in the very bytes that PostgreSQL made."""
-    parts = [b'"index":%d,"status":"%b"' % (number, outcome.status.encode())]
-    if outcome.entity is not None:
-        parts.append(b'"entity":' + outcome.entity)
-    if outcome.error is not None:
-        operation = step.operation
-        key = "" if isinstance(operation, BulkCreate) else f"/{operation.key}"
-        parts.append(b'"error":' + encoded(outcome.error, f"/api/{mount}{key}"))
-    return b"{%b}" % b",".join(parts)
+def _key_path(step: BulkStep) -> str:
+    operation = step.operation
+    return "" if isinstance(operation, BulkCreate) else f"/{operation.key}"
 
 
-def _failure(made: Sequence[BulkOutcome], results: Iterable[bytes]) -> BulkFailed:
-    number, error = next((n, o.error) for n, o in enumerate(made) if o.error)
+def _failure(outcomes: Sequence[BulkOutcome], results: Sequence[bytes]) -> BulkFailed:
+    index, error = next((i, outcome.error) for i, outcome in enumerate(outcomes) if outcome.error)
     return BulkFailed(
-        f"Operation {number} (counted from 0) was refused, so nothing was done: {error.message}",
+        f"Operation {index} (counted from 0) was refused, so nothing was done: {error.message}",
         results=[from_json(result) for result in results],
     )
 
 
-def _ignored(body: Bulk, steps: Iterable[BulkStep]) -> list[str]:
-    names = [*unknown_members(body), *(name for step in steps for name in step.ignored)]
-    return list(dict.fromkeys(names))
-
-
 @cache
-def _answered(entity: type[Row]) -> type[BaseModel]:
-    """Give the shape of a bulk answer."""
+def _answer_model(entity: type[Row]) -> type[BaseModel]:
+    """Return the model of a bulk answer."""
     row: Any = read_shape(entity)
     result = create_model(
         f"{entity.__name__}BulkResult",
@@ -160,25 +147,25 @@ def _answered(entity: type[Row]) -> type[BaseModel]:
     )
 
 
-def _add_renumber(router: APIRouter, entity: type[Row], mount: str) -> None:
-    async def renumber_rows(production: Production, body: Renumber, request: Request) -> Response:
-        actor = actor_of({name: getattr(body, name) for name in _WHO}, request_id(request))
-        return await written(
-            request,
-            production,
-            lambda context: renumber(context, entity, production, body, actor),
-            lambda renamed: answer(to_json(summary(renamed)), request_body=body),
-        )
-
-    router.add_api_route(
-        f"/{mount}/renumber",
-        renumber_rows,
-        methods=["POST"],
+def _add_renumber(router: APIRouter, entity: type[Row], path: str) -> None:
+    @router.post(
+        f"/{path}/renumber",
         tags=[entity.noun],
-        operation_id=f"renumber_{mount.replace('-', '_')}",
+        operation_id=f"renumber_{path.replace('-', '_')}",
         summary=f"Give new labels that count on to many of: {entity.noun}",
         description=_LABELS,
-        response_model=None,
-        responses={200: {"model": Renumbered}, **documented(NotFound, Conflict, Invalid)},
+        responses={200: {"model": Renumbered}, **_ERRORS},
         openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
     )
+    async def renumber_rows(
+        production: ProductionKey,
+        body: Renumber,
+        writer: IdempotentWriterDep,
+        request_id: RequestIdDep,
+    ) -> Response:
+        actor = actor_in(body, request_id)
+        return await writer.write(
+            production,
+            lambda context: renumber(context, entity, production, body, actor),
+            lambda renamed: json_response(to_json(summary(renamed)), request_body=body),
+        )

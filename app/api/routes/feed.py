@@ -1,27 +1,26 @@
-"""The route of a production's feed: its change log, by number."""
+"""The route of a production's feed: its change log by number."""
 
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 
-from app.api.errors import documented
-from app.api.requests import JsonRoute, answer, database
+from app.api.dependencies import DatabaseDep, Limit, ProductionKey
+from app.api.json_requests import JsonRoute
+from app.api.openapi import documented
+from app.api.responses import json_response
 from app.changelog import feed
 from app.errors import Invalid, LogTrimmed, NotFound
-from app.model.fields import NO_NUL
 from app.model.schemas import WireMoment
 
 router: Final = APIRouter(
     prefix="/productions/{production}/changes", tags=["Events"], route_class=JsonRoute
 )
-Key = Annotated[str, Path(pattern=NO_NUL, description="A uuid or a label.")]
 Since = Annotated[int, Query(ge=0, le=2**63 - 1, description="The last answer's `next`.")]
-Limit = Annotated[int, Query(ge=1, le=1_000, description="How many at most.")]
 
 
 class Change(BaseModel):
-    """One write, as it was logged; a ``blind`` one did not say what it started from."""
+    """One write, as it was logged; a ``blind`` one did not name the version it started from."""
 
     uuid: str
     seq: int
@@ -54,11 +53,10 @@ class Feed(BaseModel):
     "",
     operation_id="list_changes",
     summary="Tell what changed in a production",
-    response_model=None,
     responses={200: {"model": Feed}, **documented(NotFound, LogTrimmed, Invalid)},
 )
-async def changes(
-    request: Request, production: Key, since: Since = 0, limit: Limit = 500
+async def list_changes(
+    database: DatabaseDep, production: ProductionKey, since: Since = 0, limit: Limit = 500
 ) -> Response:
-    """The changes after a number, oldest first and without a gap, deletes included."""
-    return answer(await feed.page(database(request), production, since, limit))
+    """List the changes after a number, oldest first and without a gap, deletes included."""
+    return json_response(await feed.page(database, production, since, limit))

@@ -1,17 +1,16 @@
-"""Health: what the platform, the frontend and people ask to know whether the service serves."""
+"""The routes of health: for the platform, for the frontend, and for people."""
 
 import socket
 import time
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from app import VERSION
-from app.health.check import Checkup
-from app.live.feed.listener import Listener
+from app.api.dependencies import CheckupDep, ListenerDep, SettingsDep
 from app.settings import Settings
 from app.timestamps import wire_moment
 
@@ -37,7 +36,7 @@ class SchemaHealth(BaseModel):
 
 
 class LiveHealth(BaseModel):
-    """Whether this process hears what others write; without it, push is late but loses nothing."""
+    """Whether this process hears of others' writes. Without it, push is late but loses nothing."""
 
     listening: bool
 
@@ -87,56 +86,52 @@ class ServerInfo(BaseModel):
     uptime: float
 
 
-def _settings(request: Request) -> Settings:
-    found: Settings = request.app.state.settings
-    return found
-
-
 def _uptime() -> float:
     return round(time.monotonic() - _STARTED, 3)
 
 
-@router.get("/health", operation_id="health", response_model=None,
+@router.get("/health", operation_id="health",
             responses={200: {"model": HealthReport}, 503: {"model": HealthReport}})  # fmt: skip
-async def health(request: Request) -> Response:
-    """200 only when the service can really serve: the database answers, its schema is what this
-    version needs, every collection's own statements can be planned, a write is taken, and requests
-    do not fail for reasons of the database. Otherwise 503 with the ``cause``."""
-    checkup: Checkup = request.app.state.checkup
-    listener: Listener = request.app.state.listener
-    found = await checkup()
+async def health(settings: SettingsDep, checkup: CheckupDep, listener: ListenerDep) -> Response:
+    """Answer 200 only when the service can really serve, otherwise 503 with the ``cause``.
+
+    The database answers, its schema is what this version needs, every collection's own statements
+    can be planned, a write is accepted, and requests do not fail for reasons of the database.
+    """
+    report = await checkup()
     body: dict[str, Any] = {
-        "status": "healthy" if found.healthy else "unhealthy",
+        "status": "healthy" if report.healthy else "unhealthy",
         "timestamp": wire_moment(datetime.now(UTC)),
         "uptime": _uptime(),
         "version": VERSION,
-        "environment": _settings(request).environment,
-        "database": {"connected": found.connected, "latencyMs": found.latency_ms},
-        "schema": {"revision": found.revision, "head": found.head, "state": found.state},
-        "resources": found.resources,
-        "cause": found.cause,
-        "notes": list(found.notes),
+        "environment": settings.environment,
+        "database": {"connected": report.connected, "latencyMs": report.latency_ms},
+        "schema": {"revision": report.revision, "head": report.head, "state": report.state},
+        "resources": report.resources,
+        "cause": report.cause,
+        "notes": list(report.notes),
         "live": {"listening": listener.connected},
     }
-    return JSONResponse(body, 200 if found.healthy else 503, {"cache-control": "no-store"})
+    return JSONResponse(body, 200 if report.healthy else 503, {"cache-control": "no-store"})
 
 
 @router.get("/livez", operation_id="livez")
 async def livez() -> Alive:
-    """The process only: 200 also while the database is away."""
+    """Answer for the process alone: 200 also while the database is away."""
     return _alive("alive", "signalbook")
 
 
-@router.get("/api/health", operation_id="api_health", response_model=None,
+@router.get("/api/health", operation_id="api_health",
             responses={200: {"model": Reachable}, 503: {"model": Reachable}})  # fmt: skip
-async def api_health(request: Request) -> Response:
-    """What the frontend waits for before it fetches anything: 200 where `/health` says 200.
-    Otherwise 503, with the cause as `message`."""
-    checkup: Checkup = request.app.state.checkup
-    found = await checkup()
-    body = _alive("ok" if found.healthy else "unavailable", _settings(request).server_name)
-    told = body.model_dump() | ({} if found.healthy else {"message": found.cause})
-    return JSONResponse(told, 200 if found.healthy else 503, {"cache-control": "no-store"})
+async def api_health(settings: SettingsDep, checkup: CheckupDep) -> Response:
+    """Answer 200 where `/health` does, otherwise 503 with the cause as `message`.
+
+    The frontend waits for it before it fetches anything.
+    """
+    report = await checkup()
+    body = _alive("ok" if report.healthy else "unavailable", settings.server_name)
+    members = body.model_dump() | ({} if report.healthy else {"message": report.cause})
+    return JSONResponse(members, 200 if report.healthy else 503, {"cache-control": "no-store"})
 
 
 def _alive(status: str, server: str) -> Alive:
@@ -145,9 +140,8 @@ def _alive(status: str, server: str) -> Alive:
 
 
 @router.get("/api/server/info", operation_id="server_info")
-async def server_info(request: Request) -> ServerInfo:
-    """Where this server can be reached, for a frontend that was opened from another machine."""
-    settings = _settings(request)
+async def server_info(settings: SettingsDep) -> ServerInfo:
+    """Return where this server can be reached, for a frontend opened on another machine."""
     return ServerInfo(
         serverName=settings.server_name,
         port=settings.port,
@@ -158,7 +152,7 @@ async def server_info(request: Request) -> ServerInfo:
 
 
 def _addresses(settings: Settings) -> list[str]:
-    """Give the addresses the service listens on; the machine's own name for all of them."""
+    """Return the addresses to reach the service at; the machine's name where it listens on all."""
     if settings.host not in {"0.0.0.0", "::"}:  # noqa: S104  # compared with, not bound to
         return [settings.host]
     return [socket.gethostname()]

@@ -1,15 +1,22 @@
-"""The route that gives a whole show: what a client opens one with, in one request."""
+"""The route of a whole show: all that a client opens it with, in one request."""
 
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, create_model
 
-from app.api.errors import documented
-from app.api.etag_docs import IF_NONE_MATCH, conditional
-from app.api.fast_path import Answer, FastReadRoute, has_newest, header
-from app.api.requests import database, maybe_parameter, path_parameter
+from app.api.dependencies import DatabaseDep, IfNoneMatchDep, ProductionDep
+from app.api.fast_path import FastRoute
+from app.api.openapi import (
+    IF_NONE_MATCH,
+    conditional,
+    documented,
+    parameter,
+    path_parameter,
+)
+from app.api.responses import ReadResponse, is_newest
 from app.entities import root
 from app.errors import AmbiguousId, Invalid, NotFound
 from app.model.entity import Entity
@@ -19,80 +26,18 @@ from app.rules.etags import fingerprint, list_tag
 from app.sql.show import SHOW_BY_UUID, members
 from app.store import read
 
-_COLLECTIONS: Final = maybe_parameter(
+router: Final = APIRouter(prefix=f"/{root().collection}", tags=[root().noun], route_class=FastRoute)
+_PRODUCTION: Final = path_parameter("production", "The production's uuid or label.")
+_COLLECTIONS: Final = parameter(
     "collections",
     "query",
     "Only these, separated by commas (cameras,cableSnakes); the production always.",
 )
-_CLOSED: Final = b"}"
-# Below this a copy costs less than sending its pieces one by one.
-_JOINED: Final = 200_000
+# Below this length joining the pieces costs less than sending them one by one.
+_WORTH_PIECES: Final = 200_000
 
 
-def router() -> APIRouter:
-    """Give the router of ``GET /productions/{production}/show``."""
-    made = APIRouter(prefix=f"/{root().collection}", tags=[root().noun])
-    made.add_api_route(
-        "/{production}/show",
-        _endpoint(revisions.head()),
-        methods=["GET"],
-        operation_id="get_show",
-        summary="Get a whole show",
-        description="The production and all its live rows, as they were at one moment. Each list "
-        "is the same as the one under its own path.",
-        response_model=None,
-        responses={**conditional(_shape()), **documented(NotFound, AmbiguousId, Invalid)},
-        openapi_extra={
-            "parameters": [
-                path_parameter("production", "The production's uuid or label."),
-                _COLLECTIONS, IF_NONE_MATCH,
-            ],
-        },
-        route_class_override=FastReadRoute,
-    )  # fmt: skip
-    return made
-
-
-def _endpoint(revision: str) -> Any:
-    async def get_show(request: Request) -> Answer:
-        production, chosen = request.path_params["production"], _chosen(request)
-        known_by = _known_by(revision, chosen)
-        if header(request, b"if-none-match"):
-            etag = list_tag(await read.show_mark(database(request), production), known_by)
-            if has_newest(request, etag):
-                return Answer(None, etag, several=True)
-        show = await read.show(database(request), production, chosen)
-        return Answer(_pieces(show.members), list_tag(show.mark, known_by), several=True)
-
-    return get_show
-
-
-def _chosen(request: Request) -> tuple[str, ...] | None:
-    """Give the collections that the client asks for, None for all. Raises Invalid."""
-    if not (said := ",".join(filter(None, request.query_params.getlist("collections")))):
-        return None
-    names = set(said.split(","))
-    if unknown := sorted(names - members().keys()):
-        known = ", ".join(name for name, kind in members().items() if issubclass(kind, Entity))
-        raise Invalid.at("collections", f"{unknown[0]!r} is none of {known}")
-    return tuple(name for name in members() if name in names)
-
-
-@lru_cache(maxsize=256)
-def _known_by(revision: str, chosen: tuple[str, ...] | None) -> str:
-    return fingerprint(f"{SHOW_BY_UUID}\n{chosen}", revision)
-
-
-def _pieces(lists: dict[str, bytes]) -> list[bytes]:
-    """Give a JSON object; a long one piece by piece, since joining would copy all of it."""
-    pieces: list[bytes] = []
-    for name, rows in lists.items():
-        pieces += [f'{"," if pieces else "{"}"{name}":'.encode(), rows]
-    pieces.append(_CLOSED)
-    return pieces if sum(map(len, pieces)) > _JOINED else [b"".join(pieces)]
-
-
-def _shape() -> type[BaseModel]:
+def _answer_model() -> type[BaseModel]:
     fields: dict[str, Any] = {
         name: (list[read_shape(kind)], None)  # type: ignore[misc]  # made at run time
         if issubclass(kind, Entity)
@@ -105,3 +50,58 @@ def _shape() -> type[BaseModel]:
         __doc__="A production with all that belongs to it.",
         **fields,
     )
+
+
+async def _collections(request: Request) -> tuple[str, ...] | None:
+    """Return the collections that the client wants, None for all. Raises Invalid."""
+    listed = ",".join(filter(None, request.query_params.getlist("collections")))
+    if not listed:
+        return None
+    names = set(listed.split(","))
+    if unknown := sorted(names - members().keys()):
+        choices = ", ".join(name for name, kind in members().items() if issubclass(kind, Entity))
+        raise Invalid.at("collections", f"{unknown[0]!r} is none of {choices}")
+    return tuple(name for name in members() if name in names)
+
+
+CollectionsDep = Annotated[tuple[str, ...] | None, Depends(_collections)]
+
+
+@router.get(
+    "/{production}/show",
+    operation_id="get_show",
+    summary="Get a whole show",
+    description="The production and all its live rows, as they were at one moment. Each list "
+    "is the same as the one under its own path.",
+    responses={**conditional(_answer_model()), **documented(NotFound, AmbiguousId, Invalid)},
+    openapi_extra={"parameters": [_PRODUCTION, _COLLECTIONS, IF_NONE_MATCH]},
+)
+async def get_show(
+    database: DatabaseDep,
+    production: ProductionDep,
+    collections: CollectionsDep,
+    if_none_match: IfNoneMatchDep,
+) -> Response:
+    """Answer with the show, or 304 where the client has its newest state."""
+    version = _version(collections)
+    if if_none_match:
+        etag = list_tag(await read.show_state_token(database, production), version)
+        if is_newest(if_none_match, etag):
+            return ReadResponse(None, etag, compressible=True)
+    show = await read.show(database, production, collections)
+    return ReadResponse(_pieces(show.members), list_tag(show.state, version), compressible=True)
+
+
+@lru_cache(maxsize=256)
+def _version(collections: tuple[str, ...] | None) -> str:
+    """Return what tells this choice of collections, as this code answers it, from others."""
+    return fingerprint(f"{SHOW_BY_UUID}\n{collections}", revisions.head())
+
+
+def _pieces(lists: Mapping[str, bytes]) -> list[bytes]:
+    """Return a JSON object; a long one in pieces, since joining would copy all of it."""
+    pieces: list[bytes] = []
+    for name, rows in lists.items():
+        pieces += [f'{"," if pieces else "{"}"{name}":'.encode(), rows]
+    pieces.append(b"}")
+    return pieces if sum(map(len, pieces)) > _WORTH_PIECES else [b"".join(pieces)]

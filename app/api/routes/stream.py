@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Response
 
-from app.api.errors import documented
-from app.api.requests import JsonRoute, database
-from app.api.routes.feed import Key
+from app.api.dependencies import DatabaseDep, HubDep, ProductionKey, StreamsDep
+from app.api.json_requests import JsonRoute
+from app.api.openapi import documented
 from app.changelog.events import production_of
 from app.errors import Invalid, LogTrimmed, NotFound
 from app.live.sse.event_stream import EventStream
@@ -14,22 +14,22 @@ from app.live.sse.event_stream import EventStream
 router: Final = APIRouter(
     prefix="/productions/{production}/changes", tags=["Events"], route_class=JsonRoute
 )
-_MOST: Final = 2**63 - 1
+_NEWEST: Final = 2**63 - 1
 MaybeSince = Annotated[
     int | None,
-    Query(ge=0, le=_MOST, description="Begin after this number; without it, from now on."),
+    Query(ge=0, le=_NEWEST, description="Begin after this number; without it, from now on."),
 ]
 LastEventId = Annotated[
     str | None, Header(description="The `id` of the last event that was read; before `since`.")
 ]
-_EVENTS: Final = """The changes after a number, or from now on, as they are committed.
+_DESCRIPTION: Final = """The changes after a number, or from now on, as they are committed.
 
 `event: change` is an entry of the feed, its `seq` as the event's `id`. `event: derived` follows a
 change and gives a row that was not written but reads differently since (`collection`, `entityType`,
 `entityId`, `entityData`). `event: resync` means that the log no longer holds what was to follow:
 load the show from `resync`; the stream goes on from `latest`. Comments keep the connection alive.
 """
-_SHOWN: Final[dict[str, Any]] = {
+_EVENT_STREAM: Final[dict[str, Any]] = {
     "description": "Server-sent events, without an end.",
     "content": {"text/event-stream": {"schema": {"type": "string"}}},
 }
@@ -39,26 +39,27 @@ _SHOWN: Final[dict[str, Any]] = {
     "/stream",
     operation_id="stream_changes",
     summary="Tell what changes in a production, live",
-    description=_EVENTS,
+    description=_DESCRIPTION,
     response_class=Response,
-    responses={200: _SHOWN, **documented(NotFound, LogTrimmed, Invalid)},
+    responses={200: _EVENT_STREAM, **documented(NotFound, LogTrimmed, Invalid)},
 )
-async def changes(
-    request: Request,
-    production: Key,
+async def stream_changes(
+    database: DatabaseDep,
+    streams: StreamsDep,
+    hub: HubDep,
+    production: ProductionKey,
     since: MaybeSince = None,
     last_event_id: LastEventId = None,
 ) -> Response:
-    """See ``description``."""
-    state = request.app.state
-    uuid = await production_of(database(request), production)
-    start = since if last_event_id is None else _number(last_event_id)
-    return EventStream(state.streams, state.hub, uuid, start)
+    """Open the stream. Raises NotFound where there is no such production."""
+    uuid = await production_of(database, production)
+    start = since if last_event_id is None else _parse_event_id(last_event_id)
+    return EventStream(streams, hub, uuid, start)
 
 
-def _number(last_event_id: str) -> int:
+def _parse_event_id(last_event_id: str) -> int:
     if last_event_id.isascii() and last_event_id.isdecimal() and len(last_event_id) < 20:
         number = int(last_event_id)
-        if number <= _MOST:
+        if number <= _NEWEST:
             return number
     raise Invalid.at("Last-Event-ID", "expected the number of a change, as an event's id gives it")

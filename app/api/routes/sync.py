@@ -1,21 +1,29 @@
-"""Offline work: a batch of mutations in, what became of each and what others did out."""
+"""The route of offline work: takes a batch of mutations, answers with outcomes and the feed."""
 
-from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Final, Union
+from collections.abc import Sequence
+from typing import Any, Final, Union
 
-from fastapi import APIRouter, Path, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from fastapi import APIRouter, Response
+from pydantic import Field, create_model
 from pydantic_core import from_json, to_json
 
-from app.api.errors import Problem, documented, encoded, response
-from app.api.idempotent import IDEMPOTENCY_KEY, written
-from app.api.requests import JsonRoute, answer, name_ignored, request_id
+from app.api.dependencies import (
+    IdempotentWriterDep,
+    ProductionKey,
+    RequestIdDep,
+    UrlPathDep,
+)
+from app.api.error_responses import problem_response
+from app.api.idempotent import IDEMPOTENCY_KEY
+from app.api.json_requests import JsonRoute, actor_in
+from app.api.openapi import Problem, documented
+from app.api.responses import json_response, name_ignored
 from app.api.routes.feed import Change
+from app.api.routes.outcomes import ignored_members, outcome_json
+from app.api.routes.sync_runs import SyncModel
 from app.entities import discovered, root
-from app.errors import Conflict, Invalid, NotFound, SignalbookError, SyncFailed
-from app.model.fields import NO_NUL
-from app.model.schemas import read_shape, unknown_members
-from app.store.edits import actor_of
+from app.errors import Conflict, Invalid, LogTrimmed, NotFound, SignalbookError, SyncFailed
+from app.model.schemas import read_shape
 from app.sync import batch
 from app.sync.apply import MutationOutcome, Status
 from app.sync.batch import BatchResult
@@ -24,9 +32,6 @@ from app.sync.mutations import MutationStep, Sync, read_steps
 router: Final = APIRouter(
     prefix=f"/{root().collection}/{{production}}/sync", tags=["Sync"], route_class=JsonRoute
 )
-Key = Annotated[str, Path(pattern=NO_NUL, description="The production's uuid or label.")]
-_WHO: Final = ("user_id", "user_name", "last_modified_by")
-_ANSWER: Final = ConfigDict(extra="forbid")
 _BATCH: Final = (
     "Does each mutation once, in the order given, in one transaction; a batch that is sent again "
     "changes nothing more. One that is refused spoils no other, unless the batch is `atomic`: then "
@@ -35,10 +40,8 @@ _BATCH: Final = (
 )
 
 
-class Resync(BaseModel):
+class Resync(SyncModel):
     """The log does not hold what followed ``since``: load the show, then go on from ``latest``."""
-
-    model_config = _ANSWER
 
     message: str
     oldest: int
@@ -49,7 +52,7 @@ class Resync(BaseModel):
 _ENTITY: Final[Any] = Union[tuple(read_shape(entity) for entity in discovered().values())]  # noqa: UP007  # made at run time
 Result: Final = create_model(
     "SyncResult",
-    __config__=_ANSWER,
+    __base__=SyncModel,
     __doc__="What became of one mutation: its row as it is now, or why it was refused.",
     index=(int, ...),
     mutationId=(str | None, ...),
@@ -59,13 +62,11 @@ Result: Final = create_model(
 )
 
 
-class SyncAnswer(BaseModel):
+class SyncAnswer(SyncModel):
     """The results in the order of the mutations, and the feed since the client's number.
 
     ``next`` is null where there is no feed: no ``since`` was sent, or ``resync`` says why.
     """
-
-    model_config = _ANSWER
 
     runUuid: str
     dryRun: bool
@@ -82,76 +83,67 @@ class SyncAnswer(BaseModel):
     operation_id="sync",
     summary="Bring in what was done offline, and tell what others did",
     description=_BATCH,
-    response_model=None,
     responses={200: {"model": SyncAnswer}, **documented(NotFound, Conflict, Invalid)},
     openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
 )
-async def work(production: Key, body: Sync, request: Request) -> Response:
-    """Do a batch."""
-    actor = actor_of({name: getattr(body, name) for name in _WHO}, request_id(request))
-    todo = read_steps(production, body, actor)
-    return await written(
-        request,
+async def sync(
+    production: ProductionKey,
+    body: Sync,
+    writer: IdempotentWriterDep,
+    request_id: RequestIdDep,
+    path: UrlPathDep,
+) -> Response:
+    """Run a batch."""
+    actor = actor_in(body, request_id)
+    mutations = read_steps(production, body, actor)
+    return await writer.write(
         production,
-        lambda unit: batch.run(unit, production, body, todo, actor),
-        lambda done: _answer(request, body, todo, done),
+        lambda context: batch.run(context, production, body, mutations, actor),
+        lambda report: _answer(path, body, mutations, report),
     )
 
 
 def _answer(
-    request: Request, body: Sync, todo: Sequence[MutationStep], done: BatchResult
+    path: str, body: Sync, mutations: Sequence[MutationStep], report: BatchResult
 ) -> Response:
-    results = [_result(step, o) for step, o in zip(todo, done.outcomes, strict=True)]
-    if body.atomic and not body.dry_run and (refusal := done.first_error()):
-        return response(_failure(*refusal, results, done), request.url.path)
-    last = done.latest if done.next is None else done.next
+    results = [_result(step, o) for step, o in zip(mutations, report.outcomes, strict=True)]
+    if body.atomic and not body.dry_run and (failure := report.first_error()):
+        return problem_response(_failure(*failure, results, report), path)
+    last = report.latest if report.next is None else report.next
     members = {
-        "runUuid": to_json(done.run),
+        "runUuid": to_json(report.run),
         "dryRun": to_json(body.dry_run),
         "results": b"[%b]" % b",".join(results),
-        "changes": done.changes,
-        "next": to_json(done.next),
-        "latest": to_json(done.latest),
-        "more": to_json(last < done.latest),
+        "changes": report.changes,
+        "next": to_json(report.next),
+        "latest": to_json(report.latest),
+        "more": to_json(last < report.latest),
     }
-    if done.resync:
-        members["resync"] = to_json(_resync(done.resync))
-    made = answer(b"{%b}" % b",".join(b'"%b":%b' % (k.encode(), v) for k, v in members.items()))
-    name_ignored(made, _ignored(body, todo))
-    return made
+    if report.resync:
+        members["resync"] = to_json(_resync(report.resync))
+    encoded = b",".join(b'"%b":%b' % (name.encode(), value) for name, value in members.items())
+    response = json_response(b"{%b}" % encoded)
+    name_ignored(response, ignored_members(body, mutations))
+    return response
 
 
 def _result(step: MutationStep, outcome: MutationOutcome) -> bytes:
-    """Give one result as JSON: the row in the very bytes that PostgreSQL made."""
-    parts = [
-        b'"index":%d,"mutationId":%b' % (step.number, to_json(step.mutation_id)),
-        b'"status":"%b"' % outcome.status.encode(),
-    ]
-    if outcome.entity is not None:
-        parts.append(b'"entity":' + outcome.entity)
-    if outcome.error is not None:
-        key = f"/{step.key}" if step.key and step.op != "create" else ""
-        where = f"/api/{step.mount}{key}" if step.mount else "/api"
-        parts.append(b'"error":' + encoded(outcome.error, where))
-    return b"{%b}" % b",".join(parts)
+    name = b'"index":%d,"mutationId":%b' % (step.number, to_json(step.mutation_id))
+    key = f"/{step.key}" if step.key and step.op != "create" else ""
+    return outcome_json(name, outcome, f"/api/{step.mount}{key}" if step.mount else "/api")
 
 
 def _failure(
-    number: int, error: SignalbookError, results: Iterable[bytes], done: BatchResult
+    number: int, error: SignalbookError, results: Sequence[bytes], report: BatchResult
 ) -> SyncFailed:
     return SyncFailed(
         f"Mutation {number} (counted from 0) was refused, so nothing was done: {error.message}",
         results=[from_json(result) for result in results],
-        runUuid=str(done.run),
-        latest=done.latest,
+        runUuid=str(report.run),
+        latest=report.latest,
     )
 
 
-def _resync(trimmed: Any) -> dict[str, Any]:
-    said = dict(trimmed.members)
-    return {"message": trimmed.message, "show": said.pop("resync"), **said}
-
-
-def _ignored(body: Sync, todo: Iterable[MutationStep]) -> list[str]:
-    names = [*unknown_members(body), *(name for step in todo for name in step.ignored)]
-    return list(dict.fromkeys(names))
+def _resync(error: LogTrimmed) -> dict[str, Any]:
+    members = dict(error.members)
+    return {"message": error.message, "show": members.pop("resync"), **members}

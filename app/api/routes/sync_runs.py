@@ -1,34 +1,37 @@
-"""Which batches of offline work came, and what became of them."""
+"""The routes that list batches of offline work and what became of each mutation."""
 
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict
 
-from app.api.errors import documented
-from app.api.requests import JsonRoute, answer, database
+from app.api.dependencies import DatabaseDep, ProductionKey
+from app.api.json_requests import JsonRoute
+from app.api.openapi import documented
+from app.api.responses import json_response
 from app.changelog.events import production_of
 from app.entities import root
 from app.errors import Invalid, NotFound
-from app.model.fields import NO_NUL
 from app.model.schemas import WireMoment
-from app.sync import runs as sync_log
+from app.sync import runs
 from app.sync.apply import Status
 
 router: Final = APIRouter(
     prefix=f"/{root().collection}/{{production}}/sync", tags=["Sync"], route_class=JsonRoute
 )
-Key = Annotated[str, Path(pattern=NO_NUL, description="The production's uuid or label.")]
 Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
 Before = Annotated[UUID | None, Query(description="The last answer's `next`.")]
-_ANSWER: Final = ConfigDict(extra="forbid")
 
 
-class SyncFate(BaseModel):
+class SyncModel(BaseModel):
+    """A model of an answer, which has no members beside its own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class SyncFate(SyncModel):
     """What became of a mutation; ``version`` is the one that it made of its row, if it did."""
-
-    model_config = _ANSWER
 
     mutationId: str | None
     status: Status
@@ -39,10 +42,8 @@ class SyncFate(BaseModel):
     message: str | None
 
 
-class SyncRun(BaseModel):
+class SyncRun(SyncModel):
     """A batch that came, and how many of its mutations met each status."""
-
-    model_config = _ANSWER
 
     uuid: str
     timestamp: WireMoment
@@ -63,10 +64,8 @@ class SyncRunEvidence(SyncRun):
     results: list[SyncFate]
 
 
-class SyncRuns(BaseModel):
+class SyncRuns(SyncModel):
     """Batches, newest first. ``next`` is null where no older ones are held."""
-
-    model_config = _ANSWER
 
     runs: list[SyncRun]
     next: str | None
@@ -76,28 +75,26 @@ class SyncRuns(BaseModel):
     "/runs",
     operation_id="list_sync_runs",
     summary="Tell which batches of offline work came",
-    response_model=None,
     responses={200: {"model": SyncRuns}, **documented(NotFound, Invalid)},
 )
 async def list_runs(
-    request: Request, production: Key, limit: Limit = 20, before: Before = None
+    database: DatabaseDep, production: ProductionKey, limit: Limit = 20, before: Before = None
 ) -> Response:
-    """The last batches, newest first, those that only tried and those that were repeats too."""
-    uuid = await production_of(database(request), production)
-    return answer(await sync_log.read_runs(database(request), uuid, before, limit))
+    """List the last batches, newest first, dry runs and repeated ones included."""
+    uuid = await production_of(database, production)
+    return json_response(await runs.read_runs(database, uuid, before, limit))
 
 
 @router.get(
     "/runs/{run}",
     operation_id="get_sync_run",
     summary="Tell what became of one batch",
-    response_model=None,
     responses={200: {"model": SyncRunEvidence}, **documented(NotFound, Invalid)},
 )
-async def get_run(request: Request, production: Key, run: UUID) -> Response:
-    """One batch with what became of each mutation."""
-    uuid = await production_of(database(request), production)
-    found = await sync_log.read_run(database(request), uuid, run)
-    if found is None:
+async def get_run(database: DatabaseDep, production: ProductionKey, run: UUID) -> Response:
+    """Return one batch with what became of each mutation."""
+    uuid = await production_of(database, production)
+    run_json = await runs.read_run(database, uuid, run)
+    if run_json is None:
         raise NotFound(f"No sync run of this production has the uuid {run}.")
-    return answer(found)
+    return json_response(run_json)

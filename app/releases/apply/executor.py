@@ -53,7 +53,7 @@ class MigrationLimits:
 
 
 class Executor(Observer):
-    """An ``Observer`` that keeps to the plan; ``approved`` returns whether a statement may run.
+    """An ``Observer`` that keeps to the plan; ``approved`` allows other statements.
 
     ``predicted`` has each statement's seconds in the rehearsal, by its normalised text.
     """
@@ -78,7 +78,7 @@ class Executor(Observer):
         self._approved, self._predicted = approved, predicted
         self._say, self._progress = say, progress
         self._planned = {normalise(statement.sql): statement for statement in statements}
-        self._extra = allowed_texts(statements) - self._planned.keys()
+        self._allowed = allowed_texts(statements)
         self._deadline = time.monotonic() + limits.wall_clock
         self._stop_reason: Stopped | None = None
         self._progress_start = ("", 0, 0.0)
@@ -230,8 +230,9 @@ class Executor(Observer):
         return isinstance(error, BUSY)
 
     def _raise_unless_approved(self, statement: str) -> None:
-        if not self._approved(statement) and normalise(statement) not in self._extra:
-            first = normalise(statement).partition("\n")[0]
+        text = normalise(statement)
+        if text not in self._allowed and not self._approved(statement):
+            first = text.partition("\n")[0]
             raise Stopped(
                 Verdict.BROKEN,
                 f"The migration wanted to run a statement that is not in the approved plan: {first}"

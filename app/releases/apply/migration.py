@@ -51,15 +51,16 @@ async def apply(
     limits: MigrationLimits,
     *,
     predicted: Mapping[str, float],
-    approved: Callable[[str], bool],
     applied: Callable[[str], Awaitable[None]],
     say: Say,
     progress: Progress,
+    approved: Callable[[str], bool] = lambda _: False,
 ) -> MigrationReport:
     """Take the database through the plan's revisions; call ``applied`` after each.
 
-    Only statements for which ``approved`` returns true are run. Raise Stopped: CONTENDED, BROKEN,
-    FAILED or UNREACHABLE. The steps until then are committed; a further call goes on from there.
+    Only the plan's statements are run, and those that ``approved`` allows. Raise Stopped:
+    CONTENDED, BROKEN, FAILED or UNREACHABLE. The steps until then are committed; a further call
+    goes on from there.
     """
     began = time.monotonic()
     async with _supervised(

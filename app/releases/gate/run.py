@@ -1,10 +1,11 @@
 """One run of the gate: what was ordered, what each stage returns, and how the run ended."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final
 
 from app.database.url import DatabaseUrl
+from app.releases.apply.executor import MigrationLimits
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations import revisions
 from app.releases.plan.plan import Plan
@@ -57,13 +58,18 @@ class Order:
         role = DatabaseUrl.parse(self.service_url).user
         return None if role == DatabaseUrl.parse(self.url).user else role
 
+    @property
+    def limits(self) -> MigrationLimits:
+        """The limits of the work on the live database."""
+        return MigrationLimits(stall_budget=self.stall_budget, wall_clock=self.wall_clock)
+
 
 def serves_at(revision: str | None) -> bool:
     """Return whether this image can serve on a database at the revision."""
     return revisions.state(revision) in {"ready", "head"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class StageResult:
     """How a stage ended: in words for its page, with the evidence, and what other stages need.
 
@@ -72,6 +78,7 @@ class StageResult:
     """
 
     words: str
+    _: KW_ONLY
     evidence: Mapping[str, Any] = field(default_factory=dict)
     skipped: bool = False
     postponed: str | None = None
@@ -87,7 +94,7 @@ class Connected(StageResult):
 
 @dataclass(frozen=True, kw_only=True)
 class Position(StageResult):
-    """Where the database stands. ``unfinished`` is a release that was begun.
+    """The database's revision. ``unfinished`` is a release that was begun.
 
     ``in_progress`` are the tables in which a release that was begun may have left work half done.
     """
@@ -103,7 +110,7 @@ class Position(StageResult):
 
 @dataclass(frozen=True, kw_only=True)
 class Inspected(StageResult):
-    """The live schema beside what it should be; None where nothing was built yet."""
+    """The live schema compared with what it should be; None where nothing was built yet."""
 
     inspection: Inspection | None = None
 
@@ -133,7 +140,7 @@ class Approved(StageResult):
 
 @dataclass(frozen=True, kw_only=True)
 class Applied(StageResult):
-    """Where the database stands now; ``changed`` where this run brought it there.
+    """The database's revision now; ``changed`` where this run brought it there.
 
     ``new``: this run built the schema of an empty database.
     """

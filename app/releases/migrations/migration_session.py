@@ -60,6 +60,14 @@ def set_up_sql(application_name: str = APPLICATION_NAME) -> str:
     return "SELECT " + ", ".join([*calls, _CHECK_CLIENT])
 
 
+def lock_holders_sql(*locks: int) -> str:
+    """Return the query of the processes that hold one of these advisory locks of the session."""
+    # PostgreSQL shows the key of an advisory lock in two halves.
+    return f"""SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND (classid::bigint << 32) | objid::bigint IN ({", ".join(map(str, locks))})"""
+
+
 def holder_sql(lock: int) -> str:
     """Return the query that puts in words who holds this advisory lock of the session.
 
@@ -75,10 +83,7 @@ def holder_sql(lock: int) -> str:
       THEN '; if that process is dead (its machine is gone, or a pooler kept its session), end it '
         'with ' ELSE '; it is no gate''s: a pooler kept the session of one that died. End it with '
       END || format('SELECT pg_terminate_backend(%s)', a.pid)
-    FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
-    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND (l.classid::bigint << 32) | l.objid::bigint = {lock} LIMIT 1"""
+    FROM pg_stat_activity AS a WHERE a.pid IN ({lock_holders_sql(lock)}) LIMIT 1"""
 
 
 def shorter(one: str, other: str) -> str:

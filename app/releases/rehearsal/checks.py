@@ -1,9 +1,9 @@
 """The checks of one rehearsal, on its copy."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import asyncpg
 
@@ -13,6 +13,7 @@ from app.releases.migrations import alembic_runner, revisions
 from app.releases.migrations.phased_change import PointOfNoReturn
 from app.releases.plan.plan import Plan
 from app.releases.rehearsal import contents, probes
+from app.releases.rehearsal.client_trials import ClientTrial, OtherClients, Probe
 from app.releases.rehearsal.compared_columns import Columns, changed_on_purpose, lasting, standing
 from app.releases.rehearsal.copies import Copy, Progress, Say
 from app.releases.rehearsal.probes import Failures
@@ -35,26 +36,6 @@ _NOT_CARRIED: Final = (
 )  # fmt: skip
 
 Statements = Mapping[str, Sequence[str]]
-Probe = Callable[[asyncpg.Connection], Awaitable[Failures]]
-# Given the schema before the release, the probes of other programs, by the program's name.
-OtherClients = Callable[[Snapshot], Awaitable[Mapping[str, Probe]]]
-
-
-class ClientTrial(Protocol):
-    """What the product's own clients do, tried on the migrated copy."""
-
-    @property
-    def findings(self) -> list[str]:
-        """What went wrong, in words."""
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the steps and their times as JSON values."""
-
-    async def look_before(self, url: str) -> None:
-        """Store what is wrong before the release."""
-
-    async def run(self, url: str) -> None:
-        """Try it on the copy at ``url``."""
 
 
 class RehearsalChecks:
@@ -165,6 +146,8 @@ class RehearsalChecks:
             return
         self._say("Trying a sync round trip: offline work, a conflict, the feed.")
         await trip.run(self.url)
+        for error in trip.errors:
+            raise_if_server_fault(error)
         self.evidence["sync_round_trip"] = trip.as_json()
         for words in trip.findings:
             self.findings.append(f"After {self._plan.target}, a sync round trip fails: {words}")

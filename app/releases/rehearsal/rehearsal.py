@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from app.releases.plan.plan import Plan
-from app.releases.rehearsal.checks import ClientTrial, OtherClients, RehearsalChecks, Statements
+from app.releases.rehearsal.checks import RehearsalChecks, Statements
+from app.releases.rehearsal.client_trials import ClientTrial, OtherClients
 from app.releases.rehearsal.copies import Progress, Say, copy_of
 from app.releases.schema.scratch_database import expected_snapshot
 

@@ -18,9 +18,9 @@ from app.model.schemas import create_shape
 from app.rules.merge import Start
 from app.sql.writes import write_statements
 from app.store import idempotency
-from app.store import update as store
-from app.store.edits import validated
-from app.store.savepoints import edit_from
+from app.store.create import create
+from app.store.edit import Edit, edit_from, validate
+from app.store.update import update
 from app.store.write_context import WriteContext
 from app.sync import batch as sync
 from app.sync.apply import MutationOutcome
@@ -52,16 +52,14 @@ class Client:
         """Create a production, and return a client that knows it."""
         kind = root()
         edit, _ = edit_from(kind, create_shape(kind), body(kind), _ACTOR)
-        production = from_json(
-            await store.create(WriteContext(connection, locked=True), kind, edit)
-        )
-        row = await connection.fetchrow(write_statements(kind).seen, UUID(production["uuid"]))
+        production = from_json(await create(WriteContext(connection, locked=True), kind, edit))
+        row = await connection.fetchrow(write_statements(kind).live, UUID(production["uuid"]))
         return cls(connection, row["production"], row["seq"])
 
     async def push(self, mutations: Sequence[Mutation]) -> Fates:
         """Push a batch; return the outcome of each mutation. Raise what the database raises."""
         body = {"mutations": mutations, "clientId": self._name, "since": self._since}
-        batch = validated(Sync, body)
+        batch = validate(Sync, body)
         assert isinstance(batch, Sync)
         todo = read_steps(str(self.production), batch, _ACTOR)
         context = WriteContext(self._connection, locked=True)
@@ -90,13 +88,13 @@ class Client:
 
     async def interfere(self, entity: type[Row], row: expectations.Values, values: Any) -> None:
         """Change fields of a row as somebody else does, online."""
-        edit = store.Edit(values, _OTHER, Start(version=row["version"]))
+        edit = Edit(values, _OTHER, Start(version=row["version"]))
         context = WriteContext(self._connection, locked=True)
-        self._note(entity, "update", await store.update(context, entity, row["uuid"], edit))
+        self._note(entity, "update", await update(context, entity, row["uuid"], edit))
 
     async def read(self, entity: type[Row], uuid: UUID) -> expectations.Values:
         """Return a row as it is now."""
-        record = await self._connection.fetchrow(write_statements(entity).seen, uuid)
+        record = await self._connection.fetchrow(write_statements(entity).live, uuid)
         row: expectations.Values = from_json(record["body"])
         return row
 

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from app.entities import discovered, root
-from app.model.entity import Row
-from app.model.schemas import create_shape, label_field
+from app.model.entity import Row, label_field
+from app.model.schemas import create_shape
 
 Mutation = dict[str, Any]
 BEFORE: Final = "before"

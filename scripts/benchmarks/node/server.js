@@ -1,6 +1,6 @@
-// The Node server: Express and pg, as the frontend's team would write them. Rows become objects
-// with names in camel case; every statement is prepared once for a connection. It validates no
-// body. Its writes do what the service's do: one at a time in a production, numbered, logged and
+// The Node server: Express and pg, as a frontend team would write it. Rows become objects with
+// names in camel case; every statement is prepared once for a connection. It validates no body.
+// Its writes do what the service's do: one at a time in a production, numbered, logged and
 // announced in one transaction.
 "use strict";
 
@@ -11,7 +11,7 @@ const { Pool } = require("pg");
 const pool = new Pool({ connectionString: process.env.DATABASE_URL, max: 10 });
 const app = express();
 app.disable("x-powered-by");
-app.set("etag", false); // whose digest of every body nobody here asks for
+app.set("etag", false); // it would digest every body, and no client asks for it here
 app.use(express.json());
 
 const OF_PRODUCTION = "FROM {} r JOIN productions p ON p.uuid = r.production_uuid";

@@ -1,32 +1,21 @@
 """Stage 9: the approved statements, on the live database, and nothing else."""
 
-from functools import partial
 from typing import Final
 
-from app.releases.apply.migration import MigrationLimits, apply
+from app.releases.apply.migration import apply
 from app.releases.connection.open_connection import open_connection
 from app.releases.gate.contract_conditions import raise_if_older_side_lives
-from app.releases.gate.run import (
-    Applied,
-    Approved,
-    Inspected,
-    Order,
-    Planned,
-    Position,
-    Rehearsed,
-)
+from app.releases.gate.run import Applied, Approved, Inspected, Order, Planned, Position, Rehearsed
 from app.releases.gate.stages.check_drift import as_json, inspect_live, say_findings
 from app.releases.gate.stages.read_position import revisions_up_to
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.revisions import history
 from app.releases.output import GateOutput
 from app.releases.plan.plan import Plan
-from app.releases.plan.render import allowed_texts
 from app.releases.plan.seals import hash_of
 from app.releases.product import own_tables
 from app.releases.schema.introspection.introspect import read_snapshot
 from app.releases.schema.snapshot import fingerprint
-from app.releases.sql.text import normalise
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "apply"
@@ -45,18 +34,13 @@ async def run(
     """Apply the plan, revision by revision. A plan half applied is simply applied again."""
     plan = planned.plan
     if plan is None:
-        return Applied(words="nothing to apply", skipped=True, revision=position.revision)
+        return Applied("nothing to apply", skipped=True, revision=position.revision)
     if position.unfinished is None:
         await _raise_if_changed(order, inspected, plan)
     if plan.is_final:
         await raise_if_older_side_lives(ledger, order, plan.target)
-    if position.unfinished is None and not await ledger.apply_begins(
-        plan.digest, approved.decision
-    ):
-        raise Stopped(
-            Verdict.AWAITING_APPROVAL,
-            f"Somebody has just decided about {plan.target} again: run the release again to see.",
-        )
+    if position.unfinished is None:
+        await _begin(ledger, plan, approved.decision)
     # What an earlier run has done was followed by more, which may be half done now.
     earlier = revisions_up_to(position.revision)
     unprotected = planned.empty and approved.decision is None
@@ -72,32 +56,31 @@ async def run(
         order.url,
         plan,
         ledger,
-        MigrationLimits(stall_budget=order.stall_budget, wall_clock=order.wall_clock),
+        order.limits,
         predicted=rehearsed.predicted,
-        approved=partial(_is_among, allowed_texts(plan.statements)),
         applied=after,
         say=output.say,
         progress=output.progress,
     )
     await _finish(ledger, plan)
     return Applied(
-        words=f"{plan.target} in {migration.seconds:.1f} s; the longest that anyone waited for us: "
+        f"{plan.target} in {migration.seconds:.1f} s; the longest that anyone waited for us: "
         f"{migration.worst_stall * 1_000:.0f} ms",
-        evidence={
-            "seconds": migration.seconds,
-            "worstStall": migration.worst_stall,
-            "statements": len(migration.statements),
-            "revisions": plan.revisions,
-        },
+        evidence={"seconds": migration.seconds, "worstStall": migration.worst_stall,
+                  "statements": len(migration.statements), "revisions": plan.revisions},
         revision=plan.target,
         changed=True,
         plan=plan,
         new=planned.empty,
-    )
+    )  # fmt: skip
 
 
-def _is_among(texts: frozenset[str] | set[str], sql: str) -> bool:
-    return normalise(sql) in texts
+async def _begin(ledger: Ledger, plan: Plan, decision: int | None) -> None:
+    if not await ledger.apply_begins(plan.digest, decision):
+        raise Stopped(
+            Verdict.AWAITING_APPROVAL,
+            f"Somebody has just decided about {plan.target} again: run the release again to see.",
+        )
 
 
 async def _finish(ledger: Ledger, plan: Plan) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from app.releases.apply.migration import MigrationLimits, undo
+from app.releases.apply.migration import undo
 from app.releases.gate.run import Applied, Order, Position
 from app.releases.gate.stages.check_drift import inspect_live
 from app.releases.gate.stages.read_position import restore_version_row
@@ -33,7 +33,7 @@ async def run(order: Order, ledger: Ledger, output: GateOutput, position: Positi
             order.url,
             last.before or "base",
             ledger,
-            MigrationLimits(stall_budget=order.stall_budget, wall_clock=order.wall_clock),
+            order.limits,
             say=output.say,
             progress=output.progress,
         )
@@ -43,7 +43,7 @@ async def run(order: Order, ledger: Ledger, output: GateOutput, position: Positi
     words = f"rolled back by {order.who}: {order.why}"
     await ledger.taken_back(last.digest, last.revisions, words)
     return Applied(
-        words=f"{last.target} taken back in {migration.seconds:.1f} s",
+        f"{last.target} taken back in {migration.seconds:.1f} s",
         evidence={
             "digest": last.digest,
             "seconds": migration.seconds,

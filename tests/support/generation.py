@@ -30,7 +30,7 @@ def digest(*contents: bytes) -> str:
 
 
 @cache
-def generation() -> str:
+def current() -> str:
     """Return the name of the sources' generation; this process uses it until it ends."""
     _FOLDER.mkdir(parents=True, exist_ok=True)
     with _locked(_FOLDER / "lock"):
@@ -51,13 +51,13 @@ def is_over(name: str) -> bool:
 @contextmanager
 def alone(name: str) -> Iterator[None]:
     """Let one process at a time build what bears this name."""
-    with _locked(_FOLDER / generation() / f"{name}.lock"):
+    with _locked(_FOLDER / current() / f"{name}.lock"):
         yield
 
 
 def file(name: str) -> Path:
     """Return the path of a file of this generation."""
-    return _FOLDER / generation() / name
+    return _FOLDER / current() / name
 
 
 def write(path: Path, content: bytes) -> None:
@@ -75,6 +75,8 @@ def _youngest() -> str | None:
 
 @cache
 def _sources() -> str:
+    if named := os.environ.get("TEST_SOURCES"):  # as for mutants, which take what the code built
+        return named
     roots = [PROJECT / name for name in _SOURCES]
     files = sorted(path for root in roots for path in _files(root))
     return digest(*(part for path in files for part in (os.fsencode(path), path.read_bytes())))

@@ -1,6 +1,6 @@
-"""Tables that are no entity's and not the change log: declared for the drift check and Alembic.
+"""The tables beside entities and change log, declared for Alembic and the drift check.
 
-Who writes them: ``app.store.idempotency``, ``app.sync.runs``, ``app.live.sockets.presence``.
+``app.store.idempotency``, ``app.sync.runs`` and ``app.live.sockets.presence`` write them.
 """
 
 from typing import Final
@@ -23,7 +23,7 @@ def _production() -> sa.Column[UUID]:
     return sa.Column("production_uuid", sa.Uuid, owner, nullable=False)
 
 
-# What a POST with an Idempotency-Key led to; ``status`` is NULL only inside its transaction.
+# The answer to a POST with an Idempotency-Key; ``status`` is NULL only inside its transaction.
 idempotency_keys: Final = sa.Table(
     "idempotency_keys",
     metadata,
@@ -36,7 +36,7 @@ idempotency_keys: Final = sa.Table(
     sa.Index(None, "at"),
 )
 
-# One row per batch of offline work, with what became of each mutation.
+# One row for each batch of offline work, with the result of each mutation.
 sync_runs: Final = sa.Table(
     "sync_runs",
     metadata,
@@ -56,7 +56,7 @@ sync_runs: Final = sa.Table(
     sa.Index(None, "at"),
 )
 
-# The mutations that were taken: one that comes again is known by its id.
+# The mutations that were applied: one that comes again is recognised by its id.
 sync_mutations: Final = sa.Table(
     "sync_mutations",
     metadata,
@@ -73,7 +73,7 @@ sync_mutations: Final = sa.Table(
     sa.Index(None, "at"),
 )
 
-# Which sockets watch which show, and the number of the process that holds each.
+# Which sockets watch which production, and the number of the process that serves each.
 presence: Final = sa.Table(
     "presence",
     metadata,

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.model import tables as other_tables
+from app.model import other_tables
 from app.sql.registry import CATALOGUE, statement
 
 OLDEST: Final = 150_000  # server_version_num of PostgreSQL 15

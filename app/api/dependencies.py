@@ -1,0 +1,85 @@
+"""What endpoints take by ``Depends``: the application's services, and parts of the request.
+
+Each is an async function of the request alone, so that FastAPI calls it without a thread and the
+fast path can call it as well.
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Path, Query, Request
+
+from app.api.idempotent import IdempotentWriter
+from app.api.responses import header
+from app.database.database import Database
+from app.database.url import DatabaseUrl
+from app.health.check import Checkup
+from app.live.feed.hub import Hub
+from app.live.feed.listener import Listener
+from app.live.sse.event_stream import EventStreams
+from app.model.fields import NO_NUL
+from app.settings import Settings
+from app.store.writer import Writer
+
+Dependency = Callable[[Request], Coroutine[Any, Any, Any]]
+
+
+def _service(name: str) -> Dependency:
+    """Return a dependency on what ``app.main`` keeps in the application's state."""
+
+    async def service(request: Request) -> Any:
+        return getattr(request.app.state, name)
+
+    return service
+
+
+SettingsDep = Annotated[Settings, Depends(_service("settings"))]
+DatabaseDep = Annotated[Database, Depends(_service("database"))]
+DatabaseUrlDep = Annotated[DatabaseUrl, Depends(_service("url"))]
+WriterDep = Annotated[Writer, Depends(_service("writer"))]
+CheckupDep = Annotated[Checkup, Depends(_service("checkup"))]
+HubDep = Annotated[Hub, Depends(_service("hub"))]
+ListenerDep = Annotated[Listener, Depends(_service("listener"))]
+StreamsDep = Annotated[EventStreams, Depends(_service("streams"))]
+
+
+async def _idempotent_writer(request: Request) -> IdempotentWriter:
+    return IdempotentWriter(request, request.app.state.writer)
+
+
+async def _request_id(request: Request) -> str | None:
+    """Return the id that the request log uses for this request."""
+    return cast("str | None", request.scope.get("state", {}).get("request_id"))
+
+
+async def _url_path(request: Request) -> str:
+    return request.url.path
+
+
+async def _if_match(request: Request) -> bytes:
+    return header(request.scope, b"if-match")
+
+
+async def _if_none_match(request: Request) -> bytes:
+    return header(request.scope, b"if-none-match")
+
+
+async def _path_key(request: Request) -> str:
+    return cast("str", request.path_params["key"])
+
+
+async def _path_production(request: Request) -> str:
+    return cast("str", request.path_params.get("production", ""))
+
+
+IdempotentWriterDep = Annotated[IdempotentWriter, Depends(_idempotent_writer)]
+RequestIdDep = Annotated[str | None, Depends(_request_id)]
+UrlPathDep = Annotated[str, Depends(_url_path)]
+IfMatchDep = Annotated[bytes, Depends(_if_match)]
+IfNoneMatchDep = Annotated[bytes, Depends(_if_none_match)]
+# The reads' own: their routes document the parameter, and refuse no key as invalid.
+KeyDep = Annotated[str, Depends(_path_key)]
+ProductionDep = Annotated[str, Depends(_path_production)]
+
+ProductionKey = Annotated[str, Path(pattern=NO_NUL, description="The production's uuid or label.")]
+Limit = Annotated[int, Query(ge=1, le=1_000, description="How many at most.")]

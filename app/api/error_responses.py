@@ -1,0 +1,124 @@
+"""Turns every failure into a response: ``application/problem+json`` (see ``app.errors``)."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import structlog
+from asyncpg import exceptions as pg
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from app.api.openapi import PROBLEM_TYPE
+from app.api.operator_auth import ADMIN
+from app.database.driver_errors import DiskFull, OutOfMemory, TooManyConnections
+from app.errors import (
+    BadRequest,
+    BrokenJson,
+    Invalid,
+    NotFound,
+    PoolerInTheWay,
+    SchemaMismatch,
+    SignalbookError,
+)
+from app.health.soak_recorder import SoakRecorder
+from app.releases.ledger import signals
+
+# What counts against the service's health: by itself, and as the cause of DATABASE_AWAY.
+_DATABASE_FAILURES: Final = (
+    DiskFull, OutOfMemory, PoolerInTheWay, SchemaMismatch, TooManyConnections,
+)  # fmt: skip
+_REFUSED_BY_SERVER: Final = (
+    pg.ReadOnlySQLTransactionError, pg.InvalidAuthorizationSpecificationError,
+    pg.InvalidCatalogNameError, pg.ProtocolViolationError,
+)  # fmt: skip
+_log: Final = structlog.get_logger()
+
+
+def install(app: FastAPI) -> None:
+    """Register the handlers."""
+    app.add_exception_handler(SignalbookError, answer_error)
+    app.add_exception_handler(RequestValidationError, answer_invalid)
+    app.add_exception_handler(HTTPException, _answer_http)
+
+
+def problem_json(error: SignalbookError, path: str) -> bytes:
+    """Return an error's body as JSON."""
+    text = json.dumps(error.body(path), ensure_ascii=False, default=str)
+    return text.encode("utf-8", "backslashreplace")
+
+
+def problem_response(error: SignalbookError, path: str) -> Response:
+    """Return the response of an error."""
+    body, headers = problem_json(error, path), dict(error.headers)
+    return Response(body, error.status, headers=headers, media_type=PROBLEM_TYPE)
+
+
+async def answer_error(request: Request, error: Exception) -> Response:
+    """Return the response of an error of ours; record and log the database error behind it."""
+    assert isinstance(error, SignalbookError)
+    if error.__cause__ is not None and not request.url.path.startswith(ADMIN):
+        recorder: SoakRecorder = request.app.state.recorder
+        recorder.note(error.__cause__, f"{request.method} {_template(request)}")
+    if code := incident(error):
+        request.app.state.incidents.count_failure(code)
+    if error.status >= 500 and error.__cause__ is not None:
+        _log.warning("database", code=error.code, cause=type(error.__cause__).__name__,
+                     reason=signals.without_values(error.__cause__))  # fmt: skip
+    return problem_response(error, request.url.path)
+
+
+def incident(error: SignalbookError) -> str | None:
+    """Return the code under which a failure counts against the health of the service.
+
+    None where it does not count: a client's mistake, a busy moment, or a database that is away,
+    which ``/health`` notices itself.
+    """
+    cause = error.__cause__
+    counts = isinstance(error, _DATABASE_FAILURES) or isinstance(cause, _REFUSED_BY_SERVER)
+    if not counts or error.status < 500:
+        return None
+    state = getattr(cause, "sqlstate", None)
+    return f"{error.code} {state}" if state and not isinstance(error, DiskFull) else error.code
+
+
+def _template(request: Request) -> str:
+    """Return the path of the request with its parameters' names for their values."""
+    parts = request.scope["path"].split("/")
+    for name, value in request.path_params.items():
+        if value in parts:
+            last = len(parts) - 1 - parts[::-1].index(value)
+            parts[last] = f"{{{name}}}"
+    return "/".join(parts)
+
+
+async def answer_invalid(request: Request, error: Exception) -> Response:
+    """Return the response for what FastAPI's validation refused."""
+    assert isinstance(error, RequestValidationError)
+    faults, path = error.errors(), request.url.path
+    for fault in faults:
+        if fault["type"] == "json_invalid":
+            reason = fault.get("ctx", {}).get("error", "")
+            return problem_response(BrokenJson(f"The body is not JSON: {reason}."), path)
+    return problem_response(Invalid([_fault(fault) for fault in faults[:100]]), path)
+
+
+def _fault(fault: Mapping[str, Any]) -> dict[str, str]:
+    """Name the field and what was expected. What was sent may be a secret and is left out."""
+    return {"path": _path(fault["loc"]), "message": str(fault["msg"]).removeprefix("Value error, ")}
+
+
+def _path(loc: Sequence[object]) -> str:
+    inner = loc[1:] if loc and loc[0] in {"body", "query", "path"} else loc
+    return ".".join(map(str, inner)) or "body"
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    path = request.url.path
+    # The frontend knows no 405: for it, a method that a path does not take is a missing route.
+    if error.status_code in {404, 405}:
+        message = f"Nothing answers {request.method} {path!r}."
+        return problem_response(NotFound(message, error="Route not found"), path)
+    return problem_response(BadRequest(str(error.detail)), path)

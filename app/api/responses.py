@@ -1,0 +1,103 @@
+"""Responses made of the bytes that PostgreSQL made."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final
+from urllib.parse import quote
+
+from fastapi import Response
+from pydantic import BaseModel
+from starlette.types import Receive, Scope, Send
+
+from app.api.compression import accepts_gzip, gzipped, is_worth_it
+from app.api.json_requests import JSON_TYPE
+from app.model.schemas import unknown_members
+from app.rules.etags import matches
+
+# Proxies accept a header of this many names and characters.
+_IGNORED_NAMES: Final = 50
+_IGNORED_LENGTH: Final = 2_000
+_JSON: Final = (b"content-type", JSON_TYPE.encode())
+_GZIP: Final = (b"content-encoding", b"gzip")
+_PRIVATE: Final = (b"cache-control", b"private, no-cache")
+_VARY: Final = (b"vary", b"Accept-Encoding")
+
+
+class ReadResponse(Response):
+    """JSON in pieces, which are sent without being joined; or a 304 where there are none.
+
+    ``etag`` is "" where the state of the answer is not known. A ``compressible`` answer is sent as
+    gzip to clients that take it, so its tag must be weak.
+    """
+
+    def __init__(
+        self, pieces: Sequence[bytes] | None, etag: str = "", *, compressible: bool = False
+    ) -> None:
+        self.status_code = 304 if pieces is None else 200
+        self.background = None
+        self.raw_headers = []
+        if etag:
+            self.raw_headers += [(b"etag", etag.encode()), _PRIVATE]
+        if compressible:
+            self.raw_headers.append(_VARY)
+        self._pieces, self._compressible = pieces, compressible
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # ASGI's signature
+        """Send the answer."""
+        headers, pieces = self.raw_headers, self._pieces
+        if pieces is None:
+            pieces = [b""]
+        else:
+            if self._compressible and is_worth_it(pieces) and _accepts_gzip(scope):
+                pieces = [await gzipped(pieces)]
+                headers.append(_GZIP)
+            length = sum(map(len, pieces))
+            headers += [(b"content-length", str(length).encode()), _JSON]
+        start = {"type": "http.response.start", "status": self.status_code, "headers": headers}
+        await send(start)
+        last = len(pieces) - 1
+        for index, piece in enumerate(pieces):
+            await send({"type": "http.response.body", "body": piece, "more_body": index < last})
+
+
+def _accepts_gzip(scope: Scope) -> bool:
+    return accepts_gzip(header(scope, b"accept-encoding"))
+
+
+def header(scope: Scope, name: bytes) -> bytes:
+    """Return a header of the request, several of one name as one list; empty if absent."""
+    return b", ".join([value for key, value in scope["headers"] if key == name])
+
+
+def is_newest(if_none_match: bytes, etag: str) -> bool:
+    """Whether the client's copy has this tag."""
+    return bool(etag) and matches(if_none_match, etag)
+
+
+def json_response(
+    body: bytes,
+    *,
+    status: int = 200,
+    etag: str = "",
+    request_body: BaseModel | None = None,
+    aliases: Collection[str] = (),
+) -> Response:
+    """Return JSON bytes as a response that names the ignored members of the request.
+
+    ``aliases`` are members that the body's schema does not have but that were used all the same.
+    """
+    response = Response(body, status, media_type=JSON_TYPE)
+    if etag:
+        response.headers["etag"] = etag
+    if request_body is not None:
+        unknown = unknown_members(request_body)
+        name_ignored(response, (name for name in unknown if name not in aliases))
+    return response
+
+
+def name_ignored(response: Response, members: Iterable[str]) -> None:
+    """Name the members of a request that were ignored, each once, if there are any."""
+    names = list(dict.fromkeys(members))
+    if names:
+        quoted = ", ".join(quote(name[:100], safe="") for name in names[:_IGNORED_NAMES])
+        short = quoted if len(quoted) <= _IGNORED_LENGTH else quoted[:_IGNORED_LENGTH] + "..."
+        response.headers["x-ignored-fields"] = short

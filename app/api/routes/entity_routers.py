@@ -1,0 +1,30 @@
+"""Routers for every entity type: under its collection, and under its other paths."""
+
+from collections.abc import Callable
+
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+
+from app.api.json_requests import JsonRoute
+from app.entities import discovered
+from app.model.entity import Row
+
+AddRoutes = Callable[[APIRouter, type[Row], str], None]
+
+
+def entity_routers(
+    suffix: str, add: AddRoutes, route_class: type[APIRoute] = JsonRoute
+) -> list[APIRouter]:
+    """Return a router for each path of each entity type.
+
+    ``add`` gets the router, the entity type and the name for its operations. Its routes begin with
+    ``suffix``.
+    """
+    routers = []
+    for entity in discovered().values():
+        for path in (entity.collection, *entity.path_aliases):
+            tag = entity.noun if path == entity.collection else f"{entity.noun} ({path})"
+            router = APIRouter(prefix=f"/{path}{suffix}", tags=[tag], route_class=route_class)
+            add(router, entity, path.replace("-", "_"))
+            routers.append(router)
+    return routers

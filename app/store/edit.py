@@ -1,0 +1,162 @@
+"""What a client submits: an edit, read from a validated request body."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ValidationError
+from pydantic.alias_generators import to_snake
+
+from app.changelog.log import Actor
+from app.errors import Invalid
+from app.model.entity import Row
+from app.model.schemas import bounded, create_shape, unknown_members
+from app.rules.merge import Start, same
+from app.timestamps import wire_moment
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What a client submits: values by field, what it started from, and the row's production.
+
+    Values have the form that they have on the wire. ``alternate_values`` holds the other value of
+    fields that were sent in both of their spellings. ``match`` holds the entity tags of which the
+    row must have one (RFC 9110, If-Match).
+    """
+
+    values: Mapping[str, Any]
+    actor: Actor = field(default_factory=Actor)
+    start: Start = field(default_factory=Start)
+    production: str | None = None
+    uuid: UUID | None = None
+    alternate_values: Mapping[str, Any] = field(default_factory=dict)
+    match: bytes = b""
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether it says nothing of what it started from."""
+        return self.start == Start() and not self.match
+
+    def values_unlike(self, entity: type[Row], base: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values; of two spellings of a field, the one that does not repeat ``base``.
+
+        Raises Invalid where both differ from it and from each other.
+        """
+        values = dict(self.values)
+        for name, other in self.alternate_values.items():
+            if same(values[name], base.get(name)):
+                values[name] = other
+            elif not same(other, base.get(name)) and not same(other, values[name]):
+                raise Invalid.at(entity.wire(name), "differs between its two spellings: send one")
+        return values
+
+
+def validate(schema: type[BaseModel], members: Mapping[str, Any]) -> BaseModel:
+    """Read one of several bodies of a request. Raises Invalid as a body of its own would."""
+    try:
+        return schema.model_validate(members)
+    except ValidationError as error:
+        details = error.errors(include_input=False)[:100]
+        raise Invalid([_detail(detail) for detail in details]) from None
+
+
+def _detail(detail: Mapping[str, Any]) -> dict[str, str]:
+    path = ".".join(map(str, detail["loc"])) or "body"
+    return {"path": path, "message": str(detail["msg"]).removeprefix("Value error, ")}
+
+
+def edit_of(entity: type[Row], body: BaseModel, request_id: str | None = None) -> Edit:
+    """Return the edit that a validated body asks for."""
+    members = {name: _plain(getattr(body, name)) for name in _submitted(body)}
+    actor = actor_of(members, request_id)
+    start = _start(entity, members.pop("version", None), members.pop("field_versions", None))
+    uuid = members.pop("uuid", None)
+    production = members.pop("production_id", None)
+    values = {name: _on_wire(value) for name, value in members.items()}
+    return Edit(values, actor, start, production, uuid, _alternates(entity, body, values))
+
+
+def edit_from(
+    entity: type[Row], schema: type[BaseModel], members: Mapping[str, Any], actor: Actor
+) -> tuple[Edit, list[str]]:
+    """Return one of several edits of a request, and the names in it that are ignored.
+
+    ``actor`` is who did it where the edit does not say. Raises Invalid.
+    """
+    body = validate(schema, members)
+    edit = edit_of(entity, body)
+    spellings = {word for word, name in entity.synonyms.items() if name in edit.alternate_values}
+    ignored = [name for name in unknown_members(body) if name not in spellings]
+    return replace(edit, actor=edit.actor.or_else(actor)), ignored
+
+
+def creation_from(
+    entity: type[Row], production: str, members: Mapping[str, Any], actor: Actor
+) -> tuple[Edit, list[str]]:
+    """Read a create as ``edit_from`` does; ``productionId`` may be left out."""
+    if not {"productionId", "production_id"} & members.keys():
+        members = {**members, "productionId": production}
+    return edit_from(entity, create_shape(entity), members, actor)
+
+
+def actor_of(members: dict[str, Any], request_id: str | None) -> Actor:
+    """Take the members that say who did it out of a request's."""
+    return Actor(
+        user_id=members.pop("user_id", None),
+        user_name=members.pop("user_name", None),
+        modified_by=members.pop("last_modified_by", None),
+        request_id=request_id,
+    )
+
+
+def _submitted(body: BaseModel) -> Iterable[str]:
+    """Return the fields that count: all of a create's, and of an update's those that were sent."""
+    fields = type(body).model_fields.keys()
+    return fields & body.model_fields_set if "version" in fields else fields
+
+
+def _plain(value: Any) -> Any:
+    """Return nested bodies as dictionaries of what was sent."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(exclude_unset=True)
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _alternates(entity: type[Row], body: BaseModel, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the second value of members that were sent in both spellings: a form echoes one.
+
+    Raises Invalid where it is not valid.
+    """
+    extra = body.model_extra or {}
+    return {
+        name: _on_wire(bounded(entity, name, extra[word], word, lenient=True))
+        for word, name in entity.synonyms.items()
+        if word in extra and name in values
+    }
+
+
+def _start(entity: type[Row], version: int | None, versions: Mapping[str, Any] | None) -> Start:
+    """Read what the client started from; it may spell fields in either case."""
+    by_field = {
+        _field(entity, name): version if isinstance(version, int) else version.version
+        for name, version in (versions or {}).items()
+    }
+    return Start(version, by_field or None)
+
+
+def _field(entity: type[Row], name: str) -> str:
+    return _by_wire(entity).get(name) or entity.synonyms.get(name) or to_snake(name)
+
+
+def _on_wire(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return wire_moment(value)
+    return str(value) if isinstance(value, UUID) else value
+
+
+@cache
+def _by_wire(entity: type[Row]) -> Mapping[str, str]:
+    return {entity.wire(field): field for field in entity.editable()}
