@@ -193,7 +193,7 @@ async def _read(connection: asyncpg.Connection, role: str) -> Snapshot:
         },
         role=await connection.fetchval("SELECT quote_ident($1)", role),
         traits=await _traits(connection, role),
-        standins=_listed(await connection.fetch(STANDINS)),
+        standins=dict(_listed(await connection.fetch(STANDINS))),
     )
 
 
