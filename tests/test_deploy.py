@@ -18,7 +18,7 @@ from typer.main import get_command
 
 import app
 from app.__main__ import cli
-from app.api.routes.health import OPEN_PATHS
+from app.api.access import OPEN_PATHS
 from app.database.embedded_home import pg_bin
 from app.database.url import DatabaseUrl
 from app.main import create_app

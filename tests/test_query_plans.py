@@ -21,7 +21,7 @@ from app.sql.projection import table
 from app.sql.reads import statements
 from app.sql.registry import named_statements
 from app.store import idempotency, write_context
-from app.sync import apply, runs
+from app.sync import applier, records
 from tests.legacy import connected
 from tests.support.bodies import ALL, SCOPED, minimal, named
 from tests.support.databases import Server
@@ -89,12 +89,12 @@ _CONSTANTS: Final = {
         events,
         feed,
         idempotency,
-        apply,
+        applier,
         presence_sql,
         broadcast,
         retention,
         rooms,
-        runs,
+        records,
         write_context,
     )
     for word, value in vars(module).items()

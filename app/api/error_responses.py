@@ -10,8 +10,8 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from app.api.access import OPERATOR_PATHS
 from app.api.openapi import PROBLEM_TYPE
-from app.api.operator_auth import ADMIN
 from app.database.driver_errors import DiskFull, OutOfMemory, TooManyConnections
 from app.errors import (
     BadRequest,
@@ -40,7 +40,7 @@ def install(app: FastAPI) -> None:
     """Register the handlers."""
     app.add_exception_handler(SignalbookError, answer_error)
     app.add_exception_handler(RequestValidationError, answer_invalid)
-    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(HTTPException, answer_http)
 
 
 def problem_json(error: SignalbookError, path: str) -> bytes:
@@ -58,7 +58,7 @@ def problem_response(error: SignalbookError, path: str) -> Response:
 async def answer_error(request: Request, error: Exception) -> Response:
     """Return the response of an error of ours; record and log the database error behind it."""
     assert isinstance(error, SignalbookError)
-    if error.__cause__ is not None and not request.url.path.startswith(ADMIN):
+    if error.__cause__ is not None and not request.url.path.startswith(OPERATOR_PATHS):
         recorder: SoakRecorder = request.app.state.recorder
         recorder.note(error.__cause__, f"{request.method} {_template(request)}")
     if code := incident(error):
@@ -114,7 +114,8 @@ def _path(loc: Sequence[object]) -> str:
     return ".".join(map(str, inner)) or "body"
 
 
-async def _answer_http(request: Request, error: Exception) -> Response:
+async def answer_http(request: Request, error: Exception) -> Response:
+    """Return the response for an error of FastAPI's own, such as a path without a route."""
     assert isinstance(error, HTTPException)
     path = request.url.path
     # The frontend knows no 405: for it, a method that a path does not take is a missing route.

@@ -8,13 +8,14 @@ The routes are ordinary ones: without this layer the same requests get the same 
 from collections.abc import Iterable
 from typing import Any, Final
 
-from fastapi import HTTPException, Request, Response
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.error_responses import answer_error, answer_invalid
+from app.api.error_responses import answer_error, answer_http, answer_invalid
 from app.api.json_requests import Handler, JsonRequest, declare_json, refuse_undeclared
 from app.errors import BrokenJson, SignalbookError
 
@@ -51,10 +52,11 @@ class FastRoute(APIRoute):
         """Return a handler that does the same without FastAPI's way of solving parameters."""
         endpoint, dependant, body_field = self.endpoint, self.dependant, self.body_field
         assert not [*dependant.query_params, *dependant.header_params, *dependant.cookie_params]
-        assert not any(dependency.dependencies for dependency in dependant.dependencies)
+        assert all(field.field_info.annotation is str for field in dependant.path_params)
+        assert all(use.name and not use.dependencies for use in dependant.dependencies)
         parameters = [field.name for field in dependant.path_params]
         dependencies: list[tuple[str, Any]] = [
-            (str(dependency.name), dependency.call) for dependency in dependant.dependencies
+            (str(use.name), use.call) for use in dependant.dependencies
         ]
 
         async def handle(request: Request) -> Response:
@@ -127,6 +129,8 @@ class FastPath:
             response = await answer_error(request, error)
         except RequestValidationError as error:
             response = await answer_invalid(request, error)
+        except HTTPException as error:
+            response = await answer_http(request, error)
         await response(scope, receive, send)
 
     def _find(self, scope: Scope) -> tuple[Handler, dict[str, str]] | None:

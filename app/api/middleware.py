@@ -11,9 +11,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.access import OPEN_PATHS, OPERATOR_PATHS, has_token
 from app.api.error_responses import problem_response
-from app.api.operator_auth import ADMIN, holds
-from app.api.routes.health import OPEN_PATHS
 from app.errors import SignalbookError, Unauthorized, Unavailable
 from app.health.incidents import Incidents
 
@@ -136,7 +135,7 @@ class AccessTokenMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401."""
-        if scope["type"] == "websocket" and not holds(scope, self._token):
+        if scope["type"] == "websocket" and not has_token(scope, self._token):
             await send({"type": "websocket.close", "code": 1008})
             return
         if scope["type"] == "http" and not self._may_pass(scope):
@@ -147,11 +146,11 @@ class AccessTokenMiddleware:
 
     def _may_pass(self, scope: Scope) -> bool:
         is_open = scope["path"] in OPEN_PATHS or scope["method"] == "OPTIONS"
-        return is_open or holds(scope, self._token) or self._is_operator(scope)
+        return is_open or has_token(scope, self._token) or self._is_operator(scope)
 
     def _is_operator(self, scope: Scope) -> bool:
         return (
             self._operator is not None
-            and scope["path"].startswith(ADMIN)
-            and holds(scope, self._operator)
+            and scope["path"].startswith(OPERATOR_PATHS)
+            and has_token(scope, self._operator)
         )

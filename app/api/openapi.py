@@ -27,24 +27,22 @@ was, what they made of it, and what you sent.
 
 Errors are `application/problem+json`; `code` is stable, `error` and `message` are for people.
 """
-_ON_ANY_ROUTE: Final = (
-    SignalbookError,
-    BadRequest,
-    Unauthorized,
-    BodyTooLarge,
-    UnsupportedMediaType,
-    Unavailable,
-)
+_ON_ANY_ROUTE: Final[tuple[type[SignalbookError], ...]] = (
+    SignalbookError, BadRequest, Unauthorized, BodyTooLarge, UnsupportedMediaType, Unavailable,
+)  # fmt: skip
 _TAG_HEADERS: Final = {
-    "ETag": {
-        "description": "Names this state of the answer. Absent while the database cannot tell it.",
-        "schema": {"type": "string"},
-    },
-    "Cache-Control": {
-        "description": "private, no-cache: ask each time.",
-        "schema": {"type": "string"},
-    },
+    name: {"description": description, "schema": {"type": "string"}}
+    for name, description in {
+        "ETag": "Names this state of the answer. Absent while the database cannot tell it.",
+        "Cache-Control": "private, no-cache: ask each time.",
+    }.items()
 }
+
+
+class AnswerModel(BaseModel):
+    """The model of an answer that has these members and no other."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class Problem(BaseModel):
@@ -64,14 +62,10 @@ class Problem(BaseModel):
 
 def documented(*errors: type[SignalbookError]) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI responses of these errors and of those that any request may meet."""
-    schema = {"$ref": "#/components/schemas/Problem"}
-    every: tuple[type[SignalbookError], ...] = (*_ON_ANY_ROUTE, *errors)
+    content = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
-        error.status: {
-            "description": (error.__doc__ or "").strip(),
-            "content": {PROBLEM_TYPE: {"schema": schema}},
-        }
-        for error in every
+        error.status: {"description": (error.__doc__ or "").strip(), "content": content}
+        for error in (*_ON_ANY_ROUTE, *errors)
     }
 
 

@@ -6,21 +6,18 @@ host name that points to 127.0.0.1 or by a cross-origin request, and a local pro
 others' requests. So the request itself must look local. A proxy that adds no header looks so too.
 """
 
-import hmac
 import re
 from ipaddress import ip_address
 from typing import Final
 
 from fastapi import Request, Response
 from pydantic import SecretStr
-from starlette.datastructures import Headers
-from starlette.types import Scope
 
+from app.api.access import has_token
 from app.api.json_requests import Handler, JsonRoute
 from app.errors import Forbidden, Unauthorized
 from app.settings import Settings
 
-ADMIN: Final = "/api/admin/"
 _FORWARDED: Final = re.compile(
     "x-forwarded-.*|forwarded|via|cf-connecting-ip|true-client-ip|x-client-ip|x-real-ip"
 )
@@ -54,16 +51,8 @@ def refuse_others(request: Request) -> None:
     token: SecretStr | None = request.app.state.settings.operator_token
     if token is None:
         _refuse_remote(request)
-    elif not holds(request.scope, token.get_secret_value().encode()):
+    elif not has_token(request.scope, token.get_secret_value().encode()):
         raise Unauthorized("Send the operator token: Authorization: Bearer …")
-
-
-def holds(scope: Scope, expected: bytes) -> bool:
-    """Whether a request bears the token. The comparison takes the same time either way."""
-    credentials = Headers(scope=scope).get("authorization", "").encode("latin-1")
-    scheme, _, token = credentials.partition(b" ")
-    same = hmac.compare_digest(token.strip(), expected)
-    return same and scheme.lower() == b"bearer"
 
 
 def _refuse_remote(request: Request) -> None:

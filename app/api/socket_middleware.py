@@ -12,8 +12,8 @@ import structlog
 from pydantic import SecretStr
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.api.access import has_token
 from app.api.error_responses import problem_response
-from app.api.operator_auth import holds
 from app.errors import BadRequest, SignalbookError
 from app.live.sockets.socket_server import TRUSTED, SocketServer
 
@@ -41,7 +41,7 @@ class SocketMiddleware:
             _log.info("socket refused", code=error.code)
             await problem_response(error, scope["path"])(scope, receive, send)
             return
-        scope[TRUSTED] = self._token is None or holds(scope, self._token)
+        scope[TRUSTED] = self._token is None or has_token(scope, self._token)
         await self._sockets.serve(scope, receive, send)
 
     def _refuse(self, scope: Scope) -> None:
@@ -53,4 +53,4 @@ class SocketMiddleware:
             )
         if "j" in query:
             raise BadRequest("Answers as scripts (JSONP) are not given: poll with XHR or fetch.")
-        self._sockets.refuse(scope, query.get("sid", [""])[0])
+        self._sockets.admit(scope, query.get("sid", [""])[0])

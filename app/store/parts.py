@@ -15,7 +15,7 @@ from uuid_utils.compat import uuid7
 from app.database.database import DatabaseConnection
 from app.errors import Invalid
 from app.model.entity import PartList, Row
-from app.model.schemas import part_shape
+from app.model.schemas import part_schema
 from app.rules import labels
 from app.rules.merge import same
 from app.sql.reads import statements
@@ -70,7 +70,7 @@ def _complete_list(
 
 def _defaults(parts: PartList) -> Element:
     """Return what an element has that says nothing, except for its number."""
-    fields = {to_camel(k): f.default for k, f in part_shape(parts).model_fields.items()}
+    fields = {to_camel(k): f.default for k, f in part_schema(parts).model_fields.items()}
     return {k: value for k, value in fields.items() if k != to_camel(parts.order)}
 
 

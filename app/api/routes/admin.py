@@ -19,7 +19,7 @@ from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.model.fields import NO_NUL
 from app.releases.ledger.decisions import decide
 from app.releases.ledger.ledger import Ledger, Row
-from app.releases.status import run_history as status_runs
+from app.releases.status import run_history
 from app.releases.status.running import living_run
 from app.releases.status.schemas import Decision, Release, Run, RunEvidence, Status
 from app.releases.status.status import reading, status
@@ -96,7 +96,7 @@ async def releases(open_ledger: OpenLedgerDep, limit: Limit = 20) -> Response:
     async with open_ledger() as ledger:
         if not await ledger.exists():
             return _answer([])
-        return _answer(await status_runs.read_runs(ledger, limit, await living_run(ledger)))
+        return _answer(await run_history.read_runs(ledger, limit, await living_run(ledger)))
 
 
 @router.get("/releases/{run}", operation_id="get_release",
@@ -105,8 +105,8 @@ async def release(open_ledger: OpenLedgerDep, run: Number) -> Response:
     """Return one run with the evidence of each stage and every statement."""
     async with open_ledger() as ledger:
         if not await ledger.exists():
-            raise status_runs.no_such_run(run)
-        return _answer(await status_runs.read_run(ledger, run, await living_run(ledger)))
+            raise run_history.no_such_run(run)
+        return _answer(await run_history.read_run(ledger, run, await living_run(ledger)))
 
 
 @router.get("/releases/plans/{digest}", operation_id="get_release_plan",
@@ -114,7 +114,7 @@ async def release(open_ledger: OpenLedgerDep, run: Number) -> Response:
 async def plan(open_ledger: OpenLedgerDep, digest: Digest) -> Response:
     """Return a plan: every statement with its lock, its last rehearsal, and the decisions."""
     async with open_ledger() as ledger:
-        return _answer(await status_runs.read_plan(ledger, digest))
+        return _answer(await run_history.read_plan(ledger, digest))
 
 
 @router.post("/releases/plans/{digest}/decisions", operation_id="decide_release_plan",

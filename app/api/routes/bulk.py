@@ -5,19 +5,19 @@ from functools import cache
 from typing import Any
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, Field, create_model
 from pydantic_core import from_json, to_json
 
 from app.api.dependencies import IdempotentWriterDep, ProductionKey, RequestIdDep
 from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.json_requests import JsonRoute, actor_in
-from app.api.openapi import Problem, documented
+from app.api.openapi import AnswerModel, Problem, documented
 from app.api.responses import json_response, name_ignored
 from app.api.routes.outcomes import ignored_members, outcome_json
 from app.entities import discovered, root
 from app.errors import BulkFailed, Conflict, Invalid, NotFound
 from app.model.entity import Entity, Row
-from app.model.schemas import read_shape
+from app.model.schemas import read_schema
 from app.store import bulk
 from app.store.bulk import Bulk, BulkCreate, BulkOutcome, BulkStep, Status, Undone
 from app.store.renumber import Renumber, renumber, summary
@@ -36,20 +36,16 @@ _LABELS = (
 _ERRORS = documented(NotFound, Conflict, Invalid)
 
 
-class Relabelled(BaseModel):
+class Relabelled(AnswerModel):
     """A row that was listed, with its label before and after."""
-
-    model_config = ConfigDict(extra="forbid")
 
     uuid: str
     before: str = Field(alias="from")
     to: str
 
 
-class Renumbered(BaseModel):
+class Renumbered(AnswerModel):
     """The rows in their order; ``renamed`` counts those whose label changed."""
-
-    model_config = ConfigDict(extra="forbid")
 
     results: list[Relabelled]
     renamed: int
@@ -128,10 +124,10 @@ def _failure(outcomes: Sequence[BulkOutcome], results: Sequence[bytes]) -> BulkF
 @cache
 def _answer_model(entity: type[Row]) -> type[BaseModel]:
     """Return the model of a bulk answer."""
-    row: Any = read_shape(entity)
+    row: Any = read_schema(entity)
     result = create_model(
         f"{entity.__name__}BulkResult",
-        __config__=ConfigDict(extra="forbid"),
+        __base__=AnswerModel,
         __doc__="What became of one operation: the row as it is now, or why it was refused.",
         index=(int, ...),
         status=(Status, ...),
@@ -140,7 +136,7 @@ def _answer_model(entity: type[Row]) -> type[BaseModel]:
     )
     return create_model(
         f"{entity.__name__}BulkAnswer",
-        __config__=ConfigDict(extra="forbid"),
+        __base__=AnswerModel,
         __doc__="The results in the order of the operations, and how many of them failed.",
         results=(list[result], ...),
         failed=(int, ...),

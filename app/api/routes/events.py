@@ -3,21 +3,19 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 from pydantic import BaseModel
 
 from app.api.dependencies import DatabaseDep, Limit, ProductionKey
-from app.api.json_requests import JsonRoute
 from app.api.openapi import documented
 from app.api.responses import json_response
+from app.api.routes.routers import production_router
 from app.changelog import events
 from app.errors import Invalid, InvalidTimestamp, NotFound
 from app.model.fields import EPOCH_MS_MAX, NO_NUL
 from app.model.schemas import WireMoment
 
-router: Final = APIRouter(
-    prefix="/productions/{production}/events", tags=["Events"], route_class=JsonRoute
-)
+router: Final = production_router("/events", "Events")
 Key = Annotated[str, Path(pattern=NO_NUL, description="The row's uuid or label.")]
 
 

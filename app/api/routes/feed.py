@@ -2,20 +2,18 @@
 
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import BaseModel
 
 from app.api.dependencies import DatabaseDep, Limit, ProductionKey
-from app.api.json_requests import JsonRoute
 from app.api.openapi import documented
 from app.api.responses import json_response
+from app.api.routes.routers import production_router
 from app.changelog import feed
 from app.errors import Invalid, LogTrimmed, NotFound
 from app.model.schemas import WireMoment
 
-router: Final = APIRouter(
-    prefix="/productions/{production}/changes", tags=["Events"], route_class=JsonRoute
-)
+router: Final = production_router("/changes", "Events")
 Since = Annotated[int, Query(ge=0, le=2**63 - 1, description="The last answer's `next`.")]
 
 

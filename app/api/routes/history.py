@@ -11,11 +11,11 @@ from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.json_requests import actor_in
 from app.api.openapi import documented
 from app.api.responses import json_response
-from app.api.routes.entity_routers import entity_routers
+from app.api.routes.routers import entity_routers
 from app.errors import AmbiguousId, Conflict, Invalid, LogTrimmed, NotFound
 from app.model.entity import Row
 from app.model.fields import NO_NUL
-from app.model.schemas import DeleteBody, WireMoment, read_shape
+from app.model.schemas import DeleteBody, WireMoment, read_schema
 from app.store import history
 from app.store.restore import RestoreRequest, restore
 
@@ -92,7 +92,7 @@ def _add_restore(router: APIRouter, entity: type[Row], name: str) -> None:
         summary=f"Bring a {entity.noun} back",
         description="Writes what differs from an earlier version, as any edit; a deleted row comes "
         "back to life. Where nothing differs, nothing is written.",
-        responses={200: {"model": read_shape(entity)}, **documented(*_ERRORS)},
+        responses={200: {"model": read_schema(entity)}, **documented(*_ERRORS)},
         openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
     )
     async def restore_row(

@@ -2,18 +2,16 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import Header, Query, Response
 
 from app.api.dependencies import DatabaseDep, HubDep, ProductionKey, StreamsDep
-from app.api.json_requests import JsonRoute
 from app.api.openapi import documented
+from app.api.routes.routers import production_router
 from app.changelog.events import production_of
 from app.errors import Invalid, LogTrimmed, NotFound
 from app.live.sse.event_stream import EventStream
 
-router: Final = APIRouter(
-    prefix="/productions/{production}/changes", tags=["Events"], route_class=JsonRoute
-)
+router: Final = production_router("/changes", "Events")
 _NEWEST: Final = 2**63 - 1
 MaybeSince = Annotated[
     int | None,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final, Union
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import Field, create_model
 from pydantic_core import from_json, to_json
 
@@ -15,23 +15,21 @@ from app.api.dependencies import (
 )
 from app.api.error_responses import problem_response
 from app.api.idempotent import IDEMPOTENCY_KEY
-from app.api.json_requests import JsonRoute, actor_in
-from app.api.openapi import Problem, documented
+from app.api.json_requests import actor_in
+from app.api.openapi import AnswerModel, Problem, documented
 from app.api.responses import json_response, name_ignored
 from app.api.routes.feed import Change
 from app.api.routes.outcomes import ignored_members, outcome_json
-from app.api.routes.sync_runs import SyncModel
-from app.entities import discovered, root
+from app.api.routes.routers import production_router
+from app.entities import discovered
 from app.errors import Conflict, Invalid, LogTrimmed, NotFound, SignalbookError, SyncFailed
-from app.model.schemas import read_shape
+from app.model.schemas import read_schema
 from app.sync import batch
-from app.sync.apply import MutationOutcome, Status
+from app.sync.applier import MutationOutcome, Status
 from app.sync.batch import BatchResult
 from app.sync.mutations import MutationStep, Sync, read_steps
 
-router: Final = APIRouter(
-    prefix=f"/{root().collection}/{{production}}/sync", tags=["Sync"], route_class=JsonRoute
-)
+router: Final = production_router("/sync", "Sync")
 _BATCH: Final = (
     "Does each mutation once, in the order given, in one transaction; a batch that is sent again "
     "changes nothing more. One that is refused spoils no other, unless the batch is `atomic`: then "
@@ -40,7 +38,7 @@ _BATCH: Final = (
 )
 
 
-class Resync(SyncModel):
+class Resync(AnswerModel):
     """The log does not hold what followed ``since``: load the show, then go on from ``latest``."""
 
     message: str
@@ -49,10 +47,10 @@ class Resync(SyncModel):
     show: str
 
 
-_ENTITY: Final[Any] = Union[tuple(read_shape(entity) for entity in discovered().values())]  # noqa: UP007  # made at run time
+_ENTITY: Final[Any] = Union[tuple(read_schema(entity) for entity in discovered().values())]  # noqa: UP007  # made at run time
 Result: Final = create_model(
     "SyncResult",
-    __base__=SyncModel,
+    __base__=AnswerModel,
     __doc__="What became of one mutation: its row as it is now, or why it was refused.",
     index=(int, ...),
     mutationId=(str | None, ...),
@@ -62,7 +60,7 @@ Result: Final = create_model(
 )
 
 
-class SyncAnswer(SyncModel):
+class SyncAnswer(AnswerModel):
     """The results in the order of the mutations, and the feed since the client's number.
 
     ``next`` is null where there is no feed: no ``since`` was sent, or ``resync`` says why.
@@ -130,7 +128,9 @@ def _answer(
 def _result(step: MutationStep, outcome: MutationOutcome) -> bytes:
     name = b'"index":%d,"mutationId":%b' % (step.number, to_json(step.mutation_id))
     key = f"/{step.key}" if step.key and step.op != "create" else ""
-    return outcome_json(name, outcome, f"/api/{step.mount}{key}" if step.mount else "/api")
+    return outcome_json(
+        name, outcome, f"/api/{step.collection}{key}" if step.collection else "/api"
+    )
 
 
 def _failure(

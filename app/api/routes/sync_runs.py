@@ -3,34 +3,24 @@
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict
+from fastapi import Query, Response
 
 from app.api.dependencies import DatabaseDep, ProductionKey
-from app.api.json_requests import JsonRoute
-from app.api.openapi import documented
+from app.api.openapi import AnswerModel, documented
 from app.api.responses import json_response
+from app.api.routes.routers import production_router
 from app.changelog.events import production_of
-from app.entities import root
 from app.errors import Invalid, NotFound
 from app.model.schemas import WireMoment
-from app.sync import runs
-from app.sync.apply import Status
+from app.sync import records
+from app.sync.applier import Status
 
-router: Final = APIRouter(
-    prefix=f"/{root().collection}/{{production}}/sync", tags=["Sync"], route_class=JsonRoute
-)
+router: Final = production_router("/sync", "Sync")
 Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
 Before = Annotated[UUID | None, Query(description="The last answer's `next`.")]
 
 
-class SyncModel(BaseModel):
-    """A model of an answer, which has no members beside its own."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class SyncFate(SyncModel):
+class SyncFate(AnswerModel):
     """What became of a mutation; ``version`` is the one that it made of its row, if it did."""
 
     mutationId: str | None
@@ -42,7 +32,7 @@ class SyncFate(SyncModel):
     message: str | None
 
 
-class SyncRun(SyncModel):
+class SyncRun(AnswerModel):
     """A batch that came, and how many of its mutations met each status."""
 
     uuid: str
@@ -64,7 +54,7 @@ class SyncRunEvidence(SyncRun):
     results: list[SyncFate]
 
 
-class SyncRuns(SyncModel):
+class SyncRuns(AnswerModel):
     """Batches, newest first. ``next`` is null where no older ones are held."""
 
     runs: list[SyncRun]
@@ -82,7 +72,7 @@ async def list_runs(
 ) -> Response:
     """List the last batches, newest first, dry runs and repeated ones included."""
     uuid = await production_of(database, production)
-    return json_response(await runs.read_runs(database, uuid, before, limit))
+    return json_response(await records.read_runs(database, uuid, before, limit))
 
 
 @router.get(
@@ -94,7 +84,7 @@ async def list_runs(
 async def get_run(database: DatabaseDep, production: ProductionKey, run: UUID) -> Response:
     """Return one batch with what became of each mutation."""
     uuid = await production_of(database, production)
-    run_json = await runs.read_run(database, uuid, run)
+    run_json = await records.read_run(database, uuid, run)
     if run_json is None:
         raise NotFound(f"No sync run of this production has the uuid {run}.")
     return json_response(run_json)

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import typer
 
-from app.all_statements import required_statements
 from app.cli.release_output import Terminal, planned, print_end
 from app.cli.startup import gate_url, started
 from app.releases.gate import gate as gates

@@ -18,7 +18,7 @@ from app.database.database import DatabaseConnection, json_as_bytes
 from app.database.url import DatabaseUrl
 from app.entities import discovered, root
 from app.model.entity import Row
-from app.sync.apply import MutationOutcome
+from app.sync.applier import MutationOutcome
 from app.sync.mutations import MutationStep
 from app.sync.rehearsal import expectations
 from app.sync.rehearsal.client import Client, Fates

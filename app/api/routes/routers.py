@@ -1,4 +1,4 @@
-"""Routers for every entity type: under its collection, and under its other paths."""
+"""Routers for every entity type, and for what belongs to one production."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
 from app.api.json_requests import JsonRoute
-from app.entities import discovered
+from app.entities import discovered, root
 from app.model.entity import Row
 
 AddRoutes = Callable[[APIRouter, type[Row], str], None]
@@ -28,3 +28,9 @@ def entity_routers(
             add(router, entity, path.replace("-", "_"))
             routers.append(router)
     return routers
+
+
+def production_router(suffix: str, tag: str) -> APIRouter:
+    """Return a router under a production's path."""
+    prefix = f"/{root().collection}/{{production}}{suffix}"
+    return APIRouter(prefix=prefix, tags=[tag], route_class=JsonRoute)
