@@ -245,7 +245,7 @@ head_of = copies.head_of
 
 @asynccontextmanager
 async def told(url):
-    async with scratch.scratch(url) as lent:
+    async with scratch.scratch_database(url) as lent:
         print(DatabaseUrl.parse(lent).database, flush=True)
         yield lent
 
@@ -255,7 +255,7 @@ async def stall(*given):
     time.sleep(60)
 
 async def main():
-    copies.scratch, copies.head_of = told, stall
+    copies.scratch_database, copies.head_of = told, stall
     async with copies.copy_of(sys.argv[1], lambda _: None, lambda *_: None):
         pass
 

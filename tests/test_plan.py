@@ -18,7 +18,7 @@ import pytest
 from app.releases.migrations import pending, phased_change, revisions
 from app.releases.migrations.alembic_runner import upgrade
 from app.releases.migrations.backfill_cursors import CURSORS
-from app.releases.migrations.observer import Kind, RetryingObserver
+from app.releases.migrations.observer import Kind, Observer
 from app.releases.migrations.pending import next_release
 from app.releases.migrations.revisions import Phase, Revision
 from app.releases.migrations.steps import Steps
@@ -46,7 +46,7 @@ OLDER: Final = NAMES[0]
 OURS: Final = {"changes", "idempotency_keys", "sync_runs", "sync_mutations", "presence"}
 
 
-class Recording(RetryingObserver):
+class Recording(Observer):
     """Keeps every step that a migration announces."""
 
     def __init__(self) -> None:
@@ -267,9 +267,9 @@ asyncio.run(both(*sys.argv[1:]))
 """
 RECORDING: Final = """
 from contextlib import contextmanager
-from app.releases.migrations.observer import RetryingObserver
+from app.releases.migrations.observer import Observer
 
-class Recording(RetryingObserver):
+class Recording(Observer):
     def __init__(self):
         self.steps = []
 
