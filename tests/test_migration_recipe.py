@@ -33,7 +33,7 @@ LISTS: Final = "0015_checklist_items_expand"
 
 @pytest.fixture
 async def older(empty_database: str) -> AsyncIterator[asyncpg.Connection]:
-    """A populated older database."""
+    """Return a populated older database."""
     await upgrade(empty_database, OLDER, say=quiet)
     async with connected(empty_database) as connection:
         await legacy.populate(connection, 0.2)
