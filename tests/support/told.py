@@ -84,7 +84,7 @@ def _heard(history: History) -> Iterator[str]:
 
 
 def _told(event: Mapping[str, Any], known: Entry) -> bool:
-    """Return whether an event is the entry, or shows its row as it was; deleted ones have a name."""
+    """Return whether an event is the entry, or shows its row as it was (deleted: its name)."""
     if "entry" in event:
         return bool(event["entry"] == known)
     if event["row"] is None:
