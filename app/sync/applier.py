@@ -228,10 +228,10 @@ class MutationApplier:
 
     async def _with_own(self, view: ClientView) -> Start:
         """Return the start of an edit, with what this client wrote itself counted as seen."""
-        own, logged = self._own_versions.get(view.place[1], set()), {}
+        own, logged = self._own_versions.get(view.uuids[1], set()), {}
         if own and view.has_moved(own):
             since = view.start.version or 0
-            logged = await log.changed_members(self._context.connection, *view.place, since)
+            logged = await log.changed_members(self._context.connection, *view.uuids, since)
         return view.with_own(own, logged)
 
     async def _row(self, entity: type[Row], uuid: UUID) -> dict[str, Any]:
