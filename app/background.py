@@ -1,4 +1,4 @@
-"""What runs in the background of something else, and ends with it."""
+"""Runs work in the background of a block."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -8,9 +8,9 @@ from typing import Any
 
 @asynccontextmanager
 async def running(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run the work beside the block; stop it, and wait for that, when the block ends.
+    """Run the work while the block runs, then cancel it and wait until it has ended.
 
-    What the work raises is nobody's to handle: it is meant to run for ever.
+    The work is meant to run for ever; what it raises is dropped.
     """
     tasks = [asyncio.create_task(each) for each in work]
     try:

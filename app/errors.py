@@ -1,47 +1,8 @@
-"""Every error that Signalbook answers with; each carries its status and its stable code.
+"""The errors that Signalbook answers with; each has its status and a stable code.
 
-::
-
-    SignalbookError                     500  INTERNAL
-    ├── BadRequest                      400  BAD_REQUEST
-    │   ├── BrokenJson                       BROKEN_JSON
-    │   ├── ProductionNotFound               PRODUCTION_NOT_FOUND
-    │   ├── WrongProduction                  WRONG_PRODUCTION
-    │   ├── VersionMissing                   VERSION_REQUIRED
-    │   ├── NotJoined                        NOT_JOINED
-    │   └── InvalidTimestamp                 INVALID_TIMESTAMP
-    ├── Unauthorized                    401  UNAUTHORIZED
-    ├── Forbidden                       403  FORBIDDEN
-    ├── NotFound                        404  NOT_FOUND
-    ├── Conflict                        409  CONFLICT
-    │   ├── DuplicateId                      DUPLICATE_ID
-    │   ├── DuplicateUuid                    DUPLICATE_UUID
-    │   ├── AmbiguousId                      AMBIGUOUS_ID
-    │   ├── VersionConflict                  VERSION_CONFLICT
-    │   ├── BulkFailed                       BULK_FAILED
-    │   ├── SyncFailed                       SYNC_FAILED
-    │   ├── MutationReused                   MUTATION_REUSED
-    │   ├── PlanClosed                       PLAN_CLOSED
-    │   ├── NotRehearsed                     NOT_REHEARSED
-    │   └── Destroys                         DESTROYS
-    ├── PreconditionFailed              412  PRECONDITION_FAILED
-    ├── LogTrimmed                      410  LOG_TRIMMED
-    ├── BodyTooLarge                    413  BODY_TOO_LARGE
-    ├── UnsupportedMediaType            415  UNSUPPORTED_MEDIA_TYPE
-    ├── Invalid                         422  INVALID
-    ├── KeyReused                       422  IDEMPOTENCY_KEY_REUSED
-    ├── TooFast                         429  TOO_FAST
-    └── Unavailable                     503  UNAVAILABLE
-        ├── DatabaseAway                     DATABASE_AWAY
-        ├── Busy                             BUSY
-        ├── TooManyConnections               TOO_MANY_CONNECTIONS
-        ├── OutOfMemory                      OUT_OF_MEMORY
-        ├── DiskFull                         DISK_FULL
-        ├── PoolerInTheWay                   POOLER
-        └── SchemaMismatch                   SCHEMA_MISMATCH
-
-The body is ``application/problem+json`` with the members that people and the frontend read:
-``error`` is the short text the frontend shows, ``message`` the sentence that says what to do.
+The body is ``application/problem+json``. Its ``error`` is the short text that the frontend shows,
+its ``message`` the sentence that says what to do. A subclass has its base's status. The errors of a
+server that has run out of something are in ``app.database.driver_errors``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -50,7 +11,7 @@ from typing import Any, ClassVar
 
 
 class SignalbookError(Exception):
-    """The root; raised itself only for what nobody foresaw."""
+    """The root of all; raised itself only for the unforeseen."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "INTERNAL"
@@ -64,7 +25,7 @@ class SignalbookError(Exception):
         self.members = members
 
     def body(self, instance: str) -> dict[str, Any]:
-        """Give the problem+json members; ``instance`` is the path that was asked for."""
+        """Return the problem+json members; ``instance`` is the path of the request."""
         return {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
@@ -79,7 +40,7 @@ class SignalbookError(Exception):
 
 
 class BadRequest(SignalbookError):
-    """The request makes no sense as it stands."""
+    """The request cannot be understood."""
 
     status, code, error = 400, "BAD_REQUEST", "Bad request"
 
@@ -97,19 +58,19 @@ class ProductionNotFound(BadRequest):
 
 
 class WrongProduction(BadRequest):
-    """An update names another production than the row's: rows do not move."""
+    """An update names another production than the row's, but rows do not move."""
 
     code, error = "WRONG_PRODUCTION", "Rows do not move between productions"
 
 
 class VersionMissing(BadRequest):
-    """An update that must say what it started from does not."""
+    """An update lacks the version that it started from, which it must have."""
 
     code, error = "VERSION_REQUIRED", "Version required for conflict detection"
 
 
 class NotJoined(BadRequest):
-    """A socket speaks to those who watch a production that it does not watch itself."""
+    """A socket announces a change to a production that it has not joined."""
 
     code, error = "NOT_JOINED", "Not joined"
 
@@ -128,31 +89,31 @@ class Unauthorized(SignalbookError):
 
 
 class Forbidden(SignalbookError):
-    """Only this machine itself may ask this, and no web page of another origin."""
+    """Only this machine itself may request this, and no web page of another origin."""
 
     status, code, error = 403, "FORBIDDEN", "Forbidden"
 
 
 class NotFound(SignalbookError):
-    """Nothing lives under that key, or no route under that path."""
+    """There is no row under that key, or no route under that path."""
 
     status, code, error = 404, "NOT_FOUND", "Not found"
 
 
 class Conflict(SignalbookError):
-    """What was asked contradicts what is stored."""
+    """The request contradicts what is stored."""
 
     status, code, error = 409, "CONFLICT", "Conflict"
 
 
 class DuplicateId(Conflict):
-    """The label is taken; ``suggestedId`` is the next free one."""
+    """The label is in use; ``suggestedId`` is the next free one."""
 
     code, error = "DUPLICATE_ID", "Duplicate ID"
 
 
 class DuplicateUuid(Conflict):
-    """The uuid that the client made is already a row's."""
+    """The uuid that the client made belongs to a row already."""
 
     code, error = "DUPLICATE_UUID", "Duplicate UUID"
 
@@ -170,25 +131,25 @@ class VersionConflict(Conflict):
 
 
 class BulkFailed(Conflict):
-    """One of several operations that belong together was refused; ``results`` tells which."""
+    """One operation of an atomic request failed; ``results`` shows which."""
 
     code, error = "BULK_FAILED", "Bulk edit failed"
 
 
 class SyncFailed(Conflict):
-    """A mutation of a batch that belongs together was not taken; ``results`` tells which."""
+    """One mutation of an atomic batch failed; ``results`` shows which."""
 
     code, error = "SYNC_FAILED", "Sync failed"
 
 
 class MutationReused(Conflict):
-    """A mutation with that id was taken before, and was another one."""
+    """A different mutation was applied before under that id."""
 
     code, error = "MUTATION_REUSED", "Mutation ID reused"
 
 
 class PlanClosed(Conflict):
-    """The plan of a release was begun or is done: nothing is left to decide."""
+    """The plan of a release was begun or finished, so it can no longer be approved or declined."""
 
     code, error = "PLAN_CLOSED", "Plan closed"
 
@@ -200,19 +161,19 @@ class NotRehearsed(Conflict):
 
 
 class Destroys(Conflict):
-    """The plan takes something away: ``destroys`` is the table that the approval must name."""
+    """The plan destroys data: ``destroys`` is the table that the approval must name."""
 
     code, error = "DESTROYS", "Destructive release"
 
 
 class PreconditionFailed(SignalbookError):
-    """The row is no longer the one that ``If-Match`` names; ``serverData`` is what it is now."""
+    """The row has changed since the one that ``If-Match`` names; ``serverData`` is the new one."""
 
     status, code, error = 412, "PRECONDITION_FAILED", "Precondition failed"
 
 
 class LogTrimmed(SignalbookError):
-    """The change log does not hold what was asked for, or not any more."""
+    """The change log does not hold the requested entries, or no longer."""
 
     status, code, error = 410, "LOG_TRIMMED", "Change log trimmed"
 
@@ -230,7 +191,7 @@ class UnsupportedMediaType(SignalbookError):
 
 
 class Invalid(SignalbookError):
-    """The body is JSON but not valid; ``errors`` lists ``{path, message}`` for each fault."""
+    """The body is JSON but not valid; ``errors`` lists a ``{path, message}`` for each problem."""
 
     status, code, error = 422, "INVALID", "Invalid request"
 
@@ -240,7 +201,7 @@ class Invalid(SignalbookError):
 
     @classmethod
     def at(cls, path: str, message: str) -> "Invalid":
-        """Build the error for one field."""
+        """Return the error for one field."""
         return cls([{"path": path, "message": message}])
 
 
@@ -251,7 +212,7 @@ class KeyReused(SignalbookError):
 
 
 class TooFast(SignalbookError):
-    """A socket says more at once than anybody could mean."""
+    """A socket sends more events at once than it may."""
 
     status, code, error = 429, "TOO_FAST", "Too many events"
 
@@ -276,7 +237,7 @@ class Busy(Unavailable):
 
 
 class PoolerInTheWay(Unavailable):
-    """A pooler lends each transaction another session, and DATABASE_URL does not announce it."""
+    """A pooler in transaction mode, which DATABASE_URL does not announce, mixes up sessions."""
 
     code = "POOLER"
     headers: ClassVar[Mapping[str, str]] = {"retry-after": "10"}
@@ -289,5 +250,7 @@ class SchemaMismatch(Unavailable):
 
 
 class WriteRace(Exception):
-    """No error of ours, and nobody is ever answered with it: what a write was decided from no
-    longer holds, or it has more rows to write than one. It starts again, under a lock."""
+    """Internal retry signal, never sent to a client: the write starts again, under a lock.
+
+    The row changed after it was read, or the write touches several rows.
+    """

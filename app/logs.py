@@ -13,7 +13,7 @@ from app.settings import Settings
 
 
 def _as_json(_: object, __: str, event: MutableMapping[str, Any]) -> bytes:
-    """Render a line; one that cannot be written as it is, is still written."""
+    """Render a log line as JSON, also one with values that JSON does not know."""
     try:
         return to_json(event, fallback=repr)
     except ValueError:
@@ -31,7 +31,7 @@ def configure(settings: Settings) -> None:
         last: list[Any] = [structlog.processors.format_exc_info, _as_json]
         factory: Any = structlog.BytesLoggerFactory(sys.stderr.buffer)
     else:
-        # A plain traceback: a richer one shows the values of variables, credentials among them.
+        # Plain tracebacks: richer ones show the values of variables, such as credentials.
         last = [
             structlog.dev.ConsoleRenderer(
                 colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
@@ -44,5 +44,5 @@ def configure(settings: Settings) -> None:
         logger_factory=factory,
         cache_logger_on_first_use=True,
     )
-    # What libraries say: only what went wrong, in the same place.
+    # Libraries log to the same place, only warnings and errors.
     logging.basicConfig(level=max(level, logging.WARNING), stream=sys.stderr, force=True)

@@ -1,13 +1,12 @@
-"""Removes what is too old, in the background: of the change log, and of what lasts for a while.
+"""Removes old rows in the background: of the change log, and of tables with expiry.
 
-The change log is trimmed where LOG_RETENTION_DAYS says so. Of each production the oldest go first,
-and nothing behind an entry that stays, so that what the log holds has no hole: the feed tells a
-trimmed log by its first number, and a merge finds by counting that it cannot know what a client saw
-(``app.changelog.log``).
+The change log is trimmed if LOG_RETENTION_DAYS is set. In each production the oldest entries go
+first, and none that is newer than an entry that stays, so the log has no hole. The feed recognises
+a trimmed log by its first number, and a merge by counting entries (``app.changelog.log``).
 
-No production's lock is taken. A batch is one statement, and whoever runs it holds a lock of its
-own for as long as that runs, so that of several processes one trims at a time; a lock of the
-session would stay behind where a pooler lends the connection to others.
+No production's lock is taken. Each batch is one statement that holds a transaction's lock while it
+runs, so only one of several processes trims at a time. A session's lock would stay behind when a
+pooler lends the connection to others.
 """
 
 import asyncio
@@ -22,13 +21,13 @@ from app.background import running
 from app.database.database import Database
 from app.sql.registry import statement
 from app.store import idempotency
-from app.sync import runs
+from app.sync import records
 
 _log: Final = structlog.get_logger()
 _BATCH: Final = 1_000
 _PAUSE: Final = 0.2  # seconds between two batches
 _EVERY: Final = 3_600.0  # seconds between two rounds
-_FIRST: Final = 60.0  # seconds after the start: a new version has other things to do
+_FIRST: Final = 60.0  # seconds after the start, when there is more important work
 
 _AGED: Final = "clock_timestamp() - make_interval(days => $1::int)"
 _OLDEST: Final = (
@@ -36,8 +35,8 @@ _OLDEST: Final = (
 )
 # The productions whose oldest entry is older than $1 days.
 WITH_OLD_ENTRIES: Final = statement(f"SELECT uuid FROM productions WHERE ({_OLDEST}) < {_AGED}")
-# Removes up to $3 of production $2's entries from before the first that is no older than $1 days.
-# No row where another process is trimming.
+# Remove up to $3 of production $2's entries from before the first that is at most $1 days old.
+# No row if another process is trimming.
 TRIM: Final = statement(
     "WITH mine AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(7305791, 3) AS locked), "
     "oldest AS MATERIALIZED (SELECT seq, at FROM changes WHERE production_uuid = $2 "
@@ -49,19 +48,21 @@ TRIM: Final = statement(
     "AND changes.seq <= (SELECT seq FROM last) RETURNING 1) "
     "SELECT (SELECT count(*) FROM gone) AS removed FROM mine WHERE locked"
 )
-# What lasts for a while whatever the settings, with the statement that removes a batch of it and
-# says how many ``removed``; 0 ends it.
-PASSING: Final = {"idempotency keys": idempotency.PRUNE}
-# What goes with the log, but is kept for ``sync_log.LEAST_DAYS`` at least; $1 is the days.
-AGEING: Final = {
-    "sync runs": runs.FORGET_RUNS,
-    "sync mutations": runs.FORGET_MUTATIONS,
+# Each statement removes a batch of rows and counts them as ``removed``; 0 ends it.
+# Rows that expire by themselves, whatever the settings.
+EXPIRING: Final = {"idempotency keys": idempotency.PRUNE}
+# Rows that go with the log, but not before they are ``records.LEAST_DAYS`` old; $1 is the days.
+AGING: Final = {
+    "sync runs": records.FORGET_RUNS,
+    "sync mutations": records.FORGET_MUTATIONS,
 }
 
 
 class Retention:
-    """Keeps ``days`` of the log, all of it where that is 0, and nothing that has passed. Times in
-    seconds."""
+    """Removes log entries older than ``days``, none if that is 0, and expired rows.
+
+    Times in seconds.
+    """
 
     def __init__(
         self,
@@ -78,31 +79,31 @@ class Retention:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Remove now and then beside what runs inside; stop with it."""
+        """Remove now and then while the block runs."""
         async with running(self._keep_removing()):
             yield
 
     async def trim(self) -> int:
-        """Remove what is too old, and say so in one line; give how many entries went.
+        """Remove old log entries, log one line, and return how many were removed.
 
-        Ends early where another process trims. Raises what the database does.
+        It ends early if another process trims. Raises what the database does.
         """
         async with self._database.connection() as connection:
-            found = [row["uuid"] for row in await connection.fetch(WITH_OLD_ENTRIES, self._days)]
+            rows = await connection.fetch(WITH_OLD_ENTRIES, self._days)
         removed = 0
         try:
-            for production in found:
-                gone = await self._trim(production)
-                if gone is None:
+            for row in rows:
+                count = await self._trim(row["uuid"])
+                if count is None:
                     break
-                removed += gone
+                removed += count
         finally:
             if removed:
                 _log.info("log trimmed", entries=removed, older_than_days=self._days)
         return removed
 
     async def _trim(self, production: UUID) -> int | None:
-        """Remove a production's old entries; None where another process trims."""
+        """Remove a production's old entries; return None if another process trims."""
         removed, batch = 0, self._batch
         while batch == self._batch:
             row = await self._database.row(TRIM, self._days, production, self._batch)
@@ -114,17 +115,14 @@ class Retention:
         return removed
 
     async def prune(self, what: str) -> int:
-        """Remove what has passed, one of ``PASSING`` or ``AGEING``, and say so in one line.
+        """Remove expired rows, of ``EXPIRING`` or ``AGING``, log one line, and return how many.
 
-        Gives how many rows went. Several processes may do so at once. Raises what the database
-        does.
+        Several processes may do so at once. Raises what the database does.
         """
-        removed, days = 0, max(self._days, runs.LEAST_DAYS)
-        sql, args = (AGEING[what], [days]) if what in AGEING else (PASSING[what], [])
+        removed, days = 0, max(self._days, records.LEAST_DAYS)
+        sql, args = (AGING[what], [days]) if what in AGING else (EXPIRING[what], [])
         try:
-            while row := await self._database.row(sql, *args):
-                if not row["removed"]:
-                    break
+            while (row := await self._database.row(sql, *args)) and row["removed"]:
                 removed += row["removed"]
                 await asyncio.sleep(self._pause)
         finally:
@@ -136,13 +134,13 @@ class Retention:
         await asyncio.sleep(self._first)
         while True:
             if self._days:
-                await self._tried("trim the log", self.trim())
-            for what in (*PASSING, *(AGEING if self._days else ())):
-                await self._tried(f"prune the {what}", self.prune(what))
+                await self._attempt("trim the log", self.trim())
+            for what in (*EXPIRING, *(AGING if self._days else ())):
+                await self._attempt(f"prune the {what}", self.prune(what))
             await asyncio.sleep(self._every)
 
-    async def _tried(self, what: str, doing: Awaitable[int]) -> None:
+    async def _attempt(self, what: str, work: Awaitable[int]) -> None:
         try:
-            await doing
+            await work
         except Exception as error:  # noqa: BLE001  # one that fails must not be the last
             _log.warning("retention", reason=f"cannot {what}: {type(error).__name__}")

@@ -1,8 +1,8 @@
-"""How an instant is written on the wire. Pure: it loads nothing beyond the standard library."""
+"""The wire format of an instant. Standard library only."""
 
 from datetime import UTC, datetime
 
 
 def wire_moment(moment: datetime) -> str:
-    """Write an instant as the contract does: UTC, milliseconds, ``Z``."""
+    """Return an instant as the contract writes it: UTC, milliseconds, ``Z``."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

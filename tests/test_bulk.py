@@ -9,7 +9,7 @@ import pytest
 
 from app.changelog.log import Actor
 from app.model.entity import Row
-from app.model.schemas import create_shape
+from app.model.schemas import create_schema
 from app.releases.migrations.alembic_runner import upgrade
 from app.releases.migrations.revisions import history, needed
 from app.store import bulk
@@ -18,12 +18,12 @@ from app.store.create import create as create_row
 from app.store.edit import edit_of
 from tests.legacy import quiet
 from tests.support import databases
-from tests.support.bodies import SCOPED, minimal, named
+from tests.support.bodies import SCOPED, SCOPED_REPRESENTATIVES, minimal, named
 from tests.support.holding import after, counted, logged
 from tests.support.service import created, service
 from tests.test_writer import listening
 
-scoped = pytest.mark.parametrize("entity", SCOPED, ids=named)
+scoped = pytest.mark.parametrize("entity", SCOPED_REPRESENTATIVES, ids=named)
 NOBODY = Actor()
 Made = dict[str, Any]
 
@@ -324,7 +324,7 @@ async def test_another_process_waits_or_is_waited_for(
         )
 
     async def other_first(held: Any) -> Any:
-        edit = edit_of(entity, create_shape(entity).model_validate(body))
+        edit = edit_of(entity, create_schema(entity).model_validate(body))
         return await held.write("", lambda unit: create_row(unit, entity, edit))
 
     def alone() -> int:

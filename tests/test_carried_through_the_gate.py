@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import pytest
 
+from app.all_statements import required_statements
 from app.releases.gate import gate
 from app.releases.gate.run import Order
 from app.releases.ledger.decisions import decide
-from app.statements import required_statements
 from scripts.adoption_drill import older_database
 from scripts.adoption_drill.contents import contents, orphans
 from scripts.adoption_drill.gate import Gate

@@ -10,10 +10,15 @@ import pytest
 from app.database.url import DatabaseUrl
 from app.model.entity import Row
 from tests.support import databases
-from tests.support.bodies import ALL, SCOPED, minimal, named
+from tests.support.bodies import (
+    REPRESENTATIVES,
+    SCOPED_REPRESENTATIVES,
+    minimal,
+    named,
+)
 
-every = pytest.mark.parametrize("entity", ALL, ids=named)
-scoped = pytest.mark.parametrize("entity", SCOPED, ids=named)
+every = pytest.mark.parametrize("entity", REPRESENTATIVES, ids=named)
+scoped = pytest.mark.parametrize("entity", SCOPED_REPRESENTATIVES, ids=named)
 SEQ = "SELECT seq FROM changes WHERE production_uuid = $1 ORDER BY seq"
 
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from app.model.entity import Row
-from app.model.schemas import read_shape
+from app.model.schemas import read_schema
 from tests.support.bodies import ALL, SCOPED, SOME_UUID, full, minimal, named, optional
 
 every = pytest.mark.parametrize("entity", ALL, ids=named)
@@ -24,7 +24,7 @@ def test_the_least_a_create_takes(client: httpx.Client, make: Any, entity: type[
     assert made["fieldVersions"] == {}
     assert made["isDeleted"] is False
     assert made["createdAt"] == made["updatedAt"]
-    read_shape(entity).model_validate(made)
+    read_schema(entity).model_validate(made)
 
 
 @every
@@ -35,13 +35,13 @@ def test_every_member_comes_back_as_it_was_sent(make: Any, entity: type[Row]) ->
     assert {name: made[name] for name in body} == body
     for name, elements in lists.items():
         assert [{k: e[k] for k in elements[0]} for e in made[name]] == elements
-    read_shape(entity).model_validate(made)
+    read_schema(entity).model_validate(made)
 
 
 @every
 def test_the_answer_has_every_member_and_no_other(make: Any, entity: type[Row]) -> None:
     made = make(entity.collection, **minimal(entity))
-    assert set(made) == set(read_shape(entity).model_fields)
+    assert set(made) == set(read_schema(entity).model_fields)
     assert "error" not in made
 
 

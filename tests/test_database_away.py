@@ -19,13 +19,13 @@ from app.database.url import DatabaseUrl
 from app.model.entity import Row
 from app.releases.migrations.alembic_runner import upgrade
 from tests.support import databases
-from tests.support.bodies import ALL, minimal, named
+from tests.support.bodies import REPRESENTATIVES, minimal, named
 from tests.support.chaos import Chaos, Size
 from tests.support.checker import verdicts
 from tests.support.processes import processes
 from tests.support.service import service
 
-every = pytest.mark.parametrize("entity", ALL, ids=named)
+every = pytest.mark.parametrize("entity", REPRESENTATIVES, ids=named)
 
 
 @every

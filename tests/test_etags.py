@@ -19,11 +19,18 @@ from app.rules.etags import entity_tag, fingerprint, list_tag, matches
 from app.store.read import list_all, state_token
 from tests.legacy import connected, quiet
 from tests.support import databases
-from tests.support.bodies import ALL, SCOPED, minimal, named
+from tests.support.bodies import (
+    ALL,
+    REPRESENTATIVES,
+    SCOPED,
+    SCOPED_REPRESENTATIVES,
+    minimal,
+    named,
+)
 from tests.support.service import created, service, settings
 
-every = pytest.mark.parametrize("entity", ALL, ids=named)
-scoped = pytest.mark.parametrize("entity", SCOPED, ids=named)
+every = pytest.mark.parametrize("entity", REPRESENTATIVES, ids=named)
+scoped = pytest.mark.parametrize("entity", SCOPED_REPRESENTATIVES, ids=named)
 Make = Callable[..., dict[str, Any]]
 
 

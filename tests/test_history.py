@@ -7,10 +7,15 @@ import pytest
 
 from app.model.entity import Row
 from tests.support import databases
-from tests.support.bodies import ALL, SCOPED, minimal, named
+from tests.support.bodies import (
+    REPRESENTATIVES,
+    SCOPED_REPRESENTATIVES,
+    minimal,
+    named,
+)
 
-every = pytest.mark.parametrize("entity", ALL, ids=named)
-scoped = pytest.mark.parametrize("entity", SCOPED, ids=named)
+every = pytest.mark.parametrize("entity", REPRESENTATIVES, ids=named)
+scoped = pytest.mark.parametrize("entity", SCOPED_REPRESENTATIVES, ids=named)
 MEMBERS = {"seq", "version", "operation", "timestamp", "userId", "userName", "changes", "blind"}
 
 

@@ -15,10 +15,10 @@ from app.changelog import feed
 from app.database.database import Database
 from app.entities import discovered
 from app.errors import Busy, DatabaseAway, DuplicateUuid, LogTrimmed, NotFound, Unavailable
-from app.live.feed import entries, reader
+from app.live.feed import entries, hub
 from app.live.feed.entries import PAGE, FeedEntry, Page
 from app.live.feed.hub import Hub
-from app.live.feed.subscription import Subscription
+from app.live.feed.subscription import CursorSubscription
 from app.model.fields import DEEPEST
 from app.sql.reads import statements
 from tests.legacy import connected
@@ -156,7 +156,7 @@ async def test_a_watch_begins_where_it_is_told_to_and_reads_in_pages(
 async def test_many_announcements_are_few_reads_one_at_a_time(
     one: Process, raw: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reads, now, page = [0], [0], entries.page
+    reads, now, page = [0], [0], entries.read_page
 
     async def counted(*arguments: Any) -> Any:
         reads[0] += 1
@@ -169,7 +169,7 @@ async def test_many_announcements_are_few_reads_one_at_a_time(
 
     place, ears = await one.show(), [Ear() for _ in range(10)]
     watches = [await one.hub.subscribe(place, ear.hear) for ear in ears]
-    monkeypatch.setattr(reader, "page", counted)
+    monkeypatch.setattr(hub, "read_page", counted)
     async with raw.transaction():
         for _ in range(100):
             await logged(raw, place)
@@ -192,7 +192,7 @@ async def test_a_slow_watch_holds_nobody_up_keeps_little_and_loses_nothing(
         await logged(raw, place)
         if n % 50 == 49:
             await quick.until(n + 1)
-    waiting = watches[0].__dict__["_waiting"]
+    waiting = watches[0].__dict__["_backlog"]
     assert 0 < len(waiting) <= PAGE
     assert slow.heard == []
     slow.open.set()
@@ -267,20 +267,20 @@ async def test_a_watch_may_be_closed_while_it_tells_and_from_inside(
 async def test_a_database_that_does_not_answer_makes_nothing_lost(
     one: Process, raw: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ear, place, page, tries = Ear(), await one.show(), entries.page, asyncio.Queue[None]()
+    ear, place, page, tries = Ear(), await one.show(), entries.read_page, asyncio.Queue[None]()
     watch = await one.hub.subscribe(place, ear.hear)
 
     async def away(*_: Any) -> Any:
         tries.put_nowait(None)
         raise DatabaseAway("away")
 
-    monkeypatch.setattr(reader, "page", away)
+    monkeypatch.setattr(hub, "read_page", away)
     for _ in range(3):
         await logged(raw, place)
     for _ in range(3):
         await asyncio.wait_for(tries.get(), 60)
     assert ear.heard == []
-    monkeypatch.setattr(reader, "page", page)
+    monkeypatch.setattr(hub, "read_page", page)
     assert await ear.until(3) == [2, 3, 4]
     await watch.close()
 
@@ -363,7 +363,7 @@ async def test_what_cannot_be_read_at_once_is_read_in_pieces(
     one: Process, raw: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Large rows make a page that takes too long, or that PostgreSQL cannot build."""
-    whole, ear, place = entries.page, Ear(), await one.show()
+    whole, ear, place = entries.read_page, Ear(), await one.show()
 
     async def small(database: Database, production: UUID, since: int, limit: int) -> Page | None:
         if limit > 50:
@@ -372,7 +372,7 @@ async def test_what_cannot_be_read_at_once_is_read_in_pieces(
 
     for _ in range(120):
         await logged(raw, place, told=False)
-    monkeypatch.setattr(reader, "page", small)
+    monkeypatch.setattr(hub, "read_page", small)
     watch = await one.hub.subscribe(place, ear.hear, 1)
     assert await ear.until(120) == [*range(2, 122)]
     await watch.close()
@@ -724,7 +724,7 @@ async def test_what_a_watch_has_already_is_not_told_again() -> None:
         await read.wait()
         return _page(since, 12)
 
-    watch = Subscription(uuid4(), ear.hear, None, slowly, lambda _: None)
+    watch = CursorSubscription(uuid4(), ear.hear, None, slowly, lambda _: None)
     watch.start(8, 8)
     watch.offer(_page(5, 10))
     assert await ear.until(2) == [9, 10]

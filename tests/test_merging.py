@@ -8,9 +8,9 @@ import pytest
 
 from app.model.entity import Row
 from tests.support import databases
-from tests.support.bodies import ALL, SCOPED, full, minimal, named
+from tests.support.bodies import REPRESENTATIVES, SCOPED, full, minimal, named
 
-every = pytest.mark.parametrize("entity", ALL, ids=named)
+every = pytest.mark.parametrize("entity", REPRESENTATIVES, ids=named)
 
 
 def members(entity: type[Row]) -> tuple[str, str]:

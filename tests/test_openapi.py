@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 from app.database.url import DatabaseUrl
 from app.entities import discovered
 from app.main import create_app
-from app.model.schemas import create_shape, update_shape
+from app.model.schemas import create_schema, update_schema
 from app.releases.ledger import soak
 from tests.support.bodies import minimal
 from tests.support.ledgers import opened, plan, proposed
@@ -154,7 +154,7 @@ def _references(node: Any) -> Iterator[str]:
 
 @pytest.mark.parametrize("entity", discovered().values(), ids=discovered())
 def test_the_examples_are_valid(entity: Any) -> None:
-    for shape in (create_shape(entity), update_shape(entity)):
+    for shape in (create_schema(entity), update_schema(entity)):
         example = shape.model_json_schema()["example"]
         assert not shape.model_validate(example).model_extra
 
@@ -166,7 +166,7 @@ def test_the_create_examples_work_as_they_stand(
     make("ccus", name="CCU", id="CCU 1")
     make("sources", name="x", type="y", id="SRC 1")
     make("sends", name="x", type="y", id="SEND 1")
-    example = create_shape(entity).model_json_schema()["example"]
+    example = create_schema(entity).model_json_schema()["example"]
     body = {**example, "productionId": production["id"]}
     if entity.collection == "ccus":
         body["id"] = "CCU 9"

@@ -3,7 +3,7 @@
 Asserted of plans, and of the blocks that requests look into; never of times.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -12,17 +12,16 @@ import httpx
 import pytest
 
 from app import retention
+from app.all_statements import required_statements
 from app.changelog import events, feed, log
 from app.entities import discovered
 from app.live.sockets import broadcast, presence_sql, rooms
 from app.model.entity import Entity, Row
 from app.sql.projection import table
-from app.sql.reads import all_sql, statements
-from app.sql.writes import all_write_sql
-from app.statements import required_statements
+from app.sql.reads import statements
+from app.sql.registry import named_statements
 from app.store import idempotency, write_context
-from app.store.history import all_history_sql
-from app.sync import apply, runs
+from app.sync import applier, records
 from tests.legacy import connected
 from tests.support.bodies import ALL, SCOPED, minimal, named
 from tests.support.databases import Server
@@ -79,13 +78,8 @@ def _named() -> dict[str, str]:
 
 
 def _of(entity: type[Row]) -> dict[str, str]:
-    made = (all_sql, all_write_sql, all_history_sql)
-    return {sql: word for each in made for sql, word in _words(each, entity).items()}
-
-
-def _words(made: Callable[[type[Row]], dict[str, str]], entity: type[Row]) -> dict[str, str]:
     """Of several names of one statement the first is its own."""
-    return {sql: word for word, sql in reversed(made(entity).items())}
+    return {sql: word for word, sql in reversed(named_statements(entity).items())}
 
 
 _CONSTANTS: Final = {
@@ -95,12 +89,12 @@ _CONSTANTS: Final = {
         events,
         feed,
         idempotency,
-        apply,
+        applier,
         presence_sql,
         broadcast,
         retention,
         rooms,
-        runs,
+        records,
         write_context,
     )
     for word, value in vars(module).items()

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from app.model.entity import Row
-from app.model.schemas import read_shape
+from app.model.schemas import read_schema
 from tests.support.bodies import ALL, SCOPED, SOME_UUID, full, minimal, named
 
 every = pytest.mark.parametrize("entity", ALL, ids=named)
@@ -29,7 +29,7 @@ def test_the_same_bytes_in_list_get_and_write_answers(
     unchanged = client.patch(f"{path}/{created.json()['uuid']}", json=version)
     assert created.content == one.content == unchanged.content
     assert created.content in listed.content
-    read_shape(entity).model_validate_json(one.content)
+    read_schema(entity).model_validate_json(one.content)
     assert one.headers["content-type"] == "application/json"
 
 

@@ -16,12 +16,12 @@ from app.releases.migrations.revisions import history, needed
 from app.store.delete import delete
 from app.store.renumber import Renaming, Renumber, one_holder, renumber
 from tests.legacy import quiet
-from tests.support.bodies import SCOPED, minimal, named
+from tests.support.bodies import SCOPED, SCOPED_REPRESENTATIVES, minimal, named
 from tests.support.holding import after, counted, logged
 from tests.support.service import created, service
 from tests.test_writer import listening
 
-scoped = pytest.mark.parametrize("entity", SCOPED, ids=named)
+scoped = pytest.mark.parametrize("entity", SCOPED_REPRESENTATIVES, ids=named)
 strict = pytest.mark.parametrize(
     "entity", [e for e in SCOPED if not e.allow_duplicate_labels], ids=named
 )

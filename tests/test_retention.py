@@ -17,11 +17,11 @@ from app.model.entity import Row
 from app.retention import Retention
 from tests.legacy import connected
 from tests.support import databases
-from tests.support.bodies import ALL, SCOPED, minimal, named
+from tests.support.bodies import REPRESENTATIVES, SCOPED, minimal, named
 from tests.support.service import created, service
 from tests.test_writer import opened
 
-every = pytest.mark.parametrize("entity", ALL, ids=named)
+every = pytest.mark.parametrize("entity", REPRESENTATIVES, ids=named)
 # Makes the entries up to a number older than all others, by so many days.
 AGE = "UPDATE changes SET at = at - $3 * interval '1 day' WHERE production_uuid = $1 AND seq <= $2"
 LEFT = "SELECT seq FROM changes WHERE production_uuid = $1 ORDER BY seq"

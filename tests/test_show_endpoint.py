@@ -14,15 +14,15 @@ from app.database.database import Database
 from app.database.url import DatabaseUrl
 from app.entities import discovered, root
 from app.model.entity import Row
-from app.model.schemas import read_shape
+from app.model.schemas import read_schema
 from app.settings import PROJECT
 from app.sql.show import SHOW_BY_UUID, members
 from app.store import read as reading
 from tests.legacy import connected
-from tests.support.bodies import SCOPED, full, minimal, named
+from tests.support.bodies import SCOPED, SCOPED_REPRESENTATIVES, full, minimal, named
 from tests.support.service import created, settings
 
-scoped = pytest.mark.parametrize("entity", SCOPED, ids=named)
+scoped = pytest.mark.parametrize("entity", SCOPED_REPRESENTATIVES, ids=named)
 Make = Callable[..., dict[str, Any]]
 
 
@@ -76,7 +76,7 @@ def test_each_row_has_the_documented_shape(
     assert shape["required"] == ["production"], "the others may be left out"
     name = next(name for name, kind in members().items() if kind is entity)
     for row in client.get(path(production["uuid"])).json()[name]:
-        read_shape(entity).model_validate(row)
+        read_schema(entity).model_validate(row)
 
 
 @scoped

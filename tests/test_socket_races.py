@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -57,15 +58,16 @@ async def test_what_is_told_while_one_is_read_to_is_not_missing_there(
     """The log held nothing more when it was read; when the answer was there, all had been told."""
     gate, read = Gate(), Hub.read
 
-    async def slow(self: Hub, *args: Any, **how: Any) -> Page:
-        page = await read(self, *args, **how)
-        await gate.wait()
+    async def slow(self: Hub, production: UUID, since: int) -> Page:
+        page = await read(self, production, since)
+        if since == 0:  # only the one who is behind
+            await gate.wait()
         return page
 
     monkeypatch.setattr(Hub, "read", slow)
     async with tab(root) as one, tab(root) as late:
         await one.join(show["id"])
-        await late.join(show["id"], since=1)
+        await late.join(show["id"], since=0)
         await gate.reached()
         await posted(root, "ccus", productionId=show["id"], name="C")
         await one.one("entity:created", seq=2)
@@ -114,7 +116,7 @@ async def test_a_show_is_left_by_what_it_was_called_when_it_was_joined(root: str
 async def test_a_show_that_is_renamed_while_it_is_joined_is_called_by_its_new_name(
     root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, place = Gate(), Rooms._place  # noqa: SLF001  # the moment is inside
+    gate, place = Gate(), Rooms._find_production  # noqa: SLF001  # the moment is inside
 
     async def slow(self: Rooms, key: str) -> Any:
         found = await place(self, key)
@@ -125,7 +127,7 @@ async def test_a_show_that_is_renamed_while_it_is_joined_is_called_by_its_new_na
         tour, last = f"TOUR {one.sid}", f"LAST TOUR {one.sid}"
         first = await posted(root, "productions", name="First", id=tour)
         with monkeypatch.context() as patch:
-            patch.setattr(Rooms, "_place", slow)
+            patch.setattr(Rooms, "_find_production", slow)
             joining = asyncio.create_task(one.join(tour))
             await gate.reached()
             path = f"/api/productions/{first['uuid']}"
@@ -141,7 +143,7 @@ async def test_a_show_that_is_renamed_while_it_is_joined_is_called_by_its_new_na
 async def test_who_leaves_while_a_kept_join_is_done_has_left(
     root: str, show: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, place = Gate(), Rooms._place  # noqa: SLF001  # the moment is inside
+    gate, place = Gate(), Rooms._find_production  # noqa: SLF001  # the moment is inside
     answers = iter([DatabaseAway("away")])
 
     async def slow(self: Rooms, key: str) -> Any:
@@ -152,7 +154,7 @@ async def test_who_leaves_while_a_kept_join_is_done_has_left(
 
     async with tab(root) as one, tab(root) as other:
         with monkeypatch.context() as patch:
-            patch.setattr(Rooms, "_place", slow)
+            patch.setattr(Rooms, "_find_production", slow)
             assert (await one.join(show["id"], "one"))["code"] == "DATABASE_AWAY"
             await gate.reached()
             assert await one.ask("production:leave", {"productionId": show["id"]}) == {}
@@ -176,7 +178,7 @@ async def test_who_has_joined_the_list_is_told_all_from_then_on(
         await gate.wait()
         return await watch(self, hear)
 
-    monkeypatch.setattr(Hub, "watch_shows", slow)
+    monkeypatch.setattr(Hub, "subscribe_to_productions", slow)
     async with tab(root) as one:
         joining = asyncio.create_task(one.ask("production-list:join", {}))
         await gate.reached()
@@ -192,7 +194,7 @@ async def test_who_has_joined_the_list_is_told_all_from_then_on(
 async def test_a_show_that_is_deleted_while_it_is_joined_is_not_found_afterwards(
     root: str, show: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, found = Gate(), Rooms._found  # noqa: SLF001  # the moment is inside
+    gate, found = Gate(), Rooms._find_room  # noqa: SLF001  # the moment is inside
 
     async def slow(self: Rooms, key: str) -> Any:
         room = await found(self, key)
@@ -202,7 +204,7 @@ async def test_a_show_that_is_deleted_while_it_is_joined_is_not_found_afterwards
     async with tab(root) as one, tab(root) as other, httpx.AsyncClient(base_url=root) as client:
         await other.join(show["id"])
         with monkeypatch.context() as patch:
-            patch.setattr(Rooms, "_found", slow)
+            patch.setattr(Rooms, "_find_room", slow)
             joining = asyncio.create_task(one.join(show["uuid"]))
             await gate.reached()
             (await client.delete(f"/api/productions/{show['uuid']}")).raise_for_status()

@@ -23,7 +23,7 @@ MIGRATIONS: Final = (
     "app.releases.lint.squawk",
     "postgast",
 )
-STATEMENTS: Final = ("sqlalchemy", "sqlmodel", "app.entities", "app.statements")
+STATEMENTS: Final = ("sqlalchemy", "sqlmodel", "app.entities", "app.all_statements")
 DATABASE: Final = ("asyncpg", "pydantic_settings", "structlog", "asyncio")
 LOADED: Final = """
 import json, sys
@@ -73,5 +73,5 @@ async def test_the_release_status_loads_what_reads_it(own_database: str) -> None
 
 def test_the_status_loads_the_statements_and_no_service(own_database: str) -> None:
     modules = loaded("status", DATABASE_URL=own_database)
-    assert "app.statements" in modules
+    assert "app.all_statements" in modules
     assert modules & {*SERVICE, *MIGRATIONS} == set()

@@ -329,11 +329,11 @@ def _rest(stream: Stream) -> str:
 
 def test_a_stopping_service_takes_no_more(served: Served, show: dict[str, Any]) -> None:
     stopping = served.app.state.shutdown
-    stopping.begun = True
+    stopping.has_begun = True
     try:
         assert served.refused(show["uuid"]) == (503, "UNAVAILABLE")
     finally:
-        stopping.begun = False
+        stopping.has_begun = False
 
 
 def test_a_client_that_takes_nothing_is_left_and_holds_nobody_up(

@@ -9,7 +9,7 @@ import pytest
 
 from app.model.entity import Row
 from tests.support import databases
-from tests.support.bodies import SCOPED, minimal, named
+from tests.support.bodies import SCOPED, SCOPED_REPRESENTATIVES, minimal, named
 from tests.support.holding import counted, logged
 from tests.support.offline import (
     Made,
@@ -24,7 +24,7 @@ from tests.support.offline import (
 from tests.support.service import created
 from tests.test_writer import listening
 
-scoped = pytest.mark.parametrize("entity", SCOPED, ids=named)
+scoped = pytest.mark.parametrize("entity", SCOPED_REPRESENTATIVES, ids=named)
 CAMERAS, CCUS, SOURCES, SENDS, CONNECTIONS = (
     next(entity for entity in SCOPED if entity.collection == name)
     for name in ("cameras", "ccus", "sources", "sends", "connections")
@@ -229,7 +229,7 @@ def test_a_uuid_that_is_there_already(
 
 
 @pytest.mark.parametrize("relabel", [False, True])
-@scoped
+@pytest.mark.parametrize("entity", SCOPED, ids=named)
 def test_a_label_that_is_taken(
     client: httpx.Client, production: Made, make: Any, entity: type[Row], relabel: bool
 ) -> None:

@@ -22,7 +22,7 @@ from app.sync import batch as sync
 from app.sync.batch import BatchResult
 from app.sync.mutations import Sync, read_steps
 from tests.support import databases
-from tests.support.bodies import SCOPED, minimal, named
+from tests.support.bodies import SCOPED, SCOPED_REPRESENTATIVES, minimal, named
 from tests.support.holding import after, counted
 from tests.support.offline import (
     Made,
@@ -37,7 +37,7 @@ from tests.support.offline import (
 from tests.support.service import created, service
 from tests.test_writer import opened
 
-scoped = pytest.mark.parametrize("entity", SCOPED, ids=named)
+scoped = pytest.mark.parametrize("entity", SCOPED_REPRESENTATIVES, ids=named)
 TAKEN = {"applied", "merged", "duplicate"}
 
 

@@ -9,10 +9,15 @@ from hypothesis import strategies as st
 
 from app.model.entity import Row
 from app.rules.merge import differing, same
-from tests.support.bodies import ALL, SCOPED, minimal, named
+from tests.support.bodies import (
+    REPRESENTATIVES,
+    SCOPED_REPRESENTATIVES,
+    minimal,
+    named,
+)
 
-every = pytest.mark.parametrize("entity", ALL, ids=named)
-scoped = pytest.mark.parametrize("entity", SCOPED, ids=named)
+every = pytest.mark.parametrize("entity", REPRESENTATIVES, ids=named)
+scoped = pytest.mark.parametrize("entity", SCOPED_REPRESENTATIVES, ids=named)
 ERRORS = {
     "cameras": "Conflict detected", "ccus": "Conflict detected", "sends": "Conflict detected",
     "sources": "Conflict", "productions": "Conflict",

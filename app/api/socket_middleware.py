@@ -53,4 +53,4 @@ class SocketMiddleware:
             )
         if "j" in query:
             raise BadRequest("Answers as scripts (JSONP) are not given: poll with XHR or fetch.")
-        self._sockets.refuse(scope, query.get("sid", [""])[0])
+        self._sockets.admit(scope, query.get("sid", [""])[0])

@@ -18,7 +18,7 @@ from app.database.database import Database
 from app.entities import discovered, root
 from app.errors import SignalbookError
 from app.model.entity import Row
-from app.model.schemas import create_shape
+from app.model.schemas import create_schema
 from app.store.create import create
 from app.store.edit import edit_of
 from app.store.write_context import WriteContext
@@ -94,7 +94,7 @@ async def _create(
         raise BadShow(f"{where} is not an object")
     scope = {"productionId": production} if production else {}
     try:
-        body = create_shape(kind).model_validate({**row, **scope})
+        body = create_schema(kind).model_validate({**row, **scope})
         return from_json(await create(context, kind, edit_of(kind, body)))
     except ValidationError as wrong:
         first = wrong.errors(include_input=False)[0]

@@ -17,13 +17,14 @@ from rich.progress import (
 )
 
 from app.releases.gate.run import Ended
+from app.releases.output import GateOutput
 from app.releases.plan.plan import Plan
 
 _MARKS: Final = {"done": "✓", "skipped": "·", "stopped": "✗"}
 _EVERY: Final = 5.0  # seconds between two lines about the same work where there is no terminal
 
 
-class Terminal:
+class Terminal(GateOutput):
     """Prints on standard error. On a terminal long work has a bar, elsewhere a line at times."""
 
     def __init__(self, console: Console | None = None) -> None:

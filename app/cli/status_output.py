@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from app.releases.status.next_command import describe_session
+
 _LOOKED_BY: Final = {
     "gate": ", by the gate (--look looks now)",
     "app": ", by a serving app (--look looks now)",
@@ -77,27 +79,26 @@ def _running(running: dict[str, Any] | None) -> list[str]:
     lines = [f"running    run {running['run']}, {running['stage']}, since {running['since']}"]
     if statement := running.get("statement"):
         lines.append(f"           {statement['seconds']:.1f} s: {statement['sql'].splitlines()[0]}")
-        lines += _tried(statement)
-    lines += [f"           waits for pid {w['pid']} ({_doing(w)})" for w in running["waitsFor"]]
+        lines += _last_try(statement)
+    lines += [f"           waits for pid {w['pid']} ({_holder(w)})" for w in running["waitsFor"]]
     lines += [
         f"           blocks pid {b['pid']} for {b['seconds']:.1f} s" for b in running["blocks"]
     ]
     return [*lines, f"           {running['safeWords']}"]
 
 
-def _doing(session: dict[str, Any]) -> str:
-    """Return what is visible of a session that holds what the gate waits for."""
-    seconds = session["transactionSeconds"]
-    open_for = "" if seconds is None else f"its transaction open for {seconds:.0f} s"
-    about = ", ".join(filter(None, (session["application"], session["state"], open_for)))
-    return ": ".join(filter(None, (about or "of another role", session["query"])))
+def _holder(session: dict[str, Any]) -> str:
+    about = describe_session(
+        session["application"], session["state"], session["transactionSeconds"]
+    )
+    return ": ".join(filter(None, (about, session["query"])))
 
 
-def _tried(statement: dict[str, Any]) -> list[str]:
+def _last_try(statement: dict[str, Any]) -> list[str]:
     """Return who was last in the way of a statement that is tried again."""
     last = statement["lastBlocker"]
     if last is None:
         return []
-    about = ", ".join(filter(None, (last["application"], last["state"]))) or "of another role"
+    about = describe_session(last["application"], last["state"], None)
     last_seen = f"last in the way was pid {last['pid']} ({about}), seen at {last['at']}"
     return [f"           try {statement['tries']}; {last_seen}"]

@@ -1,12 +1,12 @@
-"""The error of an address that cannot be used, and the commonest: a reference nobody resolved.
+"""The error of a database URL that cannot be used, and the check for unresolved references.
 
-Pure: standard library only.
+Standard library only.
 """
 
 import re
 from typing import Final
 
-# What a platform should have put a value in place of: ${{A.B}}, ${A}, $A, %A%, {{A}}.
+# What a platform should have replaced by a value: ${{A.B}}, ${A}, $A, %A%, {{A}}.
 _REFERENCE: Final = r"\$?\{+[^{}]*\}+|\$[A-Za-z_]\w*|%[A-Za-z_]\w*%"
 _BRACED: Final = r"\$\{\w+\}"
 _DOUBLE: Final = re.compile(r"\$?\{\{[^{}]*\}\}")
@@ -21,13 +21,13 @@ class BadDatabaseUrl(ValueError):
 
 
 def raise_if_unresolved(bare: str) -> None:
-    """Raise where a hosting platform has left a reference to another variable as it was."""
+    """Raise BadDatabaseUrl if the hosting platform has not replaced a reference to a variable."""
     whole = re.fullmatch(rf"{_REFERENCE}|<[^<>]*>|[{{}}]+", bare)
     authority = re.sub(r"[/?].*", "", bare.partition("://")[2])
-    login, _, place = authority.rpartition("@")
+    login, _, server = authority.rpartition("@")
     user, _, password = login.partition(":")
     inside = _DOUBLE.search(bare) or re.fullmatch(_BRACED, password)  # "$word" may be a password
-    parts = (user, *place.rsplit(":", 1))
+    parts = (user, *server.rsplit(":", 1))
     if whole or inside or any(re.fullmatch(_REFERENCE, part) for part in parts):
         raise BadDatabaseUrl(
             "holds a reference to another variable that nobody has resolved, such as "

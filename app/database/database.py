@@ -71,7 +71,7 @@ class Database:
     async def connect(self, **settings: str) -> asyncpg.Connection:
         """Open a connection outside the pool, as the pool opens its own.
 
-        ``settings`` replace some of the session's settings. Raises what asyncpg does, and PoolerInTheWay.
+        ``settings`` replace some of the session's. Raises what asyncpg does, and PoolerInTheWay.
         """
         connection = await self.dialer(self._arguments(settings))
         try:

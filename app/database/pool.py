@@ -1,8 +1,8 @@
-"""The database connections of one process: lent one request at a time, the last used one first.
+"""The connections of one process to the database: the one that was used last is lent first.
 
-What was used last is warm in the caches of both ends, so most requests meet few connections.
-Giving back takes no await: no task, and nothing that a cancellation could interrupt. A place is
-one of the ``size`` connections that may exist; it belongs to a connection, or to who opens one.
+That one is warm in the caches of both ends, so most requests use few connections. A release has no
+await: it makes no task, and a cancellation cannot interrupt it. ``size`` bounds the connections
+that exist or are being opened; a slot is the right to have one of them.
 """
 
 import asyncio
@@ -23,36 +23,36 @@ Connect = Callable[[], Awaitable[asyncpg.Connection]]
 
 
 def is_usable_after(error: BaseException) -> bool:
-    """Tell whether a connection whose use ended in this error is as good as before.
+    """Return whether a connection can be lent again after a use that ended in this error.
 
-    PostgreSQL's own errors, and values that the driver cannot encode, leave it ready; after a
-    cancellation or a timeout an answer may still be on its way. Where an operator intervened,
-    the driver may take a transaction for begun that is not. A server that takes no writes may be
-    one that another has replaced: only a new connection will tell.
+    PostgreSQL's own errors, and values that the driver cannot encode, leave it ready. After a
+    cancellation or a timeout an answer may still be on its way. After an operator's intervention
+    the driver may believe in a transaction that does not exist. A server that takes no writes may
+    have been replaced by another one, which only a new connection reaches.
     """
     if isinstance(error, (pg.OperatorInterventionError, pg.ReadOnlySQLTransactionError)):
         return False
-    unfit = isinstance(error, pg.InterfaceError) and isinstance(error, ValueError)
-    return unfit or isinstance(error, (pg.PostgresError, SignalbookError, WriteRace))
+    cannot_encode = isinstance(error, pg.InterfaceError) and isinstance(error, ValueError)
+    return cannot_encode or isinstance(error, (pg.PostgresError, SignalbookError, WriteRace))
 
 
 class ConnectionPool:
     """Opens up to ``size`` connections with ``connect``, when they are needed.
 
-    ``wait`` seconds bound the wait for a connection, its opening included; one that nobody used
-    for ``idle`` seconds is closed.
+    ``wait`` is how many seconds a request may wait for a connection, opening included. A connection
+    that nobody used for ``idle`` seconds is closed.
     """
 
     def __init__(self, connect: Connect, size: int, wait: float, *, idle: float = _IDLE) -> None:
         self._connect, self._size, self._wait, self._idle_for = connect, size, wait, idle
-        self._places = size
+        self._slots = size
         self._open: set[asyncpg.Connection] = set()
-        # In the order they were given back: the next to lend is the last, the longest idle first.
+        # In the order of their release, with its time: the last is lent next, the first is oldest.
         self._idle: list[tuple[asyncpg.Connection, float]] = []
         self._waiters: deque[asyncio.Future[asyncpg.Connection | None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
-        self._all_back = asyncio.Event()
+        self._all_closed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
     @asynccontextmanager
@@ -67,74 +67,74 @@ class ConnectionPool:
         self.release(connection)
 
     def take_idle(self) -> asyncpg.Connection | None:
-        """Give the connection that was used last, None where none is idle."""
+        """Lend the connection that was used last, without waiting; None if none is idle."""
         if not self._idle:
             return None
         connection, _ = self._idle.pop()
         if not connection.is_closed():
             return connection
         # What ended this one has most likely ended the others too.
-        self._drop(connection)
-        self._drop_idle()
+        self._end(connection)
+        self._end_all_idle()
         return None
 
     async def acquire(self) -> asyncpg.Connection:
-        """Give the connection that was used last, else open one, else wait in line for one."""
+        """Lend the connection that was used last, else a new one, else wait in line for one."""
         if connection := self.take_idle():
             return connection
         async with asyncio.timeout(self._wait):
             if self._closing:
                 raise _stopping()
-            if self._places:
-                self._places -= 1
-            elif given := await self._in_line():
-                return given
-            return await self._opened()
+            if self._slots:
+                self._slots -= 1
+            elif connection := await self._wait_in_line():
+                return connection
+            return await self._open_one()
 
     def release(self, connection: asyncpg.Connection, error: BaseException | None = None) -> None:
         """Take a connection back; ``error`` is what its use ended in.
 
-        It goes to whoever waits longest. One that cannot be trusted is ended instead.
+        It goes to whoever has waited longest. One that cannot be trusted is ended instead.
         """
         if connection.is_closed() or isinstance(error, TimeoutError):
-            # What ended this one, or made the network silent, has most likely met the others too.
-            self._drop_idle()
-            self._drop(connection)
+            # What ended this one, or silenced the network, has most likely met the others too.
+            self._end_all_idle()
+            self._end(connection)
         elif (
             self._closing
             or connection.is_in_transaction()
             or (error and not is_usable_after(error))
         ):
-            self._drop(connection)
+            self._end(connection)
         elif waiter := self._next_waiter():
             waiter.set_result(connection)
         else:
             self._idle.append((connection, self._loop.time()))
             if self._timer is None:
-                self._timer = self._loop.call_later(self._idle_for, self._end_idle)
+                self._timer = self._loop.call_later(self._idle_for, self._end_oldest_idle)
 
     def discard(self, connection: asyncpg.Connection) -> None:
-        """End this connection and all that are idle: what is wrong with it began before them."""
-        self._drop_idle()
-        self._drop(connection)
+        """End a connection that is unfit, and all idle ones: what made it unfit is older."""
+        self._end_all_idle()
+        self._end(connection)
 
     async def close(self, within: float = _CLOSING) -> None:
-        """Refuse who waits, let what runs end ``within`` seconds, then hang up."""
+        """Lend no more; give what runs ``within`` seconds to end, then close every connection."""
         self._closing = True
         while waiter := self._next_waiter():
             waiter.set_exception(_stopping())
         if self._timer is not None:
             self._timer.cancel()
-        self._drop_idle()
-        if self._places < self._size:
+        self._end_all_idle()
+        if self._slots < self._size:
             try:
-                await asyncio.wait_for(self._all_back.wait(), within)
+                await asyncio.wait_for(self._all_closed.wait(), within)
             except TimeoutError:
                 for connection in self._open:
                     connection.terminate()
 
-    async def _in_line(self) -> asyncpg.Connection | None:
-        """Wait for a connection; None means a place to open one in."""
+    async def _wait_in_line(self) -> asyncpg.Connection | None:
+        """Wait for a connection; None means a slot to open one in."""
         waiter: asyncio.Future[asyncpg.Connection | None] = self._loop.create_future()
         self._waiters.append(waiter)
         try:
@@ -142,65 +142,65 @@ class ConnectionPool:
         except BaseException:
             waiter.cancel()
             if not waiter.cancelled() and waiter.exception() is None:
-                # Given up at the very moment it was served: the next in line gets it.
+                # Cancelled at the very moment it was served: the next in line gets it.
                 self._pass_on(waiter.result())
             elif waiter in self._waiters:
                 self._waiters.remove(waiter)
             raise
 
-    def _pass_on(self, given: asyncpg.Connection | None) -> None:
-        if given is None:
-            self._vacate()
+    def _pass_on(self, connection: asyncpg.Connection | None) -> None:
+        if connection is None:
+            self._free_slot()
         else:
-            self.release(given)
+            self.release(connection)
 
-    async def _opened(self) -> asyncpg.Connection:
+    async def _open_one(self) -> asyncpg.Connection:
         try:
             connection = await self._connect()
         except BaseException:
-            self._vacate()
+            self._free_slot()
             raise
         self._open.add(connection)
         if self._closing:
-            self._drop(connection)
+            self._end(connection)
             raise _stopping()
         return connection
 
     def _next_waiter(self) -> asyncio.Future[asyncpg.Connection | None] | None:
-        """Take the first in line who has not given up."""
+        """Remove and return the first in line who still waits."""
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
                 return waiter
         return None
 
-    def _drop(self, connection: asyncpg.Connection) -> None:
+    def _end(self, connection: asyncpg.Connection) -> None:
         self._open.discard(connection)
         connection.terminate()
-        self._vacate()
+        self._free_slot()
 
-    def _drop_idle(self) -> None:
+    def _end_all_idle(self) -> None:
         while self._idle:
-            self._drop(self._idle.pop()[0])
+            self._end(self._idle.pop()[0])
 
-    def _vacate(self) -> None:
-        """Give a place to the first in line, else keep it for the next who asks."""
+    def _free_slot(self) -> None:
+        """Hand a slot to the first in line, else to whoever asks next."""
         if waiter := self._next_waiter():
             waiter.set_result(None)
             return
-        self._places += 1
-        if self._closing and self._places == self._size:
-            self._all_back.set()
+        self._slots += 1
+        if self._closing and self._slots == self._size:
+            self._all_closed.set()
 
-    def _end_idle(self) -> None:
-        """End the connections that were idle for too long, and come back for the next."""
+    def _end_oldest_idle(self) -> None:
+        """End the connections that were idle for too long; set the timer for the next."""
         self._timer = None
         now = self._loop.time()
         while self._idle and self._idle[0][1] + self._idle_for <= now:
-            self._drop(self._idle.pop(0)[0])
+            self._end(self._idle.pop(0)[0])
         if self._idle:
             due = self._idle[0][1] + self._idle_for
-            self._timer = self._loop.call_at(due, self._end_idle)
+            self._timer = self._loop.call_at(due, self._end_oldest_idle)
 
 
 def _stopping() -> DatabaseAway:

@@ -13,7 +13,7 @@ _SSL_WORDS: Final = {"true": "require", "no-verify": "require", "false": "disabl
 
 @dataclass(frozen=True)
 class Tls:
-    """How the connection is encrypted, in libpq's terms. Certificates and keys are paths of files."""
+    """How the connection is encrypted, in libpq's terms; certificates and keys are file names."""
 
     mode: str = "prefer"
     root_certificate: str = ""
@@ -57,6 +57,9 @@ class Tls:
             context.load_cert_chain(self.certificate, self.key or None, lambda: self.key_password)
         context.set_alpn_protocols(["postgresql"])  # PostgreSQL 17+ insists on it for direct TLS
         return context
+
+
+DEFAULT_TLS: Final = Tls()
 
 
 def read_tls(member: dict[str, str]) -> Tls:

@@ -1,11 +1,11 @@
-"""Reads DATABASE_URL in every form a hosting platform hands it out. Pure: standard library only.
+"""Reads DATABASE_URL in every form a hosting platform hands it out. Standard library only.
 
-What was given is what is used, with three deliberate exceptions:
+Everything in the URL is used as it stands, with three deliberate exceptions:
 
-- `schema=` (Prisma) or `currentSchema=` (JDBC) other than `public` is refused, because the
+- `schema=` (Prisma) or `currentSchema=` (JDBC) other than `public` is rejected, because the
   migrations and the drift check look at `public`: give Signalbook its own database instead.
-- several hosts are refused: change numbers and LISTEN need the one primary.
-- members asyncpg has no use for (`channel_binding`, ...) are dropped, and named in `ignored`.
+- several hosts are rejected: change numbers and LISTEN need the one primary.
+- members that asyncpg has no use for (`channel_binding`, ...) are dropped, and named in `ignored`.
 
 No message, `str()` or `repr()` made here ever contains the password.
 """
@@ -17,13 +17,13 @@ from urllib.parse import quote, unquote
 from uuid import uuid4
 
 from app.database.bad_url import BadDatabaseUrl, raise_if_unresolved
-from app.database.tls import SSL_MODES, Tls, read_tls
+from app.database.tls import DEFAULT_TLS, SSL_MODES, Tls, read_tls
 
 __all__ = ["DEFAULT_TIMEOUT", "SSL_MODES", "BadDatabaseUrl", "DatabaseUrl", "Tls"]
 
 DEFAULT_TIMEOUT: Final = 10.0  # seconds; asyncpg's own 60 outlasts a platform's health check
 
-# Free text in which SQLAlchemy and browsers write a space as "+"; anywhere else a "+" is a "+".
+# In these, SQLAlchemy and browsers write a space as "+". Anywhere else a "+" is a "+".
 _FREE_TEXT: Final = {"application_name", "fallback_application_name", "options"}
 _IPV6: Final = r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]+(%[\w.-]+)?"
 _ENCODE_HINT: Final = "write a /, ?, # or @ inside the user or password as %2F, %3F, %23, %40"
@@ -42,7 +42,7 @@ class DatabaseUrl:
     user: str = "postgres"
     password: str | None = None
     database: str = "postgres"
-    tls: Tls = Tls()
+    tls: Tls = DEFAULT_TLS
     timeout: float | None = DEFAULT_TIMEOUT
     application_name: str = "signalbook"
     options: str = ""
@@ -58,14 +58,14 @@ class DatabaseUrl:
         libpq, a query member (`?host=`, `?user=`, ...) wins over the part before the question mark.
         """
         authority, path, query = _split(text)
-        login, _, place = authority.rpartition("@")
+        login, _, server = authority.rpartition("@")
         name, _, secret = login.partition(":")
         member = _members(query)
         _raise_if_other_schema(member)
         user = member.pop("user", "") or _decoded(name, "user") or cls.user
         password = member.pop("password", "") or _decoded(secret, "password")
         database = member.pop("dbname", "") or member.pop("database", "") or path or user
-        host, port = _server(place, member)
+        host, port = _server(server, member)
         return cls(
             host=host,
             port=port,
@@ -92,8 +92,8 @@ class DatabaseUrl:
 
     def connect_args(self) -> dict[str, Any]:
         """Return keyword arguments for `asyncpg.connect` and `asyncpg.create_pool`."""
-        place = ("host", "port", "user", "password", "database")
-        return {name: getattr(self, name) for name in place} | self._driver_args()
+        names = ("host", "port", "user", "password", "database")
+        return {name: getattr(self, name) for name in names} | self._driver_args()
 
     def sqlalchemy_url(self) -> str:
         """Return the `postgresql+asyncpg://` form, WITH the password: never log it."""
@@ -162,8 +162,8 @@ def _split(text: str) -> tuple[str, str, str]:
         raise BadDatabaseUrl(f"{problem} postgresql://user:password@host:5432/database")
     if re.search(r"[\x00-\x1f\x7f]", rest):
         raise BadDatabaseUrl("contains a line break or another control character")
-    place, _, query = rest.partition("?")
-    authority, _, path = place.partition("/")
+    location, _, query = rest.partition("?")
+    authority, _, path = location.partition("/")
     if "@" in path + query:  # the password was cut in two; half of it would be taken for the host
         raise BadDatabaseUrl(f"has an @ after the host: {_ENCODE_HINT}")
     return authority, _decoded(path.rstrip("/"), "database"), query
@@ -179,14 +179,14 @@ def _decoded(text: str, part: str) -> str:
 
 def _members(query: str) -> dict[str, str]:
     """Return the query's members by lower-case name; of a repeated one the last counts."""
-    found: dict[str, str] = {}
+    members: dict[str, str] = {}
     for member in filter(None, query.split("&")):
         name, _, value = member.partition("=")
         if not re.fullmatch(r"[\w.-]+", name):
             raise BadDatabaseUrl(f"has an unreadable part after its question mark: {_ENCODE_HINT}")
         name = name.lower()
-        found[name] = _decoded(value.replace("+", " ") if name in _FREE_TEXT else value, name)
-    return found
+        members[name] = _decoded(value.replace("+", " ") if name in _FREE_TEXT else value, name)
+    return members
 
 
 def _raise_if_other_schema(member: dict[str, str]) -> None:
@@ -195,24 +195,25 @@ def _raise_if_other_schema(member: dict[str, str]) -> None:
             raise BadDatabaseUrl(f"has a {name} other than public: use a database of its own")
 
 
-def _server(place: str, member: dict[str, str]) -> tuple[str, int]:
-    given, asked = member.pop("host", ""), member.pop("port", "")
-    if given.count(":") == 1 and not given.startswith("/"):  # SQLAlchemy writes ?host=name:port
-        place, given = given, ""
-    host, port = _host_and_port(place)
-    host = given or host or DatabaseUrl.host
-    if "," in host + asked:
+def _server(server: str, member: dict[str, str]) -> tuple[str, int]:
+    member_host, member_port = member.pop("host", ""), member.pop("port", "")
+    # SQLAlchemy writes ?host=name:port
+    if member_host.count(":") == 1 and not member_host.startswith("/"):
+        server, member_host = member_host, ""
+    host, port = _host_and_port(server)
+    host = member_host or host or DatabaseUrl.host
+    if "," in host + member_port:
         raise BadDatabaseUrl("names several hosts: name the primary only")
     if not re.fullmatch(rf"/.*|[\w.-]+|{_IPV6}", host):
         raise BadDatabaseUrl("has a host that is neither a name, an address nor a socket's folder")
-    return host, _port(asked or port)
+    return host, _port(member_port or port)
 
 
-def _host_and_port(place: str) -> tuple[str, str]:
-    if "," in place:
-        return place, ""
-    bracketed = re.fullmatch(r"\[(.*)\](?::(.*))?", place)
-    host, port = bracketed.groups("") if bracketed else place.partition(":")[::2]
+def _host_and_port(server: str) -> tuple[str, str]:
+    if "," in server:
+        return server, ""
+    bracketed = re.fullmatch(r"\[(.*)\](?::(.*))?", server)
+    host, port = bracketed.groups("") if bracketed else server.partition(":")[::2]
     if ":" in port or (bracketed and not re.fullmatch(_IPV6, unquote(host))):
         raise BadDatabaseUrl("has a host with stray colons: an IPv6 address stands in [brackets]")
     return _decoded(host, "host"), port

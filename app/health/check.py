@@ -1,9 +1,9 @@
-"""Whether the service can really serve: asked the way its requests ask, not of a version number.
+"""Whether the service can really serve: found out as its requests would, not by a version number.
 
-The older service answered HEALTHY while its code used a column that no migration had made. So a
-look opens one more connection exactly as the service's own are opened, prepares every statement of
-every collection on it, follows every name to its table, and tries a write that it takes back. What
-real requests met in the last half minute counts as well.
+The older service answered HEALTHY while its code used a column that no migration had made. So an
+examination opens a connection just as the pool does, prepares every statement of every collection
+on it, follows every name to its table, and makes a write that it rolls back. The errors of real
+requests in the last half minute count as well.
 """
 
 import asyncio
@@ -15,24 +15,24 @@ from typing import Final
 
 import asyncpg
 
+from app.all_statements import collections, required_statements
 from app.database.database import Database
 from app.database.driver_errors import translate
 from app.errors import DatabaseAway, SchemaMismatch, SignalbookError
 from app.health.incidents import Incidents
-from app.health.session_fitness import Needs, by_collection, findings, needs_of, session_findings
 from app.health.write_trial import try_write
 from app.releases.ledger import signals
 from app.releases.migrations import revisions
 from app.releases.migrations.version_row import BadVersionRow, live_revision
 from app.sql.registry import CATALOGUE, failures, statement
-from app.statements import collections, required_statements
+from app.sql.session_fitness import Needs, by_collection, findings, needs_of, session_findings
 
 _SETTINGS: Final = statement(
     "SELECT name, setting FROM pg_settings WHERE name = ANY($1::text[])", CATALOGUE
 )
-# Milliseconds. Who holds a table for longer changes it, which is no reason to send nobody here.
+# Milliseconds. A table that is locked for longer is being changed: the service is still healthy.
 _LOCK_TIMEOUT: Final = "100"
-# One failure is enough: no moment's trouble ends so.
+# One failure of these is enough: they do not pass by themselves.
 _AT_ONCE: Final = frozenset({"DISK_FULL"})
 _NO_SIGN_IN: Final = (
     asyncpg.InvalidAuthorizationSpecificationError,
@@ -45,8 +45,8 @@ _NO_SIGN_IN: Final = (
 class Health:
     """One examination. ``resources`` says "ok", or what is wrong, by collection.
 
-    ``failing`` says what real requests meet; ``notes`` what is not as it should be and no reason
-    to send nobody here.
+    ``failing`` sums up the errors of real requests. ``notes`` name what should be mended, although
+    the service is healthy.
     """
 
     connected: bool = False
@@ -70,7 +70,7 @@ class Health:
 
     @property
     def cause(self) -> str | None:
-        """The first thing that is wrong, None where nothing is."""
+        """The first thing that is wrong, None if nothing is."""
         if self.healthy:
             return None
         wrong = (word for word in self.resources.values() if word != "ok")
@@ -80,39 +80,38 @@ class Health:
 
 async def examine(database: Database, within: float, incidents: Incidents | None = None) -> Health:
     """Examine the database as the service meets it, bounded by ``within`` seconds."""
-    found = await _looked(database, within)
-    failing = incidents.summary(_AT_ONCE) if incidents else None
-    return replace(found, failing=failing)
+    health = await _examine(database, within)
+    return replace(health, failing=incidents.summary(_AT_ONCE) if incidents else None)
 
 
-async def _looked(database: Database, within: float) -> Health:
+async def _examine(database: Database, within: float) -> Health:
     head = revisions.head()
     connection = None
     try:
         async with asyncio.timeout(within):
             connection = await database.connect(lock_timeout=_LOCK_TIMEOUT)
-            return await _examined(database, connection, head)
-    except Exception as error:  # noqa: BLE001  # whatever stops the examination is the finding
-        return Health(connection is not None, head=head, resources=_all(_words(error)))
+            return await _examine_on(connection, database, head)
+    except Exception as error:  # noqa: BLE001  # whatever stops the examination is its result
+        return Health(connection is not None, head=head, resources=_for_all(_words(error)))
     finally:
         if connection is not None:
             connection.terminate()
 
 
-async def _examined(database: Database, connection: asyncpg.Connection, head: str) -> Health:
+async def _examine_on(connection: asyncpg.Connection, database: Database, head: str) -> Health:
     start = time.perf_counter()
     await connection.fetchval("SELECT 1")
     latency = round((time.perf_counter() - start) * 1_000, 2)
     try:
         revision = await live_revision(connection)
     except BadVersionRow as unclear:
-        return Health(True, latency, None, head, "unclear", _all(str(unclear)))
-    found = Health(True, latency, revision, head, revisions.state(revision))
-    if found.state == "unmigrated":
-        return replace(found, resources=_all(_UNMIGRATED))
-    notes = await _dropped(database, connection)
+        return Health(True, latency, None, head, "unclear", _for_all(str(unclear)))
+    health = Health(True, latency, revision, head, revisions.state(revision))
+    if health.state == "unmigrated":
+        return replace(health, resources=_for_all(_UNMIGRATED))
+    notes = await _settings_not_passed(database, connection)
     resources, locked = await _resources(database, connection)
-    return replace(found, resources=resources, notes=(*notes, *locked))
+    return replace(health, resources=resources, notes=(*notes, *locked))
 
 
 _UNMIGRATED: Final = "the database has no schema yet: run the migrations"
@@ -121,78 +120,80 @@ _UNMIGRATED: Final = "the database has no schema yet: run the migrations"
 async def _resources(
     database: Database, connection: asyncpg.Connection
 ) -> tuple[dict[str, str], list[str]]:
-    """Say of each collection what is wrong with it, and note what was locked.
+    """Return what is wrong with each collection, and notes on what was locked.
 
-    The cause comes before what it leads to.
+    Causes are looked for before their effects.
     """
     needs = _needs()
-    found = by_collection(needs, await findings(connection, needs))
-    found |= await _of_idle(database, needs)
-    if any(word != "ok" for word in found.values()):
-        return found, []
-    prepared, locked = await _prepared(connection)
-    if not prepared and not locked:
-        prepared, locked = await _tried(connection)
-    return found | prepared, locked
+    resources = by_collection(needs, await findings(connection, needs))
+    resources |= await _check_idle(database, needs)
+    if any(word != "ok" for word in resources.values()):
+        return resources, []
+    failed, locked = await _prepare_all(connection)
+    if not failed and not locked:
+        failed, locked = await _try_write(connection)
+    return resources | failed, locked
 
 
-async def _prepared(connection: asyncpg.Connection) -> tuple[dict[str, str], list[str]]:
-    """Prepare every statement; give the first failure of each collection, and what was locked."""
-    found: dict[str, str] = {}
+async def _prepare_all(connection: asyncpg.Connection) -> tuple[dict[str, str], list[str]]:
+    """Prepare every statement; return the first failure of each collection, and what was locked."""
+    failed: dict[str, str] = {}
     locked = []
     for name, statements in required_statements().items():
         try:
-            found |= await failures(connection, {name: statements})
+            failed |= await failures(connection, {name: statements})
         except asyncpg.LockNotAvailableError:
             locked.append(f"Somebody holds a table of {name}: it was not looked at.")
-    return found, locked
+    return failed, locked
 
 
-async def _tried(connection: asyncpg.Connection) -> tuple[dict[str, str], list[str]]:
+async def _try_write(connection: asyncpg.Connection) -> tuple[dict[str, str], list[str]]:
     try:
         if not await try_write(connection):
             return {}, ["Somebody holds what a write needs: none was tried."]
     except Exception as error:
         if connection.is_closed():
             raise
-        return _all(f"A write was tried and refused: {_reason(error)}"), []
+        return _for_all(f"A write was tried and refused: {_reason(error)}"), []
     return {}, []
 
 
-async def _of_idle(database: Database, needs: Needs) -> dict[str, str]:
-    """Look at a connection that requests use, where one is idle; it is given back at once.
+async def _check_idle(database: Database, needs: Needs) -> dict[str, str]:
+    """Check a connection that requests use, if one is idle.
 
-    Where something is wrong with it, it is ended, and those that are idle with it: their successors
-    begin as the newest connection did.
+    If it is unfit, it is ended together with the other idle ones; new ones begin afresh.
     """
     connection = database.pool.take_idle()
     if connection is None:
         return {}
     try:
-        found = await session_findings(connection, needs.all_tables)
+        result = await session_findings(connection, needs.all_tables)
     except BaseException as error:
         database.pool.release(connection, error)
         raise
-    if found.words:
+    if result.words:
         database.pool.discard(connection)
     else:
         database.pool.release(connection)
-    told = by_collection(needs, found)
-    return {name: word for name, word in told.items() if word != "ok"}
+    resources = by_collection(needs, result)
+    return {name: word for name, word in resources.items() if word != "ok"}
 
 
-async def _dropped(database: Database, connection: asyncpg.Connection) -> tuple[str, ...]:
-    """Name the settings of our sessions that a pooler has kept from the server."""
+async def _settings_not_passed(
+    database: Database, connection: asyncpg.Connection
+) -> tuple[str, ...]:
+    """Return a note on the session settings that a pooler does not pass on to the server."""
     if not database.dialer.pooled:
         return ()
-    wanted = database.session_settings()
-    rows = await connection.fetch(_SETTINGS, sorted(wanted))
-    found = [(row["name"], row["setting"]) for row in rows]
-    looking = ("lock_timeout", _LOCK_TIMEOUT)
-    lacking = [name for name, value in found if value != wanted[name] and (name, value) != looking]
-    if not lacking:
+    settings = database.session_settings()
+    rows = await connection.fetch(_SETTINGS, sorted(settings))
+    actual = {row["name"]: row["setting"] for row in rows}
+    missing = {name for name, value in actual.items() if value != settings[name]}
+    if actual.get("lock_timeout") == _LOCK_TIMEOUT:  # the examination's own
+        missing.discard("lock_timeout")
+    if not missing:
         return ()
-    names = ", ".join(sorted(lacking))
+    names = ", ".join(sorted(missing))
     return (f"The pooler does not pass on {names}: set them with ALTER ROLE … SET.",)
 
 
@@ -201,12 +202,12 @@ def _needs() -> Needs:
     return needs_of(required_statements())
 
 
-def _all(words: str) -> dict[str, str]:
+def _for_all(words: str) -> dict[str, str]:
     return dict.fromkeys(collections(), words)
 
 
 def _words(error: Exception) -> str:
-    """Say what stopped the examination, without an address or a credential."""
+    """Return what stopped the examination, without an address or a credential."""
     if isinstance(error, TimeoutError):
         return "the database did not answer in time"
     if isinstance(error, _NO_SIGN_IN):
@@ -224,7 +225,7 @@ _WHY: Final = {
 
 
 def _reason(error: Exception) -> str:
-    """Say what the database refused, in words of ours where there are any."""
+    """Return why the database refuses, in words of ours if there are any."""
     ours = error if isinstance(error, SignalbookError) else translate(error)
     if isinstance(ours, DatabaseAway) and isinstance(error, asyncpg.ProtocolViolationError):
         return f"The database's door refuses: {signals.without_values(error)}."
@@ -243,12 +244,12 @@ class Checkup:
         self._until = 0.0
 
     async def __call__(self) -> Health:
-        """Give the last examination while it is fresh, else the result of a new one."""
+        """Return the last examination while it is fresh, else a new one."""
         if self._running is None or (self._running.done() and time.monotonic() >= self._until):
             self._running = asyncio.ensure_future(self._examine_once())
         return await asyncio.shield(self._running)
 
     async def _examine_once(self) -> Health:
-        found = await self._examine()
+        health = await self._examine()
         self._until = time.monotonic() + self._lasts
-        return found
+        return health

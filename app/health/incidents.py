@@ -1,4 +1,4 @@
-"""What real requests met lately, by the second: how many there were, and which failed and why."""
+"""Counts the requests of the last half minute, and which of them failed and why, by the second."""
 
 import time
 from collections import Counter, deque
@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Final
 
 WINDOW: Final = 30  # seconds
-LEAST: Final = 3  # failures; fewer are a moment's trouble
-SHARE: Final = 0.1  # of what was asked
-_CODES: Final = 20  # codes that are kept apart in a second
+LEAST: Final = 3  # failures; fewer count as a passing problem
+SHARE: Final = 0.1  # of the requests
+_CODES: Final = 20  # codes that are counted separately in a second
 
 
 class Incidents:
@@ -28,19 +28,19 @@ class Incidents:
         codes[code if code in codes or len(codes) < _CODES else "OTHER"] += 1
 
     def summary(self, at_once: frozenset[str] = frozenset()) -> str | None:
-        """Say what fails, where that is more than a moment's trouble; None where it is not.
+        """Return what fails, None if it is no more than a passing problem.
 
         One failure of a code in ``at_once`` is enough.
         """
-        recent = [one for one in self._seconds if one[0] > self._clock() - WINDOW]
-        codes: Counter[str] = sum((one[2] for one in recent), Counter())
+        recent = [second for second in self._seconds if second[0] > self._clock() - WINDOW]
+        codes: Counter[str] = sum((second[2] for second in recent), Counter())
         count = codes.total()
-        asked = max(count, sum(one[1][0] for one in recent))
-        if (count < LEAST or count < asked * SHARE) and not at_once & codes.keys():
+        requests = max(count, sum(second[1][0] for second in recent))
+        if (count < LEAST or count < requests * SHARE) and not at_once & codes.keys():
             return None
-        told = ", ".join(f"{code} {number} times" for code, number in codes.most_common(3))
+        causes = ", ".join(f"{code} {number} times" for code, number in codes.most_common(3))
         return (
-            f"{count} of {asked} requests in the last {WINDOW} seconds failed ({told}): "
+            f"{count} of {requests} requests in the last {WINDOW} seconds failed ({causes}): "
             "the log names the causes."
         )
 

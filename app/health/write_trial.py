@@ -1,10 +1,9 @@
-"""A write that is tried and taken back: by it the service learns whether it could write now.
+"""A write that is tried and rolled back, to find out whether the service can write now.
 
-It makes a show and a row of every type in it, changes the show and deletes it, all with the
-service's own statements in one transaction that is rolled back. So it meets what a real write
-meets: a missing right, a trigger that refuses, a full disk, a server that only reads. Nothing of it
-is ever visible: its rows are new, so that nobody waits for it, it uses no sequence, and what it
-announces goes with the transaction.
+It creates a show and a row of every type in it, updates the show and deletes it, with the service's
+own statements, in one transaction that is rolled back. So it meets what stops a real write: a
+missing right, a trigger, a full disk, a read-only server. Nothing of it is ever visible. Its rows
+are new, so nobody waits for its locks; it uses no sequence; its announcements are rolled back too.
 """
 
 from typing import Final
@@ -18,7 +17,7 @@ from app.database.database import json_as_bytes
 from app.entities import discovered, root
 from app.errors import Invalid
 from app.model.entity import Entity, Row
-from app.model.schemas import create_shape
+from app.model.schemas import create_schema
 from app.rules.merge import Start
 from app.store.create import create
 from app.store.delete import delete
@@ -28,11 +27,11 @@ from app.store.write_context import WriteContext
 
 _LOCK_TIMEOUT: Final = "100ms"
 _STATEMENT_TIMEOUT: Final = "3s"
-_WHO: Final = Actor(user_id="health", user_name="Health", modified_by="health")
+_ACTOR: Final = Actor(user_id="health", user_name="Health", modified_by="health")
 
 
 async def try_write(connection: asyncpg.Connection) -> bool:
-    """Write, and take it back. False where others held what it needs, so that nothing was learnt.
+    """Write and roll back; return False if others hold locks, so that nothing was found out.
 
     Raises what the database does, and errors of ours.
     """
@@ -56,16 +55,16 @@ async def try_write(connection: asyncpg.Connection) -> bool:
 async def _write(context: WriteContext) -> None:
     production = uuid4()
     for entity in discovered().values():
-        if (edit := _least(entity, production)) is not None:
+        if (edit := _smallest_edit(entity, production)) is not None:
             await create(context, entity, edit)
-    change = Edit({"id": f"{production}-2"}, _WHO, Start(version=1))
+    change = Edit({"id": f"{production}-2"}, _ACTOR, Start(version=1))
     await update(context, root(), str(production), change)
-    await delete(context, root(), str(production), _WHO)
+    await delete(context, root(), str(production), _ACTOR)
 
 
-def _least(entity: type[Row], production: UUID) -> Edit | None:
-    """Give the least that a create takes; None for a type that wants more than words."""
-    fields = create_shape(entity).model_fields.items()
+def _smallest_edit(entity: type[Row], production: UUID) -> Edit | None:
+    """Return the least that a create accepts; None for a type that needs more than texts."""
+    fields = create_schema(entity).model_fields.items()
     members = {
         entity.wire(name): str(production)
         for name, field in fields
@@ -73,8 +72,8 @@ def _least(entity: type[Row], production: UUID) -> Edit | None:
     }
     own = production if not issubclass(entity, Entity) else uuid4()
     try:
-        body = validate(create_shape(entity), {**members, "uuid": str(own)})
+        body = validate(create_schema(entity), {**members, "uuid": str(own)})
     except Invalid:
         return None
     edit = edit_of(entity, body)
-    return Edit(edit.values, _WHO, edit.start, edit.production, edit.uuid)
+    return Edit(edit.values, _ACTOR, edit.start, edit.production, edit.uuid)

@@ -8,7 +8,7 @@ class Shutdown:
     """The moment at which a process begins to stop: it takes no new requests, but still runs."""
 
     def __init__(self) -> None:
-        self.begun = False
+        self.has_begun = False
         self._callbacks: list[Callable[[], None]] = []
 
     @contextmanager
@@ -16,7 +16,7 @@ class Shutdown:
         """Call ``callback`` if the service begins to stop while the block runs, or has begun."""
         self._callbacks.append(callback)
         try:
-            if self.begun:
+            if self.has_begun:
                 callback()
             yield
         finally:
@@ -24,7 +24,7 @@ class Shutdown:
 
     def begin(self) -> None:
         """Call every callback, once."""
-        if not self.begun:
-            self.begun = True
+        if not self.has_begun:
+            self.has_begun = True
             for callback in tuple(self._callbacks):
                 callback()

@@ -148,14 +148,14 @@ def _own_fields(entity: type[Row], *, create: bool) -> dict[str, Any]:
         label = label_field(name)
         fields[label] = (MaybeLine, _incoming(label, None))
     for name, parts in entity.parts.items():
-        elements: Any = list[part_shape(parts)] | None  # type: ignore[misc]  # made at run time
+        elements: Any = list[part_schema(parts)] | None  # type: ignore[misc]  # made at run time
         blank = BeforeValidator(blank_to_none, json_schema_input_type=elements | Literal[""])
         fields[name] = (Annotated[elements, blank], _incoming(name, None))
     return fields
 
 
 @cache
-def part_shape(parts: PartList) -> type[BaseModel]:
+def part_schema(parts: PartList) -> type[BaseModel]:
     """Return the model of one element of a list that has a table of its own."""
     fields: dict[str, Any] = {
         "uuid": (MaybeUuid, _incoming("uuid", None)),
@@ -174,7 +174,7 @@ def _example(entity: type[Row], *, production: bool) -> ConfigDict:
 
 
 @cache
-def create_shape(entity: type[Row]) -> type[BaseModel]:
+def create_schema(entity: type[Row]) -> type[BaseModel]:
     """Return what a create may hold; a client may send the uuid of a row it made offline."""
     scoped = issubclass(entity, Entity)
     scope: dict[str, Any] = (
@@ -192,7 +192,7 @@ def create_shape(entity: type[Row]) -> type[BaseModel]:
 
 
 @cache
-def update_shape(entity: type[Row]) -> type[BaseModel]:
+def update_schema(entity: type[Row]) -> type[BaseModel]:
     """Return what an update may hold: absent members stay untouched."""
     versions = dict[str, FieldVersion | Version] | None
     scope: dict[str, Any] = (
@@ -223,7 +223,7 @@ class DeleteBody(BaseModel):
 
 
 @cache
-def read_shape(entity: type[Row]) -> type[BaseModel]:
+def read_schema(entity: type[Row]) -> type[BaseModel]:
     """Return the model of every answer that holds the entity: no member is ever missing."""
     fields: dict[str, Any] = {}
     for member in entity.model_fields:

@@ -3,7 +3,7 @@
 from typing import Final
 
 OLDER_SERVICE_TABLE: Final = "_prisma_migrations"
-"""Where this table stands, an older service uses the database too."""
+"""The table that shows that an older service uses the database too."""
 
 # The product's tables that have stood since before its first revision.
 _CORE: Final = ("productions", "cameras")
@@ -15,7 +15,7 @@ HOLDS_CORE_TABLES: Final = " OR ".join(
 BUILT_BY_REVISIONS: Final = """to_regclass('public.changes') IS NOT NULL OR EXISTS (
   SELECT FROM pg_attribute WHERE attrelid = to_regclass('public.productions')
     AND attname = 'uuid' AND attnum > 0 AND NOT attisdropped)"""
-"""SQL: whether something stands that only revisions build, so that one must have been noted."""
+"""SQL: whether something is there that only our revisions build."""
 HOLDS_FOREIGN_TABLES_ONLY: Final = f"""EXISTS (SELECT FROM pg_class
     WHERE relnamespace = to_regnamespace('public') AND relkind IN ('r', 'p')
       AND relname <> 'alembic_version' AND NOT starts_with(relname, 'release_'))

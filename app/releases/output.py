@@ -1,11 +1,10 @@
 """Where the gate's words go while it runs: a terminal, a log, or nowhere."""
 
 import time
-from typing import Protocol
 
 
-class GateOutput(Protocol):
-    """Receives what the gate does."""
+class GateOutput:
+    """Receives what the gate does, and ignores what a subclass has no method for."""
 
     def say(self, line: str) -> None:
         """Receive a sentence."""
@@ -26,22 +25,8 @@ def discard_line(_: str) -> None:
     """Ignore a sentence."""
 
 
-class NoOutput:
-    """Drops everything."""
-
-    def say(self, line: str) -> None:
-        """Drop it."""
-
-    def stage(self, name: str) -> None:
-        """Drop it."""
-
-    def stage_over(self, name: str, outcome: str, words: str, seconds: float) -> None:
-        """Drop it."""
-
-    def progress(
-        self, what: str, units_done: int, total: int, rate: float, seconds_left: float | None
-    ) -> None:
-        """Drop it."""
+class NoOutput(GateOutput):
+    """Ignores everything."""
 
 
 class ProgressRate:

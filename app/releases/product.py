@@ -14,24 +14,20 @@ from sqlmodel import SQLModel
 
 import app.changelog.log
 import app.entities  # noqa: F401  # a table whose model is not imported would not be protected
-from app.health.session_fitness import (
-    by_collection,
-    findings,
-    needs_of,
-    session_findings,
-)
-from app.health.session_fitness import grants as grants_of
+from app.all_statements import required_statements
 from app.releases.ledger.ledger import Ledger
 from app.releases.plan.seals import hash_of
-from app.releases.rehearsal.checks import Probe
+from app.releases.rehearsal.client_trials import Probe
 from app.releases.schema.snapshot import Snapshot
 from app.releases.verdict import Stopped, Verdict
 from app.sql.registry import failures
+from app.sql.session_fitness import by_collection, findings, needs_of, session_findings
+from app.sql.session_fitness import grants as grants_of
 from app.sync.rehearsal.round_trip import RoundTrip
 
 __all__ = [
     "MODELS", "RoundTrip", "Statements", "adopt", "explain_drift", "grants", "is_attached",
-    "other_clients", "own_tables", "session_faults", "statement_faults",
+    "other_clients", "own_tables", "required_statements", "session_faults", "statement_faults",
     "tables_written_by_older",
 ]  # fmt: skip
 
@@ -105,7 +101,7 @@ def grants(statements: Statements, role: str) -> list[str]:
 async def adopt(
     url: str, ledger: Ledger, *, service_role: str | None, say: Callable[[str], None]
 ) -> Adoption:
-    """Take over the older service's database as it stands. Raises Stopped where that cannot be."""
+    """Take over the older service's database as it stands. Raise Stopped where that cannot be."""
     if _older is None:
         raise Stopped(
             Verdict.REFUSED,

@@ -161,18 +161,18 @@ def _ordered(base: Sequence[Any], theirs: Sequence[Any], mine: Sequence[Any]) ->
     return order
 
 
-def same(left: Any, right: Any) -> bool:
+def same(one: Any, other: Any) -> bool:
     """Return whether two JSON values are equal; ``true`` is not 1, unlike in Python."""
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(same, left, right))
-    if isinstance(left, float) or isinstance(right, float):
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, float) or isinstance(other, float):
         # PostgreSQL writes 1e30 with all its zeros, which reads back as a whole number.
-        return bool(_as_float(left) == _as_float(right))
-    return bool(left == right)
+        return bool(_as_float(one) == _as_float(other))
+    return bool(one == other)
 
 
 def _as_float(value: Any) -> Any:

@@ -1,8 +1,7 @@
 """Every SQL statement that reads an entity, derived from its declaration."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from functools import cache
+from dataclasses import dataclass
 from typing import Final
 
 from app.model.entity import LABEL_NUMBER, LABEL_PREFIX, Entity, PartList, Row
@@ -51,9 +50,13 @@ class Statements:
     """Live rows of production $1 with a uuid in $2 or a label in $3: uuid and label."""
     pointing: Mapping[str, str]
     """By reference field: the live rows of production $2 that point at $1."""
+    find_part: Mapping[str, str]
+    """By list of parts: whether production $1 has part $2 (id or uuid), of owner $3 if not NULL."""
+    existing_parts: Mapping[str, str]
+    """By list of parts: which of the uuids $1 are parts already."""
 
 
-@cache
+@statements_of_entities
 def statements(entity: type[Row]) -> Statements:
     """Return an entity's statements."""
     name = table(entity)
@@ -66,19 +69,13 @@ def statements(entity: type[Row]) -> Statements:
         one=f"SELECT row_to_json(entity) FROM ({one}) AS entity",
         label=f"SELECT id FROM {name} WHERE uuid = $1",
         pointing={field: _pointing(entity, field) for field in entity.references()},
+        find_part={name: _find_part(entity, parts) for name, parts in entity.parts.items()},
+        existing_parts={
+            name: f"SELECT uuid FROM {parts.model.__tablename__} WHERE uuid = ANY($1::uuid[])"
+            for name, parts in entity.parts.items()
+        },
         everywhere=f"SELECT coalesce(array_agg(id), '{{}}') FROM {name} WHERE starts_with(id, $1)",
     )
-
-
-@statements_of_entities
-def all_sql(entity: type[Row]) -> dict[str, str]:
-    """Return an entity's statements by name, those of its parts included."""
-    own = statements(entity)
-    sql = {f.name: getattr(own, f.name) for f in fields(own) if f.name != "pointing"}
-    sql |= {f"pointing by {field}": statement for field, statement in own.pointing.items()}
-    for parts in entity.parts.values():
-        sql |= {"find": part_lookup(entity, parts), "taken": part_owners(parts)}
-    return sql
 
 
 def _tag(condition: str) -> str:
@@ -187,13 +184,7 @@ def _pointing(entity: type[Row], field: str) -> str:
     )
 
 
-def part_owners(parts: PartList) -> str:
-    """Return the SQL that finds which of the uuids $1 are parts already."""
-    return f"SELECT uuid FROM {parts.model.__tablename__} WHERE uuid = ANY($1::uuid[])"
-
-
-def part_lookup(entity: type[Row], parts: PartList) -> str:
-    """Return the SQL of whether production $1 has part $2 (id or uuid), of owner $3 if not NULL."""
+def _find_part(entity: type[Row], parts: PartList) -> str:
     part, owner = str(parts.model.__tablename__), table(entity)
     return (
         f"SELECT EXISTS (SELECT FROM {part} JOIN {owner} ON {owner}.uuid = {part}.{parts.owner} "

@@ -1,15 +1,17 @@
 """Every SQL statement that the service runs, registered where it is written.
 
-A module that runs SQL names it once: ``FEED = statement("SELECT …")``. SQL that is made
-from an entity's declaration is registered by the function that makes it
-(``@statements_of_entities``). ``app.statements`` imports all these modules and returns the whole.
+A module that runs SQL names it once: ``FEED = statement("SELECT …")``. SQL that is made from an
+entity's declaration is registered by the function that makes it (``@statements_of_entities``).
+``app.all_statements`` imports all these modules and returns the whole.
 
 PostgreSQL plans a statement against the catalogue as it is. So preparing the registered ones finds
 a column that no migration has made, before a client meets it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, TypeVar
+from functools import cache
+from itertools import chain
+from typing import Any, Final, TypeVar, cast
 
 import asyncpg
 
@@ -19,9 +21,9 @@ SHOW: Final = "show"
 CATALOGUE: Final = "catalogue"
 """What reads PostgreSQL's own tables alone: no migration of ours can break it."""
 
-Maker = TypeVar("Maker", bound=Callable[[type[Any]], Mapping[str, str]])
+T = TypeVar("T")
 _statements: Final[dict[str, str]] = {}
-_makers: Final[list[Callable[[type[Any]], Mapping[str, str]]]] = []
+_makers: Final[list[Callable[[type[Any]], Any]]] = []
 
 
 def statement(sql: str, owner: str = CHANGE_LOG) -> str:
@@ -32,10 +34,14 @@ def statement(sql: str, owner: str = CHANGE_LOG) -> str:
     return sql
 
 
-def statements_of_entities(make: Maker) -> Maker:
-    """Register a function that returns the statements of an entity type by name."""
-    _makers.append(make)
-    return make
+def statements_of_entities(make: Callable[[type[Any]], T]) -> Callable[[type[Any]], T]:
+    """Register a function that returns a dataclass with statements of an entity type.
+
+    A field of it is a statement, or a mapping of several. They are made once.
+    """
+    cached = cast("Callable[[type[Any]], T]", cache(make))
+    _makers.append(cached)
+    return cached
 
 
 def statements_of(owner: str) -> tuple[str, ...]:
@@ -43,9 +49,12 @@ def statements_of(owner: str) -> tuple[str, ...]:
     return tuple(sql for sql, owned_by in _statements.items() if owned_by == owner)
 
 
-def made_for(entity: type[Any]) -> tuple[str, ...]:
-    """Return the statements that are made from an entity's declaration."""
-    return tuple(sql for make in _makers for sql in make(entity).values())
+def named_statements(entity: type[Any]) -> dict[str, str]:
+    """Return the statements that are made from an entity's declaration, by name."""
+    named: dict[str, str] = {}
+    for name, sql in chain.from_iterable(vars(make(entity)).items() for make in _makers):
+        named |= {name: sql} if isinstance(sql, str) else {f"{name} {k}": v for k, v in sql.items()}
+    return named
 
 
 async def failures(

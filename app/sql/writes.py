@@ -6,8 +6,7 @@ nothing: it counts only from the number that the first one saw (``app.store.writ
 that is enough), and it fails where the row was changed without a number, as by another service.
 """
 
-from dataclasses import dataclass, fields
-from functools import cache
+from dataclasses import dataclass
 from typing import Final
 
 from app.model.entity import Entity, PartList, Row
@@ -55,7 +54,7 @@ class WriteStatements:
     """An update that brings a deleted row back, with its lists of parts, and logs a CREATE."""
 
 
-@cache
+@statements_of_entities
 def write_statements(entity: type[Row]) -> WriteStatements:
     """Return an entity's statements."""
     own, scoped = table(entity), issubclass(entity, Entity)
@@ -71,13 +70,6 @@ def write_statements(entity: type[Row]) -> WriteStatements:
         with_deleted=_read(entity, f"{own}.uuid = $1", _STATES),
         undelete=_undelete(entity),
     )
-
-
-@statements_of_entities
-def all_write_sql(entity: type[Row]) -> dict[str, str]:
-    """Return an entity's statements by name."""
-    own = write_statements(entity)
-    return {field.name: getattr(own, field.name) for field in fields(own)}
 
 
 def _target(entity: type[Row], key: str) -> str:

@@ -14,7 +14,7 @@ from app.changelog.log import Actor
 from app.errors import SignalbookError
 from app.model.entity import Row
 from app.model.fields import MaybeLine
-from app.model.schemas import Key, unknown_members, update_shape
+from app.model.schemas import Key, unknown_members, update_schema
 from app.store.create import create_in
 from app.store.delete import delete
 from app.store.edit import Edit, creation_from, edit_from
@@ -120,7 +120,7 @@ def _read_step(entity: type[Row], production: str, operation: Operation, actor: 
         if isinstance(operation, BulkCreate):
             edit, ignored = creation_from(entity, production, operation.data, actor)
         else:
-            edit, ignored = edit_from(entity, update_shape(entity), operation.data, actor)
+            edit, ignored = edit_from(entity, update_schema(entity), operation.data, actor)
     except SignalbookError as fault:
         return BulkStep(operation, fault=fault, ignored=unknown)
     return BulkStep(operation, edit, ignored=[*unknown, *ignored])

@@ -32,7 +32,7 @@ async def create(context: WriteContext, entity: type[Row], edit: Edit) -> bytes:
     changes = {
         name: [None, value] for name, value in {**values, **lists}.items() if value is not None
     }
-    context.remember_key(str(uuid), target.production)
+    context.keys[str(uuid)] = target.production
     return await context.write(
         write_statements(entity).create,
         target.production, target.seq, uuid, to_json(values), edit.actor.row_value,

@@ -13,7 +13,7 @@ from pydantic.alias_generators import to_snake
 from app.changelog.log import Actor
 from app.errors import Invalid
 from app.model.entity import Row
-from app.model.schemas import bounded, create_shape, unknown_members
+from app.model.schemas import bounded, create_schema, unknown_members
 from app.rules.merge import Start, same
 from app.timestamps import wire_moment
 
@@ -99,7 +99,7 @@ def creation_from(
     """Read a create as ``edit_from`` does; ``productionId`` may be left out."""
     if not {"productionId", "production_id"} & members.keys():
         members = {**members, "productionId": production}
-    return edit_from(entity, create_shape(entity), members, actor)
+    return edit_from(entity, create_schema(entity), members, actor)
 
 
 def actor_of(members: dict[str, Any], request_id: str | None) -> Actor:

@@ -1,7 +1,6 @@
 """The history of one row, deleted or not, as people read it: who changed what, newest first."""
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Final
 
 from app.database.database import Database
@@ -30,19 +29,12 @@ class HistoryStatements:
     the log holds of it."""
 
 
-@cache
+@statements_of_entities
 def history_statements(entity: type[Row]) -> HistoryStatements:
     """Return an entity's statements."""
     return HistoryStatements(
         brief=_entries(entity, ""), full=_entries(entity, ", entity"), version=_version(entity)
     )
-
-
-@statements_of_entities
-def all_history_sql(entity: type[Row]) -> dict[str, str]:
-    """Return an entity's statements by name."""
-    own = history_statements(entity)
-    return {"history": own.brief, "full history": own.full, "version": own.version}
 
 
 def _logged(entity: type[Row]) -> str:

@@ -15,10 +15,10 @@ from uuid_utils.compat import uuid7
 from app.database.database import DatabaseConnection
 from app.errors import Invalid
 from app.model.entity import PartList, Row
-from app.model.schemas import part_shape
+from app.model.schemas import part_schema
 from app.rules import labels
 from app.rules.merge import same
-from app.sql.reads import part_owners
+from app.sql.reads import statements
 
 Element = dict[str, Any]
 Values = Mapping[str, Any]
@@ -70,7 +70,7 @@ def _complete_list(
 
 def _defaults(parts: PartList) -> Element:
     """Return what an element has that says nothing, except for its number."""
-    fields = {to_camel(k): f.default for k, f in part_shape(parts).model_fields.items()}
+    fields = {to_camel(k): f.default for k, f in part_schema(parts).model_fields.items()}
     return {k: value for k, value in fields.items() if k != to_camel(parts.order)}
 
 
@@ -126,12 +126,12 @@ async def forget_foreign_uuids(
     connection: DatabaseConnection, entity: type[Row], values: dict[str, Any]
 ) -> None:
     """Take uuids that other rows' parts have from the elements of a new row: it is a copy."""
-    for name, parts in entity.parts.items():
+    for name, sql in statements(entity).existing_parts.items():
         elements = values.get(name) or []
         uuids = [element["uuid"] for element in elements if element.get("uuid")]
         if not uuids:
             continue
-        foreign = {row["uuid"] for row in await connection.fetch(part_owners(parts), uuids)}
+        foreign = {row["uuid"] for row in await connection.fetch(sql, uuids)}
         values[name] = [
             {**element, "uuid": None} if element.get("uuid") in foreign else element
             for element in elements

@@ -17,7 +17,7 @@ from app.entities import discovered
 from app.errors import Invalid
 from app.model.entity import DeviceReference, Entity, PartReference, Reference, Row, label_field
 from app.model.schemas import known_uuid
-from app.sql.reads import part_lookup, statements
+from app.sql.reads import statements
 
 Values = Mapping[str, Any]
 
@@ -157,7 +157,7 @@ class _Resolver:
         if not key or (is_echo and owner == stored.get(owner_field)):
             return
         owners = discovered()[self.entity.references()[owner_field].collection]
-        sql = part_lookup(owners, owners.parts[part.parts])
+        sql = statements(owners).find_part[part.parts]
         arguments = self.production, key, UUID(owner) if owner else None
         if await self.connection.fetchval(sql, *arguments):
             return

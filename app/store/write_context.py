@@ -9,7 +9,7 @@ A writer that lost such a race, or that has several rows to write, starts again 
 that locks the production first. There nobody can overtake it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
@@ -58,7 +58,8 @@ class WriteContext:
     connection: DatabaseConnection
     locked: bool = False
     locked_productions: set[UUID] = field(default_factory=set)
-    remember_key: Callable[[str, UUID], None] = lambda _key, _production: None
+    keys: dict[str, UUID] = field(default_factory=dict)
+    """The production of each key that the write has met."""
 
     def require_lock(self) -> None:
         """Raise WriteRace in autocommit, so that the write starts again in a transaction."""
@@ -76,7 +77,7 @@ class WriteContext:
             await self.connection.execute(LOCK, production)
             self.locked_productions.add(production)
             row = await find_row(self.connection, lookup, key, *args)
-        self.remember_key(key, production)
+        self.keys[key] = production
         return row
 
     async def read(self, entity: type[Row], key: str) -> StoredRow:
@@ -92,7 +93,7 @@ class WriteContext:
 
     def _stored(self, row: Any, *states: bool) -> StoredRow:
         members = from_json(row["body"])
-        self.remember_key(members["uuid"], row["production"])
+        self.keys[members["uuid"]] = row["production"]
         uuid = UUID(members["uuid"])
         return StoredRow(uuid, row["production"], row["seq"], row["body"], members, *states)
 

@@ -8,8 +8,8 @@ may be any name of a production, and one that is not known yet has a queue of it
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Concatenate, Final, ParamSpec, TypeVar
 from uuid import UUID
 
@@ -92,7 +92,8 @@ class Writer:
             async with self._queue.slot(key):
                 try:
                     async with self._database.write_connection() as connection:
-                        return await work(self._context(connection), *args, **named)
+                        with self._context(connection) as context:
+                            return await work(context, *args, **named)
                 except WriteRace:
                     return await self.locked(work, *args, **named)
         except TimeoutError:
@@ -116,10 +117,20 @@ class Writer:
         for _ in range(_TRIES):
             try:
                 async with self._database.transaction() as connection:
-                    return await work(self._context(connection, locked=True), *args, **named)
+                    with self._context(connection, locked=True) as context:
+                        return await work(context, *args, **named)
             except WriteRace:
                 continue
         raise Busy("Another service keeps changing this row: try again in a moment.")
 
-    def _context(self, connection: DatabaseConnection, *, locked: bool = False) -> WriteContext:
-        return WriteContext(connection, locked=locked, remember_key=self._queue.remember_key)
+    @contextmanager
+    def _context(
+        self, connection: DatabaseConnection, *, locked: bool = False
+    ) -> Iterator[WriteContext]:
+        """Provide a context, and remember in the end the keys that the write has met."""
+        context = WriteContext(connection, locked=locked)
+        try:
+            yield context
+        finally:
+            for key, production in context.keys.items():
+                self._queue.remember_key(key, production)

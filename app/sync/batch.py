@@ -1,14 +1,14 @@
-"""A batch of offline work: each mutation done once, merged with what others did meanwhile.
+"""Applies a batch of offline work: each mutation once, merged with what others did meanwhile.
 
-All of it runs in one transaction under the production's lock, with the memory of what was done.
-So a batch was done or it was not, and who hears no answer sends it again. The feed that answers it
-is read under the same lock: it holds the batch's own writes, and has no gap.
+All of it runs in one transaction under the production's lock, together with the record of what was
+applied. So a batch is applied whole or not at all, and a client that gets no answer sends it again.
+The feed of the answer is read under the same lock: it holds the batch's own writes and has no gap.
 """
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from pydantic_core import from_json
@@ -20,21 +20,20 @@ from app.errors import LogTrimmed, SignalbookError
 from app.store.locked_production import LockedProduction, lock_production
 from app.store.savepoints import each
 from app.store.write_context import WriteContext
-from app.sync import runs
-from app.sync.apply import MutationApplier, MutationOutcome, failed_outcome
+from app.sync import records
+from app.sync.applier import MutationApplier, MutationOutcome, failed_outcome
 from app.sync.mutations import MutationStep, Sync
-from app.sync.runs import MutationRecord, SyncRun
+from app.sync.records import APPLIED, BatchRun
 
-_NOWHERE: Final = 2**63 - 1
-_TAKEN: Final = {"applied", "merged"}
+_NO_FEED: Final = 2**63 - 1  # no change has a higher number
 
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What became of a batch, and the feed since the number that the client knew.
+    """The outcome of each mutation, and the feed since the number that the client knew.
 
-    ``next`` is None where there is no feed: the client knew no number, or the log does not hold
-    what followed it, which ``resync`` says then.
+    ``next`` is None without a feed: the client knew no number, or the log does not hold what
+    followed it. In the second case ``resync`` is the error for that.
     """
 
     run: UUID
@@ -45,88 +44,95 @@ class BatchResult:
     resync: LogTrimmed | None = None
 
     def first_error(self) -> tuple[int, SignalbookError] | None:
-        """Give the first error, and the place of its mutation."""
+        """Return the first error, with the index of its mutation."""
         return next(((n, o.error) for n, o in enumerate(self.outcomes) if o.error), None)
 
 
-class _TakenBack(Exception):
-    """All that was done is to be undone."""
+class _RollBack(Exception):
+    """Raised to undo all mutations of the batch."""
 
 
 async def run(
-    context: WriteContext, production: str, sync: Sync, todo: Sequence[MutationStep], actor: Actor
+    context: WriteContext, production: str, sync: Sync, steps: Sequence[MutationStep], actor: Actor
 ) -> BatchResult:
-    """Do a batch that was read into ``todo``, in a context that is locked.
+    """Apply the steps of a batch, in a context that holds the production's lock.
 
-    What is refused is told in the outcomes, and undone with everything if the batch is atomic.
-    Raises NotFound and AmbiguousId for the production, Unavailable, and WriteRace.
+    The outcome of a mutation that fails has the error. If the batch is atomic, everything is then
+    rolled back. Raises NotFound and AmbiguousId for the production, Unavailable, and WriteRace.
     """
-    place = await lock_production(context, production)
-    run = SyncRun(uuid7(), place.uuid, sync.client_id or "", sync.since, sync.atomic, sync.dry_run,
-              actor)  # fmt: skip
-    outcomes = await _outcomes(context, place, run, sync, todo)
-    done = await _answered(context, place, run, sync, outcomes)
-    fates = [_fate(step, outcome) for step, outcome in zip(todo, outcomes, strict=True)]
-    await runs.record(context.connection, run, done.latest, fates)
-    return done
+    locked = await lock_production(context, production)
+    run = BatchRun(uuid7(), locked.uuid, sync.client_id or "", sync.since, sync.atomic,
+                   sync.dry_run, actor)  # fmt: skip
+    outcomes = await _apply(context, locked, run, sync, steps)
+    result = await _with_feed(context, locked, run, sync, outcomes)
+    results = [_as_json(step, outcome) for step, outcome in zip(steps, outcomes, strict=True)]
+    fingerprints = [step.fingerprint for step in steps]
+    await records.record(context.connection, run, result.latest, fingerprints, results)
+    return result
 
 
-async def _outcomes(
+async def _apply(
     context: WriteContext,
-    place: LockedProduction,
-    run: SyncRun,
+    production: LockedProduction,
+    run: BatchRun,
     sync: Sync,
-    todo: Sequence[MutationStep],
+    steps: Sequence[MutationStep],
 ) -> list[MutationOutcome]:
-    ids = list({step.mutation_id for step in todo if step.mutation_id})
-    known = await runs.applied_before(context.connection, place.uuid, run.client, ids)
-    offline = MutationApplier(context, place, known, relabel=sync.relabel)
-    async with _perhaps_taken_back(context, sync):
-        tried = await each(context.connection, todo, offline.do)
-        made = [failed_outcome(one) if isinstance(one, SignalbookError) else one for one in tried]
-        failed = sync.atomic and any(outcome.error for outcome in made)
+    ids = list({step.mutation_id for step in steps if step.mutation_id})
+    applied = await records.applied_before(context.connection, production.uuid, run.client, ids)
+    applier = MutationApplier(context, production, applied, relabel=sync.relabel)
+    async with _rolled_back(context, possible=sync.atomic or sync.dry_run):
+        results = await each(context.connection, steps, applier.apply)
+        outcomes = [failed_outcome(r) if isinstance(r, SignalbookError) else r for r in results]
+        failed = sync.atomic and any(outcome.error for outcome in outcomes)
         if failed or sync.dry_run:
-            raise _TakenBack
-    return [MutationOutcome("undone") if failed and o.status in _TAKEN else o for o in made]
+            raise _RollBack
+    if not failed:
+        return outcomes
+    return [MutationOutcome("undone") if o.status in APPLIED else o for o in outcomes]
 
 
 @asynccontextmanager
-async def _perhaps_taken_back(context: WriteContext, sync: Sync) -> AsyncIterator[None]:
-    """Undo what is done inside when _TakenBack is raised, and nothing else of the transaction."""
-    if not (sync.atomic or sync.dry_run):
+async def _rolled_back(context: WriteContext, *, possible: bool) -> AsyncIterator[None]:
+    """Undo what the block did if it raises _RollBack, and nothing else of the transaction."""
+    if not possible:
         yield
         return
     try:
         async with context.connection.transaction():
             yield
-    except _TakenBack:
+    except _RollBack:
         return
 
 
-async def _answered(
+async def _with_feed(
     context: WriteContext,
-    place: LockedProduction,
-    run: SyncRun,
+    production: LockedProduction,
+    run: BatchRun,
     sync: Sync,
     outcomes: Sequence[MutationOutcome],
 ) -> BatchResult:
     """Read the feed as it is now, the batch included."""
-    since = _NOWHERE if sync.since is None else sync.since
-    page = await context.connection.fetchrow(feed.FEED, place.uuid, since, sync.limit)
+    since = _NO_FEED if sync.since is None else sync.since
+    page = await context.connection.fetchrow(feed.FEED, production.uuid, since, sync.limit)
     latest: int = page["latest"]
     if sync.since is None:
         return BatchResult(run.uuid, outcomes, b"[]", None, latest)
-    # The numbers that this batch has used up do not make up for those that a client is ahead.
-    if trimmed := feed.gap(place.uuid, page, since, newest=place.seq):
+    # A client ahead of the log stays so, although this batch has raised the newest number.
+    if trimmed := feed.gap(production.uuid, page, since, newest=production.seq):
         return BatchResult(run.uuid, outcomes, b"[]", None, latest, trimmed)
     return BatchResult(run.uuid, outcomes, page["entries"], page["last"], latest)
 
 
-def _fate(step: MutationStep, outcome: MutationOutcome) -> MutationRecord:
-    entity = from_json(outcome.entity)["uuid"] if outcome.entity else None
+def _as_json(step: MutationStep, outcome: MutationOutcome) -> dict[str, Any]:
+    """Return what the run shows of a mutation; PostgreSQL's text cannot hold NUL."""
     error = outcome.error
-    return MutationRecord(
-        step.mutation_id, outcome.status, step.fingerprint,
-        step.entity.collection if step.mount else None, entity and UUID(entity), outcome.version,
-        error.code if error else None, error.message if error else None,
-    )  # fmt: skip
+    return {
+        "mutationId": step.mutation_id,
+        "status": outcome.status,
+        "collection": step.entity.collection if step.collection else None,
+        "entityUuid": UUID(from_json(outcome.entity)["uuid"]) if outcome.entity else None,
+        "version": outcome.version,
+        "code": error.code if error else None,
+        "message": error.message.replace("\x00", "") if error else None,
+    }

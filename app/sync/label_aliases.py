@@ -1,7 +1,7 @@
-"""What labels mean in a batch of offline work, where a row may not get the label it asks for.
+"""What labels mean in a batch of offline work when a row did not get the label it asked for.
 
-To the client a label means what it meant offline. A row of the batch that is called otherwise on
-the server, or was refused, must not be mistaken for the one that holds the label there.
+To the client a label means what it meant offline. A row of the batch may have another label on the
+server, or may have been rejected. Then the label must not be taken for the row that holds it there.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,65 +13,67 @@ from app.model.entity import Row, label_field
 from app.store.edit import Edit
 from app.store.references import device_type
 
+_REJECTED: Final = "is what this batch calls a row that was refused or is gone"
+
 
 class LabelAliases:
-    """The labels that rows of a batch asked for, and those that these rows have."""
+    """Per collection and label that a row of the batch asked for: the label that the row has.
+
+    None stands for a row that was rejected or is gone.
+    """
 
     def __init__(self) -> None:
-        # By the number of the mutation, which may be undone and done again.
-        self._told: list[tuple[int, tuple[str, str], str | None]] = []
-        self._meant: dict[tuple[str, str], str | None] = {}
+        # In order, with the number of the mutation, which may be rolled back and applied again.
+        self._log: list[tuple[int, tuple[str, str], str | None]] = []
+        self._aliases: dict[tuple[str, str], str | None] = {}
 
     def __bool__(self) -> bool:
-        """Tell whether a label may mean something else than it does on the server."""
-        return bool(self._meant)
+        """Return whether any label may mean something else than it does on the server."""
+        return bool(self._aliases)
 
-    def begin(self, number: int) -> None:
-        """Forget what was told of this mutation and of later ones: they are done anew."""
-        if self._told and self._told[-1][0] >= number:
-            self._told = [told for told in self._told if told[0] < number]
-            self._meant = {wanted: label for _, wanted, label in self._told}
+    def rewind(self, number: int) -> None:
+        """Forget the aliases of this mutation and of later ones: they are applied again."""
+        if self._log and self._log[-1][0] >= number:
+            self._log = [line for line in self._log if line[0] < number]
+            self._aliases = {requested: label for _, requested, label in self._log}
 
-    def got(self, number: int, entity: type[Row], wanted: str, label: str | None) -> None:
-        """Note the label of a row that asked for the wanted one, None where it was refused."""
-        self._told.append((number, (entity.collection, wanted), label))
-        self._meant[entity.collection, wanted] = label
+    def record(self, number: int, entity: type[Row], requested: str, label: str | None) -> None:
+        """Remember the label of a row that asked for ``requested``, None if it was rejected."""
+        self._log.append((number, (entity.collection, requested), label))
+        self._aliases[entity.collection, requested] = label
 
-    def label(self, entity: type[Row], key: str) -> str:
-        """Give the key under which the row is that the client means. Raises NotFound."""
-        meant = self._meant.get((entity.collection, key), key)
-        if meant is None:
-            raise NotFound(f"{key!r} {_REFUSED}: use the uuid of the row that you mean.")
-        return meant
+    def key(self, entity: type[Row], key: str) -> str:
+        """Return the key that names the client's row on the server. Raises NotFound."""
+        actual = self._aliases.get((entity.collection, key), key)
+        if actual is None:
+            raise NotFound(f"{key!r} {_REJECTED}: use the uuid of the row that you mean.")
+        return actual
 
     def edit(self, entity: type[Row], edit: Edit, row: Mapping[str, Any]) -> Edit:
-        """Give the edit of a stored row with the labels in it replaced by those that rows have.
+        """Return the edit with its labels replaced by those that the rows have.
 
-        ``row`` is as the wire has it, empty for a new one. Raises Invalid for the label of a row
-        that was refused.
+        ``row`` is the stored row in its wire format, empty for a new one. Raises Invalid for the
+        label of a row that was rejected.
         """
         values = dict(edit.values)
-        for member, collection in _labels(entity, values, row):
+        for member, collection in _label_members(entity, values, row):
             label = values.get(member)
-            meant = self._meant.get((collection, label), label) if label else label
-            if label and meant is None:
-                raise Invalid.at(entity.wire(member), f"{label!r} {_REFUSED}: send a uuid")
-            values[member] = meant
+            actual = self._aliases.get((collection, label), label) if label else label
+            if label and actual is None:
+                raise Invalid.at(entity.wire(member), f"{label!r} {_REJECTED}: send a uuid")
+            values[member] = actual
         return replace(edit, values=values)
 
 
-_REFUSED: Final = "is what this batch calls a row that was refused or is gone"
-
-
-def _labels(
+def _label_members(
     entity: type[Row], values: Mapping[str, Any], row: Mapping[str, Any]
 ) -> Iterator[tuple[str, str]]:
-    """Give the members that hold a label here, each with the collection that it is from."""
+    """Yield the members of the values that hold a label, each with the label's collection."""
     for name, reference in entity.references().items():
         if label_field(name) in values:
             yield label_field(name), reference.collection
-    for end in entity.device_references:
-        # Of a type that is not kept it is the client's own text.
-        kind = device_type(values.get(end.kind, row.get(entity.wire(end.kind))) or "")
-        if kind and end.label in values:
-            yield end.label, kind.collection
+    for device in entity.device_references:
+        # The label of a type that is not stored is free text of the client.
+        kind = device_type(values.get(device.kind, row.get(entity.wire(device.kind))) or "")
+        if kind and device.label in values:
+            yield device.label, kind.collection

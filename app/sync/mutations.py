@@ -1,11 +1,11 @@
-"""What a batch of offline work says: read mutation by mutation, so that a broken one spoils none.
+"""Reads a batch of offline work, each mutation for itself.
 
-The batch's own members must be valid. A mutation that is not is rejected alone, with what is wrong
-with it.
+The batch's own members must be valid. A mutation that is not valid is rejected alone, with its
+error, and the others are applied.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Annotated, Any, Final, Literal, cast
@@ -25,33 +25,39 @@ from app.entities import discovered, root
 from app.errors import Invalid, SignalbookError
 from app.model.entity import Row
 from app.model.fields import NO_NUL, MaybeLine, MaybeUuid
-from app.model.schemas import FieldVersion, Key, Version, unknown_members, update_shape
+from app.model.schemas import FieldVersion, Key, Version, unknown_members, update_schema
 from app.store.edit import Edit, creation_from, edit_from, validate
 
 MAX_MUTATIONS: Final = 1_000
 """How many mutations one batch may hold."""
 SPELLINGS: Final = ConfigDict(extra="allow", validate_by_name=True, validate_by_alias=True)
 _Word = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=NO_NUL)]
-# Of a delete's data only this counts, whatever else of the row it repeats.
-_SAID_OF_A_DELETE: Final = {
+# A delete may repeat its whole row as data; only these members count.
+_DELETE_MEMBERS: Final = {
     "version", "fieldVersions", "field_versions", "userId", "user_id", "userName", "user_name",
     "lastModifiedBy", "last_modified_by",
 }  # fmt: skip
 
 
 def entities_by_name() -> Mapping[str, type[Row]]:
-    """Give the entity types by every collection and mount that a mutation may name."""
+    """Return the entity types by every name that a mutation's ``collection`` may have."""
     return {
-        mount: entity
+        name: entity
         for entity in discovered().values()
-        for mount in (entity.collection, *entity.path_aliases)
+        for name in (entity.collection, *entity.path_aliases)
     }
 
 
-def _known(collection: str) -> str:
-    if collection not in entities_by_name():
+def _require_collection(name: str) -> str:
+    if name not in entities_by_name():
         raise ValueError(f"no such collection: there are {', '.join(entities_by_name())}")
-    return collection
+    return name
+
+
+class _Identified(BaseModel):
+    model_config = SPELLINGS
+
+    mutation_id: _Word = Field(alias="mutationId")
 
 
 class Mutation(BaseModel):
@@ -67,7 +73,7 @@ class Mutation(BaseModel):
     op: Literal["create", "update", "delete"]
     collection: Annotated[
         str,
-        AfterValidator(_known),
+        AfterValidator(_require_collection),
         WithJsonSchema({"type": "string", "enum": [*entities_by_name()]}),
     ]
     uuid: MaybeUuid = None
@@ -78,41 +84,54 @@ class Mutation(BaseModel):
 
 
 @dataclass(frozen=True)
-class UnreadableMutation:
-    """What is no mutation, with its id where that at least is one, and the row it would make."""
+class MutationStep:
+    """A mutation that has been read: an edit, or the error that it is rejected with.
 
-    mutation_id: str | None
-    fault: Invalid
-    mount: str = ""
+    ``fingerprint`` distinguishes it from another mutation under the same id. ``collection`` is the
+    name that the client uses. ``key`` names the row. ``label`` is the one that the row asks for.
+    """
+
+    number: int = 0
+    mutation_id: str | None = None
+    op: str = ""
+    collection: str = ""
+    key: str = ""
+    fingerprint: str = ""
+    edit: Edit = Edit({})  # noqa: RUF009  # it is frozen
+    error: SignalbookError | None = None
+    ignored: Sequence[str] = ()
     label: str | None = None
 
+    @property
+    def entity(self) -> type[Row]:
+        """The type of its row, if it names one."""
+        return entities_by_name()[self.collection]
 
-def _leniently(said: Any, _: object) -> Mutation | UnreadableMutation:
+
+def _read_leniently(value: Any, _: object) -> Mutation | MutationStep:
+    """Return the mutation, or else a step with the error and with what can be read all the same."""
     try:
-        return cast("Mutation", validate(Mutation, said))
-    except Invalid as fault:
-        try:
-            named = validate(_Named, said)
-        except Invalid:
-            return UnreadableMutation(None, fault, *_would_make(said))
-        return UnreadableMutation(cast("_Named", named).mutation_id, fault, *_would_make(said))
+        return cast("Mutation", validate(Mutation, value))
+    except Invalid as error:
+        step = MutationStep(mutation_id=_mutation_id(value), error=error)
+        creates = isinstance(value, dict) and value.get("op") == "create"
+        # The collection may be a value that cannot be hashed, so this is a list.
+        if creates and value.get("collection") in [*entities_by_name()]:
+            label = _label(value.get("data"))
+            return replace(step, op="create", collection=value["collection"], label=label)
+        return step
 
 
-def _would_make(said: Any) -> tuple[str, str | None]:
-    """Give the collection and the label of the row that something like a create asks for."""
-    mount = said.get("collection") if isinstance(said, dict) and said.get("op") == "create" else 0
-    return (mount, _label(said.get("data"))) if mount in [*entities_by_name()] else ("", None)
+def _mutation_id(value: Any) -> str | None:
+    try:
+        return cast("_Identified", validate(_Identified, value)).mutation_id
+    except Invalid:
+        return None
 
 
 def _label(data: Any) -> str | None:
     label = data.get("id") if isinstance(data, dict) else None
     return label if isinstance(label, str) else None
-
-
-class _Named(BaseModel):
-    model_config = SPELLINGS
-
-    mutation_id: _Word = Field(alias="mutationId")
 
 
 class Sync(BaseModel):
@@ -123,7 +142,7 @@ class Sync(BaseModel):
 
     model_config = SPELLINGS
 
-    mutations: list[Annotated[Mutation, WrapValidator(_leniently)]] = Field(
+    mutations: list[Annotated[Mutation, WrapValidator(_read_leniently)]] = Field(
         max_length=MAX_MUTATIONS
     )
     since: Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)] | None = None
@@ -137,99 +156,75 @@ class Sync(BaseModel):
     last_modified_by: MaybeLine = Field(None, alias="lastModifiedBy")
 
 
-@dataclass(frozen=True)
-class MutationStep:
-    """A mutation that has been read: an edit, or what is wrong with it.
-
-    ``fingerprint`` tells it from another one under the same id; ``key`` names its row, and
-    ``label`` is what the row is to be called, where it says so.
-    """
-
-    number: int
-    mutation_id: str | None = None
-    op: str = ""
-    mount: str = ""
-    key: str = ""
-    fingerprint: str = ""
-    edit: Edit = Edit({})  # noqa: RUF009  # it is frozen
-    fault: SignalbookError | None = None
-    ignored: Sequence[str] = ()
-    label: str | None = None
-
-    @property
-    def entity(self) -> type[Row]:
-        """The type of its row, where it names one."""
-        return entities_by_name()[self.mount]
-
-
 def read_steps(production: str, sync: Sync, actor: Actor) -> list[MutationStep]:
-    """Read every mutation; ``actor`` did those that name nobody."""
-    said = cast("Sequence[Mutation | UnreadableMutation]", sync.mutations)
-    return [_step(number, production, one, actor) for number, one in enumerate(said)]
+    """Read every mutation; ``actor`` is the author of those that name none."""
+    mutations = cast("Sequence[Mutation | MutationStep]", sync.mutations)
+    return [_step(number, production, each, actor) for number, each in enumerate(mutations)]
 
 
 def _step(
-    number: int, production: str, said: Mutation | UnreadableMutation, actor: Actor
+    number: int, production: str, mutation: Mutation | MutationStep, actor: Actor
 ) -> MutationStep:
-    if isinstance(said, UnreadableMutation):
-        op = "create" if said.mount else ""
-        return MutationStep(
-            number, said.mutation_id, op, said.mount, fault=said.fault, label=said.label
-        )  # fmt: skip
+    if isinstance(mutation, MutationStep):
+        return replace(mutation, number=number)
     step = MutationStep(
-        number, said.mutation_id, said.op, said.collection, str(said.uuid or said.key or ""),
-        _fingerprint(said), ignored=unknown_members(said),
-        label=_label(said.data) if said.op != "delete" else None,
+        number, mutation.mutation_id, mutation.op, mutation.collection,
+        str(mutation.uuid or mutation.key or ""), _fingerprint(mutation),
+        ignored=unknown_members(mutation),
+        label=_label(mutation.data) if mutation.op != "delete" else None,
     )  # fmt: skip
     try:
-        _refuse_form(said)
-        edit, ignored = _edit(production, said, actor)
-    except SignalbookError as fault:
-        return replace(step, fault=fault)
-    key = str(edit.uuid or "") if said.op == "create" else step.key
+        _require_members(mutation)
+        edit, ignored = _edit(production, mutation, actor)
+    except SignalbookError as error:
+        return replace(step, error=error)
+    key = str(edit.uuid or "") if mutation.op == "create" else step.key
     return replace(step, key=key, edit=edit, ignored=[*step.ignored, *ignored])
 
 
-def _fingerprint(said: Mutation) -> str:
-    """Tell what is to be done from anything else; from what it starts, a client may learn anew."""
+def _fingerprint(mutation: Mutation) -> str:
+    """Hash the operation without its base versions.
+
+    A retry may carry newer ones and is still the same mutation.
+    """
     bases = {"version", "field_versions"}
-    content = said.model_dump(mode="json", exclude={"mutation_id", *bases, *unknown_members(said)})
+    left_out = {"mutation_id", *bases, *unknown_members(mutation)}
+    content = mutation.model_dump(mode="json", exclude=left_out)
     members = content["data"] or {}
     content["data"] = {k: v for k, v in members.items() if k not in {*bases, "fieldVersions"}}
     return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _refuse_form(said: Mutation) -> None:
-    """Raise Invalid for what lacks a member that its operation needs."""
-    if entities_by_name()[said.collection] is root() and said.op != "update":
+def _require_members(mutation: Mutation) -> None:
+    """Raise Invalid if a member is missing that the operation needs."""
+    if entities_by_name()[mutation.collection] is root() and mutation.op != "update":
         raise Invalid.at("op", f"a sync only updates its {root().noun.lower()}")
-    if said.data is None and said.op != "delete":
+    if mutation.data is None and mutation.op != "delete":
         raise Invalid.at("data", "say what the row is to hold")
-    if not (said.uuid or said.key) and said.op != "create":
+    if not (mutation.uuid or mutation.key) and mutation.op != "create":
         raise Invalid.at("uuid", "name the row by uuid or key")
 
 
-def _edit(production: str, said: Mutation, actor: Actor) -> tuple[Edit, list[str]]:
-    entity, members = entities_by_name()[said.collection], dict(said.data or {})
-    if said.op == "create":
+def _edit(production: str, mutation: Mutation, actor: Actor) -> tuple[Edit, list[str]]:
+    entity, members = entities_by_name()[mutation.collection], dict(mutation.data or {})
+    if mutation.op == "create":
         edit, ignored = creation_from(entity, production, members, actor)
-        if said.uuid and edit.uuid not in {None, said.uuid}:
+        if mutation.uuid and edit.uuid not in {None, mutation.uuid}:
             raise Invalid.at("uuid", "is another than the one in data")
-        return replace(edit, uuid=said.uuid or edit.uuid), ignored
-    if said.op == "delete":
-        members = {name: members[name] for name in _SAID_OF_A_DELETE & members.keys()}
-    return edit_from(entity, update_shape(entity), {**members, **dict(_start(said))}, actor)
+        return replace(edit, uuid=mutation.uuid or edit.uuid), ignored
+    if mutation.op == "delete":
+        members = {name: members[name] for name in _DELETE_MEMBERS & members.keys()}
+    return edit_from(entity, update_schema(entity), members | _base_versions(mutation), actor)
 
 
-def _start(said: Mutation) -> Iterator[tuple[str, Any]]:
-    """Give what stands beside the data of what the client started from, as the data has it."""
-    if said.version is not None:
-        yield "version", said.version
-    if said.field_versions is not None:
-        yield (
-            "fieldVersions",
-            {
-                name: seen if isinstance(seen, int) else seen.version
-                for name, seen in said.field_versions.items()
-            },
-        )
+def _base_versions(mutation: Mutation) -> dict[str, Any]:
+    """Return the versions that stand beside the data, as the data would hold them."""
+    versions: dict[str, Any] = {}
+    if mutation.version is not None:
+        versions["version"] = mutation.version
+    if mutation.field_versions is not None:
+        versions["fieldVersions"] = {
+            name: base if isinstance(base, int) else base.version
+            for name, base in mutation.field_versions.items()
+        }
+    return versions

@@ -6,13 +6,14 @@ from typing import Any, Final
 
 import asyncpg
 
+from app.all_statements import required_statements
 from app.releases.connection.open_connection import open_connection
 from app.releases.gate.gate import ADOPT, STAGES, gate
 from app.releases.gate.run import Ended, Order
 from app.releases.ledger.decisions import decide
 from app.releases.migrations import revisions
 from app.releases.migrations.alembic_runner import upgrade
-from app.statements import required_statements
+from app.releases.output import GateOutput
 from tests import foreign_tables, legacy
 from tests.support.databases import execute
 from tests.support.remembered import remembered
@@ -20,7 +21,7 @@ from tests.support.remembered import remembered
 OLDER: Final = revisions.history()[0].name
 
 
-class Heard:
+class Heard(GateOutput):
     """Keeps what the gate said."""
 
     def __init__(self) -> None:

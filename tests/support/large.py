@@ -18,7 +18,7 @@ from app.changelog.log import changes, older_events
 from app.database.url import DatabaseUrl
 from app.entities import discovered, root
 from app.model.entity import Entity, Row
-from app.model.tables import idempotency_keys, presence, sync_mutations, sync_runs
+from app.model.other_tables import idempotency_keys, presence, sync_mutations, sync_runs
 from app.sql.projection import table
 
 # No foreign key is checked while the rows are made: they are right by construction.

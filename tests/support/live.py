@@ -18,7 +18,7 @@ from app.errors import LogTrimmed
 from app.live.feed.entries import FeedEntry
 from app.live.feed.hub import Hub
 from app.live.feed.listener import Listener, Pulse
-from app.model.schemas import create_shape, update_shape
+from app.model.schemas import create_schema, update_schema
 from app.store.create import create
 from app.store.delete import delete
 from app.store.edit import edit_of
@@ -55,7 +55,7 @@ class Process:
         if production is not None:
             place = {"production_id": str(production)}
         body = {**members, **place, "user_id": "u1", "user_name": "Ann"}
-        edit = edit_of(entity, create_shape(entity).model_validate(body))
+        edit = edit_of(entity, create_schema(entity).model_validate(body))
         key = edit.production or ""
         made = await self.writer.write(key, lambda unit: create(unit, entity, edit))
         return json.loads(made)
@@ -63,7 +63,7 @@ class Process:
     async def update(self, collection: str, uuid: str, **members: Any) -> Any:
         """Update a row and give it."""
         entity = discovered()[collection]
-        edit = edit_of(entity, update_shape(entity).model_validate(members))
+        edit = edit_of(entity, update_schema(entity).model_validate(members))
         made = await self.writer.write(uuid, lambda unit: update(unit, entity, uuid, edit))
         return json.loads(made)
 

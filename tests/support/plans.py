@@ -8,7 +8,7 @@ from typing import Any, Final
 import asyncpg
 from sqlmodel import SQLModel
 
-import app.statements  # noqa: F401  # every table must be declared
+import app.all_statements  # noqa: F401  # every table must be declared
 
 Plan = dict[str, Any]
 

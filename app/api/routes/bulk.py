@@ -17,7 +17,7 @@ from app.api.routes.outcomes import ignored_members, outcome_json
 from app.entities import discovered, root
 from app.errors import BulkFailed, Conflict, Invalid, NotFound
 from app.model.entity import Entity, Row
-from app.model.schemas import read_shape
+from app.model.schemas import read_schema
 from app.store import bulk
 from app.store.bulk import Bulk, BulkCreate, BulkOutcome, BulkStep, Status, Undone
 from app.store.renumber import Renumber, renumber, summary
@@ -124,7 +124,7 @@ def _failure(outcomes: Sequence[BulkOutcome], results: Sequence[bytes]) -> BulkF
 @cache
 def _answer_model(entity: type[Row]) -> type[BaseModel]:
     """Return the model of a bulk answer."""
-    row: Any = read_shape(entity)
+    row: Any = read_schema(entity)
     result = create_model(
         f"{entity.__name__}BulkResult",
         __base__=AnswerModel,

@@ -1,6 +1,7 @@
 """The routes that every entity has: list, get, create, update, delete."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Response
@@ -26,7 +27,7 @@ from app.changelog.log import Actor
 from app.errors import AmbiguousId, Conflict, Invalid, NotFound, PreconditionFailed
 from app.model.entity import Entity, Row
 from app.model.fields import NO_NUL
-from app.model.schemas import DeleteBody, create_shape, read_shape, update_shape
+from app.model.schemas import DeleteBody, create_schema, read_schema, update_schema
 from app.releases.migrations import revisions
 from app.rules.etags import entity_tag, fingerprint, list_tag
 from app.sql.reads import statements
@@ -70,7 +71,7 @@ def _add_list(router: APIRouter, entity: type[Row], name: str) -> None:
     version = fingerprint(statements(entity).list, revisions.head())
 
     scoped = issubclass(entity, Entity)
-    schema: Any = list[read_shape(entity)]  # type: ignore[misc]  # made at run time
+    schema: Any = list[read_schema(entity)]  # type: ignore[misc]  # made at run time
     order = "oldest first; an unknown production has none" if scoped else "newest first"
 
     @router.get(
@@ -97,7 +98,7 @@ def _add_get(router: APIRouter, entity: type[Row], name: str) -> None:
         "/{key}",
         operation_id=f"get_{name}",
         summary=f"Get one {entity.noun}",
-        responses={**conditional(read_shape(entity)), **documented(NotFound, AmbiguousId)},
+        responses={**conditional(read_schema(entity)), **documented(NotFound, AmbiguousId)},
         openapi_extra={"parameters": [_KEY, IF_NONE_MATCH]},
     )
     async def get_row(
@@ -109,14 +110,14 @@ def _add_get(router: APIRouter, entity: type[Row], name: str) -> None:
 
 
 def _add_create(router: APIRouter, entity: type[Row], name: str) -> None:
-    schema: Any = create_shape(entity)
+    schema: Any = create_schema(entity)
 
     @router.post(
         "",
         status_code=201,
         operation_id=f"create_{name}",
         summary=f"Create a {entity.noun}",
-        responses={201: {"model": read_shape(entity)}, **_CREATE_ERRORS},
+        responses={201: {"model": read_schema(entity)}, **_CREATE_ERRORS},
         openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
     )
     async def create_row(
@@ -125,19 +126,19 @@ def _add_create(router: APIRouter, entity: type[Row], name: str) -> None:
         edit = edit_of(entity, body, request_id)
         return await writer.write(
             edit.production or "",
-            lambda context: create(context, entity, edit),
+            partial(create, entity=entity, edit=edit),
             lambda row: json_response(row, status=201, etag=entity_tag(row), request_body=body),
         )
 
 
 def _add_update(router: APIRouter, entity: type[Row], name: str) -> None:
-    schema: Any = update_shape(entity)
+    schema: Any = update_schema(entity)
 
     async def update_row(
         key: str, body: schema, writer: WriterDep, request_id: RequestIdDep, if_match: IfMatchDep
     ) -> Response:
         edit = replace(edit_of(entity, body, request_id), match=if_match)
-        row = await writer.write(key, lambda context: update(context, entity, key, edit))
+        row = await writer.write(key, update, entity, key, edit)
         alternates = edit.alternate_values
         aliases = [alias for alias, field in entity.synonyms.items() if field in alternates]
         return json_response(row, etag=entity_tag(row), request_body=body, aliases=aliases)
@@ -150,7 +151,7 @@ def _add_update(router: APIRouter, entity: type[Row], name: str) -> None:
             operation_id=f"{method.lower()}_{name}",
             summary=f"Change a {entity.noun}",
             description="Members that are absent stay untouched, whichever the method.",
-            responses={200: {"model": read_shape(entity)}, **_UPDATE_ERRORS},
+            responses={200: {"model": read_schema(entity)}, **_UPDATE_ERRORS},
             openapi_extra={"parameters": [IF_MATCH]},
         )
 
@@ -172,7 +173,7 @@ def _add_delete(router: APIRouter, entity: type[Row], name: str) -> None:
             person.last_modified_by,
             request_id,
         )
-        await writer.write(key, lambda context: delete(context, entity, key, actor, if_match))
+        await writer.write(key, delete, entity, key, actor, if_match)
         return json_response(_DELETED, request_body=body)
 
     router.add_api_route(

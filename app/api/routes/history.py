@@ -1,5 +1,6 @@
 """The routes of a row's history and of its restoration, for every entity type."""
 
+from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Path, Query, Response
@@ -14,7 +15,7 @@ from app.api.routes.routers import entity_routers
 from app.errors import AmbiguousId, Conflict, Invalid, LogTrimmed, NotFound
 from app.model.entity import Row
 from app.model.fields import NO_NUL
-from app.model.schemas import DeleteBody, WireMoment, read_shape
+from app.model.schemas import DeleteBody, WireMoment, read_schema
 from app.store import history
 from app.store.restore import RestoreRequest, restore
 
@@ -91,7 +92,7 @@ def _add_restore(router: APIRouter, entity: type[Row], name: str) -> None:
         summary=f"Bring a {entity.noun} back",
         description="Writes what differs from an earlier version, as any edit; a deleted row comes "
         "back to life. Where nothing differs, nothing is written.",
-        responses={200: {"model": read_shape(entity)}, **documented(*_ERRORS)},
+        responses={200: {"model": read_schema(entity)}, **documented(*_ERRORS)},
         openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
     )
     async def restore_row(
@@ -101,10 +102,10 @@ def _add_restore(router: APIRouter, entity: type[Row], name: str) -> None:
         body: RestoreBody | None = None,
     ) -> Response:
         request = body or RestoreBody()
-        target = RestoreRequest(request.version, request.fields, actor_in(request, request_id))
+        restoring = RestoreRequest(request.version, request.fields, actor_in(request, request_id))
         return await writer.write(
             key,
-            lambda context: restore(context, entity, key, target),
+            partial(restore, entity=entity, key=key, request=restoring),
             lambda row: json_response(row, request_body=body),
         )
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from app.api.error_responses import problem_json
 from app.model.schemas import unknown_members
 from app.store.bulk import BulkOutcome, BulkStep
-from app.sync.apply import MutationOutcome
+from app.sync.applier import MutationOutcome
 from app.sync.mutations import MutationStep
 
 

@@ -21,7 +21,7 @@ from app.api.responses import ReadResponse, is_newest
 from app.entities import root
 from app.errors import AmbiguousId, Invalid, NotFound
 from app.model.entity import Entity
-from app.model.schemas import read_shape
+from app.model.schemas import read_schema
 from app.releases.migrations import revisions
 from app.rules.etags import fingerprint, list_tag
 from app.sql.show import SHOW_BY_UUID, members
@@ -40,9 +40,9 @@ _WORTH_PIECES: Final = 200_000
 
 def _answer_model() -> type[BaseModel]:
     fields: dict[str, Any] = {
-        name: (list[read_shape(kind)], None)  # type: ignore[misc]  # made at run time
+        name: (list[read_schema(kind)], None)  # type: ignore[misc]  # made at run time
         if issubclass(kind, Entity)
-        else (read_shape(kind), ...)
+        else (read_schema(kind), ...)
         for name, kind in members().items()
     }
     return create_model(

@@ -23,9 +23,9 @@ from app.api.routes.outcomes import ignored_members, outcome_json
 from app.api.routes.routers import production_router
 from app.entities import discovered
 from app.errors import Conflict, Invalid, LogTrimmed, NotFound, SignalbookError, SyncFailed
-from app.model.schemas import read_shape
+from app.model.schemas import read_schema
 from app.sync import batch
-from app.sync.apply import MutationOutcome, Status
+from app.sync.applier import MutationOutcome, Status
 from app.sync.batch import BatchResult
 from app.sync.mutations import MutationStep, Sync, read_steps
 
@@ -47,7 +47,7 @@ class Resync(AnswerModel):
     show: str
 
 
-_ENTITY: Final[Any] = Union[tuple(read_shape(entity) for entity in discovered().values())]  # noqa: UP007  # made at run time
+_ENTITY: Final[Any] = Union[tuple(read_schema(entity) for entity in discovered().values())]  # noqa: UP007  # made at run time
 Result: Final = create_model(
     "SyncResult",
     __base__=AnswerModel,
@@ -128,7 +128,9 @@ def _answer(
 def _result(step: MutationStep, outcome: MutationOutcome) -> bytes:
     name = b'"index":%d,"mutationId":%b' % (step.number, to_json(step.mutation_id))
     key = f"/{step.key}" if step.key and step.op != "create" else ""
-    return outcome_json(name, outcome, f"/api/{step.mount}{key}" if step.mount else "/api")
+    return outcome_json(
+        name, outcome, f"/api/{step.collection}{key}" if step.collection else "/api"
+    )
 
 
 def _failure(

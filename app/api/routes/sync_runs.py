@@ -12,8 +12,8 @@ from app.api.routes.routers import production_router
 from app.changelog.events import production_of
 from app.errors import Invalid, NotFound
 from app.model.schemas import WireMoment
-from app.sync import runs
-from app.sync.apply import Status
+from app.sync import records
+from app.sync.applier import Status
 
 router: Final = production_router("/sync", "Sync")
 Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
@@ -72,7 +72,7 @@ async def list_runs(
 ) -> Response:
     """List the last batches, newest first, dry runs and repeated ones included."""
     uuid = await production_of(database, production)
-    return json_response(await runs.read_runs(database, uuid, before, limit))
+    return json_response(await records.read_runs(database, uuid, before, limit))
 
 
 @router.get(
@@ -84,7 +84,7 @@ async def list_runs(
 async def get_run(database: DatabaseDep, production: ProductionKey, run: UUID) -> Response:
     """Return one batch with what became of each mutation."""
     uuid = await production_of(database, production)
-    run_json = await runs.read_run(database, uuid, run)
+    run_json = await records.read_run(database, uuid, run)
     if run_json is None:
         raise NotFound(f"No sync run of this production has the uuid {run}.")
     return json_response(run_json)

@@ -1,9 +1,9 @@
-"""Rows that were not written but read differently, since what they name got another label.
+"""Derived rows: rows that were not written, but show the label of a row that has a new one.
 
-Which rows show a label of another one, the declarations say: references, places that name a device
-of any type, and the production, whose label all its rows carry. A deleted device keeps its label,
-and what a delete clears has entries of its own. One that is restored under another label, or made
-with a uuid that an older row names already, is as good as renamed.
+The declarations say which rows show another row's label: those with a reference to it, those that
+name a device of any type, and all rows of a production, which show its label. A deleted device
+stays under its label, and what a delete clears has entries of its own. A row that is restored under
+another label counts as renamed, and so does a new row with a uuid that an older row names already.
 """
 
 from collections import defaultdict
@@ -26,7 +26,7 @@ from app.sql.registry import statement
 
 @dataclass(frozen=True)
 class Pointer:
-    """A field by which rows of one type name rows of another: of ``collection``, or of any type."""
+    """A field that names rows: of ``collection``, or of any type if that is None."""
 
     entity: type[Row]
     field: str
@@ -36,27 +36,27 @@ class Pointer:
     def sql(self) -> str:
         """The live rows of production $1 whose field holds one of the uuids $2."""
         own = table(self.entity)
-        named = f"{own}.production_uuid = $1 AND {own}.{self.field} = ANY($2::uuid[])"
-        rows = projection(self.entity, f"{named} AND {live(self.entity)}")
+        matches = f"{own}.production_uuid = $1 AND {own}.{self.field} = ANY($2::uuid[])"
+        rows = projection(self.entity, f"{matches} AND {live(self.entity)}")
         return f"SELECT row_to_json(entity) AS body FROM ({rows}) AS entity"
 
 
 @cache
 def pointers() -> tuple[Pointer, ...]:
-    """Give every field whose row shows the label of what it names."""
-    kept = [entity for entity in discovered().values() if issubclass(entity, Entity)]
+    """Return every field whose row shows the label of the row that it names."""
+    entities = [entity for entity in discovered().values() if issubclass(entity, Entity)]
     references = [
         Pointer(entity, field, reference.collection)
-        for entity in kept
+        for entity in entities
         for field, reference in entity.references().items()
     ]
-    ends = [
-        Pointer(entity, end.uuid, None)
-        for entity in kept
-        for end in entity.device_references
-        if end.uuid
+    devices = [
+        Pointer(entity, device.uuid, None)
+        for entity in entities
+        for device in entity.device_references
+        if device.uuid
     ]
-    return (*references, *ends)
+    return (*references, *devices)
 
 
 for _pointer in pointers():
@@ -66,65 +66,67 @@ for _pointer in pointers():
 async def with_derived(
     database: Database, production: UUID, entries: Sequence[FeedEntry]
 ) -> Sequence[FeedEntry]:
-    """Give the entries of a page, those that changed labels with the rows that show them.
+    """Return the entries of a page; those that changed a label get the rows that show it.
 
-    The rows are as they are now, which may be later than the entry; of several entries that change
-    what one row shows, the last has it. Raises what the database does.
+    The rows are as they are now, which may be later than the entry. If several entries change what
+    one row shows, the last entry gets it. Raises what the database does.
     """
-    labelled = {entry.entity: entry for entry in entries if _labels(entry)}
-    if not labelled:
+    relabelling = {entry.entity: entry for entry in entries if _sets_label(entry)}
+    if not relabelling:
         return entries
-    found: dict[int, dict[str, Derived]] = defaultdict(dict)
+    derived: dict[int, dict[str, Derived]] = defaultdict(dict)
     async with database.connection() as connection:
-        for entry in labelled.values():
-            if entry.collection == root().collection and _again(entry):
-                rows = await _whole(connection, production)
-                found[entry.seq] |= {derived.uuid: derived for derived in rows}
+        for entry in relabelling.values():
+            if entry.collection == root().collection and _existed_before(entry):
+                rows = await _all_rows(connection, production)
+                derived[entry.seq] |= {row.uuid: row for row in rows}
         for pointer in pointers():
-            named = [e for e in labelled.values() if _may_be_named(pointer, e)]
-            for seq, derived in await _pointing(connection, production, pointer, named):
-                found[seq][derived.uuid] = derived
+            renamed = [e for e in relabelling.values() if _may_be_named(pointer, e)]
+            for seq, row in await _rows_naming(connection, production, pointer, renamed):
+                derived[seq][row.uuid] = row
     return [
-        replace(entry, derived=tuple(found[entry.seq].values())) if entry.seq in found else entry
+        replace(entry, derived=tuple(derived[entry.seq].values()))
+        if entry.seq in derived
+        else entry
         for entry in entries
     ]
 
 
-def _labels(entry: FeedEntry) -> bool:
+def _sets_label(entry: FeedEntry) -> bool:
     return "id" in entry.changes and entry.operation != "DELETE"
 
 
-def _again(entry: FeedEntry) -> bool:
-    """Tell whether the row was there before: a restored one is logged as created."""
+def _existed_before(entry: FeedEntry) -> bool:
+    """Return whether the row is not new: a restored one is logged as created."""
     return entry.operation != "CREATE" or "isDeleted" in entry.changes
 
 
 def _may_be_named(pointer: Pointer, entry: FeedEntry) -> bool:
     if pointer.collection is None:
         return entry.collection != root().collection
-    return pointer.collection == entry.collection and _again(entry)
+    return pointer.collection == entry.collection and _existed_before(entry)
 
 
-async def _pointing(
-    connection: DatabaseConnection, production: UUID, pointer: Pointer, named: Sequence[FeedEntry]
+async def _rows_naming(
+    connection: DatabaseConnection, production: UUID, pointer: Pointer, entries: Sequence[FeedEntry]
 ) -> Iterable[tuple[int, Derived]]:
-    if not named:
+    if not entries:
         return []
-    seqs = {entry.entity: entry.seq for entry in named}
+    seqs = {entry.entity: entry.seq for entry in entries}
     rows = await connection.fetch(pointer.sql, production, [UUID(uuid) for uuid in seqs])
     bodies = [from_json(row["body"]) for row in rows]
     member = pointer.entity.wire(pointer.field)
     return [(seqs[body[member]], _derived(pointer.entity, body)) for body in bodies]
 
 
-async def _whole(connection: DatabaseConnection, production: UUID) -> list[Derived]:
-    """Give every live row of the production."""
-    found = []
+async def _all_rows(connection: DatabaseConnection, production: UUID) -> list[Derived]:
+    """Return every live row of the production."""
+    derived: list[Derived] = []
     for entity in discovered().values():
         if issubclass(entity, Entity):
             rows = from_json(await connection.fetchval(statements(entity).list, production))
-            found += [_derived(entity, body) for body in rows]
-    return found
+            derived += [_derived(entity, body) for body in rows]
+    return derived
 
 
 def _derived(entity: type[Row], body: Mapping[str, Any]) -> Derived:

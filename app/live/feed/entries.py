@@ -1,4 +1,4 @@
-"""What a watch is told: entries of the change log as the feed gives them, a page at a time."""
+"""What subscribers get: entries of the change log as the feed shows them, a page at a time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ PAGE: Final = 200
 
 @dataclass(frozen=True)
 class Derived:
-    """A row that was not written but reads differently since an entry, as HTTP gives it today."""
+    """A row that was not written but reads differently since an entry, as HTTP returns it today."""
 
     collection: str
     entity_type: str
@@ -28,9 +28,8 @@ class Derived:
 class FeedEntry:
     """One entry of a production's log, and the rows that read differently since.
 
-    ``body`` is the row as it was after the write, ``changes`` maps wire names to
-    ``[before, after]``, ``at`` is the time as it goes over the wire, ``raw`` the whole entry as the
-    feed gives it.
+    ``body`` is the row after the write. ``changes`` maps wire names to ``[before, after]``. ``at``
+    is the time in its wire format. ``raw`` is the whole entry as the feed shows it.
     """
 
     seq: int
@@ -53,7 +52,7 @@ class FeedEntry:
 
     @classmethod
     def read(cls, raw: Mapping[str, Any]) -> "FeedEntry":
-        """Read an entry as the feed gives it."""
+        """Parse an entry of the feed."""
         return cls(
             seq=raw["seq"],
             production=UUID(raw["productionUuid"]),
@@ -76,36 +75,36 @@ class FeedEntry:
 class Page:
     """The entries of a production after number ``since``, up to number ``through``.
 
-    ``lost`` says that the log does not hold them all; there are none then, and ``through`` is the
-    newest number.
+    If the log does not hold them all, ``gap`` is the error for it, there are no entries, and
+    ``through`` is the newest number.
     """
 
     since: int
     through: int
     latest: int
     entries: Sequence[FeedEntry] = ()
-    lost: LogTrimmed | None = None
+    gap: LogTrimmed | None = None
 
 
-async def page(database: Database, production: UUID, since: int, limit: int = PAGE) -> Page | None:
-    """Read at most ``limit`` entries, without derived rows; None where there is no such production.
+async def read_page(
+    database: Database, production: UUID, since: int, limit: int = PAGE
+) -> Page | None:
+    """Read at most ``limit`` entries, without derived rows; None if there is no such production.
 
-    A number in the log's middle that has no entry was counted by hand: what changed then, nobody
-    can be told, so that is a loss as well. So are entries that cannot be parsed: what an older
-    service wrote may be nested too deeply.
+    A number without an entry in the middle of the log is a gap too: somebody has counted by hand,
+    and nobody can say what changed. So is an entry that cannot be parsed: what an older service
+    wrote may be nested too deeply.
     """
     row = await database.row(FEED, production, since, limit)
     if row is None:
         return None
     latest = row["latest"]
+    with_gap = Page(since, latest, latest, gap=trimmed(production, row["oldest"], latest, since))
     try:
         entries = [FeedEntry.read(raw) for raw in from_json(row["entries"])]
     except ValueError:
-        return Page(since, latest, latest, lost=trimmed(production, row["oldest"], latest, since))
-    through = entries[-1].seq if len(entries) == limit > 0 else latest
+        return with_gap
     if limit == 0 and row["oldest"] - 1 <= since <= latest:
         return Page(since, since, latest)
-    if len(entries) != through - since:
-        lost = trimmed(production, row["oldest"], latest, since)
-        return Page(since, latest, latest, lost=lost)
-    return Page(since, through, latest, entries)
+    through = entries[-1].seq if len(entries) == limit > 0 else latest
+    return Page(since, through, latest, entries) if len(entries) == through - since else with_gap

@@ -1,10 +1,9 @@
-"""Brings what is written, by whichever process, to those who watch in this one.
+"""Delivers what any process writes to those who subscribe in this one.
 
-An announcement says only which production changed, its number and the collection. What is told is
-read from the log, so an announcement that is lost makes nothing lost: after the listener comes
-back, and every few seconds, the numbers of all watched productions are compared with what was read.
-That is also the way open to announcing after the commit: what a process did not announce before it
-died would only be late.
+An announcement says only which production changed, its new number and the collection. The entries
+are read from the log, so a lost announcement loses nothing: when the listener is back, and every
+few seconds, the numbers of all subscribed productions are compared with what was read. This would
+also allow a process to announce after its commit: if it died in between, the push would be late.
 """
 
 import asyncio
@@ -20,24 +19,24 @@ from app.background import running
 from app.database.database import Database
 from app.entities import root
 from app.errors import NotFound, Unavailable
-from app.live.feed.entries import PAGE, Page, page
+from app.live.feed.derived_rows import with_derived
+from app.live.feed.entries import PAGE, Page, read_page
 from app.live.feed.listener import Listener
 from app.live.feed.production_list import ProductionFeed
 from app.live.feed.reader import Reader
-from app.live.feed.subscriber import OnEntries, OnTrimmed, Subscriber
-from app.live.feed.subscription import Subscription
+from app.live.feed.subscription import CursorSubscription, OnEntries, OnTrimmed, Subscription
 from app.live.feed.tailer import Tailer
 from app.sql.registry import statement
 from app.sql.writes import CHANNEL
 
 # The change numbers of productions $1.
 NUMBERS: Final = statement("SELECT uuid, change_seq FROM productions WHERE uuid = ANY($1::uuid[])")
-_EVERY: Final = 5.0
+_COMPARE_EVERY: Final = 5.0
 _MARGIN: Final = 120.0
 
 
 class Hub:
-    """The watches of one process. Times in seconds.
+    """The subscriptions of one process. Times in seconds.
 
     ``every`` is the pause between two comparisons of numbers. ``margin`` is the longest time that a
     write of a production may take from its statement's beginning to its commit.
@@ -48,31 +47,32 @@ class Hub:
         database: Database,
         listener: Listener,
         *,
-        every: float = _EVERY,
+        every: float = _COMPARE_EVERY,
         margin: float = _MARGIN,
     ) -> None:
         self._database, self._every = database, every
         self._reader = Reader(database)
-        self._pumps: dict[UUID, Tailer] = {}
-        self._shows = ProductionFeed(self._reader, timedelta(seconds=margin))
+        self._tailers: dict[UUID, Tailer] = {}
+        self._productions = ProductionFeed(self._reader, timedelta(seconds=margin))
         self._compare = asyncio.Event()
         self._running = False
-        listener.listen(CHANNEL, self._announced)
-        listener.on_connect(self._connected)
+        listener.listen(CHANNEL, self._on_announcement)
+        listener.on_connect(self._on_connect)
 
     @property
     def subscribers(self) -> int:
-        """How many watches are open."""
-        return sum(len(p.followers) for p in self._pumps.values()) + len(self._shows.watches)
+        """How many subscriptions are open."""
+        count = sum(len(tailer.subscriptions) for tailer in self._tailers.values())
+        return count + len(self._productions.subscriptions)
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is kept for anybody."""
-        return not self._pumps and not self._shows.watches
+        """Whether nothing is held for anybody."""
+        return not self._tailers and not self._productions.subscriptions
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Serve watches while the block runs; close those that are left at its end."""
+        """Serve subscriptions while the block runs, then close those that are left."""
         self._running = True
         try:
             async with running(self._keep_comparing()):
@@ -81,89 +81,126 @@ class Hub:
                 finally:
                     self._running = False
         finally:
-            self._shows.stop()
-            for follower in [f for p in self._pumps.values() for f in p.followers]:
-                await follower.close()
+            self._productions.stop()
+            for each in [s for tailer in self._tailers.values() for s in tailer.subscriptions]:
+                await each.close()
 
     async def subscribe(
         self,
         production: UUID,
-        hear: OnEntries,
+        on_entries: OnEntries,
         since: int | None = None,
         *,
         on_trimmed: OnTrimmed | None = None,
-    ) -> Subscriber:
-        """Tell of each entry of a production after number ``since``, or from now on.
+    ) -> Subscription:
+        """Deliver each entry of a production after number ``since``, or from now on.
 
-        Where the log does not hold what follows any more, ``on_trimmed`` is told how to start again,
-        and the watch goes on from the newest number.
+        When the log no longer holds what follows, ``on_trimmed`` is called with the way to start
+        again, and the subscription goes on from the newest number.
 
-        Raises NotFound, LogTrimmed where ``since`` is gone already, and what the database does.
+        Raises NotFound, LogTrimmed if what follows ``since`` is gone already, and what the database
+        does.
         """
-        self._refuse_unless_running()
-        pump = self._pumps.setdefault(production, Tailer(production, self._reader.page))
-        pump.joining += 1
+        self._require_running()
+        tailer = self._tailers.setdefault(production, Tailer(production, self.read))
+        tailer.joining += 1
         try:
-            latest = await self._bounds(production, since)
-            known = max(latest, pump.start(latest))
-            follower = Subscription(production, hear, on_trimmed, self._reader.page, self._left)
-            pump.followers.add(follower)
-            follower.start(latest if since is None else since, known)
+            latest = await self._latest(production, since)
+            start = latest if since is None else since
+            return self._add(
+                tailer, on_entries, start, max(latest, tailer.start(latest)), on_trimmed
+            )
         finally:
-            pump.joining -= 1
-            self._forget_idle(pump)
-        return follower
+            tailer.joining -= 1
+            self._forget_if_idle(tailer)
 
-    async def subscribe_to_productions(self, hear: OnEntries) -> Subscriber:
-        """Tell of each entry about a production itself, of all productions, from now on.
+    def resume(
+        self, production: UUID, on_entries: OnEntries, since: int, on_trimmed: OnTrimmed
+    ) -> Subscription:
+        """Open one more subscription to a production, after a number that was delivered before.
+
+        The caller has an open subscription to the production, so nothing needs to be looked up.
+        """
+        tailer = self._tailers[production]
+        return self._add(tailer, on_entries, since, tailer.start(since), on_trimmed)
+
+    async def subscribe_to_productions(self, on_entries: OnEntries) -> Subscription:
+        """Deliver each entry about a production itself, of all productions, from now on.
 
         Entries of one production come in order. Raises what the database does.
         """
-        self._refuse_unless_running()
-        return await self._shows.subscribe(hear)
+        self._require_running()
+        return await self._productions.subscribe(on_entries)
 
     async def read(self, production: UUID, since: int, limit: int = PAGE) -> Page:
-        """Read what follows a number, as a watch would be told it, with derived rows.
+        """Read what follows a number, with derived rows, as soon as the database answers.
 
-        It waits for the database as long as that takes.
+        Each retry reads half as many entries: large rows may have been too much at once. If the
+        production was removed by hand, the page is empty.
         """
-        return await self._reader.page(production, since, limit)
+        most = limit
 
-    def _refuse_unless_running(self) -> None:
+        async def read() -> Page:
+            nonlocal most
+            count, most = most, max(1, most // 2)
+            page = await read_page(self._database, production, since, count)
+            if page is None:
+                return Page(since, since, since)
+            entries = await with_derived(self._database, production, page.entries)
+            return Page(since, page.through, page.latest, entries, page.gap)
+
+        return await self._reader.retry(read)
+
+    def _require_running(self) -> None:
         if not self._running:
             raise Unavailable("The service is starting or stopping: try again in a moment.")
 
-    async def _bounds(self, production: UUID, since: int | None) -> int:
-        """Give a production's newest number. Raises NotFound and LogTrimmed."""
-        found = await page(self._database, production, since or 0, limit=0)
-        if found is None:
+    async def _latest(self, production: UUID, since: int | None) -> int:
+        """Return a production's newest number. Raises NotFound and LogTrimmed."""
+        page = await read_page(self._database, production, since or 0, limit=0)
+        if page is None:
             raise NotFound(f"No production is called {str(production)!r}.",
                            error=f"{root().noun} not found")  # fmt: skip
-        if since is not None and found.lost is not None:
-            raise found.lost
-        return found.latest
+        if since is not None and page.gap is not None:
+            raise page.gap
+        return page.latest
 
-    def _left(self, watch: Subscriber) -> None:
-        assert isinstance(watch, Subscription), "a watch of shows leaves elsewhere"
-        if pump := self._pumps.get(watch.production):
-            pump.followers.discard(watch)
-            self._forget_idle(pump)
+    def _add(
+        self,
+        tailer: Tailer,
+        on_entries: OnEntries,
+        since: int,
+        latest: int,
+        on_trimmed: OnTrimmed | None,
+    ) -> Subscription:
+        subscription = CursorSubscription(
+            tailer.production, on_entries, on_trimmed, self.read, self._remove
+        )
+        tailer.subscriptions.add(subscription)
+        subscription.start(since, latest)
+        return subscription
 
-    def _forget_idle(self, pump: Tailer) -> None:
-        if pump.idle and self._pumps.get(pump.production) is pump:
-            pump.stop()
-            del self._pumps[pump.production]
+    def _remove(self, subscription: Subscription) -> None:
+        assert isinstance(subscription, CursorSubscription), "others are removed elsewhere"
+        if tailer := self._tailers.get(subscription.production):
+            tailer.subscriptions.discard(subscription)
+            self._forget_if_idle(tailer)
 
-    def _announced(self, payload: str) -> None:
+    def _forget_if_idle(self, tailer: Tailer) -> None:
+        if tailer.idle and self._tailers.get(tailer.production) is tailer:
+            tailer.stop()
+            del self._tailers[tailer.production]
+
+    def _on_announcement(self, payload: str) -> None:
         with suppress(ValueError):  # not one of ours
-            place, seq, collection = payload.split(" ")
-            production, number = UUID(place), int(seq)
-            if pump := self._pumps.get(production):
-                pump.announced(number)
-            if collection == root().collection and self._shows.watches:
-                self._shows.announced(production, number)
+            uuid, number, collection = payload.split(" ")
+            production, seq = UUID(uuid), int(number)
+            if tailer := self._tailers.get(production):
+                tailer.announce(seq)
+            if collection == root().collection and self._productions.subscriptions:
+                self._productions.announce(production, seq)
 
-    async def _connected(self, _: asyncpg.Connection) -> None:
+    async def _on_connect(self, _: asyncpg.Connection) -> None:
         self._compare.set()
 
     async def _keep_comparing(self) -> None:
@@ -171,13 +208,13 @@ class Hub:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._compare.wait(), self._every)
             self._compare.clear()
-            if self._shows.watches:
-                self._shows.look()
-            if self._pumps:
-                await self._look_where_numbers_moved()
+            if self._productions.subscriptions:
+                self._productions.scan()
+            if self._tailers:
+                await self._wake_where_numbers_moved()
 
-    async def _look_where_numbers_moved(self) -> None:
-        for row in await self._reader.rows(NUMBERS, list(self._pumps)):
-            pump = self._pumps.get(row["uuid"])
-            if pump is not None and row["change_seq"] != pump.seq:
-                pump.look()
+    async def _wake_where_numbers_moved(self) -> None:
+        for row in await self._reader.rows(NUMBERS, list(self._tailers)):
+            tailer = self._tailers.get(row["uuid"])
+            if tailer is not None and row["change_seq"] != tailer.seq:
+                tailer.wake()

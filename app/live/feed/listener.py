@@ -1,9 +1,9 @@
-"""The one connection of a process on which PostgreSQL tells what was announced.
+"""The one connection of a process on which PostgreSQL announces what was written.
 
-It is outside the pool, because who listens keeps its connection. It goes to the server itself: a
-pooler that lends connections by the transaction loses what it is told between two of them. What was
-said while nobody listened is not said again; whoever hears must look for themselves after
-``on_connect``.
+It is outside the pool, because LISTEN needs a connection of its own. It goes to the server itself:
+a pooler that lends connections by the transaction loses what is announced between two of them.
+Announcements that were made while nobody listened are not repeated, so after every ``on_connect``
+the reader of a channel must look for itself.
 """
 
 import asyncio
@@ -23,17 +23,16 @@ _log: Final = structlog.get_logger()
 _NAME: Final = "signalbook-listener"
 _CLOSING: Final = 1.0
 
-Tell = Callable[[str], None]
-Do = Callable[[asyncpg.Connection], Awaitable[None]]
+OnAnnouncement = Callable[[str], None]
+OnConnect = Callable[[asyncpg.Connection], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class Pulse:
-    """How the listener notices a silence and comes back, in seconds.
+    """How the listener notices a silent server and reconnects, in seconds.
 
-    Every ``every`` the server is asked for a sign of life, and given ``within`` for it as for any
-    other answer. After a loss the first try comes within ``first``, each next one after up to twice
-    as long, up to ``longest``.
+    Every ``every`` seconds it sends a query, and waits ``within`` for any answer. After a loss the
+    first try comes within ``first``, each next one after up to twice as long, up to ``longest``.
     """
 
     every: float = 5.0
@@ -43,40 +42,42 @@ class Pulse:
 
 
 class Listener:
-    """One LISTEN connection per process, outside the pool, reconnecting for ever with jittered
-    back-off. It says one line when it loses the database, and one when it is back."""
+    """One LISTEN connection per process, which reconnects for ever with jittered back-off.
+
+    It logs one line when it loses the database, and one when it is back.
+    """
 
     def __init__(self, url: DatabaseUrl, pulse: Pulse | None = None) -> None:
         self._url, self._pulse = url, pulse or Pulse()
-        self._tell: dict[str, list[Tell]] = {}
-        self._do: list[Do] = []
+        self._on_announcement: dict[str, list[OnAnnouncement]] = {}
+        self._on_connect: list[OnConnect] = []
         self._listening = asyncio.Event()
         self._lost = False
 
     @property
     def connected(self) -> bool:
-        """Whether announcements are heard now, as far as is known."""
+        """Whether announcements arrive now, as far as the listener can tell."""
         return self._listening.is_set()
 
     async def until_connected(self) -> None:
-        """Wait until announcements are heard."""
+        """Wait until announcements arrive."""
         await self._listening.wait()
 
-    def listen(self, channel: str, tell: Tell) -> None:
-        """Call ``tell`` with the payload of each announcement on a channel. Before ``running``."""
-        self._tell.setdefault(channel, []).append(tell)
+    def listen(self, channel: str, callback: OnAnnouncement) -> None:
+        """Call back with the payload of each announcement on a channel. Before ``running``."""
+        self._on_announcement.setdefault(channel, []).append(callback)
 
-    def on_connect(self, do: Do) -> None:
-        """Await ``do`` after every connect, when all channels are heard. Before ``running``.
+    def on_connect(self, callback: OnConnect) -> None:
+        """Await the callback after every connect, once all channels are open. Before ``running``.
 
-        It has the connection to itself until it returns; what it takes there (a lock of the
-        session) lasts as long as the connection. Where it fails, the listener connects anew.
+        The callback has the connection to itself until it returns. A session lock that it takes
+        lasts as long as the connection. If the callback fails, the listener reconnects.
         """
-        self._do.append(do)
+        self._on_connect.append(callback)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Listen beside what runs inside, whether or not the database answers; stop with it."""
+        """Listen while the block runs, whether or not the database answers."""
         async with running(self._keep_listening()):
             yield
 
@@ -84,25 +85,25 @@ class Listener:
         wait = self._pulse.first
         while True:
             try:
-                async with self._connected() as connection:
+                async with self._connect() as connection:
                     wait = self._pulse.first
-                    await self._attend(connection)
+                    await self._keep_alive(connection)
             except Exception as error:  # noqa: BLE001  # one that fails must not be the last
-                self._say_lost(error)
+                self._log_lost(error)
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
             wait = min(wait * 2, self._pulse.longest)
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[asyncpg.Connection]:
+    async def _connect(self) -> AsyncIterator[asyncpg.Connection]:
         connection = await asyncpg.connect(**self._arguments())
         try:
-            for channel, heard in self._tell.items():
-                await connection.add_listener(channel, _teller(heard))
+            for channel, callbacks in self._on_announcement.items():
+                await connection.add_listener(channel, _calling(callbacks))
             async with asyncio.timeout(self._pulse.within):
-                for do in self._do:
-                    await do(connection)
+                for callback in self._on_connect:
+                    await callback(connection)
             self._listening.set()
-            self._say_back()
+            self._log_back()
             yield connection
         finally:
             self._listening.clear()
@@ -110,8 +111,8 @@ class Listener:
                 await connection.close(timeout=_CLOSING)
             connection.terminate()
 
-    async def _attend(self, connection: asyncpg.Connection) -> None:
-        """Return when the connection has ended. Raises TimeoutError when the server is silent."""
+    async def _keep_alive(self, connection: asyncpg.Connection) -> None:
+        """Query until the connection ends. Raises ConnectionError, or TimeoutError on silence."""
         ended = asyncio.Event()
         connection.add_termination_listener(lambda _: ended.set())
         while not connection.is_closed():
@@ -123,26 +124,26 @@ class Listener:
 
     def _arguments(self) -> dict[str, Any]:
         arguments = self._url.connect_args()
-        named = {**arguments.get("server_settings", {}), "application_name": _NAME}
-        within = self._pulse.within
-        return {**arguments, "timeout": within, "command_timeout": within, "server_settings": named}
+        settings = {**arguments.get("server_settings", {}), "application_name": _NAME}
+        timeouts = dict.fromkeys(("timeout", "command_timeout"), self._pulse.within)
+        return {**arguments, **timeouts, "server_settings": settings}
 
-    def _say_lost(self, error: Exception) -> None:
+    def _log_lost(self, error: Exception) -> None:
         if not self._lost:
             self._lost = True
             _log.warning("listener lost", reason=type(error).__name__,
                          words="Live push waits until the database answers; it is asked again "
                                "and again.")  # fmt: skip
 
-    def _say_back(self) -> None:
+    def _log_back(self) -> None:
         if self._lost:
             self._lost = False
             _log.info("listener back", words="Live push catches up from the change log.")
 
 
-def _teller(heard: list[Tell]) -> Callable[..., None]:
-    def told(_connection: object, _pid: int, _channel: str, payload: object) -> None:
-        for tell in heard:
-            tell(str(payload))
+def _calling(callbacks: list[OnAnnouncement]) -> Callable[..., None]:
+    def call(_connection: object, _pid: int, _channel: str, payload: object) -> None:
+        for callback in callbacks:
+            callback(str(payload))
 
-    return told
+    return call

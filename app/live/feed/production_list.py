@@ -1,10 +1,10 @@
-"""Watches the productions themselves, all of them: for lists of shows.
+"""Follows the productions themselves, all of them, for clients that show the list of shows.
 
-A cursor for each of a hundred thousand shows would be too many, so there is one of time. What is
-announced is read by its number. After a loss of the listener, and now and then, all that was logged
-about productions since the last look is laid beside what was told. An entry's time is that of its
-statement's beginning, not of its commit; so each look begins a ``margin`` earlier, and what was
-told within that is remembered.
+A cursor for each of a hundred thousand shows would be too many, so there is one cursor of time.
+What is announced is read by its number. When the listener is back, and now and then, the log is
+scanned for what was logged about productions since the last scan. An entry bears the time at which
+its statement began, not that of its commit. So each scan begins a ``margin`` earlier, and what was
+delivered within the margin is remembered.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from app.changelog.feed import ENTRY
 from app.entities import root
 from app.live.feed.entries import PAGE, FeedEntry
 from app.live.feed.reader import Reader
-from app.live.feed.subscriber import OnEntries, Subscriber
+from app.live.feed.subscription import OnEntries, Subscription
 from app.sql.registry import statement
 
 Key = tuple[UUID, int]
@@ -46,129 +46,134 @@ NAMED: Final = statement(
     "LATERAL (SELECT uuid, id FROM productions WHERE uuid = said.place LIMIT 1) AS place, "
     f"LATERAL ({ENTRY} AND seq = said.number) AS entry"
 )
-_NOBODY: Final = UUID(int=0)
-"""Before every production's."""
+_BEFORE_ALL: Final = UUID(int=0)
 
 
 class ProductionFeed:
-    """Tells all who watch the productions, one after the other; who is slow holds up the others of
-    this watch, not the pumps. Beyond ``PAGE`` announcements at once they are looked for instead."""
+    """Delivers entries about productions to all subscribers, one after the other.
+
+    A slow subscriber delays the others of this feed, but not the per-production tailers. If more
+    than ``PAGE`` announcements wait at once, the log is scanned instead.
+    """
 
     def __init__(self, reader: Reader, margin: timedelta) -> None:
-        self.watches: set[Subscriber] = set()
+        self.subscriptions: set[Subscription] = set()
         self._reader, self._margin = reader, margin
         self._joining = asyncio.Lock()
-        self._told: dict[Key, datetime] = {}
-        self._looked_at: datetime | None = None
-        self._said: dict[Key, None] = {}
-        self._looking = False
-        self._due = asyncio.Event()
+        # What was delivered within the margin, with the time that its entry bears.
+        self._recent: dict[Key, datetime] = {}
+        self._queue: dict[Key, None] = {}  # what was announced and not read yet, in order
+        self._last_scan: datetime | None = None
+        self._scan_due = False
+        self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    async def subscribe(self, hear: OnEntries) -> Subscriber:
-        """Tell what is logged about any production from now on. Raises what the database does."""
-        watch = Subscriber(hear, self._left)
+    async def subscribe(self, on_entries: OnEntries) -> Subscription:
+        """Deliver what is logged about productions from now on. Raises what the database does."""
+        subscription = Subscription(on_entries, self._remove)
         async with self._joining:
-            if not self.watches:
+            if not self.subscriptions:
                 await self._begin()
-            self.watches.add(watch)
-        return watch
+            self.subscriptions.add(subscription)
+        return subscription
 
-    def announced(self, production: UUID, seq: int) -> None:
-        """Read that entry and tell it."""
-        if len(self._said) < PAGE:
-            self._said[production, seq] = None
+    def announce(self, production: UUID, seq: int) -> None:
+        """Read that entry and deliver it."""
+        if len(self._queue) < PAGE:
+            self._queue[production, seq] = None
         else:
-            self._looking = True
-        self._due.set()
+            self._scan_due = True
+        self._wake.set()
 
-    def look(self) -> None:
-        """See whether anything was logged that was not told."""
-        self._looking = True
-        self._due.set()
+    def scan(self) -> None:
+        """Look in the log for entries that were not delivered."""
+        self._scan_due = True
+        self._wake.set()
 
     def stop(self) -> None:
-        """Tell nobody anything more."""
-        for watch in tuple(self.watches):
-            self._left(watch)
+        """Deliver nothing more to anybody."""
+        for subscription in tuple(self.subscriptions):
+            self._remove(subscription)
 
     async def _begin(self) -> None:
-        """Take all that can be seen now for told."""
-        self._told, self._said = {}, {}
+        """Take everything that can be seen now as delivered."""
+        self._recent, self._queue = {}, {}
         async with self._reader.database.connection() as connection:
-            self._looked_at = await connection.fetchval(CLOCK)
-            self._told = await _logged_since(connection.fetch, self._window())
-        self._due.clear()
+            self._last_scan = await connection.fetchval(CLOCK)
+            self._recent = await _logged_since(connection.fetch, self._window())
+        self._wake.clear()
         self._task = asyncio.create_task(self._run())
 
-    def _left(self, watch: Subscriber) -> None:
-        self.watches.discard(watch)
-        if not self.watches and self._task is not None:
+    def _remove(self, subscription: Subscription) -> None:
+        self.subscriptions.discard(subscription)
+        if not self.subscriptions and self._task is not None:
             if self._task is not asyncio.current_task():
                 self._task.cancel()
             self._task = None
-            self._told, self._said = {}, {}
+            self._recent, self._queue = {}, {}
 
     def _window(self) -> datetime:
-        assert self._looked_at is not None, "somebody watches"
-        return self._looked_at - self._margin
+        """Return the time from which on entries may have become visible since the last scan."""
+        assert self._last_scan is not None, "somebody subscribes"
+        return self._last_scan - self._margin
 
     async def _run(self) -> None:
-        while self.watches:
-            await self._due.wait()
-            self._due.clear()
-            found = await self._announced()
-            if self._looking:
-                self._looking = False
-                found |= await self._looked()
-            fresh = {key: at for key, at in found.items() if key not in self._told}
-            await self._tell(fresh)
+        while self.subscriptions:
+            await self._wake.wait()
+            self._wake.clear()
+            keys = await self._read_queue()
+            if self._scan_due:
+                self._scan_due = False
+                keys |= await self._read_since_last_scan()
+            await self._deliver({key: at for key, at in keys.items() if key not in self._recent})
 
-    async def _announced(self) -> dict[Key, datetime]:
-        said, self._said = self._said, {}
-        if not said:
+    async def _read_queue(self) -> dict[Key, datetime]:
+        queue, self._queue = self._queue, {}
+        if not queue:
             return {}
-        arrays = [place for place, _ in said], [number for _, number in said]
-        rows = await self._reader.rows(ANNOUNCED, *arrays, self._window())
+        rows = await self._reader.rows(ANNOUNCED, *_arrays(queue), self._window())
         return _keys(row for row in rows if row["collection"] == root().collection)
 
-    async def _looked(self) -> dict[Key, datetime]:
-        """Give what was logged since the last look began, and a margin before."""
+    async def _read_since_last_scan(self) -> dict[Key, datetime]:
         [(now,)] = await self._reader.rows(CLOCK)
-        found = await _logged_since(self._reader.rows, self._window())
-        self._looked_at = now
-        self._told = {key: at for key, at in self._told.items() if at >= self._window()}
-        return found
+        keys = await _logged_since(self._reader.rows, self._window())
+        self._last_scan = now
+        self._recent = {key: at for key, at in self._recent.items() if at >= self._window()}
+        return keys
 
-    async def _tell(self, found: dict[Key, datetime]) -> None:
-        keys = sorted(found)
+    async def _deliver(self, times: dict[Key, datetime]) -> None:
+        keys = sorted(times)
         for start in range(0, len(keys), PAGE):
             some = keys[start : start + PAGE]
-            arrays = [place for place, _ in some], [number for _, number in some]
-            rows = await self._reader.rows(NAMED, *arrays)
+            rows = await self._reader.rows(NAMED, *_arrays(some))
             entries = sorted(
                 (FeedEntry.read(from_json(row["body"])) for row in rows),
                 key=lambda entry: (entry.production, entry.seq),
             )
-            self._told |= {key: found[key] for key in some}
-            for watch in tuple(self.watches):
-                async with watch.paused():
-                    if watch in self.watches:
-                        await watch.tell(entries)
+            self._recent |= {key: times[key] for key in some}
+            for subscription in tuple(self.subscriptions):
+                async with subscription.paused():
+                    if subscription in self.subscriptions:
+                        await subscription.deliver(entries)
 
 
 Fetch = Callable[..., Awaitable[Sequence[asyncpg.Record]]]
 
 
 async def _logged_since(fetch: Fetch, since: datetime) -> dict[Key, datetime]:
-    found: dict[Key, datetime] = {}
-    place = since, _NOBODY, 0
-    while rows := await fetch(LOGGED_SINCE, *place):
-        found |= _keys(rows)
+    keys: dict[Key, datetime] = {}
+    position = since, _BEFORE_ALL, 0
+    while rows := await fetch(LOGGED_SINCE, *position):
+        keys |= _keys(rows)
         last = rows[-1]
-        place = last["at"], last["production_uuid"], last["seq"]
-    return found
+        position = last["at"], last["production_uuid"], last["seq"]
+    return keys
 
 
 def _keys(rows: Iterable[asyncpg.Record]) -> dict[Key, datetime]:
     return {(row["production_uuid"], row["seq"]): row["at"] for row in rows}
+
+
+def _arrays(keys: Iterable[Key]) -> tuple[list[UUID], list[int]]:
+    pairs = list(keys)
+    return [production for production, _ in pairs], [seq for _, seq in pairs]

@@ -1,99 +1,156 @@
-"""The watch of one production: each entry once, in order, without a gap.
+"""Subscriptions: each entry is delivered once, in order, as fast as the subscriber takes it.
 
-It has a cursor of its own. What its production's pump has just read is offered to every watch, and
-one that stands at the same place takes it while it has room. Any other is behind: it reads from the
-log by itself, in pages, until it is not. So one that is slow holds nobody up, never holds more than
-a page, and loses nothing.
+Of a production, each subscription has a cursor of its own. The tailer offers every page that it
+reads to all of them. One whose cursor stands where the page begins takes the page, if it has room.
+Any other is behind: it reads pages from the log by itself until it has caught up. So a slow
+subscriber delays nobody, never holds more than a page, and misses nothing.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
 from uuid import UUID
+
+import structlog
 
 from app.errors import LogTrimmed
 from app.live.feed.entries import PAGE, FeedEntry, Page
-from app.live.feed.subscriber import OnEntries, OnTrimmed, Subscriber
+
+_log: Final = structlog.get_logger()
+
+OnEntries = Callable[[Sequence[FeedEntry]], Awaitable[None]]
+OnTrimmed = Callable[[LogTrimmed], Awaitable[None]]
 
 
-class Subscription(Subscriber):
-    """The watch of one production. ``read`` gives what follows a number, however long it takes."""
+class Subscription:
+    """Delivers entries to one subscriber: up to ``PAGE`` at a time, the next when it returns.
+
+    An error of the subscriber is logged, and the entries are not delivered again.
+    """
+
+    def __init__(self, on_entries: OnEntries, on_close: Callable[["Subscription"], None]) -> None:
+        self.seq = 0
+        """The number of the last entry that was delivered, or where the subscription began.
+
+        It means nothing in a subscription to several productions.
+        """
+        self._on_entries, self._on_close = on_entries, on_close
+        self._delivering = asyncio.Lock()
+
+    @asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """Deliver nothing while the block runs. Not to be used inside ``on_entries``."""
+        async with self._delivering:
+            yield
+
+    def stop(self) -> None:
+        """Deliver nothing more. May be called again, and inside ``on_entries``."""
+        self._on_close(self)
+
+    async def close(self) -> None:
+        """Stop, and wait for a delivery under way unless called inside ``on_entries``."""
+        self.stop()
+
+    async def deliver(self, entries: Sequence[FeedEntry]) -> None:
+        """Hand the entries to the subscriber. The caller has paused the subscription."""
+        await self._log_error(self._on_entries(entries))
+
+    async def _log_error(self, delivery: Awaitable[None]) -> None:
+        try:
+            await delivery
+        except Exception:  # noqa: BLE001  # one that fails must not be the last
+            _log.exception("watch", words="A subscriber to changes failed; it gets the next ones.")
+
+
+class CursorSubscription(Subscription):
+    """The subscription to one production.
+
+    ``read`` returns what follows a number, and tries until the database answers.
+    """
 
     def __init__(
         self,
         production: UUID,
-        hear: OnEntries,
-        trimmed: OnTrimmed | None,
+        on_entries: OnEntries,
+        on_trimmed: OnTrimmed | None,
         read: Callable[[UUID, int], Awaitable[Page]],
-        leave: Callable[[Subscriber], None],
+        on_close: Callable[[Subscription], None],
     ) -> None:
-        super().__init__(hear, leave)
+        super().__init__(on_entries, on_close)
         self.production = production
-        self._trimmed, self._read = trimmed, read
-        self._waiting: list[FeedEntry] = []
-        self._end = self._known = 0  # the last number that waits; the last there is, as far as seen
-        self._doubted = self._closed = False
+        self._on_trimmed, self._read = on_trimmed, read
+        self._backlog: list[FeedEntry] = []
+        self._end = self._latest = 0  # the cursor, behind the backlog; the newest number heard of
+        self._in_doubt = self._stopped = False
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, since: int, known: int) -> None:
-        """Begin after ``since``, where ``known`` is the newest number that was seen."""
+    def start(self, since: int, latest: int) -> None:
+        """Deliver what follows ``since``; ``latest`` is the newest number that was heard of."""
         self.seq = self._end = since
-        self._known = known
+        self._latest = latest
         self._wake.set()
         self._task = asyncio.create_task(self._run())
 
     def offer(self, page: Page) -> None:
-        """Take what is new of a page, if nothing is missing before it and there is room."""
-        self._known = max(self._known, page.through)
+        """Take what is new in a page, if nothing is missing before it and there is room."""
+        self._latest = max(self._latest, page.through)
         fresh = [entry for entry in page.entries if entry.seq > self._end]
-        if page.since <= self._end < page.through and len(self._waiting) + len(fresh) <= PAGE:
-            self._waiting += fresh
+        if page.since <= self._end < page.through and len(self._backlog) + len(fresh) <= PAGE:
+            self._backlog += fresh
             self._end = page.through
         self._wake.set()
 
     def doubt(self) -> None:
-        """See in the log itself whether it still holds what follows."""
-        self._doubted = True
+        """Look in the log whether it still holds what follows the cursor."""
+        self._in_doubt = True
         self._wake.set()
 
-    async def close(self) -> None:
-        """Tell nothing more, and wait until nothing is being told."""
-        self._closed = True
-        await super().close()
+    def stop(self) -> None:
+        """Deliver nothing more. May be called again, and inside ``on_entries``."""
+        self._stopped = True
+        super().stop()
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
+
+    async def close(self) -> None:
+        """Stop, and wait for a delivery under way unless called inside ``on_entries``."""
+        self.stop()
+        if self._task is not None and self._task is not asyncio.current_task():
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        while not self._closed:
+        while not self._stopped:
             await self._wake.wait()
             self._wake.clear()
-            while not self._closed and self._has_more():
-                if not self._waiting:
+            while not self._stopped and self._has_more():
+                if not self._backlog:
                     await self._catch_up()
-                if self._waiting:
-                    await self._hand_over()
+                if self._backlog:
+                    await self._deliver_backlog()
 
     def _has_more(self) -> bool:
-        return bool(self._waiting) or self._end < self._known or self._doubted
+        return bool(self._backlog) or self._end < self._latest or self._in_doubt
 
     async def _catch_up(self) -> None:
-        self._doubted, self._known = False, self._end  # what is offered meanwhile counts from here
+        # The newest number may have fallen, so only what is offered from here on counts.
+        self._in_doubt, self._latest = False, self._end
         page = await self._read(self.production, self._end)
-        self._known = max(self._known, page.latest)
-        if page.lost is None:
+        self._latest = max(self._latest, page.latest)
+        if page.gap is None:
             self.offer(page)
-        elif not self._waiting:
-            await self._resync(page, page.lost)
+        elif not self._backlog:
+            await self._skip(page.latest, page.gap)
 
-    async def _resync(self, page: Page, lost: LogTrimmed) -> None:
-        async with self._turn:
-            if self._trimmed is not None:
-                await self.surely(self._trimmed(lost))
-            self.seq = self._end = page.latest
+    async def _skip(self, latest: int, gap: LogTrimmed) -> None:
+        async with self._delivering:
+            if self._on_trimmed is not None:
+                await self._log_error(self._on_trimmed(gap))
+            self.seq = self._end = latest
 
-    async def _hand_over(self) -> None:
-        async with self._turn:
-            entries, self._waiting = self._waiting, []
-            await self.tell(entries)
+    async def _deliver_backlog(self) -> None:
+        async with self._delivering:
+            entries, self._backlog = self._backlog, []
+            await self.deliver(entries)
             self.seq = entries[-1].seq

@@ -1,48 +1,50 @@
-"""Reads what is new in one production, once for all who watch it in this process."""
+"""Reads what is new in one production, once for all who subscribe to it in this process."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from app.live.feed.entries import Page
-from app.live.feed.subscription import Subscription
+from app.live.feed.subscription import CursorSubscription
 
 
 class Tailer:
-    """Reads from the log whenever it is told that there may be more, one page at a time; what is
-    announced meanwhile is read with the next."""
+    """Reads the log a page at a time whenever there may be more, and offers it to subscriptions.
+
+    What is announced during a read is read next.
+    """
 
     def __init__(self, production: UUID, read: Callable[[UUID, int], Awaitable[Page]]) -> None:
         self.production = production
         self.seq: int | None = None
-        """The number up to which it has read; None until the first watch has found its place."""
-        self.followers: set[Subscription] = set()
+        """The number up to which it has read; None until the first subscription has begun."""
+        self.subscriptions: set[CursorSubscription] = set()
         self.joining = 0
-        """How many are about to watch."""
+        """How many are about to subscribe."""
         self._read = read
-        self._due = asyncio.Event()
+        self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     @property
     def idle(self) -> bool:
-        """Whether nobody watches, nor is about to."""
-        return not self.followers and not self.joining
+        """Whether nobody subscribes, nor is about to."""
+        return not self.subscriptions and not self.joining
 
     def start(self, latest: int) -> int:
-        """Read from the newest number on, unless it does already; give where it is."""
+        """Read from ``latest`` on, unless it is reading already; return up to where it has read."""
         if self.seq is None:
             self.seq = latest
             self._task = asyncio.create_task(self._run(latest))
         return self.seq
 
-    def announced(self, seq: int) -> None:
-        """Read, if it has not read that number yet."""
+    def announce(self, seq: int) -> None:
+        """Read, unless that number has been read."""
         if self.seq is None or seq > self.seq:
-            self._due.set()
+            self.wake()
 
-    def look(self) -> None:
-        """Read."""
-        self._due.set()
+    def wake(self) -> None:
+        """Read what there is."""
+        self._wake.set()
 
     def stop(self) -> None:
         """Read no more."""
@@ -51,14 +53,14 @@ class Tailer:
 
     async def _run(self, seq: int) -> None:
         while True:
-            await self._due.wait()
-            self._due.clear()
+            await self._wake.wait()
+            self._wake.clear()
             page = await self._read(self.production, seq)
             seq = self.seq = page.through
-            for follower in tuple(self.followers):
-                if page.lost is None:
-                    follower.offer(page)
+            for subscription in tuple(self.subscriptions):
+                if page.gap is None:
+                    subscription.offer(page)
                 else:
-                    follower.doubt()
+                    subscription.doubt()
             if seq < page.latest:
-                self._due.set()
+                self._wake.set()

@@ -1,7 +1,7 @@
-"""What the frontend is told of an entry of the change log, as Socket.IO events.
+"""The Socket.IO events of an entry of the change log.
 
-One entry may be several events: of the row that was written, and of each that reads differently
-since. Each bears the entry's number ``seq``; those of the same entry have the same.
+One entry may make several events: for the row that was written, and for each row that reads
+differently since. All of them carry the entry's number, ``seq``.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from app.entities import discovered, root
 from app.live.feed.entries import Derived, FeedEntry
 
-_WORDS: Final = {"CREATE": "created", "UPDATE": "updated", "DELETE": "deleted"}
+_VERBS: Final = {"CREATE": "created", "UPDATE": "updated", "DELETE": "deleted"}
 
 
 class Message(NamedTuple):
@@ -27,7 +27,7 @@ def _message(name: str, /, **members: Any) -> Message:
 
 
 def of_room(entry: FeedEntry) -> Iterator[Message]:
-    """Give what those who watch the entry's production are told."""
+    """Yield the events for those who watch the entry's production."""
     if entry.collection == root().collection:
         yield _of_production(entry)
     else:
@@ -37,48 +37,48 @@ def of_room(entry: FeedEntry) -> Iterator[Message]:
 
 
 def of_list(entry: FeedEntry) -> Iterator[Message]:
-    """Give what those who watch the list of productions are told."""
+    """Yield the events for those who watch the list of productions."""
     if entry.collection != root().collection:
         return
-    name = f"production:{_WORDS[entry.operation]}"
+    name = f"production:{_VERBS[entry.operation]}"
     if entry.operation == "DELETE":
-        yield _message(name, **_named(entry))
+        yield _message(name, **_production(entry))
     else:
-        yield _message(name, production=entry.body, **_who(entry))
+        yield _message(name, production=entry.body, **_author(entry))
 
 
 def _of_production(entry: FeedEntry) -> Message:
-    """Give the production itself; one that is back reads as changed to those who watched it."""
+    """Return the production's event; those who watch see a restored one as updated."""
     if entry.operation == "DELETE":
-        return _message("production:deleted", **_named(entry))
+        return _message("production:deleted", **_production(entry))
     return _message("production:updated", **{**(entry.body or {}), "seq": entry.seq})
 
 
 def _of_entity(entry: FeedEntry) -> Message:
-    name = f"entity:{_WORDS[entry.operation]}"
+    name = f"entity:{_VERBS[entry.operation]}"
     if entry.operation == "DELETE":
-        return _message(name, entityType=entry.entity_type, entityId=_key(entry), **_who(entry))
+        return _message(name, entityType=entry.entity_type, entityId=_key(entry), **_author(entry))
     more: Mapping[str, Any] = {"changes": entry.changes} if entry.operation == "UPDATE" else {}
     return _message(name, entityType=entry.entity_type, entityId=entry.entity,
-                    entity=entry.body, **_who(entry), **more)  # fmt: skip
+                    entity=entry.body, **_author(entry), **more)  # fmt: skip
 
 
 def _of_derived(entry: FeedEntry, derived: Derived) -> Message:
     return _message("entity:updated", entityType=derived.entity_type, entityId=derived.uuid,
-                    entity=derived.body, **_who(entry), derived=True)  # fmt: skip
+                    entity=derived.body, **_author(entry), derived=True)  # fmt: skip
 
 
 def _key(entry: FeedEntry) -> str:
-    """Give what the frontend knows a deleted row by."""
+    """Return the key by which the frontend finds a deleted row."""
     entity = discovered().get(entry.collection)
     if entity is None or not entity.deleted_by_label:
         return entry.entity
     return str((entry.body or {}).get("id") or entry.entity)
 
 
-def _named(entry: FeedEntry) -> dict[str, Any]:
-    return {"productionId": entry.label, "productionUuid": str(entry.production), **_who(entry)}
+def _production(entry: FeedEntry) -> dict[str, Any]:
+    return {"productionId": entry.label, "productionUuid": str(entry.production), **_author(entry)}
 
 
-def _who(entry: FeedEntry) -> dict[str, Any]:
+def _author(entry: FeedEntry) -> dict[str, Any]:
     return {"userId": entry.user_id, "userName": entry.user_name, "seq": entry.seq}

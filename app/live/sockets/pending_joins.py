@@ -1,4 +1,4 @@
-"""Joins that the database did not let be done: kept, and done as soon as it answers."""
+"""Joins that failed because the database was away: done as soon as it answers."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -9,46 +9,46 @@ import structlog
 from app.entities import root
 from app.errors import SignalbookError, Unavailable
 from app.live.sockets.limits import SocketLimits
-from app.live.sockets.requests import Join, error_ack
+from app.live.sockets.socket_requests import Join, error_ack
 
 _log: Final = structlog.get_logger()
 Send = Callable[[str, str, Any], None]
 
 
-class Let(Protocol):
-    """Lets a socket watch a production if ``still`` is true when all that takes time is done."""
+class JoinRoom(Protocol):
+    """Lets a socket watch a production if ``still_wanted`` is true after all that takes time."""
 
     def __call__(
-        self, socket: str, asked: Join, still: Callable[[], bool]
+        self, socket: str, request: Join, still_wanted: Callable[[], bool]
     ) -> Awaitable[dict[str, Any]]: ...
 
 
 class PendingJoins:
-    """What sockets have asked for and did not get; the last of each socket and production counts.
+    """The joins that are to be tried again; the last of each socket and production counts.
 
     ``send`` is called with a socket, an event's name and its argument.
     """
 
-    def __init__(self, let: Let, send: Send, limits: SocketLimits) -> None:
-        self._let, self._send, self._limits = let, send, limits
-        self._of: dict[str, dict[str, Join]] = {}
+    def __init__(self, join: JoinRoom, send: Send, limits: SocketLimits) -> None:
+        self._join, self._send, self._limits = join, send, limits
+        self._requests: dict[str, dict[str, Join]] = {}
         self._task: asyncio.Task[None] | None = None
 
-    def keep(self, socket: str, asked: Join) -> None:
-        """Let the socket in later."""
-        kept = self._of.setdefault(socket, {})
-        if len(kept) < self._limits.rooms:
-            kept[asked.productionId] = asked
+    def add(self, socket: str, request: Join) -> None:
+        """Try a join again later."""
+        requests = self._requests.setdefault(socket, {})
+        if len(requests) < self._limits.rooms:
+            requests[request.productionId] = request
         if self._task is None:
             self._task = asyncio.create_task(self._keep_trying())
 
     def drop(self, socket: str, key: str) -> None:
-        """It is not wished any more."""
-        self._of.get(socket, {}).pop(key, None)
+        """Drop a socket's join of one production."""
+        self._requests.get(socket, {}).pop(key, None)
 
     def forget(self, socket: str) -> None:
-        """The socket is no longer there."""
-        self._of.pop(socket, None)
+        """Drop all joins of a socket."""
+        self._requests.pop(socket, None)
 
     async def close(self) -> None:
         """Try no more."""
@@ -57,44 +57,46 @@ class PendingJoins:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _keep_trying(self) -> None:
-        while any(self._of.values()):
+        while any(self._requests.values()):
             await asyncio.sleep(self._limits.retry)
-            wished = [
-                (socket, asked) for socket, kept in self._of.items() for asked in kept.values()
+            pairs = [
+                (s, request) for s, each in self._requests.items() for request in each.values()
             ]
-            for socket, asked in wished:
-                if self._is_wished(socket, asked) and not await self._tried(socket, asked):
+            for socket, request in pairs:
+                if self._is_wanted(socket, request) and not await self._try(socket, request):
                     break
-        self._of.clear()
+        self._requests.clear()
         self._task = None
 
-    async def _tried(self, socket: str, asked: Join) -> bool:
-        """Try one; tell whether the others are worth a try."""
+    async def _try(self, socket: str, request: Join) -> bool:
+        """Try one join; return whether the others are worth a try."""
         try:
-            told = await self._let(socket, asked, lambda: self._is_wished(socket, asked))
+            ack = await self._join(socket, request, lambda: self._is_wanted(socket, request))
         except Unavailable:
-            return not self._is_wished(socket, asked)
-        except SignalbookError as refused:
-            self._refuse(socket, asked, refused)
+            return not self._is_wanted(socket, request)
+        except SignalbookError as error:
+            self._reject(socket, request, error)
         except Exception:  # noqa: BLE001  # one that fails must not be the last
             _log.exception("unforeseen", event_name="production:join")
-            self._refuse(socket, asked, SignalbookError("Something failed here; it was logged."))
+            unforeseen = SignalbookError("Something failed here; it was logged.")
+            self._reject(socket, request, unforeseen)
         else:
-            self.drop(socket, asked.productionId)
-            if asked.since is None or "code" in told:
-                self._send(socket, "resync", _all_of(told) | told)
+            self.drop(socket, request.productionId)
+            if request.since is None or "code" in ack:
+                self._send(socket, "resync", _load_all(ack) | ack)
         return True
 
-    def _is_wished(self, socket: str, asked: Join) -> bool:
-        return self._of.get(socket, {}).get(asked.productionId) is asked
+    def _is_wanted(self, socket: str, request: Join) -> bool:
+        return self._requests.get(socket, {}).get(request.productionId) is request
 
-    def _refuse(self, socket: str, asked: Join, why: SignalbookError) -> None:
-        if self._is_wished(socket, asked):
-            self.drop(socket, asked.productionId)
-            self._send(socket, "refused", {"productionId": asked.productionId, **error_ack(why)})
+    def _reject(self, socket: str, request: Join, error: SignalbookError) -> None:
+        if self._is_wanted(socket, request):
+            self.drop(socket, request.productionId)
+            payload = {"productionId": request.productionId, **error_ack(error)}
+            self._send(socket, "refused", payload)
 
 
-def _all_of(told: Mapping[str, Any]) -> dict[str, Any]:
-    """Say where all of a production is to be had."""
-    path = f"/api/{root().collection}/{told['productionUuid']}/show"
-    return {"latest": told["seq"], "resync": path}
+def _load_all(ack: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members that name the path of the whole show."""
+    path = f"/api/{root().collection}/{ack['productionUuid']}/show"
+    return {"latest": ack["seq"], "resync": path}

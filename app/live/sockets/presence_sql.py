@@ -1,4 +1,4 @@
-"""The SQL of presence: rows count as long as somebody holds the lock of their process."""
+"""The SQL of presence: a row counts while a connection holds the lock of the row's process."""
 
 from typing import Final
 
@@ -13,21 +13,21 @@ _ALIVE: Final = (
     "(SELECT oid FROM pg_database WHERE datname = current_database())"
 )
 _ANNOUNCED: Final = f"SELECT pg_notify('{CHANNEL}', room::text)"
-# Take number $1 for as long as the connection lives.
+# Take process number $1 for as long as the connection lives.
 TAKE: Final = statement(f"SELECT pg_try_advisory_lock({_LOCKS}, $1::int4)")
-# Let the server notice within half a minute that this machine is off, or out of reach.
+# Let the server notice within half a minute that this machine is down or unreachable.
 NOTICE: Final = statement(
     "SELECT set_config('tcp_keepalives_idle', '10', false), "
     "set_config('tcp_keepalives_interval', '5', false), "
     "set_config('tcp_keepalives_count', '4', false)"
 )
-# The sockets in the rooms $1, of processes that live.
+# The sockets in the rooms $1, of processes that are alive.
 SHOWN: Final = statement(
     "SELECT production_uuid AS room, socket_id, user_id, user_name FROM presence "
     f"WHERE production_uuid = ANY($1::uuid[]) AND process IN ({_ALIVE}) ORDER BY at, socket_id"
 )
-# Sockets $3 left the rooms $2; the sockets $5 came into the rooms $4, as process $1, with the user
-# ids $6 and names $7.
+# Remove sockets $3 from rooms $2; put sockets $5 into rooms $4, of process $1, with the user ids $6
+# and names $7. Announce the rooms that changed.
 WRITE: Final = statement(
     "WITH gone AS (DELETE FROM presence USING unnest($2::uuid[], $3::text[]) AS past(room, socket) "
     "WHERE production_uuid = past.room AND socket_id = past.socket RETURNING production_uuid), "
@@ -38,7 +38,7 @@ WRITE: Final = statement(
     f"user_name = excluded.user_name RETURNING production_uuid) {_ANNOUNCED} FROM "
     "(SELECT production_uuid FROM gone UNION SELECT production_uuid FROM came) AS changed(room)"
 )
-# The rows of processes that are dead; no row where another process is sweeping.
+# Remove the rows of dead processes; remove nothing while another process sweeps.
 SWEEP: Final = statement(
     "WITH RECURSIVE mine AS MATERIALIZED "
     f"(SELECT pg_try_advisory_xact_lock({_LOCKS}, 0) AS locked), "
@@ -52,7 +52,7 @@ SWEEP: Final = statement(
     f"RETURNING production_uuid) {_ANNOUNCED} "
     "FROM (SELECT DISTINCT production_uuid FROM gone) AS changed(room)"
 )
-# All rows of the processes $1.
+# Remove all rows of the processes $1.
 LEAVE: Final = statement(
     "WITH gone AS (DELETE FROM presence WHERE process = ANY($1::int4[]) RETURNING production_uuid) "
     f"{_ANNOUNCED} FROM (SELECT DISTINCT production_uuid FROM gone) AS changed(room)"

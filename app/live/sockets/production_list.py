@@ -1,7 +1,8 @@
 """The sockets of one process that watch the list of all productions."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
@@ -10,7 +11,8 @@ from pydantic_core import to_json
 from app.entities import root
 from app.live.feed.entries import FeedEntry
 from app.live.feed.hub import Hub
-from app.live.feed.subscriber import Subscriber
+from app.live.feed.subscription import Subscription
+from app.live.sockets.limits import SocketLimits
 from app.live.sockets.messages import of_list
 from app.live.sockets.send_queue import SendQueue, event
 
@@ -18,74 +20,80 @@ _log: Final = structlog.get_logger()
 
 
 class ProductionListRoom:
-    """Tells its sockets of every production. Times in seconds: ``retry`` is the pause until the
-    database is asked again, ``linger`` how long nobody need be there before it is left in peace.
+    """Sends its sockets the changes of every production.
+
+    It unsubscribes a moment after the last socket has left, as pages come and go.
     """
 
     def __init__(
-        self, hub: Hub, outbox: Callable[[str], SendQueue | None], *, retry: float, linger: float
+        self, hub: Hub, send_queue: Callable[[str], SendQueue | None], limits: SocketLimits
     ) -> None:
-        self._hub, self._outbox = hub, outbox
-        self._retry, self._linger = retry, linger
+        self._hub, self._send_queue, self._limits = hub, send_queue, limits
         self.sockets: set[str] = set()
-        self._watch: Subscriber | None = None
         self._task: asyncio.Task[None] | None = None
-        self._tried = asyncio.Event()
+        self._first_try = asyncio.Event()
 
     async def enter(self, socket: str) -> None:
-        """Tell a socket from now on: return when that is so, or when it cannot be yet, since the
-        database does not answer; then the socket is told when it is."""
+        """Send a socket what changes from now on.
+
+        Return once that is so, or once a first try has failed because the database is away. In that
+        case the socket gets ``resync`` when the database is back.
+        """
         self.sockets.add(socket)
         if self._task is None:
-            self._tried.clear()
-            self._task = asyncio.create_task(self._keep_watching())
-        await self._tried.wait()
+            self._first_try.clear()
+            self._task = asyncio.create_task(self._stay_subscribed())
+        await self._first_try.wait()
 
     def leave(self, socket: str) -> None:
-        """Tell a socket nothing more."""
+        """Send a socket nothing more."""
         self.sockets.discard(socket)
 
-    async def close(self) -> None:
-        """Watch no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        self._tried.set()
-
-    async def _keep_watching(self) -> None:
-        """Watch while somebody is there, and for a moment more, as pages come and go."""
-        watch = await self._opened()
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Serve while the block runs, then unsubscribe."""
         try:
-            while self.sockets:  # noqa: ASYNC110  # to stay a moment longer is meant
-                await asyncio.sleep(self._linger)
+            yield
+        finally:
+            if self._task is not None:
+                self._task.cancel()
+                await asyncio.gather(self._task, return_exceptions=True)
+            self._first_try.set()
+
+    async def _stay_subscribed(self) -> None:
+        """Subscribe while there are sockets, and a moment longer."""
+        subscription = await self._subscribe()
+        try:
+            while self.sockets:  # noqa: ASYNC110  # it checks only now and then, on purpose
+                await asyncio.sleep(self._limits.linger)
         finally:
             self._task = None
-            await watch.close()
+            await subscription.close()
 
-    async def _opened(self) -> Subscriber:
+    async def _subscribe(self) -> Subscription:
         late = False
         while True:
             try:
-                watch = await self._hub.subscribe_to_productions(self._hear)
+                subscription = await self._hub.subscribe_to_productions(self._on_entries)
             except Exception as error:  # noqa: BLE001  # one that fails must not be the last
                 _log.warning("list of shows", reason=f"cannot be watched: {type(error).__name__}")
                 late = True
-                self._tried.set()
-                await asyncio.sleep(self._retry)
+                self._first_try.set()
+                await asyncio.sleep(self._limits.retry)
                 continue
-            self._tried.set()
+            self._first_try.set()
             if late:
-                self._say("resync", to_json({"resync": f"/api/{root().collection}"}).decode())
-            return watch
+                self._send("resync", to_json({"resync": f"/api/{root().collection}"}).decode())
+            return subscription
 
-    async def _hear(self, entries: Sequence[FeedEntry]) -> None:
+    async def _on_entries(self, entries: Sequence[FeedEntry]) -> None:
         for entry in entries:
             for message in of_list(entry):
-                self._say(*message)
-            await asyncio.sleep(0)  # so that what was put is taken before the next
+                self._send(*message)
+            await asyncio.sleep(0)  # so that sockets can send before the next is queued
 
-    def _say(self, name: str, payload: str) -> None:
+    def _send(self, name: str, payload: str) -> None:
         packet = event(name, payload)
         for socket in tuple(self.sockets):
-            if outbox := self._outbox(socket):
-                outbox.put_nowait(packet)
+            if queue := self._send_queue(socket):
+                queue.put_nowait(packet)

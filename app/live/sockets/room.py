@@ -1,187 +1,215 @@
-"""The sockets of one process that watch one production: each is told each entry once, in order.
+"""The sockets of one process that watch one production: each gets each entry once, in order.
 
 A socket that takes what it is sent gets entries as they are read for all. One that asks for earlier
-ones, or reads slowly, is behind: it is read to from the log, at its own pace, until it has got
-where the room is. So what waits for it stays small however much was written. One that takes nothing
-for long is dropped.
+entries, or reads slowly, is behind: it has a subscription of its own, which reads the log at the
+socket's pace until it is where the room is. So what waits for it stays small however much was
+written. One that takes nothing for long is dropped.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
 from pydantic_core import to_json
 
 from app.entities import root
-from app.errors import LogTrimmed, Unavailable
-from app.live.feed.entries import FeedEntry, Page
-from app.live.feed.hub import Hub
-from app.live.feed.subscriber import Subscriber
+from app.errors import LogTrimmed
+from app.live.feed.entries import FeedEntry
+from app.live.feed.subscription import OnEntries, OnTrimmed, Subscription
 from app.live.sockets.limits import SocketLimits
-from app.live.sockets.member import Member
 from app.live.sockets.messages import of_room
-from app.live.sockets.requests import error_ack
 from app.live.sockets.send_queue import SendQueue, event
+from app.live.sockets.socket_requests import error_ack
 from app.model.schemas import known_uuid
 
-# Of one entry more are not sent to all at once: a production's label stands in every row.
-_MANY: Final = 100
+Resume = Callable[[UUID, OnEntries, int, OnTrimmed], Subscription]
+# An entry of more events is not sent to all at once: a production's label stands in every row.
+_MOST_EVENTS: Final = 100
 
 
-def plain(key: str) -> str:
-    """Give a key in the one spelling in which it is compared: a uuid has several."""
+def canonical_key(key: str) -> str:
+    """Return a key in the one spelling in which it is compared: a uuid has several."""
     uuid = known_uuid(key)
     return str(uuid) if uuid else key
 
 
+class _Member:
+    """A socket in the room: up to where it was sent entries, and its catch-up while behind."""
+
+    __slots__ = ("after", "catch_up")
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+        self.catch_up: Subscription | None = None
+
+    def stop_catch_up(self) -> None:
+        if self.catch_up is not None:
+            self.catch_up.stop()
+            self.catch_up = None
+
+
 class Room:
-    """A production that is watched here. ``outbox`` gives a socket's queue while it is there."""
+    """A production that is watched here.
+
+    ``resume`` subscribes to it once more, after a number. ``send_queue`` returns the queue of a
+    socket, None if the socket has gone.
+    """
 
     def __init__(
         self,
         uuid: UUID,
         label: str,
-        hub: Hub,
-        outbox: Callable[[str], SendQueue | None],
+        resume: Resume,
+        send_queue: Callable[[str], SendQueue | None],
         limits: SocketLimits,
     ) -> None:
         self.uuid, self.label = uuid, label
         self.seq = 0
-        """The number of the last entry that was told to all."""
+        """The number of the last entry that was sent to all."""
         self.keys: set[str] = set()
-        """What clients have called it, of what it is called now."""
-        self._gone = False
-        self.members: dict[str, Member] = {}
-        self._hub, self._outbox, self._limits = hub, outbox, limits
-        self._watch: Subscriber | None = None
+        """The keys by which clients have named it, and that still name it."""
+        self.members: dict[str, _Member] = {}
+        self._is_deleted = False
+        self._resume, self._send_queue, self._limits = resume, send_queue, limits
+        self._subscription: Subscription | None = None
 
-    async def open(self, seq: int) -> None:
-        """Begin to watch after the number at which it was called so. Raises Unavailable, NotFound
-        and what the database does."""
-        try:
-            watch = await self._hub.subscribe(self.uuid, self._hear, seq, on_trimmed=self._trimmed)
-        except LogTrimmed:
-            raise Unavailable("The log was trimmed just now: try again in a moment.") from None
-        self._watch, self.seq = watch, watch.seq
+    def open(self, subscription: Subscription) -> None:
+        """Begin where a subscription begins that calls ``on_entries`` and ``on_trimmed``."""
+        self._subscription, self.seq = subscription, subscription.seq
 
-    def found(self, label: str, seq: int) -> None:
-        """Note what it was called, and that it was not deleted, at a number of its log."""
+    def set_label(self, label: str, seq: int) -> None:
+        """Take over the label that a live production had at this number of its log."""
         if seq >= self.seq:
-            self.label, self._gone = label, False
+            self.label, self._is_deleted = label, False
 
-    def called(self, key: str) -> None:
-        """Note what a client calls it, if that is still right: it is found by that without a look
-        into the database."""
-        if not self._gone and (key == self.label or known_uuid(key) == self.uuid):
-            self.keys.add(plain(key))
+    def add_key(self, key: str) -> None:
+        """Remember a key while it names the production: joins by it need no look-up."""
+        if not self._is_deleted and (key == self.label or known_uuid(key) == self.uuid):
+            self.keys.add(canonical_key(key))
 
     async def close(self) -> None:
-        """Watch no more."""
-        if self._watch is not None:
-            await self._watch.close()
+        """Unsubscribe."""
+        if self._subscription is not None:
+            await self._subscription.close()
 
     def enter(self, socket: str) -> None:
-        """Tell a socket what is written from now on, unless it is told already."""
+        """Send a socket what is written from now on, unless it is in the room already."""
         if socket not in self.members:
-            self.members[socket] = Member(self.seq)
+            self.members[socket] = _Member(self.seq)
 
     def enter_after(self, socket: str, since: int) -> None:
-        """Tell a socket what was written after a number, whatever it was told before."""
+        """Send a socket what was written after a number, whatever it was sent before."""
         self.leave(socket)
-        member = self.members[socket] = Member(since)
-        self._fall_behind(socket, member)
+        member = self.members[socket] = _Member(since)
+        if since < self.seq:
+            self._fall_behind(socket, member)
 
     def leave(self, socket: str) -> None:
-        """Tell a socket nothing more."""
+        """Send a socket nothing more."""
         if member := self.members.pop(socket, None):
-            member.rest()
+            member.stop_catch_up()
 
-    def say(self, name: str, payload: str, *, but: str = "") -> None:
-        """Send all sockets but one an event that is no entry's."""
+    def send(self, name: str, payload: str, *, exclude: str = "") -> None:
+        """Send all sockets but one an event that belongs to no entry."""
         packet = event(name, payload)
         for socket in tuple(self.members):
-            if socket != but and (outbox := self._outbox(socket)):
-                outbox.put_nowait(packet)
+            if socket != exclude and (queue := self._send_queue(socket)):
+                queue.put_nowait(packet)
 
     def described(self) -> dict[str, Any]:
-        """Give what an acknowledgement says of the room."""
+        """Return what an acknowledgement says of the room."""
         return {"productionId": self.label, "productionUuid": str(self.uuid), "seq": self.seq}
 
     # Entries
 
-    async def _hear(self, entries: Sequence[FeedEntry]) -> None:
+    async def on_entries(self, entries: Sequence[FeedEntry]) -> None:
+        """Send entries to all sockets that are not behind."""
         for entry in entries:
-            self._tell(entry)
+            self._fan_out(entry)
             self.seq = entry.seq
             if entry.collection == root().collection:
-                self._renamed(entry)
-            await asyncio.sleep(0)  # so that what was put is taken before the next
+                self._read_label(entry)
+            await asyncio.sleep(0)  # so that sockets can send before the next is queued
 
-    def _tell(self, entry: FeedEntry) -> None:
+    def _fan_out(self, entry: FeedEntry) -> None:
         packets = [event(*message) for message in of_room(entry)]
         for socket, member in tuple(self.members.items()):
-            outbox = self._outbox(socket) if member.live and entry.seq > member.after else None
-            if outbox is None:
+            if member.catch_up is not None or entry.seq <= member.after:
                 continue
-            if len(packets) > _MANY or self._is_full(outbox):
+            queue = self._send_queue(socket)
+            if queue is None:
+                continue
+            if len(packets) > _MOST_EVENTS or self._is_full(queue):
                 self._fall_behind(socket, member)
                 continue
             for packet in packets:
-                outbox.put_nowait(packet)
+                queue.put_nowait(packet)
             member.after = entry.seq
 
-    def _is_full(self, outbox: SendQueue) -> bool:
-        return outbox.qsize() > self._limits.packets // 8 or outbox.size > self._limits.waiting // 8
+    def _is_full(self, queue: SendQueue) -> bool:
+        return queue.qsize() > self._limits.packets // 8 or queue.size > self._limits.waiting // 8
 
-    def _renamed(self, entry: FeedEntry) -> None:
-        """Forget what it was called: that may name another by now, or nothing."""
+    def _read_label(self, entry: FeedEntry) -> None:
+        """Forget the keys: by now they may name another production, or none."""
         self.label = str((entry.body or {}).get("id") or self.label)
-        self._gone = entry.operation == "DELETE"
+        self._is_deleted = entry.operation == "DELETE"
         self.keys.clear()
 
-    async def _trimmed(self, lost: LogTrimmed) -> None:
-        self.seq = lost.members["latest"]
-        self.keys.clear()  # a new name may have been lost
+    async def on_trimmed(self, gap: LogTrimmed) -> None:
+        """Send all sockets ``resync``, and go on from the newest number."""
+        self.seq = gap.members["latest"]
+        self.keys.clear()  # the lost entries may have changed the label
         for member in self.members.values():
-            member.begin_after(self.seq)  # lower than before, where the database is from a backup
-        self.say("resync", self._lost(lost))
+            member.stop_catch_up()
+            member.after = self.seq  # lower than before if the database was restored from a backup
+        self.send("resync", self._resync(gap))
 
-    def _lost(self, lost: LogTrimmed) -> str:
-        return to_json({**self.described(), **error_ack(lost)}).decode()
+    def _resync(self, gap: LogTrimmed) -> str:
+        return to_json({**self.described(), **error_ack(gap)}).decode()
 
-    # Those who are behind
+    # Sockets that are behind
 
-    def _fall_behind(self, socket: str, member: Member) -> None:
-        member.live = False
-        member.task = asyncio.create_task(self._catch_up(socket, member))
+    def _fall_behind(self, socket: str, member: _Member) -> None:
+        member.catch_up = self._resume(
+            self.uuid,
+            partial(self._catch_up, socket, member),
+            member.after,
+            partial(self._skip, socket, member),
+        )
 
-    async def _catch_up(self, socket: str, member: Member) -> None:
-        while outbox := self._outbox(socket):
-            told = self.seq
-            page = await self._hub.read(self.uuid, member.after)
-            try:
-                await self._read_page(outbox, member, page)
-            except TimeoutError:
-                outbox.overflow()
-                return
-            nothing = not page.entries and page.lost is None
-            # What all were told while it was read may have followed what was read.
-            if member.after >= self.seq or (nothing and self.seq == told):
-                member.live, member.task = True, None
-                return
+    async def _catch_up(self, socket: str, member: _Member, entries: Sequence[FeedEntry]) -> None:
+        queue, catch_up = self._send_queue(socket), member.catch_up
+        assert catch_up is not None, "it delivers"
+        if queue is None:
+            catch_up.stop()
+            return
+        try:
+            for entry in entries:
+                await self._send_slowly(queue, entry)
+                member.after = entry.seq
+        except TimeoutError:
+            queue.overflow()
+            catch_up.stop()
+        else:
+            self._rejoin(member)
 
-    async def _read_page(self, outbox: SendQueue, member: Member, page: Page) -> None:
-        if page.lost is not None:
-            member.after = page.latest
-            outbox.put_nowait(event("resync", self._lost(page.lost)))
-        for entry in page.entries:
-            await self._read_to(outbox, entry)
-            member.after = entry.seq
-
-    async def _read_to(self, outbox: SendQueue, entry: FeedEntry) -> None:
+    async def _send_slowly(self, queue: SendQueue, entry: FeedEntry) -> None:
+        """Queue an entry's events, as fast as the socket takes them. Raises TimeoutError."""
         for message in of_room(entry):
-            outbox.put_nowait(event(*message))
-            if self._is_full(outbox):
+            queue.put_nowait(event(*message))
+            if self._is_full(queue):
                 async with asyncio.timeout(self._limits.patience):
-                    await outbox.sent()
+                    await queue.wait_until_empty()
+
+    async def _skip(self, socket: str, member: _Member, gap: LogTrimmed) -> None:
+        if queue := self._send_queue(socket):
+            queue.put_nowait(event("resync", self._resync(gap)))
+        member.after = gap.members["latest"]
+        self._rejoin(member)
+
+    def _rejoin(self, member: _Member) -> None:
+        """End the catch-up if the socket is where the room is."""
+        if member.after >= self.seq:
+            member.stop_catch_up()

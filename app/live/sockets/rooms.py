@@ -1,8 +1,8 @@
-"""Which sockets watch which productions, and which the list of them all.
+"""Which sockets watch which productions.
 
-A room is opened when the first socket comes, and kept for a moment when the last has left, as pages
-join and leave all the time. What is asked while the database is away is kept, and done when it is
-back; the socket is told then to load what it may have missed.
+A room is opened for the first socket, and kept for a moment after the last has left, as pages join
+and leave all the time. A join that fails because the database is away is done when it is back; the
+socket is then told to load what it may have missed.
 """
 
 import asyncio
@@ -18,53 +18,56 @@ from app.database.database import Database
 from app.errors import (
     AmbiguousId,
     BadRequest,
+    LogTrimmed,
     NotJoined,
     ProductionNotFound,
     Unavailable,
 )
-from app.live.feed.entries import Page, page
+from app.live.feed.entries import Page, read_page
 from app.live.feed.hub import Hub
 from app.live.feed.listener import Listener
-from app.live.sockets.broadcast import Broadcast, refuse_large
+from app.live.sockets.broadcast import Broadcast, require_small
 from app.live.sockets.limits import SocketLimits
 from app.live.sockets.pending_joins import PendingJoins
-from app.live.sockets.presence import Person, Presence, Shown
-from app.live.sockets.production_list import ProductionListRoom
-from app.live.sockets.requests import ChangeAnnouncement, Join, Leave, error_ack
-from app.live.sockets.room import Room, plain
+from app.live.sockets.presence import People, Person, Presence
+from app.live.sockets.room import Room, canonical_key
 from app.live.sockets.rooms_sql import BY_LABEL, BY_UUID
 from app.live.sockets.send_queue import SendQueue, event
+from app.live.sockets.socket_requests import ChangeAnnouncement, Join, Leave, error_ack
 from app.model.schemas import known_uuid
 
 _CHANGE: Final = "production:change"
-_PRESENT: Final = "presence:update"
+_PRESENCE: Final = "presence:update"
 
 
 class Rooms:
-    """The rooms of one process. ``outbox`` gives a socket's queue while it is there."""
+    """The rooms of one process.
+
+    ``send_queue`` returns the queue of a socket, None if the socket has gone.
+    """
 
     def __init__(
         self,
         database: Database,
         listener: Listener,
         hub: Hub,
-        outbox: Callable[[str], SendQueue | None],
+        send_queue: Callable[[str], SendQueue | None],
         limits: SocketLimits,
     ) -> None:
-        self._database, self._hub, self._outbox, self._limits = database, hub, outbox, limits
-        self._presence = Presence(database, listener, self._show, sweep=limits.sweep)
-        self._relay = Broadcast(database, listener, self._relayed)
+        self._database, self._hub, self._limits = database, hub, limits
+        self._send_queue = send_queue
+        self._presence = Presence(database, listener, self._on_presence, sweep=limits.sweep)
+        self._broadcast = Broadcast(database, listener, self._on_broadcast)
         self._rooms: dict[UUID, Room] = {}
         self._opening: dict[UUID, asyncio.Task[Room]] = {}
-        # What each socket watches, and what it called that.
-        self._of: dict[str, dict[UUID, set[str]]] = {}
+        # Per socket: the productions that it watches, and the keys by which it has joined each.
+        self._keys: dict[str, dict[UUID, set[str]]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._list = ProductionListRoom(hub, outbox, retry=limits.retry, linger=limits.linger)
-        self._wishes = PendingJoins(self._join, self._send, limits)
+        self._pending = PendingJoins(self._join, self._send, limits)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Serve while the block runs; then watch nothing any more."""
+        """Serve while the block runs, then close every room."""
         async with self._presence.running():
             try:
                 yield
@@ -72,112 +75,108 @@ class Rooms:
                 for task in tuple(self._tasks):
                     task.cancel()
                 await asyncio.gather(*self._tasks, return_exceptions=True)
-                await self._wishes.close()
+                await self._pending.close()
                 for room in self._rooms.values():
                     await room.close()
-                await self._list.close()
 
-    def came(self, socket: str) -> None:
-        """A socket is there."""
-        self._of[socket] = {}
+    def __contains__(self, socket: str) -> bool:
+        return socket in self._keys
 
-    def gone(self, socket: str) -> None:
-        """A socket is no longer there."""
-        for uuid in self._of.pop(socket, ()):
-            self._left(self._rooms[uuid], socket)
-        self._list.leave(socket)
-        self._wishes.forget(socket)
+    def add(self, socket: str) -> None:
+        """Let a socket join rooms."""
+        self._keys[socket] = {}
 
-    async def join_list(self, socket: str) -> dict[str, Any]:
-        """Tell a socket of all productions."""
-        if socket in self._of:
-            await self._list.enter(socket)
-        return {}
+    def remove(self, socket: str) -> None:
+        """Take a socket out of every room."""
+        for uuid in self._keys.pop(socket, ()):
+            self._leave(self._rooms[uuid], socket)
+        self._pending.forget(socket)
 
-    def leave_list(self, socket: str) -> dict[str, Any]:
-        """Tell a socket no longer of all productions."""
-        self._list.leave(socket)
-        return {}
+    async def join(self, socket: str, request: Join) -> dict[str, Any]:
+        """Let a socket watch a production.
 
-    async def join(self, socket: str, asked: Join) -> dict[str, Any]:
-        """Let a socket watch a production. Raises ProductionNotFound, AmbiguousId, BadRequest where
-        it watches too many, and Unavailable: then it is let in as soon as the database answers.
+        Raises ProductionNotFound, AmbiguousId, BadRequest if it watches too many, and Unavailable.
+        After Unavailable the join is done as soon as the database answers.
         """
-        self._wishes.drop(socket, asked.productionId)
+        self._pending.drop(socket, request.productionId)
         try:
-            return await self._join(socket, asked, lambda: True)
+            return await self._join(socket, request, lambda: True)
         except Unavailable:
-            if socket in self._of:
-                self._wishes.keep(socket, asked)
+            if socket in self._keys:
+                self._pending.add(socket, request)
             raise
 
-    async def _join(self, socket: str, asked: Join, still: Callable[[], bool]) -> dict[str, Any]:
-        room, place = await self._found(asked.productionId), None
-        if asked.since is not None:
-            place = await page(self._database, room.uuid, asked.since, limit=0)
-        theirs = self._of.get(socket)
-        if theirs is None or self._rooms.get(room.uuid) is not room or not still():
+    async def _join(
+        self, socket: str, request: Join, still_wanted: Callable[[], bool]
+    ) -> dict[str, Any]:
+        room, start = await self._find_room(request.productionId), None
+        if request.since is not None:
+            start = await read_page(self._database, room.uuid, request.since, limit=0)
+        keys = self._keys.get(socket)
+        if keys is None or self._rooms.get(room.uuid) is not room or not still_wanted():
             raise Unavailable("The connection has ended, or the service stops: join again.")
-        if room.uuid not in theirs and len(theirs) >= self._limits.rooms:
+        if room.uuid not in keys and len(keys) >= self._limits.rooms:
             raise BadRequest(f"One socket may watch {self._limits.rooms} productions: leave one.")
-        theirs.setdefault(room.uuid, set()).add(plain(asked.productionId))
-        room.called(asked.productionId)
-        told = _entered(room, socket, place)
-        self._presence.enter(room.uuid, socket, Person(*asked.person))
-        if (shown := self._presence.told(room.uuid)) is not None:
-            self._send(socket, _PRESENT, shown)
-        return told
+        keys.setdefault(room.uuid, set()).add(canonical_key(request.productionId))
+        room.add_key(request.productionId)
+        ack = _enter(room, socket, start)
+        self._presence.enter(room.uuid, socket, Person(*request.person))
+        if (people := self._presence.last_sent(room.uuid)) is not None:
+            self._send(socket, _PRESENCE, people)
+        return ack
 
-    def leave(self, socket: str, asked: Leave) -> dict[str, Any]:
+    async def leave(self, socket: str, request: Leave) -> dict[str, Any]:
         """Let a socket watch a production no longer, whether it did or not."""
-        self._wishes.drop(socket, asked.productionId)
-        room = self._watched(socket, asked.productionId)
+        self._pending.drop(socket, request.productionId)
+        room = self._joined_room(socket, request.productionId)
         if room is not None:
-            del self._of[socket][room.uuid]
-            self._left(room, socket)
+            del self._keys[socket][room.uuid]
+            self._leave(room, socket)
         return {}
 
-    async def change(self, socket: str, asked: ChangeAnnouncement) -> dict[str, Any]:
-        """Tell the others who watch a production. Raises NotJoined, Invalid, BodyTooLarge, and what
-        the database does; those of this process have been told then.
+    async def change(self, socket: str, request: ChangeAnnouncement) -> dict[str, Any]:
+        """Send an announcement to the others who watch a production.
+
+        Raises NotJoined, Invalid, BodyTooLarge, and what the database does; by then the sockets of
+        this process have it.
         """
-        room, text = self._watched(socket, asked.productionId), asked.text()
+        room, text = self._joined_room(socket, request.productionId), request.text()
         if room is None:
             raise NotJoined("Join the production before you tell others who watch it.")
-        refuse_large(text)
-        room.say(_CHANGE, text, but=socket)
-        await self._relay.send(room.uuid, text)
+        require_small(text)
+        room.send(_CHANGE, text, exclude=socket)
+        await self._broadcast.send(room.uuid, text)
         return {}
 
     # Rooms
 
-    def _watched(self, socket: str, key: str) -> Room | None:
-        """Find the room of a socket that a key names, or named when it joined."""
-        uuid, past = known_uuid(key), None
-        for mine, called in self._of.get(socket, {}).items():
-            room = self._rooms[mine]
-            if mine == uuid or key == room.label:
+    def _joined_room(self, socket: str, key: str) -> Room | None:
+        """Find the room of a socket by a key that names it, or named it when the socket joined."""
+        uuid, by_old_key = known_uuid(key), None
+        for production, keys in self._keys.get(socket, {}).items():
+            room = self._rooms[production]
+            if production == uuid or key == room.label:
                 return room
-            if plain(key) in called:
-                past = room
-        return past
+            if canonical_key(key) in keys:
+                by_old_key = room
+        return by_old_key
 
-    async def _found(self, key: str) -> Room:
-        """Give the room of a live production, opened. Raises what ``join`` does."""
-        name = plain(key)
-        if known := next((room for room in self._rooms.values() if name in room.keys), None):
-            return known
-        uuid, label, seq = await self._place(key)
-        if opened := self._rooms.get(uuid):
-            opened.found(label, seq)
-            return opened
+    async def _find_room(self, key: str) -> Room:
+        """Return the room of a live production, opened. Raises what ``join`` does."""
+        name = canonical_key(key)
+        if room := next((room for room in self._rooms.values() if name in room.keys), None):
+            return room
+        uuid, label, seq = await self._find_production(key)
+        if room := self._rooms.get(uuid):
+            room.set_label(label, seq)
+            return room
         task = self._opening.get(uuid)
         if task is None:
-            task = self._opening[uuid] = asyncio.create_task(self._opened(uuid, label, seq))
+            task = self._opening[uuid] = asyncio.create_task(self._open(uuid, label, seq))
             task.add_done_callback(lambda _: self._opening.pop(uuid, None))
         return await asyncio.shield(task)
 
-    async def _place(self, key: str) -> tuple[UUID, str, int]:
+    async def _find_production(self, key: str) -> tuple[UUID, str, int]:
         async with self._database.connection() as connection:
             rows: Sequence[asyncpg.Record] = []
             if uuid := known_uuid(key):
@@ -189,14 +188,20 @@ class Rooms:
             raise AmbiguousId(f"Several productions are called {key!r}: use the uuid.")
         return rows[0]["uuid"], rows[0]["id"], rows[0]["change_seq"]
 
-    async def _opened(self, uuid: UUID, label: str, seq: int) -> Room:
-        room = Room(uuid, label, self._hub, self._outbox, self._limits)
-        await room.open(seq)
+    async def _open(self, uuid: UUID, label: str, seq: int) -> Room:
+        room = Room(uuid, label, self._hub.resume, self._send_queue, self._limits)
+        try:
+            subscription = await self._hub.subscribe(
+                uuid, room.on_entries, seq, on_trimmed=room.on_trimmed
+            )
+        except LogTrimmed:
+            raise Unavailable("The log was trimmed just now: try again in a moment.") from None
+        room.open(subscription)
         self._rooms[uuid] = room
         self._close_later(room)
         return room
 
-    def _left(self, room: Room, socket: str) -> None:
+    def _leave(self, room: Room, socket: str) -> None:
         room.leave(socket)
         self._presence.leave(room.uuid, socket)
         if not room.members:
@@ -208,37 +213,36 @@ class Rooms:
     def _close_if_empty(self, room: Room) -> None:
         if not room.members and self._rooms.get(room.uuid) is room:
             del self._rooms[room.uuid]
-            self._begin(room.close())
+            self._start(room.close())
 
-    # What others tell
+    # Sending
 
-    def _show(self, uuid: UUID, shown: Shown) -> None:
+    def _on_presence(self, uuid: UUID, people: People) -> None:
         if room := self._rooms.get(uuid):
-            room.say(_PRESENT, to_json(shown).decode())
+            room.send(_PRESENCE, to_json(people).decode())
 
-    def _relayed(self, uuid: UUID, text: str) -> None:
+    def _on_broadcast(self, uuid: UUID, text: str) -> None:
         if room := self._rooms.get(uuid):
-            room.say(_CHANGE, text)
+            room.send(_CHANGE, text)
 
     def _send(self, socket: str, name: str, payload: Any) -> None:
-        if outbox := self._outbox(socket):
-            outbox.put_nowait(event(name, to_json(payload).decode()))
+        if queue := self._send_queue(socket):
+            queue.put_nowait(event(name, to_json(payload).decode()))
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
 
 
-def _entered(room: Room, socket: str, place: Page | None) -> dict[str, Any]:
-    """Let a socket in, after its place in the log if it has one; give what it is answered."""
-    if place is None:
+def _enter(room: Room, socket: str, start: Page | None) -> dict[str, Any]:
+    """Let a socket in, after its position in the log if it has one; return the acknowledgement."""
+    if start is None:
         room.enter(socket)
         return room.described()
-    if place.lost is not None:
+    if start.gap is not None:
         room.leave(socket)
         room.enter(socket)
-        return room.described() | error_ack(place.lost)
-    room.enter_after(socket, place.since)
+        return room.described() | error_ack(start.gap)
+    room.enter_after(socket, start.since)
     return room.described()

@@ -1,8 +1,8 @@
 """python-socketio with bounds: on what waits to be sent, and on what a client may send.
 
-The library's queue of what waits for a socket has no end, it lets a client call the handlers of
-``connect`` and ``disconnect`` as if they were events, and it keeps binary attachments for as long
-as more are promised. None of that here.
+The library's send queue grows without end. It lets a client call the handlers of ``connect`` and
+``disconnect`` as if they were events, and it holds binary attachments for as long as a client
+announces more. All three are closed here.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import socketio
 from engineio import packet as engine_packet
 from engineio.payload import Payload
 
-# Of one polling request. The library takes 16, and loses the rest without a word.
+# In one polling request. The library takes 16, and silently drops the rest.
 Payload.max_decode_packets = 1_000
 _SILENT: Final = logging.getLogger("signalbook.socketio")
 _SILENT.setLevel(logging.CRITICAL + 1)
@@ -23,45 +23,47 @@ _BINARY: Final = ("5", "6")
 
 
 class SendQueue(asyncio.Queue[Any]):
-    """What waits to be sent to one socket; ``overflow`` is called when it is more than allowed."""
+    """What waits to be sent to one socket; ``overflow`` is called above the allowed size."""
 
     def __init__(self, packets: int, size: int) -> None:
         super().__init__()
-        self._packets, self._bytes = packets, size
+        self._most_packets, self._most_characters = packets, size
         self.size = 0
         self.overflow: Callable[[], None] = lambda: None
-        self._sent: asyncio.Event | None = None
+        self._emptied: asyncio.Event | None = None
 
-    async def sent(self) -> None:
+    async def wait_until_empty(self) -> None:
         """Wait until all of it is on its way."""
         while not self.empty():
-            self._sent = self._sent or asyncio.Event()
-            await self._sent.wait()
+            self._emptied = self._emptied or asyncio.Event()
+            await self._emptied.wait()
 
     def _put(self, item: Any) -> None:
         super()._put(item)
         self.size += _weight(item)
-        if self.qsize() > self._packets or self.size > self._bytes:
+        if self.qsize() > self._most_packets or self.size > self._most_characters:
             self.overflow()
 
     def _get(self) -> Any:
         item = super()._get()
         self.size -= _weight(item)
-        if self._sent is not None and self.empty():
-            self._sent.set()
-            self._sent = None
+        if self._emptied is not None and self.empty():
+            self._emptied.set()
+            self._emptied = None
         return item
 
 
 def _weight(item: Any) -> int:
-    """Count the characters of a packet; what is not text is small."""
+    """Count the characters of a packet; anything but text is small."""
     text = getattr(item, "data", None)
     return len(text) if isinstance(text, (str, bytes)) else 0
 
 
 def event(name: str, payload: str) -> engine_packet.Packet:
-    """Make the packet of an event from its name and its argument as JSON, for any number of
-    sockets."""
+    """Make the packet of an event from its name and its argument as JSON.
+
+    One packet may be put into any number of queues.
+    """
     return engine_packet.Packet(engine_packet.MESSAGE, f'2["{name}",{payload}]')
 
 
@@ -71,58 +73,58 @@ class BoundedEngine(engineio.AsyncServer):  # type: ignore[misc]  # the library 
     bounds = (2_000, 4_000_000)
 
     def create_queue(self, *_: Any, **__: Any) -> SendQueue:
-        """Make the queue of one socket."""
+        """Return the queue of a new socket."""
         return SendQueue(*self.bounds)
 
     async def disconnect(self, sid: str | None = None) -> None:
-        """Close a session. The library would wait until the client has taken all it is sent."""
+        """Close a session without waiting, as the library would, until the client has read all."""
         socket = self.sockets.get(sid)
         if socket is not None:
             await socket.close(wait=False)
 
 
 class BoundedSocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library has no types
-    """A Socket.IO server that drops who breaks the protocol, alone and without a trace in the log.
+    """A Socket.IO server that drops a client that breaks the protocol, without a traceback.
 
-    What happens to an Engine.IO session is told to ``watch``.
+    ``observer`` is called when something happens to an Engine.IO session.
     """
 
-    def __init__(self, watch: "Watching", **options: Any) -> None:
+    def __init__(self, observer: "SessionObserver", **options: Any) -> None:
         super().__init__(async_mode="asgi", async_handlers=False, logger=_SILENT,
                          engineio_logger=_SILENT, **options)  # fmt: skip
-        self._watch = watch
+        self._observer = observer
 
     def _engineio_server_class(self) -> type[BoundedEngine]:
         return BoundedEngine
 
     def session_of(self, sid: str) -> str | None:
-        """Give the Engine.IO session of a socket."""
-        found: str | None = self.manager.eio_sid_from_sid(sid, "/")
-        return found
+        """Return the Engine.IO session of a socket."""
+        session: str | None = self.manager.eio_sid_from_sid(sid, "/")
+        return session
 
-    def outbox(self, session: str) -> SendQueue | None:
-        """Give the queue of a session, None where it is closed."""
+    def send_queue(self, session: str) -> SendQueue | None:
+        """Return the queue of a session, None if it is closed."""
         socket = self.eio.sockets.get(session)
         return None if socket is None or socket.closed else socket.queue
 
     async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
         await super()._handle_eio_connect(eio_sid, environ)
-        self._watch.opened(eio_sid, environ)
+        self._observer.on_open(eio_sid, environ)
 
     async def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
-        if not self._watch.may_say(eio_sid, len(data) if isinstance(data, (str, bytes)) else 0):
+        if not self._observer.allows(eio_sid, len(data) if isinstance(data, (str, bytes)) else 0):
             return
         try:
             if not isinstance(data, str) or data.startswith(_BINARY):
-                raise ValueError("binary")  # noqa: TRY301  # answered as every fault is
+                raise ValueError("binary")  # noqa: TRY301  # handled below as any other
             await super()._handle_eio_message(eio_sid, data)
         except Exception as error:  # noqa: BLE001  # whatever it was, the client has sent it
-            self._watch.broken(eio_sid, type(error).__name__)
+            self._observer.on_protocol_error(eio_sid, type(error).__name__)
 
     async def _handle_connect(self, eio_sid: str, namespace: str | None, data: Any) -> None:
         await super()._handle_connect(eio_sid, namespace, data)
         if self.manager.sid_from_eio_sid(eio_sid, "/") is None:
-            self._watch.refused(eio_sid)
+            self._observer.on_reject(eio_sid)
 
     async def _handle_event(
         self,
@@ -131,8 +133,8 @@ class BoundedSocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the li
         id: int | None,  # noqa: A002  # the library's own name
         data: Any,
     ) -> None:
-        named = isinstance(data, list) and data and isinstance(data[0], str)
-        if not named or data[0] in self.reserved_events:
+        has_name = isinstance(data, list) and data and isinstance(data[0], str)
+        if not has_name or data[0] in self.reserved_events:
             raise ValueError("event")
         await super()._handle_event(eio_sid, namespace, id, data)
 
@@ -140,14 +142,14 @@ class BoundedSocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the li
         try:
             await super()._handle_eio_disconnect(eio_sid, reason)
         finally:
-            self._watch.closed(eio_sid)
+            self._observer.on_close(eio_sid)
 
 
-class Watching(Protocol):
-    """Who is told what happens to the Engine.IO sessions, by their ids."""
+class SessionObserver(Protocol):
+    """What the server calls for each Engine.IO session, with the session's id."""
 
-    def opened(self, session: str, environ: dict[str, Any]) -> None: ...
-    def may_say(self, session: str, size: int) -> bool: ...
-    def broken(self, session: str, what: str) -> None: ...
-    def refused(self, session: str) -> None: ...
-    def closed(self, session: str) -> None: ...
+    def on_open(self, session: str, environ: dict[str, Any]) -> None: ...
+    def allows(self, session: str, size: int) -> bool: ...
+    def on_protocol_error(self, session: str, what: str) -> None: ...
+    def on_reject(self, session: str) -> None: ...
+    def on_close(self, session: str) -> None: ...

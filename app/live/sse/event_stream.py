@@ -16,6 +16,7 @@ from pydantic_core import to_json
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from app.background import running
 from app.errors import Busy, LogTrimmed, Unavailable
 from app.live.feed.entries import Derived, FeedEntry
 from app.live.feed.hub import Hub
@@ -54,7 +55,7 @@ class EventStreams:
 
         Raises Busy if there are as many as there may be, Unavailable while the service stops.
         """
-        if self._shutdown.begun:
+        if self._shutdown.has_begun:
             raise Unavailable("The service is stopping: try again in a moment.")
         if self.open >= self.most:
             raise Busy(
@@ -122,16 +123,8 @@ class EventStream(StreamingResponse):
             await self._write(b"".join(map(_derived_event, entry.derived)))
 
     async def _wait_until_over(self, receive: Receive) -> None:
-        tasks = [
-            asyncio.create_task(self._watch_for_disconnect(receive)),
-            asyncio.create_task(self._keep_alive()),
-        ]
-        try:
+        async with running(self._watch_for_disconnect(receive), self._keep_alive()):
             await self._over.wait()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _watch_for_disconnect(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":

@@ -25,6 +25,7 @@ from app.releases.migrations.migration_session import (
 from app.releases.migrations.observer import BUSY, Kind, Permit
 from app.releases.plan.plan import Statement
 from app.releases.plan.render import allowed_texts
+from app.releases.sql.effects import STRENGTH
 from app.releases.sql.text import normalise
 from app.releases.verdict import Stopped, Verdict
 
@@ -41,11 +42,6 @@ LOCK_SHARE: Final = 0.4
 FIRST_PAUSE: Final = 0.2  # seconds before the second try; the pauses grow
 LONGEST_PAUSE: Final = 5.0
 _VACUUM_POLL: Final = 0.2  # seconds between two checks of autovacuum
-
-_STRENGTH: Final = (
-    "", "ACCESS SHARE", "ROW SHARE", "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE", "SHARE",
-    "SHARE ROW EXCLUSIVE", "EXCLUSIVE", "ACCESS EXCLUSIVE",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +197,7 @@ class Executor:
         return self._journal.page(
             kind,
             ";\n".join(statements),
-            lock=max((p.lock for p in planned), key=_strength, default=""),
+            lock=max((p.lock for p in planned), key=STRENGTH.index, default=""),
             tables=tuple(tables),
             predicted=self._prediction(normalise(";\n".join(statements)), texts),
         )
@@ -281,7 +277,3 @@ def _describe_blockers(page: Performed) -> str:
     if page.waiter:
         parts.append(f"process {page.waiter.pid} waited for us {page.stall * 1_000:.0f} ms")
     return "; ".join(parts)
-
-
-def _strength(lock: str) -> int:
-    return _STRENGTH.index(lock) if lock in _STRENGTH else 0

@@ -53,11 +53,7 @@ class Watcher:
     """
 
     def __init__(
-        self,
-        url: str,
-        budget: float,
-        say: Callable[[str], None],
-        note: Callable[[Performed], None],
+        self, url: str, budget: float, say: Callable[[str], None], note: Callable[[Performed], None]
     ) -> None:
         self._url, self._budget, self._say, self._note = url, budget, say, note
         self.ours: set[int] = set()

@@ -1,4 +1,4 @@
-"""A connection to a database, for whoever asks it a few things."""
+"""A connection to a database outside any pool, for a few questions."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ from app.releases.verdict import MigrationError
 
 @asynccontextmanager
 async def open_connection(url: str) -> AsyncIterator[asyncpg.Connection]:
-    """Lend a connection of its own. Raises MigrationError when the database is away."""
+    """Open a connection, and close it at the end. Raises MigrationError when it cannot."""
     try:
         connection = await asyncpg.connect(**DatabaseUrl.parse(url).connect_args())
     except (OSError, TimeoutError) as away:

@@ -1,4 +1,4 @@
-"""What the server or the way to it is to blame for, and never a revision: told by its error.
+"""Errors for which the server or the network is to blame, and never a revision.
 
 A connection that is refused, a full disk or too little memory meets whatever runs at that moment,
 on the live database and on a rehearsal's copy alike.
@@ -38,30 +38,30 @@ _CONNECTIONS: Final = 8
 
 
 def server_fault(error: BaseException) -> Stopped | None:
-    """Return the verdict where an error, or what caused it, is of the surroundings; else None."""
+    """Return the verdict where the server or the network caused an error; else None."""
     for cause in _causes(error):
         if isinstance(cause, asyncpg.PostgresError):
-            found = _of_server(cause)
+            fault = _of_server(cause)
         elif isinstance(cause, OSError | TimeoutError):
-            found = _of_way(cause)
+            fault = _of_way(cause)
         else:
-            found = _LOST if isinstance(cause, asyncpg.InterfaceError) and _closed(cause) else None
-        if found is not None:
-            return Stopped(*found, {"error": type(cause).__name__})
+            fault = _LOST if isinstance(cause, asyncpg.InterfaceError) and _closed(cause) else None
+        if fault is not None:
+            return Stopped(*fault, {"error": type(cause).__name__})
     return None
 
 
 def raise_if_server_fault(error: BaseException) -> None:
-    """Raise Stopped where an error is of the surroundings."""
-    if (found := server_fault(error)) is not None:
-        raise found from error
+    """Raise Stopped where the server or the network caused an error."""
+    if (fault := server_fault(error)) is not None:
+        raise fault from error
 
 
 def fault_in_output(last: str) -> Stopped | None:
     """Return the verdict on what a program of PostgreSQL's own said last, None for any other."""
     for pattern, error in _SAYINGS:
-        if found := pattern.search(last):
-            return server_fault(error(found[0]))
+        if fault := pattern.search(last):
+            return server_fault(error(fault[0]))
     if _NO_ROOM in last:
         return server_fault(OSError(errno.ENOSPC, _NO_ROOM))
     return None
@@ -119,7 +119,7 @@ def _of_server(error: asyncpg.PostgresError) -> tuple[Verdict, str] | None:
 
 
 def _of_entry(code: str, words: str, error: asyncpg.PostgresError) -> tuple[Verdict, str] | None:
-    """Tell of a server that lets nobody in, or has hung up."""
+    """Return the verdict on a server that refuses or has ended the connection; else None."""
     if code[:2] == "28":
         return Verdict.UNREACHABLE, (
             f"PostgreSQL lets us not in: {words}. Check the user and the password of DATABASE_URL "
@@ -143,7 +143,7 @@ def _of_entry(code: str, words: str, error: asyncpg.PostgresError) -> tuple[Verd
 
 
 def _of_way(error: OSError | TimeoutError) -> tuple[Verdict, str] | None:
-    """Tell of the way to the server. What a file says is nobody's surroundings but a full disk."""
+    """Return the verdict on an error of the network, or of a full disk; else None."""
     if error.errno == errno.ENOSPC:
         return Verdict.FAILED, (
             "The disk of the machine that runs this is full: make room, then run it again."
@@ -165,8 +165,8 @@ def _way(error: OSError | TimeoutError) -> str | None:
             f"The database cannot be reached with TLS as DATABASE_URL asks for it: {reason}. "
             "Correct its sslmode or sslrootcert, or the server's certificate."
         )
-    refused = f"Errno {errno.ECONNREFUSED}" in str(error)
-    if isinstance(error, ConnectionRefusedError) or refused:
+    is_refused = f"Errno {errno.ECONNREFUSED}" in str(error)
+    if isinstance(error, ConnectionRefusedError) or is_refused:
         return (
             "The database does not answer: nothing listens at the host and port of DATABASE_URL "
             "(connection refused). Check both, and that the server runs."

@@ -1,7 +1,7 @@
 """One run of the gate: what was ordered, what each stage returns, and how the run ended."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final
 
 from app.database.url import DatabaseUrl
@@ -69,7 +69,7 @@ def serves_at(revision: str | None) -> bool:
     return revisions.state(revision) in {"ready", "head"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class StageResult:
     """How a stage ended: in words for its page, with the evidence, and what other stages need.
 
@@ -78,6 +78,7 @@ class StageResult:
     """
 
     words: str
+    _: KW_ONLY
     evidence: Mapping[str, Any] = field(default_factory=dict)
     skipped: bool = False
     postponed: str | None = None
@@ -93,7 +94,7 @@ class Connected(StageResult):
 
 @dataclass(frozen=True, kw_only=True)
 class Position(StageResult):
-    """Where the database stands. ``unfinished`` is a release that was begun.
+    """The database's revision. ``unfinished`` is a release that was begun.
 
     ``in_progress`` are the tables in which a release that was begun may have left work half done.
     """
@@ -109,7 +110,7 @@ class Position(StageResult):
 
 @dataclass(frozen=True, kw_only=True)
 class Inspected(StageResult):
-    """The live schema beside what it should be; None where nothing was built yet."""
+    """The live schema compared with what it should be; None where nothing was built yet."""
 
     inspection: Inspection | None = None
 
@@ -139,7 +140,7 @@ class Approved(StageResult):
 
 @dataclass(frozen=True, kw_only=True)
 class Applied(StageResult):
-    """Where the database stands now; ``changed`` where this run brought it there.
+    """The database's revision now; ``changed`` where this run brought it there.
 
     ``new``: this run built the schema of an empty database.
     """

@@ -10,14 +10,7 @@ from typing import Final
 
 import asyncpg
 
-from app.errors import (
-    AmbiguousId,
-    Destroys,
-    Invalid,
-    NotFound,
-    NotRehearsed,
-    PlanClosed,
-)
+from app.errors import AmbiguousId, Destroys, Invalid, NotFound, NotRehearsed, PlanClosed
 from app.releases.ledger.ledger import Ledger, Row
 from app.releases.plan.plan import Plan, from_json
 

@@ -186,14 +186,14 @@ def stands_outside(s: LintedStatement) -> bool:
 
 def blocks_itself(s: LintedStatement) -> bool:
     """Return whether Alembic's own transaction holds a table that this step needs."""
-    held = {
+    locked = {
         table
         for e in s.before
         if e.statement.way == "direct" and e.statement.revision == s.statement.revision
         for table in e.statement.tables
         if stronger(e.statement.lock, "ROW SHARE")
     }
-    return s.statement.way != "direct" and bool(held & {*s.statement.tables})
+    return s.statement.way != "direct" and bool(locked & {*s.statement.tables})
 
 
 def drops_in_use(s: LintedStatement) -> bool:

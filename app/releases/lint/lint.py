@@ -32,7 +32,7 @@ class LintFinding:
 
 
 def lint(statements: Sequence[Statement], patience: float = PATIENCE) -> list[LintFinding]:
-    """Read statements of a plan, in their order; only an upgrade's are meant.
+    """Lint the statements of a plan's upgrade, in their order.
 
     Never raises: where squawk cannot be run, or takes more than ``patience`` seconds, that is a
     warning, and our own rules stand alone.
@@ -57,11 +57,11 @@ def _squawks(
 ) -> Iterator[LintFinding]:
     older = history()[0].name
     try:
-        found = remarks(statements, patience)
+        findings = remarks(statements, patience)
     except NoSquawk as absent:
         yield LintFinding(_NO_SQUAWK, "warning", "", "", f"{absent}; only our own rules were asked")
         return
-    for rule, is_error, statement, words in found:
+    for rule, is_error, statement, words in findings:
         allowed = rule in CONTRACTS_MAY and phases.get(statement.revision) == "contract"
         # The first revision is what an older service left; its style is not ours to judge.
         if not allowed and not (statement.revision == older and rule.startswith("prefer-")):
@@ -70,23 +70,23 @@ def _squawks(
 
 
 def main(patience: float = CHECKS_PATIENCE) -> int:
-    """Lint every revision of this image and tell the findings.
+    """Lint every revision of this image and print the findings.
 
     1 when one is an error, or when squawk could not be asked: then it is not known to be clean.
     """
-    found = lint(statements_from_code([revision.name for revision in history()]), patience)
-    for finding in found:
+    findings = lint(statements_from_code([revision.name for revision in history()]), patience)
+    for finding in findings:
         sys.stdout.write(
             f"{finding.revision}: {finding.level} {finding.rule}: {finding.words}\n"
             f"    {finding.sql}\n"
         )
-    half = any(finding.rule == _NO_SQUAWK for finding in found)
+    half = any(finding.rule == _NO_SQUAWK for finding in findings)
     if half:
         sys.stderr.write(
             "The revisions were only half linted: squawk must read them, too. It is installed by "
             "scripts/install; then check again.\n"
         )
-    return 1 if half or any(finding.level == "error" for finding in found) else 0
+    return 1 if half or any(finding.level == "error" for finding in findings) else 0
 
 
 if __name__ == "__main__":

@@ -81,34 +81,34 @@ def remarks(statements: Sequence[Statement], patience: float = PATIENCE) -> list
     grouped = groupby(statements, attrgetter("revision"))
     scripts = [_script(list(own)) for _, own in grouped]
     try:
-        answer = _asked(scripts, patience) if scripts else []
+        answer = _run(scripts, patience) if scripts else []
         return [_remark(entry, scripts[int(Path(entry["file"]).stem)]) for entry in answer]
     except _FAILURES as failed:
         raise NoSquawk(f"squawk could not be run: {type(failed).__name__}") from failed
 
 
-def _asked(scripts: Sequence[_Script], patience: float) -> list[dict[str, Any]]:
+def _run(scripts: Sequence[_Script], patience: float) -> list[dict[str, Any]]:
     names = [f"{number}.sql" for number in range(len(scripts))]
     options = ["--reporter", "json", "--pg-version", _OLDEST_SERVER, "-e", ",".join(EXCLUDED)]
     with TemporaryDirectory() as folder:
         for name, script in zip(names, scripts, strict=True):
             (Path(folder) / name).write_text(script.text, encoding="utf-8")
-        done = subprocess.run(  # noqa: S603  # our own files, by names that we made
+        squawk = subprocess.run(  # noqa: S603  # our own files, by names that we made
             [_program(), *options, *names],
             cwd=folder, capture_output=True, encoding="utf-8", timeout=patience, check=False,
         )  # fmt: skip
     # It ends with 1 when it has found something.
-    if done.returncode not in {0, 1}:
-        raise NoSquawk(f"squawk could not be run: {done.stderr.strip()[:300]}")
-    return list(json.loads(done.stdout))
+    if squawk.returncode not in {0, 1}:
+        raise NoSquawk(f"squawk could not be run: {squawk.stderr.strip()[:300]}")
+    return list(json.loads(squawk.stdout))
 
 
 def _program() -> str:
     """Find the program that the package squawk-cli installs beside this Python's own."""
     places = [str(Path(sys.executable).parent), sysconfig.get_path("scripts")]
     for place in places:
-        if found := shutil.which("squawk", path=place):
-            return found
+        if program := shutil.which("squawk", path=place):
+            return program
     raise NoSquawk(f"squawk is not installed beside {sys.executable}; it comes with squawk-cli")
 
 

@@ -46,7 +46,7 @@ async def downgrade(
 
 
 async def current(url: str) -> str | None:
-    """Give the revision the database is at; None when it was never migrated.
+    """Return the revision the database is at; None when it was never migrated.
 
     Raises MigrationError when it cannot be read.
     """

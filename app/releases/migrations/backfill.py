@@ -48,14 +48,14 @@ class Backfill:
         return f"{self.table}: {', '.join(self.values)}"
 
     def update(self, where: str) -> str:
-        """Give the statement that fills the pending rows among those of ``where``."""
+        """Return the statement that fills the pending rows among those of ``where``."""
         values = ", ".join(
             f"{column} = coalesce(t.{column}, {value})" for column, value in self.values.items()
         )
         return f"UPDATE {self.table} t SET {values} WHERE {where}({self.pending})"
 
     def after(self, cursor: str | None) -> str:
-        """Give the condition that a row lies beyond the cursor; the cursor is ``$1``."""
+        """Return the condition that a row lies beyond the cursor; the cursor is ``$1``."""
         return "" if cursor is None else f"t.{self.key} > $1::text::{self.key_type} AND "
 
 
@@ -65,15 +65,16 @@ def fill(steps: Steps, backfill: Backfill) -> None:
         steps.say("Run live, the next statement goes by key range in batches of about 100 ms.")
         steps.batch(backfill.update(""), "")
         return
-    left = _pending(steps, backfill)
+    pending_rows = _pending(steps, backfill)
     steps.brief(CURSORS)
-    while left:
-        _Walk(steps, backfill, left).to_the_end()
-        left, before = _pending(steps, backfill), left
-        if left >= before:
+    while pending_rows:
+        _Walk(steps, backfill, pending_rows).to_the_end()
+        pending_rows, before = _pending(steps, backfill), pending_rows
+        if pending_rows >= before:
             raise BackfillStuck(
-                f"{left} rows of {backfill.table} could not be filled; look at them and run the "
-                f"migration again: SELECT * FROM {backfill.table} t WHERE {backfill.pending}"
+                f"{pending_rows} rows of {backfill.table} could not be filled; look at them "
+                "and run the migration again: "
+                f"SELECT * FROM {backfill.table} t WHERE {backfill.pending}"
             )
 
 
@@ -82,7 +83,7 @@ class _Walk:
 
     def __init__(self, steps: Steps, backfill: Backfill, total: int) -> None:
         self._steps, self._backfill, self._total = steps, backfill, total
-        self._done, self._size, self._told = 0, FIRST_BATCH, time.monotonic()
+        self._filled, self._size, self._last_words_at = 0, FIRST_BATCH, time.monotonic()
         self._cursor = self._resumed()
 
     def to_the_end(self) -> None:
@@ -93,9 +94,9 @@ class _Walk:
                 # Fewer rows: fewer that others wait for, and fewer of theirs that we wait for.
                 self._size = max(1, self._size // 2)
                 continue
-            self._done += filled
+            self._filled += filled
             self._cursor = upper
-            self._steps.on_progress(self._backfill.name, self._done, self._total)
+            self._steps.on_progress(self._backfill.name, self._filled, self._total)
             self._settle(time.monotonic() - began)
         self._steps.rows(
             "UPDATE release_backfill SET finished_at = clock_timestamp() WHERE name = $1",
@@ -104,7 +105,7 @@ class _Walk:
 
     def _resumed(self) -> str | None:
         """Open the walk's row; a finished walk starts again, an interrupted one goes on."""
-        found = self._steps.rows(
+        rows = self._steps.rows(
             "INSERT INTO release_backfill AS b (name, total) VALUES ($1, $2)"
             " ON CONFLICT (name) DO UPDATE SET total = excluded.total, done = 0,"
             " finished_at = NULL, updated_at = clock_timestamp(),"
@@ -112,17 +113,17 @@ class _Walk:
             self._backfill.name,
             self._total,
         )
-        return found[0][0] if found else None
+        return rows[0][0] if rows else None
 
     def _upper(self) -> str | None:
         """Find the last key of the next batch; None at the end of the table."""
-        b, known = self._backfill, [] if self._cursor is None else [self._cursor]
-        found = self._steps.rows(
+        b, parameters = self._backfill, [] if self._cursor is None else [self._cursor]
+        rows = self._steps.rows(
             f"SELECT max(key)::text FROM (SELECT t.{b.key} AS key FROM {b.table} t"
             f" WHERE {b.after(self._cursor)}true ORDER BY t.{b.key} LIMIT {self._size}) batch",
-            *known,
+            *parameters,
         )
-        return found[0][0] if found else None
+        return rows[0][0] if rows else None
 
     def _batch(self, upper: str) -> int | None:
         """Fill one range and store the cursor, in one statement and so in one transaction.
@@ -138,16 +139,16 @@ class _Walk:
             " done = done + (SELECT count(*) FROM filled) WHERE name = $3::text"
             " RETURNING (SELECT count(*) FROM filled)"
         )
-        found = self._steps.batch(b.update(""), statement, self._cursor, upper, b.name)
-        return None if found is None else int(found[0][0])
+        rows = self._steps.batch(b.update(""), statement, self._cursor, upper, b.name)
+        return None if rows is None else int(rows[0][0])
 
     def _settle(self, seconds: float) -> None:
         """Size the next batch by this one's time, tell how far we are, and let others work."""
         factor = min(2.0, max(0.5, BATCH_SECONDS / max(seconds, 0.001)))
         self._size = min(LARGEST_BATCH, max(SMALLEST_BATCH, int(self._size * factor)))
-        if self._total >= TELL_FROM and time.monotonic() - self._told >= TELL_EVERY:
-            self._told = time.monotonic()
-            self._steps.say(f"Filling {self._backfill.name}: {self._done} of {self._total} rows.")
+        if self._total >= TELL_FROM and time.monotonic() - self._last_words_at >= TELL_EVERY:
+            self._last_words_at = time.monotonic()
+            self._steps.say(f"Filling {self._backfill.name}: {self._filled} of {self._total} rows.")
         self._steps.pause(seconds * REST)
 
 

@@ -14,86 +14,86 @@ _UNVALIDATED: Final = "Signalbook validates this again"
 class ForeignKey(NamedTuple):
     """A foreign key: on which table, under which name, its definition, and whether validated.
 
-    Table and name come quoted, ready to stand in a statement. ``noted`` when we made it unvalidated
-    and have to validate it again.
+    Table and name come quoted, ready to stand in a statement. ``marked`` when we made it
+    unvalidated and have to validate it again.
     """
 
     table: str
     name: str
     definition: str
     valid: bool
-    noted: bool
+    marked: bool
 
 
 def index_is_valid(steps: Steps, name: str) -> bool | None:
-    """Tell whether the index stands; False is a build that was interrupted, None no index."""
-    found = steps.rows("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)", name)
-    return bool(found[0][0]) if found else None
+    """Return whether the index stands; False is a build that was interrupted, None no index."""
+    rows = steps.rows("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)", name)
+    return bool(rows[0][0]) if rows else None
 
 
 def constraint_is_valid(steps: Steps, table: str, name: str) -> bool | None:
-    """Tell whether the constraint is validated; None when there is no such constraint."""
-    found = steps.rows(
+    """Return whether the constraint is validated; None when there is no such constraint."""
+    rows = steps.rows(
         "SELECT convalidated FROM pg_constraint"
         " WHERE conrelid = to_regclass($1) AND conname = $2::text",
         table,
         name,
     )
-    return bool(found[0][0]) if found else None
+    return bool(rows[0][0]) if rows else None
 
 
 def is_not_null(steps: Steps, table: str, column: str) -> bool:
-    """Tell whether the column already refuses NULL."""
-    found = steps.rows(
+    """Return whether the column already refuses NULL."""
+    rows = steps.rows(
         "SELECT attnotnull FROM pg_attribute"
         " WHERE attrelid = to_regclass($1) AND attname = $2::text",
         table,
         column,
     )
-    return bool(found and found[0][0])
+    return bool(rows and rows[0][0])
 
 
 def key_column(steps: Steps, table: str) -> str | None:
-    """Give the (first) column of the table's primary key."""
-    found = steps.rows(
+    """Return the (first) column of the table's primary key."""
+    rows = steps.rows(
         "SELECT attname::text FROM pg_index JOIN pg_attribute"
         " ON attrelid = indrelid AND attnum = indkey[0]"
         " WHERE indrelid = to_regclass($1) AND indisprimary",
         table,
     )
-    return str(found[0][0]) if found else None
+    return str(rows[0][0]) if rows else None
 
 
 def foreign_keys_on(steps: Steps, index: str) -> list[ForeignKey]:
     """List the foreign keys that depend on this unique index, whoever's tables they stand on."""
-    found = steps.rows(
+    rows = steps.rows(
         "SELECT conrelid::regclass::text, quote_ident(conname), pg_get_constraintdef(oid),"
         " convalidated, obj_description(oid, 'pg_constraint') IS NOT DISTINCT FROM $2::text"
         " FROM pg_constraint WHERE contype = 'f' AND conindid = to_regclass($1) ORDER BY 1, 2",
         index,
         _UNVALIDATED,
     )
-    return [ForeignKey(*row) for row in found]
+    return [ForeignKey(*row) for row in rows]
 
 
 def mark_unvalidated(key: ForeignKey) -> str:
-    """Give the statement that notes, in the catalogue itself, that a key is to be validated."""
+    """Return the statement that notes, in the catalogue itself, that a key is to be validated."""
     return f"COMMENT ON CONSTRAINT {key.name} ON {key.table} IS '{_UNVALIDATED}'"
 
 
 def unvalidated(steps: Steps, index: str) -> list[ForeignKey]:
     """List the foreign keys on this unique index that carry that note."""
-    return [key for key in foreign_keys_on(steps, index) if key.noted]
+    return [key for key in foreign_keys_on(steps, index) if key.marked]
 
 
 def without_zone(steps: Steps, table: str, columns: Iterable[str]) -> list[str]:
     """Name those of the columns that are still timestamps without a zone, in the given order."""
-    wanted = list(columns)
-    found = steps.rows(
+    candidates = list(columns)
+    rows = steps.rows(
         "SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass($1)"
         " AND attname = ANY($2::text[]) AND atttypid <> 'timestamp'::regtype",
         table,
-        wanted,
+        candidates,
     )
-    other = {row[0] for row in found}
-    return [column for column in wanted if column not in other]
+    other = {row[0] for row in rows}
+    return [column for column in candidates if column not in other]

@@ -25,19 +25,19 @@ class Pair(Protocol):
         """The column that succeeds it."""
 
     def fill(self) -> str:
-        """The successor's value as an expression over a row ``t``, for the backfill."""
+        """Return the successor's value as an expression over a row ``t``, for the backfill."""
 
     def forward(self) -> str:
-        """PL/pgSQL that sets ``NEW.<new>`` from ``NEW.<old>``."""
+        """Return PL/pgSQL that sets ``NEW.<new>`` from ``NEW.<old>``."""
 
     def back(self) -> str:
-        """PL/pgSQL that sets ``NEW.<old>`` from ``NEW.<new>``."""
+        """Return PL/pgSQL that sets ``NEW.<old>`` from ``NEW.<new>``."""
 
     def extra(self) -> tuple[str, ...]:
-        """Statements that create what else the pair needs; each may be run again."""
+        """Return statements that create what else the pair needs; each may be run again."""
 
     def drop_extra(self) -> tuple[str, ...]:
-        """Statements that drop what ``extra`` creates."""
+        """Return statements that drop what ``extra`` creates."""
 
 
 @dataclass(frozen=True)
@@ -80,20 +80,20 @@ class Link:
     def back(self) -> str:
         return self._look_up(self.old, "id", self.new, "uuid")
 
-    def _look_up(self, target: str, wanted: str, given: str, key: str) -> str:
+    def _look_up(self, target: str, source: str, own: str, key: str) -> str:
         # FOR KEY SHARE is what a foreign key takes too: the parent's id cannot change meanwhile.
         # A key that names no parent fails in a foreign key's words: the older service knows
         # those, and its own foreign key is gone after the switch.
-        return f"""IF NEW.{given} IS NULL THEN
+        return f"""IF NEW.{own} IS NULL THEN
       NEW.{target} := NULL;
     ELSE
-      SELECT p.{wanted} INTO NEW.{target} FROM {self.parent} p WHERE p.{key} = NEW.{given}
+      SELECT p.{source} INTO NEW.{target} FROM {self.parent} p WHERE p.{key} = NEW.{own}
         FOR KEY SHARE;
       IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'foreign_key_violation',
           MESSAGE = 'insert or update on table "{self.table}" violates foreign key constraint'
-            ' "{self.table}_{given}_fkey"',
-          TABLE = '{self.table}', CONSTRAINT = '{self.table}_{given}_fkey';
+            ' "{self.table}_{own}_fkey"',
+          TABLE = '{self.table}', CONSTRAINT = '{self.table}_{own}_fkey';
       END IF;
     END IF;"""
 
@@ -158,7 +158,7 @@ $list$""",
 
 
 def keep_in_step(pair: Pair) -> tuple[str, ...]:
-    """Give the statements that start to keep the pair in step; each may be run again."""
+    """Return the statements that start to keep the pair in step; each may be run again."""
     name = _name(pair)
     return (
         *pair.extra(),
@@ -170,7 +170,7 @@ def keep_in_step(pair: Pair) -> tuple[str, ...]:
 
 
 def let_go(pair: Pair) -> tuple[str, ...]:
-    """Give the statements that stop keeping the pair in step."""
+    """Return the statements that stop keeping the pair in step."""
     name = _name(pair)
     return (
         f"DROP TRIGGER IF EXISTS {name} ON {pair.table}",

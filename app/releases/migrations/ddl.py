@@ -33,7 +33,7 @@ class Index:
     called: str = ""
 
     def name(self, table: str) -> str:
-        """Give its name."""
+        """Return its name."""
         return self.called or "_".join(
             [table, *self.columns.split(", "), "key" if self.unique else "idx"]
         )
@@ -46,7 +46,7 @@ def add_columns(steps: Steps, table: str, columns: Mapping[str, str]) -> None:
 
 
 def drop_columns(table: str, columns: Iterable[str]) -> str:
-    """Give the statement that drops columns, and with them their indexes and constraints."""
+    """Return the statement that drops columns, and with them their indexes and constraints."""
     dropped = (f"DROP COLUMN IF EXISTS {name}" for name in columns)
     return f"ALTER TABLE {table} {', '.join(dropped)}"
 

@@ -12,7 +12,7 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection
 
 from app.releases.identity import HOLDS_CORE_TABLES, OLDER_SERVICE_TABLE
-from app.releases.migrations.migration_session import GATE_LOCK
+from app.releases.migrations.migration_session import GATE_LOCK, lock_holders_sql
 from app.releases.migrations.observer import Permit
 from app.releases.migrations.revisions import has_revision, head, needed, state
 from app.releases.verdict import MigrationError
@@ -20,16 +20,13 @@ from app.releases.verdict import MigrationError
 _STATE: Final = f"""SELECT current_database(),
   to_regclass('public.release_runs') IS NOT NULL,
   to_regclass('public.{OLDER_SERVICE_TABLE}') IS NOT NULL, {HOLDS_CORE_TABLES}"""
-_HOLDS_GATE: Final = f"""SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory'
-  AND granted AND objsubid = 1 AND pid = %s
-  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-  AND (classid::bigint << 32) | objid::bigint = {GATE_LOCK})"""
+_HOLDS_GATE: Final = f"SELECT EXISTS ({lock_holders_sql(GATE_LOCK)} AND pid = %s)"
 _TABLES: Final = """SELECT t FROM unnest(ARRAY[{}]) AS t
   WHERE to_regclass('public.' || t) IS NOT NULL"""
 _STATUS: Final = "python -m app release status says where it stands"
 
 # Databases that this process has made: nobody else's rows can be in them.
-_made: Final[set[str]] = set()
+_own_databases: Final[set[str]] = set()
 
 
 class Ungated(MigrationError, CommandError):
@@ -38,12 +35,12 @@ class Ungated(MigrationError, CommandError):
 
 def note_made(database: str) -> None:
     """Remember that this process has created the database."""
-    _made.add(database)
+    _own_databases.add(database)
 
 
 def note_dropped(database: str) -> None:
     """Forget a database that this process has dropped."""
-    _made.discard(database)
+    _own_databases.discard(database)
 
 
 def raise_unless_allowed(
@@ -68,7 +65,7 @@ def raise_unless_allowed(
             "Nothing was changed: this database has release tables, so only the release gate "
             f"changes its schema. Run: python -m app release ({_STATUS})"
         )
-    elif database not in _made:
+    elif database not in _own_databases:
         _raise_if_production()
         if shared:
             raise _older(revision)

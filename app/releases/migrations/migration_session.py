@@ -54,10 +54,18 @@ _CHECK_CLIENT: Final = (
 
 
 def set_up_sql(application_name: str = APPLICATION_NAME) -> str:
-    """Give the statement that applies ``SETTINGS`` to a session."""
+    """Return the statement that applies ``SETTINGS`` to a session."""
     settings = {**SETTINGS, "application_name": application_name}
     calls = (f"set_config('{name}', '{value}', false)" for name, value in settings.items())
     return "SELECT " + ", ".join([*calls, _CHECK_CLIENT])
+
+
+def lock_holders_sql(*locks: int) -> str:
+    """Return the query of the processes that hold one of these advisory locks of the session."""
+    # PostgreSQL shows the key of an advisory lock in two halves.
+    return f"""SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND (classid::bigint << 32) | objid::bigint IN ({", ".join(map(str, locks))})"""
 
 
 def holder_sql(lock: int) -> str:
@@ -75,14 +83,11 @@ def holder_sql(lock: int) -> str:
       THEN '; if that process is dead (its machine is gone, or a pooler kept its session), end it '
         'with ' ELSE '; it is no gate''s: a pooler kept the session of one that died. End it with '
       END || format('SELECT pg_terminate_backend(%s)', a.pid)
-    FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
-    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND (l.classid::bigint << 32) | l.objid::bigint = {lock} LIMIT 1"""
+    FROM pg_stat_activity AS a WHERE a.pid IN ({lock_holders_sql(lock)}) LIMIT 1"""
 
 
 def shorter(one: str, other: str) -> str:
-    """Give the shorter of two timeouts in PostgreSQL's words ("250ms", "2s")."""
+    """Return the shorter of two timeouts in PostgreSQL's words ("250ms", "2s")."""
     return min(one, other, key=_milliseconds)
 
 
@@ -145,6 +150,6 @@ def _holder(connection: "Connection") -> str:
 
 
 def _try_lock(connection: "Connection") -> bool:
-    taken = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({MIGRATION_LOCK})").scalar()
+    is_free = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({MIGRATION_LOCK})").scalar()
     connection.commit()
-    return bool(taken)
+    return bool(is_free)

@@ -40,7 +40,7 @@ class StepBlocked(MigrationError):
 
 @dataclass(frozen=True)
 class Permit:
-    """What the starter of a migration knows of the database; ``guard`` beside this judges it.
+    """What the caller of a migration knows of the database; ``guard`` decides by it.
 
     ``gate_pid`` is the backend that holds the gate's lock. ``disposable`` is true for the embedded
     PostgreSQL of development, whose rows nobody else has made.
@@ -62,7 +62,7 @@ class Observer(Protocol):
     permit: Permit
 
     def on_backend(self, pid: int) -> None:
-        """Hear which backend runs what follows; there may be several."""
+        """Take the process number of a backend that runs what follows; there may be several."""
 
     def around_step(self, kind: Kind, statements: Sequence[str]) -> AbstractContextManager[None]:
         """Wrap one step with all its tries. A batch comes under its backfill's own statement."""
@@ -74,13 +74,13 @@ class Observer(Protocol):
         """
 
     def on_failure(self, error: asyncpg.PostgresError, kind: Kind, tried: int) -> float:
-        """After a try that failed: give the seconds until the next, or raise."""
+        """Return the seconds until the next try after one that failed, or raise."""
 
     def extra_statements(self) -> tuple[str, ...]:
-        """Give statements to add to the end of a brief step's transaction."""
+        """Return statements to add to the end of a brief step's transaction."""
 
-    def on_progress(self, backfill: str, done: int, total: int) -> None:
-        """Hear how far a backfill is, in rows."""
+    def on_progress(self, backfill: str, filled: int, total: int) -> None:
+        """Take how many rows a backfill has filled."""
 
 
 class RetryingObserver:
@@ -91,7 +91,7 @@ class RetryingObserver:
     permit = Permit()
 
     def on_backend(self, pid: int) -> None:
-        """Nothing is done with it."""
+        """Do nothing."""
 
     def around_step(self, _kind: Kind, _statements: Sequence[str]) -> AbstractContextManager[None]:
         return nullcontext()
@@ -100,7 +100,7 @@ class RetryingObserver:
         return nullcontext()
 
     def on_failure(self, error: asyncpg.PostgresError, kind: Kind, tried: int) -> float:
-        """Raise StepBlocked after the last try, and at once what is no matter of patience."""
+        """Raise StepBlocked after the last try; raise at once an error that no retry can help."""
         if not isinstance(error, BUSY) or kind == "patient":
             raise error
         if tried >= (BATCH_TRIES if kind == "batch" else TRIES):
@@ -113,8 +113,8 @@ class RetryingObserver:
     def extra_statements(self) -> tuple[str, ...]:
         return ()
 
-    def on_progress(self, backfill: str, done: int, total: int) -> None:
-        """Progress is told in words already."""
+    def on_progress(self, backfill: str, filled: int, total: int) -> None:
+        """Do nothing: the backfill prints its progress itself."""
 
 
 @contextmanager

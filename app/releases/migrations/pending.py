@@ -7,7 +7,7 @@ from app.releases.migrations.revisions import Revision, history
 
 
 def next_release(before: str | None, *, everything: bool, whole: bool = False) -> tuple[str, ...]:
-    """Give the revisions that come next, oldest first; none when nothing is pending.
+    """Return the revisions that come next, oldest first; none when nothing is pending.
 
     ``before`` is where the database is. With ``everything`` (an empty database) all of them are
     one release; otherwise those that change one existing table, and a contract alone. With
@@ -25,14 +25,14 @@ def first_release(pending: Sequence[Revision]) -> list[Revision]:
     A revision that changes no existing table goes with the next table's, or with the one before
     it where no such follows.
     """
-    taken: list[Revision] = []
+    release: list[Revision] = []
     for place, revision in enumerate(pending):
-        if taken and not _goes_with(taken, pending[place:]):
+        if release and not _goes_with(release, pending[place:]):
             break
-        taken.append(revision)
+        release.append(revision)
         if revision.phase == "contract":
             break
-    return taken
+    return release
 
 
 def whole_release(pending: Sequence[Revision]) -> list[Revision]:
@@ -41,11 +41,11 @@ def whole_release(pending: Sequence[Revision]) -> list[Revision]:
     return list(itertools.takewhile(lambda r: (r.phase == "contract") == contracts, pending))
 
 
-def _goes_with(taken: Sequence[Revision], rest: Sequence[Revision]) -> bool:
-    """Tell whether the first of the rest belongs to the release that is being taken."""
+def _goes_with(release: Sequence[Revision], rest: Sequence[Revision]) -> bool:
+    """Return whether the first of the rest belongs to the release that is being taken."""
     if rest[0].phase == "contract":
         return False
-    table = next((r.table for r in taken if r.table), None)
+    table = next((r.table for r in release if r.table), None)
     following = itertools.takewhile(lambda r: r.phase != "contract", rest)
     coming = next((r.table for r in following if r.table), None)
     return table is None or coming in {None, table}

@@ -49,13 +49,13 @@ class PointOfNoReturn(MigrationError):
 
 
 def production_of(table: str) -> Link:
-    """The link every production-scoped table has."""
+    """Return the link that every table of a production has."""
     return Link(table, "production", "productions")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Expand:
-    """Give a table its ``uuid`` key, its other new columns, and its children their link to it.
+    """Add a table's ``uuid`` key, its other new columns, and its children's links to it.
 
     ``links`` are the table's own, to parents that have their key already; ``children`` are links
     of other tables to this one. ``lists`` are text columns that become ``jsonb`` lists.
@@ -70,7 +70,7 @@ class Expand:
     stamped: Sequence[str] = ("updated_at",)
 
     def upgrade(self) -> None:
-        """Carry the table into the time of both keys."""
+        """Add the new columns and fill them, so that the table has both keys."""
         with beside() as steps:
             self._widen(steps)
             self._fill(steps)
@@ -87,14 +87,14 @@ class Expand:
                 _succeed(steps, child)
 
     def downgrade(self) -> None:
-        """Forget the new columns; the old ones hold everything."""
+        """Drop the new columns; the old ones still hold every value."""
         with beside() as steps:
             for child in self.children:
                 steps.brief(*_forget(child), lock_timeout=ACROSS_TABLES)
-            gone = [pair.new for pair in self._pairs()] + ["uuid", *self.columns]
+            new_columns = [pair.new for pair in self._pairs()] + ["uuid", *self.columns]
             steps.brief(
                 *(statement for pair in self._pairs() for statement in let_go(pair)),
-                drop_columns(self.table, gone),
+                drop_columns(self.table, new_columns),
                 *self._defaults("DROP DEFAULT"),
                 lock_timeout=ACROSS_TABLES,
             )
@@ -142,7 +142,7 @@ class Switch:
             _validate_again(steps, moved)
 
     def _switch(self, steps: Steps) -> list[ForeignKey]:
-        """Swap the keys; give the foreign keys that were moved and are to be validated again."""
+        """Swap the keys; return the foreign keys that were moved and must be validated again."""
         older = {f"{child.table}_{child.old}_fkey" for child in self.children}
         others = [key for key in self._on_key(steps) if key.name not in older]
         valid = [other for other in others if other.valid]
@@ -211,7 +211,7 @@ class Contract:
             analyze(steps, self.table)
 
     def downgrade(self) -> None:
-        """Refuse. Raises PointOfNoReturn."""
+        """Raise PointOfNoReturn: the old columns cannot be filled again."""
         raise PointOfNoReturn(
             f"The older columns of {self.table} are gone, so there is no way back before this "
             "revision: restore a backup, or mend forward with a new revision."
@@ -237,7 +237,7 @@ class Contract:
 
 
 def _tie(steps: Steps, link: Link) -> None:
-    """Index a filled link, refuse NULL where it is required, and make it a foreign key."""
+    """Index a filled link, set it NOT NULL where it is required, and add its foreign key."""
     build_index(steps, link.table, Index(link.new))
     fill(steps, _filling(link))
     if link.required:
@@ -247,7 +247,7 @@ def _tie(steps: Steps, link: Link) -> None:
 
 
 def _succeed(steps: Steps, link: Link) -> None:
-    """Give a child its link by uuid: column, triggers, values, index, foreign key."""
+    """Add a child's link by uuid: column, triggers, values, index, foreign key."""
     add_columns(steps, link.table, {link.new: "uuid"})
     steps.brief(*keep_in_step(link), lock_timeout=ACROSS_TABLES)
     fill(steps, _filling(link))

@@ -40,16 +40,15 @@ def history() -> tuple[Revision, ...]:
 
     Raises BadRevisions when there is not one head.
     """
-    found = _files()
-    if len(ends := _ends(found)) != 1:
+    revisions = _files()
+    if len(ends := _ends(revisions)) != 1:
         raise BadRevisions(
             f"This image's revisions have {len(ends)} heads ({', '.join(ends) or 'none'}): let one "
             "follow the other, and deploy again."
         )
-    order = TopologicalSorter({name: sorted(_parents(found[name])) for name in sorted(found)})
-    return tuple(
-        Revision(name, found[name]["phase"], found[name]["table"]) for name in order.static_order()
-    )
+    parents = {name: sorted(_parents(revisions[name])) for name in sorted(revisions)}
+    order = (revisions[name] for name in TopologicalSorter(parents).static_order())
+    return tuple(Revision(each["revision"], each["phase"], each["table"]) for each in order)
 
 
 def heads() -> list[str]:
@@ -58,22 +57,22 @@ def heads() -> list[str]:
 
 
 def head() -> str:
-    """Give the newest revision."""
+    """Return the newest revision."""
     return history()[-1].name
 
 
 def needed() -> str:
-    """Give the last revision that is not a contract: what this image needs to serve."""
+    """Return the last revision that is not a contract: what this image needs to serve."""
     return [revision.name for revision in history() if revision.phase != "contract"][-1]
 
 
 def point_of_no_return() -> str | None:
-    """Give the first contract, which cannot be downgraded; None when there is none."""
+    """Return the first contract, which cannot be downgraded; None when there is none."""
     return next((r.name for r in history() if r.phase == "contract"), None)
 
 
 def has_revision(revision: str) -> bool:
-    """Tell whether this image has the revision."""
+    """Return whether this image has the revision."""
     return revision in _names()
 
 
@@ -138,6 +137,6 @@ def _parents(members: dict[str, Any]) -> tuple[str, ...]:
     return (before,) if isinstance(before, str) else tuple(before or ())
 
 
-def _ends(found: dict[str, dict[str, Any]]) -> list[str]:
-    followed = {parent for members in found.values() for parent in _parents(members)}
-    return sorted(found.keys() - followed)
+def _ends(revisions: dict[str, dict[str, Any]]) -> list[str]:
+    followed = {parent for members in revisions.values() for parent in _parents(members)}
+    return sorted(revisions.keys() - followed)

@@ -36,14 +36,14 @@ _DOCUMENTED: Final = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFuncti
 
 
 def source_hash(source: str) -> str:
-    """Give the SHA-256 of what this Python source says. Raises SyntaxError."""
+    """Return the SHA-256 of what this Python source says. Raises SyntaxError."""
     tree = ast.parse(source)
     _name_former_homes(tree)
     return sha256("\n".join(_lines(tree)).encode()).hexdigest()
 
 
 def _name_former_homes(tree: ast.Module) -> None:
-    """Name moved modules as they were when revisions were sealed, sorted by that name."""
+    """Replace the names of moved modules by those they had when revisions were sealed."""
     places = [i for i, node in enumerate(tree.body) if _is_ours(node)]
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom) and _is_ours(node)]
     for node in imports:
@@ -77,7 +77,7 @@ def _lines(node: object) -> Iterator[str]:
 
 
 def _template(node: ast.JoinedStr) -> Iterator[str]:
-    """Give an f-string as one text with holes, then what fills them."""
+    """Return an f-string as one text with holes, then what fills them."""
     texts = [v.value if isinstance(v, ast.Constant) else _HOLE for v in node.values]
     yield f"f{_value(''.join(map(str, texts)))}"
     for value in node.values:
@@ -86,12 +86,12 @@ def _template(node: ast.JoinedStr) -> Iterator[str]:
 
 
 def _value(value: object) -> str:
-    """Give a literal; text that is a whole SQL statement without its layout."""
+    """Return a literal; text that is a whole SQL statement without its layout."""
     return repr(normalise(value) if isinstance(value, str) and _is_sql(value) else value)
 
 
 def _is_sql(text: str) -> bool:
-    """Tell whether it is SQL whose quotes are closed: a piece of some is kept as it is."""
+    """Return whether it is SQL whose quotes are closed: a piece of some is kept as it is."""
     return bool(_SQL.match(text)) and all(
         kind not in {"text", "name", "body"} or _is_closed(piece) for kind, piece in tokens(text)
     )
@@ -103,7 +103,7 @@ def _is_closed(literal: str) -> bool:
 
 
 def _undocumented(node: ast.AST) -> ast.AST:
-    """Take the docstring away."""
+    """Return the node without its docstring."""
     if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
         node.body = node.body[1:]
     return node

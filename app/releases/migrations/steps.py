@@ -59,16 +59,16 @@ class Steps(Protocol):
         """
 
     def rows(self, query: str, *values: object) -> Sequence[Sequence[Any]]:
-        """Read; a script knows nothing of the database and answers no rows."""
+        """Return the rows of a query; none in a script, which has no database."""
 
     def say(self, line: str) -> None:
-        """Tell the operator."""
+        """Print a line for the operator."""
 
-    def on_progress(self, backfill: str, done: int, total: int) -> None:
-        """Tell how far a backfill is, in rows."""
+    def on_progress(self, backfill: str, filled: int, total: int) -> None:
+        """Report how many rows a backfill has filled."""
 
     def pause(self, seconds: float) -> None:
-        """Let others work."""
+        """Wait, so that others can work."""
 
 
 class LiveSteps:
@@ -101,13 +101,13 @@ class LiveSteps:
         self._wait_for_locks(_ROW_LOCK_TIMEOUT)
         with self._observer.around_step("batch", [backfill]):
             try:
-                found = self.rows(statement, *values)
+                rows = self.rows(statement, *values)
             except asyncpg.PostgresError as error:
                 self._refusals += 1
                 wait = self._observer.on_failure(error, "batch", self._refusals)
             else:
                 self._refusals = 0
-                return found
+                return rows
         self.pause(wait)
         return None
 
@@ -121,7 +121,7 @@ class LiveSteps:
         self._run(lambda _: asyncio.sleep(seconds))
 
     def _persist(self, kind: Kind, statements: Sequence[str], script: str, undo: str = "") -> None:
-        """Try until it is done or the observer has seen enough."""
+        """Try until it succeeds or the observer raises."""
         tried = 0
         with self._observer.around_step(kind, statements):
             while True:
@@ -131,12 +131,12 @@ class LiveSteps:
                     self._execute(script)
                 except asyncpg.PostgresError as error:
                     tried += 1
-                    wait = self._refused(error, kind, tried, undo)
+                    wait = self._on_failure(error, kind, tried, undo)
                 else:
                     return
                 self.pause(wait)
 
-    def _refused(self, error: asyncpg.PostgresError, kind: Kind, tried: int, undo: str) -> float:
+    def _on_failure(self, error: asyncpg.PostgresError, kind: Kind, tried: int, undo: str) -> float:
         """Ask the observer for one more try; without it, leave nothing behind."""
         try:
             return self._observer.on_failure(error, kind, tried)
@@ -147,7 +147,7 @@ class LiveSteps:
             raise
 
     def _clear_away(self, undo: str) -> None:
-        """Drop what an interrupted try left. The observer is not asked: it may have seen enough."""
+        """Drop what an interrupted try left, without the observer: it may have given up."""
         self._set_lock_timeout(_CLEARING_TIMEOUT)
         self._run(lambda connection: connection.execute(undo))
         self._set_lock_timeout(self._lock_timeout)
@@ -165,11 +165,11 @@ class LiveSteps:
         self._try(lambda connection: connection.execute(script))
 
     def _try(self, call: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
-        async def seen(connection: asyncpg.Connection) -> Any:
+        async def observed(connection: asyncpg.Connection) -> Any:
             async with self._observer.around_try(connection):
                 return await call(connection)
 
-        return self._run(seen)
+        return self._run(observed)
 
     def _run(self, call: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
         return cast("Any", self._connection.dbapi_connection).run_async(call)
@@ -200,18 +200,18 @@ class ScriptSteps:
     def say(self, line: str) -> None:
         self._print(f"-- {line}")
 
-    def on_progress(self, backfill: str, done: int, total: int) -> None:
-        """A script goes nowhere."""
+    def on_progress(self, backfill: str, filled: int, total: int) -> None:
+        """Do nothing: a script has no progress."""
 
     def pause(self, seconds: float) -> None:
-        """A script does not wait."""
+        """Do nothing: a script does not wait."""
 
 
 @contextmanager
 def beside() -> Iterator[Steps]:
     """Open the connection beside Alembic's on which a migration's steps run.
 
-    Who renders a plan names steps of its own, which only note what would be done.
+    Rendering a plan replaces them by a ``StatementCollector``.
     """
     context = op.get_context()
     if collecting := context.config and context.config.attributes.get("steps"):
@@ -233,7 +233,7 @@ def beside() -> Iterator[Steps]:
 
 
 def _let_go_of_snapshot(connection: Connection, lock_timeout: str) -> None:
-    """Make Alembic's transaction one that an index build need not wait for: for ever, that is.
+    """Release the snapshot of Alembic's transaction, for which an index build would wait for ever.
 
     In the extended protocol the last SELECT (of the version) keeps its snapshot until the next
     statement is bound; a SET takes none.
@@ -247,7 +247,7 @@ def _voice(context: MigrationContext) -> Callable[[str], None]:
 
 
 def observer_of(config: Config | None) -> Observer:
-    """Give the observer that whoever started the migration named; else ordinary patience."""
+    """Return the observer that the migration was started with, by default a RetryingObserver."""
     return (
         cast("Observer | None", config and config.attributes.get("observer")) or RetryingObserver()
     )

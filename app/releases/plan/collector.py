@@ -1,7 +1,7 @@
-"""Writes down what a migration would do, instead of doing it.
+"""Collects the statements of a migration, instead of running them.
 
-It stands in for both ways a migration has to a database: the ``Steps`` it runs beside Alembic, and
-the output to which Alembic prints in its offline mode.
+It takes the place of both ways from a migration to a database: the ``Steps`` that run beside
+Alembic, and the output to which Alembic prints in its offline mode.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ Ask = Callable[[str, tuple[object, ...]], Sequence[Sequence[Any]]]
 
 
 class CollectedStatement(NamedTuple):
-    """One statement as it was met; as in ``plan.Statement``."""
+    """One statement of a migration, with the fields of ``plan.Statement``."""
 
     revision: str
     step: int
@@ -25,18 +25,18 @@ class CollectedStatement(NamedTuple):
 
 
 def nothing_known(_query: str, _values: tuple[object, ...]) -> Sequence[Sequence[Any]]:
-    """Answer as a database of which nothing is known."""
+    """Answer every question as for an unknown database: no rows."""
     return []
 
 
 class StatementCollector:
-    """Steps that are noted and not taken; questions are answered by ``ask``."""
+    """Steps that are collected and not run; ``ask`` answers questions to the catalogue."""
 
     offline = True
 
     def __init__(self, ask: Ask = nothing_known) -> None:
         self._ask = ask
-        self._noted: list[CollectedStatement] = []
+        self._collected: list[CollectedStatement] = []
         self._step = 0
         self._direct_step: int | None = None
         self._open: list[tuple[int, Way, str]] = []
@@ -44,8 +44,8 @@ class StatementCollector:
 
     @property
     def statements(self) -> tuple[CollectedStatement, ...]:
-        """What was met, in order."""
-        return tuple(self._noted)
+        """The statements so far, in order."""
+        return tuple(self._collected)
 
     def brief(self, *statements: str, lock_timeout: str = LOCK_TIMEOUT) -> None:  # noqa: ARG002  # of Steps
         self._note("brief", statements)
@@ -61,16 +61,16 @@ class StatementCollector:
         return self._ask(query, values)
 
     def say(self, line: str) -> None:
-        """Nobody is told: nothing happens."""
+        """Drop the line: nothing happens."""
 
-    def on_progress(self, backfill: str, done: int, total: int) -> None:
-        """Nothing is walked."""
+    def on_progress(self, backfill: str, filled: int, total: int) -> None:
+        """Do nothing: no rows are filled."""
 
     def pause(self, seconds: float) -> None:
-        """Nothing is waited for."""
+        """Do nothing: there is nothing to wait for."""
 
     def write(self, printed: str) -> None:
-        """Take one piece of what Alembic prints: a statement of its own transaction."""
+        """Collect one statement that Alembic prints, unless it is Alembic's own."""
         statement = normalise(printed)
         set_up = normalise(set_up_sql())
         if not statement or statement == set_up or is_printed_by_alembic(statement):
@@ -81,12 +81,12 @@ class StatementCollector:
         self._open.append((self._direct_step, "direct", sql))
 
     def flush(self) -> None:
-        """Nothing is held back; Alembic asks for it."""
+        """Do nothing; Alembic calls it."""
 
     def applied(self, *, step: Any, **_: Any) -> None:
-        """Hear from Alembic that all since the last time belongs to this revision."""
+        """Assign all statements since the last call to this revision; Alembic calls it."""
         name = str(step.up_revision_id)
-        self._noted += [CollectedStatement(name, *noted) for noted in self._open]
+        self._collected += [CollectedStatement(name, *statement) for statement in self._open]
         self.revisions.append(name)
         self._open, self._direct_step = [], None
 

@@ -98,12 +98,12 @@ class Plan:
         return sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as JSON values."""
+        """Return it as JSON values."""
         return asdict(self) | {"digest": self.digest}
 
 
 def approval(plan: Plan) -> str:
-    """Give the command that approves a plan, to be completed by whoever answers for it."""
+    """Return the command that approves a plan, to be completed by whoever answers for it."""
     destroys = f" --destroys {plan.destroyed}" if plan.destroys else ""
     return f"python -m app release approve {plan.digest[:12]} --who NAME --why REASON{destroys}"
 

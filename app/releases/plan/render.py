@@ -48,7 +48,7 @@ _BUSY: Final = (
 async def plan_statements(
     url: str, revisions: Sequence[str], before: str | None
 ) -> tuple[Statement, ...]:
-    """Give what these revisions would do to the database at ``url``, which is at ``before``.
+    """Return what these revisions would do to the database at ``url``, which is at ``before``.
 
     Nothing is written there. Raises MigrationContended when its catalogue is locked for too long,
     and MigrationError: away, refused, or the revisions do not follow ``before``.
@@ -71,33 +71,33 @@ async def plan_statements(
 
 
 def statements_from_code(revisions: Sequence[str]) -> tuple[Statement, ...]:
-    """Give what these revisions do to a database of which nothing is known but its history.
+    """Return what these revisions do to a database of which nothing is known but its history.
 
     Tables that earlier revisions create are the existing ones.
     """
     upto = _names()[: _names().index(revisions[-1]) + 1]
-    known: set[str] = set()
-    found: list[Statement] = []
+    existing: set[str] = set()
+    described: list[Statement] = []
     for _, own in groupby(_collected(upto, None, nothing_known), attrgetter("revision")):
-        statements = [_described(noted, known) for noted in own]
-        known |= {table["relname"] for table in _created(statements)}
-        found += statements
-    return tuple(statement for statement in found if statement.revision in revisions)
+        statements = [_described(each, existing) for each in own]
+        existing |= {table["relname"] for table in _created(statements)}
+        described += statements
+    return tuple(statement for statement in described if statement.revision in revisions)
 
 
 def offline_hash(revisions: Sequence[str]) -> str:
-    """Give the SHA-256 of what the code alone says that these revisions do.
+    """Return the SHA-256 of what the code alone says that these revisions do.
 
     It is the same on every machine and for every database, until the code changes.
     """
     first = _names().index(revisions[0])
-    noted = _collected(revisions, _names()[first - 1] if first else None, nothing_known)
-    content = [(n.revision, n.step, n.way, normalise(n.sql)) for n in noted]
+    collected = _collected(revisions, _names()[first - 1] if first else None, nothing_known)
+    content = [(n.revision, n.step, n.way, normalise(n.sql)) for n in collected]
     return sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
 
 
 def allowed_texts(statements: Sequence[Statement]) -> frozenset[str]:
-    """Give, normalised, all that may be run when these statements are to be run.
+    """Return, normalised, all that may be run when these statements are to be run.
 
     Beside them: the table of the backfills' cursors, which is the gate's own, and dropping an
     index of the plan whose build was interrupted, so that it can be built anew.
@@ -147,39 +147,41 @@ def _read(
 
     run(lambda c: c.execute(_READ_ONLY))
     try:
-        known = {row[0] for row in ask(_TABLES)}
+        existing = {row[0] for row in ask(_TABLES)}
         indexes = {row[0]: row[1] for row in ask(_INDEXES)}
-        noted = _collected(revisions, before, ask)
+        collected = _collected(revisions, before, ask)
     finally:
         run(lambda c: c.execute("ROLLBACK"))
-    return tuple(_described(one, known, indexes) for one in noted)
+    return tuple(_described(one, existing, indexes) for one in collected)
 
 
 def _collected(
     revisions: Sequence[str], before: str | None, ask: Ask
 ) -> tuple[CollectedStatement, ...]:
-    """Run the revisions in Alembic's offline mode, and take down what they would do."""
-    collected = StatementCollector(ask)
+    """Run the revisions in Alembic's offline mode, and return what they would do."""
+    collector = StatementCollector(ask)
     config = configuration(discard_line)
-    config.attributes["steps"] = config.output_buffer = cast("Any", collected)
+    config.attributes["steps"] = config.output_buffer = cast("Any", collector)
     span = f"{before}:{revisions[-1]}" if before else revisions[-1]
     try:
         command.upgrade(config, span, sql=True)
     except CommandError as refused:
         raise MigrationError(f"{refused}.") from refused
-    if collected.revisions != [*revisions]:
+    if collector.revisions != [*revisions]:
         raise MigrationError(
-            f"After {before or 'nothing'} come {', '.join(collected.revisions)}, and not "
+            f"After {before or 'nothing'} come {', '.join(collector.revisions)}, and not "
             f"{', '.join(revisions)}: plan again."
         )
-    return collected.statements
+    return collector.statements
 
 
 def _described(
-    noted: CollectedStatement, known: Collection[str], indexes: Mapping[str, str] | None = None
+    collected: CollectedStatement,
+    existing: Collection[str],
+    indexes: Mapping[str, str] | None = None,
 ) -> Statement:
-    effect = describe(noted.sql, known, indexes)
-    return Statement(**noted._asdict(), **effect._asdict())
+    effect = describe(collected.sql, existing, indexes)
+    return Statement(**collected._asdict(), **effect._asdict())
 
 
 def _names() -> list[str]:

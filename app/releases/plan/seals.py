@@ -23,34 +23,34 @@ SEALS: Final = "history.json"
 
 
 def hash_of(revision: str) -> str:
-    """Give the hash of what this image's revision says. Raises FileNotFoundError."""
+    """Return the hash of what this image's revision says. Raises FileNotFoundError."""
     return source_hash((FOLDER / "versions" / f"{revision}.py").read_text())
 
 
 def problems(folder: Path = FOLDER) -> list[str]:
-    """Compare the revisions with their seals, and tell what is not as it was sealed."""
-    written, sealed = _written(folder), _sealed(folder)
+    """Compare the revisions with their seals; return what differs, in words."""
+    hashes, sealed = _file_hashes(folder), _read_seals(folder)
     whole = {name: seal for name, seal in sealed.items() if {*seal} == {"file", "sql"}}
-    gone = [name for name in sealed if name not in written]
-    same = [name for name in whole if written.get(name) == whole[name]["file"]]
+    lost = [name for name in sealed if name not in hashes]
+    same = [name for name in whole if hashes.get(name) == whole[name]["file"]]
     # Without a file there is no history to ask what it says.
-    changed = [] if gone else [n for n in same if offline_hash([n]) != whole[n]["sql"]]
+    changed = [] if lost else [n for n in same if offline_hash([n]) != whole[n]["sql"]]
     return [
         *(
             f"alembic/versions/{name}.py is edited history: the file was changed after it had been "
             "sealed. Restore it as it was (git checkout), and write the change as a new revision."
             for name in whole
-            if name in written and name not in same
+            if name in hashes and name not in same
         ),
         *(
             f"alembic/versions/{name}.py is gone, though it was sealed: databases may be at it. "
             "Restore the file; what it did is undone by a new revision."
-            for name in gone
+            for name in lost
         ),
         *(_SAID_ANEW.format(", ".join(names)) for names in [changed] if names),
         *(
             f"alembic/versions/{name}.py is not sealed yet: when it is finished, run scripts/seal."
-            for name in written
+            for name in hashes
             if name not in whole
         ),
     ]
@@ -65,16 +65,16 @@ _SAID_ANEW: Final = (
 
 
 def seal(folder: Path = FOLDER) -> list[str]:
-    """Add the seals that are missing, and give their revisions' names; all others stay.
+    """Add the seals that are missing, and return their revisions' names; all others stay.
 
     While a sealed file is gone, nothing is added: nobody can tell what would be sealed.
     """
-    written, sealed = _written(folder), _sealed(folder)
-    missing = [name for name in written if {*sealed.get(name, {})} != {"file", "sql"}]
+    hashes, sealed = _file_hashes(folder), _read_seals(folder)
+    missing = [name for name in hashes if {*sealed.get(name, {})} != {"file", "sql"}]
     new = {
-        name: {"file": written[name], "sql": offline_hash([name])} | sealed.get(name, {})
+        name: {"file": hashes[name], "sql": offline_hash([name])} | sealed.get(name, {})
         for name in missing
-        if sealed.keys() <= written.keys()
+        if sealed.keys() <= hashes.keys()
     }
     text = json.dumps({**sealed, **new}, indent=2, sort_keys=True)
     (folder / SEALS).write_text(f"{text}\n")
@@ -86,19 +86,20 @@ def main(words: Sequence[str], folder: Path = FOLDER) -> int:
     try:
         for name in seal(folder) if list(words) == ["seal"] else []:
             sys.stdout.write(f"Sealed {name}.\n")
-        found = problems(folder)
+        problem_lines = problems(folder)
     except (CommandError, MigrationError) as broken:
-        found = [f"The revisions cannot be read one after another, so nothing is known: {broken}"]
-    sys.stderr.writelines(f"{problem}\n" for problem in found)
-    return 1 if found else 0
+        words = f"The revisions cannot be read one after another, so nothing is known: {broken}"
+        problem_lines = [words]
+    sys.stderr.writelines(f"{problem}\n" for problem in problem_lines)
+    return 1 if problem_lines else 0
 
 
-def _written(folder: Path) -> dict[str, str]:
+def _file_hashes(folder: Path) -> dict[str, str]:
     files = sorted((folder / "versions").glob("*.py"))
     return {file.stem: source_hash(file.read_text()) for file in files}
 
 
-def _sealed(folder: Path) -> dict[str, dict[str, str]]:
+def _read_seals(folder: Path) -> dict[str, dict[str, str]]:
     file = folder / SEALS
     return dict(json.loads(file.read_text())) if file.exists() else {}
 

@@ -1,9 +1,9 @@
 """The checks of one rehearsal, on its copy."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import asyncpg
 
@@ -12,8 +12,8 @@ from app.releases.connection.server_faults import raise_if_server_fault
 from app.releases.migrations import alembic_runner, revisions
 from app.releases.migrations.phased_change import PointOfNoReturn
 from app.releases.plan.plan import Plan
-from app.releases.rehearsal import contents as held
-from app.releases.rehearsal import probes
+from app.releases.rehearsal import contents, probes
+from app.releases.rehearsal.client_trials import ClientTrial, OtherClients, Probe
 from app.releases.rehearsal.compared_columns import Columns, changed_on_purpose, lasting, standing
 from app.releases.rehearsal.copies import Copy, Progress, Say
 from app.releases.rehearsal.probes import Failures
@@ -36,30 +36,10 @@ _NOT_CARRIED: Final = (
 )  # fmt: skip
 
 Statements = Mapping[str, Sequence[str]]
-Probe = Callable[[asyncpg.Connection], Awaitable[Failures]]
-# Given the schema before the release, the probes of other programs, by the program's name.
-OtherClients = Callable[[Snapshot], Awaitable[Mapping[str, Probe]]]
-
-
-class ClientTrial(Protocol):
-    """What the product's own clients do, tried on the migrated copy."""
-
-    @property
-    def findings(self) -> list[str]:
-        """What went wrong, in words."""
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the steps and their times as JSON values."""
-
-    async def look_before(self, url: str) -> None:
-        """Note what is wrong before the release."""
-
-    async def run(self, url: str) -> None:
-        """Try it on the copy at ``url``."""
 
 
 class RehearsalChecks:
-    """One rehearsal on its copy: what was before, and what was found since."""
+    """The checks of one rehearsal: the state before it, and the findings since."""
 
     before: Snapshot
     after: Snapshot
@@ -74,7 +54,7 @@ class RehearsalChecks:
         self.evidence: dict[str, Any] = {"copy": copy.as_json(), "contents": {}}
         self.url, self._plan, self._should = copy.url, plan, should
         self._say, self._progress = say, progress
-        self._held: dict[tuple[str, ...], held.Contents] = {}
+        self._contents: dict[tuple[str, ...], contents.Contents] = {}
         self._sizes: dict[str, int] = {}
         self._others: Mapping[str, Probe] = {}
         self._previous: Statements = {}
@@ -86,7 +66,7 @@ class RehearsalChecks:
         clean: Snapshot | None = None,
         others: OtherClients | None = None,
     ) -> None:
-        """Note the schema, what the tables hold, and which statements fail already.
+        """Store the schema, the tables' contents, and which statements fail already.
 
         ``clean`` is what should be there where the copy is of a release that was begun and not
         finished. ``others`` makes the probes of other programs that use the database.
@@ -113,7 +93,7 @@ class RehearsalChecks:
         ]
 
     async def apply(self, stall_budget: float) -> bool:
-        """Apply the revisions one by one; tell whether all of them went through."""
+        """Apply the revisions one by one; return whether all of them succeeded."""
         recorder = StatementRecorder(self._progress)
         try:
             for revision in self._plan.revisions:
@@ -122,7 +102,7 @@ class RehearsalChecks:
                     await alembic_runner.upgrade(self.url, revision, self._say, recorder)
         except Exception as failed:  # noqa: BLE001  # whatever a revision raises is a finding
             raise_if_server_fault(failed)
-            self.findings.append(f"{revision} fails on the copy: {_said(failed)}")
+            self.findings.append(f"{revision} fails on the copy: {_error_words(failed)}")
             return False
         finally:
             self.evidence["statements"] = [step.as_json() for step in recorder.recorded]
@@ -140,19 +120,19 @@ class RehearsalChecks:
             self.findings.append(f"After {self._plan.target}: {finding.words}")
 
     async def try_statements(self, own: Statements) -> None:
-        """Run and prepare the statements of those who serve before, meanwhile and afterwards."""
+        """Try the statements of every version that uses the database before, during or after it."""
         self._say("Trying the statements of the versions that serve meanwhile.")
         columns = self._all
         if self._plan.phase == "contract":
             columns = standing(columns, self.after)
         async with open_connection(self.url) as connection:
-            found = await self._probe(connection, columns)
-            found["A write of the previous version"] = await probes.narrowed(
+            after = await self._probe(connection, columns)
+            after["A write of the previous version"] = await probes.narrowed(
                 connection, self.before, self.after
             )
             if _serves(self._plan.target):
-                found["This image's own statements"] = await probes.prepared(connection, own)
-        for whose, failed in found.items():
+                after["This image's own statements"] = await probes.prepared(connection, own)
+        for whose, failed in after.items():
             before = self._failed.get(whose, {})
             self.findings += [
                 f"After {self._plan.target}, on table {table}: {what} fails ({whose}): {error}"
@@ -166,6 +146,8 @@ class RehearsalChecks:
             return
         self._say("Trying a sync round trip: offline work, a conflict, the feed.")
         await trip.run(self.url)
+        for error in trip.errors:
+            raise_if_server_fault(error)
         self.evidence["sync_round_trip"] = trip.as_json()
         for words in trip.findings:
             self.findings.append(f"After {self._plan.target}, a sync round trip fails: {words}")
@@ -174,17 +156,19 @@ class RehearsalChecks:
         """Compare what the tables hold with what they held."""
         async with open_connection(self.url) as connection:
             now = await read_copy_snapshot(connection)
-            gone = columns.keys() - now.tables.keys()
-            for table in gone - {t for t in gone if _is_dropped_on_purpose(self._plan, t)}:
+            lost_tables = columns.keys() - now.tables.keys()
+            for table in lost_tables - {
+                t for t in lost_tables if _is_dropped_on_purpose(self._plan, t)
+            }:
                 self.findings.append(f"{words}, table {table} is gone with all its rows.")
             there = {
                 table: names
                 for table, names in columns.items()
                 if table in now.tables and now.tables[table].columns.keys() >= set(names)
             }
-            found = await held.read_contents(connection, there)
-        self.evidence["contents"][when] = held.as_json(found)
-        for table, difference in held.describe_changes(self._before(columns), found).items():
+            after = await contents.read_contents(connection, there)
+        self.evidence["contents"][when] = contents.as_json(after)
+        for table, difference in contents.describe_changes(self._before(columns), after).items():
             self.findings.append(f"{words}, table {table} {difference}.")
 
     async def go_back(self) -> None:
@@ -194,23 +178,24 @@ class RehearsalChecks:
         began = time.monotonic()
         try:
             await alembic_runner.downgrade(self.url, to, self._say)
-        except PointOfNoReturn as refused:
+        except PointOfNoReturn as no_return:
             self.evidence["downgrade"] = "no way back"
             if plan.phase != "contract":
                 self.findings.append(
-                    f"{plan.target} has no way back, and is no contract: {refused}"
+                    f"{plan.target} has no way back, and is no contract: {no_return}"
                 )
             return
         except Exception as failed:  # noqa: BLE001  # whatever a revision raises is a finding
             raise_if_server_fault(failed)
-            self.findings.append(f"The way back from {plan.target} fails: {_said(failed)}")
+            self.findings.append(f"The way back from {plan.target} fails: {_error_words(failed)}")
             return
         self.evidence["downgrade"] = {"seconds": round(time.monotonic() - began, 3)}
         async with open_connection(self.url) as connection:
             back = await read_copy_snapshot(connection)
         words = f"After the way back from {plan.target} to {to}"
         self.findings += [f"{words}: {finding.words}" for finding in compare(self.before, back)]
-        self.findings += [f"{words}: {left} is left behind." for left in _left(self.before, back)]
+        leftovers = _leftovers(self.before, back)
+        self.findings += [f"{words}: {leftover} is left behind." for leftover in leftovers]
         await self.compare_contents("back", words, self._same)
 
     async def _probe(self, connection: asyncpg.Connection, columns: Columns) -> dict[str, Failures]:
@@ -225,14 +210,14 @@ class RehearsalChecks:
         }
 
     def _too_heavy(self, step: StepRecord, stall_budget: float) -> Iterator[str]:
-        """Say where a step makes others wait too long, or would on the live database."""
+        """Yield words where a step makes others wait too long, or would on the live database."""
         for table in step.rewrote:
             if (size := self._sizes.get(table, 0)) > LARGE:
                 yield (
                     f"{step.revision} writes table {table} ({size / 1e6:.0f} MB) anew under "
                     f"ACCESS EXCLUSIVE, and nobody can read it meanwhile: {step.sql}"
                 )
-        for table, seconds in step.held.items():
+        for table, seconds in step.seconds_held.items():
             if table in self.before.tables and seconds > stall_budget:
                 yield (
                     f"{step.revision} holds {lock_name(step.locks[table])} on table {table} for "
@@ -240,14 +225,14 @@ class RehearsalChecks:
                 )
 
     async def _hold(self, connection: asyncpg.Connection, columns: Columns) -> None:
-        """Note what tables hold, each set of columns once."""
-        pending = {t: names for t, names in columns.items() if (t, *names) not in self._held}
-        for table, content in (await held.read_contents(connection, pending)).items():
-            self._held[table, *pending[table]] = {table: content}
-        self.evidence["contents"]["before"] = held.as_json(self._before(columns))
+        """Store the contents of tables, each set of columns once."""
+        pending = {t: names for t, names in columns.items() if (t, *names) not in self._contents}
+        for table, content in (await contents.read_contents(connection, pending)).items():
+            self._contents[table, *pending[table]] = {table: content}
+        self.evidence["contents"]["before"] = contents.as_json(self._before(columns))
 
-    def _before(self, columns: Columns) -> held.Contents:
-        return {t: self._held[t, *names][t] for t, names in columns.items()}
+    def _before(self, columns: Columns) -> contents.Contents:
+        return {t: self._contents[t, *names][t] for t, names in columns.items()}
 
 
 async def read_copy_snapshot(connection: asyncpg.Connection) -> Snapshot:
@@ -260,12 +245,12 @@ def _is_dropped_on_purpose(plan: Plan, table: str) -> bool:
 
 
 def _serves(revision: str) -> bool:
-    """Tell whether this image serves at the revision."""
+    """Return whether this image serves at the revision."""
     return revisions.state(revision) in {"ready", "head"}
 
 
-def _left(before: Snapshot, back: Snapshot) -> Iterator[str]:
-    """Name what a downgrade should have taken away, beside what ``compare`` tells."""
+def _leftovers(before: Snapshot, back: Snapshot) -> Iterator[str]:
+    """Yield what a downgrade should have dropped and ``compare`` does not report."""
     kinds: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = [
         ("function", before.functions, back.functions),
         ("enum", before.enums, back.enums),
@@ -275,18 +260,18 @@ def _left(before: Snapshot, back: Snapshot) -> Iterator[str]:
         yield from (f"{kind} {name}" for name in now if name not in was)
 
 
-def _said(failed: Exception) -> str:
+def _error_words(failed: Exception) -> str:
     words = str(failed) or "it gives no reason"
     return words if isinstance(failed, MigrationError) else f"{type(failed).__name__}: {words}"
 
 
 def _without_work(there: Snapshot, clean: Snapshot, should: Snapshot) -> Snapshot:
-    """Give what was there before a release was begun: our tables as they should be."""
-    begun = should.functions.keys() - clean.functions.keys()
+    """Return what was there before a release was begun: our tables as they should be."""
+    unfinished = should.functions.keys() - clean.functions.keys()
     return replace(
         there,
         tables={**there.tables, **clean.tables},
-        functions={name: f for name, f in there.functions.items() if name not in begun},
+        functions={name: f for name, f in there.functions.items() if name not in unfinished},
         traits={
             kind: {n: t for n, t in traits.items() if n not in should.traits.get(kind, {})}
             | dict(clean.traits.get(kind, {}))

@@ -13,7 +13,7 @@ Chosen = Mapping[str, Sequence[str]]
 
 
 def standing(columns: Columns, there: Snapshot) -> Columns:
-    """Return the columns of those that are still there."""
+    """Return those of the columns that still exist."""
     return {
         table: [name for name in names if name in there.tables[table].columns]
         for table, names in columns.items()
@@ -37,9 +37,9 @@ def lasting(columns: Columns, should: Snapshot, changing: Chosen) -> Columns:
 def changed_on_purpose(plan: Plan) -> dict[str, list[str]]:
     """Return the columns whose values the revisions declare to change (``changes_values``)."""
     scripts = ScriptDirectory(str(revisions.FOLDER))
-    found: dict[str, list[str]] = {}
+    changing: dict[str, list[str]] = {}
     for name in plan.revisions:
         declared = getattr(scripts.get_revision(name).module, "changes_values", {})
         for table, columns in declared.items():
-            found.setdefault(table, []).extend(columns)
-    return found
+            changing.setdefault(table, []).extend(columns)
+    return changing

@@ -31,7 +31,7 @@ _READ_AS: Final = {
 async def read_contents(
     connection: asyncpg.Connection, tables: Mapping[str, Sequence[str]]
 ) -> Contents:
-    """Give each table's row count and a hash of the columns given, in one pass over each.
+    """Return each table's row count and a hash of the columns given, in one pass over each.
 
     Names are quoted where PostgreSQL would quote them. The session's zone must be UTC, as every
     connection of ours is. Raises asyncpg.PostgresError for a column that is not there.
@@ -40,7 +40,7 @@ async def read_contents(
 
 
 def describe_changes(before: Contents, after: Contents) -> dict[str, str]:
-    """Say of each table that differs how it does: other rows, or as many with other values."""
+    """Return how each table that differs does: other rows, or as many with other values."""
     return {
         table: _difference(was, after[table])
         for table, was in before.items()
@@ -48,9 +48,9 @@ def describe_changes(before: Contents, after: Contents) -> dict[str, str]:
     }
 
 
-def as_json(found: Contents) -> dict[str, dict[str, int | str]]:
-    """Give contents as JSON values."""
-    return {table: {"rows": rows, "hash": hashed} for table, (rows, hashed) in found.items()}
+def as_json(tables: Contents) -> dict[str, dict[str, int | str]]:
+    """Return contents as JSON values."""
+    return {table: {"rows": rows, "hash": hashed} for table, (rows, hashed) in tables.items()}
 
 
 async def _content(

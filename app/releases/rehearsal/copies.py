@@ -66,7 +66,7 @@ class Copy:
     program: str
 
     def as_json(self) -> dict[str, object]:
-        """Give what it took as JSON values."""
+        """Return what it took as JSON values."""
         return {
             "method": f"{self.program} | psql", "seconds": self.seconds, "bytes": self.bytes,
         }  # fmt: skip
@@ -76,35 +76,35 @@ class Copy:
 async def copy_of(
     url: str, say: Say, progress: Progress, *, rows: bool = True
 ) -> AsyncIterator[Copy]:
-    """Lend a copy of the database as it is now; without ``rows``, only what its schema is.
+    """Copy the database as it is now, without ``rows`` only its schema; drop the copy at the end.
 
-    ``progress`` hears bytes of about how many. Raises NoScratch, Stopped (no fitting pg_dump, a
-    copy that failed, tables that stay locked) and MigrationError.
+    ``progress`` gets the bytes copied and about how many there are. Raises NoScratch, Stopped (no
+    fitting pg_dump, a copy that failed, tables that stay locked) and MigrationError.
     """
     live = DatabaseUrl.parse(url)
     async with open_connection(url) as watching:
         folder, program = await _programs(watching.get_server_version().major)
-        known = await _settings(watching)
-        async with scratch_database(url) as made:
+        settings = await _settings(watching)
+        async with scratch_database(url) as copy_url:
             began = time.monotonic()
-            copy = DatabaseUrl.parse(made)
-            told = asyncio.create_task(_tell(watching, copy.database, say, progress))
+            copy = DatabaseUrl.parse(copy_url)
+            telling = asyncio.create_task(_tell(watching, copy.database, say, progress))
             try:
-                carried = await _carry(folder, live, copy, known, () if rows else _SCHEMA)
+                carried = await _carry(folder, live, copy, settings, () if rows else _SCHEMA)
             finally:
-                told.cancel()
-                await asyncio.gather(told, return_exceptions=True)
-            async with open_connection(made) as settling:
+                telling.cancel()
+                await asyncio.gather(telling, return_exceptions=True)
+            async with open_connection(copy_url) as settling:
                 await settling.execute(_SETTLE)
                 if not rows:
                     await _place(watching, settling)
             seconds = round(time.monotonic() - began, 3)
             say(f"Copied the database in {seconds:.1f} s.")
-            yield Copy(url=made, seconds=seconds, bytes=carried, program=program)
+            yield Copy(url=copy_url, seconds=seconds, bytes=carried, program=program)
 
 
 async def _place(live: asyncpg.Connection, copy: asyncpg.Connection) -> None:
-    """Say on a copy without rows at which revision it is."""
+    """Write the revision into a copy without rows."""
     if await live.fetchval("SELECT to_regclass('public.alembic_version') IS NOT NULL"):
         for row in await live.fetch("SELECT version_num FROM public.alembic_version"):
             await copy.execute("INSERT INTO public.alembic_version VALUES ($1)", row[0])
@@ -112,17 +112,17 @@ async def _place(live: asyncpg.Connection, copy: asyncpg.Connection) -> None:
 
 async def _programs(server: int) -> tuple[Path, str]:
     """Find pg_dump and psql that know this server's version. Raises Stopped."""
-    found: list[str] = []
+    versions: list[str] = []
     for folder in _folders():
         version = await _version(folder / "pg_dump")
-        found.append(f"{version or 'one that does not start'} in {folder}")
+        versions.append(f"{version or 'one that does not start'} in {folder}")
         if version and int(version.partition(".")[0]) >= server:
             return folder, f"pg_dump {version}"
     raise Stopped(
         Verdict.FAILED,
         f"The database cannot be copied for the rehearsal: that needs pg_dump and psql of "
-        f"PostgreSQL {server} or newer, and here is {' and '.join(found) or 'none'}. The image of "
-        "the Dockerfile has them: run the release there, or build it for a newer client where "
+        f"PostgreSQL {server} or newer, and here is {' and '.join(versions) or 'none'}. The image "
+        "of the Dockerfile has them: run the release there, or build it for a newer client where "
         f"it is too old; on a machine of your own, install postgresql-client-{server} or newer.",
     )
 
@@ -137,16 +137,16 @@ def _folders() -> list[Path]:
 
 
 async def _version(program: Path) -> str:
-    """Give a program's version, as in "18.6"; "" when it does not tell one."""
+    """Return a program's version, as in "18.6"; "" where it prints none."""
     try:
-        asked = await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             program, "--version", stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL
         )
     except OSError:
         return ""
-    said, _ = await asked.communicate()
-    found = re.search(r"\d+(\.\d+)*", said.decode(errors="replace"))
-    return found[0] if found else ""
+    output, _ = await process.communicate()
+    match = re.search(r"\d+(\.\d+)*", output.decode(errors="replace"))
+    return match[0] if match else ""
 
 
 async def _settings(connection: asyncpg.Connection) -> frozenset[str]:
@@ -154,18 +154,18 @@ async def _settings(connection: asyncpg.Connection) -> frozenset[str]:
 
 
 async def _tell(connection: asyncpg.Connection, copy: str, say: Say, progress: Progress) -> None:
-    """Say how far it is. The live database's size is a guess at the end: tables grow holes."""
-    began = told = time.monotonic()
-    done = total = 0
+    """Report progress. The live database's size is a guess of the copy's: it has free space."""
+    began = telling = time.monotonic()
+    copied = total = 0
     try:
         while True:
-            done, total = await connection.fetchrow(_SIZES, copy) or (0, 0)
-            progress("copy", min(done, total), total)
-            if time.monotonic() - told >= TELL_EVERY:
-                told = time.monotonic()
+            copied, total = await connection.fetchrow(_SIZES, copy) or (0, 0)
+            progress("copy", min(copied, total), total)
+            if time.monotonic() - telling >= TELL_EVERY:
+                telling = time.monotonic()
                 say(
-                    f"Copying the database: {done / 1e6:.0f} of about {total / 1e6:.0f} MB after "
-                    f"{told - began:.0f} s."
+                    f"Copying the database: {copied / 1e6:.0f} of about {total / 1e6:.0f} MB after "
+                    f"{telling - began:.0f} s."
                 )
             await asyncio.sleep(LOOK_EVERY)
     finally:
@@ -176,10 +176,10 @@ async def _carry(
     folder: Path,
     live: DatabaseUrl,
     copy: DatabaseUrl,
-    known: frozenset[str],
+    settings: frozenset[str],
     what: tuple[str, ...] = (),
 ) -> int:
-    """Run the two programs to their ends; give the bytes that went between them."""
+    """Run pg_dump and psql to their ends; return the bytes that went between them."""
     dumped = (*_DUMP, *what, f"--lock-wait-timeout={LOCK_WAIT}")
     async with (
         open_tool_socket(live, APPLICATION_NAME) as there,
@@ -187,10 +187,10 @@ async def _carry(
         _running(folder / "pg_dump", dumped, there, stdin=DEVNULL, stdout=PIPE) as dump,
         _running(folder / "psql", _LOAD, here, stdin=PIPE, stdout=DEVNULL) as load,
     ):
-        said = [asyncio.create_task(_last_words(program)) for program in (dump, load)]
-        carried = await _pump(dump, load, known)
+        output = [asyncio.create_task(_last_words(program)) for program in (dump, load)]
+        carried = await _pump(dump, load, settings)
         codes = [await program.wait() for program in (dump, load)]
-        words = [await task for task in said]
+        words = [await task for task in output]
     # psql first: when it stops, pg_dump is stopped too.
     for name, code, last in reversed(list(zip(("pg_dump", "psql"), codes, words, strict=True))):
         if code:
@@ -212,7 +212,7 @@ async def _running(
     stdin: int,
     stdout: int,
 ) -> AsyncIterator[Process]:
-    """Lend a running program; it is gone afterwards."""
+    """Run a program; it is killed at the end."""
     process = await asyncio.create_subprocess_exec(
         program,
         *options,
@@ -231,13 +231,13 @@ async def _running(
         await process.wait()
 
 
-async def _pump(dump: Process, load: Process, known: frozenset[str]) -> int:
-    """Hand pg_dump's script to psql."""
+async def _pump(dump: Process, load: Process, settings: frozenset[str]) -> int:
+    """Copy pg_dump's script into psql; return its bytes."""
     assert dump.stdout
     assert load.stdin
     carried = 0
     try:
-        chunk = await head_of(dump.stdout, known)
+        chunk = await head_of(dump.stdout, settings)
         while chunk:
             load.stdin.write(chunk)
             await load.stdin.drain()
@@ -250,12 +250,12 @@ async def _pump(dump: Process, load: Process, known: frozenset[str]) -> int:
     return carried
 
 
-async def head_of(script: asyncio.StreamReader, known: frozenset[str]) -> bytes:
+async def head_of(script: asyncio.StreamReader, settings: frozenset[str]) -> bytes:
     """Read the script's head, without settings that an older server does not know."""
     head = b""
     while line := await script.readline():
         setting = re.match(rb"SET (\w+) = ", line)
-        if not setting or setting[1].decode() in known:
+        if not setting or setting[1].decode() in settings:
             head += line
         if not re.match(rb"\s|--|SET |SELECT |\\restrict ", line):
             break
@@ -278,9 +278,9 @@ def _failed(program: str, code: int, last: str) -> Stopped:
             f"exclusive lock for more than {LOCK_WAIT / 1000:g} s; run it again when they are "
             f"done. {last}",
         )
-    if (found := fault_in_output(last)) is not None:
-        words = f"The database cannot be copied for the rehearsal. {found.words}"
-        return Stopped(found.verdict, words)
+    if (match := fault_in_output(last)) is not None:
+        words = f"The database cannot be copied for the rehearsal. {match.words}"
+        return Stopped(match.verdict, words)
     return Stopped(
         Verdict.FAILED,
         f"The database cannot be copied for the rehearsal: {program} ended with code {code}. Mend "

@@ -26,8 +26,8 @@ async def plan_statements_in_turn(
         at = before
         for revision in revisions:
             last = statements[-1].step if statements else 0
-            found = await plan_statements(copy.url, [revision], at)
-            statements += [replace(each, step=last + each.step) for each in found]
+            own = await plan_statements(copy.url, [revision], at)
+            statements += [replace(each, step=last + each.step) for each in own]
             await upgrade(copy.url, revision, say=discard_line)
             at = revision
     return tuple(statements)

@@ -1,7 +1,7 @@
-"""The statements of those who go on serving, tried on a copy in transactions that are rolled back.
+"""Tries on a copy the statements of versions that go on serving, and rolls all of them back.
 
-Each probe answers with what failed. It is run before and after the migration, so that what failed
-already is not laid at the migration's door.
+Each probe returns what failed. It runs before and after the migration, so that what had failed
+before is not blamed on the migration.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -64,7 +64,7 @@ async def prepared(
                 await connection.prepare(sql)
             except _ERRORS as error:
                 raise_if_server_fault(error)
-                failed[name, f"statement {_short(sql)}"] = _said(error)
+                failed[name, f"statement {_short(sql)}"] = _error_words(error)
     return failed
 
 
@@ -99,7 +99,7 @@ async def attempt(
             await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
     except _ERRORS as error:
         raise_if_server_fault(error)
-        failed.setdefault(key, _said(error))
+        failed.setdefault(key, _error_words(error))
         return False
     return True
 
@@ -153,6 +153,6 @@ def _short(sql: str) -> str:
     return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
 
 
-def _said(error: Exception) -> str:
+def _error_words(error: Exception) -> str:
     code = getattr(error, "sqlstate", None)
     return f"{error} ({code})" if code else str(error)

@@ -1,4 +1,4 @@
-"""The rehearsal of a release on a copy of the database: everything that can be known beforehand.
+"""The rehearsal of a release on a copy of the database, before the database itself is touched.
 
 The copy is migrated, compared, tried with the statements of those who go on serving, taken back,
 and compared again. Every check that fails is a finding, and the others are made all the same.
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from app.releases.plan.plan import Plan
-from app.releases.rehearsal.checks import ClientTrial, OtherClients, RehearsalChecks, Statements
+from app.releases.rehearsal.checks import RehearsalChecks, Statements
+from app.releases.rehearsal.client_trials import ClientTrial, OtherClients
 from app.releases.rehearsal.copies import Progress, Say, copy_of
 from app.releases.schema.scratch_database import expected_snapshot
 
@@ -18,7 +19,7 @@ STALL_BUDGET: Final = 0.5  # seconds
 
 @dataclass(frozen=True, kw_only=True)
 class RehearsalResult:
-    """What a rehearsal found out."""
+    """What failed in a rehearsal, and the evidence."""
 
     findings: list[str]
     evidence: dict[str, Any]

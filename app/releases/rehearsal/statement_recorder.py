@@ -50,13 +50,13 @@ STRONG: Final = MODES[4:]
 
 
 def lock_name(mode: str) -> str:
-    """Give a lock's name as its documentation does: "ACCESS EXCLUSIVE"."""
+    """Return a lock's name as its documentation does: "ACCESS EXCLUSIVE"."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", mode.removesuffix("Lock")).upper()
 
 
 @dataclass
 class StepRecord:
-    """One step: ``locks`` by table, ``held`` the seconds for which a strong one was seen there.
+    """One step: ``locks`` by table, ``seconds_held`` how long a strong one was seen there.
 
     A backfill is one step: ``batches`` and ``rows`` tell how it went. Times are in seconds.
     """
@@ -67,22 +67,24 @@ class StepRecord:
     seconds: float = 0.0
     tries: int = 1
     locks: dict[str, str] = field(default_factory=dict)
-    held: dict[str, float] = field(default_factory=dict)
+    seconds_held: dict[str, float] = field(default_factory=dict)
     rewrote: list[str] = field(default_factory=list)
     batches: int = 0
     rows: int = 0
 
     def locked(self, table: str, mode: str) -> None:
-        """Note a lock; of several on one table the strongest counts."""
-        known = self.locks.get(table, MODES[0])
-        self.locks[table] = max(known, mode, key=MODES.index)
+        """Record a lock; of several on one table the strongest counts."""
+        strongest = self.locks.get(table, MODES[0])
+        self.locks[table] = max(strongest, mode, key=MODES.index)
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as JSON values, locks in PostgreSQL's words."""
-        return asdict(self) | {
+        """Return it as JSON values, locks in PostgreSQL's words."""
+        values = asdict(self)
+        del values["seconds_held"]
+        return values | {
             "seconds": round(self.seconds, 4),
             "locks": {table: lock_name(mode) for table, mode in self.locks.items()},
-            "held": {table: round(seconds, 3) for table, seconds in self.held.items()},
+            "held": {table: round(seconds, 3) for table, seconds in self.seconds_held.items()},
         }
 
 
@@ -136,9 +138,9 @@ class StatementRecorder(RetryingObserver):
         number = f"CASE mode {modes} END"
         return (_NOTE.format(step=len(self.recorded) - 1, mode=number),)
 
-    def on_progress(self, backfill: str, done: int, total: int) -> None:
-        self.recorded[-1].rows = done
-        self._progress(backfill, done, total)
+    def on_progress(self, backfill: str, filled: int, total: int) -> None:
+        self.recorded[-1].rows = filled
+        self._progress(backfill, filled, total)
 
     def _step(self, kind: Kind, sql: str) -> StepRecord:
         last = self.recorded[-1] if self.recorded else None
@@ -154,7 +156,7 @@ class StatementRecorder(RetryingObserver):
             await asyncio.sleep(WATCH_EVERY)
 
     def _see(self, rows: Sequence[asyncpg.Record]) -> None:
-        """Note who holds what; a lock counts for the step in which it was first seen."""
+        """Record who holds which lock; it counts for the step in which it was first seen."""
         now = {}
         for pid, table, mode, at in rows:
             key = pid, table, mode
@@ -162,12 +164,13 @@ class StatementRecorder(RetryingObserver):
             now[key] = step, since
             step.locked(table, mode)
             if mode in STRONG:
-                held = (at - since).total_seconds()
-                step.held[table] = max(step.held.get(table, 0.0), held)
+                seconds_held = (at - since).total_seconds()
+                longest = max(step.seconds_held.get(table, 0.0), seconds_held)
+                step.seconds_held[table] = longest
         self._open = now
 
     def _taker(self, table: str) -> StepRecord:
-        """Give the step that took a lock: in Alembic's own transaction it may be an earlier one."""
+        """Return the step that took a lock; in Alembic's transaction it may be an earlier one."""
         last = self.recorded[-1]
         if last.kind != "direct":
             return last
@@ -177,15 +180,15 @@ class StatementRecorder(RetryingObserver):
     async def _read(
         self, connection: asyncpg.Connection, files: dict[str, int], steps: Sequence[StepRecord]
     ) -> None:
-        """Take up what the brief steps noted, and find who rewrote what none of them did."""
+        """Read what brief steps recorded, and find which other step rewrote a table."""
         for step, table, lock, file in await connection.fetch(
             'SELECT step, "table", lock, file FROM public.release_rehearsal ORDER BY step'
         ):
-            noted = self.recorded[step]
+            recorded = self.recorded[step]
             if lock is not None:
-                noted.locked(table, MODES[lock])
+                recorded.locked(table, MODES[lock])
             if files.get(table, file) != file:
-                noted.rewrote.append(table)
+                recorded.rewrote.append(table)
                 files[table] = file
         for table, file in (await _files(connection)).items():
             if files.get(table, file) != file:
@@ -203,6 +206,6 @@ def _names(step: StepRecord, table: str) -> bool:
 
 
 def _suspect(steps: Sequence[StepRecord], table: str) -> StepRecord:
-    """Give the step that rewrote the table: it names it, and noted nothing itself."""
+    """Return the likely step that rewrote a table: one that names it and is no brief step."""
     others = [step for step in steps if step.kind in {"patient", "direct"}] or list(steps)
     return ([step for step in others if _names(step, table)] or others)[-1]

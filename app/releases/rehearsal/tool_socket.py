@@ -1,8 +1,7 @@
-"""A private socket through which PostgreSQL's own programs reach a database the way we reach it.
+"""A private socket through which PostgreSQL's own programs reach a database.
 
-The pg_dump that comes with the wheel speaks no TLS, and libpq reads a URL in its own way; here
-both are ours. And the programs cannot outlive us: when this process dies, however it dies, their
-connections are gone.
+The embedded pg_dump speaks no TLS, and libpq reads a URL in its own way; here this process does
+both. When it dies, however it dies, the programs' connections end with it.
 """
 
 import asyncio
@@ -32,7 +31,7 @@ Ends = tuple[StreamReader, StreamWriter]
 async def open_tool_socket(
     database: DatabaseUrl, application_name: str
 ) -> AsyncIterator[dict[str, str]]:
-    """Lend the environment in which libpq's programs find the database; nothing else is in it.
+    """Open the socket; yield the whole environment in which libpq's programs find the database.
 
     The password travels in that environment alone.
     """
@@ -60,7 +59,7 @@ async def open_tool_socket(
 
 
 async def pour(source: StreamReader, target: StreamWriter) -> None:
-    """Hand on everything, then close. Ends early when either side goes away."""
+    """Copy everything to the target, then close it. End early when either side goes away."""
     with suppress(OSError):
         while chunk := await source.read(CHUNK):
             target.write(chunk)
@@ -69,7 +68,7 @@ async def pour(source: StreamReader, target: StreamWriter) -> None:
 
 
 def _environment(database: DatabaseUrl, folder: str, application_name: str) -> dict[str, str]:
-    given = {
+    environment = {
         "PATH": os.defpath,
         "LC_ALL": "C",
         "TZ": "UTC",
@@ -82,7 +81,11 @@ def _environment(database: DatabaseUrl, folder: str, application_name: str) -> d
         "PGAPPNAME": application_name,
         "PGOPTIONS": database.options,
     }
-    return given if database.password is None else {**given, "PGPASSWORD": database.password}
+    return (
+        environment
+        if database.password is None
+        else {**environment, "PGPASSWORD": database.password}
+    )
 
 
 async def _join(database: DatabaseUrl, program: Ends) -> None:
@@ -101,7 +104,7 @@ async def _join(database: DatabaseUrl, program: Ends) -> None:
 
 
 async def _opened(database: DatabaseUrl) -> tuple[StreamReader, StreamWriter, bool]:
-    """Connect to the server; tell whether the connection is encrypted."""
+    """Connect to the server; return also whether the connection is encrypted."""
     if database.host.startswith("/"):
         path = f"{database.host}/.s.PGSQL.{database.port}"
         return *await asyncio.open_unix_connection(path, limit=CHUNK), False
@@ -122,7 +125,7 @@ async def _opened(database: DatabaseUrl) -> tuple[StreamReader, StreamWriter, bo
 
 
 def _unverified() -> ssl.SSLContext:
-    """Encrypt without asking who is there, as libpq does under "require" and "prefer"."""
+    """Return a context that encrypts without checking who answers, as libpq does by default."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["postgresql"])
@@ -130,9 +133,9 @@ def _unverified() -> ssl.SSLContext:
 
 
 async def _unbind(reader: StreamReader, writer: StreamWriter) -> None:
-    """Hand on what the server offers for signing in, without what binds it to the encryption.
+    """Copy the server's sign-in messages, without the method that is bound to the encryption.
 
-    The program's own connection has none, and libpq would suspect that it was stripped off.
+    The program's own connection has none, and libpq would suspect an attack.
     """
     kind = b""
     while kind not in {b"R", b"E"}:

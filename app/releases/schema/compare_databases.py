@@ -1,4 +1,4 @@
-"""Lays another database beside this one: which revisions each has, and where their schemas differ.
+"""Compares this database with another: the revisions of each, and how their schemas differ.
 
 Neither is right or wrong: "here" is this database, "there" the other. Both are only read.
 """
@@ -27,7 +27,7 @@ _READABLE: Final = "to_regclass($1) IS NOT NULL AND has_table_privilege($1, 'SEL
 
 @dataclass(frozen=True, kw_only=True)
 class RevisionHistory:
-    """How far one database is; ``hashes`` of the revisions it was told about when they ran.
+    """Which revision one database is at; ``hashes`` are those that the gate stored with each.
 
     ``revision`` is None where it was never migrated; ``server`` is PostgreSQL's major version.
     """
@@ -38,7 +38,7 @@ class RevisionHistory:
 
     @property
     def applied(self) -> set[str]:
-        """The revisions it has: those noted, and all that this image knows up to its own."""
+        """Its revisions: those stored with a hash, and all of this image up to its own."""
         return {*self.hashes, *_up_to(self.revision)}
 
 
@@ -63,7 +63,7 @@ class DatabaseComparison:
         return sorted(name for name in here.keys() & there.keys() if here[name] != there[name])
 
     def lines(self) -> Iterator[str]:
-        """Tell it: the histories, then the differences table by table."""
+        """Yield the lines of a report: the histories, then the differences table by table."""
         yield from self._place()
         for name in self.unequal:
             yield (
@@ -75,12 +75,12 @@ class DatabaseComparison:
             yield "Their schemas are the same."
             return
         yield f"Their schemas differ in {_counted(len(self.differences), 'object')}:"
-        for table, found in groupby(self.differences, attrgetter("table")):
+        for table, group in groupby(self.differences, attrgetter("table")):
             yield table or "(no table)"
-            yield from (f"  {difference.words}" for difference in found)
+            yield from (f"  {difference.words}" for difference in group)
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as JSON values."""
+        """Return it as JSON values."""
         here, there = self.histories
         return {
             "same": self.same,
@@ -92,7 +92,7 @@ class DatabaseComparison:
         }
 
     def _only(self, side: int) -> list[str]:
-        """Give the revisions that the other one lacks."""
+        """Return the revisions that the other one lacks."""
         return sorted(self.histories[side].applied - self.histories[1 - side].applied)
 
     def _place(self) -> Iterator[str]:
@@ -154,7 +154,7 @@ async def _reading(url: str, which: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def _connected(url: str, which: str) -> asyncpg.Connection:
-    """Connect. Whatever goes wrong is told without the URL, which may hold a password."""
+    """Connect. No error shows the URL, which may hold a password."""
     try:
         return await asyncpg.connect(**DatabaseUrl.parse(url).connect_args())
     except BadDatabaseUrl as bad:
@@ -167,8 +167,8 @@ async def _connected(url: str, which: str) -> asyncpg.Connection:
             "port, and that it runs.",
         ) from None
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as refused:
-        found = server_fault(refused)
-        verdict = found.verdict if found else Verdict.UNREACHABLE
+        fault = server_fault(refused)
+        verdict = fault.verdict if fault else Verdict.UNREACHABLE
         raise Stopped(verdict, f"{which.capitalize()} lets us not in: {refused}.") from None
 
 

@@ -1,4 +1,4 @@
-"""Tells two databases' schemas apart, object by object, with neither being the right one. Pure."""
+"""Lists how the schemas of two databases differ, neither being the right one. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from app.releases.schema.snapshot import Snapshot
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One object that is otherwise here than there; None where it is not at all."""
+    """One object that differs; ``here`` or ``there`` is None where it does not exist."""
 
     kind: str
     table: str | None
@@ -30,22 +30,24 @@ _ONE_SIDED: Final = {
 
 
 def differences(here: Snapshot, there: Snapshot) -> Iterator[Difference]:
-    """Give what differs, by table; what belongs to none comes first."""
+    """Return what differs, by table; what belongs to none comes first."""
     one_way = compare(here, there, acquainted=there.tables)
     back = [f for f in compare(there, here, acquainted=here.tables) if f.kind in _ONE_SIDED]
     twice = {_bare(f.object) for f in back if f.kind in {"enum_missing", "function_missing"}}
-    found = [
+    every = [
         _difference(f, f.expected, f.there)
         for f in one_way
         if f.kind not in {"function_extra", "procedure_extra", "type_extra"}
         or _bare(f.object) not in twice
     ]
-    found += [_difference(f, f.there, f.expected) for f in back]
-    gone = {d.table for d in found if d.kind == "table"}
-    told = {
-        (d.kind, d.table, d.object): d for d in found if d.kind == "table" or d.table not in gone
+    every += [_difference(f, f.there, f.expected) for f in back]
+    lost_tables = {d.table for d in every if d.kind == "table"}
+    unique = {
+        (d.kind, d.table, d.object): d
+        for d in every
+        if d.kind == "table" or d.table not in lost_tables
     }
-    yield from sorted(told.values(), key=lambda d: (d.table or "", d.object, d.kind))
+    yield from sorted(unique.values(), key=lambda d: (d.table or "", d.object, d.kind))
 
 
 def _difference(finding: Finding, here: str | None, there: str | None) -> Difference:
@@ -59,7 +61,7 @@ def _difference(finding: Finding, here: str | None, there: str | None) -> Differ
         object=finding.object,
         here=here,
         there=there,
-        words=_told(noun, here, there),
+        words=_describe(noun, here, there),
     )
 
 
@@ -116,16 +118,16 @@ _NOUNS: Final = {
 }
 
 
-def _told(noun: str, here: str | None, there: str | None) -> str:
+def _describe(noun: str, here: str | None, there: str | None) -> str:
     if here is not None and there is not None:
-        return f"{noun}: here {_shown(here)}; there {_shown(there)}."
+        return f"{noun}: here {_shorten(here)}; there {_shorten(there)}."
     where, its = ("there", there) if here is None else ("here", here)
-    shown = "" if not its or "\n" in its or its == "table" else f": {its}"
-    return f"{noun} is only {where}{shown}."
+    detail = "" if not its or "\n" in its or its == "table" else f": {its}"
+    return f"{noun} is only {where}{detail}."
 
 
-def _shown(definition: str) -> str:
-    """A function's body is too long to say."""
+def _shorten(definition: str) -> str:
+    """Return a definition, or the hash of a function's body: that is too long to print."""
     if "\n" in definition:
         return f"one body ({sha256(definition.encode()).hexdigest()[:8]})"
     return definition

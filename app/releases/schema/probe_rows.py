@@ -1,4 +1,4 @@
-"""A row like another one, under a new key: made by SQL from what stands in the catalogue."""
+"""SQL that inserts a row like an existing one under a new key, made from the catalogue."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -52,39 +52,39 @@ class Rows:
         self._name = f"public.{table}"
         self._schema, self._table = schema, schema.tables[table]
         self._read = columns
-        self._written = [name for name in columns if _is_written(self._table.columns[name])]
+        self._writable = [name for name in columns if _is_written(self._table.columns[name])]
         self._fresh: set[str] = set()
         self.empty = False
 
     async def look(self, connection: asyncpg.Connection) -> None:
-        """See which columns a new row must differ in, and whether there is one to be like."""
+        """Read which columns a new row must differ in, and whether there is a row to copy."""
         self.empty = not await connection.fetchval(f"SELECT EXISTS (SELECT FROM {self._name})")
         indexes: dict[str, list[tuple[bool, str]]] = {}
         for row in await connection.fetch(_UNIQUE, self.table):
             indexes.setdefault(row["index"], []).append((row["refers"], row["name"]))
         for members in indexes.values():
             able = [name for _, name in sorted(members) if name in self._read and self._new(name)]
-            if all(name in self._written for _, name in members) and able:
+            if all(name in self._writable for _, name in members) and able:
                 self._fresh.add(able[0])
 
     def select(self) -> str:
-        """Read some row by every column."""
+        """Return the SQL that reads some row by every column."""
         return f"SELECT {', '.join(self._read)} FROM {self._name} LIMIT 1"
 
     def insert(self) -> str:
-        """Write a row; give its place."""
-        values = ", ".join(self._value(name) for name in self._written)
+        """Return the SQL that inserts a row and returns its place (``ctid``)."""
+        values = ", ".join(self._value(name) for name in self._writable)
         source = "" if self.empty else f" FROM {self._name} t LIMIT 1"
-        columns = ", ".join(self._written)
+        columns = ", ".join(self._writable)
         return f"INSERT INTO {self._name} ({columns}) SELECT {values}{source} {_PLACE}"
 
     def update(self, place: str) -> str:
-        """Write every column of the row at ``place`` anew; give its new place."""
-        values = ", ".join(f"{name} = {name}" for name in self._written)
+        """Return the SQL that writes every column of the row at ``place``, and its new place."""
+        values = ", ".join(f"{name} = {name}" for name in self._writable)
         return f"UPDATE {self._name} SET {values} WHERE ctid = '{place}' {_PLACE}"
 
     def delete(self, place: str) -> str:
-        """Delete the row at ``place``."""
+        """Return the SQL that deletes the row at ``place``."""
         return f"DELETE FROM {self._name} WHERE ctid = '{place}' {_PLACE}"
 
     def _value(self, name: str) -> str:
@@ -94,8 +94,8 @@ class Rows:
 
     def _new(self, name: str) -> str:
         kind = self._table.columns[name].type
-        made = _FRESH.get(_plain(kind))
-        return f"({made.format(name, self._name)})::{kind}" if made else ""
+        value = _FRESH.get(_plain(kind))
+        return f"({value.format(name, self._name)})::{kind}" if value else ""
 
     def _first(self, name: str) -> str:
         column = self._table.columns[name]
@@ -105,8 +105,8 @@ class Rows:
             return column.default or "NULL"
         if column.type in self._schema.enums:
             return f"(enum_range(NULL::{column.type}))[1]"
-        made = _FIRST.get(_plain(column.type))
-        return f"({made})::{column.type}" if made else "NULL"
+        value = _FIRST.get(_plain(column.type))
+        return f"({value})::{column.type}" if value else "NULL"
 
     def _parent(self, name: str) -> str:
         for key in self._table.constraints_of("foreign key").values():
@@ -117,7 +117,7 @@ class Rows:
 
 
 def _plain(kind: str) -> str:
-    """Give the first word of a type: "character varying(64)" is filled like "character"."""
+    """Return the first word of a type: "character varying(64)" is filled like "character"."""
     return re.split(r"[ (]", kind)[0]
 
 

@@ -25,17 +25,17 @@ _CONSTANT: Final = re.compile(r"[^(]*|CURRENT_TIMESTAMP(\(\d\))?")
 
 
 def brief(*statements: str) -> Mend:
-    """Give statements that need their locks for a moment only."""
+    """Wrap statements that need their locks for a moment only in a lock timeout."""
     return (_LIMIT, *statements, _NO_LIMIT)
 
 
 def by_hand(reason: str, *steps: str) -> Mend:
-    """Give a reason why somebody must look first, and the steps."""
+    """Return comments: why somebody must look first, and the steps to take then."""
     return (f"-- {reason}", *(f"--   {step};" for step in steps))
 
 
 def alter(table: str, *changes: str) -> str:
-    """Give one ALTER TABLE."""
+    """Return an ALTER TABLE with these changes."""
     return f"ALTER TABLE {table} {', '.join(changes)}"
 
 
@@ -67,7 +67,7 @@ def create_table(name: str, table: Table) -> Mend:
 
 
 def set_default(table: str, name: str, column: Column) -> Mend:
-    """Give a column its default, or take one away."""
+    """Return the statements that set a column's default, or drop it."""
     return brief(*_default(table, name, column) or [_altered(table, name, "DROP DEFAULT")])
 
 
@@ -126,7 +126,7 @@ def create_sequence(name: str, sequence: Sequence) -> Mend:
 
 
 def create_index(name: str, index: TableIndex, concurrently: str = "") -> str:
-    """Give the statement that builds an index."""
+    """Return the statement that builds an index."""
     return f"CREATE {'UNIQUE ' * index.unique}INDEX {concurrently}{name} {index.definition}"
 
 
@@ -147,20 +147,20 @@ def replace_index(name: str, index: TableIndex) -> Mend:
     return (*drop_index(beside), *build_index(beside, index), *drop_index(name), *rename)
 
 
-def add_constraint(table: str, name: str, wanted: Constraint, instead_of: str = "") -> Mend:
+def add_constraint(table: str, name: str, constraint: Constraint, instead_of: str = "") -> Mend:
     """Add a constraint, in the same moment dropping the one it replaces."""
     dropped = [f"DROP CONSTRAINT {instead_of}"] if instead_of else []
-    if wanted.sort in {"foreign key", "check"}:
-        added = alter(table, *dropped, f"ADD CONSTRAINT {name} {wanted.definition} NOT VALID")
+    if constraint.sort in {"foreign key", "check"}:
+        added = alter(table, *dropped, f"ADD CONSTRAINT {name} {constraint.definition} NOT VALID")
         return (*brief(added), validate(table, name))
-    if key := _PLAIN_KEY.fullmatch(wanted.definition):
+    if key := _PLAIN_KEY.fullmatch(constraint.definition):
         beside = _temporary(name)
         used = f"ADD CONSTRAINT {name} {key[1]} USING INDEX {beside}"
         build = f"CREATE UNIQUE INDEX CONCURRENTLY {beside} ON {table} {key[2]}"
         return (*drop_index(beside), build, *brief(alter(table, *dropped, used)))
     return by_hand(
         f"PostgreSQL builds this key while nobody can write {table}: choose the hour.",
-        alter(table, *dropped, f"ADD CONSTRAINT {name} {wanted.definition}"),
+        alter(table, *dropped, f"ADD CONSTRAINT {name} {constraint.definition}"),
     )
 
 
@@ -170,7 +170,7 @@ def drop_constraint(table: str, name: str) -> Mend:
 
 
 def validate(table: str, name: str) -> str:
-    """Give the statement that checks the rows that were there before; others go on writing."""
+    """Return the statement that checks the rows that were there before; others go on writing."""
     return alter(table, f"VALIDATE CONSTRAINT {name}")
 
 
@@ -184,7 +184,7 @@ def put_trigger(table: str, name: str, trigger: Trigger) -> Mend:
 
 
 def fire(table: str, name: str, trigger: Trigger) -> str:
-    """Give the statement that lets a trigger fire when it should."""
+    """Return the statement that lets a trigger fire when it should."""
     words = {"enabled": "ENABLE", "always": "ENABLE ALWAYS", "disabled": "DISABLE"}
     return alter(table, f"{words.get(trigger.firing, 'ENABLE REPLICA')} TRIGGER {name}")
 
@@ -218,5 +218,5 @@ def _count_on(sequence: str, table: str, column: str) -> str:
 
 
 def _temporary(name: str) -> str:
-    """A name of its own that no length limit can cut into another's."""
+    """Return a temporary name, hashed so that PostgreSQL's length limit makes no two equal."""
     return f"mend_{sha256(name.encode()).hexdigest()[:12]}"

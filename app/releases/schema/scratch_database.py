@@ -49,7 +49,7 @@ class NoScratch(MigrationError):
 
 
 async def expected_snapshot(url: str, revision: str) -> Snapshot:
-    """Give the schema that this image's revisions build up to ``revision``, on this server.
+    """Return the schema that this image's revisions build up to ``revision``, on this server.
 
     Raises NoScratch, or MigrationError when the migrations themselves fail.
     """
@@ -57,20 +57,20 @@ async def expected_snapshot(url: str, revision: str) -> Snapshot:
         await upgrade(built, revision, say=discard_line)
         async with open_connection(built) as connection:
             # What is set for a role holds in every database, also here; it is never expected.
-            found = await read_snapshot(connection)
+            schema = await read_snapshot(connection)
             none: dict[str, Traits] = {"setting": {}, "search_path": {}, "shadow": {}}
-            return replace(found, replication={}, traits={**found.traits, **none})
+            return replace(schema, replication={}, traits={**schema.traits, **none})
 
 
 @asynccontextmanager
 async def scratch_database(url: str) -> AsyncIterator[str]:
-    """Lend an empty database on the server of ``url``. Raises NoScratch."""
+    """Create an empty database on the server of ``url``; drop it at the end. Raises NoScratch."""
     number = secrets.randbelow(2**31)
     async with open_connection(url) as keeper:
         await keeper.execute("SET default_transaction_read_only = off")
         await keeper.execute(f"SELECT pg_advisory_lock({_LOCKS}, {number})")
         await sweep(keeper)
-        name = await _made(keeper, f"{PREFIX}{number}")
+        name = await _create(keeper, f"{PREFIX}{number}")
         try:
             for setting in _PLAIN:
                 await keeper.execute(f"ALTER ROLE CURRENT_USER IN DATABASE {name} SET {setting}")
@@ -80,7 +80,7 @@ async def scratch_database(url: str) -> AsyncIterator[str]:
 
 
 async def sweep(keeper: asyncpg.Connection) -> list[str]:
-    """Drop scratch databases of runs that were killed; give their names."""
+    """Drop scratch databases of runs that were killed; return their names."""
     names = [row["datname"] for row in await keeper.fetch(_LEFTOVERS)]
     for name in names:
         await _drop(keeper, name)
@@ -88,7 +88,7 @@ async def sweep(keeper: asyncpg.Connection) -> list[str]:
 
 
 def sibling_url(url: str, database: str) -> str:
-    """Give the URL of another database on the same server, everything else as it was given.
+    """Return the URL of another database on the same server, everything else as it was given.
 
     Of a repeated member the last counts, and a ``dbname`` wins over the path.
     """
@@ -96,7 +96,7 @@ def sibling_url(url: str, database: str) -> str:
     return f"{bare}{'&' if '?' in bare else '?'}dbname={database}"
 
 
-async def _made(keeper: asyncpg.Connection, name: str) -> str:
+async def _create(keeper: asyncpg.Connection, name: str) -> str:
     # template0: nobody is connected to it, and nothing was ever added to it.
     try:
         like_live = await keeper.fetchval(_LIKE_LIVE)

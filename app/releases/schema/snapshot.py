@@ -111,7 +111,7 @@ class Table:
     grants: tuple[str, ...] = ()
 
     def constraints_of(self, *sorts: Sort) -> dict[str, Constraint]:
-        """Give the constraints of these sorts."""
+        """Return the constraints of these sorts."""
         return {name: c for name, c in self.constraints.items() if c.sort in sorts}
 
 
@@ -139,7 +139,7 @@ class Snapshot:
     standins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def beside(self, expected: "Snapshot", *, shared: bool = True) -> "Snapshot":
-        """Leave out what is not ours: the tables are listed in ``others``, the rest forgotten.
+        """Return only what is ours: other tables are listed in ``others``, the rest left out.
 
         Where there are others, what stands in the schema beside tables is theirs too, unless it is
         not ``shared`` with them.
@@ -166,7 +166,7 @@ class Snapshot:
         return replace(self, traits={k: t for k, t in self.traits.items() if k not in kinds})
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as JSON values."""
+        """Return it as JSON values."""
         return asdict(self)
 
 
@@ -192,7 +192,7 @@ def _ours(
     routines = {name.partition("(")[0] for name in expected.functions}
     names = {*routines, *expected.enums}
 
-    def kept(name: str, trait: Trait) -> bool:
+    def is_ours(name: str, trait: Trait) -> bool:
         if trait.table is not None:
             return trait.table in expected.tables
         if kind in _OF_OURS:
@@ -205,11 +205,11 @@ def _ours(
             return name in ours or name.partition(".")[2].partition("(")[0] in routines
         return True
 
-    return {name: trait for name, trait in traits.items() if kept(name, trait)}
+    return {name: trait for name, trait in traits.items() if is_ours(name, trait)}
 
 
 def fingerprint(snapshot: Snapshot) -> str:
-    """Give the SHA-256 of its canonical form; the app's role may have any name."""
+    """Return the SHA-256 of its canonical form; the app's role may have any name."""
     content = snapshot.as_json()
     del content["role"]
     content["traits"] = {

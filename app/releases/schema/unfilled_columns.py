@@ -19,7 +19,7 @@ from app.releases.schema.snapshot import Snapshot
 
 _LIMITS: Final = "SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '10s'"
 # NOT NULL without a default, and whatever a CHECK looks at.
-_WANTED: Final = """SELECT attname::text AS name, attnotnull AS required FROM pg_attribute
+_UNKNOWN: Final = """SELECT attname::text AS name, attnotnull AS required FROM pg_attribute
   WHERE attrelid = to_regclass('public.' || quote_ident($1)) AND attnum > 0 AND NOT attisdropped
     AND NOT atthasdef AND attidentity = '' AND attname <> ALL($2::text[])
     AND (attnotnull OR EXISTS (SELECT FROM pg_constraint
@@ -38,63 +38,65 @@ async def find_unfilled_columns(url: str) -> dict[str, str]:
             table.name: [column.name for column in table.columns]
             for table in SQLModel.metadata.sorted_tables
         }
-        wanted = {name: await _wanted(connection, name, known) for name, known in columns.items()}
-        if not any(wanted.values()):
+        candidates = {
+            name: await _unknown_columns(connection, name, names) for name, names in columns.items()
+        }
+        if not any(candidates.values()):
             return {}
         schema = await read_snapshot(connection)
         trial = connection.transaction()
         await trial.start()
         try:
             await connection.execute(_LIMITS)
-            return await _tried(connection, schema, columns, wanted)
+            return await _try_tables(connection, schema, columns, candidates)
         finally:
             await trial.rollback()
 
 
-async def _wanted(
-    connection: asyncpg.Connection, table: str, known: Sequence[str]
+async def _unknown_columns(
+    connection: asyncpg.Connection, table: str, names: Sequence[str]
 ) -> list[asyncpg.Record]:
-    return await connection.fetch(_WANTED, table, known)
+    return await connection.fetch(_UNKNOWN, table, names)
 
 
-async def _tried(
+async def _try_tables(
     connection: asyncpg.Connection,
     schema: Snapshot,
     columns: dict[str, list[str]],
-    wanted: dict[str, list[asyncpg.Record]],
+    candidates: dict[str, list[asyncpg.Record]],
 ) -> dict[str, str]:
     """Insert parents before children, so that a child of an empty database has its parent."""
-    found = {}
+    refused_tables = {}
     for table, names in columns.items():
         if table not in schema.tables:
             continue
         there = [name for name in names if name in schema.tables[table].columns]
-        if words := await _inserted(connection, schema, table, there, wanted[table]):
-            found[table] = words
-    return found
+        if words := await _try_insert(connection, schema, table, there, candidates[table]):
+            refused_tables[table] = words
+    return refused_tables
 
 
-async def _inserted(
+async def _try_insert(
     connection: asyncpg.Connection,
     schema: Snapshot,
     table: str,
     names: list[str],
-    wanted: list[asyncpg.Record],
+    candidates: list[asyncpg.Record],
 ) -> str | None:
-    required = [row["name"] for row in wanted if row["required"]]
+    required = [row["name"] for row in candidates if row["required"]]
     if required and not await connection.fetchval(_TRIGGERED, table):
         return _lacks(required)  # nothing could fill them
     rows = Rows(schema, table, names)
     try:
         async with connection.transaction():
             await rows.look(connection)
-            if not wanted and not rows.empty:
+            if not candidates and not rows.empty:
                 return None  # there is a parent for those that are tried
             place = await connection.fetchval(rows.insert())
     except asyncpg.PostgresError as error:
         raise_if_server_fault(error)
-        return _words(error, required) if wanted else None
-    return None if place or not wanted else "a trigger takes its new rows away"
+        return _words(error, required) if candidates else None
+    return None if place or not candidates else "a trigger takes its new rows away"
 
 
 def _words(error: asyncpg.PostgresError, required: list[str]) -> str:

@@ -51,12 +51,14 @@ class Effect(NamedTuple):
     destroys: bool
 
 
-def describe(sql: str, known: Collection[str], indexes: Mapping[str, str] | None = None) -> Effect:
-    """Return which of the ``known`` tables a text names, its strongest lock, what it destroys.
+def describe(
+    sql: str, existing: Collection[str], indexes: Mapping[str, str] | None = None
+) -> Effect:
+    """Return which of the existing tables a text names, its strongest lock, what it destroys.
 
     ``indexes`` maps each index to its table; for an index that is not in it, its name tells.
     """
-    effects = [_describe(node, sql, known, indexes or {}) for node in parse_or_unread(sql)]
+    effects = [_describe(node, sql, existing, indexes or {}) for node in parse_or_unread(sql)]
     tables = {table for effect in effects for table in effect.tables}
     lock = max((effect.lock for effect in effects), key=STRENGTH.index, default="")
     return Effect(tuple(sorted(tables)), lock, any(effect.destroys for effect in effects))
@@ -102,17 +104,19 @@ def is_concurrent(node: Node) -> bool:
     return node.kind in {"IndexStmt", "DropStmt"} and bool(node["concurrent"])
 
 
-def _describe(node: Node, sql: str, known: Collection[str], indexes: Mapping[str, str]) -> Effect:
+def _describe(
+    node: Node, sql: str, existing: Collection[str], indexes: Mapping[str, str]
+) -> Effect:
     if (words := _unread_words(node, sql)) is not None:
-        tables = {name for name in known if re.search(rf"\b{re.escape(name)}\b", words)}
+        tables = {name for name in existing if re.search(rf"\b{re.escape(name)}\b", words)}
         destroys = bool(re.search(r"\b(DROP|TRUNCATE|DELETE)\b", words, re.IGNORECASE))
         return Effect(tuple(tables), _EVERYTHING if tables else "", destroys)
     if _touches_any(node):
-        tables = {*known}
+        tables = {*existing}
     else:
         tables = {*_relations(node, frozenset())}
-        tables |= {indexes.get(name) or _by_name(name, known) for name in _indexes(node)}
-        tables &= {*known}
+        tables |= {indexes.get(name) or _by_name(name, existing) for name in _indexes(node)}
+        tables &= {*existing}
     return Effect(tuple(tables), _lock(node) if tables else "", _destroys(node))
 
 
@@ -170,9 +174,9 @@ def _indexes(node: Node) -> list[str]:
     return []
 
 
-def _by_name(index: str, known: Collection[str]) -> str:
+def _by_name(index: str, existing: Collection[str]) -> str:
     """Guess an index's table by PostgreSQL's way to name it."""
-    return max((name for name in known if index.startswith(f"{name}_")), key=len, default="")
+    return max((name for name in existing if index.startswith(f"{name}_")), key=len, default="")
 
 
 def _destroys(node: Node) -> bool:

@@ -1,7 +1,7 @@
-"""Takes SQL apart into gaps, literals, names and words.
+"""Splits SQL into gaps, literals, names and words.
 
-What it does know is where text begins and ends, as PostgreSQL does, so that nothing inside a
-literal or a function's body is ever taken for SQL, or changed.
+It finds where a literal or a function's body begins and ends as PostgreSQL does, so that nothing
+inside is ever taken for SQL, or changed.
 """
 
 import re
@@ -38,26 +38,26 @@ class Token(NamedTuple):
 
 
 def tokens(sql: str) -> Iterator[Token]:
-    """Take SQL apart. What is left open ends with the SQL."""
+    """Yield the tokens of SQL. A literal or comment that is left open ends with the text."""
     at = 0
     while at < len(sql):
         if sql.startswith("/*", at):
             end = _end_of_comment(sql, at)
             yield Token("gap", sql[at:end])
         else:
-            found = cast("re.Match[str]", _TOKEN.match(sql, at))
-            end = found.end()
-            kind = _kind(found)
-            yield Token(kind, found.group())
+            match = cast("re.Match[str]", _TOKEN.match(sql, at))
+            end = match.end()
+            kind = _kind(match)
+            yield Token(kind, match.group())
             if kind == "text":
-                more = list(_rest(sql, end, _ESCAPED_REST if found[0][0] in "eE" else _REST))
+                more = list(_rest(sql, end, _ESCAPED_REST if match[0][0] in "eE" else _REST))
                 yield from more
                 end += sum(len(token.text) for token in more)
         at = end
 
 
 def _rest(sql: str, at: int, piece: re.Pattern[str]) -> Iterator[Token]:
-    """Give what a literal goes on with, on lines of its own."""
+    """Return what a literal goes on with, on lines of its own."""
     while gap := _BREAK.match(sql, at):
         text = cast("re.Match[str]", piece.match(sql, gap.end()))
         yield Token("break", gap.group())
@@ -65,8 +65,8 @@ def _rest(sql: str, at: int, piece: re.Pattern[str]) -> Iterator[Token]:
         at = text.end()
 
 
-def _kind(found: re.Match[str]) -> Kind:
-    name = next(name for name, text in found.groupdict().items() if text is not None)
+def _kind(match: re.Match[str]) -> Kind:
+    name = next(name for name, text in match.groupdict().items() if text is not None)
     return cast("Kind", name)
 
 

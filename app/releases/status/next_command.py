@@ -55,7 +55,7 @@ def _at_work(status: Status) -> NextCommand | None:
     if holders := [holder for holder in running.waits_for if holder.pid]:
         first = holders[0]
         others = f" and {len(holders) - 1} more" if len(holders) > 1 else ""
-        about = _session_words(first.application, first.state, first.transaction_seconds)
+        about = describe_session(first.application, first.state, first.transaction_seconds)
         words = (
             f"{who} waits for a lock that process {first.pid} holds ({about}){others}. "
             "Wait, it gives up by itself; or end that session once a person has made sure that it "
@@ -79,7 +79,7 @@ def _between_tries(running: Running) -> str:
         return ""
     return (
         f", between two tries of a statement (try {statement.tries}); last in its way was process "
-        f"{blocker.pid} ({_session_words(blocker.application, blocker.state, None)}) at "
+        f"{blocker.pid} ({describe_session(blocker.application, blocker.state, None)}) at "
         f"{blocker.at:%H:%M:%S} UTC"
     )
 
@@ -89,7 +89,8 @@ def _run_name(running: Running) -> str:
     return f"{run}, at {running.stage}," if running.stage else run
 
 
-def _session_words(application: str, state: str | None, seconds: float | None) -> str:
+def describe_session(application: str, state: str | None, seconds: float | None) -> str:
+    """Return what is visible of a session: its name, its state, the age of its transaction."""
     open_for = "" if seconds is None else f"its transaction open for {seconds:.0f} s"
     return ", ".join(filter(None, (application, state, open_for))) or "of another role"
 
@@ -117,8 +118,7 @@ def _unmigrated(status: Status) -> NextCommand | None:
         )
     if status.content == "lost":
         return NextCommand(
-            words=LOST,
-            command="psql -c \"INSERT INTO alembic_version VALUES ('THE_REVISION')\"",
+            words=LOST, command="psql -c \"INSERT INTO alembic_version VALUES ('THE_REVISION')\""
         )
     if status.content == "strange":
         return NextCommand(

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from app.releases.apply.backends import masked_query
 from app.releases.ledger.ledger import Ledger, Row
-from app.releases.migrations.migration_session import GATE_LOCK
+from app.releases.migrations.migration_session import GATE_LOCK, lock_holders_sql
 from app.releases.status.partial_reader import PartialReader
 from app.releases.status.running_schemas import (
     Blocked,
@@ -36,10 +36,7 @@ _TAKEN_UP_AGAIN: Final = tuple(
     )
 )  # fmt: skip
 
-# PostgreSQL shows the key of an advisory lock in two halves.
-HOLDER: Final = f"""SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1
-  AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-  AND (classid::bigint << 32) | objid::bigint = {GATE_LOCK}"""
+HOLDER: Final = lock_holders_sql(GATE_LOCK)
 # The gate's own connections, in this database: the ledger's, the migration's and the steps'. Who is
 # of another role may not see what they do, but does see their names and locks.
 _OURS: Final = f"""WITH ours AS (SELECT pid FROM pg_stat_activity

@@ -13,11 +13,7 @@ from typing import Any, Final
 from app.database.dial import dial
 from app.database.driver_errors import translated
 from app.database.url import DatabaseUrl
-from app.releases.identity import (
-    BUILT_BY_REVISIONS,
-    HOLDS_CORE_TABLES,
-    HOLDS_FOREIGN_TABLES_ONLY,
-)
+from app.releases.identity import BUILT_BY_REVISIONS, HOLDS_CORE_TABLES, HOLDS_FOREIGN_TABLES_ONLY
 from app.releases.ledger import soak
 from app.releases.ledger.drift_looks import QUESTION, last_look
 from app.releases.ledger.ledger import Ledger, Row

@@ -14,7 +14,7 @@ from app.changelog.log import Actor
 from app.database.database import DatabaseConnection
 from app.entities import root
 from app.model.entity import Row
-from app.model.schemas import create_shape
+from app.model.schemas import create_schema
 from app.rules.merge import Start
 from app.sql.writes import write_statements
 from app.store import idempotency
@@ -23,12 +23,12 @@ from app.store.edit import Edit, edit_from, validate
 from app.store.update import update
 from app.store.write_context import WriteContext
 from app.sync import batch as sync
-from app.sync.apply import MutationOutcome
+from app.sync.applier import MutationOutcome
 from app.sync.mutations import MutationStep, Sync, read_steps
+from app.sync.records import RUN
 from app.sync.rehearsal import expectations
 from app.sync.rehearsal.expectations import ExpectedEntry
 from app.sync.rehearsal.offline_work import Mutation, body
-from app.sync.runs import RUN
 
 Fates = list[tuple[MutationStep, MutationOutcome]]
 _ACTOR: Final = Actor(user_id="rehearsal", user_name="Rehearsal")
@@ -51,7 +51,7 @@ class Client:
     async def with_a_production(cls, connection: DatabaseConnection) -> "Client":
         """Create a production, and return a client that knows it."""
         kind = root()
-        edit, _ = edit_from(kind, create_shape(kind), body(kind), _ACTOR)
+        edit, _ = edit_from(kind, create_schema(kind), body(kind), _ACTOR)
         production = from_json(await create(WriteContext(connection, locked=True), kind, edit))
         row = await connection.fetchrow(write_statements(kind).live, UUID(production["uuid"]))
         return cls(connection, row["production"], row["seq"])

@@ -9,7 +9,7 @@ from sqlmodel import SQLModel
 
 from app.entities import discovered, root
 from app.model.entity import Row, label_field
-from app.model.schemas import create_shape
+from app.model.schemas import create_schema
 
 Mutation = dict[str, Any]
 BEFORE: Final = "before"
@@ -62,7 +62,7 @@ def _create(entity: type[Row], uuids: dict[str, str]) -> Mutation:
 
 def body(entity: type[Row]) -> dict[str, Any]:
     """Return the body of a create: the example, and a text in every other required field."""
-    fields = create_shape(entity).model_fields.items()
+    fields = create_schema(entity).model_fields.items()
     needed = {entity.wire(name) for name, field in fields if field.is_required()}
     free = {entity.wire(name): BEFORE for name in texts(entity)[:2]}
     return dict.fromkeys(needed - {"productionId"}, "Rehearsed") | {**entity.example} | free

@@ -7,9 +7,7 @@ from typing import Any, Final
 
 from app.database.database import DatabaseConnection
 from app.entities import discovered
-from app.releases.connection.server_faults import raise_if_server_fault
-from app.sql.reads import all_sql
-from app.sql.writes import all_write_sql
+from app.sql.registry import named_statements
 from app.sync.rehearsal.expectations import in_words
 
 _SHOWN: Final = 80  # characters of a statement
@@ -24,6 +22,7 @@ class TripReport:
 
     def __init__(self) -> None:
         self.findings: list[str] = []
+        self.errors: list[Exception] = []
         self.steps: list[dict[str, Any]] = []
         self._failed: list[tuple[object, str]] = []
 
@@ -35,7 +34,7 @@ class TripReport:
             async with connection.transaction():
                 yield
         except Exception as error:  # noqa: BLE001  # whatever it meets on the copy is a finding
-            raise_if_server_fault(error)
+            self.errors.append(error)
             self.findings.append(f"{name}: {self._describe(error)}")
         self.steps.append({"step": name, "seconds": round(time.monotonic() - began, 4)})
         if len(self.findings) > before:
@@ -63,9 +62,8 @@ class TripReport:
 def _name_of(sql: str) -> str:
     """Return the entity and name of a declared statement, the SQL itself of any other."""
     for collection, entity in discovered().items():
-        for statements_of in (all_write_sql, all_sql):
-            for name, own in statements_of(entity).items():
-                if own == sql:
-                    return f"the statement {name.replace('_', ' ')!r} of {collection}"
+        for name, own in named_statements(entity).items():
+            if own == sql:
+                return f"the statement {name.replace('_', ' ')!r} of {collection}"
     line = " ".join(sql.split())
     return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"

@@ -6,8 +6,8 @@ existing row is not blamed on the release.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final, cast
 from uuid import UUID
@@ -15,10 +15,10 @@ from uuid import UUID
 import asyncpg
 
 from app.database.database import DatabaseConnection, json_as_bytes
+from app.database.url import DatabaseUrl
 from app.entities import discovered, root
 from app.model.entity import Row
-from app.releases.connection.open_connection import open_connection
-from app.sync.apply import MutationOutcome
+from app.sync.applier import MutationOutcome
 from app.sync.mutations import MutationStep
 from app.sync.rehearsal import expectations
 from app.sync.rehearsal.client import Client, Fates
@@ -59,20 +59,25 @@ class RoundTrip:
         """What went wrong, in words; empty when all is well."""
         return self._report.findings
 
+    @property
+    def errors(self) -> list[Exception]:
+        """The errors behind the findings, of which some may be the server's own fault."""
+        return self._report.errors
+
     def as_json(self) -> dict[str, Any]:
         """Return how long it took, and each step of it, as JSON values."""
         return {"seconds": self._seconds, "steps": self._report.steps}
 
     async def look_before(self, url: str) -> None:
         """Remember which productions have a wrong number of changes before the release."""
-        async with open_connection(url) as connection:
+        async with _connected(url) as connection:
             with suppress(*_ABSENT):
                 self._wrong_before = [row["uuid"] for row in await connection.fetch(_MISNUMBERED)]
 
     async def run(self, url: str) -> None:
         """Make the round trip on the copy at ``url``; what goes wrong there is a finding."""
         began = time.monotonic()
-        async with open_connection(url) as connection:
+        async with _connected(url) as connection:
             await json_as_bytes(connection)
             self._connection = cast("DatabaseConnection", connection)
             transaction = connection.transaction()
@@ -174,6 +179,15 @@ class RoundTrip:
     def _check(self, what: str, fates: Fates, check: _Check) -> None:
         for step, outcome in fates:
             self._report.add(f"{what}, on {step.entity.collection}", check(step, outcome))
+
+
+@asynccontextmanager
+async def _connected(url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(**DatabaseUrl.parse(url).connect_args())
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 def _work(production: UUID) -> list[Mutation]:

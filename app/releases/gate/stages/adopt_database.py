@@ -23,7 +23,7 @@ async def run(order: Order, ledger: Ledger, output: GateOutput) -> StageResult:
         inspection = await inspect_live(order, ledger)
         await store_look(ledger, inspection, inspection.findings)
     return StageResult(
-        words=adopted.words,
+        adopted.words,
         evidence={"revision": adopted.revision, "acquainted": list(adopted.acquainted)},
         final_words=adopted.words,
     )

@@ -5,15 +5,7 @@ from typing import Final
 from app.releases.apply.migration import apply
 from app.releases.connection.open_connection import open_connection
 from app.releases.gate.contract_conditions import raise_if_older_side_lives
-from app.releases.gate.run import (
-    Applied,
-    Approved,
-    Inspected,
-    Order,
-    Planned,
-    Position,
-    Rehearsed,
-)
+from app.releases.gate.run import Applied, Approved, Inspected, Order, Planned, Position, Rehearsed
 from app.releases.gate.stages.check_drift import as_json, inspect_live, say_findings
 from app.releases.gate.stages.read_position import revisions_up_to
 from app.releases.ledger.ledger import Ledger
@@ -42,7 +34,7 @@ async def run(
     """Apply the plan, revision by revision. A plan half applied is simply applied again."""
     plan = planned.plan
     if plan is None:
-        return Applied(words="nothing to apply", skipped=True, revision=position.revision)
+        return Applied("nothing to apply", skipped=True, revision=position.revision)
     if position.unfinished is None:
         await _raise_if_changed(order, inspected, plan)
     if plan.is_final:
@@ -72,7 +64,7 @@ async def run(
     )
     await _finish(ledger, plan)
     return Applied(
-        words=f"{plan.target} in {migration.seconds:.1f} s; the longest that anyone waited for us: "
+        f"{plan.target} in {migration.seconds:.1f} s; the longest that anyone waited for us: "
         f"{migration.worst_stall * 1_000:.0f} ms",
         evidence={"seconds": migration.seconds, "worstStall": migration.worst_stall,
                   "statements": len(migration.statements), "revisions": plan.revisions},

@@ -18,13 +18,13 @@ async def run(
     """Look for the approval. Raise Stopped with the command that approves."""
     plan = planned.plan
     if plan is None or planned.empty:
-        return Approved(words="none is needed", skipped=True)
+        return Approved("none is needed", skipped=True)
     if position.unfinished:
-        return Approved(words="approved when it was begun", skipped=True)
+        return Approved("approved when it was begun", skipped=True)
     decision = await ledger.decision(plan.digest)
     if decision and valid(decision, rehearsed.number):
         return Approved(
-            words=f"by {decision['who']}: {decision['why']}",
+            f"by {decision['who']}: {decision['why']}",
             evidence={
                 name: decision[name] for name in ("id", "who", "why", "rehearsal", "destroys")
             },

@@ -18,7 +18,7 @@ NAME: Final = "drift"
 async def run(order: Order, ledger: Ledger, output: GateOutput, position: Position) -> Inspected:
     """Compare the live schema. Raise Stopped after saying every difference with its mend."""
     if position.revision is None:
-        return Inspected(words="nothing was built yet", skipped=True)
+        return Inspected("nothing was built yet", skipped=True)
     inspection = await inspect_live(order, ledger)
     findings = _without_work_in_progress(inspection.findings, position.in_progress)
     await store_look(ledger, inspection, findings)
@@ -32,7 +32,7 @@ async def run(order: Order, ledger: Ledger, output: GateOutput, position: Positi
     in_progress = f"; {count} of the release in the making" if count else ""
     others = inspection.live.others
     return Inspected(
-        words=f"none{in_progress}; {len(others)} tables are not ours and were left alone",
+        f"none{in_progress}; {len(others)} tables are not ours and were left alone",
         evidence={"fingerprint": inspection.fingerprint, "others": others, "findings": []},
         inspection=inspection,
     )
@@ -47,8 +47,7 @@ async def store_look(ledger: Ledger, inspection: Inspection, findings: list[Find
     """Store the findings for the status, and what should be for checks while serving."""
     await keep_look(ledger, inspection.revision, findings, datetime.now(UTC))
     await ledger.set_fact(
-        "expected",
-        {"revision": inspection.revision, "snapshot": inspection.expected.as_json()},
+        "expected", {"revision": inspection.revision, "snapshot": inspection.expected.as_json()}
     )
 
 

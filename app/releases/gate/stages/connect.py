@@ -64,7 +64,7 @@ async def run(
     await ledger.prepare(await _quoted(connection, order.service_role))
     orphans = await end_orphans(connection, output.say)
     return Connected(
-        words=f"PostgreSQL {version.major}.{version.minor}, {address.redacted()}",
+        f"PostgreSQL {version.major}.{version.minor}, {address.redacted()}",
         evidence={
             "server": f"{version.major}.{version.minor}",
             "seconds": time.monotonic() - began,

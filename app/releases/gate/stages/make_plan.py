@@ -24,23 +24,19 @@ async def run(order: Order, ledger: Ledger, position: Position, inspected: Inspe
     if unfinished := position.unfinished:
         words = "the release that was begun"
         return Planned(
-            words=words,
-            evidence=_evidence(unfinished, []),
-            skipped=True,
-            empty=empty,
-            plan=unfinished,
+            words, evidence=_evidence(unfinished, []), skipped=True, empty=empty, plan=unfinished
         )
     whole = order.whole or await ledger.is_whole_approved(position.revision)
     revisions = next_release(position.revision, everything=empty, whole=whole)
     if not revisions:
-        return Planned(words="nothing is pending", skipped=True, empty=empty)
+        return Planned("nothing is pending", skipped=True, empty=empty)
     fingerprint = inspected.inspection.fingerprint if inspected.inspection else ""
     plan = await _make_plan(order, ledger, revisions, position.revision, fingerprint, empty=empty)
     findings = await asyncio.to_thread(lint, plan.statements)
     await ledger.propose(plan, offline_hash(revisions))
     _raise_if_harmful(plan, findings)
     return Planned(
-        words=_in_words(plan, findings),
+        _in_words(plan, findings),
         evidence=_evidence(plan, findings),
         empty=empty,
         plan=plan,

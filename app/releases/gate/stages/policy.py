@@ -4,14 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from app.releases.gate.contract_conditions import raise_if_older_side_lives
-from app.releases.gate.run import (
-    Inspected,
-    Order,
-    Planned,
-    Position,
-    StageResult,
-    postponed,
-)
+from app.releases.gate.run import Inspected, Order, Planned, Position, StageResult, postponed
 from app.releases.ledger import soak
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.revisions import history
@@ -30,7 +23,7 @@ async def run(
     plan = planned.plan
     if plan is None or planned.empty or position.unfinished:
         reason = "nothing to protect" if planned.empty else "nothing new to decide"
-        return StageResult(words=reason, skipped=True)
+        return StageResult(reason, skipped=True)
     try:
         tables = inspected.inspection.live.tables if inspected.inspection else {}
         _raise_if_more_than_declared(tables, plan)
@@ -44,8 +37,7 @@ async def run(
     destroyed = f"; its approval must name {plan.destroyed}" if plan.destroys else ""
     final = f"; NO WAY BACK: {len(plan.losses)} statements drop something" if plan.is_final else ""
     return StageResult(
-        words=f"{words}{destroyed}{final}",
-        evidence={"destroys": plan.destroys, "drops": plan.losses},
+        f"{words}{destroyed}{final}", evidence={"destroys": plan.destroys, "drops": plan.losses}
     )
 
 

@@ -26,7 +26,7 @@ async def run(order: Order, statements: Statements) -> StageResult:
         )
     count = sum(map(len, statements.values()))
     return StageResult(
-        words=f"{count} statements of the code run on its schema", evidence={"statements": count}
+        f"{count} statements of the code run on its schema", evidence={"statements": count}
     )
 
 

@@ -13,7 +13,7 @@ from app.releases.migrations.version_row import LOST
 from app.releases.plan.plan import Plan
 from app.releases.plan.render import offline_hash
 from app.releases.plan.seals import hash_of
-from app.releases.product import Statements, own_tables
+from app.releases.product import Statements, is_attached, own_tables
 from app.releases.schema.unfilled_columns import find_unfilled_columns
 from app.releases.verdict import Stopped, Verdict
 
@@ -37,7 +37,7 @@ async def run(order: Order, ledger: Ledger, statements: Statements) -> Position:
     if unfinished:
         words += f"; {unfinished.target} was begun and is taken up again"
     return Position(
-        words=words,
+        words,
         evidence={
             "revision": revision,
             "head": head(),
@@ -93,9 +93,11 @@ async def _ahead(order: Order, statements: Statements, revision: str) -> Stopped
 
 async def _raise_if_unadopted(ledger: Ledger) -> None:
     """Raise Stopped where tables of ours, or of an older service, stand without a revision."""
-    if await ledger.fetch_value(f"SELECT {BUILT_BY_REVISIONS}"):
+    is_ours = await ledger.fetch_value(f"SELECT {BUILT_BY_REVISIONS}")
+    holds_tables = await ledger.fetch_value(f"SELECT {HOLDS_CORE_TABLES}")
+    if is_ours or (holds_tables and not is_attached()):
         raise Stopped(Verdict.DRIFTED, LOST)
-    if await ledger.fetch_value(f"SELECT {HOLDS_CORE_TABLES}"):
+    if holds_tables:
         raise Stopped(
             Verdict.UNADOPTED,
             "The database holds tables of an older service and no history of ours: look at it and "

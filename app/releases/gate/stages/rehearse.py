@@ -28,18 +28,18 @@ async def run(
     """Rehearse a plan that has not been rehearsed. Raise Stopped where the copy came to harm."""
     plan = planned.plan
     if plan is None or planned.empty:
-        return Rehearsed(words="nothing to rehearse", skipped=True)
+        return Rehearsed("nothing to rehearse", skipped=True)
     last = await ledger.rehearsal(plan.digest)
     if last and last["passed"] and not order.anew:
         return Rehearsed(
-            words=f"rehearsed already, as number {last['id']}",
+            f"rehearsed already, as number {last['id']}",
             skipped=True,
             number=last["id"],
             predicted=_predicted(last["evidence"]),
         )
     if position.unfinished:
         words = "it is half done on the live database: no copy would show it"
-        return Rehearsed(words=words, skipped=True)
+        return Rehearsed(words, skipped=True)
     if position.may_wait(order):
         how = "an operator must rehearse it: python -m app release rehearse."
         return Rehearsed(**postponed(plan, how))
@@ -60,7 +60,7 @@ async def run(
     _raise_if_failed(output, plan, number, rehearsal.findings)
     evidence = rehearsal.evidence
     return Rehearsed(
-        words=f"number {number} passed in {evidence['seconds']:.1f} s",
+        f"number {number} passed in {evidence['seconds']:.1f} s",
         evidence={"rehearsal": number, **evidence},
         number=number,
         predicted=_predicted(evidence),

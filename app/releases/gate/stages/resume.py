@@ -18,5 +18,5 @@ async def run(position: Position) -> StageResult:
             "python -m app release takes the next step.",
         )
     return StageResult(
-        words=f"{unfinished.target} is finished now", evidence={"digest": unfinished.digest}
+        f"{unfinished.target} is finished now", evidence={"digest": unfinished.digest}
     )

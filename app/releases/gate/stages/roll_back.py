@@ -43,7 +43,7 @@ async def run(order: Order, ledger: Ledger, output: GateOutput, position: Positi
     words = f"rolled back by {order.who}: {order.why}"
     await ledger.taken_back(last.digest, last.revisions, words)
     return Applied(
-        words=f"{last.target} taken back in {migration.seconds:.1f} s",
+        f"{last.target} taken back in {migration.seconds:.1f} s",
         evidence={
             "digest": last.digest,
             "seconds": migration.seconds,

@@ -1,4 +1,4 @@
-"""Stage 11: the clock starts in which the running service watches for what nobody rehearsed."""
+"""Stage 11: the soak starts, in which the running service watches for errors and drift."""
 
 from typing import Final
 
@@ -13,12 +13,12 @@ async def run(order: Order, ledger: Ledger, applied: Applied) -> StageResult:
     """Start the soak of what was applied. Only then is the release over."""
     plan = applied.plan
     if plan is None:
-        return StageResult(words="nothing new to watch", skipped=True)
+        return StageResult("nothing new to watch", skipped=True)
     if applied.new:
-        result = StageResult(words="the database was empty: nothing to watch", skipped=True)
+        result = StageResult("the database was empty: nothing to watch", skipped=True)
     else:
         seconds = order.soak_seconds
         await soak.begin(ledger, plan, seconds)
-        result = StageResult(words=f"{seconds / 3_600:g} h from now", evidence={"seconds": seconds})
+        result = StageResult(f"{seconds / 3_600:g} h from now", evidence={"seconds": seconds})
     await ledger.plan_is(plan.digest, "verified")
     return result

@@ -5,12 +5,7 @@ from typing import Final
 
 from app.releases import product
 from app.releases.gate.run import Applied, Order, StageResult, serves_at
-from app.releases.gate.stages.check_drift import (
-    as_json,
-    inspect_live,
-    say_findings,
-    store_look,
-)
+from app.releases.gate.stages.check_drift import as_json, inspect_live, say_findings, store_look
 from app.releases.gate.statement_proof import live_failures
 from app.releases.ledger.ledger import Ledger
 from app.releases.output import GateOutput
@@ -29,9 +24,7 @@ async def run(
     if applied.changed:
         await _raise_if_drifted(order, ledger, output, applied)
     if not serves_at(applied.revision):
-        return StageResult(
-            words="the schema is what its revisions build; this image needs more of them"
-        )
+        return StageResult("the schema is what its revisions build; this image needs more of them")
     if failures := await live_failures(order.service_url, statements):
         listed = "; ".join(f"{', '.join(n)}: {words}" for words, n in _grouped(failures).items())
         raise Stopped(
@@ -41,7 +34,7 @@ async def run(
             {"failures": failures},
         )
     await ledger.set_fact("image", {"statements": statements})
-    return StageResult(words="no drift, and every statement of the code runs on it")
+    return StageResult("no drift, and every statement of the code runs on it")
 
 
 def _grouped(failures: Mapping[str, str]) -> dict[str, list[str]]:

@@ -37,7 +37,7 @@ _Aspect = Callable[[str, Table, Table], Iterator[Finding]]
 def compare(
     expected: Snapshot, live: Snapshot, acquainted: Collection[str] | None = None
 ) -> list[Finding]:
-    """Give every difference, in both directions.
+    """Return every difference, in both directions.
 
     Tables that are not ours are listed in ``live.beside(expected).others``. One is a finding only
     when it is stray: not among those the database was ``acquainted`` with; where nobody noted
@@ -77,7 +77,7 @@ _KEYS: Final = ("primary key", "unique", "exclusion")
 
 
 def _without_followers(renamed: Mapping[str, str], findings: list[Finding]) -> list[Finding]:
-    """Leave out what differs only because a table that it names bears another name now."""
+    """Leave out what differs only because a table that it refers to was renamed."""
 
     def same(finding: Finding) -> bool:
         there = finding.there or ""
@@ -97,16 +97,14 @@ def _each(expected: Snapshot, live: Snapshot) -> Callable[[_Aspect], Iterator[Fi
 def _silenced(name: str, expected: Table, live: Table) -> Iterator[Finding]:
     for key in live.silenced:
         if key not in expected.silenced:
-            yield Finding(
-                kind="foreign_key_triggers_disabled",
-                table=name,
-                object=key,
-                expected="enabled",
-                there="disabled",
-                words=f"The triggers of foreign key {key} are disabled on {name}: rows that name "
+            words = (
+                f"The triggers of foreign key {key} are disabled on {name}: rows that name "
                 "nothing are accepted now, and those written meanwhile stay unchecked until the "
-                "key is dropped and added again.",
-                mend=repair_sql.brief(repair_sql.alter(name, "ENABLE TRIGGER ALL")),
+                "key is dropped and added again."
+            )
+            mend = repair_sql.brief(repair_sql.alter(name, "ENABLE TRIGGER ALL"))
+            yield Finding(
+                "foreign_key_triggers_disabled", name, key, "enabled", "disabled", words, mend
             )
 
 
@@ -147,15 +145,7 @@ def _of_table(
     kind: str, name: str, sides: tuple[bool, bool], words: str, statements: repair_sql.Mend
 ) -> Finding:
     expected, there = ("on" if side else "off" for side in sides)
-    return Finding(
-        kind=kind,
-        table=name,
-        object=name,
-        expected=expected,
-        there=there,
-        words=words,
-        mend=statements,
-    )
+    return Finding(kind, name, name, expected, there, words, statements)
 
 
 # The database has no fixed name, so a statement that names it is put together where it runs.
@@ -173,32 +163,31 @@ def _replication(expected: Snapshot, live: Snapshot) -> Iterator[Finding]:
     }
     for where in sorted(live.replication.keys() - expected.replication.keys()):
         value = live.replication[where]
-        yield Finding(
-            kind="replication_role",
-            table=None,
-            object=where,
-            expected="origin",
-            there=value,
-            words=f"{setting} is {value}, set for the {where}: in new sessions no trigger fires, "
+        words = (
+            f"{setting} is {value}, set for the {where}: in new sessions no trigger fires, "
             "foreign keys' included, so rows that name nothing are accepted. Sessions that are "
-            "open keep it until they end.",
-            mend=(mends[where],),
+            "open keep it until they end."
         )
+        yield Finding("replication_role", None, where, "origin", value, words, (mends[where],))
 
 
 def _grants(name: str, expected: Table, live: Table, role: str) -> Iterator[Finding]:
     if lost := [p for p in expected.grants if p not in live.grants]:
         privileges = ", ".join(lost)
+        words = (
+            f"The app's role {role} may not {privileges} on {name}: what needs it answers "
+            "with an error."
+        )
+        mend = (
+            f"GRANT USAGE ON SCHEMA public TO {role}",
+            f"GRANT {privileges} ON {name} TO {role}",
+        )
         yield Finding(
-            kind="grant_missing",
-            table=name,
-            object=role,
-            expected=", ".join(expected.grants),
-            there=", ".join(live.grants) or None,
-            words=f"The app's role {role} may not {privileges} on {name}: what needs it answers "
-            "with an error.",
-            mend=(
-                f"GRANT USAGE ON SCHEMA public TO {role}",
-                f"GRANT {privileges} ON {name} TO {role}",
-            ),
+            "grant_missing",
+            name,
+            role,
+            ", ".join(expected.grants),
+            ", ".join(live.grants) or None,
+            words,
+            mend,
         )

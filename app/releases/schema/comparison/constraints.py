@@ -9,7 +9,7 @@ from typing import Final
 
 from app.releases.schema import repair_sql
 from app.releases.schema.comparison.finding import Finding
-from app.releases.schema.comparison.pairing import pair, the_one
+from app.releases.schema.comparison.pairing import pair, pair_primary_keys
 from app.releases.schema.snapshot import Constraint, Snapshot, Sort, Table
 
 _MISSING: Final[Mapping[Sort, str]] = {
@@ -32,28 +32,34 @@ def compare_constraints(
 ) -> Iterator[Finding]:
     """Compare a table's constraints of these sorts, in both directions."""
     for sort in sorts:
-        told = _Told(table, sort, expected.constraints_of(sort), live)
-        paired = pair(told.expected, told.live, _same_constraint, by_shape=sort == "check")
-        if sort == "primary key":
-            paired = the_one(told.expected, told.live)
-        for name, there in paired.pairs:
-            yield from told.pair(name, there)
-        yield from map(told.missing, paired.missing)
-        yield from map(told.extra, paired.extra)
+        constraints = _Constraints(table, sort, expected.constraints_of(sort), live)
+        yield from constraints.differences()
 
 
-class _Told:
-    """Tells the differences of one table's constraints of one sort."""
+class _Constraints:
+    """One table's constraints of one sort, as they should be and as they are."""
 
     def __init__(
         self, table: str, sort: Sort, expected: Mapping[str, Constraint], live: Snapshot
     ) -> None:
         self._table, self._sort, self._snapshot = table, sort, live
-        self.expected, self.live = expected, live.tables[table].constraints_of(sort)
+        self._expected, self._live = expected, live.tables[table].constraints_of(sort)
         self._noun = {"check": "CHECK", "unique": "unique key"}.get(sort, sort)
 
-    def pair(self, name: str, there: str) -> Iterator[Finding]:
-        expected, live = self.expected[name], self.live[there]
+    def differences(self) -> Iterator[Finding]:
+        """Compare them in both directions."""
+        if self._sort == "primary key":
+            paired = pair_primary_keys(self._expected, self._live)
+        else:
+            by_shape = self._sort == "check"
+            paired = pair(self._expected, self._live, _same_constraint, by_shape=by_shape)
+        for name, there in paired.pairs:
+            yield from self._pair(name, there)
+        yield from map(self._missing, paired.missing)
+        yield from map(self._extra, paired.extra)
+
+    def _pair(self, name: str, there: str) -> Iterator[Finding]:
+        expected, live = self._expected[name], self._live[there]
         if not _same_constraint(expected, live):
             yield self._differs(name, there)
         elif name != there and self._sort != "check":
@@ -65,26 +71,26 @@ class _Told:
         if _same_constraint(expected, live) and expected.valid and not live.valid:
             yield self._invalid(name, there)
 
-    def missing(self, name: str) -> Finding:
-        wanted = self.expected[name]
-        words = f"{self._table} lacks its {self._noun} {name}, {wanted.definition}: "
+    def _missing(self, name: str) -> Finding:
+        expected = self._expected[name]
+        words = f"{self._table} lacks its {self._noun} {name}, {expected.definition}: "
         words += f"{_MISSING[self._sort]}. Rows that already break it stop the mend and are named."
-        statements = repair_sql.add_constraint(self._table, name, wanted)
-        return self._finding("missing", name, wanted.definition, None, words, statements)
+        statements = repair_sql.add_constraint(self._table, name, expected)
+        return self._finding("missing", name, expected.definition, None, words, statements)
 
-    def extra(self, name: str) -> Finding:
-        there = self.live[name].definition
+    def _extra(self, name: str) -> Finding:
+        there = self._live[name].definition
         words = f"{self._table} has a {self._noun} {name}, {there}, that no revision built: it "
         words += "may refuse what the code writes."
-        statements = self._led(name) or repair_sql.drop_constraint(self._table, name)
+        statements = self._with_foreign_keys(name) or repair_sql.drop_constraint(self._table, name)
         return self._finding("extra", name, None, there, words, statements)
 
     def _differs(self, name: str, there: str) -> Finding:
-        expected, live = self.expected[name], self.live[there]
+        expected, live = self._expected[name], self._live[there]
         words = f"The {self._noun} {name} of {self._table} should be {expected.definition} and is "
         words += f"{live.definition}."
         swap = repair_sql.add_constraint(self._table, name, expected, instead_of=there)
-        statements = self._led(there, swap) or swap
+        statements = self._with_foreign_keys(there, swap) or swap
         return self._finding(
             "differs", name, expected.definition, live.definition, words, statements
         )
@@ -98,9 +104,9 @@ class _Told:
         kind = state.lower().replace(" ", "_")
         return self._finding(kind, name, "VALID", state, words, (statement,))
 
-    def _led(self, name: str, swap: repair_sql.Mend = ()) -> repair_sql.Mend:
-        """Give the steps for a key that foreign keys lean on: they must go first. Else nothing."""
-        columns = self.live[name].definition.partition("(")[2].partition(")")[0]
+    def _with_foreign_keys(self, name: str, swap: repair_sql.Mend = ()) -> repair_sql.Mend:
+        """Return the steps for a key that foreign keys refer to, which must go first; else none."""
+        columns = self._live[name].definition.partition("(")[2].partition(")")[0]
         leaning = [
             repair_sql.alter(child, f"DROP CONSTRAINT {key}")
             for child, table in self._snapshot.tables.items()
@@ -114,23 +120,11 @@ class _Told:
         return repair_sql.by_hand(reason, *leaning, *steps)
 
     def _finding(
-        self,
-        what: str,
-        name: str,
-        expected: str | None,
-        there: str | None,
-        words: str,
-        statements: repair_sql.Mend,
-    ) -> Finding:
-        return Finding(
-            kind=f"{self._sort.replace(' ', '_')}_{what}",
-            table=self._table,
-            object=name,
-            expected=expected,
-            there=there,
-            words=words,
-            mend=statements,
-        )
+        self, what: str, name: str, expected: str | None, there: str | None, words: str,
+        mend: repair_sql.Mend,
+    ) -> Finding:  # fmt: skip
+        kind = f"{self._sort.replace(' ', '_')}_{what}"
+        return Finding(kind, self._table, name, expected, there, words, mend)
 
 
 def _same_constraint(one: Constraint, other: Constraint) -> bool:

@@ -12,7 +12,7 @@ _WATCHED: Final = "|".join(sorted({*MEANINGFUL, "session_replication_role"}))
 
 
 class Exclusion(NamedTuple):
-    """A kind of difference that is none.
+    """A kind of difference that does not count as drift.
 
     ``lines`` finds it in pg_dump's text, written as type|name|schema|line; ``part`` is what of a
     line means nothing. ``{role}`` is the app's role. Where both are "" pg_dump shows none of it.

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Finding:
     """One difference between what the applied revisions build and what is there.
 
@@ -27,5 +27,5 @@ class Finding:
         return "\n".join(line if line.startswith("--") else f"{line};" for line in self.mend)
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as JSON values."""
+        """Return it as JSON values."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""Finds out which of two sets of named things are the same: by name, by shape, or not at all."""
+"""Finds which of two sets of named things are the same: by name, by shape, or not at all."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
@@ -16,8 +16,8 @@ class Paired(NamedTuple):
     extra: list[str]
 
 
-def the_one(expected: Mapping[str, Constraint], live: Mapping[str, Constraint]) -> Paired:
-    """Pair the primary keys, of which a table has one at most."""
+def pair_primary_keys(expected: Mapping[str, Constraint], live: Mapping[str, Constraint]) -> Paired:
+    """Pair the primary keys of two tables, which have one at most."""
     pairs = list(zip(expected, live, strict=False))
     return Paired(pairs, list(expected)[len(pairs) :], list(live)[len(pairs) :])
 
@@ -35,20 +35,20 @@ def pair(
     """
     pairs: list[tuple[str, str]] = []
 
-    def left(side: int, names: Mapping[str, Thing]) -> list[str]:
+    def unpaired(side: int, names: Mapping[str, Thing]) -> list[str]:
         return [name for name in names if name not in {pair[side] for pair in pairs}]
 
     def named() -> None:
-        there = left(1, live)
-        pairs.extend((name, name) for name in left(0, expected) if name in there)
+        there = unpaired(1, live)
+        pairs.extend((name, name) for name in unpaired(0, expected) if name in there)
 
     def alike() -> None:
-        for name in left(0, expected):
-            there = [n for n in left(1, live) if same(expected[name], live[n])]
+        for name in unpaired(0, expected):
+            there = [n for n in unpaired(1, live) if same(expected[name], live[n])]
             usable = [n for n in there if by_shape or live[n].valid]
             # Its own name first, where several are alike.
             pairs.extend((name, n) for n in sorted(usable, key=name.__ne__)[:1])
 
     for way in (alike, named) if by_shape else (named, alike):
         way()
-    return Paired(pairs, left(0, expected), left(1, live))
+    return Paired(pairs, unpaired(0, expected), unpaired(1, live))

@@ -14,10 +14,10 @@ def compare_owners(expected: Snapshot, live: Snapshot) -> Iterator[Finding]:
     So a database may belong to another role than the one that migrates it, and what that one made
     since may be its own.
     """
-    wanted, there = expected.traits.get("owner", {}), live.traits.get("owner", {})
+    owners, there = expected.traits.get("owner", {}), live.traits.get("owner", {})
     most = Counter(trait.value for trait in there.values() if trait.table is not None)
     for name, trait in there.items():
-        own = wanted.get(name)
+        own = owners.get(name)
         owner = max(most, key=lambda each: (most[each], own and each == own.value), default=None)
         if owner and own and trait.value not in {owner, own.value}:
             yield _owned(name, trait, owner)
@@ -25,16 +25,12 @@ def compare_owners(expected: Snapshot, live: Snapshot) -> Iterator[Finding]:
 
 def _owned(name: str, trait: Trait, owner: str) -> Finding:
     statement = f"ALTER {name} OWNER TO {owner}"
-    return Finding(
-        kind="owner",
-        table=trait.table,
-        object=name,
-        expected=owner,
-        there=trait.value,
-        words=f"{name} belongs to {trait.value}, and what is around it to {owner}: the migrations "
-        "may not change it, and keys are checked with the rights of another role.",
-        mend=repair_sql.brief(statement) if trait.table else (statement,),
+    words = (
+        f"{name} belongs to {trait.value}, and what is around it to {owner}: the migrations "
+        "may not change it, and keys are checked with the rights of another role."
     )
+    mend = repair_sql.brief(statement) if trait.table else (statement,)
+    return Finding("owner", trait.table, name, owner, trait.value, words, mend)
 
 
 def compare_privileges(expected: Snapshot, live: Snapshot) -> Iterator[Finding]:
@@ -42,16 +38,12 @@ def compare_privileges(expected: Snapshot, live: Snapshot) -> Iterator[Finding]:
     if "privilege" not in live.traits:
         return
     there = live.traits["privilege"]
-    gone = {name for name in expected.traits.get("privilege", {}) if name not in there}
-    for name in sorted(gone & live.traits["owner"].keys()):
+    lost = {name for name in expected.traits.get("privilege", {}) if name not in there}
+    for name in sorted(lost & live.traits["owner"].keys()):
         privilege = expected.traits["privilege"][name].value
-        yield Finding(
-            kind="grant_missing",
-            table=None,
-            object=name,
-            expected=privilege,
-            there=None,
-            words=f"The app's role {live.role} may not use {name} ({privilege}): triggers, "
-            "defaults and statements that need it answer with an error.",
-            mend=(f"GRANT {privilege} ON {name} TO {live.role}",),
+        words = (
+            f"The app's role {live.role} may not use {name} ({privilege}): triggers, "
+            "defaults and statements that need it answer with an error."
         )
+        mend = (f"GRANT {privilege} ON {name} TO {live.role}",)
+        yield Finding("grant_missing", None, name, privilege, None, words, mend)

@@ -15,7 +15,12 @@ def compare_enums(expected: Snapshot, live: Snapshot) -> Iterator[Finding]:
         there = live.enums.get(name)
         if there is None:
             yield _enum(
-                "enum_missing", name, name, (labels, ()), "is missing", (_made(name, labels),)
+                "enum_missing",
+                name,
+                name,
+                (labels, ()),
+                "is missing",
+                (_create_enum(name, labels),),
             )
             continue
         for label in [label for label in labels if label not in there]:
@@ -42,33 +47,28 @@ def _enum(
     statements: repair_sql.Mend,
 ) -> Finding:
     expected, there = (", ".join(side) for side in sides)
+    label = what if what == name else f"{name}.{what}"
     return Finding(
-        kind=kind,
-        table=None,
-        object=what if what == name else f"{name}.{what}",
-        expected=expected,
-        there=there or None,
-        words=f"The enum {name} {words}.",
-        mend=statements,
+        kind, None, label, expected, there or None, f"The enum {name} {words}.", statements
     )
 
 
 def _place(label: str, labels: Sequence[str], there: Sequence[str]) -> str:
-    """Say where a label goes: behind the one before it, else in front of all."""
+    """Return the clause that puts a label behind the one before it, else in front of all."""
     position = labels.index(label)
     if position:  # the one before stands by then: missing labels are added in order
         return f" AFTER {_quoted(labels[position - 1])}"
     return f" BEFORE {_quoted(there[0])}" if there else ""
 
 
-def _made(name: str, labels: Sequence[str]) -> str:
+def _create_enum(name: str, labels: Sequence[str]) -> str:
     return f"CREATE TYPE {name} AS ENUM ({', '.join(map(_quoted, labels))})"
 
 
 def _remade(expected: Snapshot, name: str, reason: str) -> repair_sql.Mend:
-    """Give the steps that make an enum anew, and carry every column of it over."""
+    """Return the steps that make an enum anew, and carry every column of it over."""
     old = '"' + name.strip('"') + ' (old)"'
-    steps = [f"ALTER TYPE {name} RENAME TO {old}", _made(name, expected.enums[name])]
+    steps = [f"ALTER TYPE {name} RENAME TO {old}", _create_enum(name, expected.enums[name])]
     for table, columns in expected.tables.items():
         for column, its in columns.columns.items():
             if its.type == name:
@@ -95,16 +95,11 @@ def compare_functions(expected: Snapshot, live: Snapshot) -> Iterator[Finding]:
     for name, definition in expected.functions.items():
         there = live.functions.get(name)
         if there != definition:
-            harm = "is missing: what calls it fails" if there is None else "has another body"
-            yield Finding(
-                kind="function_missing" if there is None else "function_differs",
-                table=None,
-                object=name,
-                expected=definition,
-                there=there,
-                words=f"The function {name} {harm}; the mend is what the revisions built.",
-                mend=(definition.strip(),),
-            )
+            kind, harm = "function_differs", "has another body"
+            if there is None:
+                kind, harm = "function_missing", "is missing: what calls it fails"
+            words = f"The function {name} {harm}; the mend is what the revisions built."
+            yield Finding(kind, None, name, definition, there, words, (definition.strip(),))
 
 
 def compare_sequences(expected: Snapshot, live: Snapshot) -> Iterator[Finding]:
@@ -119,37 +114,24 @@ def compare_sequences(expected: Snapshot, live: Snapshot) -> Iterator[Finding]:
         if there is None and sequence.internal:
             continue
         if there is None:
-            yield Finding(
-                kind="sequence_missing",
-                table=table,
-                object=name,
-                expected=sequence.definition,
-                there=None,
-                words=f"The sequence {name} that numbers {table}.{sequence.column} is missing, or "
-                "no longer tied to it: new rows get no number, or it goes when it should stay.",
-                mend=repair_sql.create_sequence(name, sequence),
+            words = (
+                f"The sequence {name} that numbers {table}.{sequence.column} is missing, or "
+                "no longer tied to it: new rows get no number, or it goes when it should stay."
             )
+            mend = repair_sql.create_sequence(name, sequence)
+            yield Finding("sequence_missing", table, name, sequence.definition, None, words, mend)
         elif there.definition != sequence.definition:
-            yield Finding(
-                kind="sequence_differs",
-                table=table,
-                object=name,
-                expected=sequence.definition,
-                there=there.definition,
-                words=f"The sequence {name} of {table} counts otherwise: {there.definition}.",
-                mend=(f"ALTER SEQUENCE {name} {sequence.definition}",),
-            )
+            words = f"The sequence {name} of {table} counts otherwise: {there.definition}."
+            mend = (f"ALTER SEQUENCE {name} {sequence.definition}",)
+            should, is_ = sequence.definition, there.definition
+            yield Finding("sequence_differs", table, name, should, is_, words, mend)
         if there and sequence.usable and not there.usable and not sequence.internal:
-            yield Finding(
-                kind="grant_missing",
-                table=table,
-                object=live.role,
-                expected="USAGE",
-                there=None,
-                words=f"The app's role {live.role} may not use the sequence {name}: no row can be "
-                f"added to {table}.",
-                mend=(f"GRANT USAGE ON SEQUENCE {name} TO {live.role}",),
+            words = (
+                f"The app's role {live.role} may not use the sequence {name}: no row can be "
+                f"added to {table}."
             )
+            mend = (f"GRANT USAGE ON SEQUENCE {name} TO {live.role}",)
+            yield Finding("grant_missing", table, live.role, "USAGE", None, words, mend)
 
 
 def _numbering(live: Snapshot, sequence: Numbering) -> str | None:
@@ -160,16 +142,12 @@ def _numbering(live: Snapshot, sequence: Numbering) -> str | None:
 
 
 def _sequence_renamed(name: str, now: str, table: str) -> Finding:
-    return Finding(
-        kind="sequence_renamed",
-        table=table,
-        object=name,
-        expected=name,
-        there=now,
-        words=f"The sequence {name} of {table} is named {now}: later revisions go by its name and "
-        "would not find it.",
-        mend=repair_sql.brief(f"ALTER SEQUENCE {now} RENAME TO {name}"),
+    words = (
+        f"The sequence {name} of {table} is named {now}: later revisions go by its name and "
+        "would not find it."
     )
+    mend = repair_sql.brief(f"ALTER SEQUENCE {now} RENAME TO {name}")
+    return Finding("sequence_renamed", table, name, name, now, words, mend)
 
 
 def compare_triggers(table: str, expected: Table, live: Table) -> Iterator[Finding]:
@@ -196,16 +174,13 @@ def compare_triggers(table: str, expected: Table, live: Table) -> Iterator[Findi
 
 
 def _firing(table: str, name: str, trigger: Trigger, there: Trigger) -> Finding:
-    return Finding(
-        kind="trigger_disabled" if there.firing == "disabled" else "trigger_firing",
-        table=table,
-        object=name,
-        expected=trigger.firing,
-        there=there.firing,
-        words=f"The trigger {name} of {table} should be {trigger.firing} and is {there.firing}: "
-        "rows written meanwhile are not in step, and stay so until they are written again.",
-        mend=repair_sql.brief(repair_sql.fire(table, name, trigger)),
+    words = (
+        f"The trigger {name} of {table} should be {trigger.firing} and is {there.firing}: "
+        "rows written meanwhile are not in step, and stay so until they are written again."
     )
+    mend = repair_sql.brief(repair_sql.fire(table, name, trigger))
+    kind = "trigger_disabled" if there.firing == "disabled" else "trigger_firing"
+    return Finding(kind, table, name, trigger.firing, there.firing, words, mend)
 
 
 def _trigger(
@@ -217,15 +192,7 @@ def _trigger(
     statements: repair_sql.Mend,
 ) -> Finding:
     expected, there = (side.definition if side else None for side in sides)
-    return Finding(
-        kind=kind,
-        table=table,
-        object=name,
-        expected=expected,
-        there=there,
-        words=words,
-        mend=statements,
-    )
+    return Finding(kind, table, name, expected, there, words, statements)
 
 
 _RULE: Final = "statements on the table do something else than they say"
@@ -239,16 +206,12 @@ def compare_rules(table: str, expected: Table, live: Table) -> Iterator[Finding]
             kind = "extra" if should is None else "missing" if there is None else "differs"
             drop = f"DROP RULE {name} ON {table}"
             put = (should or "").rstrip(";").replace("CREATE RULE", "CREATE OR REPLACE RULE", 1)
-            yield Finding(
-                kind=f"rule_{kind}",
-                table=table,
-                object=name,
-                expected=should,
-                there=there,
-                words=f"The rule {name} of {table} should be {should or 'none'} and is "
-                f"{there or 'none'}: {_RULE}.",
-                mend=repair_sql.brief(drop if should is None else put),
+            words = (
+                f"The rule {name} of {table} should be {should or 'none'} and is "
+                f"{there or 'none'}: {_RULE}."
             )
+            mend = repair_sql.brief(drop if should is None else put)
+            yield Finding(f"rule_{kind}", table, name, should, there, words, mend)
 
 
 def compare_views(expected: Snapshot, live: Snapshot) -> Iterator[Finding]:
@@ -257,28 +220,17 @@ def compare_views(expected: Snapshot, live: Snapshot) -> Iterator[Finding]:
     for name in sorted(live.views.keys() - expected.views.keys()):
         tables = ", ".join(live.views[name])
         reason = "Keep its definition (pg_get_viewdef) and make it again after the release."
-        yield Finding(
-            kind="view_extra",
-            table=live.views[name][0],
-            object=name,
-            expected=None,
-            there=tables,
-            words=f"The view {name} reads {tables} and was not built by any revision: a release "
-            "that changes a column it reads will be refused.",
-            mend=repair_sql.by_hand(
-                reason,
-                f"DROP {'MATERIALIZED ' * (name in materialized)}VIEW {name}",
-            ),
+        words = (
+            f"The view {name} reads {tables} and was not built by any revision: a release "
+            "that changes a column it reads will be refused."
         )
+        mend = repair_sql.by_hand(
+            reason,
+            f"DROP {'MATERIALIZED ' * (name in materialized)}VIEW {name}",
+        )
+        yield Finding("view_extra", live.views[name][0], name, None, tables, words, mend)
     for name in sorted(expected.views.keys() - live.views.keys()):
-        yield Finding(
-            kind="view_missing",
-            table=expected.views[name][0],
-            object=name,
-            expected=", ".join(expected.views[name]),
-            there=None,
-            words=f"The view {name} is missing: what reads it fails.",
-            mend=repair_sql.by_hand(
-                "Its definition stands in the revision that made it: run that."
-            ),
-        )
+        words = f"The view {name} is missing: what reads it fails."
+        mend = repair_sql.by_hand("Its definition stands in the revision that made it: run that.")
+        read = expected.views[name]
+        yield Finding("view_missing", read[0], name, ", ".join(read), None, words, mend)

@@ -21,26 +21,26 @@ def renamed_tables(expected: Snapshot, live: Snapshot) -> dict[str, str]:
     """
     lost = [name for name in expected.tables if name not in live.tables]
     strays = {n: t for n, t in live.tables.items() if n not in expected.tables}
-    found: dict[str, str] = {}
+    renamed: dict[str, str] = {}
     for name in lost:
         alike = [n for n, t in strays.items() if _alike(expected.tables[name], t)]
-        if free := [n for n in alike if n not in found.values()]:
-            found[name] = min(free, key=lambda n: (name.strip('"') not in n, n))
-    return found
+        if free := [n for n in alike if n not in renamed.values()]:
+            renamed[name] = min(free, key=lambda n: (name.strip('"') not in n, n))
+    return renamed
 
 
-def _alike(wanted: Table, other: Table) -> bool:
-    if not wanted.columns.keys() <= other.columns.keys():
+def _alike(expected: Table, other: Table) -> bool:
+    if not expected.columns.keys() <= other.columns.keys():
         return False
-    keys = {*wanted.constraints, *wanted.indexes, *wanted.triggers}
+    keys = {*expected.constraints, *expected.indexes, *expected.triggers}
     same = keys & {*other.constraints, *other.indexes, *other.triggers}
-    return bool(same) and len(other.columns) <= len(wanted.columns) + 1
+    return bool(same) and len(other.columns) <= len(expected.columns) + 1
 
 
 def compare_missing(
     expected: Snapshot, live: Snapshot, renamed: dict[str, str]
 ) -> Iterator[Finding]:
-    """Tell of each table that is not there what became of it."""
+    """Yield a finding for each table that is missing: renamed, moved, replaced or lost."""
     for name, table in expected.tables.items():
         if name in live.tables:
             continue
@@ -78,7 +78,7 @@ def _renamed(name: str, now: str, standing: list[str]) -> Finding:
     steps = [*_aside(standing), f"ALTER TABLE {now} RENAME TO {name}"]
     words = f"Table {name} is called {now} now, with its rows{instead}: statements find no table "
     words += f"of the name {name}. Give it its name back. {_AGAIN}"
-    return _found("table_renamed", name, f"table {now}", words, repair_sql.by_hand(_KEEP, *steps))
+    return _finding("table_renamed", name, f"table {now}", words, repair_sql.by_hand(_KEEP, *steps))
 
 
 def _moved(name: str, now: str, standing: list[str]) -> Finding:
@@ -86,7 +86,7 @@ def _moved(name: str, now: str, standing: list[str]) -> Finding:
     words = f"Table {name} is not in the schema public: {now} bears its name{instead}. If that is "
     words += f"{name} with its rows, move it back. {_AGAIN}"
     steps = [*_aside(standing), f"ALTER TABLE {now} SET SCHEMA public"]
-    return _found("table_moved", name, f"table {now}", words, repair_sql.by_hand(_KEEP, *steps))
+    return _finding("table_moved", name, f"table {now}", words, repair_sql.by_hand(_KEEP, *steps))
 
 
 def _replaced(name: str, what: str) -> Finding:
@@ -94,7 +94,7 @@ def _replaced(name: str, what: str) -> Finding:
     words += "elsewhere. Find the table that it reads, move the other aside, and give the table "
     words += f"its name {name} back; only if there is none, the rows must come from a backup."
     statements = repair_sql.by_hand(_KEEP, *_aside([what]))
-    return _found("table_replaced", name, what, words, statements)
+    return _finding("table_replaced", name, what, words, statements)
 
 
 def _lost(expected: Snapshot, name: str, table: Table) -> Finding:
@@ -103,26 +103,20 @@ def _lost(expected: Snapshot, name: str, table: Table) -> Finding:
     words += "makes an empty one."
     sequences = [f"CREATE SEQUENCE IF NOT EXISTS {n}" for n in numbers]
     statements = (*sequences, *repair_sql.create_table(name, table))
-    return _found("table_missing", name, None, words, statements)
+    return _finding("table_missing", name, None, words, statements)
 
 
-def _found(
+def _finding(
     kind: str, name: str, there: str | None, words: str, statements: repair_sql.Mend
 ) -> Finding:
-    return Finding(
-        kind=kind,
-        table=name,
-        object=name,
-        expected="table",
-        there=there,
-        words=words,
-        mend=statements,
-    )
+    return Finding(kind, name, name, "table", there, words, statements)
 
 
 def at_home(others: Collection[str], acquainted: Collection[str] | None) -> Collection[str]:
-    """Return the tables that may be there; all of them where nobody noted any and an older
-    service lives there.
+    """Return the foreign tables that are expected here.
+
+    They are those stored at adoption. Where none were stored, all are if an older service uses the
+    database, else none.
     """
     if acquainted is None:
         return others if OLDER_SERVICE_TABLE in others else ()
@@ -137,17 +131,13 @@ def compare_strays(
     for name in live.others:
         if name not in acquainted and name not in renamed.values():
             reason = "Dropping it loses its rows: find out whose it is; its own schema suits it."
-            yield Finding(
-                kind="table_extra",
-                table=name,
-                object=name,
-                expected=None,
-                there="table",
-                words=f"Table {name} was not built by any revision, and belongs to no older "
-                "service that is known here.",
-                mend=repair_sql.by_hand(
-                    reason,
-                    "CREATE SCHEMA IF NOT EXISTS strays",
-                    repair_sql.alter(name, "SET SCHEMA strays"),
-                ),
+            words = (
+                f"Table {name} was not built by any revision, and belongs to no older "
+                "service that is known here."
             )
+            mend = repair_sql.by_hand(
+                reason,
+                "CREATE SCHEMA IF NOT EXISTS strays",
+                repair_sql.alter(name, "SET SCHEMA strays"),
+            )
+            yield Finding("table_extra", name, name, None, "table", words, mend)

@@ -17,22 +17,22 @@ def compare_traits(expected: Snapshot, live: Snapshot, kinds: dict[str, Kind]) -
     """Compare every trait of these kinds, in both directions."""
     for name, kind in kinds.items():
         if name in expected.traits and name in live.traits:
-            wanted, there = expected.traits[name], live.traits[name]
-            for each in (*there, *(each for each in wanted if each not in there)):
-                sides = wanted.get(each), there.get(each)
+            should, there = expected.traits[name], live.traits[name]
+            for each in (*there, *(each for each in should if each not in there)):
+                sides = should.get(each), there.get(each)
                 if not _same(*sides) and not _compared_elsewhere(name, each, expected, live):
                     yield _finding(name, kind, each, *sides)
 
 
-def _same(wanted: Trait | None, there: Trait | None) -> bool:
-    return (wanted and wanted.value) == (there and there.value)
+def _same(should: Trait | None, there: Trait | None) -> bool:
+    return (should and should.value) == (there and there.value)
 
 
 def _compared_elsewhere(kind: str, name: str, expected: Snapshot, live: Snapshot) -> bool:
-    """Tell whether it goes with something that is compared for itself."""
-    wanted = expected.traits[kind].get(name)
-    if wanted and wanted.table is not None:
-        return wanted.table not in live.tables
+    """Return whether it belongs to an object that another comparison reports."""
+    should = expected.traits[kind].get(name)
+    if should and should.table is not None:
+        return should.table not in live.tables
     if kind not in {"object", "acting"}:
         return False
     bare = name.partition(" ")[2].removeprefix("public.").removeprefix("view public.")
@@ -42,29 +42,24 @@ def _compared_elsewhere(kind: str, name: str, expected: Snapshot, live: Snapshot
 
 
 def _finding(
-    name: str, kind: Kind, each: str, wanted: Trait | None, there: Trait | None
+    name: str, kind: Kind, each: str, should: Trait | None, there: Trait | None
 ) -> Finding:
-    trait = there or wanted
+    trait = there or should
     assert trait
     places = {"object": each, "table": trait.table}
-    words = f"{kind.noun.format(**places)} {_sides(name, wanted, there)}: "
-    steps = [*(there.undo if there else ()), *(wanted.make if wanted else ())]
-    return Finding(
-        kind=_kind_of(name, trait.value, there),
-        table=trait.table,
-        object=each,
-        expected=wanted.value if wanted else None,
-        there=there.value if there else None,
-        words=f"{words}{kind.harm.format(**places)}.",
-        mend=_mended(kind, steps, places),
-    )
+    words = f"{kind.noun.format(**places)} {_sides(name, should, there)}: "
+    steps = [*(there.undo if there else ()), *(should.make if should else ())]
+    words += f"{kind.harm.format(**places)}."
+    expected, live = (side.value if side else None for side in (should, there))
+    what = _kind_of(name, trait.value, there)
+    return Finding(what, trait.table, each, expected, live, words, _mend(kind, steps, places))
 
 
-def _sides(name: str, wanted: Trait | None, there: Trait | None) -> str:
+def _sides(name: str, should: Trait | None, there: Trait | None) -> str:
     if name in {"acting", "object", "shadow", "child", "parent", "subscription"}:
         return "was not built by any revision" if there else "is missing"
     usual = _USUAL.get(name, "the default")
-    return f"should be {wanted.value if wanted else usual} and is {there.value if there else usual}"
+    return f"should be {should.value if should else usual} and is {there.value if there else usual}"
 
 
 _USUAL: Final = {
@@ -81,7 +76,7 @@ def _kind_of(name: str, value: str, there: Trait | None) -> str:
     return name
 
 
-def _mended(kind: Kind, steps: list[str], places: dict[str, str | None]) -> repair_sql.Mend:
+def _mend(kind: Kind, steps: list[str], places: dict[str, str | None]) -> repair_sql.Mend:
     if kind.by_hand:
         return repair_sql.by_hand(kind.by_hand.format(**places), *filter(None, steps))
     return repair_sql.brief(*steps) if kind.briefly and steps else tuple(steps)

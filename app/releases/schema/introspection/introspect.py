@@ -198,27 +198,29 @@ async def _read(connection: asyncpg.Connection, role: str) -> Snapshot:
 
 
 def _standins(rows: Rows) -> dict[str, tuple[str, ...]]:
-    found: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
+    by_table: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
     for row in sorted(rows, key=itemgetter("name", "value")):
-        found[row["name"]] += (row["value"],)
-    return dict(found)
+        by_table[row["name"]] += (row["value"],)
+    return dict(by_table)
 
 
 async def _traits(connection: asyncpg.Connection, role: str) -> dict[str, Traits]:
-    found: dict[str, dict[str, Trait]] = {kind: {} for kind in KINDS}
+    traits: dict[str, dict[str, Trait]] = {kind: {} for kind in KINDS}
     for query in (OF_TABLES, OF_COLUMNS, OF_SEQUENCES):
-        _sort_in(found, await connection.fetch(OURS + query, list(KEPT)))
-    _sort_in(found, await connection.fetch(OF_SCHEMA, role))
+        _sort_in(traits, await connection.fetch(OURS + query, list(KEPT)))
+    _sort_in(traits, await connection.fetch(OF_SCHEMA, role))
     for query in (OF_OBJECTS, MATERIALIZED):
-        _sort_in(found, await connection.fetch(query))
+        _sort_in(traits, await connection.fetch(query))
     settings = await setting_traits(connection, role)
-    return {**found, "setting": settings, **await path_traits(connection, role)}
+    return {**traits, "setting": settings, **await path_traits(connection, role)}
 
 
-def _sort_in(found: dict[str, dict[str, Trait]], rows: Rows) -> None:
+def _sort_in(traits: dict[str, dict[str, Trait]], rows: Rows) -> None:
     for row in rows:
-        made = {name: (row[name],) if row[name] else () for name in ("make", "undo")}
-        found[row["kind"]][row["object"]] = Trait(table=row["table"], value=row["value"], **made)
+        statements = {name: (row[name],) if row[name] else () for name in ("make", "undo")}
+        traits[row["kind"]][row["object"]] = Trait(
+            table=row["table"], value=row["value"], **statements
+        )
 
 
 def _tables(rows: Rows, **aspects: Mapping[str, Any]) -> dict[str, Table]:
@@ -226,36 +228,40 @@ def _tables(rows: Rows, **aspects: Mapping[str, Any]) -> dict[str, Table]:
     return {
         row["table"]: Table(
             **_without(row, "table"),
-            **{name: told[row["table"]] for name, told in aspects.items() if row["table"] in told},
+            **{
+                name: values[row["table"]]
+                for name, values in aspects.items()
+                if row["table"] in values
+            },
         )
         for row in sorted(rows, key=itemgetter("table"))
     }
 
 
-def _built(made: type[Any], rows: Rows) -> dict[str, dict[str, Any]]:
+def _built(factory: type[Any], rows: Rows) -> dict[str, dict[str, Any]]:
     """Make one object of each row, by table and name."""
-    found: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+    by_table: defaultdict[str, dict[str, Any]] = defaultdict(dict)
     for row in _sorted(rows):
-        found[row["table"]][row["name"]] = made(**_without(row, "table", "name"))
-    return found
+        by_table[row["table"]][row["name"]] = factory(**_without(row, "table", "name"))
+    return by_table
 
 
 def _grouped(rows: Rows) -> dict[str, dict[str, str]]:
-    found: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    by_table: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for row in _sorted(rows):
-        found[row["table"]][row["name"]] = row["value"]
-    return found
+        by_table[row["table"]][row["name"]] = row["value"]
+    return by_table
 
 
 def _listed(rows: Rows) -> dict[str, tuple[str, ...]]:
-    found: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
+    by_table: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
     for row in _sorted(rows):
-        found[row["table"]] += (row["name"],)
-    return found
+        by_table[row["table"]] += (row["name"],)
+    return by_table
 
 
-def _values(rows: Rows, made: Any) -> dict[str, Any]:
-    return {row["name"]: made(row["value"]) for row in _sorted(rows)}
+def _values(rows: Rows, factory: Any) -> dict[str, Any]:
+    return {row["name"]: factory(row["value"]) for row in _sorted(rows)}
 
 
 def _sorted(rows: Iterable[asyncpg.Record]) -> Rows:

@@ -1,5 +1,6 @@
-"""Reads what is true of objects that belong to no table: rights, and all that stands in our schema
-or acts on the whole database. The rows are those of ``survey_traits``.
+"""Queries for objects that belong to no table: rights, and all that acts on the whole database.
+
+Their rows have the columns of those in ``trait_queries``.
 """
 
 from typing import Final

@@ -53,10 +53,12 @@ async def path_traits(connection: asyncpg.Connection, role: str) -> dict[str, Tr
 
     The mend is what is stored for the role in this database: it goes before all else.
     """
-    found: dict[str, dict[str, Trait]] = {"search_path": {}, "shadow": {}}
+    traits: dict[str, dict[str, Trait]] = {"search_path": {}, "shadow": {}}
     rows = await connection.fetch(_BEFORE, role)
     for row in sorted(rows, key=itemgetter("object")):
         change = f"ALTER ROLE {row['object']} IN DATABASE %I SET search_path = public"
         undo = (in_database(change),) if row["kind"] == "search_path" else ()
-        found[row["kind"]][row["object"]] = Trait(table=row["table"], value=row["value"], undo=undo)
-    return dict(found)
+        traits[row["kind"]][row["object"]] = Trait(
+            table=row["table"], value=row["value"], undo=undo
+        )
+    return dict(traits)

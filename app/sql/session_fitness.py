@@ -1,24 +1,25 @@
-"""Whether a session is one that the service can work on: what PostgreSQL does not say by itself.
+"""Whether the service can work on a session: checks that planning its statements does not make.
 
-A session can let every statement be planned and still be wrong. Its names may lead to tables of
-another schema, its encoding may not take every character, its role may not write. Each finding is
-one sentence that names the cause and what mends it.
+PostgreSQL may plan every statement in a session that is still unfit. Its names may lead to tables
+of another schema, its encoding may lack characters, its role may not write. Each finding is one
+sentence that names the cause and the remedy.
 """
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import asyncpg
 
-from app.model import tables as other_tables
+from app.model import other_tables
 from app.sql.registry import CATALOGUE, statement
 
 OLDEST: Final = 150_000  # server_version_num of PostgreSQL 15
 READ_ONLY: Final = "The database takes no writes: it is a standby, or set to read only."
-_FACTS: Final = statement(
-    """SELECT current_setting('server_version_num')::int AS version,
+_catalogue: Final = partial(statement, owner=CATALOGUE)
+_FACTS: Final = _catalogue("""SELECT current_setting('server_version_num')::int AS version,
   pg_encoding_to_char(d.encoding) AS encoding,
   current_setting('client_encoding') AS client_encoding,
   current_setting('TimeZone') AS zone,
@@ -26,31 +27,20 @@ _FACTS: Final = statement(
     OR current_setting('transaction_read_only')::boolean AS read_only,
   current_schemas(true)::text[] AS schemas,
   current_schema()::text AS first
-  FROM pg_database AS d WHERE d.datname = current_database()""",
-    CATALOGUE,
-)
-_ELSEWHERE: Final = statement(
-    """SELECT t.name, n.nspname::text AS schema
+  FROM pg_database AS d WHERE d.datname = current_database()""")
+_ELSEWHERE: Final = _catalogue("""SELECT t.name, n.nspname::text AS schema
   FROM unnest($1::text[]) AS t(name)
   JOIN pg_class AS c ON c.oid = to_regclass(quote_ident(t.name))
   JOIN pg_namespace AS n ON n.oid = c.relnamespace
-  WHERE n.nspname <> 'public' ORDER BY 1""",
-    CATALOGUE,
-)
-_UNREACHED: Final = statement(
-    """SELECT coalesce(min(t.name), '') FROM unnest($1::text[]) AS t(name)
+  WHERE n.nspname <> 'public' ORDER BY 1""")
+_UNREACHED: Final = _catalogue("""SELECT coalesce(min(t.name), '')
+  FROM unnest($1::text[]) AS t(name)
   WHERE to_regclass('public.' || quote_ident(t.name)) IS NOT NULL
-  AND to_regclass(quote_ident(t.name)) IS NULL""",
-    CATALOGUE,
-)
-_PATH: Final = statement(
-    """SELECT current_setting('search_path') AS path, source AS origin,
+  AND to_regclass(quote_ident(t.name)) IS NULL""")
+_PATH: Final = _catalogue("""SELECT current_setting('search_path') AS path, source AS origin,
   quote_ident(session_user) AS role, quote_ident(current_database()) AS database
-  FROM pg_settings WHERE name = 'search_path'""",
-    CATALOGUE,
-)
-_NO_GRANT: Final = statement(
-    """SELECT t.name, t.privilege, quote_ident(current_user) AS role
+  FROM pg_settings WHERE name = 'search_path'""")
+_NO_GRANT: Final = _catalogue("""SELECT t.name, t.privilege, quote_ident(current_user) AS role
   FROM unnest($1::text[], $2::text[]) AS t(name, privilege)
   JOIN pg_class AS c ON c.oid = to_regclass('public.' || quote_ident(t.name))
   WHERE NOT has_table_privilege(c.oid, t.privilege)
@@ -62,23 +52,15 @@ UNION ALL SELECT t.name, 'USAGE of its sequence ' || s.relname, quote_ident(curr
     AND d.deptype = 'a'
   JOIN pg_class AS s ON s.oid = d.objid
   WHERE CASE s.relkind WHEN 'S' THEN NOT has_sequence_privilege(s.oid, 'USAGE') END
-ORDER BY 1, 2""",
-    CATALOGUE,
-)
-_RESTRICTED: Final = statement(
-    """SELECT t.name FROM unnest($1::text[]) AS t(name)
+ORDER BY 1, 2""")
+_RESTRICTED: Final = _catalogue("""SELECT t.name FROM unnest($1::text[]) AS t(name)
   JOIN pg_class AS c ON c.oid = to_regclass('public.' || quote_ident(t.name))
-  WHERE c.relrowsecurity AND row_security_active(c.oid) ORDER BY 1""",
-    CATALOGUE,
-)
-_NOT_TO_CALL: Final = statement(
-    """SELECT DISTINCT p.oid::regprocedure::text AS name,
+  WHERE c.relrowsecurity AND row_security_active(c.oid) ORDER BY 1""")
+_NOT_TO_CALL: Final = _catalogue("""SELECT DISTINCT p.oid::regprocedure::text AS name,
   quote_ident(current_user) AS role
   FROM pg_proc AS p WHERE p.proname = ANY($1::text[])
   AND p.pronamespace IN ('pg_catalog'::regnamespace, 'public'::regnamespace)
-  AND NOT has_function_privilege(p.oid, 'EXECUTE')""",
-    CATALOGUE,
-)
+  AND NOT has_function_privilege(p.oid, 'EXECUTE')""")
 _WRITES: Final = {
     "INSERT": r"\bINSERT INTO (\w+)",
     "UPDATE": r"\bUPDATE (\w+)",
@@ -87,7 +69,7 @@ _WRITES: Final = {
 _UPSERT: Final = re.compile(r"\bINSERT INTO (\w+)(?:(?!\bINSERT INTO\b).)*\bDO UPDATE\b", re.DOTALL)
 _WORD: Final = re.compile(r"\b[a-z_]\w*\b")
 _CALL: Final = re.compile(r"\b([a-z_][a-z0-9_]*)\(")
-# The gate's own record of which revision the database is at.
+# Alembic's table of the revision that the database is at.
 _VERSION: Final = "alembic_version"
 _DECLARED: Final = other_tables.presence.metadata.tables
 
@@ -102,7 +84,7 @@ class Needs:
 
     @property
     def all_tables(self) -> list[str]:
-        """Every table, and the one that says at which revision the database is."""
+        """Every table, and the one that holds the revision of the database."""
         return sorted({_VERSION}.union(*self.tables.values()))
 
 
@@ -120,46 +102,45 @@ class Findings:
 
 
 def needs_of(statements: Mapping[str, Iterable[str]]) -> Needs:
-    """Read from statements what they touch."""
+    """Read from statements which tables, privileges and functions they use."""
     tables, privileges, functions = {}, set(), set()
     for name, texts in statements.items():
         words: set[str] = set()
         for text in texts:
             words |= set(_WORD.findall(text))
             functions |= set(_CALL.findall(text))
-            privileges |= _written(text)
+            privileges |= _write_privileges(text)
         tables[name] = frozenset(words & _DECLARED.keys())
-    read = {(table, "SELECT") for found in tables.values() for table in found}
-    written = {one for one in privileges if one[0] in _DECLARED}
-    return Needs(tables, frozenset(read | written | {(_VERSION, "SELECT")}), frozenset(functions))
+    reads = {(table, "SELECT") for names in tables.values() for table in names}
+    writes = {(table, privilege) for table, privilege in privileges if table in _DECLARED}
+    return Needs(tables, frozenset(reads | writes | {(_VERSION, "SELECT")}), frozenset(functions))
 
 
-def _written(text: str) -> set[tuple[str, str]]:
-    found = {(name, how) for how, form in _WRITES.items() for name in re.findall(form, text)}
-    return found | {(name, "UPDATE") for name in _UPSERT.findall(text)}
+def _write_privileges(text: str) -> set[tuple[str, str]]:
+    writes = {(name, how) for how, form in _WRITES.items() for name in re.findall(form, text)}
+    return writes | {(name, "UPDATE") for name in _UPSERT.findall(text)}
 
 
 async def findings(connection: asyncpg.Connection, needs: Needs) -> Findings:
-    """Look at a session: its encoding, where its names lead, and what its role may do."""
-    found = await session_findings(connection, needs.all_tables)
-    if not found.words:
-        await _look_at_rights(connection, needs, found)
-    return found
+    """Check a session: its encoding, where its names lead, and what its role may do."""
+    result = await session_findings(connection, needs.all_tables)
+    if not result.words:
+        await _check_rights(connection, needs, result)
+    return result
 
 
 async def session_findings(connection: asyncpg.Connection, tables: list[str]) -> Findings:
-    """Look at what holds for the whole session, and where the names of tables lead."""
-    facts = await _one(connection, _FACTS)
-    found = Findings(list(filter(None, _general(facts))))
+    """Check what holds for the whole session, and where the names of tables lead."""
+    result = Findings(list(_general(await _one(connection, _FACTS))))
     for row in await connection.fetch(_ELSEWHERE, tables):
-        found.by_table[row["name"]] = await _shadowed(connection, row["name"], row["schema"])
+        result.by_table[row["name"]] = await _shadowed(connection, row["name"], row["schema"])
     if hidden := await connection.fetchval(_UNREACHED, tables):
         path = await _one(connection, _PATH)
-        found.general.append(
+        result.general.append(
             f"The schema public is not in the search_path ({path['path']}), so that {hidden} is "
-            f"not found: {_mended(path)}."
+            f"not found: {_remedy(path)}."
         )
-    return found
+    return result
 
 
 async def _one(connection: asyncpg.Connection, sql: str) -> asyncpg.Record:
@@ -199,17 +180,17 @@ def _general(facts: asyncpg.Record) -> Iterable[str]:
 async def _shadowed(connection: asyncpg.Connection, table: str, schema: str) -> str:
     path = await _one(connection, _PATH)
     if schema.startswith("pg_temp"):
-        mended = f"drop that table with DROP TABLE pg_temp.{table}, or end the session"
+        remedy = f"drop that table with DROP TABLE pg_temp.{table}, or end the session"
     else:
-        mended = f"{_mended(path)}, or remove {schema}.{table}"
+        remedy = f"{_remedy(path)}, or remove {schema}.{table}"
     return (
         f"The name {table} means {schema}.{table} instead of public.{table}, since the schema "
-        f"{schema} stands before public (search_path: {path['path']}): {mended}."
+        f"{schema} stands before public (search_path: {path['path']}): {remedy}."
     )
 
 
-def _mended(path: asyncpg.Record) -> str:
-    """Say what sets the search_path right, by where it was set."""
+def _remedy(path: asyncpg.Record) -> str:
+    """Return how to correct the search_path, by where it is set."""
     role, database = path["role"], path["database"]
     reset = {
         "database user": f"ALTER ROLE {role} IN DATABASE {database} RESET search_path",
@@ -223,19 +204,19 @@ def _mended(path: asyncpg.Record) -> str:
     return words if words.startswith("take") else f"run {words}"
 
 
-async def _look_at_rights(connection: asyncpg.Connection, needs: Needs, found: Findings) -> None:
+async def _check_rights(connection: asyncpg.Connection, needs: Needs, result: Findings) -> None:
     names, privileges = zip(*sorted(needs.privileges), strict=True)
-    lacking: dict[str, list[str]] = {}
+    missing: dict[str, list[str]] = {}
     role = ""
     for row in await connection.fetch(_NO_GRANT, names, privileges, needs.all_tables):
         role = row["role"]
-        lacking.setdefault(row["name"], []).append(row["privilege"])
-    for table, missing in lacking.items():
-        found.by_table[table] = _grant(role, table, missing)
+        missing.setdefault(row["name"], []).append(row["privilege"])
+    for table, privileges_of in missing.items():
+        result.by_table[table] = _grant(role, table, privileges_of)
     for row in await connection.fetch(_RESTRICTED, needs.all_tables):
-        found.by_table.setdefault(row["name"], _restricted(row["name"]))
+        result.by_table.setdefault(row["name"], _restricted(row["name"]))
     for row in await connection.fetch(_NOT_TO_CALL, sorted(needs.functions)):
-        found.general.append(
+        result.general.append(
             f"The role {row['role']} lacks EXECUTE on {row['name']}: an administrator must run "
             f"GRANT EXECUTE ON FUNCTION {row['name']} TO {row['role']}."
         )
@@ -260,17 +241,17 @@ def _restricted(table: str) -> str:
 
 
 def grants(needs: Needs, role: str) -> list[str]:
-    """Return the statements that let a role, quoted, do what the statements need."""
+    """Return the GRANT statements that let a role, quoted, do what the service needs."""
     tables: dict[str, list[str]] = {}
     for table, privilege in sorted(needs.privileges):
         tables.setdefault(table, []).append(privilege)
     return [f"GRANT {', '.join(p)} ON public.{t} TO {role}" for t, p in tables.items()]
 
 
-def by_collection(needs: Needs, found: Findings) -> dict[str, str]:
-    """Say of each collection what is wrong with it; "ok" where nothing is."""
+def by_collection(needs: Needs, result: Findings) -> dict[str, str]:
+    """Return what is wrong with each collection, or "ok"."""
     words: dict[str, Any] = {}
     for name, tables in needs.tables.items():
-        own = [text for table, text in found.by_table.items() if table in tables | {_VERSION}]
-        words[name] = next(iter([*found.general, *own]), "ok")
+        own = [text for table, text in result.by_table.items() if table in tables | {_VERSION}]
+        words[name] = next(iter([*result.general, *own]), "ok")
     return words

@@ -1,7 +1,7 @@
-"""What became of offline work: the mutations that were taken, and every batch that came.
+"""Records of offline work: the mutations that were applied, and a run for every batch.
 
 Both are written in the batch's own transaction, under its production's lock. So a mutation is
-remembered if and only if it was done.
+recorded if and only if it was applied.
 """
 
 from collections import Counter
@@ -18,16 +18,18 @@ from app.sql.projection import MOMENT
 from app.sql.registry import statement
 
 LEAST_DAYS: Final = 30
-"""Both are kept for so long at least, whatever the log's own retention: a laptop may be away."""
+"""Both are kept at least so long, whatever the log's own retention: a laptop may be away."""
 _BATCH: Final = 500
+APPLIED: Final = {"applied", "merged"}
+"""The statuses of a mutation that is recorded, so that it is not applied again."""
 
-# What is known of mutations $3 of client $2 in production $1.
-TAKEN_BEFORE: Final = statement(
+# Those of mutations $3 that client $2 has had applied in production $1.
+APPLIED_BEFORE: Final = statement(
     "SELECT mutation_id, fingerprint, collection, entity_uuid, run_uuid FROM sync_mutations "
     "WHERE production_uuid = $1 AND client_id = $2 AND mutation_id = ANY($3::text[])"
 )
-# What the runs $1 led to.
-LED_TO: Final = statement(
+# The results of the runs $1.
+RESULTS: Final = statement(
     "SELECT (results -> 'mutations')::json AS mutations FROM sync_runs WHERE uuid = ANY($1::uuid[])"
 )
 REMEMBER: Final = statement(
@@ -69,7 +71,7 @@ RUN: Final = statement(
 
 
 def _forget(table: str) -> str:
-    """Give the SQL that removes a batch of what is older than $1 days, and says how many."""
+    """Return the SQL that removes a batch of rows older than $1 days and counts them."""
     return (
         f"WITH gone AS (DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table} "
         "WHERE at < statement_timestamp() - make_interval(days => $1::int) ORDER BY at "
@@ -83,7 +85,7 @@ FORGET_MUTATIONS: Final = statement(_forget("sync_mutations"))
 
 @dataclass(frozen=True)
 class AppliedMutation:
-    """A mutation that was done: what it was, its row, and the version it made of it."""
+    """A mutation that was applied: its fingerprint, its row, and the version it made of the row."""
 
     fingerprint: str
     collection: str
@@ -92,36 +94,8 @@ class AppliedMutation:
 
 
 @dataclass(frozen=True)
-class MutationRecord:
-    """What became of a mutation, as the log keeps it."""
-
-    mutation_id: str | None
-    status: str
-    fingerprint: str
-    collection: str | None
-    entity: UUID | None
-    version: int | None
-    code: str | None
-    message: str | None
-
-    @property
-    def lasts(self) -> bool:
-        """Whether it is remembered, so that it is not done again."""
-        return self.status in {"applied", "merged"}
-
-    def shown(self) -> dict[str, Any]:
-        """Give it as the run shows it; PostgreSQL's text holds no NUL."""
-        words = self.message and self.message.replace("\x00", "")
-        return {
-            "mutationId": self.mutation_id, "status": self.status, "collection": self.collection,
-            "entityUuid": self.entity, "version": self.version, "code": self.code,
-            "message": words,
-        }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class SyncRun:
-    """A batch: when it came the client knew the changes up to ``since``; who sent it."""
+class BatchRun:
+    """A batch: who sent it, and up to which number the client knew the changes."""
 
     uuid: UUID
     production: UUID
@@ -135,8 +109,8 @@ class SyncRun:
 async def applied_before(
     connection: DatabaseConnection, production: UUID, client: str, ids: Sequence[str]
 ) -> dict[str, AppliedMutation]:
-    """Give those of these mutations that were taken before, by id."""
-    rows = await connection.fetch(TAKEN_BEFORE, production, client, ids) if ids else []
+    """Return those of these mutations that were applied before, by id."""
+    rows = await connection.fetch(APPLIED_BEFORE, production, client, ids) if ids else []
     runs = list({row["run_uuid"] for row in rows})
     versions = await _versions(connection, runs) if runs else {}
     return {
@@ -151,44 +125,46 @@ async def applied_before(
 async def _versions(
     connection: DatabaseConnection, runs: Sequence[UUID]
 ) -> Mapping[str, int | None]:
-    """Give the versions that the mutations of some runs have made of their rows."""
-    found: dict[str, int | None] = {}
-    for row in await connection.fetch(LED_TO, runs):
-        for one in from_json(row["mutations"]):
-            if one["status"] in {"applied", "merged"}:
-                found[one["mutationId"]] = one["version"]
-    return found
+    """Return the versions that the mutations of some runs have made of their rows."""
+    versions: dict[str, int | None] = {}
+    for row in await connection.fetch(RESULTS, runs):
+        for mutation in from_json(row["mutations"]):
+            if mutation["status"] in APPLIED:
+                versions[mutation["mutationId"]] = mutation["version"]
+    return versions
 
 
 async def record(
-    connection: DatabaseConnection, run: SyncRun, latest: int, fates: Sequence[MutationRecord]
+    connection: DatabaseConnection,
+    run: BatchRun,
+    latest: int,
+    fingerprints: Sequence[str],
+    results: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Remember what was done, unless it was only tried, and note the run."""
-    lasting = [] if run.dry_run else [fate for fate in fates if fate.lasts]
-    if lasting:
-        columns = [
-            (fate.mutation_id, fate.fingerprint, fate.status, fate.collection, fate.entity)
-            for fate in lasting
-        ]
-        await connection.execute(
-            REMEMBER, run.production, run.client, run.uuid, *map(list, zip(*columns, strict=True))
-        )
-    counts = Counter(fate.status for fate in fates)
-    results = {"counts": counts, "mutations": [fate.shown() for fate in fates]}
+    """Record the run and, unless it was a dry run, the mutations that were applied."""
+    applied = [
+        (each["mutationId"], fingerprint, each["status"], each["collection"], each["entityUuid"])
+        for fingerprint, each in zip(fingerprints, results, strict=True)
+        if each["status"] in APPLIED and not run.dry_run
+    ]
+    if applied:
+        columns = map(list, zip(*applied, strict=True))
+        await connection.execute(REMEMBER, run.production, run.client, run.uuid, *columns)
+    counts = Counter(each["status"] for each in results)
     await connection.execute(
         RECORD, run.uuid, run.production, run.client, run.since, latest, run.atomic, run.dry_run,
-        to_json(results).decode(), run.actor.user_id or "system", run.actor.user_name or "System",
-        run.actor.request_id,
+        to_json({"counts": counts, "mutations": results}).decode(),
+        run.actor.user_id or "system", run.actor.user_name or "System", run.actor.request_id,
     )  # fmt: skip
 
 
 async def read_runs(database: Database, production: UUID, before: UUID | None, limit: int) -> bytes:
-    """Give the last runs of a production, newest first, as a JSON object."""
+    """Return the last runs of a production, newest first, as a JSON object."""
     row = await database.row(RUNS, production, before, limit)
     assert row is not None, "an aggregate always gives a row"
     return b'{"runs":%b,"next":%b}' % (row["runs"], to_json(row["next"]))
 
 
 async def read_run(database: Database, production: UUID, uuid: UUID) -> bytes | None:
-    """Give one run with what became of each mutation, as JSON; None where there is none."""
+    """Return one run with the outcome of each mutation, as JSON; None if there is none."""
     return await database.read(RUN, production, uuid)

@@ -1,6 +1,6 @@
 """The tables beside entities and change log, declared for Alembic and the drift check.
 
-``app.store.idempotency``, ``app.sync.runs`` and ``app.live.sockets.presence`` write them.
+``app.store.idempotency``, ``app.sync.records`` and ``app.live.sockets.presence`` write them.
 """
 
 from typing import Final

@@ -1,10 +1,16 @@
-"""What clients may ask over a socket: the shapes of their events, and of what they are answered."""
+"""What clients may send over a socket, and what the acknowledgement of an error holds."""
 
 import json
 from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
-from pydantic import ValidationError as Faults
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
 from app.errors import Invalid, SignalbookError
 from app.model.fields import NO_NUL, blank_to_none
@@ -16,7 +22,7 @@ T = TypeVar("T", bound="SocketRequest")
 
 
 class SocketRequest(BaseModel):
-    """Who asks; a client that does not say is the system, as in the change log."""
+    """The user who sends it; without one it is the system, as in the change log."""
 
     model_config = ConfigDict(strict=True)
 
@@ -30,25 +36,25 @@ class SocketRequest(BaseModel):
 
 
 class Leave(SocketRequest):
-    """To watch a production no longer."""
+    """Watch a production no longer."""
 
     productionId: Key
 
 
 class Join(Leave):
-    """To watch a production, and to get first what was logged ``since`` a number."""
+    """Watch a production, and first get what was logged ``since`` a number."""
 
     since: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
 
 
 class ChangeAnnouncement(Leave):
-    """Something to tell the others who watch a production."""
+    """Something for the others who watch a production."""
 
     changeType: _MaybeName = None
     data: Any = None
 
     def text(self) -> str:
-        """Give what the others get, as JSON. Raises Invalid for what is no JSON."""
+        """Return what the others get, as JSON. Raises Invalid for what cannot be JSON."""
         members = self.model_dump(exclude_unset=True)
         try:
             text = json.dumps(members, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -58,23 +64,23 @@ class ChangeAnnouncement(Leave):
         return text
 
 
-def read(shape: type[T], args: tuple[Any, ...]) -> T:
-    """Read the first argument of an event. Raises Invalid, naming what is wrong, not its value."""
-    given = args[0] if args else {}
+def read_request(schema: type[T], args: tuple[Any, ...]) -> T:
+    """Validate the first argument of an event. Raises Invalid, which never contains the value."""
+    payload = args[0] if args else {}
     try:
-        return shape.model_validate(given)
-    except Faults as wrong:
-        faults = [
-            {"path": ".".join(map(str, fault["loc"])) or "payload", "message": fault["msg"]}
-            for fault in wrong.errors(include_input=False, include_url=False)[:20]
+        return schema.model_validate(payload)
+    except ValidationError as invalid:
+        errors = [
+            {"path": ".".join(map(str, error["loc"])) or "payload", "message": error["msg"]}
+            for error in invalid.errors(include_input=False, include_url=False)[:20]
         ]
-    raise Invalid(faults)
+    raise Invalid(errors)
 
 
-_SHOWN: Final = ("oldest", "latest", "resync", "candidates")
+_ACK_MEMBERS: Final = ("oldest", "latest", "resync", "candidates")
 
 
 def error_ack(error: SignalbookError) -> dict[str, Any]:
-    """Give what the acknowledgement of an event says of an error."""
-    more = {name: value for name, value in error.members.items() if name in _SHOWN}
+    """Return what the acknowledgement of an event says of an error."""
+    more = {name: value for name, value in error.members.items() if name in _ACK_MEMBERS}
     return {"error": error.error, "message": error.message, "code": error.code, **more}

@@ -6,18 +6,17 @@ So nobody can ask for the statements before they are there. ``/health`` and the 
 from app import retention
 from app.changelog import events, feed, log
 from app.entities import discovered
-from app.health import session_fitness
 from app.live.feed import derived_rows, hub, production_list
 from app.live.sockets import broadcast, presence_sql, rooms_sql
 from app.sql import reads, show, writes
-from app.sql.registry import CHANGE_LOG, SHOW, made_for, statements_of
+from app.sql.registry import CHANGE_LOG, SHOW, named_statements, statements_of
 from app.store import history, idempotency, label_assignment, write_context
-from app.sync import apply, runs
+from app.sync import applier, records
 
 MODULES = (
     reads, writes, show, history, write_context, log, feed, events, retention, idempotency,
-    label_assignment, apply, runs, hub, derived_rows, production_list, presence_sql, broadcast,
-    rooms_sql, session_fitness,
+    label_assignment, applier, records, hub, derived_rows, production_list, presence_sql, broadcast,
+    rooms_sql,
 )  # fmt: skip
 """The modules with statements; a test finds one that is missing."""
 
@@ -27,7 +26,9 @@ def required_statements() -> dict[str, tuple[str, ...]]:
 
     What reads PostgreSQL's own catalogue alone is left out.
     """
-    of_entities = {name: made_for(entity) for name, entity in discovered().items()}
+    of_entities = {
+        name: tuple(named_statements(entity).values()) for name, entity in discovered().items()
+    }
     return of_entities | {owner: statements_of(owner) for owner in (CHANGE_LOG, SHOW)}
 
 

@@ -1,0 +1,302 @@
+"""Applies offline mutations one by one, inside one production's locked transaction.
+
+What a batch has written itself is no change by others: several edits of a row may all start from
+the version that the client had when it went offline.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from pydantic_core import from_json
+
+from app.changelog import log
+from app.entities import discovered, root
+from app.errors import (
+    DuplicateId,
+    DuplicateUuid,
+    MutationReused,
+    NotFound,
+    SignalbookError,
+    Unavailable,
+    VersionConflict,
+    WrongProduction,
+)
+from app.model.entity import Row
+from app.model.schemas import known_uuid
+from app.rules.merge import Start
+from app.sql.registry import statement
+from app.sql.writes import write_statements
+from app.store.conflicts import ClientView
+from app.store.create import create_in
+from app.store.delete import delete
+from app.store.locked_production import LockedProduction, find_in, is_key_of
+from app.store.savepoints import RecordingContext
+from app.store.update import update
+from app.store.write_context import WriteContext
+from app.sync.label_aliases import LabelAliases
+from app.sync.mutations import MutationStep
+from app.sync.records import APPLIED, AppliedMutation
+
+Status = Literal["applied", "merged", "conflict", "duplicate", "rejected", "undone"]
+# Who wrote row $2 of production $1 last.
+LAST_WRITER: Final = statement(
+    "SELECT user_name FROM changes WHERE production_uuid = $1 AND entity_uuid = $2 "
+    "ORDER BY seq DESC LIMIT 1"
+)
+
+
+@dataclass(frozen=True)
+class MutationOutcome:
+    """The result of one mutation: the row as JSON if there is one, the error if it failed.
+
+    ``version`` is the one that it made of its row, None if it wrote nothing.
+    """
+
+    status: Status
+    entity: bytes | None = None
+    error: SignalbookError | None = None
+    version: int | None = None
+
+
+def failed_outcome(error: SignalbookError) -> MutationOutcome:
+    """Return the outcome of a mutation that was not applied."""
+    status: Status = "conflict" if isinstance(error, VersionConflict) else "rejected"
+    return MutationOutcome(status, error=error)
+
+
+class MutationApplier:
+    """Applies the mutations of one batch; ``applied`` are those applied before, by id.
+
+    With ``relabel`` a new row whose label is in use gets the next free one.
+    """
+
+    def __init__(
+        self,
+        context: WriteContext,
+        production: LockedProduction,
+        applied: Mapping[str, AppliedMutation],
+        *,
+        relabel: bool,
+    ) -> None:
+        self._context, self._production = RecordingContext(**vars(context)), production
+        self._relabel = relabel
+        self._applied_before = applied
+        # The mutations that this batch has applied, with their numbers in it.
+        self._applied_here: dict[str, tuple[int, AppliedMutation]] = {}
+        # The versions of each row that this client made. Those of a try that was rolled back stay,
+        # and do no harm: under the lock nobody else can make a version with that number.
+        self._own_versions: defaultdict[UUID, set[int]] = defaultdict(set)
+        self._aliases = LabelAliases()
+        for mutation in applied.values():
+            if mutation.version is not None:
+                self._own_versions[mutation.entity].add(mutation.version)
+
+    async def apply(self, step: MutationStep) -> MutationOutcome:
+        """Apply one mutation, or find that it was applied before.
+
+        If the mutation fails before it has written, return the error. If it has written, raise, so
+        that the caller rolls back the savepoint.
+        """
+        self._aliases.rewind(step.number)
+        try:
+            outcome = await self._apply_once(step)
+        except Exception:
+            if step.label:
+                self._aliases.record(step.number, step.entity, step.label, None)
+            raise
+        if step.label:
+            label = await self._label_of(step, outcome)
+            self._aliases.record(step.number, step.entity, step.label, label)
+        return outcome
+
+    async def _label_of(self, step: MutationStep, outcome: MutationOutcome) -> str | None:
+        """Return the label that the mutation's row has now, None if there is no row."""
+        if outcome.entity:
+            row = from_json(outcome.entity)
+            return None if row["isDeleted"] else row["id"]
+        if step.op == "create":
+            return None
+        try:
+            uuid, deleted = await self._find(step)
+        except SignalbookError:
+            return None
+        return None if deleted else (await self._row(step.entity, uuid))["id"]
+
+    async def _apply_once(self, step: MutationStep) -> MutationOutcome:
+        mutation_id = step.mutation_id or ""
+        number, here = self._applied_here.get(mutation_id, (step.number, None))
+        if number >= step.number:  # an earlier try of this step, which was rolled back
+            self._applied_here.pop(mutation_id, None)
+            here = None
+        if step.fingerprint and (applied := here or self._applied_before.get(mutation_id)):
+            return await self._duplicate(step, applied)
+        if step.error:
+            return MutationOutcome("rejected", error=step.error)
+        operations = {"create": self._create, "update": self._update, "delete": self._delete}
+        start = len(self._context.bodies)
+        try:
+            outcome = await operations[step.op](step)
+        except SignalbookError as error:
+            if len(self._context.bodies) > start or isinstance(error, Unavailable):
+                raise
+            return failed_outcome(error)
+        if outcome.entity and outcome.status in APPLIED:
+            uuid, collection = UUID(from_json(outcome.entity)["uuid"]), step.entity.collection
+            applied = AppliedMutation(step.fingerprint, collection, uuid, outcome.version)
+            self._applied_here[mutation_id] = (step.number, applied)
+        return outcome
+
+    async def _duplicate(self, step: MutationStep, applied: AppliedMutation) -> MutationOutcome:
+        if step.fingerprint != applied.fingerprint:
+            words = "A mutation with this id was taken before, and said something else: make a new"
+            return MutationOutcome(
+                "rejected", error=MutationReused(f"{words} id for each thing done.")
+            )
+        entity = discovered().get(applied.collection)
+        stored = await self._stored_row(entity, applied.entity) if entity else None
+        return MutationOutcome("duplicate", stored and stored["body"])
+
+    async def _create(self, step: MutationStep) -> MutationOutcome:
+        entity, edit = step.entity, self._aliases.edit(step.entity, step.edit, {})
+        if edit.uuid and (stored := await self._stored_row(entity, edit.uuid)):
+            return await self._created_before(entity, stored)
+        label, start = edit.values.get("id"), len(self._context.bodies)
+        try:
+            body = await create_in(self._context, entity, self._production, edit)
+        except DuplicateId as duplicate:
+            free = duplicate.members.get("suggestedId") if self._relabel else None
+            if free is None:
+                raise
+            edit = replace(edit, values={**edit.values, "id": free})
+            body = await create_in(self._context, entity, self._production, edit)
+        row = self._note_versions(start, body)
+        status: Status = "applied" if label in {None, row["id"]} else "merged"
+        return MutationOutcome(status, body, version=row["version"])
+
+    async def _created_before(self, entity: type[Row], stored: Any) -> MutationOutcome:
+        if stored["production"] != self._production.uuid:
+            raise DuplicateUuid("That uuid is a row's of another production: make a new one.")
+        if stored["deleted"]:
+            raise await self._delete_conflict(entity, stored, Start())
+        return MutationOutcome("duplicate", stored["body"])
+
+    async def _update(self, step: MutationStep) -> MutationOutcome:
+        entity, edit = step.entity, step.edit
+        uuid, deleted = await self._find(step)
+        if deleted:
+            raise await self._delete_conflict(entity, deleted, edit.start)
+        if self._aliases:
+            row = await self._row(entity, uuid) if entity.device_references else {}
+            edit = self._aliases.edit(entity, edit, row)
+        if edit.production and await is_key_of(
+            self._context.connection, self._production, edit.production
+        ):
+            edit = replace(edit, production=str(self._production.uuid))
+        if self._own_versions.get(uuid) and edit.start != Start():
+            view = self._view(entity, edit.start, await self._row(entity, uuid), uuid)
+            edit = replace(edit, start=await self._with_own(view))
+        start = len(self._context.bodies)
+        body = await update(self._context, entity, str(uuid), edit)
+        row = self._note_versions(start, body)
+        wrote = len(self._context.bodies) > start
+        view = self._view(entity, edit.start, row, uuid)
+        merged = not edit.is_blind and view.has_moved(self._own_versions[uuid])
+        return MutationOutcome(
+            "merged" if merged else "applied", body, version=row["version"] if wrote else None
+        )
+
+    async def _delete(self, step: MutationStep) -> MutationOutcome:
+        entity, edit = step.entity, step.edit
+        uuid, deleted = await self._find(step)
+        if deleted:
+            return MutationOutcome("merged", deleted["body"])
+        if not edit.is_blind:
+            await self._require_unchanged(entity, uuid, edit.start)
+        start = len(self._context.bodies)
+        await delete(self._context, entity, str(uuid), edit.actor)
+        body = self._context.bodies[-1]
+        row = self._note_versions(start, body)
+        return MutationOutcome("applied", body, version=row["version"])
+
+    async def _require_unchanged(self, entity: type[Row], uuid: UUID, start: Start) -> None:
+        """Raise VersionConflict: a delete must not throw away what others did to the row."""
+        view = self._view(entity, start, await self._row(entity, uuid), uuid)
+        view = replace(view, start=await self._with_own(view))
+        moved = view.has_moved(self._own_versions[uuid])
+        if view.start.is_ahead_of(view.row["version"]) or moved:
+            raise view.delete_conflict(await view.bases(self._context.connection, {}))
+
+    def _view(
+        self, entity: type[Row], start: Start, row: Mapping[str, Any], uuid: UUID
+    ) -> ClientView:
+        return ClientView(entity, start, row, (self._production.uuid, uuid))
+
+    async def _with_own(self, view: ClientView) -> Start:
+        """Return the start of an edit, with what this client wrote itself counted as seen."""
+        own, logged = self._own_versions.get(view.place[1], set()), {}
+        if own and view.has_moved(own):
+            since = view.start.version or 0
+            logged = await log.changed_members(self._context.connection, *view.place, since)
+        return view.with_own(own, logged)
+
+    async def _row(self, entity: type[Row], uuid: UUID) -> dict[str, Any]:
+        """Read a live row in its wire format."""
+        record = await self._context.connection.fetchrow(write_statements(entity).live, uuid)
+        row: dict[str, Any] = from_json(record["body"])
+        return row
+
+    async def _stored_row(self, entity: type[Row], uuid: UUID) -> Any:
+        """Read a row, deleted or not, of any production; None if there is none."""
+        return await self._context.connection.fetchrow(write_statements(entity).with_deleted, uuid)
+
+    def _note_versions(self, start: int, body: bytes) -> dict[str, Any]:
+        """Remember the versions that were written since ``start``; parse and return ``body``."""
+        for text in self._context.bodies[start:]:
+            row = from_json(text)
+            self._own_versions[UUID(row["uuid"])].add(row["version"])
+        own: dict[str, Any] = from_json(body)
+        return own
+
+    async def _find(self, step: MutationStep) -> tuple[UUID, Any]:
+        """Return the uuid of the row that the step names, and the row if it is deleted.
+
+        Raises NotFound, AmbiguousId and WrongProduction.
+        """
+        entity, key, production = step.entity, step.key, self._production
+        if entity is root():
+            if not await is_key_of(self._context.connection, production, key):
+                label = production.label
+                raise WrongProduction(f"This is the sync of {label!r}: sync {key!r} alone.")
+            return production.uuid, None
+        key = self._aliases.key(entity, key)
+        try:
+            return await find_in(self._context.connection, production, entity, key), None
+        except NotFound:
+            uuid = known_uuid(key)
+            stored = await self._stored_row(entity, uuid) if uuid else None
+            if stored is None or stored["production"] != production.uuid:
+                raise
+            return UUID(key), stored
+
+    async def _delete_conflict(
+        self, entity: type[Row], stored: Any, start: Start
+    ) -> VersionConflict:
+        """Return the conflict with a deletion: the last state of the row, and how to restore it."""
+        row = from_json(stored["body"])
+        who = await self._context.connection.fetchval(
+            LAST_WRITER, self._production.uuid, UUID(row["uuid"])
+        )
+        return VersionConflict(
+            f"This {entity.noun} was deleted by {who or 'somebody'}: restore it and send this "
+            "again, or drop it.",
+            error=entity.conflict_error,
+            reason="deleted",
+            currentVersion=row["version"],
+            clientVersion=start.version,
+            serverData=row,
+            conflicts=[],
+            restore=f"/api/{entity.collection}/{row['uuid']}/restore",
+        )
