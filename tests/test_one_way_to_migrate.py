@@ -15,7 +15,7 @@ from app.cli.load_show import SAMPLE
 from app.releases.migrations import alembic_runner, guard, revisions
 from app.releases.migrations.alembic_runner import current
 from app.releases.migrations.migration_session import GATE_LOCK
-from app.releases.migrations.observer import Permit, RetryingObserver
+from app.releases.migrations.observer import Observer, Permit
 from app.settings import PROJECT, Settings
 from tests import legacy
 from tests.legacy import connected, quiet
@@ -89,7 +89,7 @@ def half_released_database(ready_database: str) -> str:
 
 @pytest.fixture
 def unadopted_database(adopted_database: str) -> str:
-    """An older service's database as the gate has never met it."""
+    """Return an older service's database as the gate has never met it."""
     asyncio.run(execute(adopted_database, FORGOTTEN))
     return adopted_database
 
@@ -118,7 +118,7 @@ async def test_every_wrong_way_is_refused_and_says_what_to_run(url: str) -> None
 @pytest.fixture
 def foreign(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no database count as made by this process."""
-    monkeypatch.setattr(guard, "_made", set())
+    monkeypatch.setattr(guard, "_own_databases", set())
 
 
 async def test_released_to_head_it_is_still_the_gates(own_database: str, foreign: None) -> None:
@@ -135,7 +135,7 @@ async def test_rows_that_another_process_made_are_protected(
 ) -> None:
     await alembic_runner.upgrade(empty_database, revisions.needed(), quiet)
     await execute(empty_database, A_SHOW)
-    monkeypatch.setattr(guard, "_made", set())
+    monkeypatch.setattr(guard, "_own_databases", set())
     before = await everything(empty_database)
     with pytest.raises(guard.Ungated, match=r"productions holds rows.*python -m app release"):
         await alembic_runner.upgrade(empty_database, say=quiet)
@@ -152,7 +152,7 @@ async def test_an_older_services_own_history_is_enough(
 ) -> None:
     await alembic_runner.upgrade(empty_database, revisions.history()[0].name, quiet)
     await execute(empty_database, "CREATE TABLE _prisma_migrations (id text)")
-    monkeypatch.setattr(guard, "_made", set())
+    monkeypatch.setattr(guard, "_own_databases", set())
     with pytest.raises(guard.Ungated, match="older service's tables stand"):
         await alembic_runner.upgrade(empty_database, say=quiet)
 
@@ -162,8 +162,8 @@ async def test_the_embedded_database_of_development_goes_on_with_its_rows(
 ) -> None:
     await alembic_runner.upgrade(empty_database, revisions.needed(), quiet)
     await execute(empty_database, A_SHOW)
-    monkeypatch.setattr(guard, "_made", set())
-    developer = RetryingObserver()
+    monkeypatch.setattr(guard, "_own_databases", set())
+    developer = Observer()
     developer.permit = Permit(disposable=True)
     await alembic_runner.upgrade(empty_database, "+1", quiet, developer)
     await execute(empty_database, "CREATE TABLE release_runs (id int)")
@@ -187,7 +187,7 @@ def test_where_it_stands_may_always_be_asked(adopted_database: str) -> None:
 
 async def test_the_gate_shows_the_lock_that_it_holds(adopted_database: str) -> None:
     async with connected(adopted_database) as gate:
-        observer = RetryingObserver()
+        observer = Observer()
         observer.permit = Permit(gate_pid=gate.get_server_pid())
         with pytest.raises(guard.Ungated, match="gate's lock is gone"):
             await alembic_runner.upgrade(adopted_database, "+1", quiet, observer)

@@ -18,7 +18,7 @@ import pytest
 from app.releases.migrations import pending, phased_change, revisions
 from app.releases.migrations.alembic_runner import upgrade
 from app.releases.migrations.backfill_cursors import CURSORS
-from app.releases.migrations.observer import Kind, RetryingObserver
+from app.releases.migrations.observer import Kind, Observer
 from app.releases.migrations.pending import next_release
 from app.releases.migrations.revisions import Phase, Revision
 from app.releases.migrations.steps import Steps
@@ -46,7 +46,7 @@ OLDER: Final = NAMES[0]
 OURS: Final = {"changes", "idempotency_keys", "sync_runs", "sync_mutations", "presence"}
 
 
-class Recording(RetryingObserver):
+class Recording(Observer):
     """Keeps every step that a migration announces."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Recording(RetryingObserver):
 
 
 def steps_of(statements: Sequence[Statement]) -> list[tuple[str, tuple[str, ...]]]:
-    """Give a plan's steps as an observer hears of them: direct statements one by one."""
+    """Return a plan's steps as an observer hears of them: direct statements one by one."""
     grouped = itertools.groupby(statements, lambda s: (s.step, s.way, s.way == "direct" and s.sql))
     return [(key[1], tuple(normalise(s.sql) for s in own)) for key, own in grouped]
 
@@ -80,7 +80,7 @@ async def carried_out(url: str, revision: str) -> list[tuple[str, tuple[str, ...
 
 @pytest.fixture
 async def older(empty_database: str) -> AsyncIterator[asyncpg.Connection]:
-    """A populated older database, in which every table is referenced by one that is not ours."""
+    """Return a populated older database; a table that is not ours references each of its tables."""
     await upgrade(empty_database, OLDER, say=quiet)
     async with connected(empty_database) as connection:
         await legacy.populate(connection, 0.01)
@@ -267,9 +267,9 @@ asyncio.run(both(*sys.argv[1:]))
 """
 RECORDING: Final = """
 from contextlib import contextmanager
-from app.releases.migrations.observer import RetryingObserver
+from app.releases.migrations.observer import Observer
 
-class Recording(RetryingObserver):
+class Recording(Observer):
     def __init__(self):
         self.steps = []
 

@@ -16,6 +16,7 @@ from app.releases.migrations import backfill
 from app.releases.migrations.backfill import Backfill, fill
 from app.releases.migrations.ddl import Index, build_index
 from app.releases.migrations.steps import LiveSteps
+from app.releases.sql.effects import named_tables
 from app.releases.sql.text import normalise
 from app.releases.verdict import Stopped, Verdict
 from tests.legacy import connected, quiet
@@ -36,7 +37,7 @@ DROPS: Final = """SELECT EXISTS (SELECT FROM pg_stat_activity
 
 @pytest.fixture(scope="module")
 def things(postgres_server: Server) -> str:
-    """A database with a table of 1,000 rows, to be used as a template."""
+    """Return a database with a table of 1,000 rows, to be used as a template."""
     url = postgres_server.make()
 
     async def fill() -> None:
@@ -273,12 +274,12 @@ async def test_autovacuum_is_waited_out(run: Applying, monkeypatch: pytest.Monke
         ("ALTER TABLE things ADD COLUMN more text DEFAULT 'FROM \"x'", ["things"]),
         ('CREATE INDEX i ON public."Odd name" (a)', ['public."Odd name"']),
         ("ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES things (id)", ["a", "things"]),
-        ("UPDATE things t SET a = 1 FROM x.y.z", ["things", "x.y"]),
+        ("UPDATE things t SET a = 1 FROM x.y.z", ["things", "y.z"]),
         ("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1 FROM a.b.c $$", []),
     ],
 )
 async def test_tables_that_a_statement_names(url: str, statement: str, tables: list[str]) -> None:
-    assert list(backends.named_tables(statement)) == tables
+    assert list(named_tables(statement)) == tables
     async with connected(url) as connection:
         assert await backends.autovacuum_workers(connection, tables) == []
 

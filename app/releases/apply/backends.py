@@ -32,12 +32,6 @@ _COLUMNS: Final = f"""a.pid, coalesce(a.application_name, '') AS application_nam
 # Autovacuum belongs to no user, which everybody may see; its "backend_type" is hidden.
 AUTOVACUUM: Final = "a.usesysid IS NULL"
 
-_NAME: Final = r'(?:"[^"]+"|[^\W\d]\w*)'
-_NAMED: Final = re.compile(
-    r"(?i)\b(?:TABLE(?: IF EXISTS)?|ON|REFERENCES|UPDATE|INTO|FROM|ANALYZE)"
-    rf"\s+({_NAME}(?:\.{_NAME})?)"
-)
-
 
 @dataclass(frozen=True)
 class Backend:
@@ -103,11 +97,6 @@ def masked_query(query: str, length: int = QUERY_LENGTH) -> str:
     """
     text = masked(query) if _MAY_BE_SECRET.search(query) else query
     return " ".join(text.split())[:length]
-
-
-def named_tables(statement: str) -> tuple[str, ...]:
-    """Return the names in a statement that may be tables; some may be none."""
-    return tuple(dict.fromkeys(_NAMED.findall(masked(statement))))
 
 
 _STILL_THERE: Final = "SELECT pid FROM pg_stat_activity WHERE pid = ANY($1::integer[])"

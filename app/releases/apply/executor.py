@@ -22,10 +22,10 @@ from app.releases.migrations.migration_session import (
     RELEASE_NAME,
     jittered,
 )
-from app.releases.migrations.observer import BUSY, Kind, Permit
+from app.releases.migrations.observer import BUSY, Kind, Observer, Permit
 from app.releases.plan.plan import Statement
 from app.releases.plan.render import allowed_texts
-from app.releases.sql.effects import STRENGTH
+from app.releases.sql.effects import STRENGTH, named_tables
 from app.releases.sql.text import normalise
 from app.releases.verdict import Stopped, Verdict
 
@@ -52,7 +52,7 @@ class MigrationLimits:
     wall_clock: float = 3_600.0
 
 
-class Executor:
+class Executor(Observer):
     """An ``Observer`` that keeps to the plan; ``approved`` allows other statements.
 
     ``predicted`` has each statement's seconds in the rehearsal, by its normalised text.
@@ -176,9 +176,6 @@ class Executor:
         wait = min(FIRST_PAUSE * 1.5 ** min(tries - 1, 20), LONGEST_PAUSE)
         return min(jittered(wait), self.seconds_left + 0.01)
 
-    def extra_statements(self) -> tuple[str, ...]:
-        return ()
-
     def on_progress(self, backfill: str, rows_done: int, total: int) -> None:
         name, first, since = self._progress_start
         if name != backfill or rows_done <= first:
@@ -192,7 +189,7 @@ class Executor:
     def _page(self, kind: Kind, statements: Sequence[str]) -> Performed:
         texts = [normalise(statement) for statement in statements]
         planned = [self._planned[text] for text in texts if text in self._planned]
-        named = [t for text in statements for t in backends.named_tables(text)]
+        named = [t for text in statements for t in named_tables(text)]
         tables = dict.fromkeys([*(t for p in planned for t in p.tables), *named])
         return self._journal.page(
             kind,

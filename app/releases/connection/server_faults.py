@@ -8,7 +8,7 @@ import errno
 import re
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import asyncpg
@@ -17,10 +17,7 @@ from app.releases.verdict import Stopped, Verdict
 
 _LIMIT: Final = "53300"
 _FULL: Final = "53100"
-_MEMORY: Final = "53200"
-_READ_ONLY: Final = "25006"
-_NO_DATABASE: Final = "3D000"
-_NO_ROOM: Final = "No space left on device"
+_NO_ROOM: Final = "No space left"
 # What pg_dump and psql print of an error; its code they keep to themselves.
 _SAYINGS: Final = (
     (re.compile(r"too many (?:connections|clients)[^\n]*|connection slots are reserved[^\n]*"),
@@ -31,7 +28,6 @@ _SAYINGS: Final = (
     (re.compile(r"(?:server closed the connection|terminating connection)[^\n]*"),
      asyncpg.ConnectionFailureError),
 )  # fmt: skip
-_LOST_CODES: Final = frozenset({"57P01", "57P02", "57P03", "57P05"})
 _DEEPEST: Final = 10  # causes of causes
 _CONNECTIONS: Final = 8
 """How many connections the gate may have at once, its copy's included."""
@@ -89,57 +85,46 @@ def _closed(error: asyncpg.InterfaceError) -> bool:
 
 
 def _of_server(error: asyncpg.PostgresError) -> tuple[Verdict, str] | None:
+    """Return the verdict on an error that the server reports, by its code; else None."""
     code, words = error.sqlstate or "", _sentence(error)
-    if code == _LIMIT:
-        return Verdict.CONTENDED, (
-            f"PostgreSQL takes no more connections: {words}. Close some, or raise the limit that "
-            f"it names (the release needs up to {_CONNECTIONS} at once), then run it again."
-        )
-    if code == _FULL or (code[:2] == "58" and "No space left" in words):
-        return Verdict.FAILED, (
-            f"The disk of the database server is full: {words}. Make room there (a rehearsal needs "
-            "as much again as the database is large), then run it again."
-        )
-    if code == _MEMORY:
-        return Verdict.FAILED, (
-            f"The database server is out of memory: {words}. Give it more, or lower work_mem, "
-            "maintenance_work_mem or what else runs there, then run it again."
-        )
-    if code[:2] in {"53", "58"}:
-        return Verdict.FAILED, (
-            f"The database server lacks what it needs: {words}. Look into its log, mend the cause, "
-            "then run it again."
-        )
-    if code == _READ_ONLY:
-        return Verdict.FAILED, (
-            f"The database takes no writes: {words}. It is a standby, or was set to read only, as "
-            "hosts do when a disk is nearly full; mend that, then run it again."
-        )
-    return _of_entry(code, words, error)
+    if code[:2] == "58" and _NO_ROOM in words:
+        code = _FULL
+    if isinstance(error, asyncpg.ConnectionFailureError) and code not in _WORDS:
+        code = "08"
+    template = _WORDS.get(code) or _WORDS.get(code[:2])
+    if template is None:
+        return None
+    verdict = Verdict.FAILED if code[:2] in {"25", "53", "58"} else Verdict.UNREACHABLE
+    verdict = Verdict.CONTENDED if code == _LIMIT else verdict
+    return verdict, template.format(words=words)
 
 
-def _of_entry(code: str, words: str, error: asyncpg.PostgresError) -> tuple[Verdict, str] | None:
-    """Return the verdict on a server that refuses or has ended the connection; else None."""
-    if code[:2] == "28":
-        return Verdict.UNREACHABLE, (
-            f"PostgreSQL lets us not in: {words}. Check the user and the password of DATABASE_URL "
-            "(DATABASE_UNPOOLED_URL where it is set), and who may connect from here."
-        )
-    if code == _NO_DATABASE:
-        return Verdict.UNREACHABLE, (
-            f"The server has no such database: {words}. Check the name at the end of DATABASE_URL "
-            "(DATABASE_UNPOOLED_URL where it is set)."
-        )
-    if code == "57P03":
-        return Verdict.UNREACHABLE, (
-            f"The database server takes no connections now: {words}. Run it again in a moment."
-        )
-    if code[:2] == "08" or code in _LOST_CODES or isinstance(error, asyncpg.ConnectionFailureError):
-        return Verdict.UNREACHABLE, (
-            f"The connection to the database ended: {words}. Run it again when the database "
-            "answers."
-        )
-    return None
+_ENDED: Final = (
+    "The connection to the database ended: {words}. Run it again when the database answers."
+)
+_LACKING: Final = (
+    "The database server lacks what it needs: {words}. Look into its log, mend the cause, then run "
+    "it again."
+)
+# By a whole code, else by its class (the first two characters).
+_WORDS: Final[Mapping[str, str]] = {
+    _LIMIT: "PostgreSQL takes no more connections: {words}. Close some, or raise the limit that it "
+    f"names (the release needs up to {_CONNECTIONS} at once), then run it again.",
+    _FULL: "The disk of the database server is full: {words}. Make room there (a rehearsal needs "
+    "as much again as the database is large), then run it again.",
+    "53200": "The database server is out of memory: {words}. Give it more, or lower work_mem, "
+    "maintenance_work_mem or what else runs there, then run it again.",
+    "53": _LACKING,
+    "58": _LACKING,
+    "25006": "The database takes no writes: {words}. It is a standby, or was set to read only, as "
+    "hosts do when a disk is nearly full; mend that, then run it again.",
+    "28": "PostgreSQL lets us not in: {words}. Check the user and the password of DATABASE_URL "
+    "(DATABASE_UNPOOLED_URL where it is set), and who may connect from here.",
+    "3D000": "The server has no such database: {words}. Check the name at the end of DATABASE_URL "
+    "(DATABASE_UNPOOLED_URL where it is set).",
+    "57P03": "The database server takes no connections now: {words}. Run it again in a moment.",
+    **dict.fromkeys(("08", "57P01", "57P02", "57P05"), _ENDED),
+}  # fmt: skip
 
 
 def _of_way(error: OSError | TimeoutError) -> tuple[Verdict, str] | None:

@@ -1,7 +1,7 @@
 """Observers of a migration: they see every statement, and may time, delay or stop it.
 
-``RetryingObserver`` is that of an ordinary migration: it only decides when to give up. The release
-gate has observers of its own, which also watch who waits for us and hold statements to the plan.
+``Observer`` is that of an ordinary migration: it only decides when to give up. The release gate has
+observers of its own, which also watch who waits for us and hold statements to the plan.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from contextlib import (
     nullcontext,
 )
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 import asyncpg
 from sqlalchemy import Connection, event
@@ -50,57 +50,39 @@ class Permit:
     disposable: bool = False
 
 
-class Observer(Protocol):
-    """Sees what a migration does. Every method may raise to stop it between two statements."""
+class Observer:
+    """Sees what a migration does; this one only tries again when others are in the way.
 
-    application_name: str
-    """What our connections call themselves."""
+    Every method may raise, to stop the migration between two statements.
+    """
 
-    lock_timeout: str
+    application_name = APPLICATION_NAME
+    """The name under which the migration's connections appear in PostgreSQL."""
+
+    lock_timeout = LOCK_TIMEOUT
     """The longest that a brief step may wait for a lock; a step may ask for less."""
 
-    permit: Permit
+    permit = Permit()
 
     def on_backend(self, pid: int) -> None:
         """Take the process number of a backend that runs what follows; there may be several."""
 
-    def around_step(self, kind: Kind, statements: Sequence[str]) -> AbstractContextManager[None]:
+    def around_step(self, _kind: Kind, _statements: Sequence[str]) -> AbstractContextManager[None]:
         """Wrap one step with all its tries. A batch comes under its backfill's own statement."""
+        return nullcontext()
 
-    def around_try(self, connection: asyncpg.Connection) -> AbstractAsyncContextManager[None]:
+    def around_try(self, _connection: asyncpg.Connection) -> AbstractAsyncContextManager[None]:
         """Wrap whatever is sent on the connection beside Alembic's: every try, every reading.
 
         May wait before it lets a statement begin.
         """
-
-    def on_failure(self, error: asyncpg.PostgresError, kind: Kind, tried: int) -> float:
-        """Return the seconds until the next try after one that failed, or raise."""
-
-    def extra_statements(self) -> tuple[str, ...]:
-        """Return statements to add to the end of a brief step's transaction."""
-
-    def on_progress(self, backfill: str, filled: int, total: int) -> None:
-        """Take how many rows a backfill has filled."""
-
-
-class RetryingObserver:
-    """Tries again when others are in the way, and gives up after a number of tries."""
-
-    application_name = APPLICATION_NAME
-    lock_timeout = LOCK_TIMEOUT
-    permit = Permit()
-
-    def on_backend(self, pid: int) -> None:
-        """Do nothing."""
-
-    def around_step(self, _kind: Kind, _statements: Sequence[str]) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def around_try(self, _connection: asyncpg.Connection) -> AbstractAsyncContextManager[None]:
         return nullcontext()
 
     def on_failure(self, error: asyncpg.PostgresError, kind: Kind, tried: int) -> float:
-        """Raise StepBlocked after the last try; raise at once an error that no retry can help."""
+        """Return the seconds until the next try after one that failed, or raise.
+
+        Raises StepBlocked after the last try, and at once an error that no retry can help.
+        """
         if not isinstance(error, BUSY) or kind == "patient":
             raise error
         if tried >= (BATCH_TRIES if kind == "batch" else TRIES):
@@ -111,10 +93,11 @@ class RetryingObserver:
         return jittered(min(0.1 * tried, LONGEST_WAIT))
 
     def extra_statements(self) -> tuple[str, ...]:
+        """Return statements to add to the end of a brief step's transaction."""
         return ()
 
     def on_progress(self, backfill: str, filled: int, total: int) -> None:
-        """Do nothing: the backfill prints its progress itself."""
+        """Take how many rows a backfill has filled."""
 
 
 @contextmanager

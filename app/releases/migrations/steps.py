@@ -27,7 +27,7 @@ from app.releases.migrations.migration_session import (
     set_up_sql,
     shorter,
 )
-from app.releases.migrations.observer import Kind, Observer, RetryingObserver
+from app.releases.migrations.observer import Kind, Observer
 
 # Below the deadlock check (1 s): when we and the older service hold rows the other wants, we yield.
 _ROW_LOCK_TIMEOUT: Final = "300ms"
@@ -247,10 +247,8 @@ def _voice(context: MigrationContext) -> Callable[[str], None]:
 
 
 def observer_of(config: Config | None) -> Observer:
-    """Return the observer that the migration was started with, by default a RetryingObserver."""
-    return (
-        cast("Observer | None", config and config.attributes.get("observer")) or RetryingObserver()
-    )
+    """Return the observer that the migration was started with, by default a Observer."""
+    return cast("Observer | None", config and config.attributes.get("observer")) or Observer()
 
 
 def _timeouts(lock_timeout: str) -> tuple[str, str]:

@@ -155,17 +155,17 @@ async def _settings(connection: asyncpg.Connection) -> frozenset[str]:
 
 async def _tell(connection: asyncpg.Connection, copy: str, say: Say, progress: Progress) -> None:
     """Report progress. The live database's size is a guess of the copy's: it has free space."""
-    began = telling = time.monotonic()
+    began = reported_at = time.monotonic()
     copied = total = 0
     try:
         while True:
             copied, total = await connection.fetchrow(_SIZES, copy) or (0, 0)
             progress("copy", min(copied, total), total)
-            if time.monotonic() - telling >= TELL_EVERY:
-                telling = time.monotonic()
+            if time.monotonic() - reported_at >= TELL_EVERY:
+                reported_at = time.monotonic()
                 say(
                     f"Copying the database: {copied / 1e6:.0f} of about {total / 1e6:.0f} MB after "
-                    f"{telling - began:.0f} s."
+                    f"{reported_at - began:.0f} s."
                 )
             await asyncio.sleep(LOOK_EVERY)
     finally:
@@ -278,9 +278,9 @@ def _failed(program: str, code: int, last: str) -> Stopped:
             f"exclusive lock for more than {LOCK_WAIT / 1000:g} s; run it again when they are "
             f"done. {last}",
         )
-    if (match := fault_in_output(last)) is not None:
-        words = f"The database cannot be copied for the rehearsal. {match.words}"
-        return Stopped(match.verdict, words)
+    if (fault := fault_in_output(last)) is not None:
+        words = f"The database cannot be copied for the rehearsal. {fault.words}"
+        return Stopped(fault.verdict, words)
     return Stopped(
         Verdict.FAILED,
         f"The database cannot be copied for the rehearsal: {program} ended with code {code}. Mend "

@@ -15,7 +15,7 @@ from typing import Any, Final
 import asyncpg
 
 from app.releases.connection.open_connection import open_connection
-from app.releases.migrations.observer import Kind, RetryingObserver
+from app.releases.migrations.observer import Kind, Observer
 from app.releases.sql.effects import describe
 
 APPLICATION_NAME: Final = "signalbook-rehearsal"
@@ -88,7 +88,7 @@ class StepRecord:
         }
 
 
-class StatementRecorder(RetryingObserver):
+class StatementRecorder(Observer):
     """The rehearsal's observer; it retries as an ordinary migration does."""
 
     application_name = APPLICATION_NAME

@@ -69,10 +69,10 @@ def stronger(lock: str, other: str) -> bool:
     return STRENGTH.index(lock) > STRENGTH.index(other)
 
 
-def named_tables(sql: str) -> list[str]:
-    """Return the relations that a text names, without their schemas, in order."""
+def named_tables(sql: str) -> tuple[str, ...]:
+    """Return the relations that a text names, in order, quoted where they must be."""
     names = (name for node in parse_or_unread(sql) for name in _relations(node, frozenset()))
-    return list(dict.fromkeys(names))
+    return tuple(dict.fromkeys(".".join(map(quoted, name)) for name in names))
 
 
 def foreign_key(definition: str) -> tuple[list[str], str, list[str]]:
@@ -88,7 +88,11 @@ def foreign_key(definition: str) -> tuple[list[str], str, list[str]]:
 
 def qualified(relation: Node) -> str:
     """Return a relation's name with its schema where it has one, ready to stand in a statement."""
-    return ".".join(quoted(relation[part]) for part in ("schemaname", "relname") if relation[part])
+    return ".".join(map(quoted, _parts(relation)))
+
+
+def _parts(relation: Node) -> list[str]:
+    return [relation[part] for part in ("schemaname", "relname") if relation[part]]
 
 
 def table_changes(node: Node) -> list[Node]:
@@ -114,7 +118,7 @@ def _describe(
     if _touches_any(node):
         tables = {*existing}
     else:
-        tables = {*_relations(node, frozenset())}
+        tables = {name[-1] for name in _relations(node, frozenset())}
         tables |= {indexes.get(name) or _by_name(name, existing) for name in _indexes(node)}
         tables &= {*existing}
     return Effect(tuple(tables), _lock(node) if tables else "", _destroys(node))
@@ -132,11 +136,14 @@ def _touches_any(node: Node) -> bool:
     return drops_schema or node.kind in _TOUCHES_ANY
 
 
-def _relations(node: Node, hidden: frozenset[str]) -> Iterator[str]:
-    """Yield the relations below a node; ``hidden`` names stand for a query of a WITH."""
+def _relations(node: Node, hidden: frozenset[str]) -> Iterator[list[str]]:
+    """Yield the names of relations below a node, each as its parts.
+
+    ``hidden`` names stand for a query of a WITH.
+    """
     if node.kind == "RangeVar":
         if node["schemaname"] or node["relname"] not in hidden:
-            yield node["relname"]
+            yield _parts(node)
         return
     yield from _listed_relations(node)
     clauses = [child for child in node.children() if child.kind == "WithClause"]
@@ -151,7 +158,7 @@ def _relations(node: Node, hidden: frozenset[str]) -> Iterator[str]:
             yield from _relations(child, hidden)
 
 
-def _listed_relations(node: Node) -> Iterator[str]:
+def _listed_relations(node: Node) -> Iterator[list[str]]:
     """Yield the tables that DROP and COMMENT name, which the tree holds as lists of words."""
     if node.kind == "DropStmt":
         kind, names = node["remove_type"], node["objects"]
@@ -161,7 +168,8 @@ def _listed_relations(node: Node) -> Iterator[str]:
         return
     for name in names:
         parts = texts(name["items"]) if name.kind == "List" else []
-        yield from parts[-2:-1] if kind in _ON_A_TABLE else parts[-1:]
+        if table := parts[:-1] if kind in _ON_A_TABLE else parts:
+            yield table
 
 
 def _indexes(node: Node) -> list[str]:

@@ -193,15 +193,8 @@ async def _read(connection: asyncpg.Connection, role: str) -> Snapshot:
         },
         role=await connection.fetchval("SELECT quote_ident($1)", role),
         traits=await _traits(connection, role),
-        standins=_standins(await connection.fetch(STANDINS)),
+        standins=dict(_listed(await connection.fetch(STANDINS))),
     )
-
-
-def _standins(rows: Rows) -> dict[str, tuple[str, ...]]:
-    by_table: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
-    for row in sorted(rows, key=itemgetter("name", "value")):
-        by_table[row["name"]] += (row["value"],)
-    return dict(by_table)
 
 
 async def _traits(connection: asyncpg.Connection, role: str) -> dict[str, Traits]:

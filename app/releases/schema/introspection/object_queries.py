@@ -93,9 +93,9 @@ MATERIALIZED: Final = """SELECT 'materialized' AS kind, NULL AS "table",
   FROM pg_class WHERE relkind = 'm'"""
 
 # What bears a name that a table may have, without being a table of our schema.
-STANDINS: Final = """SELECT quote_ident(relname) AS name, CASE relkind WHEN 'v' THEN 'view '
+STANDINS: Final = """SELECT quote_ident(relname) AS "table", CASE relkind WHEN 'v' THEN 'view '
     WHEN 'm' THEN 'materialized view ' WHEN 'f' THEN 'foreign table ' WHEN 'S' THEN 'sequence '
-    WHEN 'c' THEN 'type ' ELSE 'table ' END || c.oid::regclass AS value
+    WHEN 'c' THEN 'type ' ELSE 'table ' END || c.oid::regclass AS name
   FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
   WHERE nspname = 'public' AND relkind IN ('v', 'm', 'f', 'S', 'c')
     OR nspname !~ '^pg_' AND nspname NOT IN ('public', 'information_schema')
