@@ -14,6 +14,7 @@ from app.cli.startup import gate_url, started
 from app.releases.gate import gate as gates
 from app.releases.gate.run import Ended, Order
 from app.releases.output import NoOutput
+from app.releases.product import required_statements
 from app.settings import Settings
 
 _STAGES: Final[Mapping[str, tuple[ModuleType, ...]]] = {
