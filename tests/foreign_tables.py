@@ -128,7 +128,7 @@ async def add(connection: asyncpg.Connection, rows: int = 2) -> None:
 
 
 async def contents(connection: asyncpg.Connection) -> dict[str, tuple[int, str]]:
-    """Give each table's row count and a hash of all its rows, whatever their order."""
+    """Return each table's row count and a hash of all its rows, whatever their order."""
     answer = {}
     for table in NAMES:
         found = await connection.fetchrow(
@@ -141,7 +141,7 @@ async def contents(connection: asyncpg.Connection) -> dict[str, tuple[int, str]]
 
 
 async def catalogue(connection: asyncpg.Connection) -> list[str]:
-    """Give every row that PostgreSQL's catalogue holds of them, as text.
+    """Return every row that PostgreSQL's catalogue holds of them, as text.
 
     Statistics are left out: autovacuum writes them whenever it likes.
     """

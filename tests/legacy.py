@@ -137,7 +137,7 @@ def _row(table: str, number: int, ids: dict[str, list[str]], rng: random.Random)
 
 
 def _own(table: str, number: int, ids: dict[str, list[str]], rng: random.Random) -> Row:
-    """Give the columns that only this table has; a column it lacks is ignored."""
+    """Return the columns that only this table has; a column it lacks is ignored."""
 
     def some(parent: str) -> str:
         return rng.choice(ids.get(parent, [""]))
@@ -190,7 +190,7 @@ Columns = dict[str, dict[str, str]]
 
 
 async def columns(connection: asyncpg.Connection) -> Columns:
-    """Give each older table's columns with their types, as they are now."""
+    """Return each older table's columns with their types, as they are now."""
     found = await connection.fetch(
         "SELECT table_name, column_name, data_type FROM information_schema.columns"
         " WHERE table_name = ANY($1) ORDER BY 1, ordinal_position",
@@ -203,7 +203,7 @@ async def columns(connection: asyncpg.Connection) -> Columns:
 
 
 async def contents(connection: asyncpg.Connection, older: Columns) -> dict[str, tuple[int, str]]:
-    """Give each table's row count and a hash of its ``older`` columns, whatever holds them now.
+    """Return each table's row count and a hash of its ``older`` columns, whatever holds them now.
 
     Times are compared as instants in UTC; a text key that is gone is read through its uuid.
     """
@@ -225,7 +225,7 @@ async def contents(connection: asyncpg.Connection, older: Columns) -> dict[str, 
 
 
 def reading(name: str, kind: str | None) -> str:
-    """Give the expression that reads an older column of a row ``t``, whatever holds it now."""
+    """Return the expression that reads an older column of a row ``t``, whatever holds it now."""
     if kind is None:
         return SUCCEEDED[name]
     return f"extract(epoch FROM t.{name})" if kind.startswith("timestamp") else f"t.{name}"
@@ -259,7 +259,7 @@ async def catalogue(connection: asyncpg.Connection) -> list[str]:
 
 
 async def files(connection: asyncpg.Connection) -> dict[str, int]:
-    """Give the file each table is stored in: another file means that it was rewritten."""
+    """Return the file each table is stored in: another file means that it was rewritten."""
     found = await connection.fetch(
         "SELECT relname, relfilenode FROM pg_class WHERE relname = ANY($1) AND relkind = 'r'",
         TABLES,

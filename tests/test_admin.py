@@ -379,8 +379,10 @@ async def waiting(url: str, count: int) -> None:
 
 
 def soonest(client: httpx.Client) -> tuple[httpx.Response, float]:
-    """Ask three times; give an answer and the seconds of the quickest: a busy machine is slow now
-    and then, a status that waits for what hangs is so each time."""
+    """Ask three times; return an answer and the seconds of the quickest.
+
+    A busy machine is slow now and then. A status that waits for what hangs is slow each time.
+    """
     seconds = []
     for _ in range(3):
         began = time.monotonic()
@@ -425,7 +427,7 @@ async def test_the_status_answers_while_a_migration_hangs(own_database: str) -> 
 
 @pytest.fixture
 def lesser(postgres_server: databases.Server, own_database: str) -> Iterator[str]:
-    """Give the URL as a role that may use the rows and owns nothing, as a service's may be."""
+    """Return the URL as a role that may use the rows and owns nothing, as a service's may be."""
     role = f"signalbook_lesser_{os.getpid()}"
     postgres_server.run(f"CREATE ROLE {role} LOGIN")
     rows = f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}"

@@ -26,7 +26,7 @@ FIRST: Final = history()[0].name
 
 @pytest.fixture(scope="session")
 def live_older_template(postgres_server: Server) -> str:
-    """A database as the older service has it: no history of ours, 22 tables of its own."""
+    """Return a database as the older service has it: no history of ours, 22 tables of its own."""
 
     async def fill(url: str) -> None:
         async with connected(url) as connection:
@@ -69,7 +69,7 @@ async def refused(url: str) -> Stopped:
 
 
 async def everything(url: str) -> object:
-    """Give what the older service would see: rows and catalogue of all that is its own."""
+    """Return what the older service would see: rows and catalogue of all that is its own."""
     async with connected(url) as connection:
         ours = await legacy.contents(connection, await legacy.columns(connection))
         theirs = await foreign_tables.contents(connection)

@@ -75,7 +75,7 @@ asyncio.run(main())
 
 @pytest.fixture(scope="module")
 def before(postgres_server: Server) -> str:
-    """A populated database before the release of the CCUs, to be used as a template."""
+    """Return a populated database before the release of the CCUs, to be used as a template."""
     url = postgres_server.make()
 
     async def fill() -> None:
@@ -343,7 +343,7 @@ async def test_rows_that_nothing_fills(run: Applying) -> None:
 
 
 def in_alembics_transaction(statement: str) -> Callable[..., Any]:
-    """Give an upgrade that runs a statement as Alembic does: on its own connection."""
+    """Return an upgrade that runs a statement as Alembic does: on its own connection."""
 
     def taken(observer: Observer, connection: Connection) -> None:
         set_up(connection, observer.application_name, observer.lock_timeout)

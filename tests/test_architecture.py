@@ -41,7 +41,7 @@ async def camera(app: FastAPI) -> dict[str, Any]:
 
 
 def hold_the_page_to(crossings: Crossings, title: str) -> None:
-    """The page names each module that was crossed, in the order of the first steps into it."""
+    """Assert that the page names each module that was crossed, in the order of the first steps."""
     page = steps(title)
     assert sorted({*crossings.order} ^ {module for step in page for module in step}) == []
     first = [min(crossings.order.index(module) for module in step) for step in page]

@@ -185,7 +185,7 @@ async def test_of_many_only_those_that_are_refused_are_missing(
 
 
 def single(client: httpx.Client, production: Made, entity: type[Row], operation: Made) -> Any:
-    """Give the problem that an operation's own request gets."""
+    """Return the problem that an operation's own request gets."""
     path, key = f"/api/{entity.collection}", operation.get("key")
     if operation["op"] == "create":
         answer = client.post(path, json={"productionId": production["id"], **operation["data"]})
@@ -200,7 +200,7 @@ def single(client: httpx.Client, production: Made, entity: type[Row], operation:
 
 
 def only(client: httpx.Client, production: Made, entity: type[Row], key: Any) -> str:
-    """Give the uuid for a label that other tests' shows use too."""
+    """Return the uuid for a label that other tests' shows use too."""
     rows = listed(client, production, entity)
     return str(next((row["uuid"] for row in rows if row["id"] == key), key))
 
@@ -429,7 +429,7 @@ def test_a_production_is_named_by_its_label_and_a_second_mount_serves_the_same_r
 
 @pytest.fixture
 async def older(empty_database: str) -> str:
-    """Give a database where an older service's index still keeps labels unique everywhere."""
+    """Return a database where an older service's index still keeps labels unique everywhere."""
     await upgrade(empty_database, needed() or history()[0].name, say=quiet)
     return empty_database
 

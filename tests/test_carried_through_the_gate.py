@@ -92,7 +92,7 @@ TAMPERINGS: Final = {
 
 @pytest.fixture
 async def older(empty_database: str) -> OlderWriter:
-    """A writer of the older service that has written some rounds and ended."""
+    """Return a writer of the older service that has written some rounds and ended."""
     async with connected(empty_database) as connection:
         await older_database.make(empty_database, connection, Sizes(10, 10, 20), quiet)
     stop = asyncio.Event()

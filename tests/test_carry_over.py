@@ -30,7 +30,7 @@ BOTH_SERVE: Final = [
 
 @pytest.fixture(scope="session")
 def older_template(postgres_server: databases.Server) -> str:
-    """A database as the older service left it, with some 10,000 rows."""
+    """Return a database as the older service left it, with some 10,000 rows."""
 
     async def fill(url: str) -> None:
         await upgrade(url, OLDER, say=quiet)

@@ -38,7 +38,7 @@ SHOW: Final = json.loads(SAMPLE.read_text())
 
 
 def _environment(settings: dict[str, str]) -> dict[str, str]:
-    """Give this process's environment with these settings and no others."""
+    """Return this process's environment with these settings and no others."""
     ours = {name.upper() for name in Settings.model_fields}
     kept = {name: value for name, value in os.environ.items() if name.upper() not in ours}
     return {**kept, "COLUMNS": "200", "PYTHONPATH": str(PROJECT), "PORT": "0", **settings}
@@ -50,7 +50,7 @@ def _run(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:
 
 
 def _refused(done: subprocess.CompletedProcess[str], code: int = 1) -> str:
-    """Give the one line with which a command gave up."""
+    """Return the one line with which a command gave up."""
     (line,) = done.stderr.splitlines()
     assert done.returncode == code
     assert line.startswith("signalbook: ")

@@ -169,7 +169,7 @@ def test_another_major_version_is_told() -> None:
 
 @asynccontextmanager
 async def refusing() -> AsyncIterator[str]:
-    """A server that takes no password; give its URL."""
+    """Return a server that takes no password; its URL."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readexactly(int.from_bytes(await reader.readexactly(4)) - 4)

@@ -28,7 +28,7 @@ def long(client: httpx.Client, production: dict[str, Any], make: Make) -> str:
 
 
 def raw(client: httpx.Client, path: str, accepted: str) -> tuple[httpx.Headers, bytes]:
-    """Give an answer as it was on the wire."""
+    """Return an answer as it was on the wire."""
     with client.stream("GET", path, headers={"accept-encoding": accepted}) as answer:
         return answer.headers, b"".join(answer.iter_raw())
 

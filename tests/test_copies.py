@@ -44,7 +44,7 @@ def unheard(_name: str, _done: int, _total: int) -> None:
 
 @pytest.fixture(scope="session")
 def filled(postgres_server: Server) -> str:
-    """An older database with a table of the gate and one that is not ours."""
+    """Return an older database with a table of the gate and one that is not ours."""
 
     async def fill(url: str) -> None:
         await upgrade(url, revisions.history()[0].name, say=legacy.quiet)
@@ -62,7 +62,7 @@ def filled(postgres_server: Server) -> str:
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The scratch databases that copies were made in."""
+    """Return the scratch databases that copies were made in."""
     names: list[str] = []
 
     @asynccontextmanager
@@ -212,7 +212,7 @@ async def test_a_setting_that_an_older_server_lacks_is_left_out() -> None:
 
 @pytest.fixture
 def latin(postgres_server: Server) -> Iterator[str]:
-    """A database that encodes and sorts as no other here does."""
+    """Return a database that encodes and sorts as no other here does."""
     name = f"signalbook_test_{os.getpid()}_latin"
     postgres_server.run(
         f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE_PROVIDER libc"
@@ -301,7 +301,7 @@ STARTUP: Final = struct.pack("!ii", 9, 196_608) + b"\0"
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for localhost, its key in the same file."""
+    """Return a certificate for localhost, its key in the same file."""
     if not shutil.which("openssl"):
         pytest.skip("no openssl here that would make a certificate")
     made = tmp_path_factory.mktemp("tls") / "server.pem"
@@ -314,7 +314,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def encrypting(certificate: Path) -> AsyncIterator[int]:
-    """A server that insists on TLS, and offers two ways to sign in; gives its port."""
+    """Return a server that insists on TLS, and offers two ways to sign in; its port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
 

@@ -129,7 +129,7 @@ def test_the_schema_may_change_under_a_running_service(own_database: str) -> Non
 
 @pytest.fixture
 def durable() -> Iterator[Path]:
-    """A folder for a server of one's own that PostgreSQL's account may enter, unlike tmp_path."""
+    """Return a folder that PostgreSQL's account may enter, unlike tmp_path, for another server."""
     top = Path(tempfile.mkdtemp(prefix="sb-")).resolve()
     top.chmod(0o755)
     yield top / "pg"

@@ -65,7 +65,7 @@ def _environment() -> dict[str, str]:
 
 
 def _locked(lock: str) -> dict[str, Requirement]:
-    """Give the requirements of a lock by name, each without its hashes."""
+    """Return the requirements of a lock by name, each without its hashes."""
     lines = [line for line in (PROJECT / lock).read_text().splitlines() if line[:1].isalnum()]
     found = [Requirement(line.rstrip("\\ ")) for line in lines]
     return {canonicalize_name(each.name): each for each in found}

@@ -72,7 +72,7 @@ class Bases:
             yield url
 
     async def alembic(self, base: str, table: str | None, url: str) -> set[str]:
-        """Give what ``alembic check`` says of a copy and not of its base, or the other way."""
+        """Return what ``alembic check`` says of a copy and not of its base, or the other way."""
         if (base, table) not in self._said:
             self._said[base, table] = await alembic(self._urls[base], base, table)
         return self._said[base, table] ^ await alembic(url, base, table)
@@ -109,7 +109,7 @@ async def taken(url: str, role: str | None = ROLE) -> Snapshot:
 
 
 async def alembic(url: str, base: str, table: str | None) -> set[str]:
-    """Give what ``alembic check`` would say of a table (else of all), asked as we ask it."""
+    """Return what ``alembic check`` would say of a table (else of all), asked as we ask it."""
     models = dressed() if base == "dressed" else SQLModel.metadata
     wanted = {table} & models.tables.keys() or models.tables.keys()
     options = {

@@ -142,7 +142,7 @@ def with_it(finding: Finding, side: Snapshot) -> Iterator[str]:
 
 
 def is_named(word: str, line: str) -> bool:
-    """Tell whether a line of pg_dump has a name in it."""
+    """Return whether a line of pg_dump has a name in it."""
     bare, text = (each.replace('"', "").casefold() for each in (word, line))
     return (
         bool(bare.strip(" .,="))

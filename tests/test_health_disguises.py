@@ -23,7 +23,7 @@ SHADOW = "CREATE SCHEMA evil; CREATE TABLE evil.cameras (LIKE public.cameras INC
 
 
 def unhealthy(client: httpx.Client) -> str:
-    """Give the cause for which the service is unhealthy."""
+    """Return the cause for which the service is unhealthy."""
     answer = client.get("/health")
     waiting = client.get("/api/health")
     assert (answer.status_code, waiting.status_code) == (503, 503), answer.text

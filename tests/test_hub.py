@@ -221,6 +221,28 @@ async def test_nothing_is_told_while_a_watch_is_held(one: Process, raw: asyncpg.
     await beside.close()
 
 
+async def test_who_subscribes_once_more_is_told_what_followed_a_number(
+    one: Process, raw: asyncpg.Connection
+) -> None:
+    """As a slow socket does: it reads the log by itself, without holding up the first."""
+    first, behind, place = Ear(), Ear(), await one.show()
+    watch = await one.hub.subscribe(place, first.hear)
+    for _ in range(3):
+        await logged(raw, place)
+    assert await first.until(3) == [2, 3, 4]
+    behind.open.clear()
+    late = one.hub.resume(place, behind.hear, 2, behind.trimmed)
+    await logged(raw, place)
+    assert await first.until(4) == [2, 3, 4, 5]
+    behind.open.set()
+    assert await behind.until(3) == [3, 4, 5]
+    late.stop()
+    await logged(raw, place)
+    assert await first.until(5) == [2, 3, 4, 5, 6]
+    assert (behind.seqs, one.hub.subscribers) == ([3, 4, 5], 1)
+    await watch.close()
+
+
 async def test_who_fails_is_told_the_next_all_the_same(
     one: Process, raw: asyncpg.Connection
 ) -> None:

@@ -1,5 +1,4 @@
-"""Idempotency-Key: a POST is done once, whatever dies meanwhile, and its first answer is given
-again."""
+"""Idempotency-Key: a POST is done once, whatever dies, and its first answer is given again."""
 
 import asyncio
 import json
@@ -74,7 +73,7 @@ def is_replayed(answer: httpx.Response) -> bool:
 
 
 def same(one: httpx.Response, two: httpx.Response) -> bool:
-    """Tell whether two answers are the same, byte for byte, save for what makes each its own."""
+    """Return whether two answers are the same, byte for byte, save for what makes each its own."""
     own = {"date", "x-request-id", "idempotency-replayed"}
     headers = [{k: v for k, v in a.headers.items() if k not in own} for a in (one, two)]
     return (one.status_code, one.content, headers[0]) == (two.status_code, two.content, headers[1])
@@ -391,8 +390,9 @@ async def halted(url: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def waiting(connection: asyncpg.Connection, *, claims: bool = False) -> tuple[int, list[int]]:
-    """Wait until a statement waits for a lock, one that ``claims`` a key or another one; give who
-    runs it, and for whom it waits. Raises TimeoutError.
+    """Wait until a statement waits for a lock; return who runs it, and for whom it waits.
+
+    It is one that ``claims`` a key, or another one. Raises TimeoutError.
     """
     async with asyncio.timeout(60):
         while True:

@@ -111,7 +111,7 @@ async def test_a_killed_backend_is_noticed_at_once_and_replaced(own_database: st
 async def test_a_silent_network_is_noticed(own_database: str) -> None:
     wire = Wire(own_database)
     async with wire.laid() as url:
-        heard = Heard(url, Pulse(every=0.1, within=0.3, first=0.02, longest=0.1))
+        heard = Heard(url, Pulse(every=0.1, within=1.5, first=0.02, longest=0.1))
         async with heard.listener.running():
             await heard.connect()
             wire.flows.clear()

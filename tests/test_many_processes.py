@@ -40,7 +40,7 @@ def written(name: str, values: dict[str, Any], seen: int | None, answer: Any) ->
 
 
 def sound() -> History:
-    """Give a history without fault: a row is made, and edited by three, of whom one was refused."""
+    """Return a history without fault: a row that three edited, of whom one was refused."""
     rows = [row(1), row(2, model="M"), row(3, model="M", note="N")]
     log = [
         entry(1, "a", {"name": [None, "A"], "id": [None, "SNAKE 1"]}, rows[0]),

@@ -1,5 +1,7 @@
-"""Merging two edits, as pure rules: nothing is lost, nothing invented, and order does not matter
-where two people changed different things."""
+"""Merging two edits, as pure rules: nothing is lost and nothing invented.
+
+Where two people changed different things, their order does not matter.
+"""
 
 from typing import Any
 
@@ -15,7 +17,7 @@ KEYS = st.lists(st.sampled_from("uvwxyz"), unique=True, max_size=5)
 
 
 def bases(was: dict[str, Any], now: dict[str, Any]) -> dict[str, Base]:
-    """What the log would tell somebody who saw ``was`` and finds ``now``."""
+    """Return what the log holds for somebody who saw ``was`` and finds ``now``."""
     return {name: Base(was[name], changed=True) for name in differing(was, now)}
 
 

@@ -14,7 +14,7 @@ every = pytest.mark.parametrize("entity", REPRESENTATIVES, ids=named)
 
 
 def members(entity: type[Row]) -> tuple[str, str]:
-    """Give two members that every row of the type has, one of them required."""
+    """Return two members that every row of the type has, one of them required."""
     return next(iter(minimal(entity))), "note" if entity in SCOPED else "venue"
 
 

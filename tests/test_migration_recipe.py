@@ -33,7 +33,7 @@ LISTS: Final = "0015_checklist_items_expand"
 
 @pytest.fixture
 async def older(empty_database: str) -> AsyncIterator[asyncpg.Connection]:
-    """A populated older database."""
+    """Return a populated older database."""
     await upgrade(empty_database, OLDER, say=quiet)
     async with connected(empty_database) as connection:
         await legacy.populate(connection, 0.2)
@@ -170,7 +170,10 @@ async def test_one_migration_at_a_time(
         with pytest.raises(MigrationContended, match="nothing was changed"):
             await upgrade(empty_database, BEFORE, say=quiet)
     upgrading = asyncio.create_task(upgrade(empty_database, BEFORE, say=said.append))
-    await asyncio.sleep(0.5)
+    async with asyncio.timeout(60):
+        while not said:  # noqa: ASYNC110  # a line sets no event
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.5)  # time to say it again
     assert len(said) == 1, "it is told once"
     assert said[0].startswith("Another migration is running on this database; waiting for it")
     assert f"process {older.get_server_pid()} " in said[0], "and who holds the lock"

@@ -308,7 +308,7 @@ async def test_who_is_in_the_way_is_kept_between_two_tries(approved_database: st
 
 
 def _between(found: dict[str, Any]) -> bool:
-    """Tell whether nobody is waited for at this moment, though somebody was."""
+    """Return whether nobody is waited for at this moment, though somebody was."""
     running = found["running"]
     statement = running and running["statement"]
     return bool(statement and statement["lastBlocker"] and not running["waitsFor"])

@@ -23,7 +23,7 @@ RENAMED: Final = "ALTER TABLE source_outputs RENAME TO outputs"
 
 @pytest.fixture
 async def older(adopted_database: str) -> str:
-    """A database as the older service has it; that it was adopted is forgotten."""
+    """Return a database as the older service has it; that it was adopted is forgotten."""
     await execute(adopted_database, "DROP TABLE alembic_version")
     await execute(adopted_database, "DELETE FROM release_facts; DELETE FROM release_revisions")
     return adopted_database

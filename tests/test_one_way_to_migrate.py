@@ -89,7 +89,7 @@ def half_released_database(ready_database: str) -> str:
 
 @pytest.fixture
 def unadopted_database(adopted_database: str) -> str:
-    """An older service's database as the gate has never met it."""
+    """Return an older service's database as the gate has never met it."""
     asyncio.run(execute(adopted_database, FORGOTTEN))
     return adopted_database
 

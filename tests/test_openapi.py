@@ -52,7 +52,7 @@ def root(client: httpx.Client) -> str:
 
 @pytest.fixture(scope="module")
 def released(shared_database: str) -> dict[str, str]:
-    """Give the keys of a run of the release gate and of a plan."""
+    """Return the keys of a run of the release gate and of a plan."""
 
     async def run() -> dict[str, str]:
         async with opened(shared_database) as ledger:
@@ -69,7 +69,7 @@ def released(shared_database: str) -> dict[str, str]:
 def existing(
     make: Any, production: dict[str, Any], released: dict[str, str]
 ) -> Callable[[str], dict[str, str]]:
-    """Give the keys of a row of a collection, made when it is first asked for."""
+    """Return the keys of a row of a collection, made when it is first asked for."""
     made: dict[str, dict[str, str]] = {"admin": released}
 
     def keys(collection: str) -> dict[str, str]:

@@ -118,7 +118,7 @@ def numbered(source: dict[str, Any]) -> list[tuple[str, int]]:
 
 
 def logged(client: httpx.Client, production: dict[str, Any]) -> Any:
-    """Give the list that the last change of a show has left."""
+    """Return the list that the last change of a show has left."""
     path = f"/api/productions/{production['uuid']}/changes?since=0&limit=1000"
     return client.get(path).json()["changes"][-1]["changes"]["outputs"][1]
 

@@ -60,7 +60,7 @@ class Recording(Observer):
 
 
 def steps_of(statements: Sequence[Statement]) -> list[tuple[str, tuple[str, ...]]]:
-    """Give a plan's steps as an observer hears of them: direct statements one by one."""
+    """Return a plan's steps as an observer hears of them: direct statements one by one."""
     grouped = itertools.groupby(statements, lambda s: (s.step, s.way, s.way == "direct" and s.sql))
     return [(key[1], tuple(normalise(s.sql) for s in own)) for key, own in grouped]
 
@@ -80,7 +80,7 @@ async def carried_out(url: str, revision: str) -> list[tuple[str, tuple[str, ...
 
 @pytest.fixture
 async def older(empty_database: str) -> AsyncIterator[asyncpg.Connection]:
-    """A populated older database, in which every table is referenced by one that is not ours."""
+    """Return a populated older database; a table that is not ours references each of its tables."""
     await upgrade(empty_database, OLDER, say=quiet)
     async with connected(empty_database) as connection:
         await legacy.populate(connection, 0.01)

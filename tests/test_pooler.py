@@ -28,7 +28,7 @@ NOTHING = "extra_float_digits"
 
 
 async def mode(url: str) -> str:
-    """Tell what stands before the database."""
+    """Return what stands before the database."""
     arguments = DatabaseUrl.parse(url).connect_args()
     connection = await asyncpg.connect(**arguments)
     try:

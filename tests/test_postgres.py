@@ -63,14 +63,14 @@ def cluster() -> Iterator[Path]:
 
 @pytest.fixture
 def empty() -> Iterator[Path]:
-    """A folder that does not exist yet."""
+    """Return a folder that does not exist yet."""
     with temporary_folder() as folder:
         yield folder
 
 
 @pytest.fixture
 def folder(empty: Path, cluster: Path) -> Path:
-    """A folder with a cluster that was stopped cleanly."""
+    """Return a folder with a cluster that was stopped cleanly."""
     empty.mkdir(mode=0o755)
     subprocess.run(["cp", "-a", cluster, empty], check=True)
     return empty

@@ -21,7 +21,7 @@ from app.sql.projection import table
 from app.sql.reads import statements
 from app.sql.registry import named_statements
 from app.store import idempotency, write_context
-from app.sync import applier, records
+from app.sync import records
 from tests.legacy import connected
 from tests.support.bodies import ALL, SCOPED, minimal, named
 from tests.support.databases import Server
@@ -68,7 +68,7 @@ async def connection(large: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 def _named() -> dict[str, str]:
-    """Give every statement of the code by its name: whose it is, and what it is called there."""
+    """Return every statement of the code by its name: whose it is, and what it is called there."""
     found: dict[str, str] = {}
     for name, each in required_statements().items():
         entity = discovered().get(name)
@@ -89,7 +89,6 @@ _CONSTANTS: Final = {
         events,
         feed,
         idempotency,
-        applier,
         presence_sql,
         broadcast,
         retention,
@@ -170,7 +169,7 @@ def services(small: str, large: str) -> Iterator[tuple[httpx.Client, httpx.Clien
 
 
 def _requests(entity: type[Row]) -> dict[str, tuple[str, str, Any]]:
-    """Give requests by name: method, path and body. Each type has a show of its own."""
+    """Return requests by name: method, path and body. Each type has a show of its own."""
     number = ALL.index(entity)
     path, show = f"/api/{entity.collection}", str(key("productions", number))
     row = str(key(table(entity), number * LARGE.rows)) if entity in SCOPED else show

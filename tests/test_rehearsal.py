@@ -62,7 +62,7 @@ async def rehearsed(url: str, plan: Plan, **changes: Any) -> RehearsalResult:
 
 @pytest.fixture(scope="session")
 def older_template(postgres_server: Server) -> str:
-    """An older service's database with some 500 rows, and tables that are not ours."""
+    """Return an older service's database with some 500 rows, and tables that are not ours."""
 
     async def fill(url: str) -> None:
         await upgrade(url, OLDER, say=legacy.quiet)
@@ -75,7 +75,7 @@ def older_template(postgres_server: Server) -> str:
 
 @pytest.fixture(scope="session")
 def before_template(postgres_server: Server, older_template: str) -> str:
-    """The same after its first release."""
+    """Return the same after its first release."""
 
     def release(url: str) -> None:
         asyncio.run(upgrade(url, BEFORE, say=legacy.quiet))

@@ -53,7 +53,7 @@ async def rehearsed(url: str, plan: Plan, say: Any = legacy.quiet) -> RehearsalR
 
 @pytest.fixture(scope="session")
 def older_template(postgres_server: Server) -> str:
-    """An older service's database: labels of the awkward kind, each unique everywhere."""
+    """Return an older service's database: labels of the awkward kind, each unique everywhere."""
 
     async def fill(url: str) -> None:
         await upgrade(url, OLDER, say=legacy.quiet)
@@ -71,7 +71,7 @@ def older(postgres_server: Server, older_template: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def live_template(postgres_server: Server, older_template: str) -> str:
-    """The same carried over to the end, with a show that has a log."""
+    """Return the same carried over to the end, with a show that has a log."""
 
     async def fill(url: str) -> None:
         await upgrade(url, say=legacy.quiet)
@@ -120,7 +120,7 @@ def brief(*statements: str) -> str:
 
 
 def trigger(table: str, event: str, when: str, body: str) -> Bad:
-    """Give a trigger that does ``body`` to each row."""
+    """Return a trigger that does ``body`` to each row."""
     body, when = f"BEGIN {body}; RETURN NEW; END", f"FOR EACH ROW WHEN ({when})"
     up = (
         f"CREATE FUNCTION ours() RETURNS trigger LANGUAGE plpgsql AS $$ {body} $$",

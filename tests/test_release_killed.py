@@ -25,7 +25,7 @@ def older(ready_database: str) -> str:
 
 @pytest.fixture(scope="session")
 def undisturbed(postgres_server: Server, ready_template: str) -> object:
-    """What the database is after the release when nobody disturbs it."""
+    """Return what the database is after the release when nobody disturbs it."""
     with postgres_server.lent(ready_template) as url:
         assert asyncio.run(ran(url)).verdict.name == "STEP_DONE"
         return asyncio.run(end_state(url))

@@ -19,14 +19,14 @@ CONTRACT = "0025_cable_snakes_contract"
 
 @pytest.fixture
 async def soaking(stepped_database: str) -> str:
-    """An older database after its first release, which soaks for a day."""
+    """Return an older database after its first release, which soaks for a day."""
     await execute(stepped_database, "UPDATE release_soaks SET seconds = 86400")
     return stepped_database
 
 
 @pytest.fixture(scope="session")
 def served_template(postgres_server: Server, adopted_template: str) -> str:
-    """A database with rows at the revision this image needs; every table's soak is on record."""
+    """Return a database with rows at the revision this image needs, and every table's soak."""
 
     async def carry(url: str) -> None:
         await upgrade_as_gate(url, revisions.needed())

@@ -34,7 +34,7 @@ def image(tmp_path: Path) -> Image:
 
 @pytest.fixture
 def newer(image: Image) -> Image:
-    """An image whose cameras have a housing, with its migration."""
+    """Return an image whose cameras have a housing, with its migration."""
     with_housing(image)
     image.revision(NEW, revisions.head(), phase="expand", table="cameras", body=ADDS)
     return image

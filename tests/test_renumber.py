@@ -269,7 +269,7 @@ def test_a_connection_follows_its_devices_new_label(client: httpx.Client, produc
 
 @pytest.fixture
 async def older(empty_database: str) -> str:
-    """Give a database where an older service's index still keeps labels unique everywhere."""
+    """Return a database where an older service's index still keeps labels unique everywhere."""
     await upgrade(empty_database, needed() or history()[0].name, say=quiet)
     return empty_database
 

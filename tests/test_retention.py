@@ -99,8 +99,10 @@ async def test_the_feed_of_a_trimmed_log_goes_on_behind_what_is_gone(
 async def test_a_merge_after_a_trimming_is_never_given_a_wrong_base(
     own_database: str, serving: httpx.Client, entity: type[Row]
 ) -> None:
-    """Of three edits the first two are forgotten: who started before them meets a conflict, who
-    started behind them merges as ever."""
+    """Of three edits the first two are forgotten.
+
+    Who started before them meets a conflict, who started behind them merges as ever.
+    """
     name, other = next(iter(minimal(entity))), "note" if entity in SCOPED else "venue"
     show = created(serving, "productions", name="A show")
     row = created(serving, entity.collection, productionId=show["uuid"], **minimal(entity))

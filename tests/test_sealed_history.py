@@ -56,7 +56,7 @@ def helpers(monkeypatch: pytest.MonkeyPatch) -> Helpers:
 
 @pytest.fixture
 def folder(tmp_path: Path, helpers: Helpers) -> Path:
-    """An Alembic folder of two sealed revisions."""
+    """Return an Alembic folder of two sealed revisions."""
     (tmp_path / "versions").mkdir()
     (tmp_path / "versions" / "0001_a.py").write_text(SOURCE)
     (tmp_path / "versions" / "0002_b.py").write_text(SOURCE.replace("0001_a", "0002_b"))

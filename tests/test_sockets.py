@@ -32,7 +32,7 @@ async def show(roots: list[str]) -> dict[str, Any]:
 
 @pytest.fixture(params=["websocket", "polling"])
 async def pair(request: Any, roots: list[str]) -> AsyncIterator[tuple[Tab, Tab]]:
-    """Give two tabs, each on a process of its own."""
+    """Return two tabs, each on a process of its own."""
     async with tab(roots[0], request.param) as one, tab(roots[1], request.param) as other:
         yield one, other
 

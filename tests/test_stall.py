@@ -37,7 +37,7 @@ DROPS: Final = """SELECT EXISTS (SELECT FROM pg_stat_activity
 
 @pytest.fixture(scope="module")
 def things(postgres_server: Server) -> str:
-    """A database with a table of 1,000 rows, to be used as a template."""
+    """Return a database with a table of 1,000 rows, to be used as a template."""
     url = postgres_server.make()
 
     async def fill() -> None:

@@ -43,7 +43,7 @@ class Stream:
         self._lines = response.iter_lines()
 
     def block(self) -> dict[str, str]:
-        """Give the next block of lines by field; a comment's field is ""."""
+        """Return the next block of lines by field; a comment's field is ""."""
         found: dict[str, str] = {}
         for line in self._lines:
             if not line:
@@ -53,7 +53,7 @@ class Stream:
         raise EOFError
 
     def next(self) -> Event:
-        """Give the next event that is no comment."""
+        """Return the next event that is no comment."""
         while "event" not in (found := self.block()):
             pass
         return Event(found["event"], found.get("id"), json.loads(found["data"]))

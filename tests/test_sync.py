@@ -32,7 +32,7 @@ CAMERAS, CCUS, SOURCES, SENDS, CONNECTIONS = (
 
 
 def title(entity: type[Row]) -> str:
-    """Give the first member that a create needs."""
+    """Return the first member that a create needs."""
     return next(iter(minimal(entity)))
 
 

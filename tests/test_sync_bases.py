@@ -1,5 +1,7 @@
-"""Edits of one client that start from one base, in several batches: what it wrote itself it has
-seen, and what others wrote in between it has not."""
+"""Edits of one client that start from one base, in several batches.
+
+What it wrote itself it has seen, and what others wrote in between it has not.
+"""
 
 from typing import Any
 from uuid import uuid4

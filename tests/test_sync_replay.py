@@ -1,5 +1,7 @@
-"""A batch that is sent again changes nothing more: after a lost answer, at the same time, or after
-a crash in the middle of it."""
+"""A batch that is sent again changes nothing more.
+
+It is sent again after a lost answer, at the same time, or after a crash in the middle of it.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -42,12 +44,12 @@ TAKEN = {"applied", "merged", "duplicate"}
 
 
 def title(entity: type[Row]) -> str:
-    """Give the first member that a create needs."""
+    """Return the first member that a create needs."""
     return next(iter(minimal(entity)))
 
 
 def a_batch(client: httpx.Client, production: Made, entity: type[Row]) -> list[Made]:
-    """Give one mutation of every fate: applied, merged, in conflict and rejected."""
+    """Return one mutation of every fate: applied, merged, in conflict and rejected."""
     row = created(client, entity.collection, productionId=production["uuid"], **minimal(entity))
     gone = created(client, entity.collection, productionId=production["uuid"], **minimal(entity))
     path = f"/api/{entity.collection}/{row['uuid']}"
@@ -391,7 +393,7 @@ class Show:
         return str(UUID(int=self.salt + row.int))
 
     def read(self, drawn: Sequence[tuple[Any, ...]]) -> list[Made]:
-        """Give drawn mutations as a batch; each is known by its place."""
+        """Return drawn mutations as a batch; each is known by its place."""
         return [{**self._one(*one), "mutationId": str(n)} for n, one in enumerate(drawn)]
 
     def _one(self, op: str, place: tuple[type[Row], UUID], *rest: Any) -> Made:
@@ -403,7 +405,7 @@ class Show:
         return deleting(entity, uuid, rest[0])
 
     def rows(self) -> list[tuple[Any, ...]]:
-        """Give what lives in the show, without what tells one show from another."""
+        """Return what lives in the show, without what tells one show from another."""
         shown = ((e.collection, row) for e in KINDS for row in self._listed(e))
         return [(c, row["id"], row["name"], row["note"], row["version"]) for c, row in shown]
 
@@ -412,7 +414,7 @@ class Show:
         yield from self.client.get(path).json()
 
     def log(self) -> list[tuple[Any, ...]]:
-        """Give the feed likewise."""
+        """Return the feed likewise."""
         changes = synced(self.client, self.made, since=1, limit=1_000)["changes"]
         return [
             (c["seq"], c["operation"], c["collection"], c["version"], c["changes"]) for c in changes

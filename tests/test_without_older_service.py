@@ -15,7 +15,7 @@ from tests.support.processes import Process
 
 @pytest.fixture
 def image(tmp_path: Path) -> Image:
-    """This version of the code, without the older service's folder."""
+    """Return this version of the code, without the older service's folder."""
     made = Image(tmp_path / "image")
     shutil.rmtree(made.folder / "app" / "older_service")
     return made

@@ -1,5 +1,7 @@
-"""A write that is overtaken starts again, and one that fails leaves nothing: no number, no log
-entry, no announcement."""
+"""A write that is overtaken starts again, and one that fails leaves nothing.
+
+It leaves no number, no log entry and no announcement.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -100,7 +102,7 @@ def changing(entity: type[Row], row: dict[str, Any], value: str) -> Work:
 
 
 def creation(entity: type[Row], **members: Any) -> Edit:
-    """Give what a client's body would make."""
+    """Return what a client's body would make."""
     return edit_of(entity, create_schema(entity).model_validate({**minimal(entity), **members}))
 
 

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from app.api.compression import accepts_gzip, gzipped, is_worth_it
 from app.api.json_requests import JSON_TYPE
 from app.model.schemas import unknown_members
-from app.rules.etags import matches
+from app.rules.etags import entity_tag, matches
 
 # Proxies accept a header of this many names and characters.
 _IGNORED_NAMES: Final = 50
@@ -92,6 +92,11 @@ def json_response(
         unknown = unknown_members(request_body)
         name_ignored(response, (name for name in unknown if name not in aliases))
     return response
+
+
+def created_response(request_body: BaseModel, row: bytes) -> Response:
+    """Return the response to the request that created a row."""
+    return json_response(row, status=201, etag=entity_tag(row), request_body=request_body)
 
 
 def name_ignored(response: Response, members: Iterable[str]) -> None:

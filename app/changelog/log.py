@@ -142,6 +142,11 @@ FORMER_LABEL: Final = statement(
     "SELECT EXISTS (SELECT FROM changes WHERE production_uuid = $1 AND entity_uuid = $2 "
     "AND operation = 'UPDATE' AND changes.changes -> 'id' ->> 0 = $3)"
 )
+# Who wrote row $2 of production $1 last.
+LAST_WRITER: Final = statement(
+    "SELECT user_name FROM changes WHERE production_uuid = $1 AND entity_uuid = $2 "
+    "ORDER BY seq DESC LIMIT 1"
+)
 # Which members of entity $2 of production $1 each write after version $3 changed.
 CHANGED_MEMBERS: Final = statement(
     "SELECT version, ARRAY(SELECT jsonb_object_keys(changes.changes)) AS names FROM changes "

@@ -21,13 +21,13 @@ Values = Mapping[str, Any]
 class ClientView:
     """A stored row beside what a client says it started from.
 
-    ``row`` is the stored row as the wire has it, ``place`` the uuids of its production and itself.
+    ``row`` is the stored row as the wire has it, ``uuids`` are those of its production and itself.
     """
 
     entity: type[Row]
     start: Start
     row: Values
-    place: tuple[UUID, UUID]
+    uuids: tuple[UUID, UUID]
 
     async def bases(self, connection: DatabaseConnection, submitted: Values) -> dict[str, Base]:
         """Return the fields that others changed since the client looked, with what it saw.
@@ -40,7 +40,7 @@ class ClientView:
         if not versions:
             return {}
         behind = {entity.wire(name): at for name, at in versions.items() if at <= version}
-        logged = await log.bases(connection, *self.place, version, behind) if behind else {}
+        logged = await log.bases(connection, *self.uuids, version, behind) if behind else {}
         wires = {name: entity.wire(name) for name in versions}
         bases = {name: logged[wire] for name, wire in wires.items() if wire in logged}
         ahead = [name for name, at in versions.items() if at > version]
@@ -86,7 +86,7 @@ class ClientView:
         if not base.is_known or base.value is None:
             return base
         uuid = UUID(base.value)
-        former = log.FORMER_LABEL, self.place[0], uuid, submitted
+        former = log.FORMER_LABEL, self.uuids[0], uuid, submitted
         if submitted and await connection.fetchval(*former):
             return Base(submitted, changed=True)
         for kind in kinds:

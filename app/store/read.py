@@ -161,7 +161,7 @@ def ambiguous(label: str, candidates: Sequence[tuple[UUID, str]]) -> AmbiguousId
     """Return the error for a label of several rows: each one's uuid and production."""
     return AmbiguousId(
         f"{len(candidates)} rows are called {label!r}: use the uuid of the one you mean.",
-        candidates=[{"uuid": str(uuid), "productionId": place} for uuid, place in candidates],
+        candidates=[{"uuid": str(uuid), "productionId": owner} for uuid, owner in candidates],
     )
 
 

@@ -7,7 +7,7 @@ the version that the client had when it went offline.
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic_core import from_json
@@ -27,7 +27,6 @@ from app.errors import (
 from app.model.entity import Row
 from app.model.schemas import known_uuid
 from app.rules.merge import Start
-from app.sql.registry import statement
 from app.sql.writes import write_statements
 from app.store.conflicts import ClientView
 from app.store.create import create_in
@@ -41,11 +40,6 @@ from app.sync.mutations import MutationStep
 from app.sync.records import APPLIED, AppliedMutation
 
 Status = Literal["applied", "merged", "conflict", "duplicate", "rejected", "undone"]
-# Who wrote row $2 of production $1 last.
-LAST_WRITER: Final = statement(
-    "SELECT user_name FROM changes WHERE production_uuid = $1 AND entity_uuid = $2 "
-    "ORDER BY seq DESC LIMIT 1"
-)
 
 
 @dataclass(frozen=True)
@@ -134,7 +128,7 @@ class MutationApplier:
         if step.fingerprint and (applied := here or self._applied_before.get(mutation_id)):
             return await self._duplicate(step, applied)
         if step.error:
-            return MutationOutcome("rejected", error=step.error)
+            return failed_outcome(step.error)
         operations = {"create": self._create, "update": self._update, "delete": self._delete}
         start = len(self._context.bodies)
         try:
@@ -151,10 +145,10 @@ class MutationApplier:
 
     async def _duplicate(self, step: MutationStep, applied: AppliedMutation) -> MutationOutcome:
         if step.fingerprint != applied.fingerprint:
-            words = "A mutation with this id was taken before, and said something else: make a new"
-            return MutationOutcome(
-                "rejected", error=MutationReused(f"{words} id for each thing done.")
-            )
+            return failed_outcome(MutationReused(
+                "A mutation with this id was taken before, and said something else: make a new id "
+                "for each thing done."
+            ))  # fmt: skip
         entity = discovered().get(applied.collection)
         stored = await self._stored_row(entity, applied.entity) if entity else None
         return MutationOutcome("duplicate", stored and stored["body"])
@@ -201,12 +195,10 @@ class MutationApplier:
         start = len(self._context.bodies)
         body = await update(self._context, entity, str(uuid), edit)
         row = self._note_versions(start, body)
-        wrote = len(self._context.bodies) > start
+        version = row["version"] if len(self._context.bodies) > start else None
         view = self._view(entity, edit.start, row, uuid)
         merged = not edit.is_blind and view.has_moved(self._own_versions[uuid])
-        return MutationOutcome(
-            "merged" if merged else "applied", body, version=row["version"] if wrote else None
-        )
+        return MutationOutcome("merged" if merged else "applied", body, version=version)
 
     async def _delete(self, step: MutationStep) -> MutationOutcome:
         entity, edit = step.entity, step.edit
@@ -236,10 +228,10 @@ class MutationApplier:
 
     async def _with_own(self, view: ClientView) -> Start:
         """Return the start of an edit, with what this client wrote itself counted as seen."""
-        own, logged = self._own_versions.get(view.place[1], set()), {}
+        own, logged = self._own_versions.get(view.uuids[1], set()), {}
         if own and view.has_moved(own):
             since = view.start.version or 0
-            logged = await log.changed_members(self._context.connection, *view.place, since)
+            logged = await log.changed_members(self._context.connection, *view.uuids, since)
         return view.with_own(own, logged)
 
     async def _row(self, entity: type[Row], uuid: UUID) -> dict[str, Any]:
@@ -268,8 +260,8 @@ class MutationApplier:
         entity, key, production = step.entity, step.key, self._production
         if entity is root():
             if not await is_key_of(self._context.connection, production, key):
-                label = production.label
-                raise WrongProduction(f"This is the sync of {label!r}: sync {key!r} alone.")
+                words = f"This is the sync of {production.label!r}: sync {key!r} alone."
+                raise WrongProduction(words)
             return production.uuid, None
         key = self._aliases.key(entity, key)
         try:
@@ -286,9 +278,8 @@ class MutationApplier:
     ) -> VersionConflict:
         """Return the conflict with a deletion: the last state of the row, and how to restore it."""
         row = from_json(stored["body"])
-        who = await self._context.connection.fetchval(
-            LAST_WRITER, self._production.uuid, UUID(row["uuid"])
-        )
+        keys = self._production.uuid, UUID(row["uuid"])
+        who = await self._context.connection.fetchval(log.LAST_WRITER, *keys)
         return VersionConflict(
             f"This {entity.noun} was deleted by {who or 'somebody'}: restore it and send this "
             "again, or drop it.",

@@ -181,7 +181,7 @@ def test_the_project_speaks_of_itself_alone() -> None:
 
 
 def project_files() -> Iterator[Path]:
-    """Give the files of the project; what tools and databases keep comes and goes meanwhile."""
+    """Return the files of the project; what tools and databases keep comes and goes meanwhile."""
     kept = (".venv", ".git", ".data", ".mypy", ".ruff", ".pytest", ".hypothesis", ".import")
     for folder, folders, files in os.walk(PROJECT):
         if Path(folder) == PROJECT:

@@ -16,6 +16,8 @@ PARTICIPLES = {
     "known", "left", "lent", "made", "meant", "noted", "refused", "said", "seen", "sent", "shown",
     "taken", "told", "wanted", "written",
 }  # fmt: skip
+# Sealed revisions write this keyword, so it cannot be renamed.
+SEALED = {"app/releases/migrations/ddl.py: called"}
 # Modules of one name in two rooms, each of which does for its room what the name says.
 SHARED_NAMES = {
     "errors", "schemas", "production_list",
@@ -35,13 +37,14 @@ def bound_names(node: ast.AST) -> Iterator[str]:
 
 def test_no_participle_is_a_name() -> None:
     """Members that the wire or an older service names so are written as text, not as names."""
-    assert not sorted(
+    bad = {
         f"{name(path)}: {bound}"
         for path in [*MODULES, *SCRIPTS]
         for node in ast.walk(tree(path))
         for bound in bound_names(node)
         if bound.strip("_") in PARTICIPLES
-    )
+    }
+    assert not sorted(bad - SEALED)
 
 
 def test_no_class_name_stands_in_two_modules() -> None:

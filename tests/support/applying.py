@@ -25,7 +25,7 @@ Body = Callable[[LiveSteps], None]
 
 
 def a_plan(*revisions: str) -> Plan:
-    """Give a plan of these revisions."""
+    """Return a plan of these revisions."""
     return Plan(
         before=None, revisions=revisions, phase="expand", table=None, statements=(), fingerprint=""
     )
@@ -71,7 +71,7 @@ class Applying:
                 await connection.run_sync(partial(_taken, body, say, observer))
 
         async def nowhere(_: str) -> None:
-            """The test's revision is none of the image's: nothing is beyond it."""
+            """Return nothing: the revision of a test is none of the image's."""
 
         with monkeypatch.context() as replaced:
             replaced.setattr(alembic_runner, "upgrade", upgraded)
@@ -88,7 +88,7 @@ class Applying:
                 await asyncio.sleep(0.05)
 
     async def pages(self) -> list[dict[str, Any]]:
-        """Give what the ledger holds of the statements."""
+        """Return what the ledger holds of the statements."""
         return await self.ledger.fetch_rows(
             "SELECT * FROM release_statements WHERE run = $1 ORDER BY position", self.ledger.run
         )
@@ -117,7 +117,7 @@ async def applying(url: str) -> AsyncIterator[Applying]:
 
 
 async def timed(work: Awaitable[Any]) -> float:
-    """Give the seconds that it took."""
+    """Return the seconds that it took."""
     began = time.monotonic()
     await work
     return time.monotonic() - began

@@ -32,19 +32,19 @@ _VALUES: Final[dict[str, Any]] = {
 
 
 def named(entity: type[Row]) -> str:
-    """Give the collection, as the id of a parametrised test."""
+    """Return the collection, as the id of a parametrised test."""
     return entity.collection
 
 
 def minimal(entity: type[Row], **members: Any) -> dict[str, Any]:
-    """Give the least that a create takes."""
+    """Return the least that a create takes."""
     fields = create_schema(entity).model_fields.items()
     needed = {name for name, field in fields if field.is_required()} - {"production_id"}
     return {entity.wire(name): "A name" for name in needed} | members
 
 
 def full(entity: type[Row], **members: Any) -> dict[str, Any]:
-    """Give a create that sets every member to a value of its kind; references are left out."""
+    """Return a create that sets every member to a value of its kind; references are left out."""
     skipped = NOT_A_VALUE | set(entity.references()) | set(entity.part_references)
     skipped |= {label_field(name) for name in entity.references()}
     skipped |= {
@@ -59,18 +59,18 @@ def full(entity: type[Row], **members: Any) -> dict[str, Any]:
 
 
 def value(annotation: Any, name: str = "") -> Any:
-    """Give a value that an annotation takes, in the form that the wire gives it back."""
+    """Return a value that an annotation takes, in the form that the wire gives it back."""
     return {**_VALUES, "str": f"Some {name} é"}[kind(annotation)]
 
 
 def kind(annotation: Any) -> str:
-    """Give the word for a member's type."""
+    """Return the word for a member's type."""
     words = re.findall(r"\w+", str(annotation))
     return next((word for word in [*_VALUES, "str"] if word in words), "Any")
 
 
 def optional(entity: type[Row]) -> dict[str, str]:
-    """Give the nullable members by wire name, each with the word for its type."""
+    """Return the nullable members by wire name, each with the word for its type."""
     return {
         entity.wire(name): kind(field.annotation)
         for name, field in entity.model_fields.items()

@@ -60,8 +60,10 @@ class Size:
 
 
 class Chaos:
-    """One run: ``history`` is what happened, ``counts`` how requests were answered, ``slowest`` the
-    seconds that the slowest answer took.
+    """One run of many writers.
+
+    ``history`` is what happened, ``counts`` how requests were answered, ``slowest`` the seconds
+    that the slowest answer took.
 
     The disasters are those of its size, and ``more``; the writers run at most ``ahead`` operations
     ahead of one that is due or under way.
@@ -152,7 +154,7 @@ class Chaos:
         return over or self._done < self._due(self._struck) + self._ahead
 
     def _due(self, number: int) -> int:
-        """Give the operation with which a disaster strikes: they are spread evenly."""
+        """Return the operation with which a disaster strikes: they are spread evenly."""
         return (number + 1) * self.size.operations // (len(self._disasters) + 2)
 
     def _has_done(self, due: int) -> bool:

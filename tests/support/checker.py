@@ -17,7 +17,7 @@ _FOLLOWS: Final = {"completedAt": "completed", "completed": "completedAt"}
 
 
 def verdicts(history: History) -> list[str]:
-    """Give every fault that is found; none for a sound history."""
+    """Return every fault that is found; none for a sound history."""
     replay = Replay(history.log)
     return [
         *history.faults,
@@ -29,7 +29,7 @@ def verdicts(history: History) -> list[str]:
 
 
 def _numbered(log: Sequence[Entry]) -> Iterator[str]:
-    """The numbers are 1, 2, 3 … in the order of the log."""
+    """Check that the numbers are 1, 2, 3 … in the order of the log."""
     for number, entry in enumerate(log, 1):
         if entry["seq"] != number:
             yield f"GAP: the entry in place {number} of the log has number {entry['seq']}"
@@ -48,11 +48,11 @@ class Replay:
             self.last[entry["entityId"]] = entry
 
     def value(self, uuid: str, version: int, member: str) -> Any:
-        """Give what a member was at a version of a row."""
+        """Return what a member was at a version of a row."""
         return self._at.get((uuid, version), {}).get(member)
 
     def knows(self, uuid: str, version: int) -> bool:
-        """Tell whether the log holds this version."""
+        """Return whether the log holds this version."""
         return (uuid, version) in self._at
 
     def _apply(self, entry: Entry) -> None:
@@ -82,7 +82,7 @@ class Replay:
         self._decided(entry)
 
     def _decided(self, entry: Entry) -> None:
-        """What was decided from other rows was decided from what they were just before."""
+        """Check that decisions about other rows were made from what they were just before."""
         kind, row = discovered()[entry["collection"]], entry["entityData"]
         live = {u: e for u, e in self.last.items() if e["operation"] != "DELETE"}
         if entry["operation"] == "CREATE" and not kind.allow_duplicate_labels:
@@ -138,13 +138,13 @@ class _Matching:
         yield from self._values(write, entry)
 
     def _clears(self, entry: Entry) -> bool:
-        """Tell whether a row was unlinked from what the same request deleted."""
+        """Return whether a row was unlinked from what the same request deleted."""
         deleted = {w.uuid for w in self._writes[entry["userId"]] if w.operation == "DELETE"}
         pairs = entry["changes"].values()
         return bool(pairs) and all(was in deleted and now is None for was, now in pairs)
 
     def _values(self, write: Write, entry: Entry) -> Iterator[str]:
-        """What is set was sent, what was sent is set, and from what the sender knew."""
+        """Check that what is set was sent, and what was sent is set, from what the sender knew."""
         name, state = _called(entry), entry["entityData"]
         for member, wanted in self._wanted(write, entry).items():
             if not _holds(state.get(member), wanted) and member not in _lists_of(entry):
@@ -194,21 +194,21 @@ def _means(write: Write, entry: Entry) -> bool:
 
 
 def _base(write: Write, member: str) -> int | None:
-    """Give the version from which a write's sender knew a member; None where it did not say."""
+    """Return the version from which a write's sender knew a member; None where it did not say."""
     if isinstance(write.seen, Mapping):
         return write.seen.get(member, 1)
     return write.seen
 
 
 def _holds(stored: Any, sent: Any) -> bool:
-    """Tell whether what is stored is what was sent; of an object a part may have been sent."""
+    """Return whether what is stored is what was sent; of an object a part may have been sent."""
     if isinstance(stored, Mapping) and isinstance(sent, Mapping):
         return all(stored.get(member) == value for member, value in sent.items())
     return bool(stored == sent)
 
 
 def _shows(write: Write) -> bool:
-    """Tell whether an answer holds what was asked for, since nothing was to be written."""
+    """Return whether an answer holds what was asked for, since nothing was to be written."""
     row = write.answer
     return row is None or all(
         _holds(row.get(member), value)
@@ -218,7 +218,7 @@ def _shows(write: Write) -> bool:
 
 
 def _by_uuid(elements: Any) -> dict[str, Any]:
-    """Give a list's elements by uuid: the order of those with one index is the server's."""
+    """Return a list's elements by uuid: the order of those with one index is the server's."""
     return {element["uuid"]: element for element in elements or ()}
 
 
@@ -232,6 +232,6 @@ def _called(entry: Entry) -> str:
 
 
 def _own(entry: Entry) -> list[str]:
-    """Give the members that a write may set, and whether the row is deleted."""
+    """Return the members that a write may set, and whether the row is deleted."""
     kind = discovered()[entry["collection"]]
     return [*(kind.wire(name) for name in (*kind.editable(), *kind.parts)), "isDeleted"]

@@ -72,7 +72,7 @@ class Server:
             self.drop(url)
 
     def within(self, database: str) -> str:
-        """Give the URL of one of this server's databases."""
+        """Return the URL of one of this server's databases."""
         return self._address.with_database(database).sqlalchemy_url()
 
     def drop(self, url: str) -> None:
@@ -168,7 +168,7 @@ async def execute(url: str, sql: str, *args: object) -> None:
 
 
 async def column(url: str, sql: str, *args: object) -> list[object]:
-    """Give a query's first column."""
+    """Return a query's first column."""
     connection = await asyncpg.connect(**DatabaseUrl.parse(url).connect_args())
     try:
         return [row[0] for row in await connection.fetch(sql, *args)]

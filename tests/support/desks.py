@@ -27,13 +27,15 @@ _TEXTS: Final = {
 
 
 def texts(collection: str) -> list[str]:
-    """Give the members of a row that take any text, few enough that writers meet in them."""
+    """Return the members of a row that take any text, few enough that writers meet in them."""
     return _TEXTS[collection][:4]
 
 
 class Desk:
-    """One person's desk: ``show`` is the production and ``rows`` are those of each collection, as
-    they were last seen; ``gone`` is what was deleted, ``keyed`` each POST with its answer.
+    """One person's desk, with everything as it was last seen.
+
+    ``show`` is the production and ``rows`` are those of each collection. ``gone`` is what was
+    deleted, ``keyed`` each POST with its answer.
     """
 
     def __init__(self, name: str, show: Row, sender: Sender, history: History) -> None:
@@ -164,7 +166,7 @@ class Desk:
 
 
 def fate_of(answer: httpx.Response | None) -> Fate:
-    """Tell what became of a write by its answer."""
+    """Return the fate of a write by its answer."""
     if answer is None:
         return "unknown"
     return "done" if answer.status_code < 400 else "refused"
@@ -180,7 +182,7 @@ def as_told(write: Write, status: str, row: Row | None) -> Write:
 
 
 def mutation(write: Write) -> Row:
-    """Give a write as a batch has it."""
+    """Return a write as a batch has it."""
     start = {} if write.seen is None else {"version": write.seen}
     data = {} if write.operation == "DELETE" else {**write.values}
     return {

@@ -25,7 +25,7 @@ DRESS: Final = (
 
 
 def dressed() -> sa.MetaData:
-    """Give the models as they would be if they knew of ``DRESS``, for ``alembic check``."""
+    """Return the models as they would be if they knew of ``DRESS``, for ``alembic check``."""
     models = sa.MetaData()
     for table in SQLModel.metadata.tables.values():
         table.to_metadata(models)

@@ -43,7 +43,7 @@ class Heard(GateOutput):
 
 
 def order(url: str, **changes: Any) -> Order:
-    """Give an order with little patience and, unless asked for, a soak that is over at once."""
+    """Return an order with little patience and, unless asked for, a soak that is over at once."""
     given: dict[str, Any] = {
         "url": url, "service_url": url, "soak_seconds": 0.0,
         "connect_patience": 20.0, "patience": 120.0, "wall_clock": 300.0,
@@ -96,6 +96,6 @@ def older_database(url: str, share: float = 0.02) -> None:
 
 
 async def rows(url: str, sql: str, *values: object) -> list[asyncpg.Record]:
-    """Give a query's rows."""
+    """Return a query's rows."""
     async with open_connection(url) as connection:
         return await connection.fetch(sql, *values)

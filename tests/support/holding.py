@@ -65,11 +65,11 @@ async def after(
 
 
 async def counted(url: str, production: str) -> int:
-    """Give a production's change number."""
+    """Return a production's change number."""
     [seq] = await databases.column(url, COUNTED, production)
     return int(str(seq))
 
 
 async def logged(url: str, production: str) -> list[list[Any]]:
-    """Give of each entry of a production's log: number, operation, label and who did it."""
+    """Return of each entry of a production's log: number, operation, label and who did it."""
     return [json.loads(str(row)) for row in await databases.column(url, LOG, production)]

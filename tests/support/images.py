@@ -27,7 +27,7 @@ def forget() -> None:
 
 @contextmanager
 def known_here(folder: Path, monkeypatch: pytest.MonkeyPatch, last: str = "") -> Iterator["Image"]:
-    """Give an image whose revisions this process takes for its own, up to ``last`` if given."""
+    """Return an image whose revisions this process takes for its own, up to ``last`` if given."""
     made = Image(folder)
     if last:
         made.without_revisions_after(last)

@@ -1,5 +1,7 @@
-"""A large database, made by the server itself from the declarations: many shows, each with some
-rows of every type, their parts, their log and the older service's events.
+"""A large database, made by the server itself from the declarations.
+
+It has many shows, each with some rows of every type, their parts, their log and the older service's
+events.
 
 Row ``n`` of a table has the uuid ``key(table, n)`` and lies in show ``n / rows``.
 """
@@ -39,7 +41,7 @@ class Size:
 
 
 def key(of: str, n: int) -> UUID:
-    """Give the uuid of row ``n`` of a table."""
+    """Return the uuid of row ``n`` of a table."""
     return UUID(int=(_TABLES.index(of) + 1 << 96) + n)
 
 
@@ -78,7 +80,7 @@ def _filling(size: Size) -> Iterator[str]:
 
 
 def _key(of: str, n: str) -> str:
-    """Give the SQL of ``key``."""
+    """Return the SQL of ``key``."""
     place = f"{_TABLES.index(of) + 1:08x}"
     return f"('{place}' || lpad(to_hex({n}), 24, '0'))::uuid"
 
@@ -121,7 +123,7 @@ _OLDER: Final = {
 
 
 def _row(entity: type[Row]) -> dict[str, str]:
-    """Give the SQL of what makes row ``n`` what it is; the rest follows from the columns."""
+    """Return the SQL of what makes row ``n`` what it is; the rest follows from the columns."""
     made = {
         "uuid": _key(table(entity), "n"),
         "id": f"'{entity.prefix} ' || {_COUNTED if issubclass(entity, Entity) else 'n'}",

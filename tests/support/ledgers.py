@@ -40,7 +40,7 @@ async def opened(url: str, word: str = "release") -> AsyncIterator[Ledger]:
 
 
 def plan(number: int = 1, **changes: Any) -> Plan:
-    """Give a plan; each number gives another digest."""
+    """Return a plan; each number gives another digest."""
     statement = Statement(
         revision="0099_x", step=1, way="brief", sql=f"ALTER TABLE cameras ADD COLUMN x{number} int",
         tables=("cameras",), lock="ACCESS EXCLUSIVE",
@@ -53,7 +53,7 @@ def plan(number: int = 1, **changes: Any) -> Plan:
 
 
 def destroying() -> Plan:
-    """Give a plan that takes a column away."""
+    """Return a plan that takes a column away."""
     statement = Statement(
         revision="0099_x", step=1, way="brief", sql="ALTER TABLE cameras DROP COLUMN note",
         tables=("cameras",), lock="ACCESS EXCLUSIVE", destroys=True,

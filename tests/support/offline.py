@@ -21,23 +21,23 @@ LOG = (
 
 
 def mutation(op: str, entity: type[Row], **members: Any) -> Made:
-    """Give a mutation with an id of its own."""
+    """Return a mutation with an id of its own."""
     return {"mutationId": str(uuid4()), "op": op, "collection": entity.collection, **members}
 
 
 def making(entity: type[Row], uuid: str | None = None, **members: Any) -> Made:
-    """Give a create with a uuid of the client's."""
+    """Return a create with a uuid of the client's."""
     return mutation("create", entity, uuid=uuid or str(uuid4()), data=minimal(entity, **members))
 
 
 def changing(entity: type[Row], key: str, version: int | None = None, /, **members: Any) -> Made:
-    """Give an update, from a version if one is given."""
+    """Return an update, from a version if one is given."""
     base = {} if version is None else {"version": version}
     return mutation("update", entity, key=key, data=members, **base)
 
 
 def deleting(entity: type[Row], key: str, version: int | None = None) -> Made:
-    """Give a delete, from a version if one is given."""
+    """Return a delete, from a version if one is given."""
     base = {} if version is None else {"version": version}
     return mutation("delete", entity, key=key, **base)
 
@@ -54,10 +54,10 @@ def synced(client: httpx.Client, production: Made, *mutations: Any, **members: A
 
 
 def statuses(body: Any) -> list[str]:
-    """Give the status of each result."""
+    """Return the status of each result."""
     return [result["status"] for result in body["results"]]
 
 
 async def log_of(url: str, production: str) -> list[object]:
-    """Give all that a production's log says of what was done."""
+    """Return all that a production's log says of what was done."""
     return await databases.column(url, LOG, production)

@@ -21,7 +21,7 @@ _PASSING: Final = {"Limit", "Result", "Append", "Merge Append", "Subquery Scan",
 
 
 async def generic(connection: asyncpg.Connection, sql: str) -> Plan:
-    """Give the plan that a prepared statement has for all values."""
+    """Return the plan that a prepared statement has for all values."""
     count = len((await connection.prepare(sql)).get_parameters())
     values = f"({', '.join(['NULL'] * count)})" if count else ""
     await connection.execute("SET plan_cache_mode = force_generic_plan")
@@ -34,13 +34,13 @@ async def generic(connection: asyncpg.Connection, sql: str) -> Plan:
 
 
 def plan_of(explained: str) -> Plan:
-    """Give the plan in what EXPLAIN (FORMAT JSON) says."""
+    """Return the plan in what EXPLAIN (FORMAT JSON) says."""
     plan: Plan = json.loads(explained)[0]["Plan"]
     return plan
 
 
 def nodes(plan: Plan, most: float = inf) -> Iterator[tuple[Plan, float]]:
-    """Give each node of a plan with the number of rows that will be asked of it at most."""
+    """Return each node of a plan with the number of rows that will be asked of it at most."""
     yield plan, most
     kind = plan["Node Type"]
     limit = min(most, plan["Plan Rows"]) if kind == "Limit" else most
@@ -69,7 +69,7 @@ def _growing(node: Plan, most: float) -> Iterator[str]:
 
 
 def sorts(plan: Plan) -> list[str]:
-    """Give the keys of every sort of a plan, as PostgreSQL writes them."""
+    """Return the keys of every sort of a plan, as PostgreSQL writes them."""
     return [word for node, _ in nodes(plan) for word in node.get("Sort Key", [])]
 
 

@@ -31,7 +31,7 @@ class Post:
         return f"{self.mount} {self.kind}"
 
     def ready(self, client: httpx.Client, show: dict[str, Any]) -> tuple[str, Any]:
-        """Give its path and body; what it needs is made in the show. A body has a word too many."""
+        """Return its path and body, which has a word too many; make in the show what it needs."""
         path = f"/api/{self.mount}"
         if self.kind == "create":
             body = minimal(self.entity) | _in(self.entity, show)

@@ -24,7 +24,7 @@ _KEPT: Final = {"PATH", "HOME", "LANG", "TMPDIR"}
 
 
 def plain(**how: Any) -> httpx.AsyncClient:
-    """Give a client for HTTP without TLS: to load certificates takes longer than many requests."""
+    """Return a client for HTTP without TLS: certificates take longer to load than many requests."""
     return httpx.AsyncClient(verify=False, trust_env=False, **how)  # noqa: S501  # see above
 
 

@@ -37,7 +37,7 @@ class Sender:
     """Seconds that the slowest answer took."""
 
     async def ask(self, path: str) -> Any:
-        """Give what a GET answers, asked until there is an answer."""
+        """Return what a GET answers, asked until there is an answer."""
         while True:
             answer = await self.send("GET", path)
             if answer is not None and answer.status_code == 200:
@@ -47,7 +47,7 @@ class Sender:
     async def send(
         self, method: str, path: str, body: Any = None, *, name: str = "", key: str = ""
     ) -> httpx.Response | None:
-        """Give the answer, or None where nobody knows what became of the request."""
+        """Return the answer, or None where nobody knows what became of the request."""
         headers = ({"X-Request-Id": name} if name else {}) | ({HEADER: key} if key else {})
         for _ in range(_TRIES):
             root = self.random.choice(self.roots)
@@ -75,7 +75,7 @@ class Sender:
             self.faults.append(f"HANG: {method} {path} took more than {HANG:g} seconds")
 
     def _is_final(self, method: str, path: str, answer: httpx.Response) -> bool:
-        """Tell whether it is known what became of the request; note what must never be."""
+        """Return whether it is known what became of the request; note what must never be."""
         self.counts[str(answer.status_code)] += 1
         self.slowest = max(self.slowest, answer.elapsed.total_seconds())
         if answer.status_code < 500:

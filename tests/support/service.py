@@ -22,7 +22,7 @@ from tests.support.pgbouncer import pgbouncer
 
 
 def settings(**changes: Any) -> Settings:
-    """Give the settings of tests: quick to notice, quiet, and never from the environment."""
+    """Return the settings of tests: quick to notice, quiet, and never from the environment."""
     base: dict[str, Any] = {
         "environment": "test", "health_cache": 0, "pool_size": 10, "log_level": "ERROR",
     }  # fmt: skip

@@ -44,7 +44,7 @@ class Tab:
         self.ended.set()
 
     def of(self, name: str) -> list[Any]:
-        """Give what was told under a name."""
+        """Return what was told under a name."""
         return [payload for told, payload in self.told if told == name]
 
     async def until(self, is_enough: Callable[[], Any], within: float = 60.0) -> Any:
@@ -90,8 +90,10 @@ class Tab:
 
 @asynccontextmanager
 async def tab(root: str, *transports: str, **options: Any) -> AsyncIterator[Tab]:
-    """Connect, by a WebSocket or what is named, and disconnect in the end. Raises what the client
-    does."""
+    """Connect, by a WebSocket or what is named, and disconnect in the end.
+
+    Raises what the client does.
+    """
     async with aiohttp.ClientSession() as session:
         made = Tab(socketio.AsyncClient(reconnection=False, http_session=session))
         made.client.on("*", made.hear)

@@ -9,14 +9,14 @@ from tests.support.recorded import Entry, History, Row
 
 
 def verdicts(history: History, last: Mapping[str, Entry]) -> Iterator[str]:
-    """Give every fault; ``last`` is the last entry of each row."""
+    """Return every fault; ``last`` is the last entry of each row."""
     yield from _feeds(history)
     yield from _lists(history, last)
     yield from _heard(history)
 
 
 def labels(entry: Entry) -> dict[str, str]:
-    """Give the members that show the label of what another member names."""
+    """Return the members that show the label of what another member names."""
     kind = discovered()[entry["collection"]]
     if not issubclass(kind, Entity):
         return {}
@@ -27,7 +27,7 @@ def labels(entry: Entry) -> dict[str, str]:
 
 
 def difference(one: Row, other: Row) -> str:
-    """Give the members that differ, with both values."""
+    """Return the members that differ, with both values."""
     names = sorted({*one, *other})
     return ", ".join(
         f"{name}: {one.get(name)!r} / {other.get(name)!r}"
@@ -61,7 +61,7 @@ def _lists(history: History, last: Mapping[str, Entry]) -> Iterator[str]:
 
 
 def _today(entry: Entry, last: Mapping[str, Entry]) -> dict[str, Any]:
-    """Give a row as it was last written, with the labels that what it names has today."""
+    """Return a row as it was last written, with the labels that what it names has today."""
     row = dict(entry["entityData"])
     for label, uuid in labels(entry).items():
         if row.get(uuid) in last:
@@ -84,7 +84,7 @@ def _heard(history: History) -> Iterator[str]:
 
 
 def _told(event: Mapping[str, Any], known: Entry) -> bool:
-    """Tell whether an event is the entry, or shows its row as it was; a deleted one has a name."""
+    """Return whether an event is the entry, or shows its row as it was (deleted: its name)."""
     if "entry" in event:
         return bool(event["entry"] == known)
     if event["row"] is None:

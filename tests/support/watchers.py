@@ -144,7 +144,7 @@ class Stream(Watcher):
 
 
 def of(servers: list[Process], show: str) -> list[Watcher]:
-    """Give a socket and a stream for each process."""
+    """Return a socket and a stream for each process."""
     return [
         kind(one.root, show, f"process {one.number}")
         for one in servers

@@ -112,7 +112,7 @@ class Writer(Desk):
         return await self._put(self._next(), "cameras", camera, {"ccuUuid": to}, start)
 
     async def rename(self) -> None:
-        """Give a device another label; what is linked to it shows it."""
+        """Return a device another label; what is linked to it shows it."""
         collection = self.random.choice(["ccus", "ccus", "sources", "sends"])
         row = self._row(collection)
         if row is None:
@@ -188,7 +188,7 @@ class Writer(Desk):
         return writes, operations
 
     async def renumber(self) -> None:
-        """Give the rows of a collection labels that count on."""
+        """Return the rows of a collection labels that count on."""
         kind, name = self.random.choice(SCOPED), self._next()
         known = list(self.rows[kind.collection])[:FEW]
         if not known:
@@ -228,7 +228,7 @@ class Writer(Desk):
         return f"/api/productions/{self.show['uuid']}/sync"
 
     def _offline(self, batch: str) -> Iterator[Write]:
-        """Give what one does offline: edits, one of the same row twice, a new row and its edit."""
+        """Return the work of one offline: edits, one of a row twice, a new row and its edit."""
         names = (f"{batch}.{number}" for number in itertools.count())
         known = [(c, row) for c, rows in self.rows.items() for row in list(rows.values())[:FEW]]
         for collection, row in self.random.sample(known, min(len(known), 3)):

@@ -21,7 +21,7 @@ from app.api.fast_path import FastRoute
 from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.json_requests import JsonRoute
 from app.api.openapi import IF_MATCH, IF_NONE_MATCH, conditional, documented, path_parameter
-from app.api.responses import ReadResponse, is_newest, json_response
+from app.api.responses import ReadResponse, created_response, is_newest, json_response
 from app.api.routes.routers import entity_routers
 from app.changelog.log import Actor
 from app.errors import AmbiguousId, Conflict, Invalid, NotFound, PreconditionFailed
@@ -127,7 +127,7 @@ def _add_create(router: APIRouter, entity: type[Row], name: str) -> None:
         return await writer.write(
             edit.production or "",
             partial(create, entity=entity, edit=edit),
-            lambda row: json_response(row, status=201, etag=entity_tag(row), request_body=body),
+            partial(created_response, body),
         )
 
 
