@@ -81,10 +81,10 @@ async def _create(request: Request) -> Response:
     row = to_json({to_snake(name): value for name, value in body.items()})
     changes = to_json({name: [None, value] for name, value in body.items()}).decode()
     async with _turns[production], request.app.state.pool.acquire() as connection:
-        room = await connection.fetchrow(_WRITE.room_by_label, production, label)
-        if room is None or label in room["taken"]:
+        target = await connection.fetchrow(_WRITE.target_by_label, production, label)
+        if target is None or label in target["taken"]:
             return Response(status_code=409)
-        place = (room["production"], room["seq"], uuid7())
+        place = (target["production"], target["seq"], uuid7())
         answer = await connection.fetchrow(
             _WRITE.create, *place, row, None, changes, *_WHO, uuid7(), False
         )
@@ -95,12 +95,12 @@ async def _update(request: Request) -> Response:
     uuid, body = UUID(request.path_params["uuid"]), from_json(await request.body())
     row = to_json({to_snake(name): value for name, value in body.items()})
     async with request.app.state.pool.acquire() as connection:
-        row_before = await connection.fetchrow(_WRITE.seen, uuid)
-        if row_before is None:
+        stored = await connection.fetchrow(_WRITE.live, uuid)
+        if stored is None:
             return Response(status_code=404)
-        before = from_json(row_before["body"])
+        before = from_json(stored["body"])
         changes = to_json({name: [before[name], value] for name, value in body.items()}).decode()
-        place = (row_before["production"], row_before["seq"], uuid, before["version"])
+        place = (stored["production"], stored["seq"], uuid, before["version"])
         answer = await connection.fetchrow(
             _WRITE.update, *place, row, None, changes, *_WHO, uuid7(), True, list(body)
         )

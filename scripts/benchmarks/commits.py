@@ -64,9 +64,9 @@ def _script(cameras: tuple[str, ...], *, announces: bool) -> str:
     if replaced != 1:
         raise LoadFailed("The announcement is not in the statement: mend scripts/benchmarks.")
     camera = f"('{{{','.join(cameras)}}}'::uuid[])[:turn]"
-    read_row = pgbench.colons_quoted(_SQL.seen).replace("$1", camera)
+    live = pgbench.colons_quoted(_SQL.live).replace("$1", camera)
     read = "SELECT production, seq, body->>'version' AS version, body->>'uuid' AS camera"
-    return f"{_TURN}\n{read} FROM ({read_row}) AS seen \\gset\n{_filled(change)};\n"
+    return f"{_TURN}\n{read} FROM ({live}) AS live \\gset\n{_filled(change)};\n"
 
 
 def _filled(sql: str) -> str:
