@@ -590,7 +590,7 @@ def test_a_fault_of_ours_is_no_outcome(
     body = {"name": "x", "productionId": production["id"]}
     for failing, status in ((RuntimeError, 500), (Busy, 503), (TimeoutError, 503)):
 
-        async def fails(*_: Any, failing: type[Exception] = failing) -> bytes:
+        async def fails(*_: Any, failing: type[Exception] = failing, **__: Any) -> bytes:
             raise failing("x")
 
         with monkeypatch.context() as patch:

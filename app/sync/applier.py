@@ -221,9 +221,7 @@ class MutationApplier:
         if view.start.is_ahead_of(view.row["version"]) or moved:
             raise view.delete_conflict(await view.bases(self._context.connection, {}))
 
-    def _view(
-        self, entity: type[Row], start: Start, row: Mapping[str, Any], uuid: UUID
-    ) -> ClientView:
+    def _view(self, entity: type[Row], start: Start, row: Any, uuid: UUID) -> ClientView:
         return ClientView(entity, start, row, (self._production.uuid, uuid))
 
     async def _with_own(self, view: ClientView) -> Start:

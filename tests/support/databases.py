@@ -144,9 +144,17 @@ def _folder() -> Path:
 
 def _remove_folders_of_removed_checkouts() -> None:
     for note in _MEMORY.glob(f"signalbook-test-{os.getuid()}-*/checkout"):
-        if not Path(note.read_text() or "/").exists():
+        if not _checkout_of(note).exists():
             postgres.stop(note.parent)
-            shutil.rmtree(note.parent)
+            shutil.rmtree(note.parent, ignore_errors=True)  # another process may do the same
+
+
+def _checkout_of(note: Path) -> Path:
+    """Return the checkout that a note names; the root where none is named any more."""
+    try:
+        return Path(note.read_text() or "/")
+    except FileNotFoundError:
+        return Path("/")
 
 
 def migrated(lent: Server) -> str:
