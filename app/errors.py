@@ -1,5 +1,45 @@
 """The errors that Signalbook answers with; each has its status and a stable code.
 
+::
+
+    SignalbookError                     500  INTERNAL
+    ├── BadRequest                      400  BAD_REQUEST
+    │   ├── BrokenJson                       BROKEN_JSON
+    │   ├── ProductionNotFound               PRODUCTION_NOT_FOUND
+    │   ├── WrongProduction                  WRONG_PRODUCTION
+    │   ├── VersionMissing                   VERSION_REQUIRED
+    │   ├── NotJoined                        NOT_JOINED
+    │   └── InvalidTimestamp                 INVALID_TIMESTAMP
+    ├── Unauthorized                    401  UNAUTHORIZED
+    ├── Forbidden                       403  FORBIDDEN
+    ├── NotFound                        404  NOT_FOUND
+    ├── Conflict                        409  CONFLICT
+    │   ├── DuplicateId                      DUPLICATE_ID
+    │   ├── DuplicateUuid                    DUPLICATE_UUID
+    │   ├── AmbiguousId                      AMBIGUOUS_ID
+    │   ├── VersionConflict                  VERSION_CONFLICT
+    │   ├── BulkFailed                       BULK_FAILED
+    │   ├── SyncFailed                       SYNC_FAILED
+    │   ├── MutationReused                   MUTATION_REUSED
+    │   ├── PlanClosed                       PLAN_CLOSED
+    │   ├── NotRehearsed                     NOT_REHEARSED
+    │   └── Destroys                         DESTROYS
+    ├── PreconditionFailed              412  PRECONDITION_FAILED
+    ├── LogTrimmed                      410  LOG_TRIMMED
+    ├── BodyTooLarge                    413  BODY_TOO_LARGE
+    ├── UnsupportedMediaType            415  UNSUPPORTED_MEDIA_TYPE
+    ├── Invalid                         422  INVALID
+    ├── KeyReused                       422  IDEMPOTENCY_KEY_REUSED
+    ├── TooFast                         429  TOO_FAST
+    └── Unavailable                     503  UNAVAILABLE
+        ├── DatabaseAway                     DATABASE_AWAY
+        ├── Busy                             BUSY
+        ├── TooManyConnections               TOO_MANY_CONNECTIONS
+        ├── OutOfMemory                      OUT_OF_MEMORY
+        ├── DiskFull                         DISK_FULL
+        ├── PoolerInTheWay                   POOLER
+        └── SchemaMismatch                   SCHEMA_MISMATCH
+
 The body is ``application/problem+json``. Its ``error`` is the short text that the frontend shows,
 its ``message`` the sentence that says what to do. A subclass has its base's status. The errors of a
 server that has run out of something are in ``app.database.driver_errors``.
