@@ -23,7 +23,8 @@ from tests.support.service import created, examined, service
 
 pytestmark = needed
 ANNOUNCED = "?pgbouncer=true"
-HELD = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = {GATE_LOCK % 2**32}"
+HELD = f"""SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
+  WHERE locktype = 'advisory' AND objid = {GATE_LOCK % 2**32} AND datname = current_database()"""
 NOTHING = "extra_float_digits"
 
 

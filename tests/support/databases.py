@@ -25,11 +25,12 @@ from app.settings import PROJECT
 from tests.support import generation
 
 _PREFIX: Final = "signalbook_test"
-_TEMPLATES: Final = f"signalbook_template_{generation.digest(os.fsencode(PROJECT))[:6]}"
+_TEMPLATES: Final = f"sb_template_{generation.digest(os.fsencode(PROJECT))[:6]}"
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108  # a folder of ours within, made private
 _ROOM: Final = 2 * 2**30
 # Autovacuum keeps a template from being copied while it looks at it.
 _SETTINGS: Final = ("autovacuum = off", "jit = off", "max_wal_size = '256MB'")
+_LONGEST_NAME: Final = 63  # PostgreSQL cuts longer names
 _count = itertools.count()
 
 
@@ -55,6 +56,7 @@ class Server:
         module = Path(inspect.getfile(build)).read_bytes()
         made_of = generation.digest(module, on.encode())[:6]
         name = f"{_TEMPLATES}_{generation.current()}_{made_of}_{name}"
+        assert len(name) <= _LONGEST_NAME, name
         with generation.alone(name):
             if name not in self._names():
                 url = self.make(on)
