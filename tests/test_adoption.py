@@ -331,7 +331,8 @@ async def test_the_older_service_never_waits(older_url: str) -> None:
         while not over.is_set():
             held = await connection.fetch(
                 "SELECT relname, mode FROM pg_locks JOIN pg_class c ON c.oid = relation"
-                " JOIN pg_stat_activity USING (pid) WHERE relname = ANY($1)"
+                " JOIN pg_stat_activity USING (pid)"
+                " WHERE datname = current_database() AND relname = ANY($1)"
                 " AND state = 'idle in transaction' AND mode NOT LIKE 'Row%'",
                 [*legacy.TABLES, *foreign_tables.NAMES],
             )

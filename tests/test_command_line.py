@@ -211,7 +211,8 @@ async def _stop_amid_a_write(service: Serving, url: str, *, let_go: bool) -> htt
     client = httpx.AsyncClient(base_url=service.root, timeout=PATIENCE)
 
     async def waits() -> bool:
-        sql = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
+        sql = """SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+          AND datname = current_database())"""
         return bool(await database.fetchval(sql))
 
     async def is_closed() -> bool:
