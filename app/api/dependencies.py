@@ -1,7 +1,7 @@
 """What endpoints take by ``Depends``: the application's services, and parts of the request.
 
 Each is an async function of the request alone, so that FastAPI calls it without a thread and the
-fast path can call it as well.
+fast path can call it as well. They run with every request, so they ask the scope itself.
 """
 
 from collections.abc import Callable, Coroutine
@@ -28,7 +28,7 @@ def _service(name: str) -> Dependency:
     """Return a dependency on what ``app.main`` keeps in the application's state."""
 
     async def service(request: Request) -> Any:
-        return getattr(request.app.state, name)
+        return getattr(request.scope["app"].state, name)
 
     return service
 
@@ -65,11 +65,13 @@ async def _if_none_match(request: Request) -> bytes:
 
 
 async def _path_key(request: Request) -> str:
-    return cast("str", request.path_params["key"])
+    key: str = request.scope["path_params"]["key"]
+    return key
 
 
 async def _path_production(request: Request) -> str:
-    return cast("str", request.path_params.get("production", ""))
+    production: str = request.scope["path_params"].get("production", "")
+    return production
 
 
 IdempotentWriterDep = Annotated[IdempotentWriter, Depends(_idempotent_writer)]

@@ -60,7 +60,9 @@ class FastRoute(APIRoute):
         ]
 
         async def handle(request: Request) -> Response:
-            values = {name: request.path_params[name] for name in parameters}
+            values: dict[str, Any] = {}
+            for name in parameters:
+                values[name] = request.scope["path_params"][name]
             parsed = await _read_json(request) if body_field else None
             for name, dependency in dependencies:
                 values[name] = await dependency(request)
