@@ -34,7 +34,7 @@ def ours(name: str | None, kind: str, _parents: object) -> bool:
 
 
 def configure(**where: Any) -> None:
-    """Tell Alembic what to compare and how to run."""
+    """Configure what Alembic compares and how it runs."""
     context.configure(
         target_metadata=target_metadata,
         include_name=ours,

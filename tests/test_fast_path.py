@@ -23,13 +23,13 @@ from tests.test_create import (  # noqa: F401  # run here once more
     test_the_client_may_bring_the_uuid_once,
     test_unknown_members_are_ignored_and_named,
 )
-from tests.test_etags import test_one_row_is_confirmed_until_it_changes  # noqa: F401
-from tests.test_hostile_input import test_missing_members_are_named  # noqa: F401
-from tests.test_preconditions import (  # noqa: F401
+from tests.test_etags import test_one_row_is_confirmed_until_it_changes  # noqa: F401  # run again here
+from tests.test_hostile_input import test_missing_members_are_named  # noqa: F401  # run again here
+from tests.test_preconditions import (  # noqa: F401  # run again here
     test_a_write_to_another_state_is_refused_and_changes_nothing,
 )
-from tests.test_read import *  # noqa: F403
-from tests.test_show_endpoint import (  # noqa: F401
+from tests.test_read import *  # noqa: F403  # run again here
+from tests.test_show_endpoint import (  # noqa: F401  # run again here
     test_an_unchanged_show_is_confirmed_and_a_changed_one_is_sent,
     test_its_bytes_are_those_of_the_lists,
 )

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import quote
 
 import asyncpg
@@ -226,7 +227,7 @@ def test_a_trigger_that_refuses_writes(own_database: str, event: str) -> None:
 async def test_the_tried_write_leaves_nothing(own_database: str) -> None:
     """No row, no number, no announcement."""
     connection = await asyncpg.connect(**DatabaseUrl.parse(own_database).connect_args())
-    heard: list[object] = []
+    heard: list[Any] = []
     await connection.add_listener("signalbook_changes", lambda *announced: heard.append(announced))
     try:
         for _ in range(3):
@@ -235,7 +236,7 @@ async def test_the_tried_write_leaves_nothing(own_database: str) -> None:
         await connection.execute("NOTIFY signalbook_changes, 'ours'")
         for table in ("productions", "cameras", "changes", "sources", "presence"):
             assert await connection.fetchval(f"SELECT count(*) FROM {table}") == 0
-        assert [announced[-1] for announced in heard] == ["ours"]  # type: ignore[index]
+        assert [announced[-1] for announced in heard] == ["ours"]
     finally:
         await connection.close()
 

@@ -22,7 +22,7 @@ _VARY: Final = (b"vary", b"Origin")
 
 
 class RequestLogMiddleware:
-    """Gives each request an id, returns it as ``X-Request-Id``, and logs one line at its end."""
+    """Puts an id on each request, returns it as ``X-Request-Id``, and logs one line at its end."""
 
     def __init__(self, app: ASGIApp, incidents: Incidents) -> None:
         self.app, self._incidents = app, incidents

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from app.settings import PROJECT
-from tests.structure.test_house import MODULES, Function, name, tree
+from tests.structure.test_house import MODULES, PYTHON, Function, name, tree
 
 SCRIPTS = sorted((PROJECT / "scripts").rglob("*.py"))
 # A variable is named by what it holds, not by what was done to it.
@@ -66,7 +66,7 @@ def test_a_module_name_in_two_rooms_says_the_same_of_each() -> None:
 
 def documented(path: Path) -> Iterator[str]:
     for node in ast.walk(tree(path)):
-        if isinstance(node, Function):
+        if isinstance(node, ast.Module | ast.ClassDef | Function):
             yield ast.get_docstring(node) or ""
 
 
@@ -74,7 +74,21 @@ def test_docstrings_say_return_rather_than_give() -> None:
     riddling = re.compile(r"(Give|Gives|Tell|Tells)\b")
     assert not [
         f"{name(path)}: {words.splitlines()[0]}"
-        for path in [*MODULES, *SCRIPTS]
+        for path in [*PYTHON, *SCRIPTS]
         for words in documented(path)
         if riddling.match(words)
+    ]
+
+
+def test_what_is_let_pass_says_why() -> None:
+    """A linter or a type checker is silenced on a line only with the reason beside it."""
+    silenced = re.compile(r"# (?:noqa(?::|$)|type: ignore)")
+    explained = re.compile(r"# (?:noqa: [A-Z0-9, ]+|type: ignore\[[a-z, -]+\])  # \S")
+    # Of the textbook's, its modules' docstrings say why: they are the same on each line.
+    assert not [
+        f"{name(path)}:{number}"
+        for path in [*PYTHON, *SCRIPTS]
+        if not path.stem.startswith("textbook") and path != Path(__file__)
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if silenced.search(line) and not explained.search(line)
     ]
