@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache
 
 from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
@@ -130,19 +131,23 @@ def _slowest_write(settings: Settings) -> float:
 
 def _add_routes(app: FastAPI, settings: Settings) -> list[BaseRoute]:
     """Add the routes. Return those under /api that the fast path looks at."""
-    api = APIRouter(prefix="/api")
+    fast, others = _routers()
+    app.include_router(health_routes.router)
+    operators = [admin.router] if operator_auth.exist(settings) else []
+    for router in (*fast, *others, *operators):
+        app.include_router(router, prefix="/api")
+    return [route for router in fast for route in router.routes]
+
+
+@cache
+def _routers() -> tuple[list[APIRouter], list[APIRouter]]:
+    """Return the routers that the fast path looks at, and the others. To make them takes long."""
     fast = [*entities.routers(), shows.router]
-    routers = [
-        *fast, *history.routers(), events.router, feed.router, stream.router, sync.router,
+    others = [
+        *history.routers(), events.router, feed.router, stream.router, sync.router,
         sync_runs.router, bulk.router(),
     ]  # fmt: skip
-    if operator_auth.exist(settings):
-        routers.append(admin.router)
-    for router in routers:
-        api.include_router(router)
-    app.include_router(health_routes.router)
-    app.include_router(api)
-    return [route for router in fast for route in router.routes]
+    return fast, others
 
 
 def _add_middleware(app: FastAPI, settings: Settings, routes: list[BaseRoute]) -> None:

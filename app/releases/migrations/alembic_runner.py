@@ -1,10 +1,13 @@
 """Runs Alembic from code: upgrade, downgrade, and which revision a database is at."""
 
 from collections.abc import Callable
-from functools import partial
-from typing import Final
+from functools import cache, partial
+from typing import Any, Final
 
 from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from asyncpg import PostgresError
 from sqlalchemy import Connection
@@ -12,7 +15,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from alembic import command
 from app.database.url import DatabaseUrl
 from app.releases.migrations.observer import Observer
 from app.releases.migrations.revisions import ROOT
@@ -32,7 +34,7 @@ async def upgrade(
     killed. Raises MigrationError: refused (``guard.Ungated`` where only the gate may migrate),
     contended, blocked, stuck, failed, or the database is away.
     """
-    await _run(url, configuration(say, observer), partial(_upgrade, revision))
+    await _run(url, configuration(say, observer), partial(run_upgrade, revision))
 
 
 async def downgrade(
@@ -104,12 +106,37 @@ def _with_connection(
     order(config)
 
 
-def _upgrade(revision: str, config: Config) -> None:
-    command.upgrade(config, revision)
+def run_upgrade(revision: str, config: Config, sql_since: str | None = None) -> None:
+    """Upgrade to a revision; with ``sql_since``, the revision before, only write the SQL of it.
+
+    Raises CommandError.
+    """
+    as_sql = {"as_sql": True, "starting_rev": sql_since} if sql_since is not None else {}
+    _run_environment(config, script_directory()._upgrade_revs, revision, **as_sql)
 
 
 def _downgrade(revision: str, config: Config) -> None:
-    command.downgrade(config, revision)
+    _run_environment(config, script_directory()._downgrade_revs, revision)
+
+
+def _run_environment(
+    config: Config, steps_to: Callable[[str, Any], list[Any]], revision: str, **options: Any
+) -> None:
+    """Do what Alembic's own commands do, which load the files of all revisions each time."""
+
+    def steps(current: Any, _context: MigrationContext) -> list[Any]:
+        return steps_to(revision, current)
+
+    with EnvironmentContext(
+        config, script_directory(), fn=steps, destination_rev=revision, **options
+    ):
+        script_directory().run_env()
+
+
+@cache
+def script_directory() -> ScriptDirectory:
+    """Load this image's revisions. Raises CommandError."""
+    return ScriptDirectory.from_config(configuration())
 
 
 def read_revision(connection: Connection) -> str | None:
