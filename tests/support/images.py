@@ -23,6 +23,7 @@ def forget() -> None:
     """Read the revisions anew: in a real process none is ever added."""
     revisions.history.cache_clear()
     revisions._names.cache_clear()  # noqa: SLF001  # as above
+    alembic_runner.script_directory.cache_clear()
 
 
 @contextmanager

@@ -106,17 +106,13 @@ def _with_connection(
     order(config)
 
 
-def run_upgrade(revision: str, config: Config, sql_since: str | None = None) -> None:
-    """Upgrade to a revision; with ``sql_since``, the revision before, only write the SQL of it.
-
-    Raises CommandError.
-    """
-    as_sql = {"as_sql": True, "starting_rev": sql_since} if sql_since is not None else {}
-    _run_environment(config, script_directory()._upgrade_revs, revision, **as_sql)
+def run_upgrade(revision: str, config: Config, **options: Any) -> None:
+    """Upgrade to a revision; ``options`` are Alembic's, such as ``as_sql``. Raises CommandError."""
+    _run_environment(config, script_directory()._upgrade_revs, revision, **options)  # noqa: SLF001  # Alembic's own commands do
 
 
 def _downgrade(revision: str, config: Config) -> None:
-    _run_environment(config, script_directory()._downgrade_revs, revision)
+    _run_environment(config, script_directory()._downgrade_revs, revision)  # noqa: SLF001  # as above
 
 
 def _run_environment(
@@ -127,10 +123,9 @@ def _run_environment(
     def steps(current: Any, _context: MigrationContext) -> list[Any]:
         return steps_to(revision, current)
 
-    with EnvironmentContext(
-        config, script_directory(), fn=steps, destination_rev=revision, **options
-    ):
-        script_directory().run_env()
+    scripts = script_directory()
+    with EnvironmentContext(config, scripts, fn=steps, destination_rev=revision, **options):
+        scripts.run_env()
 
 
 @cache

@@ -9,6 +9,7 @@ a newer Python adds, are passed over.
 import ast
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -35,6 +36,7 @@ _HOLE: Final = "\0"
 _DOCUMENTED: Final = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
+@lru_cache
 def source_hash(source: str) -> str:
     """Return the SHA-256 of what this Python source says. Raises SyntaxError."""
     tree = ast.parse(source)

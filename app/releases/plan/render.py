@@ -17,8 +17,7 @@ import asyncpg
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection
 
-from alembic import command
-from app.releases.migrations.alembic_runner import configuration, make_engine
+from app.releases.migrations.alembic_runner import configuration, make_engine, run_upgrade
 from app.releases.migrations.backfill_cursors import CURSORS
 from app.releases.migrations.revisions import history
 from app.releases.output import discard_line
@@ -162,9 +161,8 @@ def _collected(
     collector = StatementCollector(ask)
     config = configuration(discard_line)
     config.attributes["steps"] = config.output_buffer = cast("Any", collector)
-    span = f"{before}:{revisions[-1]}" if before else revisions[-1]
     try:
-        command.upgrade(config, span, sql=True)
+        run_upgrade(revisions[-1], config, as_sql=True, starting_rev=before)
     except CommandError as refused:
         raise MigrationError(f"{refused}.") from refused
     if collector.revisions != [*revisions]:

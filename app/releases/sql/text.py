@@ -6,6 +6,7 @@ databases, so its every byte must stay. What a statement does is read by ``parse
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from app.releases.sql.tokens import Token, tokens
@@ -13,6 +14,7 @@ from app.releases.sql.tokens import Token, tokens
 _DOTTED: Final = re.compile(r"""(?<=[\w$"]) ?\. ?(?=[^\W\d]|")""")
 
 
+@lru_cache(maxsize=4096)  # a release asks for the same statements again and again
 def normalise(sql: str) -> str:
     """Return the statement without comments, needless white space and closing semicolons.
 

@@ -47,7 +47,7 @@ def tokens(sql: str) -> Iterator[Token]:
         else:
             match = cast("re.Match[str]", _TOKEN.match(sql, at))
             end = match.end()
-            kind = _kind(match)
+            kind = cast("Kind", match.lastgroup)
             yield Token(kind, match.group())
             if kind == "text":
                 more = list(_rest(sql, end, _ESCAPED_REST if match[0][0] in "eE" else _REST))
@@ -63,11 +63,6 @@ def _rest(sql: str, at: int, piece: re.Pattern[str]) -> Iterator[Token]:
         yield Token("break", gap.group())
         yield Token("text", text.group())
         at = text.end()
-
-
-def _kind(match: re.Match[str]) -> Kind:
-    name = next(name for name, text in match.groupdict().items() if text is not None)
-    return cast("Kind", name)
 
 
 def _end_of_comment(sql: str, at: int) -> int:
