@@ -1,8 +1,8 @@
 """Translates what asyncpg raises into the errors that the service answers with."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar, Final
+from typing import Final
 
 from asyncpg import exceptions as pg
 
@@ -12,36 +12,16 @@ from app.errors import (
     Busy,
     Conflict,
     DatabaseAway,
+    DiskFull,
     DuplicateId,
     DuplicateUuid,
     Invalid,
+    OutOfMemory,
     PoolerInTheWay,
     SchemaMismatch,
     SignalbookError,
-    Unavailable,
+    TooManyConnections,
 )
-
-
-class TooManyConnections(Unavailable):
-    """PostgreSQL lets no further connection in: its own limit, the role's or the database's."""
-
-    code = "TOO_MANY_CONNECTIONS"
-    headers: ClassVar[Mapping[str, str]] = {"retry-after": "5"}
-
-
-class OutOfMemory(Unavailable):
-    """PostgreSQL has no memory left for the statement."""
-
-    code = "OUT_OF_MEMORY"
-    headers: ClassVar[Mapping[str, str]] = {"retry-after": "10"}
-
-
-class DiskFull(Unavailable):
-    """The disk of the database is full: nothing can be written until somebody makes room."""
-
-    code = "DISK_FULL"
-    headers: ClassVar[Mapping[str, str]] = {"retry-after": "60"}
-
 
 CLOSED_WHILE_IDLE: Final = (
     pg.ConnectionDoesNotExistError, pg.AdminShutdownError, pg.InternalClientError, ConnectionError,
