@@ -95,7 +95,7 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
 
     app.state.checkup = check.Checkup(examine, settings.health_cache)
     _add_middleware(app, settings, _add_routes(app, settings))
-    app.add_middleware(SocketMiddleware, sockets=sockets, token=settings.access_token)
+    app.add_middleware(SocketMiddleware, sockets=sockets.sessions, token=settings.access_token)
     error_responses.install(app)
     openapi.install(app)
     return app

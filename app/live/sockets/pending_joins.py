@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 
+from app.background import cancel
 from app.entities import root
 from app.errors import SignalbookError, Unavailable
 from app.live.sockets.limits import SocketLimits
@@ -13,20 +14,14 @@ from app.live.sockets.socket_requests import Join, error_ack
 
 _log: Final = structlog.get_logger()
 Send = Callable[[str, str, Any], None]
-
-
-class JoinRoom(Protocol):
-    """Lets a socket watch a production if ``still_wanted`` is true after all that takes time."""
-
-    def __call__(
-        self, socket: str, request: Join, still_wanted: Callable[[], bool]
-    ) -> Awaitable[dict[str, Any]]: ...
+JoinRoom = Callable[[str, Join, Callable[[], bool]], Awaitable[dict[str, Any]]]
 
 
 class PendingJoins:
     """The joins that are to be tried again; the last of each socket and production counts.
 
-    ``send`` is called with a socket, an event's name and its argument.
+    ``join`` is called with a socket, its request, and whether it is still wanted after all that
+    takes time. ``send`` is called with a socket, an event's name and its argument.
     """
 
     def __init__(self, join: JoinRoom, send: Send, limits: SocketLimits) -> None:
@@ -53,8 +48,7 @@ class PendingJoins:
     async def close(self) -> None:
         """Try no more."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await cancel(self._task)
 
     async def _keep_trying(self) -> None:
         while any(self._requests.values()):

@@ -8,6 +8,7 @@ from typing import Final
 import structlog
 from pydantic_core import to_json
 
+from app.background import cancel
 from app.entities import root
 from app.live.feed.entries import FeedEntry
 from app.live.feed.hub import Hub
@@ -56,8 +57,7 @@ class ProductionListRoom:
             yield
         finally:
             if self._task is not None:
-                self._task.cancel()
-                await asyncio.gather(self._task, return_exceptions=True)
+                await cancel(self._task)
             self._first_try.set()
 
     async def _stay_subscribed(self) -> None:

@@ -6,7 +6,7 @@ socket is then told to load what it may have missed.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import UUID
@@ -14,6 +14,7 @@ from uuid import UUID
 import asyncpg
 from pydantic_core import to_json
 
+from app.background import Tasks
 from app.database.database import Database
 from app.errors import (
     AmbiguousId,
@@ -56,13 +57,13 @@ class Rooms:
     ) -> None:
         self._database, self._hub, self._limits = database, hub, limits
         self._send_queue = send_queue
-        self._presence = Presence(database, listener, self._on_presence, sweep=limits.sweep)
+        self._presence = Presence(database, listener, self._on_presence, limits.sweep)
         self._broadcast = Broadcast(database, listener, self._on_broadcast)
         self._rooms: dict[UUID, Room] = {}
         self._opening: dict[UUID, asyncio.Task[Room]] = {}
         # Per socket: the productions that it watches, and the keys by which it has joined each.
         self._keys: dict[str, dict[UUID, set[str]]] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._closing = Tasks()
         self._pending = PendingJoins(self._join, self._send, limits)
 
     @asynccontextmanager
@@ -72,9 +73,7 @@ class Rooms:
             try:
                 yield
             finally:
-                for task in tuple(self._tasks):
-                    task.cancel()
-                await asyncio.gather(*self._tasks, return_exceptions=True)
+                await self._closing.cancel()
                 await self._pending.close()
                 for room in self._rooms.values():
                     await room.close()
@@ -213,7 +212,7 @@ class Rooms:
     def _close_if_empty(self, room: Room) -> None:
         if not room.members and self._rooms.get(room.uuid) is room:
             del self._rooms[room.uuid]
-            self._start(room.close())
+            self._closing.start(room.close())
 
     # Sending
 
@@ -228,11 +227,6 @@ class Rooms:
     def _send(self, socket: str, name: str, payload: Any) -> None:
         if queue := self._send_queue(socket):
             queue.put_nowait(event(name, to_json(payload).decode()))
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _enter(room: Room, socket: str, start: Page | None) -> dict[str, Any]:
