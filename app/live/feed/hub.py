@@ -24,8 +24,13 @@ from app.live.feed.entries import PAGE, Page, read_page
 from app.live.feed.listener import Listener
 from app.live.feed.production_list import ProductionFeed
 from app.live.feed.reader import Reader
-from app.live.feed.subscription import CursorSubscription, OnEntries, OnTrimmed, Subscription
-from app.live.feed.tailer import Tailer
+from app.live.feed.subscription import (
+    CursorSubscription,
+    OnEntries,
+    OnTrimmed,
+    Subscription,
+    Tailer,
+)
 from app.sql.registry import statement
 from app.sql.writes import CHANNEL
 

@@ -152,7 +152,7 @@ class ProductionFeed:
             )
             self._recent |= {key: times[key] for key in some}
             for subscription in tuple(self.subscriptions):
-                async with subscription.paused():
+                async with subscription.delivering:
                     if subscription in self.subscriptions:
                         await subscription.deliver(entries)
 
