@@ -10,8 +10,8 @@ pooler lends the connection to others.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 from uuid import UUID
 
@@ -77,11 +77,9 @@ class Retention:
         self._database, self._days = database, days
         self._first, self._every, self._pause, self._batch = first, every, pause, batch
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    def running(self) -> AbstractAsyncContextManager[None]:
         """Remove now and then while the block runs."""
-        async with running(self._keep_removing()):
-            yield
+        return running(self._keep_removing())
 
     async def trim(self) -> int:
         """Remove old log entries, log one line, and return how many were removed.

@@ -87,9 +87,8 @@ class Database:
                    "max_cacheable_statement_size": 0}  # fmt: skip
         # PostgreSQL ends a long statement itself. This timeout is for a silent network.
         network = {"command_timeout": self._timeout + 5}
-        args = self.url.connect_args()
-        own = {**args.get("server_settings", {}), **self.session_settings(), **settings}
-        return {**caching, **network, **args, "server_settings": own}
+        own = {**self.session_settings(), **settings}
+        return {**caching, **network, **self.url.connect_args(**own)}
 
     def session_settings(self) -> dict[str, str]:
         """Return the settings that every session of the service must have."""

@@ -90,10 +90,12 @@ class DatabaseUrl:
             raise BadDatabaseUrl(bad.reason, setting) from None
         return url
 
-    def connect_args(self) -> dict[str, Any]:
-        """Return keyword arguments for `asyncpg.connect` and `asyncpg.create_pool`."""
+    def connect_args(self, **settings: str) -> dict[str, Any]:
+        """Return keyword arguments for `asyncpg.connect`, with these settings of the session."""
         names = ("host", "port", "user", "password", "database")
-        return {name: getattr(self, name) for name in names} | self._driver_args()
+        args = {name: getattr(self, name) for name in names} | self._driver_args()
+        args["server_settings"] |= settings
+        return args
 
     def sqlalchemy_url(self) -> str:
         """Return the `postgresql+asyncpg://` form, WITH the password: never log it."""
