@@ -44,8 +44,7 @@ class Database:
     def __init__(self, url: DatabaseUrl, settings: Settings) -> None:
         self.url = url
         self.dialer = Dialer(announced=url.pgbouncer)
-        self._wait = settings.pool_wait
-        self._size = settings.pool_size
+        self._wait, self._size = settings.pool_wait, settings.pool_size
         self._timeout = settings.statement_timeout
         self._pool: ConnectionPool | None = None
         # Writers wait for each other's production; they must not take every connection with them.
@@ -161,6 +160,5 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[DatabaseConnection]:
         """Borrow a writer's connection in a transaction, committed if the block raises nothing."""
-        with translated():
-            async with self.write_connection() as connection, connection.transaction():
-                yield connection
+        async with self.write_connection() as connection, connection.transaction():
+            yield connection

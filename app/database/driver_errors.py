@@ -68,21 +68,16 @@ def translated() -> Iterator[None]:
     """Raise our errors in place of the driver's."""
     try:
         yield
-    except SignalbookError:
-        raise
     except Exception as error:
-        ours = translate(error)
-        if ours is None:
-            raise
-        raise ours from error
+        if ours := translate(error):
+            raise ours from error
+        raise
 
 
 def translate(error: Exception) -> SignalbookError | None:
     """Return our error for one that the driver raised, None if it is not the driver's."""
-    ours = _data_error(error) or _pooler_error(error)
-    if ours is not None:
-        return ours
-    return next((ours(text) for theirs, ours, text in _ANSWERS if isinstance(error, theirs)), None)
+    of_kind = (ours(text) for theirs, ours, text in _ANSWERS if isinstance(error, theirs))
+    return _data_error(error) or _pooler_error(error) or next(of_kind, None)
 
 
 def _data_error(error: Exception) -> SignalbookError | None:

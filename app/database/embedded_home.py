@@ -19,12 +19,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+Say = Callable[[str], None]
 ENVIRONMENT: Final = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}  # no PGDATA, PGOPTIONS, ...
 
 # A spec only: importing the wheel would run its Python layer. None in the production image.
@@ -76,14 +77,14 @@ class Home:
         run = self.folder / "run"
         # PostgreSQL and psql read commas, quotes and spaces in this path as syntax.
         plain = re.fullmatch(r"[\w./+-]+", str(run), re.ASCII)
-        if plain and len(os.fsencode(self._socket_in(run))) <= _SOCKET_PATH_LIMIT:
+        if plain and len(os.fsencode(run / _SOCKET)) <= _SOCKET_PATH_LIMIT:
             return run
         return Path("/tmp") / f"signalbook-{_digest(self.folder)}"  # noqa: S108  # made private
 
     @property
     def socket(self) -> Path:
         """The Unix socket the server listens on."""
-        return self._socket_in(self.socket_folder)
+        return self.socket_folder / _SOCKET
 
     @cached_property
     def version(self) -> str:
@@ -175,9 +176,6 @@ class Home:
         lines = path.read_text(errors="replace").splitlines() if path.exists() else []
         return lines if lines and re.fullmatch(r" *[0-9]{1,10} *", lines[0]) else []
 
-    def _socket_in(self, folder: Path) -> Path:
-        return folder / _SOCKET
-
 
 def existing_homes(folder: Path) -> list[Home]:
     """Return the homes of `folder` that have a cluster: itself, and where root has moved it."""
@@ -189,7 +187,7 @@ def existing_homes(folder: Path) -> list[Home]:
     ]
 
 
-def prepare_home(folder: Path, say: Callable[[str], None]) -> Home:
+def prepare_home(folder: Path, say: Say) -> Home:
     """Return the home of `folder`, made if need be. Raises EmbeddedPostgresError and OSError.
 
     If root's account cannot reach the folder or the binaries, it is below /var/lib/signalbook,
@@ -207,14 +205,11 @@ def prepare_home(folder: Path, say: Callable[[str], None]) -> Home:
         f"Keeping the cluster and a copy of PostgreSQL in {elsewhere}, because the account that "
         f"runs it cannot reach {resolved} or the installed binaries."
     )
-    return _moved_home(Home(elsewhere, installed, _account(elsewhere / "data")))
-
-
-def _moved_home(home: Home) -> Home:
-    _make_folder(home.folder.parent)
-    _make_folder(home.folder)
-    with home.locked("start.lock"):
-        return Home(home.folder, _copy_binaries(home), home.account)
+    moved = Home(elsewhere, installed, _account(elsewhere / "data"))
+    _make_folder(_MOVED)
+    _make_folder(elsewhere)
+    with moved.locked("start.lock"):
+        return replace(moved, bin=_copy_binaries(moved))
 
 
 def _make_folder(folder: Path) -> None:

@@ -17,9 +17,9 @@ from urllib.parse import quote, unquote
 from uuid import uuid4
 
 from app.database.bad_url import BadDatabaseUrl, raise_if_unresolved
-from app.database.tls import DEFAULT_TLS, SSL_MODES, Tls, read_tls
+from app.database.tls import DEFAULT_TLS, Tls, read_tls
 
-__all__ = ["DEFAULT_TIMEOUT", "SSL_MODES", "BadDatabaseUrl", "DatabaseUrl", "Tls"]
+__all__ = ["DEFAULT_TIMEOUT", "BadDatabaseUrl", "DatabaseUrl"]
 
 DEFAULT_TIMEOUT: Final = 10.0  # seconds; asyncpg's own 60 outlasts a platform's health check
 
@@ -66,16 +66,9 @@ class DatabaseUrl:
         password = member.pop("password", "") or _decoded(secret, "password")
         database = member.pop("dbname", "") or member.pop("database", "") or path or user
         host, port = _server(server, member)
-        return cls(
-            host=host,
-            port=port,
-            user=user,
-            password=password or None,
-            database=database,
-            tls=read_tls(member),
-            **_session(member),
-            ignored=tuple(sorted(member)),
-        )
+        return cls(host=host, port=port, user=user, password=password or None, database=database,
+                   tls=read_tls(member), **_session(member),
+                   ignored=tuple(sorted(member)))  # fmt: skip
 
     @classmethod
     def from_setting(cls, text: str, setting: str) -> "DatabaseUrl":
@@ -103,13 +96,12 @@ class DatabaseUrl:
 
     def sqlalchemy_connect_args(self) -> dict[str, Any]:
         """Return `create_async_engine(connect_args=)`: what `sqlalchemy_url()` cannot carry."""
-        if not self.pgbouncer:
-            return self._driver_args()
-        # Unique names, or two clients of one pooled connection prepare the same one.
-        return self._driver_args() | {
-            "prepared_statement_cache_size": 0,
-            "prepared_statement_name_func": lambda: f"sb_{uuid4()}",
-        }
+        args = self._driver_args()
+        if self.pgbouncer:
+            # Unique names, or two clients of one pooled connection prepare the same one.
+            args |= {"prepared_statement_cache_size": 0,
+                     "prepared_statement_name_func": lambda: f"sb_{uuid4()}"}  # fmt: skip
+        return args
 
     def with_database(self, name: str) -> "DatabaseUrl":
         """Return the same server and sign-in, another database. Raises BadDatabaseUrl."""

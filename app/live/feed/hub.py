@@ -36,8 +36,6 @@ from app.sql.writes import CHANNEL
 
 # The change numbers of productions $1.
 NUMBERS: Final = statement("SELECT uuid, change_seq FROM productions WHERE uuid = ANY($1::uuid[])")
-_COMPARE_EVERY: Final = 5.0
-_MARGIN: Final = 120.0
 
 
 class Hub:
@@ -48,12 +46,7 @@ class Hub:
     """
 
     def __init__(
-        self,
-        database: Database,
-        listener: Listener,
-        *,
-        every: float = _COMPARE_EVERY,
-        margin: float = _MARGIN,
+        self, database: Database, listener: Listener, *, every: float = 5.0, margin: float = 120.0
     ) -> None:
         self._database, self._every = database, every
         self._reader = Reader(database)
@@ -112,9 +105,8 @@ class Hub:
         try:
             latest = await self._latest(production, since)
             start = latest if since is None else since
-            return self._add(
-                tailer, on_entries, start, max(latest, tailer.start(latest)), on_trimmed
-            )
+            newest = max(latest, tailer.start(latest))
+            return self._add(tailer, on_entries, on_trimmed, start, newest)
         finally:
             tailer.joining -= 1
             self._forget_if_idle(tailer)
@@ -127,7 +119,7 @@ class Hub:
         The caller has an open subscription to the production, so nothing needs to be looked up.
         """
         tailer = self._tailers[production]
-        return self._add(tailer, on_entries, since, tailer.start(since), on_trimmed)
+        return self._add(tailer, on_entries, on_trimmed, since, tailer.start(since))
 
     async def subscribe_to_productions(self, on_entries: OnEntries) -> Subscription:
         """Deliver each entry about a production itself, of all productions, from now on.
@@ -171,13 +163,9 @@ class Hub:
         return page.latest
 
     def _add(
-        self,
-        tailer: Tailer,
-        on_entries: OnEntries,
-        since: int,
-        latest: int,
-        on_trimmed: OnTrimmed | None,
-    ) -> Subscription:
+        self, tailer: Tailer, on_entries: OnEntries, on_trimmed: OnTrimmed | None,
+        since: int, latest: int,
+    ) -> Subscription:  # fmt: skip
         subscription = CursorSubscription(
             tailer.production, on_entries, on_trimmed, self.read, self._remove
         )

@@ -1,7 +1,7 @@
 """The sockets of one process that watch the list of all productions."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -15,7 +15,7 @@ from app.live.feed.hub import Hub
 from app.live.feed.subscription import Subscription
 from app.live.sockets.limits import SocketLimits
 from app.live.sockets.messages import of_list
-from app.live.sockets.send_queue import SendQueue, event
+from app.live.sockets.send_queue import FindQueue, event
 
 _log: Final = structlog.get_logger()
 
@@ -26,9 +26,7 @@ class ProductionListRoom:
     It unsubscribes a moment after the last socket has left, as pages come and go.
     """
 
-    def __init__(
-        self, hub: Hub, send_queue: Callable[[str], SendQueue | None], limits: SocketLimits
-    ) -> None:
+    def __init__(self, hub: Hub, send_queue: FindQueue, limits: SocketLimits) -> None:
         self._hub, self._send_queue, self._limits = hub, send_queue, limits
         self.sockets: set[str] = set()
         self._task: asyncio.Task[None] | None = None

@@ -8,6 +8,7 @@ written. One that takes nothing for long is dropped.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -20,7 +21,7 @@ from app.live.feed.entries import FeedEntry
 from app.live.feed.subscription import OnEntries, OnTrimmed, Subscription
 from app.live.sockets.limits import SocketLimits
 from app.live.sockets.messages import of_room
-from app.live.sockets.send_queue import SendQueue, event
+from app.live.sockets.send_queue import FindQueue, SendQueue, event
 from app.live.sockets.socket_requests import error_ack
 from app.model.schemas import known_uuid
 
@@ -35,14 +36,12 @@ def canonical_key(key: str) -> str:
     return str(uuid) if uuid else key
 
 
+@dataclass(slots=True)
 class _Member:
     """A socket in the room: up to where it was sent entries, and its catch-up while behind."""
 
-    __slots__ = ("after", "catch_up")
-
-    def __init__(self, after: int) -> None:
-        self.after = after
-        self.catch_up: Subscription | None = None
+    after: int
+    catch_up: Subscription | None = None
 
     def stop_catch_up(self) -> None:
         if self.catch_up is not None:
@@ -53,17 +52,11 @@ class _Member:
 class Room:
     """A production that is watched here.
 
-    ``resume`` subscribes to it once more, after a number. ``send_queue`` returns the queue of a
-    socket, None if the socket has gone.
+    ``resume`` subscribes to it once more, after a number.
     """
 
     def __init__(
-        self,
-        uuid: UUID,
-        label: str,
-        resume: Resume,
-        send_queue: Callable[[str], SendQueue | None],
-        limits: SocketLimits,
+        self, uuid: UUID, label: str, resume: Resume, send_queue: FindQueue, limits: SocketLimits
     ) -> None:
         self.uuid, self.label = uuid, label
         self.seq = 0

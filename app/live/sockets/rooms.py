@@ -33,7 +33,7 @@ from app.live.sockets.pending_joins import PendingJoins
 from app.live.sockets.presence import People, Person, Presence
 from app.live.sockets.room import Room, canonical_key
 from app.live.sockets.rooms_sql import BY_LABEL, BY_UUID
-from app.live.sockets.send_queue import SendQueue, event
+from app.live.sockets.send_queue import FindQueue, event
 from app.live.sockets.socket_requests import ChangeAnnouncement, Join, Leave, error_ack
 from app.model.schemas import known_uuid
 
@@ -42,19 +42,12 @@ _PRESENCE: Final = "presence:update"
 
 
 class Rooms:
-    """The rooms of one process.
-
-    ``send_queue`` returns the queue of a socket, None if the socket has gone.
-    """
+    """The rooms of one process."""
 
     def __init__(
-        self,
-        database: Database,
-        listener: Listener,
-        hub: Hub,
-        send_queue: Callable[[str], SendQueue | None],
+        self, database: Database, listener: Listener, hub: Hub, send_queue: FindQueue,
         limits: SocketLimits,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._database, self._hub, self._limits = database, hub, limits
         self._send_queue = send_queue
         self._presence = Presence(database, listener, self._on_presence, limits.sweep)

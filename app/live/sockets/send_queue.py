@@ -43,6 +43,10 @@ class SendQueue(asyncio.Queue[Any]):
         return item
 
 
+FindQueue = Callable[[str], SendQueue | None]
+"""Returns the queue of a socket, None if the socket has gone."""
+
+
 def _weight(item: Any) -> int:
     """Count the characters of a packet; anything but text is small."""
     text = getattr(item, "data", None)

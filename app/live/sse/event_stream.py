@@ -8,6 +8,7 @@ slowly falls behind and costs no memory. One that takes nothing at all is discon
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -30,24 +31,19 @@ _CHUNK: Final = 65_536
 _HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
+@dataclass
 class EventStreams:
-    """Counts the open streams of one process, at most ``most``. Times in seconds.
+    """Counts the ``open`` streams of one process, at most ``most``. Times in seconds.
 
     ``heartbeat`` is the pause between two comments that keep a connection alive. ``patience`` is
     how long a client may take nothing before it is disconnected.
     """
 
-    def __init__(
-        self,
-        shutdown: Shutdown,
-        *,
-        most: int = 1_000,
-        heartbeat: float = 15.0,
-        patience: float = 30.0,
-    ) -> None:
-        self.open = 0
-        self.most, self.heartbeat, self.patience = most, heartbeat, patience
-        self._shutdown = shutdown
+    shutdown: Shutdown
+    most: int = 1_000
+    heartbeat: float = 15.0
+    patience: float = 30.0
+    open: int = 0
 
     @contextmanager
     def count(self, end: Callable[[], None]) -> Iterator[None]:
@@ -55,7 +51,7 @@ class EventStreams:
 
         Raises Busy if there are as many as there may be, Unavailable while the service stops.
         """
-        if self._shutdown.has_begun:
+        if self.shutdown.has_begun:
             raise Unavailable("The service is stopping: try again in a moment.")
         if self.open >= self.most:
             raise Busy(
@@ -64,7 +60,7 @@ class EventStreams:
             )
         self.open += 1
         try:
-            with self._shutdown.on_begin(end):
+            with self.shutdown.on_begin(end):
                 yield
         finally:
             self.open -= 1
