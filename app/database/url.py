@@ -16,8 +16,7 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
-from app.database.bad_url import BadDatabaseUrl, raise_if_unresolved
-from app.database.tls import DEFAULT_TLS, Tls, read_tls
+from app.database.tls import DEFAULT_TLS, BadDatabaseUrl, Tls, read_tls
 
 __all__ = ["DEFAULT_TIMEOUT", "BadDatabaseUrl", "DatabaseUrl"]
 
@@ -26,6 +25,10 @@ DEFAULT_TIMEOUT: Final = 10.0  # seconds; asyncpg's own 60 outlasts a platform's
 # In these, SQLAlchemy and browsers write a space as "+". Anywhere else a "+" is a "+".
 _FREE_TEXT: Final = {"application_name", "fallback_application_name", "options"}
 _IPV6: Final = r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]+(%[\w.-]+)?"
+# What a platform should have replaced by a value: ${{A.B}}, ${A}, $A, %A%, {{A}}.
+_REFERENCE: Final = r"\$?\{+[^{}]*\}+|\$[A-Za-z_]\w*|%[A-Za-z_]\w*%"
+_BRACED: Final = r"\$\{\w+\}"
+_DOUBLE: Final = re.compile(r"\$?\{\{[^{}]*\}\}")
 _ENCODE_HINT: Final = "write a /, ?, # or @ inside the user or password as %2F, %3F, %23, %40"
 
 
@@ -149,7 +152,7 @@ class DatabaseUrl:
 def _split(text: str) -> tuple[str, str, str]:
     """Return authority, decoded database and raw query of a pasted URL."""
     bare = text.strip(" \t\r\n\"'`")
-    raise_if_unresolved(bare)
+    _raise_if_unresolved(bare)
     scheme, separator, rest = bare.partition("://")
     if not separator or not re.fullmatch(r"postgres(ql)?(\+\w+)?", scheme, re.IGNORECASE):
         problem = "must look like" if bare else "is empty: set it to"
@@ -161,6 +164,26 @@ def _split(text: str) -> tuple[str, str, str]:
     if "@" in path + query:  # the password was cut in two; half of it would be taken for the host
         raise BadDatabaseUrl(f"has an @ after the host: {_ENCODE_HINT}")
     return authority, _decoded(path.rstrip("/"), "database"), query
+
+
+def _raise_if_unresolved(bare: str) -> None:
+    """Raise BadDatabaseUrl if the hosting platform has not replaced a reference to a variable."""
+    whole = re.fullmatch(rf"{_REFERENCE}|<[^<>]*>|[{{}}]+", bare)
+    authority = re.sub(r"[/?].*", "", bare.partition("://")[2])
+    login, _, server = authority.rpartition("@")
+    user, _, password = login.partition(":")
+    inside = _DOUBLE.search(bare) or re.fullmatch(_BRACED, password)  # "$word" may be a password
+    parts = (user, *server.rsplit(":", 1))
+    if whole or inside or any(re.fullmatch(_REFERENCE, part) for part in parts):
+        raise BadDatabaseUrl(
+            "holds a reference to another variable that nobody has resolved, such as "
+            "${{Postgres.DATABASE_URL}}: check the name of the service and of the variable it "
+            "refers to, or set the address itself"
+        )
+    if re.fullmatch(r":@:?", authority):
+        raise BadDatabaseUrl(
+            "has neither user, password nor host: what it was put together from is empty"
+        )
 
 
 def _decoded(text: str, part: str) -> str:

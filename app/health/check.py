@@ -108,13 +108,11 @@ async def _examine_on(connection: asyncpg.Connection, database: Database, head: 
         return Health(True, latency, None, head, "unclear", _for_all(str(unclear)))
     health = Health(True, latency, revision, head, revisions.state(revision))
     if health.state == "unmigrated":
-        return replace(health, resources=_for_all(_UNMIGRATED))
+        words = "the database has no schema yet: run the migrations"
+        return replace(health, resources=_for_all(words))
     notes = await _settings_not_passed(database, connection)
     resources, locked = await _resources(database, connection)
     return replace(health, resources=resources, notes=(*notes, *locked))
-
-
-_UNMIGRATED: Final = "the database has no schema yet: run the migrations"
 
 
 async def _resources(
@@ -149,13 +147,12 @@ async def _prepare_all(connection: asyncpg.Connection) -> tuple[dict[str, str], 
 
 async def _try_write(connection: asyncpg.Connection) -> tuple[dict[str, str], list[str]]:
     try:
-        if not await try_write(connection):
-            return {}, ["Somebody holds what a write needs: none was tried."]
+        written = await try_write(connection)
     except Exception as error:
         if connection.is_closed():
             raise
         return _for_all(f"A write was tried and refused: {_reason(error)}"), []
-    return {}, []
+    return {}, [] if written else ["Somebody holds what a write needs: none was tried."]
 
 
 async def _check_idle(database: Database, needs: Needs) -> dict[str, str]:
@@ -179,22 +176,19 @@ async def _check_idle(database: Database, needs: Needs) -> dict[str, str]:
     return {name: word for name, word in resources.items() if word != "ok"}
 
 
-async def _settings_not_passed(
-    database: Database, connection: asyncpg.Connection
-) -> tuple[str, ...]:
+async def _settings_not_passed(database: Database, connection: asyncpg.Connection) -> list[str]:
     """Return a note on the session settings that a pooler does not pass on to the server."""
     if not database.dialer.pooled:
-        return ()
+        return []
     settings = database.session_settings()
     rows = await connection.fetch(_SETTINGS, sorted(settings))
     actual = {row["name"]: row["setting"] for row in rows}
     missing = {name for name, value in actual.items() if value != settings[name]}
     if actual.get("lock_timeout") == _LOCK_TIMEOUT:  # the examination's own
         missing.discard("lock_timeout")
-    if not missing:
-        return ()
     names = ", ".join(sorted(missing))
-    return (f"The pooler does not pass on {names}: set them with ALTER ROLE … SET.",)
+    note = f"The pooler does not pass on {names}: set them with ALTER ROLE … SET."
+    return [note] if missing else []
 
 
 @cache
@@ -211,9 +205,8 @@ def _words(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "the database did not answer in time"
     if isinstance(error, _NO_SIGN_IN):
-        return (
-            f"The database lets the service not in ({error.sqlstate}): {_WHY[error.sqlstate[:2]]}"
-        )
+        state = error.sqlstate
+        return f"The database lets the service not in ({state}): {_WHY[state[:2]]}"
     return _reason(error)
 
 
@@ -238,8 +231,7 @@ class Checkup:
     """Examines at most once per ``lasts`` seconds, however many ask at the same time."""
 
     def __init__(self, examine: Callable[[], Awaitable[Health]], lasts: float) -> None:
-        self._examine = examine
-        self._lasts = lasts
+        self._examine, self._lasts = examine, lasts
         self._running: asyncio.Task[Health] | None = None
         self._until = 0.0
 

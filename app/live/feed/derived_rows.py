@@ -71,7 +71,11 @@ async def with_derived(
     The rows are as they are now, which may be later than the entry. If several entries change what
     one row shows, the last entry gets it. Raises what the database does.
     """
-    relabelling = {entry.entity: entry for entry in entries if _sets_label(entry)}
+    relabelling = {
+        entry.entity: entry
+        for entry in entries
+        if "id" in entry.changes and entry.operation != "DELETE"
+    }
     if not relabelling:
         return entries
     derived: dict[int, dict[str, Derived]] = defaultdict(dict)
@@ -90,10 +94,6 @@ async def with_derived(
         else entry
         for entry in entries
     ]
-
-
-def _sets_label(entry: FeedEntry) -> bool:
-    return "id" in entry.changes and entry.operation != "DELETE"
 
 
 def _existed_before(entry: FeedEntry) -> bool:

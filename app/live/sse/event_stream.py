@@ -54,10 +54,8 @@ class EventStreams:
         if self.shutdown.has_begun:
             raise Unavailable("The service is stopping: try again in a moment.")
         if self.open >= self.most:
-            raise Busy(
-                f"This process serves {self.open} streams and takes no more: try again in a "
-                "moment, or ask for the changes without a stream."
-            )
+            raise Busy(f"This process serves {self.open} streams and takes no more: try again in a "
+                       "moment, or ask for the changes without a stream.")  # fmt: skip
         self.open += 1
         try:
             with self.shutdown.on_begin(end):
@@ -78,8 +76,7 @@ class EventStream(StreamingResponse):
         self, streams: EventStreams, hub: Hub, production: UUID, since: int | None
     ) -> None:
         super().__init__((), headers=_HEADERS)
-        self._streams, self._hub = streams, hub
-        self._production, self._since = production, since
+        self._streams, self._hub, self._production, self._since = streams, hub, production, since
         self._opened, self._over = asyncio.Event(), asyncio.Event()
         self._sending = asyncio.Lock()
         self._stalled = False
@@ -93,7 +90,8 @@ class EventStream(StreamingResponse):
             )
             try:
                 await self._open()
-                await self._wait_until_over(receive)
+                async with running(self._watch_for_disconnect(receive), self._keep_alive()):
+                    await self._over.wait()
             finally:
                 await subscription.close()
         if not self._stalled:
@@ -106,21 +104,11 @@ class EventStream(StreamingResponse):
         await self._send(start)
         await self._write(_OPENING)
         if self._since:
-            await self._repeat_derived(self._since)
+            # The client names its last entry, and may have lost the derived rows that followed it.
+            page = await self._hub.read(self._production, self._since - 1, limit=1)
+            for entry in page.entries:
+                await self._write(b"".join(map(_derived_event, entry.derived)))
         self._opened.set()
-
-    async def _repeat_derived(self, seq: int) -> None:
-        """Send the derived rows of the client's last entry again.
-
-        The client names that entry by its number, and may have lost the events that followed it.
-        """
-        page = await self._hub.read(self._production, seq - 1, limit=1)
-        for entry in page.entries:
-            await self._write(b"".join(map(_derived_event, entry.derived)))
-
-    async def _wait_until_over(self, receive: Receive) -> None:
-        async with running(self._watch_for_disconnect(receive), self._keep_alive()):
-            await self._over.wait()
 
     async def _watch_for_disconnect(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -146,11 +134,10 @@ class EventStream(StreamingResponse):
         async with self._sending:
             if self._over.is_set() or not chunk:
                 return
+            message = {"type": "http.response.body", "body": chunk, "more_body": True}
             try:
                 async with asyncio.timeout(self._streams.patience):
-                    await self._send(
-                        {"type": "http.response.body", "body": chunk, "more_body": True}
-                    )
+                    await self._send(message)
             except TimeoutError:
                 self._stalled = True
                 _log.info("stream left", production=str(self._production),
@@ -166,12 +153,8 @@ def _change_event(entry: FeedEntry) -> bytes:
 
 
 def _derived_event(row: Derived) -> bytes:
-    data = {
-        "collection": row.collection,
-        "entityType": row.entity_type,
-        "entityId": row.uuid,
-        "entityData": row.body,
-    }
+    data = {"collection": row.collection, "entityType": row.entity_type,
+            "entityId": row.uuid, "entityData": row.body}  # fmt: skip
     return b"event: derived\ndata: %b\n\n" % to_json(data)
 
 
