@@ -88,11 +88,11 @@ async def _killed(url: str, made: list[Process]) -> None:
     """Kill all listeners again and again, each time when they have just come back."""
     for _ in range(5):
         for each in made:
-            await asyncio.wait_for(each.listener.until_connected(), 60)
+            await asyncio.wait_for(each.listener.listening.wait(), 60)
         [count] = await databases.column(url, KILL)
         assert int(str(count)) >= len(made), "one killed before may still be there"
         async with asyncio.timeout(60):
-            while any(each.listener.connected for each in made):  # noqa: ASYNC110  # no event
+            while any(each.listener.listening.is_set() for each in made):  # noqa: ASYNC110  # no event
                 await asyncio.sleep(0.001)
 
 

@@ -51,17 +51,9 @@ class Listener:
         self._url, self._pulse = url, pulse or Pulse()
         self._on_announcement: list[tuple[str, OnAnnouncement]] = []
         self._on_connect: list[OnConnect] = []
-        self._listening = asyncio.Event()
+        self.listening = asyncio.Event()
+        """Set while announcements arrive, as far as the listener can tell."""
         self._lost = False
-
-    @property
-    def connected(self) -> bool:
-        """Whether announcements arrive now, as far as the listener can tell."""
-        return self._listening.is_set()
-
-    async def until_connected(self) -> None:
-        """Wait until announcements arrive."""
-        await self._listening.wait()
 
     def listen(self, channel: str, callback: OnAnnouncement) -> None:
         """Call back with the payload of each announcement on a channel. Before ``running``."""
@@ -102,11 +94,11 @@ class Listener:
             async with asyncio.timeout(self._pulse.within):
                 for callback in self._on_connect:
                     await callback(connection)
-            self._listening.set()
+            self.listening.set()
             self._log_back()
             yield connection
         finally:
-            self._listening.clear()
+            self.listening.clear()
             with suppress(Exception):
                 await connection.close(timeout=_CLOSING)
             connection.terminate()

@@ -102,14 +102,12 @@ class CursorSubscription(Subscription):
         self._wake.set()
 
     def stop(self) -> None:
-        """Deliver nothing more. May be called again, and inside ``on_entries``."""
         self._stopped = True
         super().stop()
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
 
     async def close(self) -> None:
-        """Stop, and wait for a delivery under way unless called inside ``on_entries``."""
         self.stop()
         if self._task is not None and self._task is not asyncio.current_task():
             await asyncio.gather(self._task, return_exceptions=True)

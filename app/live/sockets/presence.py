@@ -117,7 +117,8 @@ class Presence:
         self._rows: dict[Seat, Person] = {}  # ours in the table
         self._to_write: set[Seat] = set()
         self._to_read: set[UUID] = set()
-        self._last_sent: dict[UUID, People] = {}
+        self.last_sent: dict[UUID, People] = {}
+        """What was reported of each room last."""
         self._not_before: dict[UUID, float] = {}  # when a room may be sent an update again
         self._numbers: list[int] = []  # of this process, the current one last
         self._wake = asyncio.Event()
@@ -135,12 +136,8 @@ class Presence:
         if self._seats[room].pop(socket, None) is not None:
             self._queue((room, socket))
         if not self._seats[room]:
-            for by_room in (self._seats, self._last_sent, self._not_before):
+            for by_room in (self._seats, self.last_sent, self._not_before):
                 by_room.pop(room, None)
-
-    def last_sent(self, room: UUID) -> People | None:
-        """Return what was reported of a room last, None if nothing was."""
-        return self._last_sent.get(room)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -172,8 +169,8 @@ class Presence:
             self._report_if_new(room, people[room], now)
 
     def _report_if_new(self, room: UUID, people: People, now: float) -> None:
-        if room in self._seats and self._last_sent.get(room) != people:
-            self._last_sent[room] = people
+        if room in self._seats and self.last_sent.get(room) != people:
+            self.last_sent[room] = people
             pause = len(people) * len(self._seats[room]) * _SECONDS_PER_PERSON
             self._not_before[room] = now + pause
             self._on_change(room, people)
@@ -183,16 +180,16 @@ class Presence:
             return
         seats, number = self._to_write, self._numbers[-1]
         self._to_write = set()
-        people = {seat: person for seat in seats if (person := self._person(seat))}
+        people = {
+            (room, socket): person
+            for room, socket in seats
+            if (person := self._seats.get(room, {}).get(socket))
+        }
         arrivals = {seat: who for seat, who in people.items() if self._rows.get(seat) != who}
         departures = [seat for seat in seats if seat not in people]
         try:
-            await self._run(
-                WRITE,
-                number,
-                *_columns(departures, 2),
-                *_columns([(*seat, *person) for seat, person in arrivals.items()], 4),
-            )
+            rows = [(*seat, *person) for seat, person in arrivals.items()]
+            await self._run(WRITE, number, *_columns(departures, 2), *_columns(rows, 4))
         except BaseException:
             self._to_write |= seats
             raise
@@ -200,10 +197,6 @@ class Presence:
             self._rows.pop(seat, None)
         if number == self._numbers[-1]:
             self._rows |= arrivals
-
-    def _person(self, seat: Seat) -> Person | None:
-        room, socket = seat
-        return self._seats[room].get(socket) if room in self._seats else None
 
     async def _read(self, rooms: list[UUID]) -> dict[UUID, People]:
         async with self._database.connection() as connection:
@@ -226,9 +219,7 @@ class Presence:
         await connection.fetchval(NOTICE)
         self._numbers.append(number)
         self._rows.clear()
-        self._to_write |= {
-            (room, socket) for room, seats in self._seats.items() for socket in seats
-        }
+        self._to_write |= {(room, socket) for room in self._seats for socket in self._seats[room]}
         self._to_read |= set(self._seats)
         self._wake.set()
 

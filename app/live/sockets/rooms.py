@@ -113,7 +113,7 @@ class Rooms:
         room.add_key(request.productionId)
         ack = _enter(room, socket, start)
         self._presence.enter(room.uuid, socket, Person(*request.person))
-        if (people := self._presence.last_sent(room.uuid)) is not None:
+        if (people := self._presence.last_sent.get(room.uuid)) is not None:
             self._send(socket, _PRESENCE, people)
         return ack
 
@@ -226,10 +226,9 @@ def _enter(room: Room, socket: str, start: Page | None) -> dict[str, Any]:
     """Let a socket in, after its position in the log if it has one; return the acknowledgement."""
     if start is None:
         room.enter(socket)
-        return room.described()
-    if start.gap is not None:
-        room.leave(socket)
-        room.enter(socket)
+    elif start.gap is None:
+        room.enter_after(socket, start.since)
+    else:
+        room.enter_after(socket, room.seq)
         return room.described() | error_ack(start.gap)
-    room.enter_after(socket, start.since)
     return room.described()
