@@ -24,13 +24,7 @@ from app.live.feed.entries import PAGE, Page, read_page
 from app.live.feed.listener import Listener
 from app.live.feed.production_list import ProductionFeed
 from app.live.feed.reader import Reader
-from app.live.feed.subscription import (
-    CursorSubscription,
-    OnEntries,
-    OnTrimmed,
-    Subscription,
-    Tailer,
-)
+from app.live.feed.subscription import OnEntries, OnTrimmed, Subscription, Tailer
 from app.sql.registry import statement
 from app.sql.writes import CHANNEL
 
@@ -84,13 +78,9 @@ class Hub:
                 await each.close()
 
     async def subscribe(
-        self,
-        production: UUID,
-        on_entries: OnEntries,
-        since: int | None = None,
-        *,
-        on_trimmed: OnTrimmed | None = None,
-    ) -> Subscription:
+        self, production: UUID, on_entries: OnEntries, since: int | None = None,
+        *, on_trimmed: OnTrimmed | None = None,
+    ) -> Subscription:  # fmt: skip
         """Deliver each entry of a production after number ``since``, or from now on.
 
         When the log no longer holds what follows, ``on_trimmed`` is called with the way to start
@@ -100,13 +90,13 @@ class Hub:
         does.
         """
         self._require_running()
-        tailer = self._tailers.setdefault(production, Tailer(production, self.read))
+        new = Tailer(production, self.read, self._forget_if_idle)
+        tailer = self._tailers.setdefault(production, new)
         tailer.joining += 1
         try:
             latest = await self._latest(production, since)
             start = latest if since is None else since
-            newest = max(latest, tailer.start(latest))
-            return self._add(tailer, on_entries, on_trimmed, start, newest)
+            return tailer.subscribe(on_entries, on_trimmed, start, latest)
         finally:
             tailer.joining -= 1
             self._forget_if_idle(tailer)
@@ -118,8 +108,7 @@ class Hub:
 
         The caller has an open subscription to the production, so nothing needs to be looked up.
         """
-        tailer = self._tailers[production]
-        return self._add(tailer, on_entries, on_trimmed, since, tailer.start(since))
+        return self._tailers[production].subscribe(on_entries, on_trimmed, since, since)
 
     async def subscribe_to_productions(self, on_entries: OnEntries) -> Subscription:
         """Deliver each entry about a production itself, of all productions, from now on.
@@ -161,23 +150,6 @@ class Hub:
         if since is not None and page.gap is not None:
             raise page.gap
         return page.latest
-
-    def _add(
-        self, tailer: Tailer, on_entries: OnEntries, on_trimmed: OnTrimmed | None,
-        since: int, latest: int,
-    ) -> Subscription:  # fmt: skip
-        subscription = CursorSubscription(
-            tailer.production, on_entries, on_trimmed, self.read, self._remove
-        )
-        tailer.subscriptions.add(subscription)
-        subscription.start(since, latest)
-        return subscription
-
-    def _remove(self, subscription: Subscription) -> None:
-        assert isinstance(subscription, CursorSubscription), "others are removed elsewhere"
-        if tailer := self._tailers.get(subscription.production):
-            tailer.subscriptions.discard(subscription)
-            self._forget_if_idle(tailer)
 
     def _forget_if_idle(self, tailer: Tailer) -> None:
         if tailer.idle and self._tailers.get(tailer.production) is tailer:

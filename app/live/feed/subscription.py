@@ -20,6 +20,7 @@ _log: Final = structlog.get_logger()
 
 OnEntries = Callable[[Sequence[FeedEntry]], Awaitable[None]]
 OnTrimmed = Callable[[LogTrimmed], Awaitable[None]]
+Read = Callable[[UUID, int], Awaitable[Page]]
 
 
 class Subscription:
@@ -64,13 +65,9 @@ class CursorSubscription(Subscription):
     """
 
     def __init__(
-        self,
-        production: UUID,
-        on_entries: OnEntries,
-        on_trimmed: OnTrimmed | None,
-        read: Callable[[UUID, int], Awaitable[Page]],
+        self, production: UUID, on_entries: OnEntries, on_trimmed: OnTrimmed | None, read: Read,
         on_close: Callable[[Subscription], None],
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__(on_entries, on_close)
         self.production = production
         self._on_trimmed, self._read = on_trimmed, read
@@ -154,14 +151,14 @@ class Tailer:
     What is announced during a read is read next.
     """
 
-    def __init__(self, production: UUID, read: Callable[[UUID, int], Awaitable[Page]]) -> None:
+    def __init__(self, production: UUID, read: Read, on_close: Callable[["Tailer"], None]) -> None:
         self.production = production
         self.seq: int | None = None
         """The number up to which it has read; None until the first subscription has begun."""
         self.subscriptions: set[CursorSubscription] = set()
         self.joining = 0
         """How many are about to subscribe."""
-        self._read = read
+        self._read, self._on_close = read, on_close
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -170,12 +167,24 @@ class Tailer:
         """Whether nobody subscribes, nor is about to."""
         return not self.subscriptions and not self.joining
 
-    def start(self, latest: int) -> int:
-        """Read from ``latest`` on, unless it is reading already; return up to where it has read."""
+    def subscribe(
+        self, on_entries: OnEntries, on_trimmed: OnTrimmed | None, since: int, latest: int
+    ) -> Subscription:
+        """Deliver what follows ``since``; read from ``latest`` on, unless it is reading already."""
         if self.seq is None:
             self.seq = latest
             self._task = asyncio.create_task(self._run(latest))
-        return self.seq
+        subscription = CursorSubscription(
+            self.production, on_entries, on_trimmed, self._read, self._remove
+        )
+        self.subscriptions.add(subscription)
+        subscription.start(since, max(latest, self.seq))
+        return subscription
+
+    def _remove(self, subscription: Subscription) -> None:
+        assert isinstance(subscription, CursorSubscription), "it makes no others"
+        self.subscriptions.discard(subscription)
+        self._on_close(self)
 
     def announce(self, seq: int) -> None:
         """Read, unless that number has been read."""
