@@ -59,13 +59,9 @@ class SignalbookError(Exception):
     headers: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(
-        cls,
-        *,
-        code: str,
-        status: int | None = None,
-        error: str | None = None,
+        cls, *, code: str, status: int | None = None, error: str | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init_subclass__()
         cls.code = code
         cls.status = status or cls.status
@@ -81,16 +77,10 @@ class SignalbookError(Exception):
     def body(self, instance: str) -> dict[str, Any]:
         """Return the problem+json members; ``instance`` is the path of the request."""
         return {
-            "type": "about:blank",
-            "title": HTTPStatus(self.status).phrase,
-            "status": self.status,
-            "detail": self.message,
-            "instance": instance,
-            "error": self.error,
-            "message": self.message,
-            "code": self.code,
-            **self.members,
-        }
+            "type": "about:blank", "title": HTTPStatus(self.status).phrase, "status": self.status,
+            "detail": self.message, "instance": instance, "error": self.error,
+            "message": self.message, "code": self.code, **self.members,
+        }  # fmt: skip
 
 
 class BadRequest(SignalbookError, status=400, code="BAD_REQUEST", error="Bad request"):
@@ -126,12 +116,9 @@ class InvalidTimestamp(BadRequest, code="INVALID_TIMESTAMP", error="Invalid time
 
 
 class Unauthorized(
-    SignalbookError,
-    status=401,
-    code="UNAUTHORIZED",
-    error="Unauthorized",
+    SignalbookError, status=401, code="UNAUTHORIZED", error="Unauthorized",
     headers={"www-authenticate": "Bearer"},
-):
+):  # fmt: skip
     """No credential, or a wrong one."""
 
 
@@ -231,12 +218,9 @@ class TooFast(SignalbookError, status=429, code="TOO_FAST", error="Too many even
 
 
 class Unavailable(
-    SignalbookError,
-    status=503,
-    code="UNAVAILABLE",
-    error="Service unavailable",
+    SignalbookError, status=503, code="UNAVAILABLE", error="Service unavailable",
     headers={"retry-after": "2"},
-):
+):  # fmt: skip
     """The service cannot answer now; the same request may succeed in a moment."""
 
 

@@ -154,11 +154,7 @@ def _add_middleware(app: FastAPI, settings: Settings, routes: list[BaseRoute]) -
             AccessTokenMiddleware, token=settings.access_token, operator=settings.operator_token
         )
     app.add_middleware(
-        CorsMiddleware,
-        allow_origins=settings.origins,
-        allow_methods=_CORS_METHODS,
-        allow_headers=_CORS_HEADERS,
-        expose_headers=_CORS_EXPOSED,
-        max_age=600,
-    )
+        CorsMiddleware, allow_origins=settings.origins, allow_methods=_CORS_METHODS,
+        allow_headers=_CORS_HEADERS, expose_headers=_CORS_EXPOSED, max_age=600,
+    )  # fmt: skip
     app.add_middleware(RequestLogMiddleware, incidents=app.state.incidents)

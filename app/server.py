@@ -45,17 +45,10 @@ def uvicorn_config(app: FastAPI, **options: Any) -> uvicorn.Config:
     They are not pinged either: Engine.IO has its own pings.
     """
     return uvicorn.Config(
-        app,
-        access_log=False,
-        server_header=False,
-        http="httptools",
-        ws=WebSockets,
-        ws_max_size=SocketLimits().message,
-        ws_per_message_deflate=False,
-        ws_ping_interval=None,
-        timeout_keep_alive=_KEEP_ALIVE,
-        **options,
-    )
+        app, access_log=False, server_header=False, http="httptools", ws=WebSockets,
+        ws_max_size=SocketLimits().message, ws_per_message_deflate=False, ws_ping_interval=None,
+        timeout_keep_alive=_KEEP_ALIVE, **options,
+    )  # fmt: skip
 
 
 class WebSockets(WebSocketsSansIOProtocol):
@@ -97,12 +90,9 @@ def listen(settings: Settings, silence: int = _SILENCE) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        listener = socket.create_server(
-            (settings.host, settings.port),
-            family=family,
-            backlog=2_048,
-            dualstack_ipv6=settings.host == "::",
-        )
+        listener = socket.create_server((settings.host, settings.port), family=family,
+                                        backlog=2_048,
+                                        dualstack_ipv6=settings.host == "::")  # fmt: skip
     except OSError as error:
         raise BadSettings(
             f"Cannot listen on {settings.host} port {settings.port} ({error.strerror}): "

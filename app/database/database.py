@@ -91,14 +91,10 @@ class Database:
 
     def session_settings(self) -> dict[str, str]:
         """Return the settings that every session of the service must have."""
-        milliseconds = str(int(self._timeout * 1_000))
-        return {
-            "statement_timeout": milliseconds,
-            "lock_timeout": milliseconds,
-            "idle_in_transaction_session_timeout": milliseconds,
-            # The best plan depends on no value, and planning would cost more than running.
-            "plan_cache_mode": "force_generic_plan",
-        }
+        names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+        # The best plan depends on no value, and planning would cost more than running.
+        plans = {"plan_cache_mode": "force_generic_plan"}
+        return dict.fromkeys(names, str(int(self._timeout * 1_000))) | plans
 
     async def read(self, sql: str, *args: object) -> bytes | None:
         """Run one statement that only reads; return the first column of its first row."""

@@ -220,14 +220,9 @@ def _launch(home: Home, *, fast: bool) -> None:
     try:
         os.ftruncate(log, 0)
         watcher = subprocess.Popen(  # noqa: S603  # every word of it is ours
-            [*watcher_of, json.dumps(home.account), *server],
-            cwd="/",
-            env=ENVIRONMENT,
-            start_new_session=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
-        )
+            [*watcher_of, json.dumps(home.account), *server], cwd="/", env=ENVIRONMENT,
+            start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
+        )  # fmt: skip
         watcher.wait()  # it forks at once
         _wait_until_ready(home, watcher)
     finally:

@@ -97,18 +97,10 @@ class Home:
         It inherits the descriptors to `keep`, so a lock among them is held until it ends as well.
         """
         result = subprocess.run(  # noqa: S603  # PostgreSQL's own programs
-            command,
-            cwd="/",
-            env=ENVIRONMENT,
-            input=typed,
-            text=True,
-            errors="replace",
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-            pass_fds=keep,
+            command, cwd="/", env=ENVIRONMENT, input=typed, text=True, errors="replace",
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, pass_fds=keep,
             **self.account,
-        )
+        )  # fmt: skip
         output: str = result.stdout.strip()
         if result.returncode:
             raise EmbeddedPostgresError(
@@ -226,13 +218,10 @@ def _copy_binaries(home: Home) -> Path:
     if not copy.is_dir():
         shutil.rmtree(new, ignore_errors=True)
         # Side by side: the programs look for their libraries by relative paths.
-        for part in filter(lambda name: (home.bin.parents[2] / name).is_dir(), _WHEEL_PARTS):
-            shutil.copytree(
-                home.bin.parents[2] / part,
-                new / part,
-                symlinks=True,
-                ignore=shutil.ignore_patterns("include", "*.a"),
-            )
+        needless = shutil.ignore_patterns("include", "*.a")
+        for part in _WHEEL_PARTS:
+            if (whole := home.bin.parents[2] / part).is_dir():
+                shutil.copytree(whole, new / part, symlinks=True, ignore=needless)
         for path in (new, *new.rglob("*")):
             if not path.is_symlink():
                 path.chmod(0o755)

@@ -40,12 +40,9 @@ class SoakRecorder:
     """
 
     def __init__(
-        self,
-        url: DatabaseUrl,
-        check_every: float,
-        clock: Clock | None = None,
+        self, url: DatabaseUrl, check_every: float, clock: Clock | None = None,
         together: float = _BATCH,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._url, self._every, self._clock, self._together = url, check_every, clock, together
         self._tally: dict[Key, Signal] = {}
         self._something = asyncio.Event()
@@ -143,9 +140,5 @@ def _key(signal: Signal) -> Key:
 
 
 def _together(one: Signal, other: Signal) -> Signal:
-    return replace(
-        one,
-        count=one.count + other.count,
-        at=min(one.at, other.at),
-        last_at=max(one.last_at, other.last_at),
-    )
+    count, at = one.count + other.count, min(one.at, other.at)
+    return replace(one, count=count, at=at, last_at=max(one.last_at, other.last_at))

@@ -106,12 +106,9 @@ class Presence:
     """
 
     def __init__(
-        self,
-        database: Database,
-        listener: Listener,
-        on_change: Callable[[UUID, People], None],
+        self, database: Database, listener: Listener, on_change: Callable[[UUID, People], None],
         sweep: float,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._database, self._on_change, self._sweep = database, on_change, sweep
         self._seats: defaultdict[UUID, dict[str, Person]] = defaultdict(dict)
         self._rows: dict[Seat, Person] = {}  # ours in the table

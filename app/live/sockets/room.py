@@ -165,12 +165,9 @@ class Room:
     # Sockets that are behind
 
     def _fall_behind(self, socket: str, member: _Member) -> None:
-        member.catch_up = self._resume(
-            self.uuid,
-            partial(self._catch_up, socket, member),
-            member.after,
-            partial(self._skip, socket, member),
-        )
+        on_entries = partial(self._catch_up, socket, member)
+        on_trimmed = partial(self._skip, socket, member)
+        member.catch_up = self._resume(self.uuid, on_entries, member.after, on_trimmed)
 
     async def _catch_up(self, socket: str, member: _Member, entries: Sequence[FeedEntry]) -> None:
         queue, catch_up = self._send_queue(socket), member.catch_up

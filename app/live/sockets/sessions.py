@@ -83,18 +83,12 @@ class SessionServer(socketio.AsyncServer):  # type: ignore[misc]  # the library 
 
     def __init__(self, limits: SocketLimits, allows_origin: Callable[[str, Any], bool]) -> None:
         super().__init__(
-            async_mode="asgi",
-            async_handlers=False,
-            logger=_SILENT,
-            engineio_logger=_SILENT,
-            cors_allowed_origins=allows_origin,
-            cors_credentials=False,
+            async_mode="asgi", async_handlers=False, logger=_SILENT, engineio_logger=_SILENT,
+            cors_allowed_origins=allows_origin, cors_credentials=False,
             # To compress what is small, and to parse what is large, would hold up the loop.
-            http_compression=False,
-            max_http_buffer_size=limits.message,
-            ping_interval=limits.ping_interval,
-            ping_timeout=limits.ping_timeout,
-        )
+            http_compression=False, max_http_buffer_size=limits.message,
+            ping_interval=limits.ping_interval, ping_timeout=limits.ping_timeout,
+        )  # fmt: skip
         self.eio.bounds = limits.packets, limits.waiting
         self._limits = limits
         self._sessions: dict[str, Session] = {}
@@ -228,12 +222,8 @@ class SessionServer(socketio.AsyncServer):  # type: ignore[misc]  # the library 
             session.call_later(0.0 if session.abort else _REJECTED_POLL, self.end, eio_sid)
 
     async def _handle_event(
-        self,
-        eio_sid: str,
-        namespace: str,
-        id: int | None,  # noqa: A002  # the library's own name
-        data: Any,
-    ) -> None:
+        self, eio_sid: str, namespace: str, id: int | None, data: Any,  # noqa: A002  # its own name
+    ) -> None:  # fmt: skip
         has_name = isinstance(data, list) and data and isinstance(data[0], str)
         if not has_name or data[0] in self.reserved_events:
             raise ValueError("event")
