@@ -203,7 +203,6 @@ class Invalid(SignalbookError, status=422, code="INVALID", error="Invalid reques
 
     @classmethod
     def at(cls, path: str, message: str) -> "Invalid":
-        """Return the error for one field."""
         return cls([{"path": path, "message": message}])
 
 

@@ -62,7 +62,6 @@ class Database:
         self._pool = ConnectionPool(self.connect, self._size, self._wait)
 
     async def close(self) -> None:
-        """Wait a moment for running statements, then close every connection."""
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.close()

@@ -76,13 +76,10 @@ def _data_error(error: Exception) -> errors.SignalbookError | None:
         return errors.AmbiguousId("Several live rows hold that label: use the uuid.")
     if isinstance(error, pg.ForeignKeyViolationError):
         return errors.Conflict("What this refers to has just been removed: reload and try again.")
-    if isinstance(error, pg.DataError) or _cannot_be_encoded(error):
+    cannot_be_encoded = isinstance(error, pg.InterfaceError) and isinstance(error, ValueError)
+    if isinstance(error, pg.DataError) or cannot_be_encoded:
         return errors.Invalid.at("body", "a value does not fit its column")
     return None
-
-
-def _cannot_be_encoded(error: Exception) -> bool:
-    return isinstance(error, pg.InterfaceError) and isinstance(error, ValueError)
 
 
 def _pooler_error(error: Exception) -> errors.SignalbookError | None:

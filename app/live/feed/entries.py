@@ -55,7 +55,6 @@ class FeedEntry:
 
     @classmethod
     def read(cls, raw: Mapping[str, Any]) -> "FeedEntry":
-        """Parse an entry of the feed."""
         members = {field: raw[member] for field, member in _MEMBERS.items()}
         return cls(production=UUID(raw["productionUuid"]), raw=raw, **members)
 

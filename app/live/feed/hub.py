@@ -2,8 +2,7 @@
 
 An announcement says only which production changed, its new number and the collection. The entries
 are read from the log, so a lost announcement loses nothing: when the listener is back, and every
-few seconds, the numbers of all subscribed productions are compared with what was read. This would
-also allow a process to announce after its commit: if it died in between, the push would be late.
+few seconds, the numbers of all subscribed productions are compared with what was read.
 """
 
 import asyncio

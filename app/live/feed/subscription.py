@@ -192,11 +192,9 @@ class Tailer:
             self.wake()
 
     def wake(self) -> None:
-        """Read what there is."""
         self._wake.set()
 
     def stop(self) -> None:
-        """Read no more."""
         if self._task is not None:
             self._task.cancel()
 

@@ -1,7 +1,7 @@
 """Joins that failed because the database was away: done as soon as it answers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import structlog
@@ -30,7 +30,6 @@ class PendingJoins:
         self._task: asyncio.Task[None] | None = None
 
     def add(self, socket: str, request: Join) -> None:
-        """Try a join again later."""
         requests = self._requests.setdefault(socket, {})
         if len(requests) < self._limits.rooms:
             requests[request.productionId] = request
@@ -42,21 +41,17 @@ class PendingJoins:
         self._requests.get(socket, {}).pop(key, None)
 
     def forget(self, socket: str) -> None:
-        """Drop all joins of a socket."""
         self._requests.pop(socket, None)
 
     async def close(self) -> None:
-        """Try no more."""
         if self._task is not None:
             await cancel(self._task)
 
     async def _keep_trying(self) -> None:
         while any(self._requests.values()):
             await asyncio.sleep(self._limits.retry)
-            pairs = [
-                (s, request) for s, each in self._requests.items() for request in each.values()
-            ]
-            for socket, request in pairs:
+            waiting = [(s, r) for s, each in self._requests.items() for r in each.values()]
+            for socket, request in waiting:
                 if self._is_wanted(socket, request) and not await self._try(socket, request):
                     break
         self._requests.clear()
@@ -77,7 +72,8 @@ class PendingJoins:
         else:
             self.drop(socket, request.productionId)
             if request.since is None or "code" in ack:
-                self._send(socket, "resync", _load_all(ack) | ack)
+                path = f"/api/{root().collection}/{ack['productionUuid']}/show"
+                self._send(socket, "resync", {"latest": ack["seq"], "resync": path} | ack)
         return True
 
     def _is_wanted(self, socket: str, request: Join) -> bool:
@@ -88,9 +84,3 @@ class PendingJoins:
             self.drop(socket, request.productionId)
             payload = {"productionId": request.productionId, **error_ack(error)}
             self._send(socket, "refused", payload)
-
-
-def _load_all(ack: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the members that name the path of the whole show."""
-    path = f"/api/{root().collection}/{ack['productionUuid']}/show"
-    return {"latest": ack["seq"], "resync": path}

@@ -123,13 +123,11 @@ class Presence:
         listener.on_connect(self._on_connect)
 
     def enter(self, room: UUID, socket: str, person: Person) -> None:
-        """Put a socket into a room, as this person."""
         if self._seats[room].get(socket) != person:
             self._seats[room][socket] = person
             self._queue((room, socket))
 
     def leave(self, room: UUID, socket: str) -> None:
-        """Take a socket out of a room."""
         if self._seats[room].pop(socket, None) is not None:
             self._queue((room, socket))
         if not self._seats[room]:

@@ -45,7 +45,6 @@ class ProductionListRoom:
         await self._first_try.wait()
 
     def leave(self, socket: str) -> None:
-        """Send a socket nothing more."""
         self.sockets.discard(socket)
 
     @asynccontextmanager

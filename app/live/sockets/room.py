@@ -83,7 +83,6 @@ class Room:
             self.keys.add(canonical_key(key))
 
     async def close(self) -> None:
-        """Unsubscribe."""
         if self._subscription is not None:
             await self._subscription.close()
 
@@ -100,7 +99,6 @@ class Room:
             self._fall_behind(socket, member)
 
     def leave(self, socket: str) -> None:
-        """Send a socket nothing more."""
         if member := self.members.pop(socket, None):
             member.stop_catch_up()
 
@@ -114,8 +112,6 @@ class Room:
     def described(self) -> dict[str, Any]:
         """Return what an acknowledgement says of the room."""
         return {"productionId": self.label, "productionUuid": str(self.uuid), "seq": self.seq}
-
-    # Entries
 
     async def on_entries(self, entries: Sequence[FeedEntry]) -> None:
         """Send entries to all sockets that are not behind."""
@@ -161,8 +157,6 @@ class Room:
 
     def _resync(self, gap: LogTrimmed) -> str:
         return to_json({**self.described(), **error_ack(gap)}).decode()
-
-    # Sockets that are behind
 
     def _fall_behind(self, socket: str, member: _Member) -> None:
         on_entries = partial(self._catch_up, socket, member)

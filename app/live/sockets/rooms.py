@@ -75,11 +75,9 @@ class Rooms:
         return socket in self._keys
 
     def add(self, socket: str) -> None:
-        """Let a socket join rooms."""
         self._keys[socket] = {}
 
     def remove(self, socket: str) -> None:
-        """Take a socket out of every room."""
         for uuid in self._keys.pop(socket, ()):
             self._leave(self._rooms[uuid], socket)
         self._pending.forget(socket)
@@ -139,8 +137,6 @@ class Rooms:
         room.send(_CHANGE, text, exclude=socket)
         await self._broadcast.send(room.uuid, text)
         return {}
-
-    # Rooms
 
     def _joined_room(self, socket: str, key: str) -> Room | None:
         """Find the room of a socket by a key that names it, or named it when the socket joined."""
@@ -206,8 +202,6 @@ class Rooms:
         if not room.members and self._rooms.get(room.uuid) is room:
             del self._rooms[room.uuid]
             self._closing.start(room.close())
-
-    # Sending
 
     def _on_presence(self, uuid: UUID, people: People) -> None:
         if room := self._rooms.get(uuid):

@@ -67,7 +67,6 @@ class BoundedEngine(engineio.AsyncServer):  # type: ignore[misc]  # the library 
     bounds = (2_000, 4_000_000)
 
     def create_queue(self, *_: Any, **__: Any) -> SendQueue:
-        """Return the queue of a new socket."""
         return SendQueue(*self.bounds)
 
     async def disconnect(self, sid: str | None = None) -> None:

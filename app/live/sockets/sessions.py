@@ -64,7 +64,6 @@ class Session:
         self._timer = self._loop.call_later(seconds, do, *args)
 
     def cancel_timer(self) -> None:
-        """Call nothing later."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -99,7 +98,6 @@ class SessionServer(socketio.AsyncServer):  # type: ignore[misc]  # the library 
         return BoundedEngine
 
     def session_of(self, socket: str) -> Session | None:
-        """Return the session of a socket, None if it is over."""
         return self._sessions.get(self.manager.eio_sid_from_sid(socket, "/"))
 
     def send_queue(self, socket: str) -> SendQueue | None:

@@ -31,7 +31,6 @@ class SocketRequest(BaseModel):
 
     @property
     def person(self) -> tuple[str, str]:
-        """The user's id and name."""
         return self.userId or "system", self.userName or "System"
 
 

@@ -77,8 +77,6 @@ class SocketServer:
         same = urlsplit(origin).netloc == environ.get("HTTP_HOST")
         return same or "*" in self._origins or origin in self._origins
 
-    # Events
-
     async def _on_connect(self, socket: str, _environ: dict[str, Any], auth: Any) -> None:
         session = self.sessions.session_of(socket)
         if session is None or not (session.trusted or self._has_token(auth)):
