@@ -40,7 +40,6 @@ _INITDB: Final = (
 # unix_socket_permissions: authentication is "trust", so nobody else may reach the socket.
 _SETTINGS: Final = ("listen_addresses=", "unix_socket_permissions=0700", "max_connections=200")
 _FAST: Final = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
-_PSQL: Final = ("-XqAt", "-vON_ERROR_STOP=1")
 _CREATE_DATABASE: Final = r"""
 SELECT format('CREATE DATABASE %I', :'name')
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'name') \gexec
@@ -131,8 +130,8 @@ def _join(home: Home, database: str, say: Say, *, fast: bool) -> int:
     try:
         fcntl.flock(users, fcntl.LOCK_SH)  # waits while a watcher stops the server
         _ensure_running(home, say, fast=fast)
-        to_server = (f"-h{home.socket_folder}", "-Upostgres", f"-vname={database}", "postgres")
-        home.run(home.bin / "psql", *_PSQL, *to_server, typed=_CREATE_DATABASE)
+        options = ("-XqAt", "-vON_ERROR_STOP=1", f"-h{home.socket_folder}", f"-vname={database}")
+        home.run(home.bin / "psql", *options, "-Upostgres", "postgres", typed=_CREATE_DATABASE)
     except BaseException:
         os.close(users)
         raise

@@ -3,9 +3,6 @@
 Used by app.database.embedded alone. Inside a home: `data` (the cluster), `run` (the socket), `log`,
 `start.lock` (held while starting or stopping), `users.lock` (held shared by every user) and
 `initdb.lock` (held by initdb itself).
-
-EmbeddedPostgresError
-└── EmbeddedPostgresMissing
 """
 
 import fcntl

@@ -92,15 +92,12 @@ class ConnectionPool:
 
         It goes to whoever has waited longest. One that cannot be trusted is ended instead.
         """
+        is_spoilt = error is not None and not is_usable_after(error)
         if connection.is_closed() or isinstance(error, TimeoutError):
             # What ended this one, or silenced the network, has most likely met the others too.
             self._end_all_idle()
             self._end(connection)
-        elif (
-            self._closing
-            or connection.is_in_transaction()
-            or (error and not is_usable_after(error))
-        ):
+        elif self._closing or is_spoilt or connection.is_in_transaction():
             self._end(connection)
         elif waiter := self._next_waiter():
             waiter.set_result(connection)

@@ -80,22 +80,17 @@ class Health:
 
 async def examine(database: Database, within: float, incidents: Incidents | None = None) -> Health:
     """Examine the database as the service meets it, bounded by ``within`` seconds."""
-    health = await _examine(database, within)
-    return replace(health, failing=incidents.summary(_AT_ONCE) if incidents else None)
-
-
-async def _examine(database: Database, within: float) -> Health:
-    head = revisions.head()
-    connection = None
+    head, connection = revisions.head(), None
     try:
         async with asyncio.timeout(within):
             connection = await database.connect(lock_timeout=_LOCK_TIMEOUT)
-            return await _examine_on(connection, database, head)
+            health = await _examine_on(connection, database, head)
     except Exception as error:  # noqa: BLE001  # whatever stops the examination is its result
-        return Health(connection is not None, head=head, resources=_for_all(_words(error)))
+        health = Health(connection is not None, head=head, resources=_for_all(_words(error)))
     finally:
         if connection is not None:
             connection.terminate()
+    return replace(health, failing=incidents.summary(_AT_ONCE) if incidents else None)
 
 
 async def _examine_on(connection: asyncpg.Connection, database: Database, head: str) -> Health:

@@ -88,12 +88,7 @@ async def with_derived(
             renamed = [e for e in relabelling.values() if _may_be_named(pointer, e)]
             for seq, row in await _rows_naming(connection, production, pointer, renamed):
                 derived[seq][row.uuid] = row
-    return [
-        replace(entry, derived=tuple(derived[entry.seq].values()))
-        if entry.seq in derived
-        else entry
-        for entry in entries
-    ]
+    return [replace(entry, derived=tuple(derived[entry.seq].values())) for entry in entries]
 
 
 def _existed_before(entry: FeedEntry) -> bool:

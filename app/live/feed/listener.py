@@ -79,7 +79,11 @@ class Listener:
                     wait = self._pulse.first
                     await self._keep_alive(connection)
             except Exception as error:  # noqa: BLE001  # one that fails must not be the last
-                self._log_lost(error)
+                if not self._lost:
+                    _log.warning("listener lost", reason=type(error).__name__,
+                                 words="Live push waits until the database answers; it is asked "
+                                       "again and again.")  # fmt: skip
+                self._lost = True
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
             wait = min(wait * 2, self._pulse.longest)
 
@@ -95,7 +99,9 @@ class Listener:
                 for callback in self._on_connect:
                     await callback(connection)
             self.listening.set()
-            self._log_back()
+            if self._lost:
+                _log.info("listener back", words="Live push catches up from the change log.")
+            self._lost = False
             yield connection
         finally:
             self.listening.clear()
@@ -113,18 +119,6 @@ class Listener:
                 break
             await connection.execute("SELECT 1", timeout=self._pulse.within)
         raise ConnectionError("the server has ended the connection")
-
-    def _log_lost(self, error: Exception) -> None:
-        if not self._lost:
-            self._lost = True
-            _log.warning("listener lost", reason=type(error).__name__,
-                         words="Live push waits until the database answers; it is asked again "
-                               "and again.")  # fmt: skip
-
-    def _log_back(self) -> None:
-        if self._lost:
-            self._lost = False
-            _log.info("listener back", words="Live push catches up from the change log.")
 
 
 def _calling(callback: OnAnnouncement) -> Callable[..., None]:

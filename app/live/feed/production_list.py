@@ -144,10 +144,8 @@ class ProductionFeed:
         for start in range(0, len(keys), PAGE):
             some = keys[start : start + PAGE]
             rows = await self._reader.rows(NAMED, *_arrays(some))
-            entries = sorted(
-                (FeedEntry.read(from_json(row["body"])) for row in rows),
-                key=lambda entry: (entry.production, entry.seq),
-            )
+            entries = [FeedEntry.read(from_json(row["body"])) for row in rows]
+            entries.sort(key=lambda entry: (entry.production, entry.seq))
             self._recent |= {key: times[key] for key in some}
             for subscription in tuple(self.subscriptions):
                 async with subscription.delivering:

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from secrets import randbelow
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -87,13 +87,7 @@ LEAVE: Final = statement(
 )
 
 
-class Person(NamedTuple):
-    """The user of a socket."""
-
-    user_id: str
-    user_name: str
-
-
+Person = tuple[str, str]  # a user's id and name
 People = list[dict[str, str]]
 Seat = tuple[UUID, str]  # a room and a socket in it
 

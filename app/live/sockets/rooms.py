@@ -30,7 +30,7 @@ from app.live.feed.listener import Listener
 from app.live.sockets.broadcast import Broadcast, require_small
 from app.live.sockets.limits import SocketLimits
 from app.live.sockets.pending_joins import PendingJoins
-from app.live.sockets.presence import People, Person, Presence
+from app.live.sockets.presence import People, Presence
 from app.live.sockets.room import Room, canonical_key
 from app.live.sockets.rooms_sql import BY_LABEL, BY_UUID
 from app.live.sockets.send_queue import FindQueue, event
@@ -110,7 +110,7 @@ class Rooms:
         keys.setdefault(room.uuid, set()).add(canonical_key(request.productionId))
         room.add_key(request.productionId)
         ack = _enter(room, socket, start)
-        self._presence.enter(room.uuid, socket, Person(*request.person))
+        self._presence.enter(room.uuid, socket, request.person)
         if (people := self._presence.last_sent.get(room.uuid)) is not None:
             self._send(socket, _PRESENCE, people)
         return ack

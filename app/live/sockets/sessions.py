@@ -228,21 +228,18 @@ class SessionServer(socketio.AsyncServer):  # type: ignore[misc]  # the library 
         await super()._handle_event(eio_sid, namespace, id, data)
 
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
+        """Forget a session that is over; its connection has a moment to end."""
         try:
             await super()._handle_eio_disconnect(eio_sid, reason)
         finally:
-            self._forget(eio_sid)
-
-    def _forget(self, name: str) -> None:
-        """Forget a session that is over; its connection has a moment to end."""
-        if session := self._sessions.pop(name, None):
-            session.ended = True
-            session.cancel_timer()
-            if session.abort is not None:
-                session.call_later(self._limits.goodbye, session.abort_connection)
-        if socket := self.eio.sockets.get(name):
-            # A poll or a writer that waits for something to send would wait for long.
-            asyncio.get_running_loop().call_soon(socket.queue.put_nowait, None)
+            if session := self._sessions.pop(eio_sid, None):
+                session.ended = True
+                session.cancel_timer()
+                if session.abort is not None:
+                    session.call_later(self._limits.goodbye, session.abort_connection)
+            if socket := self.eio.sockets.get(eio_sid):
+                # A poll or a writer that waits for something to send would wait for long.
+                asyncio.get_running_loop().call_soon(socket.queue.put_nowait, None)
 
     # Ending
 
@@ -282,10 +279,7 @@ class SessionServer(socketio.AsyncServer):  # type: ignore[misc]  # the library 
 
 
 def _abort(scope: Scope) -> Callable[[], None]:
+    """Return what aborts a connection; it does nothing where the web server cannot."""
     extensions = scope.get("extensions") or {}
-    abort: Callable[[], None] = extensions.get(ABORT, {}).get("now", _wait_for_client)
+    abort: Callable[[], None] = extensions.get(ABORT, {}).get("now", lambda: None)
     return abort
-
-
-def _wait_for_client() -> None:
-    """Do nothing: a web server that cannot abort waits for the client."""

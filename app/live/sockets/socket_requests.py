@@ -3,20 +3,13 @@
 import json
 from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from app.errors import Invalid, SignalbookError
 from app.model.fields import NO_NUL, blank_to_none
 from app.model.schemas import Key
 
-_Name = Annotated[str, StringConstraints(max_length=200, pattern=NO_NUL)]
+_Name = Annotated[str, Field(max_length=200, pattern=NO_NUL)]
 _MaybeName = Annotated[_Name | None, BeforeValidator(blank_to_none)]
 T = TypeVar("T", bound="SocketRequest")
 
