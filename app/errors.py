@@ -82,6 +82,12 @@ class SignalbookError(Exception):
             "message": self.message, "code": self.code, **self.members,
         }  # fmt: skip
 
+    def acknowledgement(self) -> dict[str, Any]:
+        """Return what the acknowledgement of a socket's event says of it."""
+        told = ("oldest", "latest", "resync", "candidates")
+        more = {name: value for name, value in self.members.items() if name in told}
+        return {"error": self.error, "message": self.message, "code": self.code, **more}
+
 
 class BadRequest(SignalbookError, status=400, code="BAD_REQUEST", error="Bad request"):
     """The request cannot be understood."""

@@ -49,10 +49,7 @@ TRIM: Final = statement(
 # Rows that expire by themselves, whatever the settings.
 EXPIRING: Final = {"idempotency keys": idempotency.PRUNE}
 # Rows that go with the log, but not before they are ``records.LEAST_DAYS`` old; $1 is the days.
-AGING: Final = {
-    "sync runs": records.FORGET_RUNS,
-    "sync mutations": records.FORGET_MUTATIONS,
-}
+AGING: Final = {"sync runs": records.FORGET_RUNS, "sync mutations": records.FORGET_MUTATIONS}
 
 
 @dataclass(frozen=True)

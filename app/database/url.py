@@ -135,11 +135,8 @@ class DatabaseUrl:
         if self.options:
             settings["options"] = self.options
         local = self.host.startswith("/")  # a socket carries no TLS, whatever the URL says
-        args = {
-            "ssl": "disable" if local else self.tls.argument(),
-            "timeout": self.timeout,
-            "server_settings": settings,
-        }
+        ssl = "disable" if local else self.tls.argument()
+        args = {"ssl": ssl, "timeout": self.timeout, "server_settings": settings}
         if self.tls.direct and not local:
             args["direct_tls"] = True
         if self.target_session_attrs:

@@ -61,12 +61,8 @@ class Health:
     @property
     def healthy(self) -> bool:
         """Whether the platform may send traffic here."""
-        return (
-            self.connected
-            and self.state in {"ready", "head", "ahead"}
-            and all(word == "ok" for word in self.resources.values())
-            and self.failing is None
-        )
+        sound = self.connected and self.state in {"ready", "head", "ahead"} and not self.failing
+        return sound and all(word == "ok" for word in self.resources.values())
 
     @property
     def cause(self) -> str | None:

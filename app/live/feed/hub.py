@@ -83,10 +83,8 @@ class Hub:
         """Deliver each entry of a production after number ``since``, or from now on.
 
         When the log no longer holds what follows, ``on_trimmed`` is called with the way to start
-        again, and the subscription goes on from the newest number.
-
-        Raises NotFound, LogTrimmed if what follows ``since`` is gone already, and what the database
-        does.
+        again, and the subscription goes on from the newest number. Raises NotFound, LogTrimmed if
+        what follows ``since`` is gone already, and what the database does.
         """
         self._require_running()
         new = Tailer(production, self.read, self._forget_if_idle)

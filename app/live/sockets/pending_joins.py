@@ -10,7 +10,7 @@ from app.background import cancel
 from app.entities import root
 from app.errors import SignalbookError, Unavailable
 from app.live.sockets.limits import SocketLimits
-from app.live.sockets.socket_requests import Join, error_ack
+from app.live.sockets.socket_requests import Join
 
 _log: Final = structlog.get_logger()
 Send = Callable[[str, str, Any], None]
@@ -82,5 +82,5 @@ class PendingJoins:
     def _reject(self, socket: str, request: Join, error: SignalbookError) -> None:
         if self._is_wanted(socket, request):
             self.drop(socket, request.productionId)
-            payload = {"productionId": request.productionId, **error_ack(error)}
+            payload = {"productionId": request.productionId, **error.acknowledgement()}
             self._send(socket, "refused", payload)

@@ -77,11 +77,11 @@ class ProductionListRoom:
                 late = True
                 self._first_try.set()
                 await asyncio.sleep(self._limits.retry)
-                continue
-            self._first_try.set()
-            if late:
-                self._send("resync", to_json({"resync": f"/api/{root().collection}"}).decode())
-            return subscription
+            else:
+                self._first_try.set()
+                if late:
+                    self._send("resync", to_json({"resync": f"/api/{root().collection}"}).decode())
+                return subscription
 
     async def _on_entries(self, entries: Sequence[FeedEntry]) -> None:
         for entry in entries:

@@ -22,7 +22,6 @@ from app.live.feed.subscription import OnEntries, OnTrimmed, Subscription
 from app.live.sockets.limits import SocketLimits
 from app.live.sockets.messages import of_room
 from app.live.sockets.send_queue import FindQueue, SendQueue, event
-from app.live.sockets.socket_requests import error_ack
 from app.model.schemas import known_uuid
 
 Resume = Callable[[UUID, OnEntries, int, OnTrimmed], Subscription]
@@ -156,7 +155,7 @@ class Room:
         self.send("resync", self._resync(gap))
 
     def _resync(self, gap: LogTrimmed) -> str:
-        return to_json({**self.described(), **error_ack(gap)}).decode()
+        return to_json({**self.described(), **gap.acknowledgement()}).decode()
 
     def _fall_behind(self, socket: str, member: _Member) -> None:
         on_entries = partial(self._catch_up, socket, member)

@@ -34,7 +34,7 @@ from app.live.sockets.presence import People, Presence
 from app.live.sockets.room import Room, canonical_key
 from app.live.sockets.rooms_sql import BY_LABEL, BY_UUID
 from app.live.sockets.send_queue import FindQueue, event
-from app.live.sockets.socket_requests import ChangeAnnouncement, Join, Leave, error_ack
+from app.live.sockets.socket_requests import ChangeAnnouncement, Join, Leave
 from app.model.schemas import known_uuid
 
 _CHANGE: Final = "production:change"
@@ -224,5 +224,5 @@ def _enter(room: Room, socket: str, start: Page | None) -> dict[str, Any]:
         room.enter_after(socket, start.since)
     else:
         room.enter_after(socket, room.seq)
-        return room.described() | error_ack(start.gap)
+        return room.described() | start.gap.acknowledgement()
     return room.described()

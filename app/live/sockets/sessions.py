@@ -24,7 +24,6 @@ from app.errors import BadRequest, Busy, SignalbookError, TooFast, Unavailable
 from app.live.shutdown import Shutdown
 from app.live.sockets.limits import SocketLimits
 from app.live.sockets.send_queue import BoundedEngine, SendQueue, event
-from app.live.sockets.socket_requests import error_ack
 
 _log: Final = structlog.get_logger()
 _SILENT: Final = logging.getLogger("signalbook.socketio")
@@ -258,7 +257,7 @@ class SessionServer(socketio.AsyncServer):  # type: ignore[misc]  # the library 
         if socket is None:
             return
         if error is not None:
-            socket.queue.put_nowait(event("refused", to_json(error_ack(error)).decode()))
+            socket.queue.put_nowait(event("refused", to_json(error.acknowledgement()).decode()))
             socket.queue.put_nowait(_DISCONNECT)
         await socket.close(wait=False)
 

@@ -22,14 +22,7 @@ from app.live.sockets.limits import SocketLimits
 from app.live.sockets.production_list import ProductionListRoom
 from app.live.sockets.rooms import Rooms
 from app.live.sockets.sessions import SessionServer
-from app.live.sockets.socket_requests import (
-    ChangeAnnouncement,
-    Join,
-    Leave,
-    SocketRequest,
-    error_ack,
-    read_request,
-)
+from app.live.sockets.socket_requests import ChangeAnnouncement, Join, Leave, SocketRequest
 from app.settings import Settings
 
 _log: Final = structlog.get_logger()
@@ -81,7 +74,7 @@ class SocketServer:
         session = self.sessions.session_of(socket)
         if session is None or not (session.trusted or self._has_token(auth)):
             error = Unauthorized("Send the access token with the connection: auth: {token: …}.")
-            raise ConnectionRejected(error.message, error_ack(error))
+            raise ConnectionRejected(error.message, error.acknowledgement())
         session.cancel_timer()
         self._rooms.add(socket)
 
@@ -100,12 +93,12 @@ class SocketServer:
                 words = "No event is called so: see the API's pages for those that are."
                 raise NotFound(words, error="Unknown event")  # noqa: TRY301  # answered below
             schema, handle = self._events[name]
-            return await handle(socket, read_request(schema, args))
+            return await handle(socket, schema.read(args))
         except SignalbookError as error:
-            return error_ack(error)
+            return error.acknowledgement()
         except Exception:  # noqa: BLE001  # an error of ours must not end a connection
             _log.exception("unforeseen", event_name=name if name in self._events else "?")
-            return error_ack(SignalbookError("Something failed here; it has been logged."))
+            return SignalbookError("Something failed here; it has been logged.").acknowledgement()
 
     async def _join_list(self, socket: str, _: SocketRequest) -> dict[str, Any]:
         if socket in self._rooms:  # it may have gone meanwhile
