@@ -16,11 +16,6 @@ from app.live.sockets.sessions import ABORT
 from app.main import create_app
 from app.settings import BadSettings, Settings
 
-# Seconds. A platform's proxy keeps idle connections for about 60: the proxy must close first.
-_KEEP_ALIVE = 75
-# Seconds in which the other end acknowledges nothing before a connection counts as broken.
-_SILENCE = 60
-
 
 def serve(settings: Settings, url: DatabaseUrl, say: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM, then wait up to ``DRAIN`` seconds for running requests.
@@ -47,7 +42,8 @@ def uvicorn_config(app: FastAPI, **options: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app, access_log=False, server_header=False, http="httptools", ws=WebSockets,
         ws_max_size=SocketLimits().message, ws_per_message_deflate=False, ws_ping_interval=None,
-        timeout_keep_alive=_KEEP_ALIVE, **options,
+        # A platform's proxy keeps idle connections for about 60 seconds: it must close first.
+        timeout_keep_alive=75, **options,
     )  # fmt: skip
 
 
@@ -82,7 +78,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def listen(settings: Settings, silence: int = _SILENCE) -> socket.socket:
+def listen(settings: Settings, silence: int = 60) -> socket.socket:
     """Bind the port. Raises BadSettings where that fails.
 
     Where the system can, it ends a connection whose other end acknowledges nothing for ``silence``

@@ -68,9 +68,6 @@ class Tls:
         return context
 
 
-DEFAULT_TLS: Final = Tls()
-
-
 def read_tls(member: dict[str, str]) -> Tls:
     """Take the TLS members out of a URL's query. Raises BadDatabaseUrl."""
     word = (member.pop("sslmode", "") or member.pop("ssl", "")).lower().replace("_", "-")

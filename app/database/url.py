@@ -11,12 +11,12 @@ No message, `str()` or `repr()` made here ever contains the password.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
-from app.database.tls import DEFAULT_TLS, BadDatabaseUrl, Tls, read_tls
+from app.database.tls import BadDatabaseUrl, Tls, read_tls
 
 __all__ = ["DEFAULT_TIMEOUT", "BadDatabaseUrl", "DatabaseUrl"]
 
@@ -45,7 +45,7 @@ class DatabaseUrl:
     user: str = "postgres"
     password: str | None = None
     database: str = "postgres"
-    tls: Tls = DEFAULT_TLS
+    tls: Tls = field(default_factory=Tls)
     timeout: float | None = DEFAULT_TIMEOUT
     application_name: str = "signalbook"
     options: str = ""
