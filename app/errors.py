@@ -84,8 +84,8 @@ class SignalbookError(Exception):
 
     def acknowledgement(self) -> dict[str, Any]:
         """Return what the acknowledgement of a socket's event says of it."""
-        told = ("oldest", "latest", "resync", "candidates")
-        more = {name: value for name, value in self.members.items() if name in told}
+        names = ("oldest", "latest", "resync", "candidates")
+        more = {name: value for name, value in self.members.items() if name in names}
         return {"error": self.error, "message": self.message, "code": self.code, **more}
 
 

@@ -138,12 +138,12 @@ async def _prepare_all(connection: asyncpg.Connection) -> tuple[dict[str, str], 
 
 async def _try_write(connection: asyncpg.Connection) -> tuple[dict[str, str], list[str]]:
     try:
-        written = await try_write(connection)
+        has_tried = await try_write(connection)
     except Exception as error:
         if connection.is_closed():
             raise
         return _for_all(f"A write was tried and refused: {_reason(error)}"), []
-    return {}, [] if written else ["Somebody holds what a write needs: none was tried."]
+    return {}, [] if has_tried else ["Somebody holds what a write needs: none was tried."]
 
 
 async def _check_idle(database: Database, needs: Needs) -> dict[str, str]:
