@@ -41,8 +41,8 @@
         └── SchemaMismatch                   SCHEMA_MISMATCH
 
 The body is ``application/problem+json``. Its ``error`` is the short text that the frontend shows,
-its ``message`` the sentence that says what to do. A subclass has its base's status. The errors of a
-server that has run out of something are in ``app.database.driver_errors``.
+its ``message`` the sentence that says what to do. A subclass has what its base has, unless its
+class statement says otherwise.
 """
 
 from collections.abc import Mapping, Sequence
@@ -58,6 +58,16 @@ class SignalbookError(Exception):
     error: str = "Internal server error"
     headers: ClassVar[Mapping[str, str]] = {}
 
+    def __init_subclass__(
+        cls, *, code: str, status: int | None = None, error: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        super().__init_subclass__()
+        cls.code = code
+        cls.status = status or cls.status
+        cls.error = error or cls.error
+        cls.headers = headers or cls.headers
+
     def __init__(self, message: str, *, error: str | None = None, **members: Any) -> None:
         super().__init__(message)
         self.message = message
@@ -67,173 +77,131 @@ class SignalbookError(Exception):
     def body(self, instance: str) -> dict[str, Any]:
         """Return the problem+json members; ``instance`` is the path of the request."""
         return {
-            "type": "about:blank",
-            "title": HTTPStatus(self.status).phrase,
-            "status": self.status,
-            "detail": self.message,
-            "instance": instance,
-            "error": self.error,
-            "message": self.message,
-            "code": self.code,
-            **self.members,
-        }
+            "type": "about:blank", "title": HTTPStatus(self.status).phrase, "status": self.status,
+            "detail": self.message, "instance": instance, "error": self.error,
+            "message": self.message, "code": self.code, **self.members,
+        }  # fmt: skip
+
+    def acknowledgement(self) -> dict[str, Any]:
+        """Return what the acknowledgement of a socket's event says of it."""
+        names = ("oldest", "latest", "resync", "candidates")
+        more = {name: value for name, value in self.members.items() if name in names}
+        return {"error": self.error, "message": self.message, "code": self.code, **more}
 
 
-class BadRequest(SignalbookError):
+class BadRequest(SignalbookError, status=400, code="BAD_REQUEST", error="Bad request"):
     """The request cannot be understood."""
 
-    status, code, error = 400, "BAD_REQUEST", "Bad request"
 
-
-class BrokenJson(BadRequest):
+class BrokenJson(BadRequest, code="BROKEN_JSON", error="Invalid JSON"):
     """The body is not JSON."""
 
-    code, error = "BROKEN_JSON", "Invalid JSON"
 
-
-class ProductionNotFound(BadRequest):
+class ProductionNotFound(BadRequest, code="PRODUCTION_NOT_FOUND", error="Production not found"):
     """The body's ``productionId`` names no live production."""
 
-    code, error = "PRODUCTION_NOT_FOUND", "Production not found"
 
-
-class WrongProduction(BadRequest):
+class WrongProduction(
+    BadRequest, code="WRONG_PRODUCTION", error="Rows do not move between productions"
+):
     """An update names another production than the row's, but rows do not move."""
 
-    code, error = "WRONG_PRODUCTION", "Rows do not move between productions"
 
-
-class VersionMissing(BadRequest):
+class VersionMissing(
+    BadRequest, code="VERSION_REQUIRED", error="Version required for conflict detection"
+):
     """An update lacks the version that it started from, which it must have."""
 
-    code, error = "VERSION_REQUIRED", "Version required for conflict detection"
 
-
-class NotJoined(BadRequest):
+class NotJoined(BadRequest, code="NOT_JOINED", error="Not joined"):
     """A socket announces a change to a production that it has not joined."""
 
-    code, error = "NOT_JOINED", "Not joined"
 
-
-class InvalidTimestamp(BadRequest):
+class InvalidTimestamp(BadRequest, code="INVALID_TIMESTAMP", error="Invalid timestamp"):
     """A time in a path is not a number of milliseconds."""
 
-    code, error = "INVALID_TIMESTAMP", "Invalid timestamp"
 
-
-class Unauthorized(SignalbookError):
+class Unauthorized(
+    SignalbookError, status=401, code="UNAUTHORIZED", error="Unauthorized",
+    headers={"www-authenticate": "Bearer"},
+):  # fmt: skip
     """No credential, or a wrong one."""
 
-    status, code, error = 401, "UNAUTHORIZED", "Unauthorized"
-    headers: ClassVar[Mapping[str, str]] = {"www-authenticate": "Bearer"}
 
-
-class Forbidden(SignalbookError):
+class Forbidden(SignalbookError, status=403, code="FORBIDDEN", error="Forbidden"):
     """Only this machine itself may request this, and no web page of another origin."""
 
-    status, code, error = 403, "FORBIDDEN", "Forbidden"
 
-
-class NotFound(SignalbookError):
+class NotFound(SignalbookError, status=404, code="NOT_FOUND", error="Not found"):
     """There is no row under that key, or no route under that path."""
 
-    status, code, error = 404, "NOT_FOUND", "Not found"
 
-
-class Conflict(SignalbookError):
+class Conflict(SignalbookError, status=409, code="CONFLICT", error="Conflict"):
     """The request contradicts what is stored."""
 
-    status, code, error = 409, "CONFLICT", "Conflict"
 
-
-class DuplicateId(Conflict):
+class DuplicateId(Conflict, code="DUPLICATE_ID", error="Duplicate ID"):
     """The label is in use; ``suggestedId`` is the next free one."""
 
-    code, error = "DUPLICATE_ID", "Duplicate ID"
 
-
-class DuplicateUuid(Conflict):
+class DuplicateUuid(Conflict, code="DUPLICATE_UUID", error="Duplicate UUID"):
     """The uuid that the client made belongs to a row already."""
 
-    code, error = "DUPLICATE_UUID", "Duplicate UUID"
 
-
-class AmbiguousId(Conflict):
+class AmbiguousId(Conflict, code="AMBIGUOUS_ID", error="Ambiguous ID"):
     """Several live rows hold that label; ``candidates`` lists them."""
 
-    code, error = "AMBIGUOUS_ID", "Ambiguous ID"
 
-
-class VersionConflict(Conflict):
+class VersionConflict(Conflict, code="VERSION_CONFLICT"):
     """Somebody else changed the same fields; carries base, theirs and yours."""
 
-    code = "VERSION_CONFLICT"
 
-
-class BulkFailed(Conflict):
+class BulkFailed(Conflict, code="BULK_FAILED", error="Bulk edit failed"):
     """One operation of an atomic request failed; ``results`` shows which."""
 
-    code, error = "BULK_FAILED", "Bulk edit failed"
 
-
-class SyncFailed(Conflict):
+class SyncFailed(Conflict, code="SYNC_FAILED", error="Sync failed"):
     """One mutation of an atomic batch failed; ``results`` shows which."""
 
-    code, error = "SYNC_FAILED", "Sync failed"
 
-
-class MutationReused(Conflict):
+class MutationReused(Conflict, code="MUTATION_REUSED", error="Mutation ID reused"):
     """A different mutation was applied before under that id."""
 
-    code, error = "MUTATION_REUSED", "Mutation ID reused"
 
-
-class PlanClosed(Conflict):
+class PlanClosed(Conflict, code="PLAN_CLOSED", error="Plan closed"):
     """The plan of a release was begun or finished, so it can no longer be approved or declined."""
 
-    code, error = "PLAN_CLOSED", "Plan closed"
 
-
-class NotRehearsed(Conflict):
+class NotRehearsed(Conflict, code="NOT_REHEARSED", error="Not rehearsed"):
     """The last rehearsal of the plan is missing or did not pass."""
 
-    code, error = "NOT_REHEARSED", "Not rehearsed"
 
-
-class Destroys(Conflict):
+class Destroys(Conflict, code="DESTROYS", error="Destructive release"):
     """The plan destroys data: ``destroys`` is the table that the approval must name."""
 
-    code, error = "DESTROYS", "Destructive release"
 
-
-class PreconditionFailed(SignalbookError):
+class PreconditionFailed(
+    SignalbookError, status=412, code="PRECONDITION_FAILED", error="Precondition failed"
+):
     """The row has changed since the one that ``If-Match`` names; ``serverData`` is the new one."""
 
-    status, code, error = 412, "PRECONDITION_FAILED", "Precondition failed"
 
-
-class LogTrimmed(SignalbookError):
+class LogTrimmed(SignalbookError, status=410, code="LOG_TRIMMED", error="Change log trimmed"):
     """The change log does not hold the requested entries, or no longer."""
 
-    status, code, error = 410, "LOG_TRIMMED", "Change log trimmed"
 
-
-class BodyTooLarge(SignalbookError):
+class BodyTooLarge(SignalbookError, status=413, code="BODY_TOO_LARGE", error="Body too large"):
     """The body is larger than MAX_BODY_BYTES."""
 
-    status, code, error = 413, "BODY_TOO_LARGE", "Body too large"
 
-
-class UnsupportedMediaType(SignalbookError):
+class UnsupportedMediaType(
+    SignalbookError, status=415, code="UNSUPPORTED_MEDIA_TYPE", error="Unsupported media type"
+):
     """The body is not declared as JSON."""
 
-    status, code, error = 415, "UNSUPPORTED_MEDIA_TYPE", "Unsupported media type"
 
-
-class Invalid(SignalbookError):
+class Invalid(SignalbookError, status=422, code="INVALID", error="Invalid request"):
     """The body is JSON but not valid; ``errors`` lists a ``{path, message}`` for each problem."""
-
-    status, code, error = 422, "INVALID", "Invalid request"
 
     def __init__(self, errors: Sequence[Mapping[str, str]]) -> None:
         first = errors[0]
@@ -241,52 +209,52 @@ class Invalid(SignalbookError):
 
     @classmethod
     def at(cls, path: str, message: str) -> "Invalid":
-        """Return the error for one field."""
         return cls([{"path": path, "message": message}])
 
 
-class KeyReused(SignalbookError):
+class KeyReused(
+    SignalbookError, status=422, code="IDEMPOTENCY_KEY_REUSED", error="Idempotency key reused"
+):
     """The Idempotency-Key was sent before, with another request."""
 
-    status, code, error = 422, "IDEMPOTENCY_KEY_REUSED", "Idempotency key reused"
 
-
-class TooFast(SignalbookError):
+class TooFast(SignalbookError, status=429, code="TOO_FAST", error="Too many events"):
     """A socket sends more events at once than it may."""
 
-    status, code, error = 429, "TOO_FAST", "Too many events"
 
-
-class Unavailable(SignalbookError):
+class Unavailable(
+    SignalbookError, status=503, code="UNAVAILABLE", error="Service unavailable",
+    headers={"retry-after": "2"},
+):  # fmt: skip
     """The service cannot answer now; the same request may succeed in a moment."""
 
-    status, code, error = 503, "UNAVAILABLE", "Service unavailable"
-    headers: ClassVar[Mapping[str, str]] = {"retry-after": "2"}
 
-
-class DatabaseAway(Unavailable):
+class DatabaseAway(Unavailable, code="DATABASE_AWAY"):
     """The database does not answer."""
 
-    code = "DATABASE_AWAY"
 
-
-class Busy(Unavailable):
+class Busy(Unavailable, code="BUSY"):
     """Every connection is in use, or a lock was not granted in time."""
 
-    code = "BUSY"
+
+class TooManyConnections(Unavailable, code="TOO_MANY_CONNECTIONS", headers={"retry-after": "5"}):
+    """PostgreSQL lets no further connection in: its own limit, the role's or the database's."""
 
 
-class PoolerInTheWay(Unavailable):
+class OutOfMemory(Unavailable, code="OUT_OF_MEMORY", headers={"retry-after": "10"}):
+    """PostgreSQL has no memory left for the statement."""
+
+
+class DiskFull(Unavailable, code="DISK_FULL", headers={"retry-after": "60"}):
+    """The disk of the database is full: nothing can be written until somebody makes room."""
+
+
+class PoolerInTheWay(Unavailable, code="POOLER", headers={"retry-after": "10"}):
     """A pooler in transaction mode, which DATABASE_URL does not announce, mixes up sessions."""
 
-    code = "POOLER"
-    headers: ClassVar[Mapping[str, str]] = {"retry-after": "10"}
 
-
-class SchemaMismatch(Unavailable):
+class SchemaMismatch(Unavailable, code="SCHEMA_MISMATCH"):
     """The database lacks what this version of the code needs."""
-
-    code = "SCHEMA_MISMATCH"
 
 
 class WriteRace(Exception):

@@ -23,23 +23,17 @@ def _as_json(_: object, __: str, event: MutableMapping[str, Any]) -> bytes:
 def configure(settings: Settings) -> None:
     """Set up logging for the whole process, from the settings; lines go to standard error."""
     level = logging.getLevelNamesMapping()[settings.log_level]
-    shared: list[Any] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
+    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
     if settings.log_format == "json":
         last: list[Any] = [structlog.processors.format_exc_info, _as_json]
         factory: Any = structlog.BytesLoggerFactory(sys.stderr.buffer)
     else:
         # Plain tracebacks: richer ones show the values of variables, such as credentials.
-        last = [
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            )
-        ]
+        colors, plain = sys.stderr.isatty(), structlog.dev.plain_traceback
+        last = [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
         factory = structlog.PrintLoggerFactory(sys.stderr)
     structlog.configure(
-        processors=[*shared, *last],
+        processors=[structlog.processors.add_log_level, stamp, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=factory,
         cache_logger_on_first_use=True,

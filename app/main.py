@@ -96,7 +96,7 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
 
     app.state.checkup = check.Checkup(examine, settings.health_cache)
     _add_middleware(app, settings, _add_routes(app, settings))
-    app.add_middleware(SocketMiddleware, sockets=sockets, token=settings.access_token)
+    app.add_middleware(SocketMiddleware, sockets=sockets.sessions, token=settings.access_token)
     error_responses.install(app)
     openapi.install(app)
     return app
@@ -159,11 +159,7 @@ def _add_middleware(app: FastAPI, settings: Settings, routes: list[BaseRoute]) -
             AccessTokenMiddleware, token=settings.access_token, operator=settings.operator_token
         )
     app.add_middleware(
-        CorsMiddleware,
-        allow_origins=settings.origins,
-        allow_methods=_CORS_METHODS,
-        allow_headers=_CORS_HEADERS,
-        expose_headers=_CORS_EXPOSED,
-        max_age=600,
-    )
+        CorsMiddleware, allow_origins=settings.origins, allow_methods=_CORS_METHODS,
+        allow_headers=_CORS_HEADERS, expose_headers=_CORS_EXPOSED, max_age=600,
+    )  # fmt: skip
     app.add_middleware(RequestLogMiddleware, incidents=app.state.incidents)

@@ -10,8 +10,9 @@ pooler lends the connection to others.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -24,10 +25,6 @@ from app.store import idempotency
 from app.sync import records
 
 _log: Final = structlog.get_logger()
-_BATCH: Final = 1_000
-_PAUSE: Final = 0.2  # seconds between two batches
-_EVERY: Final = 3_600.0  # seconds between two rounds
-_FIRST: Final = 60.0  # seconds after the start, when there is more important work
 
 _AGED: Final = "clock_timestamp() - make_interval(days => $1::int)"
 _OLDEST: Final = (
@@ -52,44 +49,35 @@ TRIM: Final = statement(
 # Rows that expire by themselves, whatever the settings.
 EXPIRING: Final = {"idempotency keys": idempotency.PRUNE}
 # Rows that go with the log, but not before they are ``records.LEAST_DAYS`` old; $1 is the days.
-AGING: Final = {
-    "sync runs": records.FORGET_RUNS,
-    "sync mutations": records.FORGET_MUTATIONS,
-}
+AGING: Final = {"sync runs": records.FORGET_RUNS, "sync mutations": records.FORGET_MUTATIONS}
 
 
+@dataclass(frozen=True)
 class Retention:
     """Removes log entries older than ``days``, none if that is 0, and expired rows.
 
-    Times in seconds.
+    Times in seconds: until the ``first`` round, when there is more important work before; between
+    two rounds, ``every``; and the ``pause`` between two batches.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        days: int,
-        *,
-        first: float = _FIRST,
-        every: float = _EVERY,
-        pause: float = _PAUSE,
-        batch: int = _BATCH,
-    ) -> None:
-        self._database, self._days = database, days
-        self._first, self._every, self._pause, self._batch = first, every, pause, batch
+    database: Database
+    days: int
+    first: float = 60.0
+    every: float = 3_600.0
+    pause: float = 0.2
+    batch: int = 1_000
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    def running(self) -> AbstractAsyncContextManager[None]:
         """Remove now and then while the block runs."""
-        async with running(self._keep_removing()):
-            yield
+        return running(self._keep_removing())
 
     async def trim(self) -> int:
         """Remove old log entries, log one line, and return how many were removed.
 
         It ends early if another process trims. Raises what the database does.
         """
-        async with self._database.connection() as connection:
-            rows = await connection.fetch(WITH_OLD_ENTRIES, self._days)
+        async with self.database.connection() as connection:
+            rows = await connection.fetch(WITH_OLD_ENTRIES, self.days)
         removed = 0
         try:
             for row in rows:
@@ -99,19 +87,19 @@ class Retention:
                 removed += count
         finally:
             if removed:
-                _log.info("log trimmed", entries=removed, older_than_days=self._days)
+                _log.info("log trimmed", entries=removed, older_than_days=self.days)
         return removed
 
     async def _trim(self, production: UUID) -> int | None:
         """Remove a production's old entries; return None if another process trims."""
-        removed, batch = 0, self._batch
-        while batch == self._batch:
-            row = await self._database.row(TRIM, self._days, production, self._batch)
+        removed, batch = 0, self.batch
+        while batch == self.batch:
+            row = await self.database.row(TRIM, self.days, production, self.batch)
             if row is None:
                 return removed or None
             batch = row["removed"]
             removed += batch
-            await asyncio.sleep(self._pause)
+            await asyncio.sleep(self.pause)
         return removed
 
     async def prune(self, what: str) -> int:
@@ -119,25 +107,25 @@ class Retention:
 
         Several processes may do so at once. Raises what the database does.
         """
-        removed, days = 0, max(self._days, records.LEAST_DAYS)
+        removed, days = 0, max(self.days, records.LEAST_DAYS)
         sql, args = (AGING[what], [days]) if what in AGING else (EXPIRING[what], [])
         try:
-            while (row := await self._database.row(sql, *args)) and row["removed"]:
+            while (row := await self.database.row(sql, *args)) and row["removed"]:
                 removed += row["removed"]
-                await asyncio.sleep(self._pause)
+                await asyncio.sleep(self.pause)
         finally:
             if removed:
                 _log.info("pruned", what=what, rows=removed)
         return removed
 
     async def _keep_removing(self) -> None:
-        await asyncio.sleep(self._first)
+        await asyncio.sleep(self.first)
         while True:
-            if self._days:
+            if self.days:
                 await self._attempt("trim the log", self.trim())
-            for what in (*EXPIRING, *(AGING if self._days else ())):
+            for what in (*EXPIRING, *(AGING if self.days else ())):
                 await self._attempt(f"prune the {what}", self.prune(what))
-            await asyncio.sleep(self._every)
+            await asyncio.sleep(self.every)
 
     async def _attempt(self, what: str, work: Awaitable[int]) -> None:
         try:

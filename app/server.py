@@ -16,11 +16,6 @@ from app.live.sockets.sessions import ABORT
 from app.main import create_app
 from app.settings import BadSettings, Settings
 
-# Seconds. A platform's proxy keeps idle connections for about 60: the proxy must close first.
-_KEEP_ALIVE = 75
-# Seconds in which the other end acknowledges nothing before a connection counts as broken.
-_SILENCE = 60
-
 
 def serve(settings: Settings, url: DatabaseUrl, say: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM, then wait up to ``DRAIN`` seconds for running requests.
@@ -45,17 +40,11 @@ def uvicorn_config(app: FastAPI, **options: Any) -> uvicorn.Config:
     They are not pinged either: Engine.IO has its own pings.
     """
     return uvicorn.Config(
-        app,
-        access_log=False,
-        server_header=False,
-        http="httptools",
-        ws=WebSockets,
-        ws_max_size=SocketLimits().message,
-        ws_per_message_deflate=False,
-        ws_ping_interval=None,
-        timeout_keep_alive=_KEEP_ALIVE,
-        **options,
-    )
+        app, access_log=False, server_header=False, http="httptools", ws=WebSockets,
+        ws_max_size=SocketLimits().message, ws_per_message_deflate=False, ws_ping_interval=None,
+        # A platform's proxy keeps idle connections for about 60 seconds: it must close first.
+        timeout_keep_alive=75, **options,
+    )  # fmt: skip
 
 
 class WebSockets(WebSocketsSansIOProtocol):
@@ -89,7 +78,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def listen(settings: Settings, silence: int = _SILENCE) -> socket.socket:
+def listen(settings: Settings, silence: int = 60) -> socket.socket:
     """Bind the port. Raises BadSettings where that fails.
 
     Where the system can, it ends a connection whose other end acknowledges nothing for ``silence``
@@ -97,12 +86,9 @@ def listen(settings: Settings, silence: int = _SILENCE) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        listener = socket.create_server(
-            (settings.host, settings.port),
-            family=family,
-            backlog=2_048,
-            dualstack_ipv6=settings.host == "::",
-        )
+        listener = socket.create_server((settings.host, settings.port), family=family,
+                                        backlog=2_048,
+                                        dualstack_ipv6=settings.host == "::")  # fmt: skip
     except OSError as error:
         raise BadSettings(
             f"Cannot listen on {settings.host} port {settings.port} ({error.strerror}): "

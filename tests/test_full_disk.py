@@ -7,7 +7,8 @@ import asyncpg
 import httpx
 import pytest
 
-from app.database.driver_errors import DiskFull, OutOfMemory, TooManyConnections, translate
+from app.database.driver_errors import translate
+from app.errors import DiskFull, OutOfMemory, TooManyConnections
 from app.releases.apply.error_verdicts import failed
 from app.releases.migrations.alembic_runner import upgrade
 from app.releases.verdict import Verdict

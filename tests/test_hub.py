@@ -62,10 +62,10 @@ async def test_each_write_reaches_every_process_as_the_feed_gives_it(shared_data
             assert watch.seq == 4
     first = ears[0].heard[0]
     assert (first.production, first.collection, first.operation) == (place, "ccus", "CREATE")
-    assert (first.entity, first.body, first.version) == (ccu["uuid"], ccu, 1)
+    assert (first.entity, first.body, first.raw["version"]) == (ccu["uuid"], ccu, 1)
     assert (first.entity_type, first.user_id, first.user_name) == ("ccu", "u1", "Ann")
     assert ears[0].heard[1].changes == {"name": ["C", "D"]}
-    assert first.at == page["changes"][0]["timestamp"]
+    assert first.raw["timestamp"] == page["changes"][0]["timestamp"]
     assert first.label == ccu["productionId"]
 
 
@@ -88,11 +88,11 @@ async def _killed(url: str, made: list[Process]) -> None:
     """Kill all listeners again and again, each time when they have just come back."""
     for _ in range(5):
         for each in made:
-            await asyncio.wait_for(each.listener.until_connected(), 60)
+            await asyncio.wait_for(each.listener.listening.wait(), 60)
         [count] = await databases.column(url, KILL)
         assert int(str(count)) >= len(made), "one killed before may still be there"
         async with asyncio.timeout(60):
-            while any(each.listener.connected for each in made):  # noqa: ASYNC110  # no event
+            while any(each.listener.listening.is_set() for each in made):  # noqa: ASYNC110  # no event
                 await asyncio.sleep(0.001)
 
 
@@ -209,7 +209,7 @@ async def test_nothing_is_told_while_a_watch_is_held(one: Process, raw: asyncpg.
     beside = await one.hub.subscribe(place, other.hear)
     await logged(raw, place)
     await ear.until(1)
-    async with watch.paused():
+    async with watch.delivering:
         for _ in range(5):
             await logged(raw, place)
         await other.until(6)

@@ -40,7 +40,7 @@ class Heard:
 
     async def connect(self) -> int:
         pid = await asyncio.wait_for(self.connects.get(), 60)
-        await asyncio.wait_for(self.listener.until_connected(), 60)
+        await asyncio.wait_for(self.listener.listening.wait(), 60)
         return pid
 
 
@@ -87,11 +87,11 @@ async def test_what_is_announced_is_heard_in_order(shared_database: str) -> None
     heard = Heard(DatabaseUrl.parse(shared_database))
     async with heard.listener.running():
         await heard.connect()
-        assert heard.listener.connected
+        assert heard.listener.listening.is_set()
         for word in ("a", "b", "c"):
             await say(shared_database, word)
         assert [await heard.next() for _ in range(3)] == ["a", "b", "c"]
-    assert not heard.listener.connected
+    assert not heard.listener.listening.is_set()
 
 
 async def test_a_killed_backend_is_noticed_at_once_and_replaced(own_database: str) -> None:
@@ -116,7 +116,7 @@ async def test_a_silent_network_is_noticed(own_database: str) -> None:
             await heard.connect()
             wire.flows.clear()
             async with asyncio.timeout(60):
-                while heard.listener.connected:  # noqa: ASYNC110  # the listener tells no event
+                while heard.listener.listening.is_set():  # noqa: ASYNC110  # the listener tells no event
                     await asyncio.sleep(0.01)
             wire.flows.set()
             await heard.connect()
@@ -144,7 +144,7 @@ async def test_a_database_that_is_away_is_waited_for_with_one_line(
         async with heard.listener.running():
             for _ in range(4):
                 await asyncio.wait_for(tries.get(), 60)
-            assert not heard.listener.connected
+            assert not heard.listener.listening.is_set()
             away = False
             await heard.connect()
     assert [line["event"] for line in lines] == ["listener lost", "listener back"]
@@ -185,7 +185,7 @@ async def test_a_connection_on_which_something_failed_is_not_kept(own_database: 
 
     heard.listener.on_connect(sometimes)
     async with heard.listener.running():
-        await asyncio.wait_for(heard.listener.until_connected(), 60)
+        await asyncio.wait_for(heard.listener.listening.wait(), 60)
         assert not fails
         mine = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
         mine += "AND application_name = 'signalbook-listener'"

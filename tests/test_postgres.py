@@ -23,12 +23,8 @@ import pytest
 
 import app
 from app.database import embedded, embedded_home
-from app.database.embedded import (
-    EmbeddedPostgresError,
-    EmbeddedPostgresMissing,
-    EmbeddedServer,
-    pg_bin,
-)
+from app.database.embedded import EmbeddedServer
+from app.database.embedded_home import EmbeddedPostgresError, EmbeddedPostgresMissing, pg_bin
 from app.database.url import DatabaseUrl
 
 PROJECT = Path(next(iter(app.__path__))).parent

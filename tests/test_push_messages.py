@@ -21,9 +21,8 @@ CHANGES = {"name": ["before", "after"]}
 def entry(entity: type[Row], operation: str, **more: Any) -> FeedEntry:
     given: dict[str, Any] = {
         "seq": 12, "production": PLACE, "label": "SHOW 1", "collection": entity.collection,
-        "operation": operation, "entity_type": entity.entity_type, "entity": "u-1", "version": 2,
-        "body": BODY, "changes": CHANGES, "user_id": "ann", "user_name": "Ann", "at": "",
-        "raw": {}, **more,
+        "operation": operation, "entity_type": entity.entity_type, "entity": "u-1",
+        "body": BODY, "changes": CHANGES, "user_id": "ann", "user_name": "Ann", "raw": {}, **more,
     }  # fmt: skip
     return FeedEntry(**given)
 

@@ -15,7 +15,7 @@ from app import retention
 from app.all_statements import required_statements
 from app.changelog import events, feed, log
 from app.entities import discovered
-from app.live.sockets import broadcast, presence_sql, rooms
+from app.live.sockets import broadcast, presence, rooms
 from app.model.entity import Entity, Row
 from app.sql.projection import table
 from app.sql.reads import statements
@@ -89,7 +89,7 @@ _CONSTANTS: Final = {
         events,
         feed,
         idempotency,
-        presence_sql,
+        presence,
         broadcast,
         retention,
         rooms,
@@ -203,7 +203,7 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     found: list[int] = []
     # Presence is swept in the background, whatever is asked.
     known, run = (
-        set(STATEMENTS.values()) - {presence_sql.SWEEP},
+        set(STATEMENTS.values()) - {presence.SWEEP},
         asyncpg.Connection.__dict__["_execute"],
     )
 

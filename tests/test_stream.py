@@ -103,7 +103,7 @@ def serving(url: str, **changes: Any) -> Iterator[Served]:
     with running(app) as root:
         served = Served(app, root)
         with served.client:
-            served.until(lambda: app.state.listener.connected)
+            served.until(app.state.listener.listening.is_set)
             yield served
 
 

@@ -12,15 +12,17 @@ from starlette.exceptions import HTTPException
 
 from app.api.access import OPERATOR_PATHS
 from app.api.openapi import PROBLEM_TYPE
-from app.database.driver_errors import DiskFull, OutOfMemory, TooManyConnections
 from app.errors import (
     BadRequest,
     BrokenJson,
+    DiskFull,
     Invalid,
     NotFound,
+    OutOfMemory,
     PoolerInTheWay,
     SchemaMismatch,
     SignalbookError,
+    TooManyConnections,
 )
 from app.health.soak_recorder import SoakRecorder
 from app.releases.ledger import signals

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.api.access import has_token
 from app.api.error_responses import problem_response
 from app.errors import BadRequest, SignalbookError
-from app.live.sockets.socket_server import TRUSTED, SocketServer
+from app.live.sockets.sessions import TRUSTED, SessionServer
 
 _log: Final = structlog.get_logger()
 _PATHS: Final = frozenset({"/socket.io", "/socket.io/"})
@@ -26,7 +26,7 @@ _TOKEN_NAMES: Final = frozenset({"token", "access_token", "auth", "authorization
 class SocketMiddleware:
     """Hands requests for Socket.IO to ``sockets``, and all others on."""
 
-    def __init__(self, app: ASGIApp, sockets: SocketServer, token: SecretStr | None) -> None:
+    def __init__(self, app: ASGIApp, sockets: SessionServer, token: SecretStr | None) -> None:
         self.app, self._sockets = app, sockets
         self._token = token.get_secret_value().encode() if token else None
 
@@ -53,4 +53,4 @@ class SocketMiddleware:
             )
         if "j" in query:
             raise BadRequest("Answers as scripts (JSONP) are not given: poll with XHR or fetch.")
-        self._sockets.admit(scope, query.get("sid", [""])[0])
+        self._sockets.admit(query.get("sid", [""])[0], websocket=scope["type"] == "websocket")

@@ -21,8 +21,7 @@ _SHOWN: Final = (
     "SELECT coalesce(json_agg(row_to_json(event)), '[]') FROM (SELECT uuid, seq, "
     'production AS "productionId", production_uuid AS "productionUuid", type AS "eventType", '
     'operation, entity AS "entityId", data AS "entityData", changes, user_id AS "userId", '
-    'user_name AS "userName", version, '
-    '{moment} AS "timestamp" '
+    'user_name AS "userName", version, {moment} AS "timestamp" '
     "FROM (({ours}) UNION ALL ({older})) AS entry ORDER BY at {way}, seq {way} LIMIT $2) AS event"
 )
 _CALLED: Final = "SELECT id FROM productions WHERE uuid = $1"
@@ -87,17 +86,16 @@ def _older(condition: str, way: str) -> str:
 
 
 def _events(ours: str, older: str, way: str) -> str:
-    return _SHOWN.format(
-        moment=MOMENT.format(column="at"), ours=_ours(ours, way), older=_older(older, way), way=way
-    )
+    moment = MOMENT.format(column="at")
+    return _SHOWN.format(moment=moment, ours=_ours(ours, way), older=_older(older, way), way=way)
 
 
 NEWEST: Final = statement(_events("true", "true", "DESC"))
 OF_ENTITY: Final = statement(
-    _events("entity_uuid = ANY($3::uuid[])", "events.entity_id = ANY($4::text[])", "DESC"),
+    _events("entity_uuid = ANY($3::uuid[])", "events.entity_id = ANY($4::text[])", "DESC")
 )
 SINCE: Final = statement(
-    _events("at >= $3::timestamptz", 'events."timestamp" >= $3::timestamptz', "ASC"),
+    _events("at >= $3::timestamptz", 'events."timestamp" >= $3::timestamptz', "ASC")
 )
 # A deleted production keeps its history; of several with one label the live one counts.
 _LAST_CALLED: Final = (

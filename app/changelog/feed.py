@@ -84,10 +84,9 @@ def gap(
 
 def trimmed(production: UUID | None, oldest: int, latest: int, since: int) -> LogTrimmed:
     """Return the error that says how a client goes on where the log does not reach back."""
-    return LogTrimmed(
+    words = (
         f"The log of this production holds the changes {oldest} to {latest}, so not all that "
-        f"followed {since}: load the show from 'resync', then ask for the changes since {latest}.",
-        oldest=oldest,
-        latest=latest,
-        resync=f"/api/{root().collection}/{production}/show",
+        f"followed {since}: load the show from 'resync', then ask for the changes since {latest}."
     )
+    resync = f"/api/{root().collection}/{production}/show"
+    return LogTrimmed(words, oldest=oldest, latest=latest, resync=resync)

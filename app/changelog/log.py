@@ -58,6 +58,8 @@ _OLDER_TYPES: Final = (
     "CAM_SWITCHER", "VISION_SWITCHER", "RECORD", "STREAM",
 )  # fmt: skip
 
+_OPERATIONS: Final = ENUM("CREATE", "UPDATE", "DELETE", name="EventOperation")
+
 older_events: Final = sa.Table(
     "events",
     metadata,
@@ -65,9 +67,7 @@ older_events: Final = sa.Table(
     sa.Column("id", sa.Text, nullable=False),
     _production(),
     sa.Column("event_type", ENUM(*_OLDER_TYPES, name="EventType"), nullable=False),
-    sa.Column(
-        "operation", ENUM("CREATE", "UPDATE", "DELETE", name="EventOperation"), nullable=False
-    ),
+    sa.Column("operation", _OPERATIONS, nullable=False),
     sa.Column("entity_id", sa.Text, nullable=False),
     sa.Column("entity_data", JSONB),
     sa.Column("changes", JSONB),
@@ -97,19 +97,14 @@ class Actor:
     def or_else(self, other: "Actor") -> "Actor":
         """Return this actor, in what it does not say the other: id and name belong together."""
         person = self if self.user_id or self.user_name else other
-        modified_by = self.modified_by or other.modified_by
-        return replace(
-            other, user_id=person.user_id, user_name=person.user_name, modified_by=modified_by
-        )
+        return replace(other, user_id=person.user_id, user_name=person.user_name,
+                       modified_by=self.modified_by or other.modified_by)  # fmt: skip
 
 
 async def bases(
-    connection: DatabaseConnection,
-    production: UUID,
-    entity: UUID,
-    version: int,
+    connection: DatabaseConnection, production: UUID, entity: UUID, version: int,
     client_versions: Mapping[str, int],
-) -> dict[str, Base]:
+) -> dict[str, Base]:  # fmt: skip
     """Return the fields that changed since a client saw them, with what it saw.
 
     ``version`` is the row's, ``client_versions`` maps wire names to versions of it. The log has a

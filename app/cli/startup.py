@@ -8,13 +8,14 @@ import typer
 
 from app import logs
 from app.database import embedded as postgres
+from app.database.embedded_home import EmbeddedPostgresError
 from app.database.url import BadDatabaseUrl, DatabaseUrl
 from app.errors import SignalbookError
 from app.releases.verdict import MigrationError, Verdict
 from app.settings import BadSettings, Settings, load_settings
 
 _EXPECTED: Final = (
-    BadSettings, SignalbookError, postgres.EmbeddedPostgresError, MigrationError,
+    BadSettings, SignalbookError, EmbeddedPostgresError, MigrationError,
 )  # fmt: skip
 
 

@@ -44,8 +44,7 @@ class Database:
     def __init__(self, url: DatabaseUrl, settings: Settings) -> None:
         self.url = url
         self.dialer = Dialer(announced=url.pgbouncer)
-        self._wait = settings.pool_wait
-        self._size = settings.pool_size
+        self._wait, self._size = settings.pool_wait, settings.pool_size
         self._timeout = settings.statement_timeout
         self._pool: ConnectionPool | None = None
         # Writers wait for each other's production; they must not take every connection with them.
@@ -63,7 +62,6 @@ class Database:
         self._pool = ConnectionPool(self.connect, self._size, self._wait)
 
     async def close(self) -> None:
-        """Wait a moment for running statements, then close every connection."""
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.close()
@@ -87,20 +85,15 @@ class Database:
                    "max_cacheable_statement_size": 0}  # fmt: skip
         # PostgreSQL ends a long statement itself. This timeout is for a silent network.
         network = {"command_timeout": self._timeout + 5}
-        args = self.url.connect_args()
-        own = {**args.get("server_settings", {}), **self.session_settings(), **settings}
-        return {**caching, **network, **args, "server_settings": own}
+        own = {**self.session_settings(), **settings}
+        return {**caching, **network, **self.url.connect_args(**own)}
 
     def session_settings(self) -> dict[str, str]:
         """Return the settings that every session of the service must have."""
-        milliseconds = str(int(self._timeout * 1_000))
-        return {
-            "statement_timeout": milliseconds,
-            "lock_timeout": milliseconds,
-            "idle_in_transaction_session_timeout": milliseconds,
-            # The best plan depends on no value, and planning would cost more than running.
-            "plan_cache_mode": "force_generic_plan",
-        }
+        names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+        # The best plan depends on no value, and planning would cost more than running.
+        plans = {"plan_cache_mode": "force_generic_plan"}
+        return dict.fromkeys(names, str(int(self._timeout * 1_000))) | plans
 
     async def read(self, sql: str, *args: object) -> bytes | None:
         """Run one statement that only reads; return the first column of its first row."""
@@ -162,6 +155,5 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[DatabaseConnection]:
         """Borrow a writer's connection in a transaction, committed if the block raises nothing."""
-        with translated():
-            async with self.write_connection() as connection, connection.transaction():
-                yield connection
+        async with self.write_connection() as connection, connection.transaction():
+            yield connection

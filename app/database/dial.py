@@ -49,17 +49,13 @@ async def dial(
         settings = arguments.get("server_settings", {})
         accepted = {name: value for name, value in settings.items() if name not in rejected}
         try:
-            connection: asyncpg.Connection = await asyncpg.connect(
-                **{**arguments, "server_settings": accepted}
-            )
+            return await asyncpg.connect(**{**arguments, "server_settings": accepted})
         except asyncpg.ProtocolViolationError as error:
             setting = _UNSUPPORTED.search(str(error))
             # What the URL itself asks for is not ours to leave out.
             if setting is None or setting[1] not in accepted or setting[1] == "options":
                 raise
             rejected.add(setting[1])
-        else:
-            return connection
 
 
 async def has_own_session(connection: asyncpg.Connection) -> bool:

@@ -1,47 +1,13 @@
 """Translates what asyncpg raises into the errors that the service answers with."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar, Final
+from typing import Final
 
 from asyncpg import exceptions as pg
 
+from app import errors
 from app.database.dial import UNANNOUNCED
-from app.errors import (
-    AmbiguousId,
-    Busy,
-    Conflict,
-    DatabaseAway,
-    DuplicateId,
-    DuplicateUuid,
-    Invalid,
-    PoolerInTheWay,
-    SchemaMismatch,
-    SignalbookError,
-    Unavailable,
-)
-
-
-class TooManyConnections(Unavailable):
-    """PostgreSQL lets no further connection in: its own limit, the role's or the database's."""
-
-    code = "TOO_MANY_CONNECTIONS"
-    headers: ClassVar[Mapping[str, str]] = {"retry-after": "5"}
-
-
-class OutOfMemory(Unavailable):
-    """PostgreSQL has no memory left for the statement."""
-
-    code = "OUT_OF_MEMORY"
-    headers: ClassVar[Mapping[str, str]] = {"retry-after": "10"}
-
-
-class DiskFull(Unavailable):
-    """The disk of the database is full: nothing can be written until somebody makes room."""
-
-    code = "DISK_FULL"
-    headers: ClassVar[Mapping[str, str]] = {"retry-after": "60"}
-
 
 CLOSED_WHILE_IDLE: Final = (
     pg.ConnectionDoesNotExistError, pg.AdminShutdownError, pg.InternalClientError, ConnectionError,
@@ -71,15 +37,15 @@ _MISMATCH: Final = (
 )  # fmt: skip
 # The first match counts: the first three are resource errors too, but waiting does not mend them.
 _ANSWERS: Final = (
-    (pg.DiskFullError, DiskFull,
+    (pg.DiskFullError, errors.DiskFull,
      "The database's disk is full: nothing can be written until somebody makes room on it."),
-    (pg.OutOfMemoryError, OutOfMemory,
+    (pg.OutOfMemoryError, errors.OutOfMemory,
      "The database has no memory left for this: try again later, and look at its server."),
-    (pg.TooManyConnectionsError, TooManyConnections,
+    (pg.TooManyConnectionsError, errors.TooManyConnections,
      "The database lets no further connection in: raise its limit, or lower POOL_SIZE."),
-    (_BUSY, Busy, "The database is busy: try again in a moment."),
-    (_AWAY, DatabaseAway, "The database does not answer: try again in a moment."),
-    (_MISMATCH, SchemaMismatch, "The database lacks what this version needs: see /health."),
+    (_BUSY, errors.Busy, "The database is busy: try again in a moment."),
+    (_AWAY, errors.DatabaseAway, "The database does not answer: try again in a moment."),
+    (_MISMATCH, errors.SchemaMismatch, "The database lacks what this version needs: see /health."),
 )  # fmt: skip
 
 
@@ -88,47 +54,40 @@ def translated() -> Iterator[None]:
     """Raise our errors in place of the driver's."""
     try:
         yield
-    except SignalbookError:
-        raise
     except Exception as error:
-        ours = translate(error)
-        if ours is None:
-            raise
-        raise ours from error
+        if ours := translate(error):
+            raise ours from error
+        raise
 
 
-def translate(error: Exception) -> SignalbookError | None:
+def translate(error: Exception) -> errors.SignalbookError | None:
     """Return our error for one that the driver raised, None if it is not the driver's."""
-    ours = _data_error(error) or _pooler_error(error)
-    if ours is not None:
-        return ours
-    return next((ours(text) for theirs, ours, text in _ANSWERS if isinstance(error, theirs)), None)
+    of_kind = (ours(text) for theirs, ours, text in _ANSWERS if isinstance(error, theirs))
+    return _data_error(error) or _pooler_error(error) or next(of_kind, None)
 
 
-def _data_error(error: Exception) -> SignalbookError | None:
+def _data_error(error: Exception) -> errors.SignalbookError | None:
     """Return our error for a value that the database, or the driver, does not take."""
     if isinstance(error, pg.UniqueViolationError):
         if (error.constraint_name or "").endswith("_pkey"):
-            return DuplicateUuid("That uuid is already a row's: make a new one.")
-        return DuplicateId("That label is taken: choose another.")
+            return errors.DuplicateUuid("That uuid is already a row's: make a new one.")
+        return errors.DuplicateId("That label is taken: choose another.")
     if isinstance(error, pg.CardinalityViolationError):
-        return AmbiguousId("Several live rows hold that label: use the uuid.")
+        return errors.AmbiguousId("Several live rows hold that label: use the uuid.")
     if isinstance(error, pg.ForeignKeyViolationError):
-        return Conflict("What this refers to has just been removed: reload and try again.")
-    if isinstance(error, pg.DataError) or _cannot_be_encoded(error):
-        return Invalid.at("body", "a value does not fit its column")
+        return errors.Conflict("What this refers to has just been removed: reload and try again.")
+    cannot_be_encoded = isinstance(error, pg.InterfaceError) and isinstance(error, ValueError)
+    if isinstance(error, pg.DataError) or cannot_be_encoded:
+        return errors.Invalid.at("body", "a value does not fit its column")
     return None
 
 
-def _cannot_be_encoded(error: Exception) -> bool:
-    return isinstance(error, pg.InterfaceError) and isinstance(error, ValueError)
-
-
-def _pooler_error(error: Exception) -> SignalbookError | None:
+def _pooler_error(error: Exception) -> errors.SignalbookError | None:
     """Return our error for sessions that a pooler has mixed up, or for a pooler that is full."""
     words = str(error) if isinstance(error, pg.PostgresConnectionError) else ""
     if isinstance(error, _MIXED_SESSIONS) or any(word in words for word in _MIXED_SESSION_WORDS):
-        return PoolerInTheWay(UNANNOUNCED)
+        return errors.PoolerInTheWay(UNANNOUNCED)
     if any(word in words for word in _FULL_POOLER_WORDS):
-        return TooManyConnections("The pooler lets no further client in: raise max_client_conn.")
+        full = "The pooler lets no further client in: raise max_client_conn."
+        return errors.TooManyConnections(full)
     return None

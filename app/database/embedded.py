@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
@@ -24,41 +23,23 @@ from urllib.parse import quote
 from app.database.embedded_home import (
     ENVIRONMENT,
     EmbeddedPostgresError,
-    EmbeddedPostgresMissing,
     Home,
+    Say,
     existing_homes,
-    pg_bin,
     prepare_home,
 )
-
-__all__ = [
-    "EmbeddedPostgresError",
-    "EmbeddedPostgresMissing",
-    "EmbeddedServer",
-    "pg_bin",
-    "start",
-    "stop",
-]
 
 _START_SECONDS: Final = 60  # replaying the log after a crash; an ordinary start takes 0.1
 _STOP_SECONDS: Final = 20
 _NO_PID: Final = 2**31 - 1  # above every kernel's pid_max
 _INITDB: Final = (
-    "--username=postgres",
-    "--auth-local=trust",
-    "--auth-host=reject",
-    "--encoding=UTF8",
-    "--locale=C",
-    "--locale-provider=builtin",
-    "--builtin-locale=C.UTF-8",
-    "--no-instructions",
-    "--set=timezone=UTC",
-    "--set=log_timezone=UTC",
-)
+    "--username=postgres", "--auth-local=trust", "--auth-host=reject", "--encoding=UTF8",
+    "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions",
+    "--set=timezone=UTC", "--set=log_timezone=UTC",
+)  # fmt: skip
 # unix_socket_permissions: authentication is "trust", so nobody else may reach the socket.
 _SETTINGS: Final = ("listen_addresses=", "unix_socket_permissions=0700", "max_connections=200")
 _FAST: Final = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
-_PSQL: Final = ("-XqAt", "-vON_ERROR_STOP=1")
 _CREATE_DATABASE: Final = r"""
 SELECT format('CREATE DATABASE %I', :'name')
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'name') \gexec
@@ -117,16 +98,8 @@ class EmbeddedServer:
         self.release()
 
 
-def _ignore(_: str) -> None:
-    """Report no progress."""
-
-
 def start(
-    folder: Path,
-    *,
-    database: str = "signalbook",
-    say: Callable[[str], None] = _ignore,
-    fast: bool = False,
+    folder: Path, *, database: str = "signalbook", say: Say = lambda _: None, fast: bool = False
 ) -> EmbeddedServer:
     """Start the server of `folder`, or join it, and create the database when it is missing.
 
@@ -151,21 +124,21 @@ def stop(folder: Path) -> None:
             _shut_down(home)
 
 
-def _join(home: Home, database: str, say: Callable[[str], None], *, fast: bool) -> int:
+def _join(home: Home, database: str, say: Say, *, fast: bool) -> int:
     """Return the descriptor that makes us a user of the running server."""
     users = home.open("users.lock")
     try:
         fcntl.flock(users, fcntl.LOCK_SH)  # waits while a watcher stops the server
         _ensure_running(home, say, fast=fast)
-        to_server = (f"-h{home.socket_folder}", "-Upostgres", f"-vname={database}", "postgres")
-        home.run(home.bin / "psql", *_PSQL, *to_server, typed=_CREATE_DATABASE)
+        options = ("-XqAt", "-vON_ERROR_STOP=1", f"-h{home.socket_folder}", f"-vname={database}")
+        home.run(home.bin / "psql", *options, "-Upostgres", "postgres", typed=_CREATE_DATABASE)
     except BaseException:
         os.close(users)
         raise
     return users
 
 
-def _ensure_running(home: Home, say: Callable[[str], None], *, fast: bool) -> None:
+def _ensure_running(home: Home, say: Say, *, fast: bool) -> None:
     if _is_usable(home):
         say(f"Joining the PostgreSQL that runs in {home.folder}.")
         return
@@ -246,14 +219,9 @@ def _launch(home: Home, *, fast: bool) -> None:
     try:
         os.ftruncate(log, 0)
         watcher = subprocess.Popen(  # noqa: S603  # every word of it is ours
-            [*watcher_of, json.dumps(home.account), *server],
-            cwd="/",
-            env=ENVIRONMENT,
-            start_new_session=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
-        )
+            [*watcher_of, json.dumps(home.account), *server], cwd="/", env=ENVIRONMENT,
+            start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
+        )  # fmt: skip
         watcher.wait()  # it forks at once
         _wait_until_ready(home, watcher)
     finally:

@@ -3,9 +3,6 @@
 Used by app.database.embedded alone. Inside a home: `data` (the cluster), `run` (the socket), `log`,
 `start.lock` (held while starting or stopping), `users.lock` (held shared by every user) and
 `initdb.lock` (held by initdb itself).
-
-EmbeddedPostgresError
-└── EmbeddedPostgresMissing
 """
 
 import fcntl
@@ -19,12 +16,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+Say = Callable[[str], None]
 ENVIRONMENT: Final = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}  # no PGDATA, PGOPTIONS, ...
 
 # A spec only: importing the wheel would run its Python layer. None in the production image.
@@ -76,14 +74,14 @@ class Home:
         run = self.folder / "run"
         # PostgreSQL and psql read commas, quotes and spaces in this path as syntax.
         plain = re.fullmatch(r"[\w./+-]+", str(run), re.ASCII)
-        if plain and len(os.fsencode(self._socket_in(run))) <= _SOCKET_PATH_LIMIT:
+        if plain and len(os.fsencode(run / _SOCKET)) <= _SOCKET_PATH_LIMIT:
             return run
         return Path("/tmp") / f"signalbook-{_digest(self.folder)}"  # noqa: S108  # made private
 
     @property
     def socket(self) -> Path:
         """The Unix socket the server listens on."""
-        return self._socket_in(self.socket_folder)
+        return self.socket_folder / _SOCKET
 
     @cached_property
     def version(self) -> str:
@@ -96,18 +94,10 @@ class Home:
         It inherits the descriptors to `keep`, so a lock among them is held until it ends as well.
         """
         result = subprocess.run(  # noqa: S603  # PostgreSQL's own programs
-            command,
-            cwd="/",
-            env=ENVIRONMENT,
-            input=typed,
-            text=True,
-            errors="replace",
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-            pass_fds=keep,
+            command, cwd="/", env=ENVIRONMENT, input=typed, text=True, errors="replace",
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, pass_fds=keep,
             **self.account,
-        )
+        )  # fmt: skip
         output: str = result.stdout.strip()
         if result.returncode:
             raise EmbeddedPostgresError(
@@ -175,9 +165,6 @@ class Home:
         lines = path.read_text(errors="replace").splitlines() if path.exists() else []
         return lines if lines and re.fullmatch(r" *[0-9]{1,10} *", lines[0]) else []
 
-    def _socket_in(self, folder: Path) -> Path:
-        return folder / _SOCKET
-
 
 def existing_homes(folder: Path) -> list[Home]:
     """Return the homes of `folder` that have a cluster: itself, and where root has moved it."""
@@ -189,7 +176,7 @@ def existing_homes(folder: Path) -> list[Home]:
     ]
 
 
-def prepare_home(folder: Path, say: Callable[[str], None]) -> Home:
+def prepare_home(folder: Path, say: Say) -> Home:
     """Return the home of `folder`, made if need be. Raises EmbeddedPostgresError and OSError.
 
     If root's account cannot reach the folder or the binaries, it is below /var/lib/signalbook,
@@ -207,14 +194,11 @@ def prepare_home(folder: Path, say: Callable[[str], None]) -> Home:
         f"Keeping the cluster and a copy of PostgreSQL in {elsewhere}, because the account that "
         f"runs it cannot reach {resolved} or the installed binaries."
     )
-    return _moved_home(Home(elsewhere, installed, _account(elsewhere / "data")))
-
-
-def _moved_home(home: Home) -> Home:
-    _make_folder(home.folder.parent)
-    _make_folder(home.folder)
-    with home.locked("start.lock"):
-        return Home(home.folder, _copy_binaries(home), home.account)
+    moved = Home(elsewhere, installed, _account(elsewhere / "data"))
+    _make_folder(_MOVED)
+    _make_folder(elsewhere)
+    with moved.locked("start.lock"):
+        return replace(moved, bin=_copy_binaries(moved))
 
 
 def _make_folder(folder: Path) -> None:
@@ -231,13 +215,10 @@ def _copy_binaries(home: Home) -> Path:
     if not copy.is_dir():
         shutil.rmtree(new, ignore_errors=True)
         # Side by side: the programs look for their libraries by relative paths.
-        for part in filter(lambda name: (home.bin.parents[2] / name).is_dir(), _WHEEL_PARTS):
-            shutil.copytree(
-                home.bin.parents[2] / part,
-                new / part,
-                symlinks=True,
-                ignore=shutil.ignore_patterns("include", "*.a"),
-            )
+        needless = shutil.ignore_patterns("include", "*.a")
+        for part in _WHEEL_PARTS:
+            if (whole := home.bin.parents[2] / part).is_dir():
+                shutil.copytree(whole, new / part, symlinks=True, ignore=needless)
         for path in (new, *new.rglob("*")):
             if not path.is_symlink():
                 path.chmod(0o755)

@@ -9,15 +9,11 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final
 
 import asyncpg
 from asyncpg import exceptions as pg
 
 from app.errors import DatabaseAway, SignalbookError, WriteRace
-
-_IDLE: Final = 300.0
-_CLOSING: Final = 5.0
 
 Connect = Callable[[], Awaitable[asyncpg.Connection]]
 
@@ -43,7 +39,7 @@ class ConnectionPool:
     that nobody used for ``idle`` seconds is closed.
     """
 
-    def __init__(self, connect: Connect, size: int, wait: float, *, idle: float = _IDLE) -> None:
+    def __init__(self, connect: Connect, size: int, wait: float, *, idle: float = 300.0) -> None:
         self._connect, self._size, self._wait, self._idle_for = connect, size, wait, idle
         self._slots = size
         self._open: set[asyncpg.Connection] = set()
@@ -96,15 +92,12 @@ class ConnectionPool:
 
         It goes to whoever has waited longest. One that cannot be trusted is ended instead.
         """
+        is_spoilt = error is not None and not is_usable_after(error)
         if connection.is_closed() or isinstance(error, TimeoutError):
             # What ended this one, or silenced the network, has most likely met the others too.
             self._end_all_idle()
             self._end(connection)
-        elif (
-            self._closing
-            or connection.is_in_transaction()
-            or (error and not is_usable_after(error))
-        ):
+        elif self._closing or is_spoilt or connection.is_in_transaction():
             self._end(connection)
         elif waiter := self._next_waiter():
             waiter.set_result(connection)
@@ -118,7 +111,7 @@ class ConnectionPool:
         self._end_all_idle()
         self._end(connection)
 
-    async def close(self, within: float = _CLOSING) -> None:
+    async def close(self, within: float = 5.0) -> None:
         """Lend no more; give what runs ``within`` seconds to end, then close every connection."""
         self._closing = True
         while waiter := self._next_waiter():
@@ -143,16 +136,13 @@ class ConnectionPool:
             waiter.cancel()
             if not waiter.cancelled() and waiter.exception() is None:
                 # Cancelled at the very moment it was served: the next in line gets it.
-                self._pass_on(waiter.result())
+                if connection := waiter.result():
+                    self.release(connection)
+                else:
+                    self._free_slot()
             elif waiter in self._waiters:
                 self._waiters.remove(waiter)
             raise
-
-    def _pass_on(self, connection: asyncpg.Connection | None) -> None:
-        if connection is None:
-            self._free_slot()
-        else:
-            self.release(connection)
 
     async def _open_one(self) -> asyncpg.Connection:
         try:

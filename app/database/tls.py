@@ -1,14 +1,23 @@
-"""The TLS settings of a database URL. Standard library only."""
+"""The TLS settings of a database URL, and the error of one that cannot be used.
+
+Standard library only.
+"""
 
 import ssl
 from dataclasses import dataclass, field
 from typing import Final
 
-from app.database.bad_url import BadDatabaseUrl
-
 SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 # libpq itself reads ssl=true as sslmode=require; the others are habits of other drivers.
 _SSL_WORDS: Final = {"true": "require", "no-verify": "require", "false": "disable"}
+
+
+class BadDatabaseUrl(ValueError):
+    """DATABASE_URL cannot be used; the message says why and never contains the password."""
+
+    def __init__(self, reason: str, name: str = "DATABASE_URL") -> None:
+        super().__init__(f"{name} {reason}.")
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -57,9 +66,6 @@ class Tls:
             context.load_cert_chain(self.certificate, self.key or None, lambda: self.key_password)
         context.set_alpn_protocols(["postgresql"])  # PostgreSQL 17+ insists on it for direct TLS
         return context
-
-
-DEFAULT_TLS: Final = Tls()
 
 
 def read_tls(member: dict[str, str]) -> Tls:

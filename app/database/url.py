@@ -11,21 +11,24 @@ No message, `str()` or `repr()` made here ever contains the password.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
-from app.database.bad_url import BadDatabaseUrl, raise_if_unresolved
-from app.database.tls import DEFAULT_TLS, SSL_MODES, Tls, read_tls
+from app.database.tls import BadDatabaseUrl, Tls, read_tls
 
-__all__ = ["DEFAULT_TIMEOUT", "SSL_MODES", "BadDatabaseUrl", "DatabaseUrl", "Tls"]
+__all__ = ["DEFAULT_TIMEOUT", "BadDatabaseUrl", "DatabaseUrl"]
 
 DEFAULT_TIMEOUT: Final = 10.0  # seconds; asyncpg's own 60 outlasts a platform's health check
 
 # In these, SQLAlchemy and browsers write a space as "+". Anywhere else a "+" is a "+".
 _FREE_TEXT: Final = {"application_name", "fallback_application_name", "options"}
 _IPV6: Final = r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]+(%[\w.-]+)?"
+# What a platform should have replaced by a value: ${{A.B}}, ${A}, $A, %A%, {{A}}.
+_REFERENCE: Final = r"\$?\{+[^{}]*\}+|\$[A-Za-z_]\w*|%[A-Za-z_]\w*%"
+_BRACED: Final = r"\$\{\w+\}"
+_DOUBLE: Final = re.compile(r"\$?\{\{[^{}]*\}\}")
 _ENCODE_HINT: Final = "write a /, ?, # or @ inside the user or password as %2F, %3F, %23, %40"
 
 
@@ -42,7 +45,7 @@ class DatabaseUrl:
     user: str = "postgres"
     password: str | None = None
     database: str = "postgres"
-    tls: Tls = DEFAULT_TLS
+    tls: Tls = field(default_factory=Tls)
     timeout: float | None = DEFAULT_TIMEOUT
     application_name: str = "signalbook"
     options: str = ""
@@ -66,16 +69,9 @@ class DatabaseUrl:
         password = member.pop("password", "") or _decoded(secret, "password")
         database = member.pop("dbname", "") or member.pop("database", "") or path or user
         host, port = _server(server, member)
-        return cls(
-            host=host,
-            port=port,
-            user=user,
-            password=password or None,
-            database=database,
-            tls=read_tls(member),
-            **_session(member),
-            ignored=tuple(sorted(member)),
-        )
+        return cls(host=host, port=port, user=user, password=password or None, database=database,
+                   tls=read_tls(member), **_session(member),
+                   ignored=tuple(sorted(member)))  # fmt: skip
 
     @classmethod
     def from_setting(cls, text: str, setting: str) -> "DatabaseUrl":
@@ -90,10 +86,12 @@ class DatabaseUrl:
             raise BadDatabaseUrl(bad.reason, setting) from None
         return url
 
-    def connect_args(self) -> dict[str, Any]:
-        """Return keyword arguments for `asyncpg.connect` and `asyncpg.create_pool`."""
+    def connect_args(self, **settings: str) -> dict[str, Any]:
+        """Return keyword arguments for `asyncpg.connect`, with these settings of the session."""
         names = ("host", "port", "user", "password", "database")
-        return {name: getattr(self, name) for name in names} | self._driver_args()
+        args = {name: getattr(self, name) for name in names} | self._driver_args()
+        args["server_settings"] |= settings
+        return args
 
     def sqlalchemy_url(self) -> str:
         """Return the `postgresql+asyncpg://` form, WITH the password: never log it."""
@@ -101,13 +99,12 @@ class DatabaseUrl:
 
     def sqlalchemy_connect_args(self) -> dict[str, Any]:
         """Return `create_async_engine(connect_args=)`: what `sqlalchemy_url()` cannot carry."""
-        if not self.pgbouncer:
-            return self._driver_args()
-        # Unique names, or two clients of one pooled connection prepare the same one.
-        return self._driver_args() | {
-            "prepared_statement_cache_size": 0,
-            "prepared_statement_name_func": lambda: f"sb_{uuid4()}",
-        }
+        args = self._driver_args()
+        if self.pgbouncer:
+            # Unique names, or two clients of one pooled connection prepare the same one.
+            args |= {"prepared_statement_cache_size": 0,
+                     "prepared_statement_name_func": lambda: f"sb_{uuid4()}"}  # fmt: skip
+        return args
 
     def with_database(self, name: str) -> "DatabaseUrl":
         """Return the same server and sign-in, another database. Raises BadDatabaseUrl."""
@@ -138,11 +135,8 @@ class DatabaseUrl:
         if self.options:
             settings["options"] = self.options
         local = self.host.startswith("/")  # a socket carries no TLS, whatever the URL says
-        args = {
-            "ssl": "disable" if local else self.tls.argument(),
-            "timeout": self.timeout,
-            "server_settings": settings,
-        }
+        ssl = "disable" if local else self.tls.argument()
+        args = {"ssl": ssl, "timeout": self.timeout, "server_settings": settings}
         if self.tls.direct and not local:
             args["direct_tls"] = True
         if self.target_session_attrs:
@@ -155,7 +149,7 @@ class DatabaseUrl:
 def _split(text: str) -> tuple[str, str, str]:
     """Return authority, decoded database and raw query of a pasted URL."""
     bare = text.strip(" \t\r\n\"'`")
-    raise_if_unresolved(bare)
+    _raise_if_unresolved(bare)
     scheme, separator, rest = bare.partition("://")
     if not separator or not re.fullmatch(r"postgres(ql)?(\+\w+)?", scheme, re.IGNORECASE):
         problem = "must look like" if bare else "is empty: set it to"
@@ -167,6 +161,26 @@ def _split(text: str) -> tuple[str, str, str]:
     if "@" in path + query:  # the password was cut in two; half of it would be taken for the host
         raise BadDatabaseUrl(f"has an @ after the host: {_ENCODE_HINT}")
     return authority, _decoded(path.rstrip("/"), "database"), query
+
+
+def _raise_if_unresolved(bare: str) -> None:
+    """Raise BadDatabaseUrl if the hosting platform has not replaced a reference to a variable."""
+    whole = re.fullmatch(rf"{_REFERENCE}|<[^<>]*>|[{{}}]+", bare)
+    authority = re.sub(r"[/?].*", "", bare.partition("://")[2])
+    login, _, server = authority.rpartition("@")
+    user, _, password = login.partition(":")
+    inside = _DOUBLE.search(bare) or re.fullmatch(_BRACED, password)  # "$word" may be a password
+    parts = (user, *server.rsplit(":", 1))
+    if whole or inside or any(re.fullmatch(_REFERENCE, part) for part in parts):
+        raise BadDatabaseUrl(
+            "holds a reference to another variable that nobody has resolved, such as "
+            "${{Postgres.DATABASE_URL}}: check the name of the service and of the variable it "
+            "refers to, or set the address itself"
+        )
+    if re.fullmatch(r":@:?", authority):
+        raise BadDatabaseUrl(
+            "has neither user, password nor host: what it was put together from is empty"
+        )
 
 
 def _decoded(text: str, part: str) -> str:

@@ -61,12 +61,8 @@ class Health:
     @property
     def healthy(self) -> bool:
         """Whether the platform may send traffic here."""
-        return (
-            self.connected
-            and self.state in {"ready", "head", "ahead"}
-            and all(word == "ok" for word in self.resources.values())
-            and self.failing is None
-        )
+        sound = self.connected and self.state in {"ready", "head", "ahead"} and not self.failing
+        return sound and all(word == "ok" for word in self.resources.values())
 
     @property
     def cause(self) -> str | None:
@@ -80,22 +76,17 @@ class Health:
 
 async def examine(database: Database, within: float, incidents: Incidents | None = None) -> Health:
     """Examine the database as the service meets it, bounded by ``within`` seconds."""
-    health = await _examine(database, within)
-    return replace(health, failing=incidents.summary(_AT_ONCE) if incidents else None)
-
-
-async def _examine(database: Database, within: float) -> Health:
-    head = revisions.head()
-    connection = None
+    head, connection = revisions.head(), None
     try:
         async with asyncio.timeout(within):
             connection = await database.connect(lock_timeout=_LOCK_TIMEOUT)
-            return await _examine_on(connection, database, head)
+            health = await _examine_on(connection, database, head)
     except Exception as error:  # noqa: BLE001  # whatever stops the examination is its result
-        return Health(connection is not None, head=head, resources=_for_all(_words(error)))
+        health = Health(connection is not None, head=head, resources=_for_all(_words(error)))
     finally:
         if connection is not None:
             connection.terminate()
+    return replace(health, failing=incidents.summary(_AT_ONCE) if incidents else None)
 
 
 async def _examine_on(connection: asyncpg.Connection, database: Database, head: str) -> Health:
@@ -108,13 +99,11 @@ async def _examine_on(connection: asyncpg.Connection, database: Database, head: 
         return Health(True, latency, None, head, "unclear", _for_all(str(unclear)))
     health = Health(True, latency, revision, head, revisions.state(revision))
     if health.state == "unmigrated":
-        return replace(health, resources=_for_all(_UNMIGRATED))
+        words = "the database has no schema yet: run the migrations"
+        return replace(health, resources=_for_all(words))
     notes = await _settings_not_passed(database, connection)
     resources, locked = await _resources(database, connection)
     return replace(health, resources=resources, notes=(*notes, *locked))
-
-
-_UNMIGRATED: Final = "the database has no schema yet: run the migrations"
 
 
 async def _resources(
@@ -149,13 +138,12 @@ async def _prepare_all(connection: asyncpg.Connection) -> tuple[dict[str, str], 
 
 async def _try_write(connection: asyncpg.Connection) -> tuple[dict[str, str], list[str]]:
     try:
-        if not await try_write(connection):
-            return {}, ["Somebody holds what a write needs: none was tried."]
+        has_tried = await try_write(connection)
     except Exception as error:
         if connection.is_closed():
             raise
         return _for_all(f"A write was tried and refused: {_reason(error)}"), []
-    return {}, []
+    return {}, [] if has_tried else ["Somebody holds what a write needs: none was tried."]
 
 
 async def _check_idle(database: Database, needs: Needs) -> dict[str, str]:
@@ -179,22 +167,19 @@ async def _check_idle(database: Database, needs: Needs) -> dict[str, str]:
     return {name: word for name, word in resources.items() if word != "ok"}
 
 
-async def _settings_not_passed(
-    database: Database, connection: asyncpg.Connection
-) -> tuple[str, ...]:
+async def _settings_not_passed(database: Database, connection: asyncpg.Connection) -> list[str]:
     """Return a note on the session settings that a pooler does not pass on to the server."""
     if not database.dialer.pooled:
-        return ()
+        return []
     settings = database.session_settings()
     rows = await connection.fetch(_SETTINGS, sorted(settings))
     actual = {row["name"]: row["setting"] for row in rows}
     missing = {name for name, value in actual.items() if value != settings[name]}
     if actual.get("lock_timeout") == _LOCK_TIMEOUT:  # the examination's own
         missing.discard("lock_timeout")
-    if not missing:
-        return ()
     names = ", ".join(sorted(missing))
-    return (f"The pooler does not pass on {names}: set them with ALTER ROLE … SET.",)
+    note = f"The pooler does not pass on {names}: set them with ALTER ROLE … SET."
+    return [note] if missing else []
 
 
 @cache
@@ -211,9 +196,8 @@ def _words(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "the database did not answer in time"
     if isinstance(error, _NO_SIGN_IN):
-        return (
-            f"The database lets the service not in ({error.sqlstate}): {_WHY[error.sqlstate[:2]]}"
-        )
+        state = error.sqlstate
+        return f"The database lets the service not in ({state}): {_WHY[state[:2]]}"
     return _reason(error)
 
 
@@ -238,8 +222,7 @@ class Checkup:
     """Examines at most once per ``lasts`` seconds, however many ask at the same time."""
 
     def __init__(self, examine: Callable[[], Awaitable[Health]], lasts: float) -> None:
-        self._examine = examine
-        self._lasts = lasts
+        self._examine, self._lasts = examine, lasts
         self._running: asyncio.Task[Health] | None = None
         self._until = 0.0
 

@@ -19,7 +19,6 @@ class Incidents:
         self._seconds: deque[tuple[int, list[int], Counter[str]]] = deque(maxlen=WINDOW)
 
     def count_request(self) -> None:
-        """Count a request."""
         self._now()[1][0] += 1
 
     def count_failure(self, code: str) -> None:

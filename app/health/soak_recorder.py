@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 import structlog
@@ -40,12 +40,9 @@ class SoakRecorder:
     """
 
     def __init__(
-        self,
-        url: DatabaseUrl,
-        check_every: float,
-        clock: Clock | None = None,
+        self, url: DatabaseUrl, check_every: float, clock: Clock | None = None,
         together: float = _BATCH,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._url, self._every, self._clock, self._together = url, check_every, clock, together
         self._tally: dict[Key, Signal] = {}
         self._something = asyncio.Event()
@@ -53,7 +50,10 @@ class SoakRecorder:
     def note(self, error: BaseException | None, source: str) -> None:
         """Count an error if it means that code and schema disagree; ``source`` is the route."""
         if code_and_words := signals.schema_error(error):
-            self._add(_signal((*code_and_words, source), (self._clock or utc_now)()))
+            code, words = code_and_words
+            now = (self._clock or utc_now)()
+            self._add(Signal(kind=SCHEMA_ERROR, code=code, words=words, source=source,
+                             count=1, at=now, last_at=now))  # fmt: skip
             self._something.set()
 
     @asynccontextmanager
@@ -87,12 +87,11 @@ class SoakRecorder:
                 _log.warning("drift", words=finding.words)
 
     def _add(self, signal: Signal) -> None:
-        key = (signal.code, signal.words, signal.source)
-        if key not in self._tally and len(self._tally) >= _KEPT_APART:
-            key = _OVERFLOW
-            signal = _renamed(signal, key)
-        earlier = self._tally.get(key)
-        self._tally[key] = signal if earlier is None else _together(earlier, signal)
+        if _key(signal) not in self._tally and len(self._tally) >= _KEPT_APART:
+            code, words, source = _OVERFLOW
+            signal = replace(signal, code=code, words=words, source=source)
+        earlier = self._tally.get(_key(signal))
+        self._tally[_key(signal)] = signal if earlier is None else _together(earlier, signal)
 
     async def _timed(
         self, connection: asyncpg.Connection, recorded: Iterable[Signal]
@@ -127,37 +126,19 @@ class SoakRecorder:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[asyncpg.Connection]:
-        connection = await dial(_bounded(self._url.connect_args()))
+        limits = dict.fromkeys(("statement_timeout", "lock_timeout"), str(int(_WITHIN * 1_000)))
+        arguments = self._url.connect_args(application_name="signalbook-recorder", **limits)
+        connection = await dial({**arguments, "timeout": _WITHIN, "command_timeout": _WITHIN + 1})
         try:
             yield connection
         finally:
             connection.terminate()
 
 
-def _signal(key: Key, now: Any) -> Signal:
-    code, words, source = key
-    return Signal(kind=SCHEMA_ERROR, code=code, words=words, source=source,
-                  count=1, at=now, last_at=now)  # fmt: skip
-
-
-def _renamed(signal: Signal, key: Key) -> Signal:
-    code, words, source = key
-    return replace(signal, code=code, words=words, source=source)
+def _key(signal: Signal) -> Key:
+    return signal.code, signal.words, signal.source
 
 
 def _together(one: Signal, other: Signal) -> Signal:
-    return replace(
-        one,
-        count=one.count + other.count,
-        at=min(one.at, other.at),
-        last_at=max(one.last_at, other.last_at),
-    )
-
-
-def _bounded(arguments: dict[str, Any]) -> dict[str, Any]:
-    milliseconds = str(int(_WITHIN * 1_000))
-    limits = {"application_name": "signalbook-recorder", "statement_timeout": milliseconds,
-              "lock_timeout": milliseconds}  # fmt: skip
-    settings = {**arguments.get("server_settings", {}), **limits}
-    return {**arguments, "timeout": _WITHIN, "command_timeout": _WITHIN + 1,
-            "server_settings": settings}  # fmt: skip
+    count, at = one.count + other.count, min(one.at, other.at)
+    return replace(one, count=count, at=at, last_at=max(one.last_at, other.last_at))

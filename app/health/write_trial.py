@@ -6,6 +6,7 @@ missing right, a trigger, a full disk, a read-only server. Nothing of it is ever
 are new, so nobody waits for its locks; it uses no sequence; its announcements are rolled back too.
 """
 
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -25,8 +26,7 @@ from app.store.edit import Edit, edit_of, validate
 from app.store.update import update
 from app.store.write_context import WriteContext
 
-_LOCK_TIMEOUT: Final = "100ms"
-_STATEMENT_TIMEOUT: Final = "3s"
+_TIMEOUTS: Final = "SET LOCAL lock_timeout = '100ms'; SET LOCAL statement_timeout = '3s'"
 _ACTOR: Final = Actor(user_id="health", user_name="Health", modified_by="health")
 
 
@@ -39,10 +39,7 @@ async def try_write(connection: asyncpg.Connection) -> bool:
     trial = connection.transaction()
     await trial.start()
     try:
-        await connection.execute(
-            f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}';"
-            f" SET LOCAL statement_timeout = '{_STATEMENT_TIMEOUT}'"
-        )
+        await connection.execute(_TIMEOUTS)
         await _write(WriteContext(connection, locked=True))
     except (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError):
         return False
@@ -75,5 +72,4 @@ def _smallest_edit(entity: type[Row], production: UUID) -> Edit | None:
         body = validate(create_schema(entity), {**members, "uuid": str(own)})
     except Invalid:
         return None
-    edit = edit_of(entity, body)
-    return Edit(edit.values, _ACTOR, edit.start, edit.production, edit.uuid)
+    return replace(edit_of(entity, body), actor=_ACTOR)

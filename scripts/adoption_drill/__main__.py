@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from app.database.embedded import EmbeddedPostgresError
+from app.database.embedded_home import EmbeddedPostgresError
 from app.releases.verdict import MigrationError
 from scripts.adoption_drill.gate import GateStopped
 from scripts.adoption_drill.older_database import NotEmpty, Sizes

@@ -8,7 +8,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from app.database.embedded import EmbeddedPostgresError
+from app.database.embedded_home import EmbeddedPostgresError
 from scripts.benchmarks import (
     footprints,
     growth,

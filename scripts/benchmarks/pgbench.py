@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from app.database.embedded import pg_bin
+from app.database.embedded_home import pg_bin
 from app.database.url import DatabaseUrl
 from app.entities import discovered
 from app.sql.reads import statements

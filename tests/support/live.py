@@ -89,7 +89,7 @@ async def process(url: str, *, connected: bool = True, **how: Any) -> AsyncItera
     try:
         async with hub.running(), listener.running():
             if connected:
-                await asyncio.wait_for(listener.until_connected(), 60)
+                await asyncio.wait_for(listener.listening.wait(), 60)
             yield Process(database, listener, hub, Writer(database, 5))
         assert hub.idle
     finally:

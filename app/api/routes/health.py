@@ -108,7 +108,7 @@ async def health(settings: SettingsDep, checkup: CheckupDep, listener: ListenerD
         "resources": report.resources,
         "cause": report.cause,
         "notes": list(report.notes),
-        "live": {"listening": listener.connected},
+        "live": {"listening": listener.listening.is_set()},
     }
     return JSONResponse(body, 200 if report.healthy else 503, {"cache-control": "no-store"})
 

@@ -71,7 +71,11 @@ async def with_derived(
     The rows are as they are now, which may be later than the entry. If several entries change what
     one row shows, the last entry gets it. Raises what the database does.
     """
-    relabelling = {entry.entity: entry for entry in entries if _sets_label(entry)}
+    relabelling = {
+        entry.entity: entry
+        for entry in entries
+        if "id" in entry.changes and entry.operation != "DELETE"
+    }
     if not relabelling:
         return entries
     derived: dict[int, dict[str, Derived]] = defaultdict(dict)
@@ -84,16 +88,7 @@ async def with_derived(
             renamed = [e for e in relabelling.values() if _may_be_named(pointer, e)]
             for seq, row in await _rows_naming(connection, production, pointer, renamed):
                 derived[seq][row.uuid] = row
-    return [
-        replace(entry, derived=tuple(derived[entry.seq].values()))
-        if entry.seq in derived
-        else entry
-        for entry in entries
-    ]
-
-
-def _sets_label(entry: FeedEntry) -> bool:
-    return "id" in entry.changes and entry.operation != "DELETE"
+    return [replace(entry, derived=tuple(derived[entry.seq].values())) for entry in entries]
 
 
 def _existed_before(entry: FeedEntry) -> bool:

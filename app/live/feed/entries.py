@@ -12,6 +12,11 @@ from app.database.database import Database
 from app.errors import LogTrimmed
 
 PAGE: Final = 200
+_MEMBERS: Final = {
+    "seq": "seq", "label": "productionId", "collection": "collection", "operation": "operation",
+    "entity_type": "entityType", "entity": "entityId", "body": "entityData", "changes": "changes",
+    "user_id": "userId", "user_name": "userName",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -28,8 +33,8 @@ class Derived:
 class FeedEntry:
     """One entry of a production's log, and the rows that read differently since.
 
-    ``body`` is the row after the write. ``changes`` maps wire names to ``[before, after]``. ``at``
-    is the time in its wire format. ``raw`` is the whole entry as the feed shows it.
+    ``body`` is the row after the write. ``changes`` maps wire names to ``[before, after]``.
+    ``raw`` is the whole entry as the feed shows it.
     """
 
     seq: int
@@ -41,34 +46,17 @@ class FeedEntry:
     entity_type: str
     entity: str
     """The row's uuid."""
-    version: int
     body: Mapping[str, Any] | None
     changes: Mapping[str, Sequence[Any]]
     user_id: str
     user_name: str
-    at: str
     raw: Mapping[str, Any]
     derived: Sequence[Derived] = ()
 
     @classmethod
     def read(cls, raw: Mapping[str, Any]) -> "FeedEntry":
-        """Parse an entry of the feed."""
-        return cls(
-            seq=raw["seq"],
-            production=UUID(raw["productionUuid"]),
-            label=raw["productionId"],
-            collection=raw["collection"],
-            operation=raw["operation"],
-            entity_type=raw["entityType"],
-            entity=raw["entityId"],
-            version=raw["version"],
-            body=raw["entityData"],
-            changes=raw["changes"],
-            user_id=raw["userId"],
-            user_name=raw["userName"],
-            at=raw["timestamp"],
-            raw=raw,
-        )
+        members = {field: raw[member] for field, member in _MEMBERS.items()}
+        return cls(production=UUID(raw["productionUuid"]), raw=raw, **members)
 
 
 @dataclass(frozen=True)

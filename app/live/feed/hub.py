@@ -2,8 +2,7 @@
 
 An announcement says only which production changed, its new number and the collection. The entries
 are read from the log, so a lost announcement loses nothing: when the listener is back, and every
-few seconds, the numbers of all subscribed productions are compared with what was read. This would
-also allow a process to announce after its commit: if it died in between, the push would be late.
+few seconds, the numbers of all subscribed productions are compared with what was read.
 """
 
 import asyncio
@@ -24,15 +23,12 @@ from app.live.feed.entries import PAGE, Page, read_page
 from app.live.feed.listener import Listener
 from app.live.feed.production_list import ProductionFeed
 from app.live.feed.reader import Reader
-from app.live.feed.subscription import CursorSubscription, OnEntries, OnTrimmed, Subscription
-from app.live.feed.tailer import Tailer
+from app.live.feed.subscription import OnEntries, OnTrimmed, Subscription, Tailer
 from app.sql.registry import statement
 from app.sql.writes import CHANNEL
 
 # The change numbers of productions $1.
 NUMBERS: Final = statement("SELECT uuid, change_seq FROM productions WHERE uuid = ANY($1::uuid[])")
-_COMPARE_EVERY: Final = 5.0
-_MARGIN: Final = 120.0
 
 
 class Hub:
@@ -43,12 +39,7 @@ class Hub:
     """
 
     def __init__(
-        self,
-        database: Database,
-        listener: Listener,
-        *,
-        every: float = _COMPARE_EVERY,
-        margin: float = _MARGIN,
+        self, database: Database, listener: Listener, *, every: float = 5.0, margin: float = 120.0
     ) -> None:
         self._database, self._every = database, every
         self._reader = Reader(database)
@@ -86,30 +77,23 @@ class Hub:
                 await each.close()
 
     async def subscribe(
-        self,
-        production: UUID,
-        on_entries: OnEntries,
-        since: int | None = None,
-        *,
-        on_trimmed: OnTrimmed | None = None,
-    ) -> Subscription:
+        self, production: UUID, on_entries: OnEntries, since: int | None = None,
+        *, on_trimmed: OnTrimmed | None = None,
+    ) -> Subscription:  # fmt: skip
         """Deliver each entry of a production after number ``since``, or from now on.
 
         When the log no longer holds what follows, ``on_trimmed`` is called with the way to start
-        again, and the subscription goes on from the newest number.
-
-        Raises NotFound, LogTrimmed if what follows ``since`` is gone already, and what the database
-        does.
+        again, and the subscription goes on from the newest number. Raises NotFound, LogTrimmed if
+        what follows ``since`` is gone already, and what the database does.
         """
         self._require_running()
-        tailer = self._tailers.setdefault(production, Tailer(production, self.read))
+        new = Tailer(production, self.read, self._forget_if_idle)
+        tailer = self._tailers.setdefault(production, new)
         tailer.joining += 1
         try:
             latest = await self._latest(production, since)
             start = latest if since is None else since
-            return self._add(
-                tailer, on_entries, start, max(latest, tailer.start(latest)), on_trimmed
-            )
+            return tailer.subscribe(on_entries, on_trimmed, start, latest)
         finally:
             tailer.joining -= 1
             self._forget_if_idle(tailer)
@@ -121,8 +105,7 @@ class Hub:
 
         The caller has an open subscription to the production, so nothing needs to be looked up.
         """
-        tailer = self._tailers[production]
-        return self._add(tailer, on_entries, since, tailer.start(since), on_trimmed)
+        return self._tailers[production].subscribe(on_entries, on_trimmed, since, since)
 
     async def subscribe_to_productions(self, on_entries: OnEntries) -> Subscription:
         """Deliver each entry about a production itself, of all productions, from now on.
@@ -164,27 +147,6 @@ class Hub:
         if since is not None and page.gap is not None:
             raise page.gap
         return page.latest
-
-    def _add(
-        self,
-        tailer: Tailer,
-        on_entries: OnEntries,
-        since: int,
-        latest: int,
-        on_trimmed: OnTrimmed | None,
-    ) -> Subscription:
-        subscription = CursorSubscription(
-            tailer.production, on_entries, on_trimmed, self.read, self._remove
-        )
-        tailer.subscriptions.add(subscription)
-        subscription.start(since, latest)
-        return subscription
-
-    def _remove(self, subscription: Subscription) -> None:
-        assert isinstance(subscription, CursorSubscription), "others are removed elsewhere"
-        if tailer := self._tailers.get(subscription.production):
-            tailer.subscriptions.discard(subscription)
-            self._forget_if_idle(tailer)
 
     def _forget_if_idle(self, tailer: Tailer) -> None:
         if tailer.idle and self._tailers.get(tailer.production) is tailer:

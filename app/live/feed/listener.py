@@ -9,9 +9,9 @@ the reader of a channel must look for itself.
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 import structlog
@@ -49,23 +49,15 @@ class Listener:
 
     def __init__(self, url: DatabaseUrl, pulse: Pulse | None = None) -> None:
         self._url, self._pulse = url, pulse or Pulse()
-        self._on_announcement: dict[str, list[OnAnnouncement]] = {}
+        self._on_announcement: list[tuple[str, OnAnnouncement]] = []
         self._on_connect: list[OnConnect] = []
-        self._listening = asyncio.Event()
+        self.listening = asyncio.Event()
+        """Set while announcements arrive, as far as the listener can tell."""
         self._lost = False
-
-    @property
-    def connected(self) -> bool:
-        """Whether announcements arrive now, as far as the listener can tell."""
-        return self._listening.is_set()
-
-    async def until_connected(self) -> None:
-        """Wait until announcements arrive."""
-        await self._listening.wait()
 
     def listen(self, channel: str, callback: OnAnnouncement) -> None:
         """Call back with the payload of each announcement on a channel. Before ``running``."""
-        self._on_announcement.setdefault(channel, []).append(callback)
+        self._on_announcement.append((channel, callback))
 
     def on_connect(self, callback: OnConnect) -> None:
         """Await the callback after every connect, once all channels are open. Before ``running``.
@@ -75,11 +67,9 @@ class Listener:
         """
         self._on_connect.append(callback)
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    def running(self) -> AbstractAsyncContextManager[None]:
         """Listen while the block runs, whether or not the database answers."""
-        async with running(self._keep_listening()):
-            yield
+        return running(self._keep_listening())
 
     async def _keep_listening(self) -> None:
         wait = self._pulse.first
@@ -89,24 +79,32 @@ class Listener:
                     wait = self._pulse.first
                     await self._keep_alive(connection)
             except Exception as error:  # noqa: BLE001  # one that fails must not be the last
-                self._log_lost(error)
+                if not self._lost:
+                    _log.warning("listener lost", reason=type(error).__name__,
+                                 words="Live push waits until the database answers; it is asked "
+                                       "again and again.")  # fmt: skip
+                self._lost = True
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
             wait = min(wait * 2, self._pulse.longest)
 
     @asynccontextmanager
     async def _connect(self) -> AsyncIterator[asyncpg.Connection]:
-        connection = await asyncpg.connect(**self._arguments())
+        timeouts = dict.fromkeys(("timeout", "command_timeout"), self._pulse.within)
+        arguments = self._url.connect_args(application_name=_NAME) | timeouts
+        connection = await asyncpg.connect(**arguments)
         try:
-            for channel, callbacks in self._on_announcement.items():
-                await connection.add_listener(channel, _calling(callbacks))
+            for channel, on_announcement in self._on_announcement:
+                await connection.add_listener(channel, _calling(on_announcement))
             async with asyncio.timeout(self._pulse.within):
                 for callback in self._on_connect:
                     await callback(connection)
-            self._listening.set()
-            self._log_back()
+            self.listening.set()
+            if self._lost:
+                _log.info("listener back", words="Live push catches up from the change log.")
+            self._lost = False
             yield connection
         finally:
-            self._listening.clear()
+            self.listening.clear()
             with suppress(Exception):
                 await connection.close(timeout=_CLOSING)
             connection.terminate()
@@ -122,28 +120,6 @@ class Listener:
             await connection.execute("SELECT 1", timeout=self._pulse.within)
         raise ConnectionError("the server has ended the connection")
 
-    def _arguments(self) -> dict[str, Any]:
-        arguments = self._url.connect_args()
-        settings = {**arguments.get("server_settings", {}), "application_name": _NAME}
-        timeouts = dict.fromkeys(("timeout", "command_timeout"), self._pulse.within)
-        return {**arguments, **timeouts, "server_settings": settings}
 
-    def _log_lost(self, error: Exception) -> None:
-        if not self._lost:
-            self._lost = True
-            _log.warning("listener lost", reason=type(error).__name__,
-                         words="Live push waits until the database answers; it is asked again "
-                               "and again.")  # fmt: skip
-
-    def _log_back(self) -> None:
-        if self._lost:
-            self._lost = False
-            _log.info("listener back", words="Live push catches up from the change log.")
-
-
-def _calling(callbacks: list[OnAnnouncement]) -> Callable[..., None]:
-    def call(_connection: object, _pid: int, _channel: str, payload: object) -> None:
-        for callback in callbacks:
-            callback(str(payload))
-
-    return call
+def _calling(callback: OnAnnouncement) -> Callable[..., None]:
+    return lambda _connection, _pid, _channel, payload: callback(str(payload))

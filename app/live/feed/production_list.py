@@ -9,7 +9,7 @@ delivered within the margin is remembered.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -63,7 +63,7 @@ class ProductionFeed:
         # What was delivered within the margin, with the time that its entry bears.
         self._recent: dict[Key, datetime] = {}
         self._queue: dict[Key, None] = {}  # what was announced and not read yet, in order
-        self._last_scan: datetime | None = None
+        self._last_scan = datetime.min.replace(tzinfo=UTC)
         self._scan_due = False
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -91,7 +91,6 @@ class ProductionFeed:
         self._wake.set()
 
     def stop(self) -> None:
-        """Deliver nothing more to anybody."""
         for subscription in tuple(self.subscriptions):
             self._remove(subscription)
 
@@ -114,7 +113,6 @@ class ProductionFeed:
 
     def _window(self) -> datetime:
         """Return the time from which on entries may have become visible since the last scan."""
-        assert self._last_scan is not None, "somebody subscribes"
         return self._last_scan - self._margin
 
     async def _run(self) -> None:
@@ -146,13 +144,11 @@ class ProductionFeed:
         for start in range(0, len(keys), PAGE):
             some = keys[start : start + PAGE]
             rows = await self._reader.rows(NAMED, *_arrays(some))
-            entries = sorted(
-                (FeedEntry.read(from_json(row["body"])) for row in rows),
-                key=lambda entry: (entry.production, entry.seq),
-            )
+            entries = [FeedEntry.read(from_json(row["body"])) for row in rows]
+            entries.sort(key=lambda entry: (entry.production, entry.seq))
             self._recent |= {key: times[key] for key in some}
             for subscription in tuple(self.subscriptions):
-                async with subscription.paused():
+                async with subscription.delivering:
                     if subscription in self.subscriptions:
                         await subscription.deliver(entries)
 

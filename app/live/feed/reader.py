@@ -45,20 +45,14 @@ class Reader:
                 async with self._slots:
                     result = await read()
             except Exception as error:  # noqa: BLE001  # a subscription must outlive any failure
-                self._log_failure(error)
+                if not self._failing:
+                    words = "The change log cannot be read; it is tried again and again."
+                    _log.warning("watches wait", reason=type(error).__name__, words=words)
+                self._failing = True
             else:
-                self._log_success()
+                if self._failing:
+                    _log.info("watches go on", words="The change log can be read again.")
+                self._failing = False
                 return result
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
             wait = min(wait * 2, _LONGEST_WAIT)
-
-    def _log_failure(self, error: Exception) -> None:
-        if not self._failing:
-            self._failing = True
-            words = "The change log cannot be read; it is tried again and again."
-            _log.warning("watches wait", reason=type(error).__name__, words=words)
-
-    def _log_success(self) -> None:
-        if self._failing:
-            self._failing = False
-            _log.info("watches go on", words="The change log can be read again.")

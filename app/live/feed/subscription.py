@@ -7,8 +7,7 @@ subscriber delays nobody, never holds more than a page, and misses nothing.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -21,6 +20,7 @@ _log: Final = structlog.get_logger()
 
 OnEntries = Callable[[Sequence[FeedEntry]], Awaitable[None]]
 OnTrimmed = Callable[[LogTrimmed], Awaitable[None]]
+Read = Callable[[UUID, int], Awaitable[Page]]
 
 
 class Subscription:
@@ -35,14 +35,9 @@ class Subscription:
 
         It means nothing in a subscription to several productions.
         """
+        self.delivering = asyncio.Lock()
+        """Held during a delivery; who holds it elsewhere than in ``on_entries`` delays the next."""
         self._on_entries, self._on_close = on_entries, on_close
-        self._delivering = asyncio.Lock()
-
-    @asynccontextmanager
-    async def paused(self) -> AsyncIterator[None]:
-        """Deliver nothing while the block runs. Not to be used inside ``on_entries``."""
-        async with self._delivering:
-            yield
 
     def stop(self) -> None:
         """Deliver nothing more. May be called again, and inside ``on_entries``."""
@@ -53,7 +48,7 @@ class Subscription:
         self.stop()
 
     async def deliver(self, entries: Sequence[FeedEntry]) -> None:
-        """Hand the entries to the subscriber. The caller has paused the subscription."""
+        """Hand the entries to the subscriber. The caller holds ``delivering``."""
         await self._log_error(self._on_entries(entries))
 
     async def _log_error(self, delivery: Awaitable[None]) -> None:
@@ -70,13 +65,9 @@ class CursorSubscription(Subscription):
     """
 
     def __init__(
-        self,
-        production: UUID,
-        on_entries: OnEntries,
-        on_trimmed: OnTrimmed | None,
-        read: Callable[[UUID, int], Awaitable[Page]],
+        self, production: UUID, on_entries: OnEntries, on_trimmed: OnTrimmed | None, read: Read,
         on_close: Callable[[Subscription], None],
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__(on_entries, on_close)
         self.production = production
         self._on_trimmed, self._read = on_trimmed, read
@@ -108,14 +99,12 @@ class CursorSubscription(Subscription):
         self._wake.set()
 
     def stop(self) -> None:
-        """Deliver nothing more. May be called again, and inside ``on_entries``."""
         self._stopped = True
         super().stop()
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
 
     async def close(self) -> None:
-        """Stop, and wait for a delivery under way unless called inside ``on_entries``."""
         self.stop()
         if self._task is not None and self._task is not asyncio.current_task():
             await asyncio.gather(self._task, return_exceptions=True)
@@ -144,13 +133,81 @@ class CursorSubscription(Subscription):
             await self._skip(page.latest, page.gap)
 
     async def _skip(self, latest: int, gap: LogTrimmed) -> None:
-        async with self._delivering:
+        async with self.delivering:
             if self._on_trimmed is not None:
                 await self._log_error(self._on_trimmed(gap))
             self.seq = self._end = latest
 
     async def _deliver_backlog(self) -> None:
-        async with self._delivering:
+        async with self.delivering:
             entries, self._backlog = self._backlog, []
             await self.deliver(entries)
             self.seq = entries[-1].seq
+
+
+class Tailer:
+    """Reads the log a page at a time whenever there may be more, and offers it to subscriptions.
+
+    What is announced during a read is read next.
+    """
+
+    def __init__(self, production: UUID, read: Read, on_close: Callable[["Tailer"], None]) -> None:
+        self.production = production
+        self.seq: int | None = None
+        """The number up to which it has read; None until the first subscription has begun."""
+        self.subscriptions: set[CursorSubscription] = set()
+        self.joining = 0
+        """How many are about to subscribe."""
+        self._read, self._on_close = read, on_close
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody subscribes, nor is about to."""
+        return not self.subscriptions and not self.joining
+
+    def subscribe(
+        self, on_entries: OnEntries, on_trimmed: OnTrimmed | None, since: int, latest: int
+    ) -> Subscription:
+        """Deliver what follows ``since``; read from ``latest`` on, unless it is reading already."""
+        if self.seq is None:
+            self.seq = latest
+            self._task = asyncio.create_task(self._run(latest))
+        subscription = CursorSubscription(
+            self.production, on_entries, on_trimmed, self._read, self._remove
+        )
+        self.subscriptions.add(subscription)
+        subscription.start(since, max(latest, self.seq))
+        return subscription
+
+    def _remove(self, subscription: Subscription) -> None:
+        assert isinstance(subscription, CursorSubscription), "it makes no others"
+        self.subscriptions.discard(subscription)
+        self._on_close(self)
+
+    def announce(self, seq: int) -> None:
+        """Read, unless that number has been read."""
+        if self.seq is None or seq > self.seq:
+            self.wake()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _run(self, seq: int) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            page = await self._read(self.production, seq)
+            seq = self.seq = page.through
+            for subscription in tuple(self.subscriptions):
+                if page.gap is None:
+                    subscription.offer(page)
+                else:
+                    subscription.doubt()
+            if seq < page.latest:
+                self._wake.set()

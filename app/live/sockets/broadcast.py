@@ -37,14 +37,9 @@ class Broadcast:
     """Sends texts to the rooms of other processes, and calls ``on_text`` with those they send."""
 
     def __init__(
-        self,
-        database: Database,
-        listener: Listener,
-        on_text: Callable[[UUID, str], None],
-        *,
-        within: float = _WITHIN,
+        self, database: Database, listener: Listener, on_text: Callable[[UUID, str], None]
     ) -> None:
-        self._database, self._on_text, self._within = database, on_text, within
+        self._database, self._on_text = database, on_text
         self._process = token_hex(8)
         self._partial: dict[str, _Partial] = {}
         listener.listen(CHANNEL, self._on_chunk)
@@ -80,7 +75,7 @@ class Broadcast:
         if message not in self._partial:
             while len(self._partial) >= _MOST_PARTIAL:
                 del self._partial[next(iter(self._partial))]
-            self._partial[message] = _Partial(room, now + self._within)
+            self._partial[message] = _Partial(room, now + _WITHIN)
         return self._partial[message]
 
     async def _on_connect(self, _: DatabaseConnection) -> None:

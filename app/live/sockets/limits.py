@@ -37,19 +37,3 @@ class SocketLimits:
     """Between two searches for the presence rows of dead processes."""
     ping_interval: float = 25.0
     ping_timeout: float = 20.0
-
-
-class EventRate:
-    """What one socket may still send now: a token bucket, which fills up with time."""
-
-    __slots__ = ("_at", "_tokens")
-
-    def __init__(self, limits: SocketLimits, now: float) -> None:
-        self._tokens, self._at = limits.at_once, now
-
-    def allows(self, size: int, now: float, limits: SocketLimits) -> bool:
-        """Count a message; return whether it is within the rate."""
-        refill = (now - self._at) * limits.per_second
-        self._tokens = min(limits.at_once, self._tokens + refill) - 1 - size // 8_000
-        self._at = now
-        return self._tokens >= 0

@@ -1,32 +1,27 @@
 """Joins that failed because the database was away: done as soon as it answers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
 import structlog
 
+from app.background import cancel
 from app.entities import root
 from app.errors import SignalbookError, Unavailable
 from app.live.sockets.limits import SocketLimits
-from app.live.sockets.socket_requests import Join, error_ack
+from app.live.sockets.socket_requests import Join
 
 _log: Final = structlog.get_logger()
 Send = Callable[[str, str, Any], None]
-
-
-class JoinRoom(Protocol):
-    """Lets a socket watch a production if ``still_wanted`` is true after all that takes time."""
-
-    def __call__(
-        self, socket: str, request: Join, still_wanted: Callable[[], bool]
-    ) -> Awaitable[dict[str, Any]]: ...
+JoinRoom = Callable[[str, Join, Callable[[], bool]], Awaitable[dict[str, Any]]]
 
 
 class PendingJoins:
     """The joins that are to be tried again; the last of each socket and production counts.
 
-    ``send`` is called with a socket, an event's name and its argument.
+    ``join`` is called with a socket, its request, and whether it is still wanted after all that
+    takes time. ``send`` is called with a socket, an event's name and its argument.
     """
 
     def __init__(self, join: JoinRoom, send: Send, limits: SocketLimits) -> None:
@@ -35,7 +30,6 @@ class PendingJoins:
         self._task: asyncio.Task[None] | None = None
 
     def add(self, socket: str, request: Join) -> None:
-        """Try a join again later."""
         requests = self._requests.setdefault(socket, {})
         if len(requests) < self._limits.rooms:
             requests[request.productionId] = request
@@ -47,22 +41,17 @@ class PendingJoins:
         self._requests.get(socket, {}).pop(key, None)
 
     def forget(self, socket: str) -> None:
-        """Drop all joins of a socket."""
         self._requests.pop(socket, None)
 
     async def close(self) -> None:
-        """Try no more."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await cancel(self._task)
 
     async def _keep_trying(self) -> None:
         while any(self._requests.values()):
             await asyncio.sleep(self._limits.retry)
-            pairs = [
-                (s, request) for s, each in self._requests.items() for request in each.values()
-            ]
-            for socket, request in pairs:
+            waiting = [(s, r) for s, each in self._requests.items() for r in each.values()]
+            for socket, request in waiting:
                 if self._is_wanted(socket, request) and not await self._try(socket, request):
                     break
         self._requests.clear()
@@ -83,7 +72,8 @@ class PendingJoins:
         else:
             self.drop(socket, request.productionId)
             if request.since is None or "code" in ack:
-                self._send(socket, "resync", _load_all(ack) | ack)
+                path = f"/api/{root().collection}/{ack['productionUuid']}/show"
+                self._send(socket, "resync", {"latest": ack["seq"], "resync": path} | ack)
         return True
 
     def _is_wanted(self, socket: str, request: Join) -> bool:
@@ -92,11 +82,5 @@ class PendingJoins:
     def _reject(self, socket: str, request: Join, error: SignalbookError) -> None:
         if self._is_wanted(socket, request):
             self.drop(socket, request.productionId)
-            payload = {"productionId": request.productionId, **error_ack(error)}
+            payload = {"productionId": request.productionId, **error.acknowledgement()}
             self._send(socket, "refused", payload)
-
-
-def _load_all(ack: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the members that name the path of the whole show."""
-    path = f"/api/{root().collection}/{ack['productionUuid']}/show"
-    return {"latest": ack["seq"], "resync": path}

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from secrets import randbelow
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -22,25 +22,72 @@ import structlog
 from app.background import running
 from app.database.database import Database, DatabaseConnection
 from app.live.feed.listener import Listener
-from app.live.sockets.presence_sql import CHANNEL, LEAVE, NOTICE, SHOWN, SWEEP, TAKE, WRITE
 from app.model.schemas import known_uuid
+from app.sql.registry import statement
 
 _log: Final = structlog.get_logger()
 _BATCH_TIME: Final = 0.05  # seconds in which changes are gathered before a write
-_SWEEP_EVERY: Final = 5.0  # seconds
 _RETRY: Final = 1.0  # seconds
 _CLEANUP: Final = 2.0  # seconds to remove our rows when the service stops
 # Seconds between two updates, for each person shown to each socket: large rooms get fewer.
 _SECONDS_PER_PERSON: Final = 1e-6
 
+CHANNEL: Final = "signalbook_presence"
+_LOCKS: Final = 7305792  # the first key of the lock; the second is the process's number
 
-class Person(NamedTuple):
-    """The user of a socket."""
+_ALIVE: Final = (
+    "SELECT objid::int4 FROM pg_locks WHERE locktype = 'advisory' AND granted "
+    f"AND classid = {_LOCKS} AND objsubid = 2 AND database = "
+    "(SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+_ANNOUNCED: Final = f"SELECT pg_notify('{CHANNEL}', room::text)"
+# Take process number $1 for as long as the connection lives.
+TAKE: Final = statement(f"SELECT pg_try_advisory_lock({_LOCKS}, $1::int4)")
+# Let the server notice within half a minute that this machine is down or unreachable.
+NOTICE: Final = statement(
+    "SELECT set_config('tcp_keepalives_idle', '10', false), "
+    "set_config('tcp_keepalives_interval', '5', false), "
+    "set_config('tcp_keepalives_count', '4', false)"
+)
+# The sockets in the rooms $1, of processes that are alive.
+SHOWN: Final = statement(
+    "SELECT production_uuid AS room, socket_id, user_id, user_name FROM presence "
+    f"WHERE production_uuid = ANY($1::uuid[]) AND process IN ({_ALIVE}) ORDER BY at, socket_id"
+)
+# Remove sockets $3 from rooms $2; put sockets $5 into rooms $4, of process $1, with the user ids $6
+# and names $7. Announce the rooms that changed.
+WRITE: Final = statement(
+    "WITH gone AS (DELETE FROM presence USING unnest($2::uuid[], $3::text[]) AS past(room, socket) "
+    "WHERE production_uuid = past.room AND socket_id = past.socket RETURNING production_uuid), "
+    "came AS (INSERT INTO presence (production_uuid, socket_id, process, user_id, user_name) "
+    "SELECT room, socket, $1::int4, who, called FROM unnest($4::uuid[], $5::text[], $6::text[], "
+    "$7::text[]) AS new(room, socket, who, called) ON CONFLICT (production_uuid, socket_id) "
+    "DO UPDATE SET process = excluded.process, user_id = excluded.user_id, "
+    f"user_name = excluded.user_name RETURNING production_uuid) {_ANNOUNCED} FROM "
+    "(SELECT production_uuid FROM gone UNION SELECT production_uuid FROM came) AS changed(room)"
+)
+# Remove the rows of dead processes; remove nothing while another process sweeps.
+SWEEP: Final = statement(
+    "WITH RECURSIVE mine AS MATERIALIZED "
+    f"(SELECT pg_try_advisory_xact_lock({_LOCKS}, 0) AS locked), "
+    "known AS ((SELECT process FROM presence WHERE process > 0 ORDER BY process LIMIT 1) "
+    "UNION ALL SELECT "
+    "(SELECT process FROM presence WHERE process > known.process ORDER BY process LIMIT 1) "
+    "FROM known WHERE known.process IS NOT NULL), "
+    "dead AS MATERIALIZED (SELECT process FROM known, mine WHERE locked AND process IS NOT NULL "
+    f"AND process NOT IN ({_ALIVE})), "
+    "gone AS (DELETE FROM presence WHERE process = ANY(ARRAY(SELECT process FROM dead)) "
+    f"RETURNING production_uuid) {_ANNOUNCED} "
+    "FROM (SELECT DISTINCT production_uuid FROM gone) AS changed(room)"
+)
+# Remove all rows of the processes $1.
+LEAVE: Final = statement(
+    "WITH gone AS (DELETE FROM presence WHERE process = ANY($1::int4[]) RETURNING production_uuid) "
+    f"{_ANNOUNCED} FROM (SELECT DISTINCT production_uuid FROM gone) AS changed(room)"
+)
 
-    user_id: str
-    user_name: str
 
-
+Person = tuple[str, str]  # a user's id and name
 People = list[dict[str, str]]
 Seat = tuple[UUID, str]  # a room and a socket in it
 
@@ -49,24 +96,20 @@ class Presence:
     """Writes the rows of this process's sockets, and reports who is in a room when that changes.
 
     ``on_change`` is called with a room that has sockets here, and one item for each socket in it.
+    ``sweep`` is the pause in seconds between two searches for the rows of dead processes.
     """
 
     def __init__(
-        self,
-        database: Database,
-        listener: Listener,
-        on_change: Callable[[UUID, People], None],
-        *,
-        sweep: float = _SWEEP_EVERY,
-        batch_time: float = _BATCH_TIME,
-    ) -> None:
-        self._database, self._on_change = database, on_change
-        self._sweep, self._batch_time = sweep, batch_time
+        self, database: Database, listener: Listener, on_change: Callable[[UUID, People], None],
+        sweep: float,
+    ) -> None:  # fmt: skip
+        self._database, self._on_change, self._sweep = database, on_change, sweep
         self._seats: defaultdict[UUID, dict[str, Person]] = defaultdict(dict)
         self._rows: dict[Seat, Person] = {}  # ours in the table
         self._to_write: set[Seat] = set()
         self._to_read: set[UUID] = set()
-        self._last_sent: dict[UUID, People] = {}
+        self.last_sent: dict[UUID, People] = {}
+        """What was reported of each room last."""
         self._not_before: dict[UUID, float] = {}  # when a room may be sent an update again
         self._numbers: list[int] = []  # of this process, the current one last
         self._wake = asyncio.Event()
@@ -74,22 +117,16 @@ class Presence:
         listener.on_connect(self._on_connect)
 
     def enter(self, room: UUID, socket: str, person: Person) -> None:
-        """Put a socket into a room, as this person."""
         if self._seats[room].get(socket) != person:
             self._seats[room][socket] = person
             self._queue((room, socket))
 
     def leave(self, room: UUID, socket: str) -> None:
-        """Take a socket out of a room."""
         if self._seats[room].pop(socket, None) is not None:
             self._queue((room, socket))
         if not self._seats[room]:
-            for by_room in (self._seats, self._last_sent, self._not_before):
+            for by_room in (self._seats, self.last_sent, self._not_before):
                 by_room.pop(room, None)
-
-    def last_sent(self, room: UUID) -> People | None:
-        """Return what was reported of a room last, None if nothing was."""
-        return self._last_sent.get(room)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -121,8 +158,8 @@ class Presence:
             self._report_if_new(room, people[room], now)
 
     def _report_if_new(self, room: UUID, people: People, now: float) -> None:
-        if room in self._seats and self._last_sent.get(room) != people:
-            self._last_sent[room] = people
+        if room in self._seats and self.last_sent.get(room) != people:
+            self.last_sent[room] = people
             pause = len(people) * len(self._seats[room]) * _SECONDS_PER_PERSON
             self._not_before[room] = now + pause
             self._on_change(room, people)
@@ -132,16 +169,16 @@ class Presence:
             return
         seats, number = self._to_write, self._numbers[-1]
         self._to_write = set()
-        people = {seat: person for seat in seats if (person := self._person(seat))}
+        people = {
+            (room, socket): person
+            for room, socket in seats
+            if (person := self._seats.get(room, {}).get(socket))
+        }
         arrivals = {seat: who for seat, who in people.items() if self._rows.get(seat) != who}
         departures = [seat for seat in seats if seat not in people]
         try:
-            await self._run(
-                WRITE,
-                number,
-                *_columns(departures, 2),
-                *_columns([(*seat, *person) for seat, person in arrivals.items()], 4),
-            )
+            rows = [(*seat, *person) for seat, person in arrivals.items()]
+            await self._run(WRITE, number, *_columns(departures, 2), *_columns(rows, 4))
         except BaseException:
             self._to_write |= seats
             raise
@@ -149,10 +186,6 @@ class Presence:
             self._rows.pop(seat, None)
         if number == self._numbers[-1]:
             self._rows |= arrivals
-
-    def _person(self, seat: Seat) -> Person | None:
-        room, socket = seat
-        return self._seats[room].get(socket) if room in self._seats else None
 
     async def _read(self, rooms: list[UUID]) -> dict[UUID, People]:
         async with self._database.connection() as connection:
@@ -175,9 +208,7 @@ class Presence:
         await connection.fetchval(NOTICE)
         self._numbers.append(number)
         self._rows.clear()
-        self._to_write |= {
-            (room, socket) for room, seats in self._seats.items() for socket in seats
-        }
+        self._to_write |= {(room, socket) for room in self._seats for socket in self._seats[room]}
         self._to_read |= set(self._seats)
         self._wake.set()
 
@@ -194,7 +225,7 @@ class Presence:
     async def _keep_settling(self) -> None:
         while True:
             await self._wake.wait()
-            await asyncio.sleep(self._batch_time)
+            await asyncio.sleep(_BATCH_TIME)
             self._wake.clear()
             try:
                 await self._settle()

@@ -1,20 +1,21 @@
 """The sockets of one process that watch the list of all productions."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
 from pydantic_core import to_json
 
+from app.background import cancel
 from app.entities import root
 from app.live.feed.entries import FeedEntry
 from app.live.feed.hub import Hub
 from app.live.feed.subscription import Subscription
 from app.live.sockets.limits import SocketLimits
 from app.live.sockets.messages import of_list
-from app.live.sockets.send_queue import SendQueue, event
+from app.live.sockets.send_queue import FindQueue, event
 
 _log: Final = structlog.get_logger()
 
@@ -25,9 +26,7 @@ class ProductionListRoom:
     It unsubscribes a moment after the last socket has left, as pages come and go.
     """
 
-    def __init__(
-        self, hub: Hub, send_queue: Callable[[str], SendQueue | None], limits: SocketLimits
-    ) -> None:
+    def __init__(self, hub: Hub, send_queue: FindQueue, limits: SocketLimits) -> None:
         self._hub, self._send_queue, self._limits = hub, send_queue, limits
         self.sockets: set[str] = set()
         self._task: asyncio.Task[None] | None = None
@@ -46,7 +45,6 @@ class ProductionListRoom:
         await self._first_try.wait()
 
     def leave(self, socket: str) -> None:
-        """Send a socket nothing more."""
         self.sockets.discard(socket)
 
     @asynccontextmanager
@@ -56,8 +54,7 @@ class ProductionListRoom:
             yield
         finally:
             if self._task is not None:
-                self._task.cancel()
-                await asyncio.gather(self._task, return_exceptions=True)
+                await cancel(self._task)
             self._first_try.set()
 
     async def _stay_subscribed(self) -> None:
@@ -80,11 +77,11 @@ class ProductionListRoom:
                 late = True
                 self._first_try.set()
                 await asyncio.sleep(self._limits.retry)
-                continue
-            self._first_try.set()
-            if late:
-                self._send("resync", to_json({"resync": f"/api/{root().collection}"}).decode())
-            return subscription
+            else:
+                self._first_try.set()
+                if late:
+                    self._send("resync", to_json({"resync": f"/api/{root().collection}"}).decode())
+                return subscription
 
     async def _on_entries(self, entries: Sequence[FeedEntry]) -> None:
         for entry in entries:

@@ -8,6 +8,7 @@ written. One that takes nothing for long is dropped.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -20,8 +21,7 @@ from app.live.feed.entries import FeedEntry
 from app.live.feed.subscription import OnEntries, OnTrimmed, Subscription
 from app.live.sockets.limits import SocketLimits
 from app.live.sockets.messages import of_room
-from app.live.sockets.send_queue import SendQueue, event
-from app.live.sockets.socket_requests import error_ack
+from app.live.sockets.send_queue import FindQueue, SendQueue, event
 from app.model.schemas import known_uuid
 
 Resume = Callable[[UUID, OnEntries, int, OnTrimmed], Subscription]
@@ -35,14 +35,12 @@ def canonical_key(key: str) -> str:
     return str(uuid) if uuid else key
 
 
+@dataclass(slots=True)
 class _Member:
     """A socket in the room: up to where it was sent entries, and its catch-up while behind."""
 
-    __slots__ = ("after", "catch_up")
-
-    def __init__(self, after: int) -> None:
-        self.after = after
-        self.catch_up: Subscription | None = None
+    after: int
+    catch_up: Subscription | None = None
 
     def stop_catch_up(self) -> None:
         if self.catch_up is not None:
@@ -53,17 +51,11 @@ class _Member:
 class Room:
     """A production that is watched here.
 
-    ``resume`` subscribes to it once more, after a number. ``send_queue`` returns the queue of a
-    socket, None if the socket has gone.
+    ``resume`` subscribes to it once more, after a number.
     """
 
     def __init__(
-        self,
-        uuid: UUID,
-        label: str,
-        resume: Resume,
-        send_queue: Callable[[str], SendQueue | None],
-        limits: SocketLimits,
+        self, uuid: UUID, label: str, resume: Resume, send_queue: FindQueue, limits: SocketLimits
     ) -> None:
         self.uuid, self.label = uuid, label
         self.seq = 0
@@ -90,7 +82,6 @@ class Room:
             self.keys.add(canonical_key(key))
 
     async def close(self) -> None:
-        """Unsubscribe."""
         if self._subscription is not None:
             await self._subscription.close()
 
@@ -107,7 +98,6 @@ class Room:
             self._fall_behind(socket, member)
 
     def leave(self, socket: str) -> None:
-        """Send a socket nothing more."""
         if member := self.members.pop(socket, None):
             member.stop_catch_up()
 
@@ -121,8 +111,6 @@ class Room:
     def described(self) -> dict[str, Any]:
         """Return what an acknowledgement says of the room."""
         return {"productionId": self.label, "productionUuid": str(self.uuid), "seq": self.seq}
-
-    # Entries
 
     async def on_entries(self, entries: Sequence[FeedEntry]) -> None:
         """Send entries to all sockets that are not behind."""
@@ -167,17 +155,12 @@ class Room:
         self.send("resync", self._resync(gap))
 
     def _resync(self, gap: LogTrimmed) -> str:
-        return to_json({**self.described(), **error_ack(gap)}).decode()
-
-    # Sockets that are behind
+        return to_json({**self.described(), **gap.acknowledgement()}).decode()
 
     def _fall_behind(self, socket: str, member: _Member) -> None:
-        member.catch_up = self._resume(
-            self.uuid,
-            partial(self._catch_up, socket, member),
-            member.after,
-            partial(self._skip, socket, member),
-        )
+        on_entries = partial(self._catch_up, socket, member)
+        on_trimmed = partial(self._skip, socket, member)
+        member.catch_up = self._resume(self.uuid, on_entries, member.after, on_trimmed)
 
     async def _catch_up(self, socket: str, member: _Member, entries: Sequence[FeedEntry]) -> None:
         queue, catch_up = self._send_queue(socket), member.catch_up

@@ -6,7 +6,7 @@ socket is then told to load what it may have missed.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import UUID
@@ -14,6 +14,7 @@ from uuid import UUID
 import asyncpg
 from pydantic_core import to_json
 
+from app.background import Tasks
 from app.database.database import Database
 from app.errors import (
     AmbiguousId,
@@ -29,11 +30,11 @@ from app.live.feed.listener import Listener
 from app.live.sockets.broadcast import Broadcast, require_small
 from app.live.sockets.limits import SocketLimits
 from app.live.sockets.pending_joins import PendingJoins
-from app.live.sockets.presence import People, Person, Presence
+from app.live.sockets.presence import People, Presence
 from app.live.sockets.room import Room, canonical_key
 from app.live.sockets.rooms_sql import BY_LABEL, BY_UUID
-from app.live.sockets.send_queue import SendQueue, event
-from app.live.sockets.socket_requests import ChangeAnnouncement, Join, Leave, error_ack
+from app.live.sockets.send_queue import FindQueue, event
+from app.live.sockets.socket_requests import ChangeAnnouncement, Join, Leave
 from app.model.schemas import known_uuid
 
 _CHANGE: Final = "production:change"
@@ -41,28 +42,21 @@ _PRESENCE: Final = "presence:update"
 
 
 class Rooms:
-    """The rooms of one process.
-
-    ``send_queue`` returns the queue of a socket, None if the socket has gone.
-    """
+    """The rooms of one process."""
 
     def __init__(
-        self,
-        database: Database,
-        listener: Listener,
-        hub: Hub,
-        send_queue: Callable[[str], SendQueue | None],
+        self, database: Database, listener: Listener, hub: Hub, send_queue: FindQueue,
         limits: SocketLimits,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._database, self._hub, self._limits = database, hub, limits
         self._send_queue = send_queue
-        self._presence = Presence(database, listener, self._on_presence, sweep=limits.sweep)
+        self._presence = Presence(database, listener, self._on_presence, limits.sweep)
         self._broadcast = Broadcast(database, listener, self._on_broadcast)
         self._rooms: dict[UUID, Room] = {}
         self._opening: dict[UUID, asyncio.Task[Room]] = {}
         # Per socket: the productions that it watches, and the keys by which it has joined each.
         self._keys: dict[str, dict[UUID, set[str]]] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._closing = Tasks()
         self._pending = PendingJoins(self._join, self._send, limits)
 
     @asynccontextmanager
@@ -72,9 +66,7 @@ class Rooms:
             try:
                 yield
             finally:
-                for task in tuple(self._tasks):
-                    task.cancel()
-                await asyncio.gather(*self._tasks, return_exceptions=True)
+                await self._closing.cancel()
                 await self._pending.close()
                 for room in self._rooms.values():
                     await room.close()
@@ -83,11 +75,9 @@ class Rooms:
         return socket in self._keys
 
     def add(self, socket: str) -> None:
-        """Let a socket join rooms."""
         self._keys[socket] = {}
 
     def remove(self, socket: str) -> None:
-        """Take a socket out of every room."""
         for uuid in self._keys.pop(socket, ()):
             self._leave(self._rooms[uuid], socket)
         self._pending.forget(socket)
@@ -120,8 +110,8 @@ class Rooms:
         keys.setdefault(room.uuid, set()).add(canonical_key(request.productionId))
         room.add_key(request.productionId)
         ack = _enter(room, socket, start)
-        self._presence.enter(room.uuid, socket, Person(*request.person))
-        if (people := self._presence.last_sent(room.uuid)) is not None:
+        self._presence.enter(room.uuid, socket, request.person)
+        if (people := self._presence.last_sent.get(room.uuid)) is not None:
             self._send(socket, _PRESENCE, people)
         return ack
 
@@ -147,8 +137,6 @@ class Rooms:
         room.send(_CHANGE, text, exclude=socket)
         await self._broadcast.send(room.uuid, text)
         return {}
-
-    # Rooms
 
     def _joined_room(self, socket: str, key: str) -> Room | None:
         """Find the room of a socket by a key that names it, or named it when the socket joined."""
@@ -213,9 +201,7 @@ class Rooms:
     def _close_if_empty(self, room: Room) -> None:
         if not room.members and self._rooms.get(room.uuid) is room:
             del self._rooms[room.uuid]
-            self._start(room.close())
-
-    # Sending
+            self._closing.start(room.close())
 
     def _on_presence(self, uuid: UUID, people: People) -> None:
         if room := self._rooms.get(uuid):
@@ -229,20 +215,14 @@ class Rooms:
         if queue := self._send_queue(socket):
             queue.put_nowait(event(name, to_json(payload).decode()))
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
 
 def _enter(room: Room, socket: str, start: Page | None) -> dict[str, Any]:
     """Let a socket in, after its position in the log if it has one; return the acknowledgement."""
     if start is None:
         room.enter(socket)
-        return room.described()
-    if start.gap is not None:
-        room.leave(socket)
-        room.enter(socket)
-        return room.described() | error_ack(start.gap)
-    room.enter_after(socket, start.since)
+    elif start.gap is None:
+        room.enter_after(socket, start.since)
+    else:
+        room.enter_after(socket, room.seq)
+        return room.described() | start.gap.acknowledgement()
     return room.described()

@@ -1,24 +1,16 @@
-"""What clients may send over a socket, and what the acknowledgement of an error holds."""
+"""What clients may send over a socket."""
 
 import json
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from app.errors import Invalid, SignalbookError
+from app.errors import Invalid
 from app.model.fields import NO_NUL, blank_to_none
 from app.model.schemas import Key
 
-_Name = Annotated[str, StringConstraints(max_length=200, pattern=NO_NUL)]
+_Name = Annotated[str, Field(max_length=200, pattern=NO_NUL)]
 _MaybeName = Annotated[_Name | None, BeforeValidator(blank_to_none)]
-T = TypeVar("T", bound="SocketRequest")
 
 
 class SocketRequest(BaseModel):
@@ -29,9 +21,20 @@ class SocketRequest(BaseModel):
     userId: _MaybeName = None
     userName: _MaybeName = None
 
+    @classmethod
+    def read(cls, args: tuple[Any, ...]) -> Self:
+        """Validate an event's first argument. Raises Invalid, which never contains the value."""
+        try:
+            return cls.model_validate(args[0] if args else {})
+        except ValidationError as invalid:
+            errors = [
+                {"path": ".".join(map(str, error["loc"])) or "payload", "message": error["msg"]}
+                for error in invalid.errors(include_input=False, include_url=False)[:20]
+            ]
+        raise Invalid(errors)
+
     @property
     def person(self) -> tuple[str, str]:
-        """The user's id and name."""
         return self.userId or "system", self.userName or "System"
 
 
@@ -62,25 +65,3 @@ class ChangeAnnouncement(Leave):
         except (ValueError, TypeError, RecursionError):
             raise Invalid.at("data", "cannot be written as JSON") from None
         return text
-
-
-def read_request(schema: type[T], args: tuple[Any, ...]) -> T:
-    """Validate the first argument of an event. Raises Invalid, which never contains the value."""
-    payload = args[0] if args else {}
-    try:
-        return schema.model_validate(payload)
-    except ValidationError as invalid:
-        errors = [
-            {"path": ".".join(map(str, error["loc"])) or "payload", "message": error["msg"]}
-            for error in invalid.errors(include_input=False, include_url=False)[:20]
-        ]
-    raise Invalid(errors)
-
-
-_ACK_MEMBERS: Final = ("oldest", "latest", "resync", "candidates")
-
-
-def error_ack(error: SignalbookError) -> dict[str, Any]:
-    """Return what the acknowledgement of an event says of an error."""
-    more = {name: value for name, value in error.members.items() if name in _ACK_MEMBERS}
-    return {"error": error.error, "message": error.message, "code": error.code, **more}

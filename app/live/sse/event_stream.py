@@ -8,6 +8,7 @@ slowly falls behind and costs no memory. One that takes nothing at all is discon
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -30,24 +31,19 @@ _CHUNK: Final = 65_536
 _HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
+@dataclass
 class EventStreams:
-    """Counts the open streams of one process, at most ``most``. Times in seconds.
+    """Counts the ``open`` streams of one process, at most ``most``. Times in seconds.
 
     ``heartbeat`` is the pause between two comments that keep a connection alive. ``patience`` is
     how long a client may take nothing before it is disconnected.
     """
 
-    def __init__(
-        self,
-        shutdown: Shutdown,
-        *,
-        most: int = 1_000,
-        heartbeat: float = 15.0,
-        patience: float = 30.0,
-    ) -> None:
-        self.open = 0
-        self.most, self.heartbeat, self.patience = most, heartbeat, patience
-        self._shutdown = shutdown
+    shutdown: Shutdown
+    most: int = 1_000
+    heartbeat: float = 15.0
+    patience: float = 30.0
+    open: int = 0
 
     @contextmanager
     def count(self, end: Callable[[], None]) -> Iterator[None]:
@@ -55,16 +51,14 @@ class EventStreams:
 
         Raises Busy if there are as many as there may be, Unavailable while the service stops.
         """
-        if self._shutdown.has_begun:
+        if self.shutdown.has_begun:
             raise Unavailable("The service is stopping: try again in a moment.")
         if self.open >= self.most:
-            raise Busy(
-                f"This process serves {self.open} streams and takes no more: try again in a "
-                "moment, or ask for the changes without a stream."
-            )
+            raise Busy(f"This process serves {self.open} streams and takes no more: try again in a "
+                       "moment, or ask for the changes without a stream.")  # fmt: skip
         self.open += 1
         try:
-            with self._shutdown.on_begin(end):
+            with self.shutdown.on_begin(end):
                 yield
         finally:
             self.open -= 1
@@ -82,8 +76,7 @@ class EventStream(StreamingResponse):
         self, streams: EventStreams, hub: Hub, production: UUID, since: int | None
     ) -> None:
         super().__init__((), headers=_HEADERS)
-        self._streams, self._hub = streams, hub
-        self._production, self._since = production, since
+        self._streams, self._hub, self._production, self._since = streams, hub, production, since
         self._opened, self._over = asyncio.Event(), asyncio.Event()
         self._sending = asyncio.Lock()
         self._stalled = False
@@ -97,7 +90,8 @@ class EventStream(StreamingResponse):
             )
             try:
                 await self._open()
-                await self._wait_until_over(receive)
+                async with running(self._watch_for_disconnect(receive), self._keep_alive()):
+                    await self._over.wait()
             finally:
                 await subscription.close()
         if not self._stalled:
@@ -110,21 +104,11 @@ class EventStream(StreamingResponse):
         await self._send(start)
         await self._write(_OPENING)
         if self._since:
-            await self._repeat_derived(self._since)
+            # The client names its last entry, and may have lost the derived rows that followed it.
+            page = await self._hub.read(self._production, self._since - 1, limit=1)
+            for entry in page.entries:
+                await self._write(b"".join(map(_derived_event, entry.derived)))
         self._opened.set()
-
-    async def _repeat_derived(self, seq: int) -> None:
-        """Send the derived rows of the client's last entry again.
-
-        The client names that entry by its number, and may have lost the events that followed it.
-        """
-        page = await self._hub.read(self._production, seq - 1, limit=1)
-        for entry in page.entries:
-            await self._write(b"".join(map(_derived_event, entry.derived)))
-
-    async def _wait_until_over(self, receive: Receive) -> None:
-        async with running(self._watch_for_disconnect(receive), self._keep_alive()):
-            await self._over.wait()
 
     async def _watch_for_disconnect(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -150,11 +134,10 @@ class EventStream(StreamingResponse):
         async with self._sending:
             if self._over.is_set() or not chunk:
                 return
+            message = {"type": "http.response.body", "body": chunk, "more_body": True}
             try:
                 async with asyncio.timeout(self._streams.patience):
-                    await self._send(
-                        {"type": "http.response.body", "body": chunk, "more_body": True}
-                    )
+                    await self._send(message)
             except TimeoutError:
                 self._stalled = True
                 _log.info("stream left", production=str(self._production),
@@ -170,12 +153,8 @@ def _change_event(entry: FeedEntry) -> bytes:
 
 
 def _derived_event(row: Derived) -> bytes:
-    data = {
-        "collection": row.collection,
-        "entityType": row.entity_type,
-        "entityId": row.uuid,
-        "entityData": row.body,
-    }
+    data = {"collection": row.collection, "entityType": row.entity_type,
+            "entityId": row.uuid, "entityData": row.body}  # fmt: skip
     return b"event: derived\ndata: %b\n\n" % to_json(data)
 
 
