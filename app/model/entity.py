@@ -31,6 +31,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import declared_attr
 from sqlmodel import Field, SQLModel
@@ -77,6 +78,11 @@ class PartList:
     owner: str
     label: str
     order: str
+
+    def columns(self) -> dict[str, FieldInfo]:
+        """Return the columns that go over the wire, with their declarations."""
+        hidden = {self.owner, "created_at", "version"}
+        return {n: field for n, field in self.model.model_fields.items() if n not in hidden}
 
 
 @dataclass(frozen=True)

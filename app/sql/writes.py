@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.model.entity import Entity, PartList, Row
-from app.sql.projection import MOMENT, live, object_or_empty, part_columns, projection, table
+from app.sql.projection import MOMENT, live, object_or_empty, projection, table
 from app.sql.reads import few_labelled, unique_everywhere
 from app.sql.registry import statements_of_entities
 
@@ -232,7 +232,7 @@ def _lists(entity: type[Row], first: int) -> list[str]:
 
 def _list(name: str, parts: PartList, number: int) -> list[str]:
     own, owner = str(parts.model.__tablename__), parts.owner
-    columns = [owner, *part_columns(parts)]
+    columns = [owner, *parts.columns()]
     every = ", ".join(f"{own}.{column}" for column in parts.model.model_fields)
     values = ", ".join(f"given.{column}" for column in columns)
     same = f"{{}}.uuid = given.uuid AND {{}}.{owner} = given.{owner}"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
@@ -13,9 +13,11 @@ from pydantic.alias_generators import to_snake
 from app.changelog.log import Actor
 from app.errors import Invalid
 from app.model.entity import Row
-from app.model.schemas import bounded, create_schema, unknown_members
+from app.model.schemas import bounded, create_schema, invalid, unknown_members
 from app.rules.merge import Start, same
 from app.timestamps import wire_moment
+
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -54,18 +56,12 @@ class Edit:
         return values
 
 
-def validate(schema: type[BaseModel], members: Mapping[str, Any]) -> BaseModel:
+def validate(schema: type[M], members: Mapping[str, Any]) -> M:
     """Read one of several bodies of a request. Raises Invalid as a body of its own would."""
     try:
         return schema.model_validate(members)
     except ValidationError as error:
-        details = error.errors(include_input=False)[:100]
-        raise Invalid([_detail(detail) for detail in details]) from None
-
-
-def _detail(detail: Mapping[str, Any]) -> dict[str, str]:
-    path = ".".join(map(str, detail["loc"])) or "body"
-    return {"path": path, "message": str(detail["msg"]).removeprefix("Value error, ")}
+        raise invalid(error.errors(include_input=False)) from None
 
 
 def edit_of(entity: type[Row], body: BaseModel, request_id: str | None = None) -> Edit:
