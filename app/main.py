@@ -17,18 +17,7 @@ from app.api.middleware import (
     RequestLogMiddleware,
     UnhandledErrorMiddleware,
 )
-from app.api.routes import (
-    admin,
-    bulk,
-    entities,
-    events,
-    feed,
-    history,
-    shows,
-    stream,
-    sync,
-    sync_runs,
-)
+from app.api.routes import admin, bulk, changes, entities, history, shows, sync
 from app.api.routes import health as health_routes
 from app.api.socket_middleware import SocketMiddleware
 from app.database.database import Database
@@ -132,10 +121,7 @@ def _add_routes(app: FastAPI, settings: Settings) -> list[BaseRoute]:
     """Add the routes. Return those under /api that the fast path looks at."""
     api = APIRouter(prefix="/api")
     fast = [*entities.routers(), shows.router]
-    routers = [
-        *fast, *history.routers(), events.router, feed.router, stream.router, sync.router,
-        sync_runs.router, bulk.router(),
-    ]  # fmt: skip
+    routers = [*fast, *history.routers(), changes.router, sync.router, bulk.router()]
     if operator_auth.exist(settings):
         routers.append(admin.router)
     for router in routers:

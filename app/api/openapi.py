@@ -69,6 +69,11 @@ def documented(*errors: type[SignalbookError]) -> dict[int | str, dict[str, Any]
     }
 
 
+def answers(model: Any, *errors: type[SignalbookError]) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI responses of a route that answers with a model or with these errors."""
+    return {200: {"model": model}, **documented(*errors)}
+
+
 def conditional(model: Any) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI responses 200 with a model and 304."""
     not_modified = "The client's copy is the newest; no body."

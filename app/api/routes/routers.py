@@ -30,7 +30,7 @@ def entity_routers(
     return routers
 
 
-def production_router(suffix: str, tag: str) -> APIRouter:
+def production_router(*tags: str) -> APIRouter:
     """Return a router under a production's path."""
-    prefix = f"/{root().collection}/{{production}}{suffix}"
-    return APIRouter(prefix=prefix, tags=[tag], route_class=JsonRoute)
+    prefix = f"/{root().collection}/{{production}}"
+    return APIRouter(prefix=prefix, tags=[*tags], route_class=JsonRoute)
