@@ -8,18 +8,18 @@ from fastapi_offline import FastAPIOffline
 from starlette.routing import BaseRoute
 
 from app import VERSION
-from app.api import error_responses, openapi, operator_auth
+from app.api import access, error_responses, openapi
 from app.api.fast_path import FastPath
 from app.api.idempotent import REPLAYED
 from app.api.middleware import (
     AccessTokenMiddleware,
     CorsMiddleware,
     RequestLogMiddleware,
+    SocketMiddleware,
     UnhandledErrorMiddleware,
 )
 from app.api.routes import admin, bulk, changes, entities, history, shows, sync
 from app.api.routes import health as health_routes
-from app.api.socket_middleware import SocketMiddleware
 from app.database.database import Database
 from app.database.url import DatabaseUrl
 from app.health import check
@@ -122,7 +122,7 @@ def _add_routes(app: FastAPI, settings: Settings) -> list[BaseRoute]:
     api = APIRouter(prefix="/api")
     fast = [*entities.routers(), shows.router]
     routers = [*fast, *history.routers(), changes.router, sync.router, bulk.router()]
-    if operator_auth.exist(settings):
+    if access.operators_exist(settings):
         routers.append(admin.router)
     for router in routers:
         api.include_router(router)

@@ -1,7 +1,7 @@
 """Responses made of the bytes that PostgreSQL made."""
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from fastapi import Response
@@ -9,9 +9,11 @@ from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
 from app.api.compression import accepts_gzip, gzipped, is_worth_it
+from app.api.error_responses import problem_json
 from app.api.json_requests import JSON_TYPE
 from app.model.schemas import unknown_members
 from app.rules.etags import entity_tag, matches
+from app.store.savepoints import Outcome
 
 # Proxies accept a header of this many names and characters.
 _IGNORED_NAMES: Final = 50
@@ -47,7 +49,8 @@ class ReadResponse(Response):
         if pieces is None:
             pieces = [b""]
         else:
-            if self._compressible and is_worth_it(pieces) and _accepts_gzip(scope):
+            would_pay = self._compressible and is_worth_it(pieces)
+            if would_pay and accepts_gzip(header(scope, b"accept-encoding")):
                 pieces = [await gzipped(pieces)]
                 headers.append(_GZIP)
             length = sum(map(len, pieces))
@@ -57,10 +60,6 @@ class ReadResponse(Response):
         last = len(pieces) - 1
         for index, piece in enumerate(pieces):
             await send({"type": "http.response.body", "body": piece, "more_body": index < last})
-
-
-def _accepts_gzip(scope: Scope) -> bool:
-    return accepts_gzip(header(scope, b"accept-encoding"))
 
 
 def header(scope: Scope, name: bytes) -> bytes:
@@ -80,17 +79,22 @@ def json_response(
     etag: str = "",
     request_body: BaseModel | None = None,
     aliases: Collection[str] = (),
+    ignored: Iterable[str] = (),
 ) -> Response:
-    """Return JSON bytes as a response that names the ignored members of the request.
+    """Return JSON bytes as a response that names the ignored members of the request, each once.
 
-    ``aliases`` are members that the body's schema does not have but that were used all the same.
+    ``aliases`` are members that the body's schema does not have but that were used all the same,
+    ``ignored`` are further ones that were not used.
     """
     response = Response(body, status, media_type=JSON_TYPE)
     if etag:
         response.headers["etag"] = etag
     if request_body is not None:
-        unknown = unknown_members(request_body)
-        name_ignored(response, (name for name in unknown if name not in aliases))
+        unknown = [name for name in unknown_members(request_body) if name not in aliases]
+        if names := list(dict.fromkeys([*unknown, *ignored])):
+            quoted = ", ".join(quote(name[:100], safe="") for name in names[:_IGNORED_NAMES])
+            short = quoted if len(quoted) <= _IGNORED_LENGTH else quoted[:_IGNORED_LENGTH] + "..."
+            response.headers["x-ignored-fields"] = short
     return response
 
 
@@ -99,10 +103,14 @@ def created_response(request_body: BaseModel, row: bytes) -> Response:
     return json_response(row, status=201, etag=entity_tag(row), request_body=request_body)
 
 
-def name_ignored(response: Response, members: Iterable[str]) -> None:
-    """Name the members of a request that were ignored, each once, if there are any."""
-    names = list(dict.fromkeys(members))
-    if names:
-        quoted = ", ".join(quote(name[:100], safe="") for name in names[:_IGNORED_NAMES])
-        short = quoted if len(quoted) <= _IGNORED_LENGTH else quoted[:_IGNORED_LENGTH] + "..."
-        response.headers["x-ignored-fields"] = short
+def outcome_json(name: bytes, outcome: Outcome[Any], path: str) -> bytes:
+    """Return an outcome as JSON, the row in the very bytes that PostgreSQL made.
+
+    ``name`` are the members that say which outcome it is; ``path`` is where the row is served.
+    """
+    members = [name, b'"status":"%b"' % outcome.status.encode()]
+    if outcome.entity is not None:
+        members.append(b'"entity":' + outcome.entity)
+    if outcome.error is not None:
+        members.append(b'"error":' + problem_json(outcome.error, path))
+    return b"{%b}" % b",".join(members)

@@ -29,8 +29,7 @@ from app.errors import Invalid
 from app.model.entity import Entity, PartList, Row, label_field
 from app.model.fields import NO_NUL, Label, MaybeLine, MaybeUuid, blank_or, blank_to_none
 
-REQUEST: Final = ConfigDict(extra="allow", validate_by_name=True, validate_by_alias=True)
-"""Unknown members are collected in ``model_extra``, so that the answer can name them."""
+_REQUEST: Final = ConfigDict(extra="allow", validate_by_name=True, validate_by_alias=True)
 _ANSWER: Final = ConfigDict(extra="forbid")
 
 Key = Annotated[str, StringConstraints(min_length=1, max_length=1_000, pattern=NO_NUL)]
@@ -48,6 +47,12 @@ WireMoment = Annotated[
 
 Version = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
 MaybeVersion = Annotated[Version | None, Field(description="What this edit started from.")]
+
+
+class RequestModel(BaseModel):
+    """The model of a request, which collects what it does not know: the answer names it."""
+
+    model_config = _REQUEST
 
 
 class FieldVersion(BaseModel):
@@ -191,15 +196,13 @@ def _request_schema(
     if not issubclass(entity, Entity):
         del fields["production_id"]
     fields |= {name: (MaybeLine, _incoming(name, None)) for name in DeleteBody.model_fields}
-    config = ConfigDict(**REQUEST, json_schema_extra={"example": dict(example)})
+    config = ConfigDict(**_REQUEST, json_schema_extra={"example": dict(example)})
     name = f"{entity.__name__}{suffix}"
     return create_model(name, __config__=config, __doc__=entity.__doc__, **fields)
 
 
-class DeleteBody(BaseModel):
+class DeleteBody(RequestModel):
     """Who deletes, where the client says."""
-
-    model_config = REQUEST
 
     user_id: MaybeLine = _incoming("user_id", None)
     user_name: MaybeLine = _incoming("user_name", None)

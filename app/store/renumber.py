@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 from pydantic_core import from_json
 
 from app.changelog.log import Actor
@@ -13,11 +13,11 @@ from app.database.database import DatabaseConnection
 from app.errors import DuplicateId, Invalid
 from app.model.entity import Row
 from app.model.fields import MaybeLine, blank_to_none
-from app.model.schemas import Key, known_uuid
+from app.model.schemas import Key, RequestModel, known_uuid
 from app.rules import labels
 from app.rules.merge import Start
 from app.sql.reads import statements
-from app.store.bulk import MOST, SPELLINGS
+from app.store.bulk import MOST
 from app.store.edit import Edit
 from app.store.label_assignment import labels_everywhere
 from app.store.locked_production import LockedProduction, lock_production
@@ -31,14 +31,12 @@ _Width = Annotated[int, Field(strict=True, ge=0, le=6)]
 _MOST_HOLDERS: Final = 20
 
 
-class Renumber(BaseModel):
+class Renumber(RequestModel):
     """Which rows, in which order, and what they are called from now on.
 
     ``order`` holds uuids or labels; without it all rows are renumbered, in the order of the list.
     ``width`` is the least number of digits: 2 gives "CAM 01".
     """
-
-    model_config = SPELLINGS
 
     order: Annotated[list[Key], Field(min_length=1, max_length=MOST)] | None = None
     prefix: Annotated[_Prefix | None, BeforeValidator(blank_to_none)] = None

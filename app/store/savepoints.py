@@ -7,7 +7,7 @@ rolled back.
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from app.database.database import DatabaseConnection
 from app.database.driver_errors import translated
@@ -16,8 +16,22 @@ from app.store.write_context import WriteContext
 
 T = TypeVar("T")
 R = TypeVar("R")
+S = TypeVar("S", bound=str)
 # With many savepoints PostgreSQL takes several times as long.
 _FEW: Final = 50
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[S]):
+    """What became of one: the row as JSON if there is one, the error if it was refused.
+
+    ``version`` is the one that it made of its row, where that is asked for.
+    """
+
+    status: S
+    entity: bytes | None = None
+    error: SignalbookError | None = None
+    version: int | None = None
 
 
 class ItemFailed(Exception):

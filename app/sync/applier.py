@@ -6,7 +6,7 @@ the version that the client had when it went offline.
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 from uuid import UUID
 
@@ -32,7 +32,7 @@ from app.store.conflicts import ClientView
 from app.store.create import create_in
 from app.store.delete import delete
 from app.store.locked_production import LockedProduction, find_in, is_key_of
-from app.store.savepoints import RecordingContext
+from app.store.savepoints import Outcome, RecordingContext
 from app.store.update import update
 from app.store.write_context import WriteContext
 from app.sync.label_aliases import LabelAliases
@@ -40,19 +40,7 @@ from app.sync.mutations import MutationStep
 from app.sync.records import APPLIED, AppliedMutation
 
 Status = Literal["applied", "merged", "conflict", "duplicate", "rejected", "undone"]
-
-
-@dataclass(frozen=True)
-class MutationOutcome:
-    """The result of one mutation: the row as JSON if there is one, the error if it failed.
-
-    ``version`` is the one that it made of its row, None if it wrote nothing.
-    """
-
-    status: Status
-    entity: bytes | None = None
-    error: SignalbookError | None = None
-    version: int | None = None
+MutationOutcome = Outcome[Status]
 
 
 def failed_outcome(error: SignalbookError) -> MutationOutcome:

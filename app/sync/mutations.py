@@ -10,27 +10,25 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Annotated, Any, Final, Literal, cast
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    WithJsonSchema,
-    WrapValidator,
-)
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, WrapValidator
 
 from app.changelog.log import Actor
 from app.entities import discovered, root
 from app.errors import Invalid, SignalbookError
 from app.model.entity import Row
 from app.model.fields import NO_NUL, MaybeLine, MaybeUuid
-from app.model.schemas import FieldVersion, Key, Version, unknown_members, update_schema
+from app.model.schemas import (
+    FieldVersion,
+    Key,
+    RequestModel,
+    Version,
+    unknown_members,
+    update_schema,
+)
 from app.store.edit import Edit, creation_from, edit_from, validate
 
 MAX_MUTATIONS: Final = 1_000
 """How many mutations one batch may hold."""
-SPELLINGS: Final = ConfigDict(extra="allow", validate_by_name=True, validate_by_alias=True)
 _Word = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=NO_NUL)]
 # A delete may repeat its whole row as data; only these members count.
 _DELETE_MEMBERS: Final = {
@@ -54,22 +52,17 @@ def _require_collection(name: str) -> str:
     return name
 
 
-class _Identified(BaseModel):
-    model_config = SPELLINGS
-
+class _Identified(RequestModel):
     mutation_id: _Word = Field(alias="mutationId")
 
 
-class Mutation(BaseModel):
+class Mutation(_Identified):
     """One thing done offline. ``data`` is what POST or PATCH of a single row takes.
 
     ``uuid`` or ``key`` name the row, for a create ``uuid`` alone. ``version`` or
     ``fieldVersions``, here or in ``data``, are what the server last told of the row.
     """
 
-    model_config = SPELLINGS
-
-    mutation_id: _Word = Field(alias="mutationId")
     op: Literal["create", "update", "delete"]
     collection: Annotated[
         str,
@@ -111,7 +104,7 @@ class MutationStep:
 def _read_leniently(value: Any, _: object) -> Mutation | MutationStep:
     """Return the mutation, or else a step with the error and with what can be read all the same."""
     try:
-        return cast("Mutation", validate(Mutation, value))
+        return validate(Mutation, value)
     except Invalid as error:
         step = MutationStep(mutation_id=_mutation_id(value), error=error)
         creates = isinstance(value, dict) and value.get("op") == "create"
@@ -124,7 +117,7 @@ def _read_leniently(value: Any, _: object) -> Mutation | MutationStep:
 
 def _mutation_id(value: Any) -> str | None:
     try:
-        return cast("_Identified", validate(_Identified, value)).mutation_id
+        return validate(_Identified, value).mutation_id
     except Invalid:
         return None
 
@@ -134,13 +127,11 @@ def _label(data: Any) -> str | None:
     return label if isinstance(label, str) else None
 
 
-class Sync(BaseModel):
+class Sync(RequestModel):
     """Offline work in the order it was done, and the number up to which the client knows the show.
 
     Who did it counts for every mutation whose data does not say so itself.
     """
-
-    model_config = SPELLINGS
 
     mutations: list[Annotated[Mutation, WrapValidator(_read_leniently)]] = Field(
         max_length=MAX_MUTATIONS

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import to_json
 
+from app.api.access import OperatorRoute
 from app.api.dependencies import DatabaseUrlDep, IdempotentWriterDep, Limit, SettingsDep
 from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.openapi import documented
-from app.api.operator_auth import OperatorRoute
 from app.api.responses import json_response
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.model.fields import NO_NUL

@@ -19,9 +19,8 @@ from app.api.error_responses import problem_response
 from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.json_requests import actor_in
 from app.api.openapi import AnswerModel, Problem, answers
-from app.api.responses import json_response, name_ignored
+from app.api.responses import json_response, outcome_json
 from app.api.routes.changes import Change
-from app.api.routes.outcomes import ignored_members, outcome_json
 from app.api.routes.routers import production_router
 from app.changelog.events import production_of
 from app.entities import discovered
@@ -121,9 +120,8 @@ def _answer(
     if report.resync:
         members["resync"] = to_json(_resync(report.resync))
     encoded = b",".join(b'"%b":%b' % (name.encode(), value) for name, value in members.items())
-    response = json_response(b"{%b}" % encoded)
-    name_ignored(response, ignored_members(body, mutations))
-    return response
+    ignored = [name for step in mutations for name in step.ignored]
+    return json_response(b"{%b}" % encoded, request_body=body, ignored=ignored)
 
 
 def _result(step: MutationStep, outcome: MutationOutcome) -> bytes:

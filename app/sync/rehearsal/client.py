@@ -58,9 +58,8 @@ class Client:
 
     async def push(self, mutations: Sequence[Mutation]) -> Fates:
         """Push a batch; return the outcome of each mutation. Raise what the database raises."""
-        body = {"mutations": mutations, "clientId": self._name, "since": self._since}
-        batch = validate(Sync, body)
-        assert isinstance(batch, Sync)
+        members = {"mutations": mutations, "clientId": self._name, "since": self._since}
+        batch = validate(Sync, members)
         todo = read_steps(str(self.production), batch, _ACTOR)
         context = WriteContext(self._connection, locked=True)
         self.answer = await sync.run(context, str(self.production), batch, todo, _ACTOR)
