@@ -7,7 +7,7 @@ the version that the client had when it went offline.
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from pydantic_core import from_json
@@ -32,21 +32,12 @@ from app.store.conflicts import ClientView
 from app.store.create import create_in
 from app.store.delete import delete
 from app.store.locked_production import LockedProduction, find_in, is_key_of
-from app.store.savepoints import Outcome, RecordingContext
+from app.store.savepoints import RecordingContext
 from app.store.update import update
 from app.store.write_context import WriteContext
 from app.sync.label_aliases import LabelAliases
-from app.sync.mutations import MutationStep
+from app.sync.mutations import MutationOutcome, MutationStep, Status, failed_outcome
 from app.sync.records import APPLIED, AppliedMutation
-
-Status = Literal["applied", "merged", "conflict", "duplicate", "rejected", "undone"]
-MutationOutcome = Outcome[Status]
-
-
-def failed_outcome(error: SignalbookError) -> MutationOutcome:
-    """Return the outcome of a mutation that was not applied."""
-    status: Status = "conflict" if isinstance(error, VersionConflict) else "rejected"
-    return MutationOutcome(status, error=error)
 
 
 class MutationApplier:

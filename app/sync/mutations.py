@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, W
 
 from app.changelog.log import Actor
 from app.entities import discovered, root
-from app.errors import Invalid, SignalbookError
+from app.errors import Invalid, SignalbookError, VersionConflict
 from app.model.entity import Row
 from app.model.fields import NO_NUL, MaybeLine, MaybeUuid
 from app.model.schemas import (
@@ -26,10 +26,15 @@ from app.model.schemas import (
     update_schema,
 )
 from app.store.edit import Edit, creation_from, edit_from, validate
+from app.store.savepoints import Outcome
 
 MAX_MUTATIONS: Final = 1_000
 """How many mutations one batch may hold."""
+Status = Literal["applied", "merged", "conflict", "duplicate", "rejected", "undone"]
+MutationOutcome = Outcome[Status]
+"""The result of one mutation, with the version that it made of its row."""
 _Word = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=NO_NUL)]
+_BASES: Final = {"version", "field_versions"}
 # A delete may repeat its whole row as data; only these members count.
 _DELETE_MEMBERS: Final = {
     "version", "fieldVersions", "field_versions", "userId", "user_id", "userName", "user_name",
@@ -99,6 +104,12 @@ class MutationStep:
     def entity(self) -> type[Row]:
         """The type of its row, if it names one."""
         return entities_by_name()[self.collection]
+
+
+def failed_outcome(error: SignalbookError) -> MutationOutcome:
+    """Return the outcome of a mutation that was not applied."""
+    status: Status = "conflict" if isinstance(error, VersionConflict) else "rejected"
+    return MutationOutcome(status, error=error)
 
 
 def _read_leniently(value: Any, _: object) -> Mutation | MutationStep:
@@ -178,11 +189,10 @@ def _fingerprint(mutation: Mutation) -> str:
 
     A retry may carry newer ones and is still the same mutation.
     """
-    bases = {"version", "field_versions"}
-    left_out = {"mutation_id", *bases, *unknown_members(mutation)}
+    left_out = {"mutation_id", *_BASES, *unknown_members(mutation)}
     content = mutation.model_dump(mode="json", exclude=left_out)
     members = content["data"] or {}
-    content["data"] = {k: v for k, v in members.items() if k not in {*bases, "fieldVersions"}}
+    content["data"] = {k: v for k, v in members.items() if k not in {*_BASES, "fieldVersions"}}
     return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -205,17 +215,6 @@ def _edit(production: str, mutation: Mutation, actor: Actor) -> tuple[Edit, list
         return replace(edit, uuid=mutation.uuid or edit.uuid), ignored
     if mutation.op == "delete":
         members = {name: members[name] for name in _DELETE_MEMBERS & members.keys()}
-    return edit_from(entity, update_schema(entity), members | _base_versions(mutation), actor)
-
-
-def _base_versions(mutation: Mutation) -> dict[str, Any]:
-    """Return the versions that stand beside the data, as the data would hold them."""
-    versions: dict[str, Any] = {}
-    if mutation.version is not None:
-        versions["version"] = mutation.version
-    if mutation.field_versions is not None:
-        versions["fieldVersions"] = {
-            name: base if isinstance(base, int) else base.version
-            for name, base in mutation.field_versions.items()
-        }
-    return versions
+    # The versions that stand beside the data count as if they stood in it.
+    members |= mutation.model_dump(include=_BASES, by_alias=True, exclude_none=True)
+    return edit_from(entity, update_schema(entity), members, actor)

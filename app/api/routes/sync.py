@@ -27,9 +27,8 @@ from app.entities import discovered
 from app.errors import Conflict, Invalid, LogTrimmed, NotFound, SignalbookError, SyncFailed
 from app.model.schemas import WireMoment, read_schema
 from app.sync import batch, records
-from app.sync.applier import MutationOutcome, Status
-from app.sync.batch import BatchResult
-from app.sync.mutations import MutationStep, Sync, read_steps
+from app.sync.mutations import MutationOutcome, MutationStep, Status, Sync, read_steps
+from app.sync.records import BatchResult
 
 router: Final = production_router("Sync")
 Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]

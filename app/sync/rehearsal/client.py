@@ -23,9 +23,8 @@ from app.store.edit import Edit, edit_from, validate
 from app.store.update import update
 from app.store.write_context import WriteContext
 from app.sync import batch as sync
-from app.sync.applier import MutationOutcome
-from app.sync.mutations import MutationStep, Sync, read_steps
-from app.sync.records import RUN
+from app.sync.mutations import MutationOutcome, MutationStep, Sync, read_steps
+from app.sync.records import RUN, BatchResult
 from app.sync.rehearsal import expectations
 from app.sync.rehearsal.expectations import ExpectedEntry
 from app.sync.rehearsal.offline_work import Mutation, body
@@ -44,7 +43,7 @@ class Client:
         self._connection, self.production, self._since = connection, production, since
         self._name = f"rehearsal {uuid4()}"
         self._writes: list[ExpectedEntry] = []
-        self.answer: sync.BatchResult
+        self.answer: BatchResult
         """The answer to the last batch."""
 
     @classmethod

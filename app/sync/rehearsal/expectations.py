@@ -9,8 +9,7 @@ from pydantic_core import from_json
 from app.errors import VersionConflict
 from app.model.entity import Row
 from app.rules.merge import same
-from app.sync.applier import MutationOutcome
-from app.sync.mutations import MutationStep
+from app.sync.mutations import MutationOutcome, MutationStep
 
 Values = Mapping[str, Any]
 _SHOWN: Final = 60  # characters of a value

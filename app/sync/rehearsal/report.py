@@ -18,11 +18,12 @@ class StepFailed(Exception):
 
 
 class TripReport:
-    """The steps of one round trip and its findings."""
+    """The steps of one round trip, and what went wrong in it; nothing when all is well."""
 
     def __init__(self) -> None:
         self.findings: list[str] = []
         self.errors: list[Exception] = []
+        """The errors behind the findings, of which some may be the server's own fault."""
         self.steps: list[dict[str, Any]] = []
         self._failed: list[tuple[object, str]] = []
 
