@@ -13,7 +13,7 @@ from app.api.error_responses import problem_json
 from app.api.json_requests import JSON_TYPE
 from app.model.schemas import unknown_members
 from app.rules.etags import entity_tag, matches
-from app.store.savepoints import Outcome
+from app.store.many_writes import Outcome
 
 # Proxies accept a header of this many names and characters.
 _IGNORED_NAMES: Final = 50

@@ -18,10 +18,17 @@ from app.model.schemas import Key, RequestModel, unknown_members, update_schema
 from app.store.create import create_in
 from app.store.delete import delete
 from app.store.edit import Edit, creation_from, edit_from
-from app.store.locked_production import LockedProduction, find_in, lock_production
-from app.store.savepoints import ItemFailed, Outcome, RecordingContext, each, together
+from app.store.many_writes import (
+    ItemFailed,
+    Outcome,
+    RecordingContext,
+    each,
+    find_in,
+    lock_production,
+    together,
+)
 from app.store.update import update
-from app.store.write_context import WriteContext
+from app.store.write_context import StoredRow, WriteContext
 
 MOST: Final = 1_000
 """How many rows one request may write."""
@@ -140,7 +147,7 @@ def _failure(error: SignalbookError | None) -> BulkOutcome:
 
 
 async def _do(
-    context: WriteContext, entity: type[Row], production: LockedProduction, step: BulkStep
+    context: WriteContext, entity: type[Row], production: StoredRow, step: BulkStep
 ) -> BulkOutcome:
     operation, edit = step.operation, step.edit
     if step.fault:

@@ -11,8 +11,8 @@ from app.sql.writes import write_statements
 from app.store import parts, references
 from app.store.edit import Edit
 from app.store.label_assignment import assign_label, find_target
-from app.store.locked_production import LockedProduction, is_key_of
-from app.store.write_context import WriteContext, log_values
+from app.store.many_writes import is_key_of
+from app.store.write_context import StoredRow, WriteContext, log_values
 
 
 async def create(context: WriteContext, entity: type[Row], edit: Edit) -> bytes:
@@ -42,7 +42,7 @@ async def create(context: WriteContext, entity: type[Row], edit: Edit) -> bytes:
 
 
 async def create_in(
-    context: WriteContext, entity: type[Row], production: LockedProduction, edit: Edit
+    context: WriteContext, entity: type[Row], production: StoredRow, edit: Edit
 ) -> bytes:
     """Create a row in a locked production. Raises WrongProduction, and what ``create`` does."""
     if not await is_key_of(context.connection, production, edit.production or ""):

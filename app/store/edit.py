@@ -67,10 +67,11 @@ def validate(schema: type[M], members: Mapping[str, Any]) -> M:
 def edit_of(entity: type[Row], body: BaseModel, request_id: str | None = None) -> Edit:
     """Return the edit that a validated body asks for."""
     members = {name: _plain(getattr(body, name)) for name in _submitted(body)}
-    actor = actor_of(members, request_id)
-    start = _start(entity, members.pop("version", None), members.pop("field_versions", None))
-    uuid = members.pop("uuid", None)
-    production = members.pop("production_id", None)
+    take = members.pop
+    person = take("user_id", None), take("user_name", None), take("last_modified_by", None)
+    actor = Actor(*person, request_id)
+    start = _start(entity, take("version", None), take("field_versions", None))
+    uuid, production = take("uuid", None), take("production_id", None)
     values = {name: _on_wire(value) for name, value in members.items()}
     return Edit(values, actor, start, production, uuid, _alternates(entity, body, values))
 
@@ -96,16 +97,6 @@ def creation_from(
     if not {"productionId", "production_id"} & members.keys():
         members = {**members, "productionId": production}
     return edit_from(entity, create_schema(entity), members, actor)
-
-
-def actor_of(members: dict[str, Any], request_id: str | None) -> Actor:
-    """Take the members that say who did it out of a request's."""
-    return Actor(
-        user_id=members.pop("user_id", None),
-        user_name=members.pop("user_name", None),
-        modified_by=members.pop("last_modified_by", None),
-        request_id=request_id,
-    )
 
 
 def _submitted(body: BaseModel) -> Iterable[str]:

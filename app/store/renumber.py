@@ -20,9 +20,9 @@ from app.sql.reads import statements
 from app.store.bulk import MOST
 from app.store.edit import Edit
 from app.store.label_assignment import labels_everywhere
-from app.store.locked_production import LockedProduction, lock_production
+from app.store.many_writes import lock_production
 from app.store.update import update
-from app.store.write_context import WriteContext
+from app.store.write_context import StoredRow, WriteContext
 
 # A label has 64 characters; the rest are for a space and the number.
 _Prefix = Annotated[str, StringConstraints(max_length=57, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
@@ -88,7 +88,7 @@ async def renumber(
 
 
 async def _rows(
-    connection: DatabaseConnection, entity: type[Row], production: LockedProduction
+    connection: DatabaseConnection, entity: type[Row], production: StoredRow
 ) -> list[Renaming]:
     """Return the live rows in the order of the list, under the labels that they have."""
     listed = await connection.fetchrow(statements(entity).list, production.uuid)

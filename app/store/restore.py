@@ -5,9 +5,9 @@ numbered: nothing is ever taken out of the history.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from pydantic.alias_generators import to_camel
 from pydantic_core import from_json, to_json
 
@@ -15,7 +15,7 @@ from app.changelog.log import Actor
 from app.entities import root
 from app.errors import Conflict, Invalid, LogTrimmed
 from app.model.entity import Row, label_field
-from app.model.schemas import refuse_unbounded
+from app.model.schemas import DeleteBody, refuse_unbounded
 from app.rules.merge import Start, differing
 from app.sql.writes import write_statements
 from app.store import parts, references
@@ -28,20 +28,15 @@ from app.store.write_context import StoredRow, WriteContext, log_values
 Values = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class RestoreRequest:
-    """Which version to restore, of it which members by wire name, and who asks.
+class RestoreBody(DeleteBody):
+    """What to bring back, and who does. Without ``version`` a deleted row comes back as it was."""
 
-    Without a version a deleted row comes back as it was last. Without members all are restored.
-    """
-
-    version: int | None = None
-    members: Sequence[str] | None = None
-    actor: Actor = field(default_factory=Actor)
+    version: Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)] | None = None
+    fields: Annotated[list[str], Field(min_length=1, max_length=1_000)] | None = None
 
 
 async def restore(
-    context: WriteContext, entity: type[Row], key: str, request: RestoreRequest
+    context: WriteContext, entity: type[Row], key: str, request: RestoreBody, actor: Actor
 ) -> bytes:
     """Write what differs from the version asked for, log it, and return the row as JSON.
 
@@ -49,7 +44,7 @@ async def restore(
     DuplicateId (with ``suggestedId``), and Invalid for what may not be written today.
     """
     context.require_lock()
-    names = _fields(entity, request.members)
+    names = _fields(entity, request.fields)
     row = await context.read_any(entity, key)
     _refuse_partly(row, request)
     if entity is not root() and row.in_deleted_production:
@@ -60,12 +55,12 @@ async def restore(
     stored = _values(entity, row.members)
     earlier = await _values_at(context, entity, row, request.version)
     if row.is_deleted:
-        return await _undelete(context, entity, row, {**stored, **earlier}, request.actor)
+        return await _undelete(context, entity, row, {**stored, **earlier}, actor)
     if not earlier:
         return row.body
     echoes = _echoes(entity, earlier, stored)
     values = {name: earlier[name] for name in names if name in earlier and name not in echoes}
-    edit = Edit(values, request.actor, Start(version=row.version))
+    edit = Edit(values, actor, Start(version=row.version))
     return await update(context, entity, str(row.uuid), edit)
 
 
@@ -83,9 +78,9 @@ def _fields(entity: type[Row], members: Sequence[str] | None) -> list[str]:
     return [fields[member] for member in members]
 
 
-def _refuse_partly(row: StoredRow, request: RestoreRequest) -> None:
+def _refuse_partly(row: StoredRow, request: RestoreBody) -> None:
     """Raise Invalid for some members of a deleted row, or of no version."""
-    if request.members is None:
+    if request.fields is None:
         return
     if row.is_deleted:
         raise Invalid.at("fields", "a deleted row comes back whole: leave this out")

@@ -31,10 +31,7 @@ LOCK: Final = statement("SELECT FROM productions WHERE uuid = $1 FOR NO KEY UPDA
 
 @dataclass(frozen=True)
 class StoredRow:
-    """A row as it was read, its production, and the production's change number.
-
-    ``members`` are those of ``body``, by wire name.
-    """
+    """A row as it was read, with its members by wire name, and the number of its production."""
 
     uuid: UUID
     production: UUID
@@ -49,6 +46,11 @@ class StoredRow:
         """The row's version."""
         version: int = self.members["version"]
         return version
+
+    @property
+    def label(self) -> str:
+        """What people call the row."""
+        return str(self.members["id"])
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,7 @@ class WriteContext:
             raise WriteRace
 
     async def find(self, lookup: Lookup, key: str, *args: object) -> Any:
-        """Find a row that has a ``production`` column; in a transaction, under that one's lock.
-
-        Raises NotFound and AmbiguousId.
-        """
+        """Find a row by ``find_row``; in a transaction, under the lock of its ``production``."""
         row = await find_row(self.connection, lookup, key, *args)
         production = row["production"]
         if self.locked and production not in self.locked_productions:
@@ -110,10 +109,6 @@ class WriteContext:
 
 
 def log_values(changes: Mapping[str, Any], actor: Actor, *, blind: bool = False) -> tuple[Any, ...]:
-    """Return what the log says, in the order of a write's parameters.
-
-    ``changes`` maps wire names to ``[before, after]``. An update is ``blind`` when it did not say
-    what it started from.
-    """
+    """Return what a write tells the log: ``[before, after]`` by wire name, who, and whether blind."""
     who = (actor.user_id or "system", actor.user_name or "System")
     return (to_json(changes).decode(), *who, actor.request_id, uuid7(), blind)

@@ -31,10 +31,9 @@ from app.sql.writes import write_statements
 from app.store.conflicts import ClientView
 from app.store.create import create_in
 from app.store.delete import delete
-from app.store.locked_production import LockedProduction, find_in, is_key_of
-from app.store.savepoints import RecordingContext
+from app.store.many_writes import RecordingContext, find_in, is_key_of
 from app.store.update import update
-from app.store.write_context import WriteContext
+from app.store.write_context import StoredRow, WriteContext
 from app.sync.label_aliases import LabelAliases
 from app.sync.mutations import MutationOutcome, MutationStep, Status, failed_outcome
 from app.sync.records import APPLIED, AppliedMutation
@@ -49,7 +48,7 @@ class MutationApplier:
     def __init__(
         self,
         context: WriteContext,
-        production: LockedProduction,
+        production: StoredRow,
         applied: Mapping[str, AppliedMutation],
         *,
         relabel: bool,

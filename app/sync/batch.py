@@ -12,9 +12,8 @@ from typing import Final
 from app.changelog import feed
 from app.changelog.log import Actor
 from app.errors import SignalbookError
-from app.store.locked_production import LockedProduction, lock_production
-from app.store.savepoints import each
-from app.store.write_context import WriteContext
+from app.store.many_writes import each, lock_production
+from app.store.write_context import StoredRow, WriteContext
 from app.sync import records
 from app.sync.applier import MutationApplier
 from app.sync.mutations import MutationOutcome, MutationStep, Sync, failed_outcome
@@ -43,7 +42,7 @@ async def run(
 
 
 async def _apply(
-    context: WriteContext, production: LockedProduction, sync: Sync, steps: Sequence[MutationStep]
+    context: WriteContext, production: StoredRow, sync: Sync, steps: Sequence[MutationStep]
 ) -> list[MutationOutcome]:
     client, ids = sync.client_id or "", list({s.mutation_id for s in steps if s.mutation_id})
     applied = await records.applied_before(context.connection, production.uuid, client, ids)
@@ -69,7 +68,7 @@ async def _undoable(context: WriteContext) -> AsyncIterator[None]:
 
 async def _with_feed(
     context: WriteContext,
-    production: LockedProduction,
+    production: StoredRow,
     sync: Sync,
     outcomes: Sequence[MutationOutcome],
 ) -> BatchResult:

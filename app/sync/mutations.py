@@ -26,7 +26,7 @@ from app.model.schemas import (
     update_schema,
 )
 from app.store.edit import Edit, creation_from, edit_from, validate
-from app.store.savepoints import Outcome
+from app.store.many_writes import Outcome
 
 MAX_MUTATIONS: Final = 1_000
 """How many mutations one batch may hold."""
