@@ -29,10 +29,7 @@ def is_worth_it(pieces: Sequence[bytes]) -> bool:
 
 @lru_cache(maxsize=64)
 def accepts_gzip(accept_encoding: bytes) -> bool:
-    """Whether ``Accept-Encoding`` names gzip, or ``*``, with a weight above 0.
-
-    A part that is malformed names nothing.
-    """
+    """Whether a well-formed part of ``Accept-Encoding`` gives gzip, or ``*``, a weight above 0."""
     weights: dict[str, float] = {}
     for part in accept_encoding.decode("latin-1").split(","):
         if coding := _CODING.fullmatch(part):

@@ -86,10 +86,7 @@ def conditional(model: Any) -> dict[int | str, dict[str, Any]]:
 def parameter(
     name: str, where: str, description: str, *, required: bool = False, **schema: Any
 ) -> dict[str, Any]:
-    """Document what a dependency reads from ``where``: path, query or header.
-
-    ``schema`` says more of its text.
-    """
+    """Document text that a dependency reads from ``where``: path, query or header."""
     text = {"type": "string", **schema}
     return {
         "name": name, "in": where, "required": required, "description": description, "schema": text,

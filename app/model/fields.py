@@ -60,10 +60,7 @@ def parse_moment(value: object) -> datetime:
 
 
 def storable_json(value: Any, path: str = "", depth: int = 0) -> Any:
-    """Return free JSON as it is; raise ValueError for what jsonb cannot hold (NUL, infinity).
-
-    Raise ValueError also for what is nested more than ``DEEPEST`` levels.
-    """
+    """Return free JSON; raise ValueError for NUL, infinity, and what is nested beyond DEEPEST."""
     if depth == DEEPEST and isinstance(value, (dict, list)):
         raise ValueError(f"lists and objects may be nested {DEEPEST} deep")
     if isinstance(value, str) and "\x00" in value:

@@ -165,13 +165,7 @@ def _changed(entity: type[Row], change: str) -> str:
 
 
 def _whole(
-    entity: type[Row],
-    operation: str,
-    write: str,
-    *,
-    first_logged: int,
-    lists: bool,
-    named: int = 0,
+    entity: type[Row], operation: str, write: str, *, first_logged: int, lists: bool, named: int = 0
 ) -> str:
     """Return the statement that counts, writes, logs, announces and returns the row.
 

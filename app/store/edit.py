@@ -79,9 +79,9 @@ def edit_of(entity: type[Row], body: BaseModel, request_id: str | None = None) -
 def edit_from(
     entity: type[Row], schema: type[BaseModel], members: Mapping[str, Any], actor: Actor
 ) -> tuple[Edit, list[str]]:
-    """Return one of several edits of a request, and the names in it that are ignored.
+    """Return one of several edits, by ``actor`` if it names nobody, and what it ignores of it.
 
-    ``actor`` is who did it where the edit does not say. Raises Invalid.
+    Raises Invalid.
     """
     body = validate(schema, members)
     edit = edit_of(entity, body)
@@ -113,10 +113,7 @@ def _plain(value: Any) -> Any:
 
 
 def _alternates(entity: type[Row], body: BaseModel, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the second value of members that were sent in both spellings: a form echoes one.
-
-    Raises Invalid where it is not valid.
-    """
+    """Return the second value of what was sent in both spellings: a form echoes one. Or Invalid."""
     extra = body.model_extra or {}
     return {
         name: _on_wire(bounded(entity, name, extra[word], word, lenient=True))

@@ -71,10 +71,7 @@ def _version(entity: type[Row]) -> str:
 async def of_row(
     database: Database, entity: type[Row], key: str, *, before: int, limit: int, full: bool
 ) -> bytes:
-    """Return at most ``limit`` entries before number ``before`` as a JSON object.
-
-    Raises NotFound, and AmbiguousId where several live rows have the label.
-    """
+    """Return ``limit`` entries before a number as a JSON object. Raises NotFound, AmbiguousId."""
     sql = history_statements(entity).full if full else history_statements(entity).brief
     uuid = known_uuid(key)
     row = await database.row(sql, uuid, before, limit) if uuid else None

@@ -22,10 +22,7 @@ _COLLECTION_LOCK: Final = statement("SELECT pg_advisory_xact_lock(hashtext($1))"
 
 @dataclass(frozen=True)
 class LabelTarget:
-    """Where a new row goes: a production, its change number, and the labels in use there.
-
-    Where a label was asked for, only that one is looked for.
-    """
+    """Where a new row goes; of the labels in use there only the one asked for, if any was."""
 
     production: UUID
     seq: int
@@ -58,10 +55,7 @@ async def find_target(
 async def assign_label(
     context: WriteContext, entity: type[Row], target: LabelTarget, label: str | None
 ) -> str:
-    """Return the label asked for if it may be used, else the next free one.
-
-    Raises DuplicateId where it is another row's and the type does not allow that.
-    """
+    """Return the label asked for, or the next free one. Raises DuplicateId for another row's."""
     used = ever_used = target.used
     if target.everywhere:
         used = ever_used = await labels_everywhere(context, entity, label)

@@ -12,13 +12,7 @@ from app.errors import AmbiguousId, NotFound
 from app.model.entity import Entity, Row
 from app.model.schemas import can_be_stored, known_uuid
 from app.sql.reads import statements
-from app.sql.show import (
-    SHOW_BY_LABEL,
-    SHOW_BY_UUID,
-    SHOW_TAG_BY_LABEL,
-    SHOW_TAG_BY_UUID,
-    members,
-)
+from app.sql.show import SHOW_BY_LABEL, SHOW_BY_UUID, SHOW_TAG_BY_LABEL, SHOW_TAG_BY_UUID, members
 
 
 class Listed(NamedTuple):
@@ -67,10 +61,7 @@ async def show_state_token(database: Database, production: str) -> str:
 async def show(
     database: Database, production: str, collections: Sequence[str] | None = None
 ) -> Show:
-    """Return a production and everything live in it, or in some ``collections``, at one moment.
-
-    Raises NotFound, and AmbiguousId where several have the label.
-    """
+    """Return a production and what is live in it, of some collections. Raises NotFound."""
     first = next(iter(members()))
     row = await _by_production(
         database, (SHOW_BY_UUID, SHOW_BY_LABEL), production, lambda row: row[first], collections
@@ -127,10 +118,7 @@ class Lookup(NamedTuple):
 
 
 async def find_row(connection: DatabaseConnection, lookup: Lookup, key: str, *args: object) -> Any:
-    """Return the row under a key: a uuid, else the label of exactly one live row.
-
-    The statement's parameters are the key and ``args``. Raises NotFound and AmbiguousId.
-    """
+    """Return the row under a uuid, or the one live row's label. Raises NotFound, AmbiguousId."""
     entity, by_uuid, by_label = lookup
     uuid = known_uuid(key)
     row = await connection.fetchrow(by_uuid, uuid, *args) if uuid else None

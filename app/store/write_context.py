@@ -109,6 +109,6 @@ class WriteContext:
 
 
 def log_values(changes: Mapping[str, Any], actor: Actor, *, blind: bool = False) -> tuple[Any, ...]:
-    """Return what a write tells the log: ``[before, after]`` by wire name, who, and whether blind."""
+    """Return what a write tells the log: ``[before, after]`` by wire name, and who wrote."""
     who = (actor.user_id or "system", actor.user_name or "System")
     return (to_json(changes).decode(), *who, actor.request_id, uuid7(), blind)

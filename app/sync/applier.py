@@ -229,10 +229,7 @@ class MutationApplier:
         return own
 
     async def _find(self, step: MutationStep) -> tuple[UUID, Any]:
-        """Return the uuid of the row that the step names, and the row if it is deleted.
-
-        Raises NotFound, AmbiguousId and WrongProduction.
-        """
+        """Return the uuid of the row that the step names, and the row itself if it is deleted."""
         entity, key, production = step.entity, step.key, self._production
         if entity is root():
             if not await is_key_of(self._context.connection, production, key):

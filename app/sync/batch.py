@@ -67,10 +67,7 @@ async def _undoable(context: WriteContext) -> AsyncIterator[None]:
 
 
 async def _with_feed(
-    context: WriteContext,
-    production: StoredRow,
-    sync: Sync,
-    outcomes: Sequence[MutationOutcome],
+    context: WriteContext, production: StoredRow, sync: Sync, outcomes: Sequence[MutationOutcome]
 ) -> BatchResult:
     """Read the feed as it is now, the batch included."""
     since = _NO_FEED if sync.since is None else sync.since

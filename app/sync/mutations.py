@@ -185,10 +185,7 @@ def _step(
 
 
 def _fingerprint(mutation: Mutation) -> str:
-    """Hash the operation without its base versions.
-
-    A retry may carry newer ones and is still the same mutation.
-    """
+    """Hash the operation without its base versions: a retry may carry newer ones."""
     left_out = {"mutation_id", *_BASES, *unknown_members(mutation)}
     content = mutation.model_dump(mode="json", exclude=left_out)
     members = content["data"] or {}

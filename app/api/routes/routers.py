@@ -15,10 +15,9 @@ AddRoutes = Callable[[APIRouter, type[Row], str], None]
 def entity_routers(
     suffix: str, add: AddRoutes, route_class: type[APIRoute] = JsonRoute
 ) -> list[APIRouter]:
-    """Return a router for each path of each entity type.
+    """Return a router for each path of each entity type, its routes by ``add`` after ``suffix``.
 
-    ``add`` gets the router, the entity type and the name for its operations. Its routes begin with
-    ``suffix``.
+    ``add`` gets the router, the entity type and the name for its operations.
     """
     routers = []
     for entity in discovered().values():

@@ -46,10 +46,7 @@ def _answer_model() -> type[BaseModel]:
         for name, kind in members().items()
     }
     return create_model(
-        "Show",
-        __base__=AnswerModel,
-        __doc__="A production with all that belongs to it.",
-        **fields,
+        "Show", __base__=AnswerModel, __doc__="A production with all that belongs to it.", **fields
     )
 
 
@@ -68,15 +65,12 @@ async def _collections(request: Request) -> tuple[str, ...] | None:
 CollectionsDep = Annotated[tuple[str, ...] | None, Depends(_collections)]
 
 
-@router.get(
-    "/{production}/show",
-    operation_id="get_show",
-    summary="Get a whole show",
-    description="The production and all its live rows, as they were at one moment. Each list "
-    "is the same as the one under its own path.",
-    responses={**conditional(_answer_model()), **documented(NotFound, AmbiguousId, Invalid)},
-    openapi_extra={"parameters": [_PRODUCTION, _COLLECTIONS, IF_NONE_MATCH]},
-)
+@router.get("/{production}/show", operation_id="get_show", summary="Get a whole show",
+            description="The production and all its live rows, as they were at one moment. "
+            "Each list is the same as the one under its own path.",
+            responses={**conditional(_answer_model()),
+                       **documented(NotFound, AmbiguousId, Invalid)},
+            openapi_extra={"parameters": [_PRODUCTION, _COLLECTIONS, IF_NONE_MATCH]})  # fmt: skip
 async def get_show(
     database: DatabaseDep,
     production: ProductionDep,
