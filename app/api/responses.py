@@ -12,7 +12,7 @@ from app.api.compression import accepts_gzip, gzipped, is_worth_it
 from app.api.error_responses import problem_json
 from app.api.json_requests import JSON_TYPE
 from app.model.schemas import unknown_members
-from app.rules.etags import entity_tag, matches
+from app.rules.etags import entity_tag
 from app.store.many_writes import Outcome
 
 # Proxies accept a header of this many names and characters.
@@ -65,11 +65,6 @@ class ReadResponse(Response):
 def header(scope: Scope, name: bytes) -> bytes:
     """Return a header of the request, several of one name as one list; empty if absent."""
     return b", ".join([value for key, value in scope["headers"] if key == name])
-
-
-def is_newest(if_none_match: bytes, etag: str) -> bool:
-    """Whether the client's copy has this tag."""
-    return bool(etag) and matches(if_none_match, etag)
 
 
 def json_response(

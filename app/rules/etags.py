@@ -30,9 +30,9 @@ def fingerprint(sql: str, revision: str) -> str:
 
 
 def matches(if_none_match: bytes, tag: str) -> bool:
-    """Return whether ``If-None-Match`` names a tag, compared weakly."""
-    if if_none_match.strip() == b"*":
-        return True
+    """Return whether ``If-None-Match`` names a tag, if there is one, compared weakly."""
+    if not tag or if_none_match.strip() == b"*":
+        return bool(tag)
     opaque = tag.removeprefix("W/").encode()
     return opaque in if_none_match and opaque in _TAG.findall(if_none_match)
 

@@ -206,7 +206,12 @@ async def _check_rights(connection: asyncpg.Connection, needs: Needs, result: Fi
     for table, privileges_of in missing.items():
         result.by_table[table] = _grant(role, table, privileges_of)
     for row in await connection.fetch(_RESTRICTED, needs.all_tables):
-        result.by_table.setdefault(row["name"], _restricted(row["name"]))
+        table = row["name"]
+        words = (
+            f"Row security hides rows of {table} from this role: run ALTER TABLE public.{table} "
+            "DISABLE ROW LEVEL SECURITY, or give the role BYPASSRLS."
+        )
+        result.by_table.setdefault(table, words)
     for row in await connection.fetch(_NOT_TO_CALL, sorted(needs.functions)):
         result.general.append(
             f"The role {row['role']} lacks EXECUTE on {row['name']}: an administrator must run "
@@ -222,13 +227,6 @@ def _grant(role: str, table: str, missing: list[str]) -> str:
     return (
         f"The role {role} lacks {', '.join(missing)} on {table}: its owner must run "
         f"{'; '.join(grants)}."
-    )
-
-
-def _restricted(table: str) -> str:
-    return (
-        f"Row security hides rows of {table} from this role: run ALTER TABLE public.{table} "
-        "DISABLE ROW LEVEL SECURITY, or give the role BYPASSRLS."
     )
 
 

@@ -66,9 +66,15 @@ def write_statements(entity: type[Row]) -> WriteStatements:
         create=_create(entity),
         update=_update(entity, lists=False),
         update_lists=_update(entity, lists=True),
-        delete=_delete(entity),
+        delete=_whole(
+            entity,
+            "DELETE",
+            _changed(entity, "is_deleted = true, last_modified_by = $5::text"),
+            first_logged=6,
+            lists=False,
+        ),
         with_deleted=_read(entity, f"{own}.uuid = $1", _STATES),
-        undelete=_undelete(entity),
+        undelete=_update(entity, lists=bool(entity.parts), undelete=True),
     )
 
 
@@ -121,15 +127,10 @@ def _create(entity: type[Row]) -> str:
     return _whole(entity, "CREATE", insert, first_logged=6, lists=bool(entity.parts))
 
 
-def _update(entity: type[Row], *, lists: bool) -> str:
-    change = _changed(entity, _edited(entity))
-    return _whole(entity, "UPDATE", change, first_logged=7, lists=lists, named=1)
-
-
-def _undelete(entity: type[Row]) -> str:
-    change = _changed(entity, f"is_deleted = false, {_edited(entity)}")
-    lists = bool(entity.parts)
-    return _whole(entity, "CREATE", change, first_logged=7, lists=lists, named=1)
+def _update(entity: type[Row], *, lists: bool, undelete: bool = False) -> str:
+    change = _changed(entity, f"{'is_deleted = false, ' if undelete else ''}{_edited(entity)}")
+    operation = "CREATE" if undelete else "UPDATE"
+    return _whole(entity, operation, change, first_logged=7, lists=lists, named=1)
 
 
 def _edited(entity: type[Row]) -> str:
@@ -145,11 +146,6 @@ def _edited(entity: type[Row]) -> str:
         "AS edited), last_modified_by = $6::text, "
         f"field_versions = {object_or_empty('field_versions')} || coalesce(({versions}), '{{}}')"
     )
-
-
-def _delete(entity: type[Row]) -> str:
-    change = _changed(entity, "is_deleted = true, last_modified_by = $5::text")
-    return _whole(entity, "DELETE", change, first_logged=6, lists=False)
 
 
 def _changed(entity: type[Row], change: str) -> str:

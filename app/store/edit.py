@@ -125,14 +125,12 @@ def _alternates(entity: type[Row], body: BaseModel, values: Mapping[str, Any]) -
 def _start(entity: type[Row], version: int | None, versions: Mapping[str, Any] | None) -> Start:
     """Read what the client started from; it may spell fields in either case."""
     by_field = {
-        _field(entity, name): version if isinstance(version, int) else version.version
+        _fields(entity).get(name) or to_snake(name): version
+        if isinstance(version, int)
+        else version.version
         for name, version in (versions or {}).items()
     }
     return Start(version, by_field or None)
-
-
-def _field(entity: type[Row], name: str) -> str:
-    return _by_wire(entity).get(name) or entity.synonyms.get(name) or to_snake(name)
 
 
 def _on_wire(value: Any) -> Any:
@@ -142,5 +140,6 @@ def _on_wire(value: Any) -> Any:
 
 
 @cache
-def _by_wire(entity: type[Row]) -> Mapping[str, str]:
-    return {entity.wire(field): field for field in entity.editable()}
+def _fields(entity: type[Row]) -> Mapping[str, str]:
+    """Return the fields by what they are called on the wire."""
+    return {**entity.synonyms, **{entity.wire(name): name for name in entity.editable()}}

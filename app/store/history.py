@@ -8,7 +8,7 @@ from app.model.entity import Entity, Row
 from app.model.schemas import known_uuid
 from app.sql.projection import MOMENT, table
 from app.sql.registry import statements_of_entities
-from app.store.read import Lookup, find_row
+from app.store.read import find_row
 
 NEWEST: Final = 2**63 - 1
 """A number beyond all: the history from its end."""
@@ -77,6 +77,6 @@ async def of_row(
     row = await database.row(sql, uuid, before, limit) if uuid else None
     if row is None:
         async with database.connection() as connection:
-            row = await find_row(connection, Lookup(entity, sql), key, before, limit)
+            row = await find_row(connection, entity, sql, key, before, limit)
     following = b"null" if row["next"] is None else b"%d" % row["next"]
     return b'{"history":%b,"next":%b}' % (row["entries"], following)

@@ -12,7 +12,6 @@ from app.rules import labels
 from app.sql.reads import statements
 from app.sql.registry import statement
 from app.sql.writes import write_statements
-from app.store.read import Lookup
 from app.store.write_context import WriteContext
 
 # Serialises the making of productions, whose labels no row's lock can guard.
@@ -43,8 +42,7 @@ async def find_target(
         return LabelTarget(uuid, 0, row["taken"], row["everywhere"])
     key = production or ""
     try:
-        lookup = Lookup(root(), sql.target, sql.target_by_label)
-        row = await context.find(lookup, key, label)
+        row = await context.find(root(), sql.target, key, label, by_label=sql.target_by_label)
     except NotFound:
         raise ProductionNotFound(
             f"No production is called {key!r}: create it first.", productionId=key

@@ -4,7 +4,7 @@ A write that fails leaves no number, no entry in the log and no announcement: it
 rolled back.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
@@ -40,6 +40,11 @@ class Outcome(Generic[S]):
     entity: bytes | None = None
     error: SignalbookError | None = None
     version: int | None = None
+
+
+def first_error(outcomes: Iterable[Outcome[Any]]) -> tuple[int, SignalbookError] | None:
+    """Return the first error, with its index."""
+    return next(((n, o.error) for n, o in enumerate(outcomes) if o.error), None)
 
 
 class ItemFailed(Exception):

@@ -102,24 +102,18 @@ async def get(database: Database, entity: type[Row], key: str) -> bytes:
     if (uuid := known_uuid(key)) and (body := await database.read(sql, uuid)):
         return body
     async with database.connection() as connection:
-        return bytes((await find_row(connection, Lookup(entity, sql), key))[0])
+        return bytes((await find_row(connection, entity, sql, key))[0])
 
 
-class Lookup(NamedTuple):
-    """The statements that read one row by a key: its uuid, or its label.
+async def find_row(
+    connection: DatabaseConnection, entity: type[Row], by_uuid: str, key: str, *args: object,
+    by_label: str = "",
+) -> Any:  # fmt: skip
+    """Return the row under a key: a uuid, else the label of exactly one live row.
 
     ``by_label`` returns two rows where several have the label. Without it the label's uuid is
-    found first, and read ``by_uuid``.
+    found first, and read ``by_uuid``. Raises NotFound and AmbiguousId.
     """
-
-    entity: type[Row]
-    by_uuid: str
-    by_label: str = ""
-
-
-async def find_row(connection: DatabaseConnection, lookup: Lookup, key: str, *args: object) -> Any:
-    """Return the row under a uuid, or the one live row's label. Raises NotFound, AmbiguousId."""
-    entity, by_uuid, by_label = lookup
     uuid = known_uuid(key)
     row = await connection.fetchrow(by_uuid, uuid, *args) if uuid else None
     if row is None and not by_label:

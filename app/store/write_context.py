@@ -24,7 +24,7 @@ from app.errors import WriteRace
 from app.model.entity import Row
 from app.sql.registry import statement
 from app.sql.writes import write_statements
-from app.store.read import Lookup, find_row
+from app.store.read import find_row
 
 LOCK: Final = statement("SELECT FROM productions WHERE uuid = $1 FOR NO KEY UPDATE")
 
@@ -68,26 +68,27 @@ class WriteContext:
         if not self.locked:
             raise WriteRace
 
-    async def find(self, lookup: Lookup, key: str, *args: object) -> Any:
+    async def find(
+        self, entity: type[Row], by_uuid: str, key: str, *args: object, by_label: str = ""
+    ) -> Any:
         """Find a row by ``find_row``; in a transaction, under the lock of its ``production``."""
-        row = await find_row(self.connection, lookup, key, *args)
+        row = await find_row(self.connection, entity, by_uuid, key, *args, by_label=by_label)
         production = row["production"]
         if self.locked and production not in self.locked_productions:
             await self.connection.execute(LOCK, production)
             self.locked_productions.add(production)
-            row = await find_row(self.connection, lookup, key, *args)
+            row = await find_row(self.connection, entity, by_uuid, key, *args, by_label=by_label)
         self.keys[key] = production
         return row
 
     async def read(self, entity: type[Row], key: str) -> StoredRow:
         """Read the live row under a key. Raises NotFound and AmbiguousId."""
         sql = write_statements(entity)
-        lookup = Lookup(entity, sql.live, sql.live_by_label)
-        return self._stored(await self.find(lookup, key))
+        return self._stored(await self.find(entity, sql.live, key, by_label=sql.live_by_label))
 
     async def read_any(self, entity: type[Row], key: str) -> StoredRow:
         """Read the row with a uuid, deleted or not, else the live row that has the label."""
-        row = await self.find(Lookup(entity, write_statements(entity).with_deleted), key)
+        row = await self.find(entity, write_statements(entity).with_deleted, key)
         return self._stored(row, row["deleted"], row["closed"])
 
     def _stored(self, row: Any, *states: bool) -> StoredRow:

@@ -73,16 +73,15 @@ class MutationApplier:
         that the caller rolls back the savepoint.
         """
         self._aliases.rewind(step.number)
+        label = None
         try:
             outcome = await self._apply_once(step)
-        except Exception:
             if step.label:
-                self._aliases.record(step.number, step.entity, step.label, None)
-            raise
-        if step.label:
-            label = await self._label_of(step, outcome)
-            self._aliases.record(step.number, step.entity, step.label, label)
-        return outcome
+                label = await self._label_of(step, outcome)
+            return outcome
+        finally:
+            if step.label:
+                self._aliases.record(step.number, step.entity, step.label, label)
 
     async def _label_of(self, step: MutationStep, outcome: MutationOutcome) -> str | None:
         """Return the label that the mutation's row has now, None if there is no row."""

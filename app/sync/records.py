@@ -15,7 +15,7 @@ from uuid_utils.compat import uuid7
 
 from app.changelog.log import Actor
 from app.database.database import Database, DatabaseConnection
-from app.errors import LogTrimmed, SignalbookError
+from app.errors import LogTrimmed
 from app.sql.projection import MOMENT
 from app.sql.registry import statement
 from app.sync.mutations import MutationOutcome, MutationStep, Sync
@@ -110,10 +110,6 @@ class BatchResult:
     latest: int
     resync: LogTrimmed | None = None
     run: UUID = field(default_factory=uuid7)
-
-    def first_error(self) -> tuple[int, SignalbookError] | None:
-        """Return the first error, with the index of its mutation."""
-        return next(((n, o.error) for n, o in enumerate(self.outcomes) if o.error), None)
 
 
 async def applied_before(

@@ -17,13 +17,13 @@ from app.api.openapi import (
     parameter,
     path_parameter,
 )
-from app.api.responses import ReadResponse, is_newest
+from app.api.responses import ReadResponse
 from app.entities import root
 from app.errors import AmbiguousId, Invalid, NotFound
 from app.model.entity import Entity
 from app.model.schemas import read_schema
 from app.releases.migrations import revisions
-from app.rules.etags import fingerprint, list_tag
+from app.rules.etags import fingerprint, list_tag, matches
 from app.sql.show import SHOW_BY_UUID, members
 from app.store import read
 
@@ -81,7 +81,7 @@ async def get_show(
     version = _version(collections)
     if if_none_match:
         etag = list_tag(await read.show_state_token(database, production), version)
-        if is_newest(if_none_match, etag):
+        if matches(if_none_match, etag):
             return ReadResponse(None, etag, compressible=True)
     show = await read.show(database, production, collections)
     return ReadResponse(_pieces(show.members), list_tag(show.state, version), compressible=True)

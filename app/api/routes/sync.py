@@ -24,8 +24,9 @@ from app.api.routes.changes import Change
 from app.api.routes.routers import production_router
 from app.changelog.events import production_of
 from app.entities import discovered
-from app.errors import Conflict, Invalid, LogTrimmed, NotFound, SignalbookError, SyncFailed
+from app.errors import Conflict, Invalid, NotFound, SignalbookError, SyncFailed
 from app.model.schemas import WireMoment, read_schema
+from app.store.many_writes import first_error
 from app.sync import batch, records
 from app.sync.mutations import MutationOutcome, MutationStep, Status, Sync, read_steps
 from app.sync.records import BatchResult
@@ -104,7 +105,7 @@ def _answer(
     path: str, body: Sync, mutations: Sequence[MutationStep], report: BatchResult
 ) -> Response:
     results = [_result(step, o) for step, o in zip(mutations, report.outcomes, strict=True)]
-    if body.atomic and not body.dry_run and (failure := report.first_error()):
+    if body.atomic and not body.dry_run and (failure := first_error(report.outcomes)):
         return problem_response(_failure(*failure, results, report), path)
     last = report.latest if report.next is None else report.next
     members = {
@@ -117,7 +118,8 @@ def _answer(
         "more": to_json(last < report.latest),
     }
     if report.resync:
-        members["resync"] = to_json(_resync(report.resync))
+        words, gap = report.resync.message, dict(report.resync.members)
+        members["resync"] = to_json({"message": words, "show": gap.pop("resync"), **gap})
     encoded = b",".join(b'"%b":%b' % (name.encode(), value) for name, value in members.items())
     ignored = [name for step in mutations for name in step.ignored]
     return json_response(b"{%b}" % encoded, request_body=body, ignored=ignored)
@@ -140,11 +142,6 @@ def _failure(
         runUuid=str(report.run),
         latest=report.latest,
     )
-
-
-def _resync(error: LogTrimmed) -> dict[str, Any]:
-    members = dict(error.members)
-    return {"message": error.message, "show": members.pop("resync"), **members}
 
 
 class SyncFate(AnswerModel):
