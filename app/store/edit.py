@@ -124,12 +124,9 @@ def _alternates(entity: type[Row], body: BaseModel, values: Mapping[str, Any]) -
 
 def _start(entity: type[Row], version: int | None, versions: Mapping[str, Any] | None) -> Start:
     """Read what the client started from; it may spell fields in either case."""
-    by_field = {
-        _fields(entity).get(name) or to_snake(name): version
-        if isinstance(version, int)
-        else version.version
-        for name, version in (versions or {}).items()
-    }
+    fields, by_field = _fields(entity), {}
+    for name, at in (versions or {}).items():
+        by_field[fields.get(name) or to_snake(name)] = at if isinstance(at, int) else at.version
     return Start(version, by_field or None)
 
 

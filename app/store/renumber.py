@@ -9,7 +9,6 @@ from pydantic import BeforeValidator, Field, StringConstraints
 from pydantic_core import from_json
 
 from app.changelog.log import Actor
-from app.database.database import DatabaseConnection
 from app.errors import DuplicateId, Invalid
 from app.model.entity import Row
 from app.model.fields import MaybeLine, blank_to_none
@@ -22,7 +21,7 @@ from app.store.edit import Edit
 from app.store.label_assignment import labels_everywhere
 from app.store.many_writes import lock_production
 from app.store.update import update
-from app.store.write_context import StoredRow, WriteContext
+from app.store.write_context import WriteContext
 
 # A label has 64 characters; the rest are for a space and the number.
 _Prefix = Annotated[str, StringConstraints(max_length=57, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
@@ -72,7 +71,11 @@ async def renumber(
     of the labels.
     """
     production = await lock_production(context, key)
-    rows = await _rows(context.connection, entity, production)
+    listed = await context.connection.fetchrow(statements(entity).list, production.uuid)
+    rows = [
+        Renaming(UUID(row["uuid"]), row["id"], row["id"], row["version"])
+        for row in from_json(listed["body"])
+    ]
     renamings = [
         replace(row, after=request.label(entity, index))
         for index, row in enumerate(_select(entity, rows, request.order))
@@ -85,17 +88,6 @@ async def renumber(
         edit = Edit({"id": label}, actor, Start(row.version), production=str(production.uuid))
         await update(context, entity, str(row.uuid), edit)
     return renamings
-
-
-async def _rows(
-    connection: DatabaseConnection, entity: type[Row], production: StoredRow
-) -> list[Renaming]:
-    """Return the live rows in the order of the list, under the labels that they have."""
-    listed = await connection.fetchrow(statements(entity).list, production.uuid)
-    return [
-        Renaming(UUID(row["uuid"]), row["id"], row["id"], row["version"])
-        for row in from_json(listed["body"])
-    ]
 
 
 def _select(
