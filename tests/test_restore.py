@@ -12,7 +12,7 @@ import pytest
 from app.changelog.log import Actor
 from app.entities import root
 from app.model.entity import Row
-from app.store.restore import RestoreBody, restore
+from app.store.history import RestoreBody, restore
 from app.store.writer import Writer
 from tests.support import databases
 from tests.support.bodies import (

@@ -17,8 +17,8 @@ from app.rules import labels
 from app.rules.merge import Start
 from app.sql.reads import statements
 from app.store.bulk import MOST
+from app.store.create import labels_everywhere
 from app.store.edit import Edit
-from app.store.label_assignment import labels_everywhere
 from app.store.many_writes import lock_production
 from app.store.update import update
 from app.store.write_context import WriteContext

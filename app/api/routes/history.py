@@ -17,7 +17,7 @@ from app.model.entity import Row
 from app.model.fields import NO_NUL
 from app.model.schemas import WireMoment, read_schema
 from app.store import history
-from app.store.restore import RestoreBody, restore
+from app.store.history import RestoreBody, restore
 
 _KEY: Final = "The row's uuid, also of a deleted one, or the label of exactly one live row."
 _RESTORE: Final = (

@@ -21,8 +21,8 @@ from app.model.entity import Row
 from app.sync.mutations import MutationOutcome, MutationStep
 from app.sync.rehearsal import expectations
 from app.sync.rehearsal.client import Client, Fates
+from app.sync.rehearsal.expectations import StepFailed, TripReport
 from app.sync.rehearsal.offline_work import Mutation, another, changing, deleting, show, texts
-from app.sync.rehearsal.report import StepFailed, TripReport
 
 # Productions whose number is not that of the last entry in their log.
 _MISNUMBERED: Final = """SELECT uuid, id, change_seq, last FROM productions,
