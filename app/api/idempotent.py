@@ -21,14 +21,11 @@ T = TypeVar("T")
 Work = Callable[[WriteContext], Awaitable[T]]
 REPLAYED: Final = "idempotency-replayed"
 IDEMPOTENCY_KEY: Final = parameter(
-    HEADER,
-    "header",
+    HEADER, "header",
     "Makes a repeated request safe: for 24 hours the same key gets the first one's answer, marked "
     "`Idempotency-Replayed: true`. Choose a new one, such as a uuid, for each thing to be done.",
-    minLength=1,
-    maxLength=LONGEST,
-    pattern="^[!-~]+$",
-)
+    minLength=1, maxLength=LONGEST, pattern="^[!-~]+$",
+)  # fmt: skip
 _NAME: Final = HEADER.lower().encode()
 
 

@@ -83,14 +83,9 @@ def header(scope: Scope, name: bytes) -> bytes:
 
 
 def json_response(
-    body: bytes,
-    *,
-    status: int = 200,
-    etag: str = "",
-    request_body: BaseModel | None = None,
-    aliases: Collection[str] = (),
-    ignored: Iterable[str] = (),
-) -> Response:
+    body: bytes, *, status: int = 200, etag: str = "", request_body: BaseModel | None = None,
+    aliases: Collection[str] = (), ignored: Iterable[str] = (),
+) -> Response:  # fmt: skip
     """Return JSON bytes as a response that names the ignored members of the request, each once.
 
     ``aliases`` are members that the body's schema does not have but that were used all the same,

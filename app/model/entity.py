@@ -233,9 +233,7 @@ class Entity(Row):
 def reference(collection: str, *, on_delete: OnDelete) -> Any:
     """Declare a nullable reference to another collection's table (see ``Reference``)."""
     return Field(
-        default=None,
-        foreign_key=f"{collection.replace('-', '_')}.uuid",
-        ondelete="SET NULL",
+        default=None, foreign_key=f"{collection.replace('-', '_')}.uuid", ondelete="SET NULL",
         index=True,
         schema_extra={"json_schema_extra": {"reference": Reference(collection, on_delete)}},
-    )
+    )  # fmt: skip

@@ -165,13 +165,9 @@ def create_schema(entity: type[Row]) -> type[BaseModel]:
     """Return what a create may hold; a client may send the uuid of a row it made offline."""
     scope = {"productionId": "SHOW 1"} if issubclass(entity, Entity) else {}
     return _request_schema(
-        entity,
-        "Create",
-        {**scope, **entity.example},
-        uuid=(MaybeUuid, _incoming("uuid", None)),
-        production_id=(Key, _incoming("production_id", ...)),
-        **_own_fields(entity, create=True),
-    )
+        entity, "Create", {**scope, **entity.example}, uuid=(MaybeUuid, _incoming("uuid", None)),
+        production_id=(Key, _incoming("production_id", ...)), **_own_fields(entity, create=True),
+    )  # fmt: skip
 
 
 @cache
@@ -179,14 +175,11 @@ def update_schema(entity: type[Row]) -> type[BaseModel]:
     """Return what an update may hold: absent members stay untouched."""
     versions = dict[str, FieldVersion | Version] | None
     return _request_schema(
-        entity,
-        "Update",
-        entity.example,
-        version=(MaybeVersion, None),
+        entity, "Update", entity.example, version=(MaybeVersion, None),
         field_versions=(versions, _incoming("field_versions", None)),
         production_id=(Key | None, _incoming("production_id", None)),
         **_own_fields(entity, create=False),
-    )
+    )  # fmt: skip
 
 
 def _request_schema(

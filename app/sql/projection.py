@@ -28,13 +28,9 @@ def table(entity: type[Row]) -> str:
 
 
 def projection(
-    entity: type[Row],
-    condition: str,
-    *,
-    order: str = "",
-    from_write: bool = False,
+    entity: type[Row], condition: str, *, order: str = "", from_write: bool = False,
     lists_from_write: bool = False,
-) -> str:
+) -> str:  # fmt: skip
     """Return the SELECT of the entity's members under their wire names.
 
     A statement does not see in the tables what it writes itself. With ``from_write`` the row is

@@ -118,11 +118,9 @@ async def assign_label(
 
 
 async def _first_free(
-    context: WriteContext,
-    entity: type[Row],
-    used: Collection[str],
+    context: WriteContext, entity: type[Row], used: Collection[str],
     choose: Callable[[Collection[str]], str],
-) -> str:
+) -> str:  # fmt: skip
     """Choose a label; where ``used`` are not all there are, until it is one that nobody has."""
     while True:
         label = choose(used)

@@ -184,9 +184,8 @@ async def _values_at(
         raise LogTrimmed(
             f"The log does not hold version {version} of this {entity.noun}, {rest}: "
             "choose a version of its history.",
-            oldestVersion=oldest,
-            currentVersion=row.version,
-        )
+            oldestVersion=oldest, currentVersion=row.version,
+        )  # fmt: skip
     return _values(entity, from_json(logged["entity"]))
 
 

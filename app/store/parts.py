@@ -45,13 +45,9 @@ def complete(
 
 
 def _complete_list(
-    name: str,
-    parts: PartList,
-    submitted: list[Element],
-    stored: list[Element],
-    started: list[Element],
-    label: str,
-) -> list[Element]:
+    name: str, parts: PartList, submitted: list[Element], stored: list[Element],
+    started: list[Element], label: str,
+) -> list[Element]:  # fmt: skip
     before = [*stored, *started]
     uuids = {element["id"]: element["uuid"] for element in before}
     ids = {element["uuid"]: element["id"] for element in before}

@@ -34,11 +34,9 @@ async def list_all(database: Database, entity: type[Row], production: str = "") 
     sql = statements(entity)
     if issubclass(entity, Entity):
         row = await _by_production(
-            database,
-            (sql.list, sql.list_by_label),
-            production,
+            database, (sql.list, sql.list_by_label), production,
             lambda row: row["body"] != b"[]" or _state(row),
-        )
+        )  # fmt: skip
     else:
         row = await database.row(sql.list)
     return Listed(row["body"], _state(row)) if row else Listed(b"[]", "")
@@ -73,12 +71,9 @@ async def show(
 
 
 async def _by_production(
-    database: Database,
-    sql: tuple[str, str],
-    key: str,
-    is_there: Callable[[asyncpg.Record], Any],
+    database: Database, sql: tuple[str, str], key: str, is_there: Callable[[asyncpg.Record], Any],
     *args: object,
-) -> asyncpg.Record | None:
+) -> asyncpg.Record | None:  # fmt: skip
     """Run the statement by the production's uuid, and by its label where it is not there so."""
     by_uuid, by_label = sql
     if uuid := known_uuid(key):

@@ -129,13 +129,9 @@ def _fault(
 
 
 async def _refuse_duplicates(
-    context: WriteContext,
-    entity: type[Row],
-    rows: Iterable[Renaming],
-    renamings: Sequence[Renaming],
-    *,
-    unique: bool,
-) -> None:
+    context: WriteContext, entity: type[Row], rows: Iterable[Renaming],
+    renamings: Sequence[Renaming], *, unique: bool,
+) -> None:  # fmt: skip
     """Raise DuplicateId where a row that keeps its label has one of the new ones."""
     uuids, new = {row.uuid for row in renamings}, {row.after for row in renamings}
     holders = [

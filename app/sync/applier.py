@@ -46,13 +46,9 @@ class MutationApplier:
     """
 
     def __init__(
-        self,
-        context: WriteContext,
-        production: StoredRow,
-        applied: Mapping[str, AppliedMutation],
-        *,
-        relabel: bool,
-    ) -> None:
+        self, context: WriteContext, production: StoredRow, applied: Mapping[str, AppliedMutation],
+        *, relabel: bool,
+    ) -> None:  # fmt: skip
         self._context, self._production = RecordingContext(**vars(context)), production
         self._relabel = relabel
         self._applied_before = applied
@@ -255,11 +251,7 @@ class MutationApplier:
         return VersionConflict(
             f"This {entity.noun} was deleted by {who or 'somebody'}: restore it and send this "
             "again, or drop it.",
-            error=entity.conflict_error,
-            reason="deleted",
-            currentVersion=row["version"],
-            clientVersion=start.version,
-            serverData=row,
-            conflicts=[],
+            error=entity.conflict_error, reason="deleted", currentVersion=row["version"],
+            clientVersion=start.version, serverData=row, conflicts=[],
             restore=f"/api/{entity.collection}/{row['uuid']}/restore",
-        )
+        )  # fmt: skip

@@ -114,21 +114,15 @@ def _answer_model(entity: type[Row]) -> type[BaseModel]:
     """Return the model of a bulk answer."""
     row: Any = read_schema(entity)
     result = create_model(
-        f"{entity.__name__}BulkResult",
-        __base__=AnswerModel,
+        f"{entity.__name__}BulkResult", __base__=AnswerModel,
         __doc__="What became of one operation: the row as it is now, or why it was refused.",
-        index=(int, ...),
-        status=(Status, ...),
-        entity=(row, None),
-        error=(Problem, None),
-    )
+        index=(int, ...), status=(Status, ...), entity=(row, None), error=(Problem, None),
+    )  # fmt: skip
     return create_model(
-        f"{entity.__name__}BulkAnswer",
-        __base__=AnswerModel,
+        f"{entity.__name__}BulkAnswer", __base__=AnswerModel,
         __doc__="The results in the order of the operations, and how many of them failed.",
-        results=(list[result], ...),
-        failed=(int, ...),
-    )
+        results=(list[result], ...), failed=(int, ...),
+    )  # fmt: skip
 
 
 def _add_renumber(router: APIRouter, entity: type[Row], path: str) -> None:
@@ -138,11 +132,9 @@ def _add_renumber(router: APIRouter, entity: type[Row], path: str) -> None:
                  responses=answers(Renumbered, NotFound, Conflict, Invalid),
                  openapi_extra={"parameters": [IDEMPOTENCY_KEY]})  # fmt: skip
     async def renumber_rows(
-        production: ProductionKey,
-        body: Renumber,
-        writer: IdempotentWriterDep,
+        production: ProductionKey, body: Renumber, writer: IdempotentWriterDep,
         request_id: RequestIdDep,
-    ) -> Response:
+    ) -> Response:  # fmt: skip
         actor = actor_in(body, request_id)
         return await writer.write(
             production,

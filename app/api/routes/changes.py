@@ -133,13 +133,9 @@ _EVENT_STREAM: Final[dict[str, Any]] = {
             responses={200: _EVENT_STREAM, **documented(NotFound, LogTrimmed, Invalid)},
             response_class=Response)  # fmt: skip
 async def stream_changes(
-    database: DatabaseDep,
-    streams: StreamsDep,
-    hub: HubDep,
-    production: ProductionKey,
-    since: MaybeSince = None,
-    last_event_id: LastEventId = None,
-) -> Response:
+    database: DatabaseDep, streams: StreamsDep, hub: HubDep, production: ProductionKey,
+    since: MaybeSince = None, last_event_id: LastEventId = None,
+) -> Response:  # fmt: skip
     """Open the stream. Raises NotFound where there is no such production."""
     uuid = await events.production_of(database, production)
     start = since if last_event_id is None else _parse_event_id(last_event_id)

@@ -72,11 +72,9 @@ CollectionsDep = Annotated[tuple[str, ...] | None, Depends(_collections)]
                        **documented(NotFound, AmbiguousId, Invalid)},
             openapi_extra={"parameters": [_PRODUCTION, _COLLECTIONS, IF_NONE_MATCH]})  # fmt: skip
 async def get_show(
-    database: DatabaseDep,
-    production: ProductionDep,
-    collections: CollectionsDep,
+    database: DatabaseDep, production: ProductionDep, collections: CollectionsDep,
     if_none_match: IfNoneMatchDep,
-) -> Response:
+) -> Response:  # fmt: skip
     """Answer with the show, or 304 where the client has its newest state."""
     version = _version(collections)
     if if_none_match:

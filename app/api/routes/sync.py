@@ -53,15 +53,11 @@ class Resync(AnswerModel):
 
 _ENTITY: Final[Any] = Union[tuple(read_schema(entity) for entity in discovered().values())]  # noqa: UP007  # made at run time
 Result: Final = create_model(
-    "SyncResult",
-    __base__=AnswerModel,
+    "SyncResult", __base__=AnswerModel,
     __doc__="What became of one mutation: its row as it is now, or why it was refused.",
-    index=(int, ...),
-    mutationId=(str | None, ...),
-    status=(Status, ...),
-    entity=(_ENTITY, None),
+    index=(int, ...), mutationId=(str | None, ...), status=(Status, ...), entity=(_ENTITY, None),
     error=(Problem, None),
-)
+)  # fmt: skip
 
 
 class SyncAnswer(AnswerModel):
@@ -85,12 +81,9 @@ class SyncAnswer(AnswerModel):
              responses=answers(SyncAnswer, NotFound, Conflict, Invalid),
              openapi_extra={"parameters": [IDEMPOTENCY_KEY]})  # fmt: skip
 async def sync(
-    production: ProductionKey,
-    body: Sync,
-    writer: IdempotentWriterDep,
-    request_id: RequestIdDep,
+    production: ProductionKey, body: Sync, writer: IdempotentWriterDep, request_id: RequestIdDep,
     path: UrlPathDep,
-) -> Response:
+) -> Response:  # fmt: skip
     """Run a batch."""
     actor = actor_in(body, request_id)
     mutations = read_steps(production, body, actor)
