@@ -9,29 +9,18 @@ from fastapi_offline import FastAPIOffline
 from starlette.routing import BaseRoute
 
 from app import VERSION
-from app.api import error_responses, openapi, operator_auth
+from app.api import access, error_responses, openapi
 from app.api.fast_path import FastPath
 from app.api.idempotent import REPLAYED
 from app.api.middleware import (
     AccessTokenMiddleware,
     CorsMiddleware,
     RequestLogMiddleware,
+    SocketMiddleware,
     UnhandledErrorMiddleware,
 )
-from app.api.routes import (
-    admin,
-    bulk,
-    entities,
-    events,
-    feed,
-    history,
-    shows,
-    stream,
-    sync,
-    sync_runs,
-)
+from app.api.routes import admin, bulk, changes, entities, history, shows, sync
 from app.api.routes import health as health_routes
-from app.api.socket_middleware import SocketMiddleware
 from app.database.database import Database
 from app.database.url import DatabaseUrl
 from app.health import check
@@ -133,7 +122,7 @@ def _add_routes(app: FastAPI, settings: Settings) -> list[BaseRoute]:
     """Add the routes. Return those under /api that the fast path looks at."""
     fast, others = _routers()
     app.include_router(health_routes.router)
-    operators = [admin.router] if operator_auth.exist(settings) else []
+    operators = [admin.router] if access.operators_exist(settings) else []
     for router in (*fast, *others, *operators):
         app.include_router(router, prefix="/api")
     return [route for router in fast for route in router.routes]
@@ -143,10 +132,7 @@ def _add_routes(app: FastAPI, settings: Settings) -> list[BaseRoute]:
 def _routers() -> tuple[list[APIRouter], list[APIRouter]]:
     """Return the routers that the fast path looks at, and the others. To make them takes long."""
     fast = [*entities.routers(), shows.router]
-    others = [
-        *history.routers(), events.router, feed.router, stream.router, sync.router,
-        sync_runs.router, bulk.router(),
-    ]  # fmt: skip
+    others = [*history.routers(), changes.router, sync.router, bulk.router()]
     return fast, others
 
 

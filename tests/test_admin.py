@@ -13,7 +13,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from app.api.operator_auth import is_loopback
+from app.api.access import is_loopback
 from app.cli.commands.look import run as looked
 from app.database.url import DatabaseUrl
 from app.main import create_app

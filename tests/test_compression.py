@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.api import compression
+from app.api import responses
 from tests.support.service import created
 
 Make = Callable[..., dict[str, Any]]
@@ -103,7 +103,7 @@ def test_the_list_of_productions_is_compressed_too(client: httpx.Client) -> None
 
 @given(st.lists(st.binary(max_size=2_000), max_size=6))
 def test_pieces_become_one_stream(pieces: list[bytes]) -> None:
-    packed = compression._gzipped(pieces)  # noqa: SLF001  # without the event loop
+    packed = responses._gzipped(pieces)  # noqa: SLF001  # without the event loop
     assert gzip.decompress(packed) == b"".join(pieces)
 
 
@@ -112,17 +112,17 @@ async def test_what_takes_long_does_not_hold_the_event_loop(
     monkeypatch: pytest.MonkeyPatch, size: int, here: bool
 ) -> None:
     where: list[threading.Thread] = []
-    pack = compression._gzipped  # noqa: SLF001  # watched
+    pack = responses._gzipped  # noqa: SLF001  # watched
 
     def watched(pieces: Any) -> bytes:
         where.append(threading.current_thread())
         return pack(pieces)
 
-    monkeypatch.setattr(compression, "_gzipped", watched)
-    assert gzip.decompress(await compression.gzipped([b"a" * size])) == b"a" * size
+    monkeypatch.setattr(responses, "_gzipped", watched)
+    assert gzip.decompress(await responses.gzipped([b"a" * size])) == b"a" * size
     assert (where == [threading.main_thread()]) is here
 
 
 @given(st.binary(max_size=60))
 def test_reading_accept_encoding_never_raises(value: bytes) -> None:
-    compression.accepts_gzip(value)
+    responses.accepts_gzip(value)

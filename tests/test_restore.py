@@ -9,9 +9,10 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from app.changelog.log import Actor
 from app.entities import root
 from app.model.entity import Row
-from app.store.restore import RestoreRequest, restore
+from app.store.history import RestoreBody, restore
 from app.store.writer import Writer
 from tests.support import databases
 from tests.support.bodies import (
@@ -374,7 +375,9 @@ async def test_a_restore_that_two_processes_run_at_once_is_logged_once(
         writers = Writer(database, 5), Writer(another, 5)
         row = await made(writers[0], entity)
         await writers[0].write("", changing(entity, row, "Wrong"))
-        work = partial(restore, entity=entity, key=row["uuid"], request=RestoreRequest(version=1))
+        work = partial(
+            restore, entity=entity, key=row["uuid"], request=RestoreBody(version=1), actor=Actor()
+        )
         given = await asyncio.gather(*(writer.write("", work) for writer in writers * 3))
     assert len(set(given)) == 1
     logged = "SELECT version FROM changes WHERE entity_uuid = $1 ORDER BY seq"

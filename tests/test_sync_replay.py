@@ -21,8 +21,8 @@ from app.retention import Retention
 from app.store.write_context import WriteContext
 from app.store.writer import Writer
 from app.sync import batch as sync
-from app.sync.batch import BatchResult
 from app.sync.mutations import Sync, read_steps
+from app.sync.records import BatchResult
 from tests.support import databases
 from tests.support.bodies import SCOPED, SCOPED_REPRESENTATIVES, minimal, named
 from tests.support.holding import after, counted

@@ -56,32 +56,28 @@ async def _url_path(request: Request) -> str:
     return request.url.path
 
 
-async def _if_match(request: Request) -> bytes:
-    return header(request.scope, b"if-match")
+def _header(name: bytes) -> Dependency:
+    async def value(request: Request) -> bytes:
+        return header(request.scope, name)
+
+    return value
 
 
-async def _if_none_match(request: Request) -> bytes:
-    return header(request.scope, b"if-none-match")
+def _path_part(name: str) -> Dependency:
+    async def part(request: Request) -> Any:
+        return request.scope["path_params"].get(name, "")
 
-
-async def _path_key(request: Request) -> str:
-    key: str = request.scope["path_params"]["key"]
-    return key
-
-
-async def _path_production(request: Request) -> str:
-    production: str = request.scope["path_params"].get("production", "")
-    return production
+    return part
 
 
 IdempotentWriterDep = Annotated[IdempotentWriter, Depends(_idempotent_writer)]
 RequestIdDep = Annotated[str | None, Depends(_request_id)]
 UrlPathDep = Annotated[str, Depends(_url_path)]
-IfMatchDep = Annotated[bytes, Depends(_if_match)]
-IfNoneMatchDep = Annotated[bytes, Depends(_if_none_match)]
+IfMatchDep = Annotated[bytes, Depends(_header(b"if-match"))]
+IfNoneMatchDep = Annotated[bytes, Depends(_header(b"if-none-match"))]
 # The reads' own: their routes document the parameter, and refuse no key as invalid.
-KeyDep = Annotated[str, Depends(_path_key)]
-ProductionDep = Annotated[str, Depends(_path_production)]
+KeyDep = Annotated[str, Depends(_path_part("key"))]
+ProductionDep = Annotated[str, Depends(_path_part("production"))]
 
 ProductionKey = Annotated[str, Path(pattern=NO_NUL, description="The production's uuid or label.")]
 Limit = Annotated[int, Query(ge=1, le=1_000, description="How many at most.")]

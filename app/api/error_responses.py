@@ -1,8 +1,8 @@
 """Turns every failure into a response: ``application/problem+json`` (see ``app.errors``)."""
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import structlog
 from asyncpg import exceptions as pg
@@ -16,7 +16,6 @@ from app.errors import (
     BadRequest,
     BrokenJson,
     DiskFull,
-    Invalid,
     NotFound,
     OutOfMemory,
     PoolerInTheWay,
@@ -25,6 +24,7 @@ from app.errors import (
     TooManyConnections,
 )
 from app.health.soak_recorder import SoakRecorder
+from app.model.schemas import invalid
 from app.releases.ledger import signals
 
 # What counts against the service's health: by itself, and as the cause of DATABASE_AWAY.
@@ -103,17 +103,12 @@ async def answer_invalid(request: Request, error: Exception) -> Response:
         if fault["type"] == "json_invalid":
             reason = fault.get("ctx", {}).get("error", "")
             return problem_response(BrokenJson(f"The body is not JSON: {reason}."), path)
-    return problem_response(Invalid([_fault(fault) for fault in faults[:100]]), path)
+    inner = [fault | {"loc": _inside(fault["loc"])} for fault in faults]
+    return problem_response(invalid(inner), path)
 
 
-def _fault(fault: Mapping[str, Any]) -> dict[str, str]:
-    """Name the field and what was expected. What was sent may be a secret and is left out."""
-    return {"path": _path(fault["loc"]), "message": str(fault["msg"]).removeprefix("Value error, ")}
-
-
-def _path(loc: Sequence[object]) -> str:
-    inner = loc[1:] if loc and loc[0] in {"body", "query", "path"} else loc
-    return ".".join(map(str, inner)) or "body"
+def _inside(loc: Sequence[object]) -> Sequence[object]:
+    return loc[1:] if loc and loc[0] in {"body", "query", "path"} else loc
 
 
 async def answer_http(request: Request, error: Exception) -> Response:

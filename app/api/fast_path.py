@@ -79,10 +79,7 @@ class FastRoute(APIRoute):
 
 
 async def _read_json(request: Request) -> Any:
-    """Return the parsed body, None where there is none.
-
-    Raises BodyTooLarge, UnsupportedMediaType and BrokenJson.
-    """
+    """Return the parsed body, if any. Raises BodyTooLarge, UnsupportedMediaType, BrokenJson."""
     body = await request.body()
     refuse_undeclared(request.scope, body)
     try:
@@ -92,10 +89,7 @@ async def _read_json(request: Request) -> Any:
 
 
 class FastPath:
-    """Answers requests to the ``routes`` that are fast ones; hands everything else on.
-
-    ``prefix`` stands before the routes' own paths.
-    """
+    """Answers requests to the fast ``routes`` below a prefix, and hands everything else on."""
 
     def __init__(self, app: ASGIApp, prefix: str, routes: Iterable[BaseRoute]) -> None:
         self.app = app

@@ -21,14 +21,11 @@ T = TypeVar("T")
 Work = Callable[[WriteContext], Awaitable[T]]
 REPLAYED: Final = "idempotency-replayed"
 IDEMPOTENCY_KEY: Final = parameter(
-    HEADER,
-    "header",
+    HEADER, "header",
     "Makes a repeated request safe: for 24 hours the same key gets the first one's answer, marked "
     "`Idempotency-Replayed: true`. Choose a new one, such as a uuid, for each thing to be done.",
-    minLength=1,
-    maxLength=LONGEST,
-    pattern="^[!-~]+$",
-)
+    minLength=1, maxLength=LONGEST, pattern="^[!-~]+$",
+)  # fmt: skip
 _NAME: Final = HEADER.lower().encode()
 
 
@@ -52,11 +49,15 @@ class IdempotentWriter:
 
         async def write_once(context: WriteContext) -> KeptAnswer:
             async def write_first() -> KeptAnswer:
-                return _storable(await self._try(context, work, respond))
+                response = await self._try(context, work, respond)
+                headers = {n: v for n, v in response.headers.items() if n != "content-length"}
+                return KeptAnswer(response.status_code, headers, bytes(response.body))
 
             return await idempotency.once(context.connection, claim, write_first)
 
-        return _response(await self._writer.in_transaction(key, write_once))
+        answer = await self._writer.in_transaction(key, write_once)
+        replayed = {REPLAYED: "true"} if answer.replayed else {}
+        return Response(answer.body, answer.status, headers={**answer.headers, **replayed})
 
     async def _claim(self, values: list[bytes]) -> Claim:
         key, scope = idempotency.key_of(values), self._request.scope
@@ -75,13 +76,3 @@ class IdempotentWriter:
             if error.status >= 500:
                 raise
             return await answer_error(self._request, error)
-
-
-def _storable(response: Response) -> KeptAnswer:
-    headers = {name: value for name, value in response.headers.items() if name != "content-length"}
-    return KeptAnswer(response.status_code, headers, bytes(response.body))
-
-
-def _response(answer: KeptAnswer) -> Response:
-    replayed = {REPLAYED: "true"} if answer.replayed else {}
-    return Response(answer.body, answer.status, headers={**answer.headers, **replayed})

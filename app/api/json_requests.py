@@ -31,10 +31,7 @@ def actor_in(body: NamesActor, request_id: str | None) -> Actor:
 
 
 class JsonRequest(Request):
-    """A request with a bounded body of strict JSON.
-
-    NaN, lone surrogates and nesting without end are refused.
-    """
+    """A request with a bounded body of strict JSON: no NaN, lone surrogate or endless nesting."""
 
     _bytes: bytes | None = None
 

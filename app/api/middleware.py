@@ -1,9 +1,10 @@
-"""ASGI middleware: the request log, CORS, unhandled errors, and the access token."""
+"""ASGI middleware: the request log, CORS, unhandled errors, the access token, and Socket.IO."""
 
 import asyncio
 import time
 from secrets import token_hex
 from typing import Final
+from urllib.parse import parse_qs
 
 import structlog
 from pydantic import SecretStr
@@ -13,12 +14,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.access import OPEN_PATHS, OPERATOR_PATHS, has_token
 from app.api.error_responses import problem_response
-from app.errors import SignalbookError, Unauthorized, Unavailable
+from app.errors import BadRequest, SignalbookError, Unauthorized, Unavailable
 from app.health.incidents import Incidents
+from app.live.sockets.sessions import TRUSTED, SessionServer
 
 _log: Final = structlog.get_logger()
 _ID_LENGTH: Final = 64
 _VARY: Final = (b"vary", b"Origin")
+_SOCKETS: Final = frozenset({"/socket.io", "/socket.io/"})
+# Where older services took a token. Proxies log what stands in an address.
+_TOKEN_NAMES: Final = frozenset({"token", "access_token", "auth", "authorization"})
 
 
 class RequestLogMiddleware:
@@ -28,7 +33,6 @@ class RequestLogMiddleware:
         self.app, self._incidents = app, incidents
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -62,24 +66,19 @@ class RequestLogMiddleware:
 
 
 def _request_id(scope: Scope) -> str:
-    """Return the caller's id where it is harmless, else a new one."""
+    """Return the caller's id where it is one of letters, digits and hyphens, else a new one."""
     for name, value in scope["headers"]:
         if name == b"x-request-id":
-            return _harmless(value) or token_hex(16)
+            if len(value) <= _ID_LENGTH and value.replace(b"-", b"").isalnum():
+                return str(value, "ascii")
+            break
     return token_hex(16)
-
-
-def _harmless(value: bytes) -> str:
-    """Return an id of letters, digits and hyphens; "" for anything else."""
-    is_harmless = 0 < len(value) <= _ID_LENGTH and value.replace(b"-", b"").isalnum()
-    return value.decode() if is_harmless else ""
 
 
 class CorsMiddleware(CORSMiddleware):
     """Starlette's, but with nothing to do for a request that names no origin."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
         if scope["type"] != "http" or any(name == b"origin" for name, _ in scope["headers"]):
             await super().__call__(scope, receive, send)
             return
@@ -99,7 +98,6 @@ class UnhandledErrorMiddleware:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
         has_started = False
 
         async def note_start(message: Message) -> None:
@@ -134,7 +132,6 @@ class AccessTokenMiddleware:
         self._operator = operator.get_secret_value().encode() if operator else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 401."""
         if scope["type"] == "websocket" and not has_token(scope, self._token):
             await send({"type": "websocket.close", "code": 1008})
             return
@@ -145,12 +142,46 @@ class AccessTokenMiddleware:
         await self.app(scope, receive, send)
 
     def _may_pass(self, scope: Scope) -> bool:
-        is_open = scope["path"] in OPEN_PATHS or scope["method"] == "OPTIONS"
-        return is_open or has_token(scope, self._token) or self._is_operator(scope)
+        path, operator = scope["path"], self._operator
+        is_open = path in OPEN_PATHS or scope["method"] == "OPTIONS"
+        if is_open or has_token(scope, self._token):
+            return True
+        for_operators = path.startswith(OPERATOR_PATHS)
+        return operator is not None and for_operators and has_token(scope, operator)
 
-    def _is_operator(self, scope: Scope) -> bool:
-        return (
-            self._operator is not None
-            and scope["path"].startswith(OPERATOR_PATHS)
-            and has_token(scope, self._operator)
-        )
+
+class SocketMiddleware:
+    """Hands requests for Socket.IO to ``sockets``, and all others on.
+
+    It stands outside the request log, which would log every poll. It also stands outside the check
+    of the access token: a browser cannot send an Authorization header with a WebSocket, so its
+    token comes in the first packet.
+    """
+
+    def __init__(self, app: ASGIApp, sockets: SessionServer, token: SecretStr | None) -> None:
+        self.app, self._sockets = app, sockets
+        self._token = token.get_secret_value().encode() if token else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"} or scope["path"] not in _SOCKETS:
+            await self.app(scope, receive, send)
+            return
+        try:
+            self._refuse(scope)
+        except SignalbookError as error:
+            _log.info("socket refused", code=error.code)
+            await problem_response(error, scope["path"])(scope, receive, send)
+            return
+        scope[TRUSTED] = self._token is None or has_token(scope, self._token)
+        await self._sockets.serve(scope, receive, send)
+
+    def _refuse(self, scope: Scope) -> None:
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        if self._token is not None and not _TOKEN_NAMES.isdisjoint(query):
+            raise BadRequest(
+                "Send the token in the auth of the connection, never in the address: "
+                "addresses are logged. Replace this token, as it may be known by now."
+            )
+        if "j" in query:
+            raise BadRequest("Answers as scripts (JSONP) are not given: poll with XHR or fetch.")
+        self._sockets.admit(query.get("sid", [""])[0], websocket=scope["type"] == "websocket")

@@ -69,6 +69,11 @@ def documented(*errors: type[SignalbookError]) -> dict[int | str, dict[str, Any]
     }
 
 
+def answers(model: Any, *errors: type[SignalbookError]) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI responses of a route that answers with a model or with these errors."""
+    return {200: {"model": model}, **documented(*errors)}
+
+
 def conditional(model: Any) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI responses 200 with a model and 304."""
     not_modified = "The client's copy is the newest; no body."
@@ -81,10 +86,7 @@ def conditional(model: Any) -> dict[int | str, dict[str, Any]]:
 def parameter(
     name: str, where: str, description: str, *, required: bool = False, **schema: Any
 ) -> dict[str, Any]:
-    """Document what a dependency reads from ``where``: path, query or header.
-
-    ``schema`` says more of its text.
-    """
+    """Document text that a dependency reads from ``where``: path, query or header."""
     text = {"type": "string", **schema}
     return {
         "name": name, "in": where, "required": required, "description": description, "schema": text,

@@ -1,25 +1,42 @@
-"""Responses made of the bytes that PostgreSQL made."""
+"""Responses made of the bytes that PostgreSQL made, with gzip for the long ones.
 
+docs/decisions/0010-compression.md has the measurements behind the numbers of gzip.
+"""
+
+import asyncio
+import re
 from collections.abc import Collection, Iterable, Sequence
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 from urllib.parse import quote
 
 from fastapi import Response
+from isal import isal_zlib
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
-from app.api.compression import accepts_gzip, gzipped, is_worth_it
+from app.api.error_responses import problem_json
 from app.api.json_requests import JSON_TYPE
 from app.model.schemas import unknown_members
-from app.rules.etags import entity_tag, matches
+from app.rules.etags import entity_tag
+from app.store.many_writes import Outcome
 
 # Proxies accept a header of this many names and characters.
 _IGNORED_NAMES: Final = 50
 _IGNORED_LENGTH: Final = 2_000
 _JSON: Final = (b"content-type", JSON_TYPE.encode())
-_GZIP: Final = (b"content-encoding", b"gzip")
+_GZIPPED: Final = (b"content-encoding", b"gzip")
 _PRIVATE: Final = (b"cache-control", b"private, no-cache")
 _VARY: Final = (b"vary", b"Accept-Encoding")
+# A shorter answer fits into a packet or two as it is.
+_WORTH_IT: Final = 1_400
+# A longer answer would block the event loop, and with it every other request, for some 5 ms.
+_IN_A_THREAD: Final = 2_000_000
+_LEVEL: Final = 1
+_GZIP: Final = 16 + 15  # zlib's window bits: gzip's header, the largest window
+_NAME: Final = r"\s*([\w!#$%&'*+.^`|~-]+)\s*"
+_WEIGHT: Final = r"(?:;\s*[qQ]\s*=\s*([01](?:\.\d{0,3})?)\s*)?"
+_CODING: Final = re.compile(_NAME + _WEIGHT, re.ASCII)
 
 
 class ReadResponse(Response):
@@ -47,9 +64,10 @@ class ReadResponse(Response):
         if pieces is None:
             pieces = [b""]
         else:
-            if self._compressible and is_worth_it(pieces) and _accepts_gzip(scope):
+            would_pay = self._compressible and is_worth_it(pieces)
+            if would_pay and accepts_gzip(header(scope, b"accept-encoding")):
                 pieces = [await gzipped(pieces)]
-                headers.append(_GZIP)
+                headers.append(_GZIPPED)
             length = sum(map(len, pieces))
             headers += [(b"content-length", str(length).encode()), _JSON]
         start = {"type": "http.response.start", "status": self.status_code, "headers": headers}
@@ -59,38 +77,29 @@ class ReadResponse(Response):
             await send({"type": "http.response.body", "body": piece, "more_body": index < last})
 
 
-def _accepts_gzip(scope: Scope) -> bool:
-    return accepts_gzip(header(scope, b"accept-encoding"))
-
-
 def header(scope: Scope, name: bytes) -> bytes:
     """Return a header of the request, several of one name as one list; empty if absent."""
     return b", ".join([value for key, value in scope["headers"] if key == name])
 
 
-def is_newest(if_none_match: bytes, etag: str) -> bool:
-    """Whether the client's copy has this tag."""
-    return bool(etag) and matches(if_none_match, etag)
-
-
 def json_response(
-    body: bytes,
-    *,
-    status: int = 200,
-    etag: str = "",
-    request_body: BaseModel | None = None,
-    aliases: Collection[str] = (),
-) -> Response:
-    """Return JSON bytes as a response that names the ignored members of the request.
+    body: bytes, *, status: int = 200, etag: str = "", request_body: BaseModel | None = None,
+    aliases: Collection[str] = (), ignored: Iterable[str] = (),
+) -> Response:  # fmt: skip
+    """Return JSON bytes as a response that names the ignored members of the request, each once.
 
-    ``aliases`` are members that the body's schema does not have but that were used all the same.
+    ``aliases`` are members that the body's schema does not have but that were used all the same,
+    ``ignored`` are further ones that were not used.
     """
     response = Response(body, status, media_type=JSON_TYPE)
     if etag:
         response.headers["etag"] = etag
     if request_body is not None:
-        unknown = unknown_members(request_body)
-        name_ignored(response, (name for name in unknown if name not in aliases))
+        unknown = [name for name in unknown_members(request_body) if name not in aliases]
+        if names := list(dict.fromkeys([*unknown, *ignored])):
+            quoted = ", ".join(quote(name[:100], safe="") for name in names[:_IGNORED_NAMES])
+            short = quoted if len(quoted) <= _IGNORED_LENGTH else quoted[:_IGNORED_LENGTH] + "..."
+            response.headers["x-ignored-fields"] = short
     return response
 
 
@@ -99,10 +108,44 @@ def created_response(request_body: BaseModel, row: bytes) -> Response:
     return json_response(row, status=201, etag=entity_tag(row), request_body=request_body)
 
 
-def name_ignored(response: Response, members: Iterable[str]) -> None:
-    """Name the members of a request that were ignored, each once, if there are any."""
-    names = list(dict.fromkeys(members))
-    if names:
-        quoted = ", ".join(quote(name[:100], safe="") for name in names[:_IGNORED_NAMES])
-        short = quoted if len(quoted) <= _IGNORED_LENGTH else quoted[:_IGNORED_LENGTH] + "..."
-        response.headers["x-ignored-fields"] = short
+def outcome_json(name: bytes, outcome: Outcome[Any], path: str) -> bytes:
+    """Return an outcome as JSON, the row in the very bytes that PostgreSQL made.
+
+    ``name`` are the members that say which outcome it is; ``path`` is where the row is served.
+    """
+    members = [name, b'"status":"%b"' % outcome.status.encode()]
+    if outcome.entity is not None:
+        members.append(b'"entity":' + outcome.entity)
+    if outcome.error is not None:
+        members.append(b'"error":' + problem_json(outcome.error, path))
+    return b"{%b}" % b",".join(members)
+
+
+def is_worth_it(pieces: Sequence[bytes]) -> bool:
+    """Whether an answer is long enough to be compressed."""
+    return sum(map(len, pieces)) >= _WORTH_IT
+
+
+@lru_cache(maxsize=64)
+def accepts_gzip(accept_encoding: bytes) -> bool:
+    """Whether a well-formed part of ``Accept-Encoding`` gives gzip, or ``*``, a weight above 0."""
+    weights: dict[str, float] = {}
+    for part in accept_encoding.decode("latin-1").split(","):
+        if coding := _CODING.fullmatch(part):
+            weights[coding[1].lower()] = float(coding[2] or 1)
+    for name in ("gzip", "x-gzip", "*"):
+        if name in weights:
+            return weights[name] > 0
+    return False
+
+
+async def gzipped(pieces: Sequence[bytes]) -> bytes:
+    """Compress pieces into one stream."""
+    if sum(map(len, pieces)) < _IN_A_THREAD:
+        return _gzipped(pieces)
+    return await asyncio.to_thread(_gzipped, pieces)
+
+
+def _gzipped(pieces: Sequence[bytes]) -> bytes:
+    compressor = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP)
+    return b"".join([*map(compressor.compress, pieces), compressor.flush()])

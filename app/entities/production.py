@@ -33,13 +33,10 @@ class Production(Row, table=True):
     synonyms: ClassVar[Mapping[str, str]] = {"name": "show_name", "created_at": "created_at"}
     server_fields: ClassVar[frozenset[str]] = Row.server_fields | {"change_seq"}
     example: ClassVar[Mapping[str, Any]] = {
-        "showName": "Annual Sales Meeting",
-        "client": "Example Client",
-        "venue": "Convention Center",
-        "room": "Hall A",
-        "loadIn": "2027-03-01",
+        "showName": "Annual Sales Meeting", "client": "Example Client",
+        "venue": "Convention Center", "room": "Hall A", "loadIn": "2027-03-01",
         "loadOut": "2027-03-05",
-    }
+    }  # fmt: skip
 
     client: Line = ""
     show_name: Name

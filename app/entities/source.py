@@ -49,13 +49,9 @@ class Source(Entity, table=True):
         "outputs": PartList(SourceOutput, owner="source_uuid", label="OUT", order="output_index")
     }
     example: ClassVar[Mapping[str, Any]] = {
-        "type": "LAPTOP",
-        "name": "GFX A",
-        "hRes": 1920,
-        "vRes": 1080,
-        "rate": 59.94,
+        "type": "LAPTOP", "name": "GFX A", "hRes": 1920, "vRes": 1080, "rate": 59.94,
         "outputs": [{"connector": "HDMI", "outputIndex": 1}],
-    }
+    }  # fmt: skip
 
     type: Name
     name: Name

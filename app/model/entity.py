@@ -31,6 +31,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import declared_attr
 from sqlmodel import Field, SQLModel
@@ -77,6 +78,11 @@ class PartList:
     owner: str
     label: str
     order: str
+
+    def columns(self) -> dict[str, FieldInfo]:
+        """Return the columns that go over the wire, with their declarations."""
+        hidden = {self.owner, "created_at", "version"}
+        return {n: field for n, field in self.model.model_fields.items() if n not in hidden}
 
 
 @dataclass(frozen=True)
@@ -227,9 +233,7 @@ class Entity(Row):
 def reference(collection: str, *, on_delete: OnDelete) -> Any:
     """Declare a nullable reference to another collection's table (see ``Reference``)."""
     return Field(
-        default=None,
-        foreign_key=f"{collection.replace('-', '_')}.uuid",
-        ondelete="SET NULL",
+        default=None, foreign_key=f"{collection.replace('-', '_')}.uuid", ondelete="SET NULL",
         index=True,
         schema_extra={"json_schema_extra": {"reference": Reference(collection, on_delete)}},
-    )
+    )  # fmt: skip

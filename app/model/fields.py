@@ -38,6 +38,11 @@ def blank_to_none(value: object) -> object:
     return None if value == "" else value
 
 
+def blank_or(kind: Any) -> BeforeValidator:
+    """Let "" stand for no value, in the schema as well, where it is not of the ``kind`` itself."""
+    return BeforeValidator(blank_to_none, json_schema_input_type=kind | Literal[""] | None)
+
+
 def parse_moment(value: object) -> datetime:
     """Read ``YYYY-MM-DD`` or full ISO 8601 as an instant in UTC; no zone means UTC.
 
@@ -55,10 +60,7 @@ def parse_moment(value: object) -> datetime:
 
 
 def storable_json(value: Any, path: str = "", depth: int = 0) -> Any:
-    """Return free JSON as it is; raise ValueError for what jsonb cannot hold (NUL, infinity).
-
-    Raise ValueError also for what is nested more than ``DEEPEST`` levels.
-    """
+    """Return free JSON; raise ValueError for NUL, infinity, and what is nested beyond DEEPEST."""
     if depth == DEEPEST and isinstance(value, (dict, list)):
         raise ValueError(f"lists and objects may be nested {DEEPEST} deep")
     if isinstance(value, str) and "\x00" in value:
@@ -79,14 +81,12 @@ def _maybe_moment(value: object) -> datetime | None:
     return None if value is None or value == "" else parse_moment(value)
 
 
-_Blank = Literal[""]
 _Line = Annotated[str, StringConstraints(max_length=1_000, pattern=NO_NUL)]
 _Text = Annotated[str, StringConstraints(max_length=100_000, pattern=NO_NUL)]
 _Number = Annotated[float, Limits(strict=True, ge=-NUMBER_MAX, le=NUMBER_MAX, allow_inf_nan=False)]
 _Whole = Annotated[int, Limits(strict=True, ge=-INT4_MAX, le=INT4_MAX)]
 _EpochMs = Annotated[int, Limits(strict=True, ge=0, le=EPOCH_MS_MAX)]
 _Flag = Annotated[bool, Limits(strict=True)]
-_Row = dict[str, Any]
 
 Label = Annotated[
     str,
@@ -96,9 +96,7 @@ Label = Annotated[
 """What people call a thing ("CAM 1"): 1 to 64 characters, no control characters."""
 
 Name = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=1_000, pattern=NO_NUL),
-    Field(sa_type=sa.Text),
+    str, StringConstraints(min_length=1, max_length=1_000, pattern=NO_NUL), Field(sa_type=sa.Text)
 ]
 """A required text that must say something."""
 
@@ -110,33 +108,13 @@ Flag = Annotated[_Flag, Field(sa_type=sa.Boolean)]
 
 MaybeLine = Annotated[_Line | None, BeforeValidator(blank_to_none), Field(sa_type=sa.Text)]
 MaybeText = Annotated[_Text | None, BeforeValidator(blank_to_none), Field(sa_type=sa.Text)]
-MaybeNumber = Annotated[
-    _Number | None,
-    BeforeValidator(blank_to_none, json_schema_input_type=_Number | _Blank | None),
-    Field(sa_type=sa.Double),
-]
-MaybeWhole = Annotated[
-    _Whole | None,
-    BeforeValidator(blank_to_none, json_schema_input_type=_Whole | _Blank | None),
-    Field(sa_type=sa.Integer),
-]
-MaybeEpochMs = Annotated[
-    _EpochMs | None,
-    BeforeValidator(blank_to_none, json_schema_input_type=_EpochMs | _Blank | None),
-    Field(sa_type=sa.BigInteger),
-]
+MaybeNumber = Annotated[_Number | None, blank_or(_Number), Field(sa_type=sa.Double)]
+MaybeWhole = Annotated[_Whole | None, blank_or(_Whole), Field(sa_type=sa.Integer)]
+MaybeEpochMs = Annotated[_EpochMs | None, blank_or(_EpochMs), Field(sa_type=sa.BigInteger)]
 """Milliseconds since 1970-01-01 UTC."""
 
-MaybeFlag = Annotated[
-    _Flag | None,
-    BeforeValidator(blank_to_none, json_schema_input_type=_Flag | _Blank | None),
-    Field(sa_type=sa.Boolean),
-]
-MaybeUuid = Annotated[
-    UUID | None,
-    BeforeValidator(blank_to_none, json_schema_input_type=UUID | _Blank | None),
-    Field(sa_type=sa.Uuid),
-]
+MaybeFlag = Annotated[_Flag | None, blank_or(_Flag), Field(sa_type=sa.Boolean)]
+MaybeUuid = Annotated[UUID | None, blank_or(UUID), Field(sa_type=sa.Uuid)]
 MaybeMoment = Annotated[
     datetime | None,
     BeforeValidator(_maybe_moment),
@@ -145,26 +123,15 @@ MaybeMoment = Annotated[
 ]
 """An instant; a bare date in a request is UTC midnight."""
 
-MaybeRows = Annotated[
-    list[_Row] | None,
-    BeforeValidator(blank_to_none, json_schema_input_type=list[_Row] | _Blank | None),
-    AfterValidator(storable_json),
-    Field(sa_type=JSONB),
-]
+_Rows = list[dict[str, Any]]
+_Storable: Final = AfterValidator(storable_json)
+MaybeRows = Annotated[_Rows | None, blank_or(_Rows), _Storable, Field(sa_type=JSONB)]
 """Free JSON: an array of objects whose keys are the frontend's own."""
 
-MaybeItems = Annotated[
-    list[Any] | None,
-    BeforeValidator(blank_to_none, json_schema_input_type=list[Any] | _Blank | None),
-    AfterValidator(storable_json),
-    Field(sa_type=JSONB),
-]
+MaybeItems = Annotated[list[Any] | None, blank_or(list[Any]), _Storable, Field(sa_type=JSONB)]
 """Free JSON: an array of anything."""
 
 MaybeJson = Annotated[
-    Any,
-    BeforeValidator(blank_to_none),
-    AfterValidator(storable_json),
-    Field(sa_type=JSONB, nullable=True),
+    Any, BeforeValidator(blank_to_none), _Storable, Field(sa_type=JSONB, nullable=True)
 ]
 """Free JSON of any shape."""

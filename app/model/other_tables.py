@@ -3,7 +3,7 @@
 ``app.store.idempotency``, ``app.sync.records`` and ``app.live.sockets.presence`` write them.
 """
 
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -21,6 +21,10 @@ def _at() -> sa.Column[object]:
 def _production() -> sa.Column[UUID]:
     owner = sa.ForeignKey("productions.uuid", ondelete="CASCADE")
     return sa.Column("production_uuid", sa.Uuid, owner, nullable=False)
+
+
+def _required(kind: type[sa.types.TypeEngine[Any]], *names: str) -> list[sa.Column[Any]]:
+    return [sa.Column(name, kind, nullable=False) for name in names]
 
 
 # The answer to a POST with an Idempotency-Key; ``status`` is NULL only inside its transaction.
@@ -45,11 +49,9 @@ sync_runs: Final = sa.Table(
     sa.Column("client_id", sa.Text, nullable=False),
     sa.Column("since", sa.BigInteger),
     sa.Column("latest", sa.BigInteger, nullable=False),
-    sa.Column("atomic", sa.Boolean, nullable=False),
-    sa.Column("dry_run", sa.Boolean, nullable=False),
-    sa.Column("results", JSONB, nullable=False),
-    sa.Column("user_id", sa.Text, nullable=False),
-    sa.Column("user_name", sa.Text, nullable=False),
+    *_required(sa.Boolean, "atomic", "dry_run"),
+    *_required(JSONB, "results"),
+    *_required(sa.Text, "user_id", "user_name"),
     sa.Column("request_id", sa.Text),
     _at(),
     sa.Index(None, "production_uuid", "at"),
@@ -61,13 +63,8 @@ sync_mutations: Final = sa.Table(
     "sync_mutations",
     metadata,
     _production(),
-    sa.Column("client_id", sa.Text, nullable=False),
-    sa.Column("mutation_id", sa.Text, nullable=False),
-    sa.Column("fingerprint", sa.Text, nullable=False),
-    sa.Column("status", sa.Text, nullable=False),
-    sa.Column("collection", sa.Text, nullable=False),
-    sa.Column("entity_uuid", sa.Uuid, nullable=False),
-    sa.Column("run_uuid", sa.Uuid, nullable=False),
+    *_required(sa.Text, "client_id", "mutation_id", "fingerprint", "status", "collection"),
+    *_required(sa.Uuid, "entity_uuid", "run_uuid"),
     _at(),
     sa.PrimaryKeyConstraint("production_uuid", "client_id", "mutation_id"),
     sa.Index(None, "at"),
@@ -77,11 +74,10 @@ sync_mutations: Final = sa.Table(
 presence: Final = sa.Table(
     "presence",
     metadata,
-    sa.Column("production_uuid", sa.Uuid, nullable=False),
-    sa.Column("socket_id", sa.Text, nullable=False),
-    sa.Column("process", sa.Integer, nullable=False),
-    sa.Column("user_id", sa.Text, nullable=False),
-    sa.Column("user_name", sa.Text, nullable=False),
+    *_required(sa.Uuid, "production_uuid"),
+    *_required(sa.Text, "socket_id"),
+    *_required(sa.Integer, "process"),
+    *_required(sa.Text, "user_id", "user_name"),
     _at(),
     sa.PrimaryKeyConstraint("production_uuid", "socket_id"),
     sa.Index(None, "process"),

@@ -4,7 +4,7 @@ Create and Update validate requests. Read documents answers, whose bytes Postgre
 validates them against it for every type.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, Final, Literal, get_args
 from uuid import UUID
@@ -27,12 +27,10 @@ from sqlmodel.main import FieldInfoMetadata
 
 from app.errors import Invalid
 from app.model.entity import Entity, PartList, Row, label_field
-from app.model.fields import NO_NUL, Label, MaybeLine, MaybeUuid, blank_to_none
+from app.model.fields import NO_NUL, Label, MaybeLine, MaybeUuid, blank_or, blank_to_none
 
-# Unknown members are collected in model_extra, so that the answer can name them.
 _REQUEST: Final = ConfigDict(extra="allow", validate_by_name=True, validate_by_alias=True)
 _ANSWER: Final = ConfigDict(extra="forbid")
-_PART_SERVER_FIELDS: Final = frozenset({"created_at", "version"})
 
 Key = Annotated[str, StringConstraints(min_length=1, max_length=1_000, pattern=NO_NUL)]
 """What names a row in a request: its uuid or its label."""
@@ -51,6 +49,12 @@ Version = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
 MaybeVersion = Annotated[Version | None, Field(description="What this edit started from.")]
 
 
+class RequestModel(BaseModel):
+    """The model of a request, which collects what it does not know: the answer names it."""
+
+    model_config = _REQUEST
+
+
 class FieldVersion(BaseModel):
     """The version at which a field last changed."""
 
@@ -58,12 +62,6 @@ class FieldVersion(BaseModel):
 
     version: Version
     updatedAt: Any = None
-
-
-def _editor_fields() -> dict[str, Any]:
-    """Return the optional members that say who did it."""
-    names = ("user_id", "user_name", "last_modified_by")
-    return {name: (MaybeLine, _incoming(name, None)) for name in names}
 
 
 def _incoming(
@@ -89,7 +87,7 @@ def bounded(entity: type[Row], name: str, value: Any, member: str, *, lenient: b
     try:
         return _adapter(entity, name, lenient).validate_python(value)
     except ValidationError as wrong:
-        raise Invalid.at(member, wrong.errors()[0]["msg"].removeprefix("Value error, ")) from None
+        raise Invalid.at(member, _words(wrong.errors()[0])) from None
 
 
 def refuse_unbounded(entity: type[Row], values: Mapping[str, Any]) -> None:
@@ -137,11 +135,7 @@ def _own_fields(entity: type[Row], *, create: bool) -> dict[str, Any]:
         also = tuple(word for word, target in entity.synonyms.items() if target == name)
         default = _default(field) if create else None
         kind = _annotation(field) if create else _lenient(field)
-        if (
-            default is not None
-            and default is not ...
-            and type(None) not in get_args(field.annotation)
-        ):
+        if default not in (None, ...) and type(None) not in get_args(field.annotation):
             kind = _with_default(kind, default)
         fields[name] = (kind, _incoming(name, default, wire=entity.wire(name), also=also))
     for name in entity.references():
@@ -149,8 +143,7 @@ def _own_fields(entity: type[Row], *, create: bool) -> dict[str, Any]:
         fields[label] = (MaybeLine, _incoming(label, None))
     for name, parts in entity.parts.items():
         elements: Any = list[part_schema(parts)] | None  # type: ignore[misc]  # made at run time
-        blank = BeforeValidator(blank_to_none, json_schema_input_type=elements | Literal[""])
-        fields[name] = (Annotated[elements, blank], _incoming(name, None))
+        fields[name] = (Annotated[elements, blank_or(elements)], _incoming(name, None))
     return fields
 
 
@@ -161,61 +154,48 @@ def part_schema(parts: PartList) -> type[BaseModel]:
         "uuid": (MaybeUuid, _incoming("uuid", None)),
         "id": (MaybeLabel, _incoming("id", None)),
     }
-    for name, field in parts.model.model_fields.items():
-        if name not in {*fields, parts.owner, *_PART_SERVER_FIELDS}:
-            fields[name] = (_annotation(field), _incoming(name, _default(field)))
+    for name, field in parts.columns().items():
+        fields.setdefault(name, (_annotation(field), _incoming(name, _default(field))))
     config = ConfigDict(validate_by_name=True, validate_by_alias=True)
     return create_model(f"{parts.model.__name__}Input", __config__=config, **fields)
-
-
-def _example(entity: type[Row], *, production: bool) -> ConfigDict:
-    scope = {"productionId": "SHOW 1"} if production else {}
-    return ConfigDict(**_REQUEST, json_schema_extra={"example": {**scope, **entity.example}})
 
 
 @cache
 def create_schema(entity: type[Row]) -> type[BaseModel]:
     """Return what a create may hold; a client may send the uuid of a row it made offline."""
-    scoped = issubclass(entity, Entity)
-    scope: dict[str, Any] = (
-        {"production_id": (Key, _incoming("production_id", ...))} if scoped else {}
-    )
-    return create_model(
-        f"{entity.__name__}Create",
-        __config__=_example(entity, production=scoped),
-        __doc__=entity.__doc__,
-        uuid=(MaybeUuid, _incoming("uuid", None)),
-        **scope,
-        **_own_fields(entity, create=True),
-        **_editor_fields(),
-    )
+    scope = {"productionId": "SHOW 1"} if issubclass(entity, Entity) else {}
+    return _request_schema(
+        entity, "Create", {**scope, **entity.example}, uuid=(MaybeUuid, _incoming("uuid", None)),
+        production_id=(Key, _incoming("production_id", ...)), **_own_fields(entity, create=True),
+    )  # fmt: skip
 
 
 @cache
 def update_schema(entity: type[Row]) -> type[BaseModel]:
     """Return what an update may hold: absent members stay untouched."""
     versions = dict[str, FieldVersion | Version] | None
-    scope: dict[str, Any] = (
-        {"production_id": (Key | None, _incoming("production_id", None))}
-        if issubclass(entity, Entity)
-        else {}
-    )
-    return create_model(
-        f"{entity.__name__}Update",
-        __config__=_example(entity, production=False),
-        __doc__=entity.__doc__,
-        version=(MaybeVersion, None),
+    return _request_schema(
+        entity, "Update", entity.example, version=(MaybeVersion, None),
         field_versions=(versions, _incoming("field_versions", None)),
-        **scope,
+        production_id=(Key | None, _incoming("production_id", None)),
         **_own_fields(entity, create=False),
-        **_editor_fields(),
-    )
+    )  # fmt: skip
 
 
-class DeleteBody(BaseModel):
+def _request_schema(
+    entity: type[Row], suffix: str, example: Mapping[str, Any], **fields: Any
+) -> type[BaseModel]:
+    """Return a model with these fields and those that say who did it."""
+    if not issubclass(entity, Entity):
+        del fields["production_id"]
+    fields |= {name: (MaybeLine, _incoming(name, None)) for name in DeleteBody.model_fields}
+    config = ConfigDict(**_REQUEST, json_schema_extra={"example": dict(example)})
+    name = f"{entity.__name__}{suffix}"
+    return create_model(name, __config__=config, __doc__=entity.__doc__, **fields)
+
+
+class DeleteBody(RequestModel):
     """Who deletes, where the client says."""
-
-    model_config = _REQUEST
 
     user_id: MaybeLine = _incoming("user_id", None)
     user_name: MaybeLine = _incoming("user_name", None)
@@ -243,11 +223,8 @@ def read_schema(entity: type[Row]) -> type[BaseModel]:
 
 @cache
 def _part_answer(parts: PartList) -> type[BaseModel]:
-    hidden = {parts.owner, *_PART_SERVER_FIELDS}
     fields: dict[str, Any] = {
-        to_camel(name): (_outgoing(field), ...)
-        for name, field in parts.model.model_fields.items()
-        if name not in hidden
+        to_camel(name): (_outgoing(field), ...) for name, field in parts.columns().items()
     }
     return create_model(
         parts.model.__name__, __config__=_ANSWER, __doc__=parts.model.__doc__, **fields
@@ -260,6 +237,18 @@ def _outgoing(field: FieldInfo) -> Any:
     if "datetime" in text:
         return WireMoment | None if "None" in text else WireMoment
     return field.annotation
+
+
+def invalid(faults: Sequence[Mapping[str, Any]]) -> Invalid:
+    """Return the error for what Pydantic refused. What was sent may be a secret: it is left out."""
+    return Invalid([
+        {"path": ".".join(map(str, fault["loc"])) or "body", "message": _words(fault)}
+        for fault in faults[:100]
+    ])  # fmt: skip
+
+
+def _words(fault: Mapping[str, Any]) -> str:
+    return str(fault["msg"]).removeprefix("Value error, ")
 
 
 def unknown_members(body: BaseModel) -> list[str]:

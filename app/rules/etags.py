@@ -19,10 +19,7 @@ def entity_tag(body: bytes) -> str:
 
 
 def list_tag(state: str, fingerprint: str) -> str:
-    """Return the tag of rows whose state token every change of them changes; "" for no token.
-
-    It is weak, since a compressed answer has other bytes.
-    """
+    """Return the tag of rows by their state token, if any: weak, as answers may be compressed."""
     return f'W/"{state}-{fingerprint}"' if state else ""
 
 
@@ -33,18 +30,15 @@ def fingerprint(sql: str, revision: str) -> str:
 
 
 def matches(if_none_match: bytes, tag: str) -> bool:
-    """Return whether ``If-None-Match`` names a tag, compared weakly."""
-    if if_none_match.strip() == b"*":
-        return True
+    """Return whether ``If-None-Match`` names a tag, if there is one, compared weakly."""
+    if not tag or if_none_match.strip() == b"*":
+        return bool(tag)
     opaque = tag.removeprefix("W/").encode()
     return opaque in if_none_match and opaque in _TAG.findall(if_none_match)
 
 
 def allows(if_match: bytes, tag: str) -> bool:
-    """Return whether ``If-Match`` lets a write through that finds an entity with this tag.
-
-    The comparison is strong: a weak tag matches nothing. No header allows everything.
-    """
+    """Return whether ``If-Match``, if any, lets a write of this tag through; weak ones never do."""
     if not if_match or if_match.strip() == b"*":
         return True
     strong = [match[0] for match in _TAG.finditer(if_match)]

@@ -28,13 +28,9 @@ def table(entity: type[Row]) -> str:
 
 
 def projection(
-    entity: type[Row],
-    condition: str,
-    *,
-    order: str = "",
-    from_write: bool = False,
+    entity: type[Row], condition: str, *, order: str = "", from_write: bool = False,
     lists_from_write: bool = False,
-) -> str:
+) -> str:  # fmt: skip
     """Return the SELECT of the entity's members under their wire names.
 
     A statement does not see in the tables what it writes itself. With ``from_write`` the row is
@@ -97,15 +93,10 @@ def column_type(model: type[Any], column: str) -> sa.types.TypeEngine[Any]:
     return declared
 
 
-def part_columns(parts: PartList) -> list[str]:
-    """Return the columns of a part that go over the wire."""
-    return [c for c in parts.model.model_fields if c not in {parts.owner, "created_at", "version"}]
-
-
 def _part_list(owner: str, parts: PartList, step: str) -> str:
     name = str(parts.model.__tablename__)
     source = f"{step} AS {name}" if step else name
-    columns = ", ".join(f'{name}.{c} AS "{to_camel(c)}"' for c in part_columns(parts))
+    columns = ", ".join(f'{name}.{c} AS "{to_camel(c)}"' for c in parts.columns())
     order = f"{name}.{parts.order}, {name}.uuid"  # as app.store.parts sorts them
     rows = (
         f"SELECT {columns} FROM {source} WHERE {name}.{parts.owner} = {owner}.uuid ORDER BY {order}"

@@ -79,10 +79,7 @@ def statements(entity: type[Row]) -> Statements:
 
 
 def _tag(condition: str) -> str:
-    """Return the column that holds the tag of everything in a live production.
-
-    It is NULL while an older service may change rows without counting.
-    """
+    """Return the column of a live production's tag, NULL while an older service may not count."""
     return (
         f"(SELECT change_seq FROM productions WHERE {condition} AND NOT is_deleted "
         f"AND NOT {unique_everywhere('productions')}) AS tag"
@@ -138,10 +135,7 @@ def _unscoped(entity: type[Row]) -> dict[str, str]:
 
 
 def _highest(name: str, condition: str) -> str:
-    """Return the SQL of an array: the label with the highest number after prefix $1, if any.
-
-    It is one look into the index of numbers.
-    """
+    """Return the SQL of an array: the label with the highest number after prefix $1, if any."""
     order = f"ORDER BY {LABEL_NUMBER} DESC LIMIT 1"
     return (
         f"ARRAY(SELECT $1 || ' ' || {LABEL_NUMBER} FROM {name} WHERE {LABEL_PREFIX} = $1 "

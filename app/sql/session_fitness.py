@@ -109,16 +109,13 @@ def needs_of(statements: Mapping[str, Iterable[str]]) -> Needs:
         for text in texts:
             words |= set(_WORD.findall(text))
             functions |= set(_CALL.findall(text))
-            privileges |= _write_privileges(text)
+            for how, form in _WRITES.items():
+                privileges |= {(table, how) for table in re.findall(form, text)}
+            privileges |= {(table, "UPDATE") for table in _UPSERT.findall(text)}
         tables[name] = frozenset(words & _DECLARED.keys())
     reads = {(table, "SELECT") for names in tables.values() for table in names}
     writes = {(table, privilege) for table, privilege in privileges if table in _DECLARED}
     return Needs(tables, frozenset(reads | writes | {(_VERSION, "SELECT")}), frozenset(functions))
-
-
-def _write_privileges(text: str) -> set[tuple[str, str]]:
-    writes = {(name, how) for how, form in _WRITES.items() for name in re.findall(form, text)}
-    return writes | {(name, "UPDATE") for name in _UPSERT.findall(text)}
 
 
 async def findings(connection: asyncpg.Connection, needs: Needs) -> Findings:
@@ -131,22 +128,17 @@ async def findings(connection: asyncpg.Connection, needs: Needs) -> Findings:
 
 async def session_findings(connection: asyncpg.Connection, tables: list[str]) -> Findings:
     """Check what holds for the whole session, and where the names of tables lead."""
-    result = Findings(list(_general(await _one(connection, _FACTS))))
+    (facts,) = await connection.fetch(_FACTS)
+    result = Findings(list(_general(facts)))
     for row in await connection.fetch(_ELSEWHERE, tables):
         result.by_table[row["name"]] = await _shadowed(connection, row["name"], row["schema"])
     if hidden := await connection.fetchval(_UNREACHED, tables):
-        path = await _one(connection, _PATH)
+        (path,) = await connection.fetch(_PATH)
         result.general.append(
             f"The schema public is not in the search_path ({path['path']}), so that {hidden} is "
             f"not found: {_remedy(path)}."
         )
     return result
-
-
-async def _one(connection: asyncpg.Connection, sql: str) -> asyncpg.Record:
-    row = await connection.fetchrow(sql)
-    assert row is not None
-    return row
 
 
 def _general(facts: asyncpg.Record) -> Iterable[str]:
@@ -178,7 +170,7 @@ def _general(facts: asyncpg.Record) -> Iterable[str]:
 
 
 async def _shadowed(connection: asyncpg.Connection, table: str, schema: str) -> str:
-    path = await _one(connection, _PATH)
+    (path,) = await connection.fetch(_PATH)
     if schema.startswith("pg_temp"):
         remedy = f"drop that table with DROP TABLE pg_temp.{table}, or end the session"
     else:
@@ -214,7 +206,12 @@ async def _check_rights(connection: asyncpg.Connection, needs: Needs, result: Fi
     for table, privileges_of in missing.items():
         result.by_table[table] = _grant(role, table, privileges_of)
     for row in await connection.fetch(_RESTRICTED, needs.all_tables):
-        result.by_table.setdefault(row["name"], _restricted(row["name"]))
+        table = row["name"]
+        words = (
+            f"Row security hides rows of {table} from this role: run ALTER TABLE public.{table} "
+            "DISABLE ROW LEVEL SECURITY, or give the role BYPASSRLS."
+        )
+        result.by_table.setdefault(table, words)
     for row in await connection.fetch(_NOT_TO_CALL, sorted(needs.functions)):
         result.general.append(
             f"The role {row['role']} lacks EXECUTE on {row['name']}: an administrator must run "
@@ -230,13 +227,6 @@ def _grant(role: str, table: str, missing: list[str]) -> str:
     return (
         f"The role {role} lacks {', '.join(missing)} on {table}: its owner must run "
         f"{'; '.join(grants)}."
-    )
-
-
-def _restricted(table: str) -> str:
-    return (
-        f"Row security hides rows of {table} from this role: run ALTER TABLE public.{table} "
-        "DISABLE ROW LEVEL SECURITY, or give the role BYPASSRLS."
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.model.entity import Entity, PartList, Row
-from app.sql.projection import MOMENT, live, object_or_empty, part_columns, projection, table
+from app.sql.projection import MOMENT, live, object_or_empty, projection, table
 from app.sql.reads import few_labelled, unique_everywhere
 from app.sql.registry import statements_of_entities
 
@@ -66,9 +66,15 @@ def write_statements(entity: type[Row]) -> WriteStatements:
         create=_create(entity),
         update=_update(entity, lists=False),
         update_lists=_update(entity, lists=True),
-        delete=_delete(entity),
+        delete=_whole(
+            entity,
+            "DELETE",
+            _changed(entity, "is_deleted = true, last_modified_by = $5::text"),
+            first_logged=6,
+            lists=False,
+        ),
         with_deleted=_read(entity, f"{own}.uuid = $1", _STATES),
-        undelete=_undelete(entity),
+        undelete=_update(entity, lists=bool(entity.parts), undelete=True),
     )
 
 
@@ -121,15 +127,10 @@ def _create(entity: type[Row]) -> str:
     return _whole(entity, "CREATE", insert, first_logged=6, lists=bool(entity.parts))
 
 
-def _update(entity: type[Row], *, lists: bool) -> str:
-    change = _changed(entity, _edited(entity))
-    return _whole(entity, "UPDATE", change, first_logged=7, lists=lists, named=1)
-
-
-def _undelete(entity: type[Row]) -> str:
-    change = _changed(entity, f"is_deleted = false, {_edited(entity)}")
-    lists = bool(entity.parts)
-    return _whole(entity, "CREATE", change, first_logged=7, lists=lists, named=1)
+def _update(entity: type[Row], *, lists: bool, undelete: bool = False) -> str:
+    change = _changed(entity, f"{'is_deleted = false, ' if undelete else ''}{_edited(entity)}")
+    operation = "CREATE" if undelete else "UPDATE"
+    return _whole(entity, operation, change, first_logged=7, lists=lists, named=1)
 
 
 def _edited(entity: type[Row]) -> str:
@@ -147,11 +148,6 @@ def _edited(entity: type[Row]) -> str:
     )
 
 
-def _delete(entity: type[Row]) -> str:
-    change = _changed(entity, "is_deleted = true, last_modified_by = $5::text")
-    return _whole(entity, "DELETE", change, first_logged=6, lists=False)
-
-
 def _changed(entity: type[Row], change: str) -> str:
     """Return the UPDATE of one row, if it is still at version $4."""
     name, scoped = table(entity), issubclass(entity, Entity)
@@ -165,13 +161,7 @@ def _changed(entity: type[Row], change: str) -> str:
 
 
 def _whole(
-    entity: type[Row],
-    operation: str,
-    write: str,
-    *,
-    first_logged: int,
-    lists: bool,
-    named: int = 0,
+    entity: type[Row], operation: str, write: str, *, first_logged: int, lists: bool, named: int = 0
 ) -> str:
     """Return the statement that counts, writes, logs, announces and returns the row.
 
@@ -232,7 +222,7 @@ def _lists(entity: type[Row], first: int) -> list[str]:
 
 def _list(name: str, parts: PartList, number: int) -> list[str]:
     own, owner = str(parts.model.__tablename__), parts.owner
-    columns = [owner, *part_columns(parts)]
+    columns = [owner, *parts.columns()]
     every = ", ".join(f"{own}.{column}" for column in parts.model.model_fields)
     values = ", ".join(f"given.{column}" for column in columns)
     same = f"{{}}.uuid = given.uuid AND {{}}.{owner} = given.{owner}"

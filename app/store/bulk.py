@@ -8,51 +8,51 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from app.changelog.log import Actor
 from app.errors import SignalbookError
 from app.model.entity import Row
 from app.model.fields import MaybeLine
-from app.model.schemas import Key, unknown_members, update_schema
+from app.model.schemas import Key, RequestModel, unknown_members, update_schema
 from app.store.create import create_in
 from app.store.delete import delete
 from app.store.edit import Edit, creation_from, edit_from
-from app.store.locked_production import LockedProduction, find_in, lock_production
-from app.store.savepoints import ItemFailed, RecordingContext, each, together
+from app.store.many_writes import (
+    ItemFailed,
+    Outcome,
+    RecordingContext,
+    each,
+    find_in,
+    lock_production,
+    together,
+)
 from app.store.update import update
-from app.store.write_context import WriteContext
+from app.store.write_context import StoredRow, WriteContext
 
 MOST: Final = 1_000
 """How many rows one request may write."""
 
-SPELLINGS: Final = ConfigDict(extra="allow", validate_by_name=True, validate_by_alias=True)
 _Members = Annotated[dict[str, Any], Field(description="What POST or PATCH of a single row takes.")]
 
 
-class BulkCreate(BaseModel):
+class BulkCreate(RequestModel):
     """Make a row; ``productionId`` may be left out."""
-
-    model_config = SPELLINGS
 
     op: Literal["create"]
     data: _Members
 
 
-class BulkUpdate(BaseModel):
+class BulkUpdate(RequestModel):
     """Change the row under a uuid or a label of this production."""
-
-    model_config = SPELLINGS
 
     op: Literal["update"]
     key: Key
     data: _Members
 
 
-class BulkDelete(BaseModel):
+class BulkDelete(RequestModel):
     """Delete the row under a uuid or a label of this production."""
-
-    model_config = SPELLINGS
 
     op: Literal["delete"]
     key: Key
@@ -61,13 +61,11 @@ class BulkDelete(BaseModel):
 Operation = BulkCreate | BulkUpdate | BulkDelete
 
 
-class Bulk(BaseModel):
+class Bulk(RequestModel):
     """Operations in their order; all or nothing, unless ``atomic`` is false.
 
     Who did it counts for every operation that does not say so itself.
     """
-
-    model_config = SPELLINGS
 
     operations: list[Annotated[Operation, Field(discriminator="op")]] = Field(
         min_length=1, max_length=MOST
@@ -79,15 +77,7 @@ class Bulk(BaseModel):
 
 
 Status = Literal["created", "updated", "unchanged", "deleted", "failed", "undone"]
-
-
-@dataclass(frozen=True)
-class BulkOutcome:
-    """What became of one operation: the row as JSON where there is one, the error if refused."""
-
-    status: Status
-    entity: bytes | None = None
-    error: SignalbookError | None = None
+BulkOutcome = Outcome[Status]
 
 
 @dataclass(frozen=True)
@@ -127,12 +117,7 @@ def _read_step(entity: type[Row], production: str, operation: Operation, actor: 
 
 
 async def run(
-    context: WriteContext,
-    entity: type[Row],
-    key: str,
-    steps: Sequence[BulkStep],
-    *,
-    atomic: bool,
+    context: WriteContext, entity: type[Row], key: str, steps: Sequence[BulkStep], *, atomic: bool
 ) -> list[BulkOutcome]:
     """Do the steps in their order in the production under a key. With ``atomic``, all or none.
 
@@ -162,7 +147,7 @@ def _failure(error: SignalbookError | None) -> BulkOutcome:
 
 
 async def _do(
-    context: WriteContext, entity: type[Row], production: LockedProduction, step: BulkStep
+    context: WriteContext, entity: type[Row], production: StoredRow, step: BulkStep
 ) -> BulkOutcome:
     operation, edit = step.operation, step.edit
     if step.fault:

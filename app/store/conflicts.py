@@ -124,14 +124,9 @@ class ClientView:
         self, message: str, details: list[dict[str, Any]], **reason: str
     ) -> VersionConflict:
         return VersionConflict(
-            message,
-            error=self.entity.conflict_error,
-            **reason,
-            currentVersion=self.row["version"],
-            clientVersion=self._client_version(details),
-            serverData=self.row,
-            conflicts=details,
-        )
+            message, error=self.entity.conflict_error, **reason, currentVersion=self.row["version"],
+            clientVersion=self._client_version(details), serverData=self.row, conflicts=details,
+        )  # fmt: skip
 
     def _client_version(self, details: Iterable[Mapping[str, Any]]) -> Any:
         if self.start.version is not None:

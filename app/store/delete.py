@@ -49,10 +49,7 @@ async def _is_deleted(connection: DatabaseConnection, entity: type[Row], key: st
 async def _clear_references(
     context: WriteContext, other: type[Row], entity: type[Row], row: StoredRow, actor: Actor
 ) -> StoredRow:
-    """Clear the references of ``other`` to a row that is about to be deleted, each with its log.
-
-    Return the row with the production's number as it is then.
-    """
+    """Clear the references of ``other`` to a row, each logged; return it with its new seq."""
     for name, reference in other.references().items():
         if reference.collection != entity.collection or reference.on_delete != "clear":
             continue

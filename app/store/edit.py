@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
@@ -13,9 +13,11 @@ from pydantic.alias_generators import to_snake
 from app.changelog.log import Actor
 from app.errors import Invalid
 from app.model.entity import Row
-from app.model.schemas import bounded, create_schema, unknown_members
+from app.model.schemas import bounded, create_schema, invalid, unknown_members
 from app.rules.merge import Start, same
 from app.timestamps import wire_moment
+
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -54,27 +56,22 @@ class Edit:
         return values
 
 
-def validate(schema: type[BaseModel], members: Mapping[str, Any]) -> BaseModel:
+def validate(schema: type[M], members: Mapping[str, Any]) -> M:
     """Read one of several bodies of a request. Raises Invalid as a body of its own would."""
     try:
         return schema.model_validate(members)
     except ValidationError as error:
-        details = error.errors(include_input=False)[:100]
-        raise Invalid([_detail(detail) for detail in details]) from None
-
-
-def _detail(detail: Mapping[str, Any]) -> dict[str, str]:
-    path = ".".join(map(str, detail["loc"])) or "body"
-    return {"path": path, "message": str(detail["msg"]).removeprefix("Value error, ")}
+        raise invalid(error.errors(include_input=False)) from None
 
 
 def edit_of(entity: type[Row], body: BaseModel, request_id: str | None = None) -> Edit:
     """Return the edit that a validated body asks for."""
     members = {name: _plain(getattr(body, name)) for name in _submitted(body)}
-    actor = actor_of(members, request_id)
-    start = _start(entity, members.pop("version", None), members.pop("field_versions", None))
-    uuid = members.pop("uuid", None)
-    production = members.pop("production_id", None)
+    take = members.pop
+    person = take("user_id", None), take("user_name", None), take("last_modified_by", None)
+    actor = Actor(*person, request_id)
+    start = _start(entity, take("version", None), take("field_versions", None))
+    uuid, production = take("uuid", None), take("production_id", None)
     values = {name: _on_wire(value) for name, value in members.items()}
     return Edit(values, actor, start, production, uuid, _alternates(entity, body, values))
 
@@ -82,9 +79,9 @@ def edit_of(entity: type[Row], body: BaseModel, request_id: str | None = None) -
 def edit_from(
     entity: type[Row], schema: type[BaseModel], members: Mapping[str, Any], actor: Actor
 ) -> tuple[Edit, list[str]]:
-    """Return one of several edits of a request, and the names in it that are ignored.
+    """Return one of several edits, by ``actor`` if it names nobody, and what it ignores of it.
 
-    ``actor`` is who did it where the edit does not say. Raises Invalid.
+    Raises Invalid.
     """
     body = validate(schema, members)
     edit = edit_of(entity, body)
@@ -102,16 +99,6 @@ def creation_from(
     return edit_from(entity, create_schema(entity), members, actor)
 
 
-def actor_of(members: dict[str, Any], request_id: str | None) -> Actor:
-    """Take the members that say who did it out of a request's."""
-    return Actor(
-        user_id=members.pop("user_id", None),
-        user_name=members.pop("user_name", None),
-        modified_by=members.pop("last_modified_by", None),
-        request_id=request_id,
-    )
-
-
 def _submitted(body: BaseModel) -> Iterable[str]:
     """Return the fields that count: all of a create's, and of an update's those that were sent."""
     fields = type(body).model_fields.keys()
@@ -126,10 +113,7 @@ def _plain(value: Any) -> Any:
 
 
 def _alternates(entity: type[Row], body: BaseModel, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the second value of members that were sent in both spellings: a form echoes one.
-
-    Raises Invalid where it is not valid.
-    """
+    """Return the second value of what was sent in both spellings: a form echoes one. Or Invalid."""
     extra = body.model_extra or {}
     return {
         name: _on_wire(bounded(entity, name, extra[word], word, lenient=True))
@@ -140,15 +124,10 @@ def _alternates(entity: type[Row], body: BaseModel, values: Mapping[str, Any]) -
 
 def _start(entity: type[Row], version: int | None, versions: Mapping[str, Any] | None) -> Start:
     """Read what the client started from; it may spell fields in either case."""
-    by_field = {
-        _field(entity, name): version if isinstance(version, int) else version.version
-        for name, version in (versions or {}).items()
-    }
+    fields, by_field = _fields(entity), {}
+    for name, at in (versions or {}).items():
+        by_field[fields.get(name) or to_snake(name)] = at if isinstance(at, int) else at.version
     return Start(version, by_field or None)
-
-
-def _field(entity: type[Row], name: str) -> str:
-    return _by_wire(entity).get(name) or entity.synonyms.get(name) or to_snake(name)
 
 
 def _on_wire(value: Any) -> Any:
@@ -158,5 +137,6 @@ def _on_wire(value: Any) -> Any:
 
 
 @cache
-def _by_wire(entity: type[Row]) -> Mapping[str, str]:
-    return {entity.wire(field): field for field in entity.editable()}
+def _fields(entity: type[Row]) -> Mapping[str, str]:
+    """Return the fields by what they are called on the wire."""
+    return {**entity.synonyms, **{entity.wire(name): name for name in entity.editable()}}

@@ -8,7 +8,7 @@ index until the transaction ends.
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
@@ -108,7 +108,7 @@ async def once(
     answer = await work()
     headers = to_json(dict(answer.headers))
     await connection.execute(STORE, claim.key, answer.status, headers, answer.body)
-    return replace(answer, replayed=False)
+    return answer
 
 
 async def _stored(connection: DatabaseConnection, claim: Claim) -> KeptAnswer:

@@ -45,13 +45,9 @@ def complete(
 
 
 def _complete_list(
-    name: str,
-    parts: PartList,
-    submitted: list[Element],
-    stored: list[Element],
-    started: list[Element],
-    label: str,
-) -> list[Element]:
+    name: str, parts: PartList, submitted: list[Element], stored: list[Element],
+    started: list[Element], label: str,
+) -> list[Element]:  # fmt: skip
     before = [*stored, *started]
     uuids = {element["id"]: element["uuid"] for element in before}
     ids = {element["uuid"]: element["id"] for element in before}
@@ -92,10 +88,7 @@ def _refuse_duplicates(name: str, elements: Iterable[Element]) -> None:
 def _assign_numbers(
     order: str, elements: Iterable[Element], stored: list[Element], started: list[Element]
 ) -> None:
-    """Assign a number to elements without one: their position in the list.
-
-    What others have added meanwhile keeps its number, and nobody else gets it.
-    """
+    """Assign their position as number, past the numbers of what others have added meanwhile."""
     started_uuids = {element["uuid"] for element in started}
     added = {e["uuid"]: e[order] for e in stored if e["uuid"] not in started_uuids}
     used = {e[order] for e in elements if order in e} | {*added.values()}
@@ -113,10 +106,7 @@ def _sort_key(parts: PartList) -> Callable[[Element], tuple[Any, str]]:
 
 
 def in_order(entity: type[Row], values: Values, stored: Values) -> dict[str, Any]:
-    """Return ``values`` with their lists in order, which a merge does not keep.
-
-    Lists that are as they are stored then are left out.
-    """
+    """Return ``values`` with lists in order, which a merge does not keep, without the unchanged."""
     lists = {n: sorted(values[n], key=_sort_key(p)) for n, p in entity.parts.items() if n in values}
     same_lists = {name for name, elements in lists.items() if same(elements, stored.get(name))}
     return {n: value for n, value in {**values, **lists}.items() if n not in same_lists}

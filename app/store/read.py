@@ -12,13 +12,7 @@ from app.errors import AmbiguousId, NotFound
 from app.model.entity import Entity, Row
 from app.model.schemas import can_be_stored, known_uuid
 from app.sql.reads import statements
-from app.sql.show import (
-    SHOW_BY_LABEL,
-    SHOW_BY_UUID,
-    SHOW_TAG_BY_LABEL,
-    SHOW_TAG_BY_UUID,
-    members,
-)
+from app.sql.show import SHOW_BY_LABEL, SHOW_BY_UUID, SHOW_TAG_BY_LABEL, SHOW_TAG_BY_UUID, members
 
 
 class Listed(NamedTuple):
@@ -40,11 +34,9 @@ async def list_all(database: Database, entity: type[Row], production: str = "") 
     sql = statements(entity)
     if issubclass(entity, Entity):
         row = await _by_production(
-            database,
-            (sql.list, sql.list_by_label),
-            production,
+            database, (sql.list, sql.list_by_label), production,
             lambda row: row["body"] != b"[]" or _state(row),
-        )
+        )  # fmt: skip
     else:
         row = await database.row(sql.list)
     return Listed(row["body"], _state(row)) if row else Listed(b"[]", "")
@@ -67,10 +59,7 @@ async def show_state_token(database: Database, production: str) -> str:
 async def show(
     database: Database, production: str, collections: Sequence[str] | None = None
 ) -> Show:
-    """Return a production and everything live in it, or in some ``collections``, at one moment.
-
-    Raises NotFound, and AmbiguousId where several have the label.
-    """
+    """Return a production and what is live in it, of some collections. Raises NotFound."""
     first = next(iter(members()))
     row = await _by_production(
         database, (SHOW_BY_UUID, SHOW_BY_LABEL), production, lambda row: row[first], collections
@@ -82,12 +71,9 @@ async def show(
 
 
 async def _by_production(
-    database: Database,
-    sql: tuple[str, str],
-    key: str,
-    is_there: Callable[[asyncpg.Record], Any],
+    database: Database, sql: tuple[str, str], key: str, is_there: Callable[[asyncpg.Record], Any],
     *args: object,
-) -> asyncpg.Record | None:
+) -> asyncpg.Record | None:  # fmt: skip
     """Run the statement by the production's uuid, and by its label where it is not there so."""
     by_uuid, by_label = sql
     if uuid := known_uuid(key):
@@ -111,27 +97,18 @@ async def get(database: Database, entity: type[Row], key: str) -> bytes:
     if (uuid := known_uuid(key)) and (body := await database.read(sql, uuid)):
         return body
     async with database.connection() as connection:
-        return bytes((await find_row(connection, Lookup(entity, sql), key))[0])
+        return bytes((await find_row(connection, entity, sql, key))[0])
 
 
-class Lookup(NamedTuple):
-    """The statements that read one row by a key: its uuid, or its label.
-
-    ``by_label`` returns two rows where several have the label. Without it the label's uuid is
-    found first, and read ``by_uuid``.
-    """
-
-    entity: type[Row]
-    by_uuid: str
-    by_label: str = ""
-
-
-async def find_row(connection: DatabaseConnection, lookup: Lookup, key: str, *args: object) -> Any:
+async def find_row(
+    connection: DatabaseConnection, entity: type[Row], by_uuid: str, key: str, *args: object,
+    by_label: str = "",
+) -> Any:  # fmt: skip
     """Return the row under a key: a uuid, else the label of exactly one live row.
 
-    The statement's parameters are the key and ``args``. Raises NotFound and AmbiguousId.
+    ``by_label`` returns two rows where several have the label. Without it the label's uuid is
+    found first, and read ``by_uuid``. Raises NotFound and AmbiguousId.
     """
-    entity, by_uuid, by_label = lookup
     uuid = known_uuid(key)
     row = await connection.fetchrow(by_uuid, uuid, *args) if uuid else None
     if row is None and not by_label:

@@ -23,12 +23,9 @@ Values = Mapping[str, Any]
 
 
 async def resolve(
-    connection: DatabaseConnection,
-    entity: type[Row],
-    production: UUID,
-    stored: Values | None,
+    connection: DatabaseConnection, entity: type[Row], production: UUID, stored: Values | None,
     values: dict[str, Any],
-) -> None:
+) -> None:  # fmt: skip
     """Turn what ``values`` name into uuids, in place.
 
     ``stored`` holds the row by field, labels included; None on create. Where a label and a uuid

@@ -5,22 +5,21 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 from pydantic_core import from_json
 
 from app.changelog.log import Actor
-from app.database.database import DatabaseConnection
 from app.errors import DuplicateId, Invalid
 from app.model.entity import Row
 from app.model.fields import MaybeLine, blank_to_none
-from app.model.schemas import Key, known_uuid
+from app.model.schemas import Key, RequestModel, known_uuid
 from app.rules import labels
 from app.rules.merge import Start
 from app.sql.reads import statements
-from app.store.bulk import MOST, SPELLINGS
+from app.store.bulk import MOST
+from app.store.create import labels_everywhere
 from app.store.edit import Edit
-from app.store.label_assignment import labels_everywhere
-from app.store.locked_production import LockedProduction, lock_production
+from app.store.many_writes import lock_production
 from app.store.update import update
 from app.store.write_context import WriteContext
 
@@ -31,14 +30,12 @@ _Width = Annotated[int, Field(strict=True, ge=0, le=6)]
 _MOST_HOLDERS: Final = 20
 
 
-class Renumber(BaseModel):
+class Renumber(RequestModel):
     """Which rows, in which order, and what they are called from now on.
 
     ``order`` holds uuids or labels; without it all rows are renumbered, in the order of the list.
     ``width`` is the least number of digits: 2 gives "CAM 01".
     """
-
-    model_config = SPELLINGS
 
     order: Annotated[list[Key], Field(min_length=1, max_length=MOST)] | None = None
     prefix: Annotated[_Prefix | None, BeforeValidator(blank_to_none)] = None
@@ -74,7 +71,11 @@ async def renumber(
     of the labels.
     """
     production = await lock_production(context, key)
-    rows = await _rows(context.connection, entity, production)
+    listed = await context.connection.fetchrow(statements(entity).list, production.uuid)
+    rows = [
+        Renaming(UUID(row["uuid"]), row["id"], row["id"], row["version"])
+        for row in from_json(listed["body"])
+    ]
     renamings = [
         replace(row, after=request.label(entity, index))
         for index, row in enumerate(_select(entity, rows, request.order))
@@ -87,17 +88,6 @@ async def renumber(
         edit = Edit({"id": label}, actor, Start(row.version), production=str(production.uuid))
         await update(context, entity, str(row.uuid), edit)
     return renamings
-
-
-async def _rows(
-    connection: DatabaseConnection, entity: type[Row], production: LockedProduction
-) -> list[Renaming]:
-    """Return the live rows in the order of the list, under the labels that they have."""
-    listed = await connection.fetchrow(statements(entity).list, production.uuid)
-    return [
-        Renaming(UUID(row["uuid"]), row["id"], row["id"], row["version"])
-        for row in from_json(listed["body"])
-    ]
 
 
 def _select(
@@ -139,13 +129,9 @@ def _fault(
 
 
 async def _refuse_duplicates(
-    context: WriteContext,
-    entity: type[Row],
-    rows: Iterable[Renaming],
-    renamings: Sequence[Renaming],
-    *,
-    unique: bool,
-) -> None:
+    context: WriteContext, entity: type[Row], rows: Iterable[Renaming],
+    renamings: Sequence[Renaming], *, unique: bool,
+) -> None:  # fmt: skip
     """Raise DuplicateId where a row that keeps its label has one of the new ones."""
     uuids, new = {row.uuid for row in renamings}, {row.after for row in renamings}
     holders = [

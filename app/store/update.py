@@ -35,9 +35,7 @@ async def update(context: WriteContext, entity: type[Row], key: str, edit: Edit)
     view = ClientView(entity, edit.start, row.members, (row.production, row.uuid))
     bases = await view.bases(context.connection, edit.values)
     change = RowChange(entity, row, edit, bases)
-    await change.resolve_references(context.connection)
-    change.apply_rules()
-    conflicts = change.merge()
+    conflicts = await change.settle(context.connection)
     view.refuse_conflicts(change.values, conflicts, bases)
     return await change.write(context) if change.values else row.body
 
@@ -59,23 +57,20 @@ class RowChange:
         self.values = touched(bases, edit.values_unlike(entity, self.started))
         self._bases = bases
 
-    async def resolve_references(self, connection: DatabaseConnection) -> None:
-        """Turn labels of other rows into their uuids."""
-        production, values = self.row.production, self.values
-        await references.resolve(connection, self.entity, production, self.stored, values)
-        # What the rules below add is nothing that the client sent: it conflicts with nobody.
-        self._bases = {name: base for name, base in self._bases.items() if name in values}
+    async def settle(self, connection: DatabaseConnection) -> list[str]:
+        """Turn labels into uuids, apply the declaration's rules, and merge with others' changes.
 
-    def apply_rules(self) -> None:
-        """Let the declaration adjust the values, and complete the elements of lists."""
-        self.entity.before_write(self.stored, self.values)
-        self.values |= parts.complete(self.entity, self.values, self.stored, self.started)
-
-    def merge(self) -> list[str]:
-        """Merge with what others changed; return the fields in conflict. Raises Invalid."""
-        values, conflicts = merge(self._bases, self.stored, self.values)
-        self.values = parts.in_order(self.entity, values, self.stored)
-        refuse_unbounded(self.entity, self.values)
+        Return the fields in conflict. Raises Invalid.
+        """
+        entity, stored, values = self.entity, self.stored, self.values
+        await references.resolve(connection, entity, self.row.production, stored, values)
+        # What the rules add is nothing that the client sent: it conflicts with nobody.
+        bases = {name: base for name, base in self._bases.items() if name in values}
+        entity.before_write(stored, values)
+        values |= parts.complete(entity, values, stored, self.started)
+        merged, conflicts = merge(bases, stored, values)
+        self.values = parts.in_order(entity, merged, stored)
+        refuse_unbounded(entity, self.values)
         return conflicts
 
     async def write(self, context: WriteContext) -> bytes:

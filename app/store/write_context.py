@@ -24,17 +24,14 @@ from app.errors import WriteRace
 from app.model.entity import Row
 from app.sql.registry import statement
 from app.sql.writes import write_statements
-from app.store.read import Lookup, find_row
+from app.store.read import find_row
 
 LOCK: Final = statement("SELECT FROM productions WHERE uuid = $1 FOR NO KEY UPDATE")
 
 
 @dataclass(frozen=True)
 class StoredRow:
-    """A row as it was read, its production, and the production's change number.
-
-    ``members`` are those of ``body``, by wire name.
-    """
+    """A row as it was read, with its members by wire name, and the number of its production."""
 
     uuid: UUID
     production: UUID
@@ -49,6 +46,11 @@ class StoredRow:
         """The row's version."""
         version: int = self.members["version"]
         return version
+
+    @property
+    def label(self) -> str:
+        """What people call the row."""
+        return str(self.members["id"])
 
 
 @dataclass(frozen=True)
@@ -66,29 +68,27 @@ class WriteContext:
         if not self.locked:
             raise WriteRace
 
-    async def find(self, lookup: Lookup, key: str, *args: object) -> Any:
-        """Find a row that has a ``production`` column; in a transaction, under that one's lock.
-
-        Raises NotFound and AmbiguousId.
-        """
-        row = await find_row(self.connection, lookup, key, *args)
+    async def find(
+        self, entity: type[Row], by_uuid: str, key: str, *args: object, by_label: str = ""
+    ) -> Any:
+        """Find a row by ``find_row``; in a transaction, under the lock of its ``production``."""
+        row = await find_row(self.connection, entity, by_uuid, key, *args, by_label=by_label)
         production = row["production"]
         if self.locked and production not in self.locked_productions:
             await self.connection.execute(LOCK, production)
             self.locked_productions.add(production)
-            row = await find_row(self.connection, lookup, key, *args)
+            row = await find_row(self.connection, entity, by_uuid, key, *args, by_label=by_label)
         self.keys[key] = production
         return row
 
     async def read(self, entity: type[Row], key: str) -> StoredRow:
         """Read the live row under a key. Raises NotFound and AmbiguousId."""
         sql = write_statements(entity)
-        lookup = Lookup(entity, sql.live, sql.live_by_label)
-        return self._stored(await self.find(lookup, key))
+        return self._stored(await self.find(entity, sql.live, key, by_label=sql.live_by_label))
 
     async def read_any(self, entity: type[Row], key: str) -> StoredRow:
         """Read the row with a uuid, deleted or not, else the live row that has the label."""
-        row = await self.find(Lookup(entity, write_statements(entity).with_deleted), key)
+        row = await self.find(entity, write_statements(entity).with_deleted, key)
         return self._stored(row, row["deleted"], row["closed"])
 
     def _stored(self, row: Any, *states: bool) -> StoredRow:
@@ -110,10 +110,6 @@ class WriteContext:
 
 
 def log_values(changes: Mapping[str, Any], actor: Actor, *, blind: bool = False) -> tuple[Any, ...]:
-    """Return what the log says, in the order of a write's parameters.
-
-    ``changes`` maps wire names to ``[before, after]``. An update is ``blind`` when it did not say
-    what it started from.
-    """
+    """Return what a write tells the log: ``[before, after]`` by wire name, and who wrote."""
     who = (actor.user_id or "system", actor.user_name or "System")
     return (to_json(changes).decode(), *who, actor.request_id, uuid7(), blind)

@@ -6,8 +6,8 @@ the version that the client had when it went offline.
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from pydantic_core import from_json
@@ -31,34 +31,12 @@ from app.sql.writes import write_statements
 from app.store.conflicts import ClientView
 from app.store.create import create_in
 from app.store.delete import delete
-from app.store.locked_production import LockedProduction, find_in, is_key_of
-from app.store.savepoints import RecordingContext
+from app.store.many_writes import RecordingContext, find_in, is_key_of
 from app.store.update import update
-from app.store.write_context import WriteContext
+from app.store.write_context import StoredRow, WriteContext
 from app.sync.label_aliases import LabelAliases
-from app.sync.mutations import MutationStep
+from app.sync.mutations import MutationOutcome, MutationStep, Status, failed_outcome
 from app.sync.records import APPLIED, AppliedMutation
-
-Status = Literal["applied", "merged", "conflict", "duplicate", "rejected", "undone"]
-
-
-@dataclass(frozen=True)
-class MutationOutcome:
-    """The result of one mutation: the row as JSON if there is one, the error if it failed.
-
-    ``version`` is the one that it made of its row, None if it wrote nothing.
-    """
-
-    status: Status
-    entity: bytes | None = None
-    error: SignalbookError | None = None
-    version: int | None = None
-
-
-def failed_outcome(error: SignalbookError) -> MutationOutcome:
-    """Return the outcome of a mutation that was not applied."""
-    status: Status = "conflict" if isinstance(error, VersionConflict) else "rejected"
-    return MutationOutcome(status, error=error)
 
 
 class MutationApplier:
@@ -68,13 +46,9 @@ class MutationApplier:
     """
 
     def __init__(
-        self,
-        context: WriteContext,
-        production: LockedProduction,
-        applied: Mapping[str, AppliedMutation],
-        *,
-        relabel: bool,
-    ) -> None:
+        self, context: WriteContext, production: StoredRow, applied: Mapping[str, AppliedMutation],
+        *, relabel: bool,
+    ) -> None:  # fmt: skip
         self._context, self._production = RecordingContext(**vars(context)), production
         self._relabel = relabel
         self._applied_before = applied
@@ -95,16 +69,15 @@ class MutationApplier:
         that the caller rolls back the savepoint.
         """
         self._aliases.rewind(step.number)
+        label = None
         try:
             outcome = await self._apply_once(step)
-        except Exception:
             if step.label:
-                self._aliases.record(step.number, step.entity, step.label, None)
-            raise
-        if step.label:
-            label = await self._label_of(step, outcome)
-            self._aliases.record(step.number, step.entity, step.label, label)
-        return outcome
+                label = await self._label_of(step, outcome)
+            return outcome
+        finally:
+            if step.label:
+                self._aliases.record(step.number, step.entity, step.label, label)
 
     async def _label_of(self, step: MutationStep, outcome: MutationOutcome) -> str | None:
         """Return the label that the mutation's row has now, None if there is no row."""
@@ -251,10 +224,7 @@ class MutationApplier:
         return own
 
     async def _find(self, step: MutationStep) -> tuple[UUID, Any]:
-        """Return the uuid of the row that the step names, and the row if it is deleted.
-
-        Raises NotFound, AmbiguousId and WrongProduction.
-        """
+        """Return the uuid of the row that the step names, and the row itself if it is deleted."""
         entity, key, production = step.entity, step.key, self._production
         if entity is root():
             if not await is_key_of(self._context.connection, production, key):
@@ -281,11 +251,7 @@ class MutationApplier:
         return VersionConflict(
             f"This {entity.noun} was deleted by {who or 'somebody'}: restore it and send this "
             "again, or drop it.",
-            error=entity.conflict_error,
-            reason="deleted",
-            currentVersion=row["version"],
-            clientVersion=start.version,
-            serverData=row,
-            conflicts=[],
+            error=entity.conflict_error, reason="deleted", currentVersion=row["version"],
+            clientVersion=start.version, serverData=row, conflicts=[],
             restore=f"/api/{entity.collection}/{row['uuid']}/restore",
-        )
+        )  # fmt: skip

@@ -17,10 +17,7 @@ _REJECTED: Final = "is what this batch calls a row that was refused or is gone"
 
 
 class LabelAliases:
-    """Per collection and label that a row of the batch asked for: the label that the row has.
-
-    None stands for a row that was rejected or is gone.
-    """
+    """The label of the row that asked for one, by collection and label; None if there is no row."""
 
     def __init__(self) -> None:
         # In order, with the number of the mutation, which may be rolled back and applied again.
@@ -50,10 +47,9 @@ class LabelAliases:
         return actual
 
     def edit(self, entity: type[Row], edit: Edit, row: Mapping[str, Any]) -> Edit:
-        """Return the edit with its labels replaced by those that the rows have.
+        """Return the edit with the labels that the rows have. Raises Invalid for a rejected row's.
 
-        ``row`` is the stored row in its wire format, empty for a new one. Raises Invalid for the
-        label of a row that was rejected.
+        ``row`` is the stored row in its wire format, empty for a new one.
         """
         values = dict(edit.values)
         for member, collection in _label_members(entity, values, row):

@@ -10,28 +10,31 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Annotated, Any, Final, Literal, cast
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    WithJsonSchema,
-    WrapValidator,
-)
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, WrapValidator
 
 from app.changelog.log import Actor
 from app.entities import discovered, root
-from app.errors import Invalid, SignalbookError
+from app.errors import Invalid, SignalbookError, VersionConflict
 from app.model.entity import Row
 from app.model.fields import NO_NUL, MaybeLine, MaybeUuid
-from app.model.schemas import FieldVersion, Key, Version, unknown_members, update_schema
+from app.model.schemas import (
+    FieldVersion,
+    Key,
+    RequestModel,
+    Version,
+    unknown_members,
+    update_schema,
+)
 from app.store.edit import Edit, creation_from, edit_from, validate
+from app.store.many_writes import Outcome
 
 MAX_MUTATIONS: Final = 1_000
 """How many mutations one batch may hold."""
-SPELLINGS: Final = ConfigDict(extra="allow", validate_by_name=True, validate_by_alias=True)
+Status = Literal["applied", "merged", "conflict", "duplicate", "rejected", "undone"]
+MutationOutcome = Outcome[Status]
+"""The result of one mutation, with the version that it made of its row."""
 _Word = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=NO_NUL)]
+_BASES: Final = {"version", "field_versions"}
 # A delete may repeat its whole row as data; only these members count.
 _DELETE_MEMBERS: Final = {
     "version", "fieldVersions", "field_versions", "userId", "user_id", "userName", "user_name",
@@ -54,22 +57,17 @@ def _require_collection(name: str) -> str:
     return name
 
 
-class _Identified(BaseModel):
-    model_config = SPELLINGS
-
+class _Identified(RequestModel):
     mutation_id: _Word = Field(alias="mutationId")
 
 
-class Mutation(BaseModel):
+class Mutation(_Identified):
     """One thing done offline. ``data`` is what POST or PATCH of a single row takes.
 
     ``uuid`` or ``key`` name the row, for a create ``uuid`` alone. ``version`` or
     ``fieldVersions``, here or in ``data``, are what the server last told of the row.
     """
 
-    model_config = SPELLINGS
-
-    mutation_id: _Word = Field(alias="mutationId")
     op: Literal["create", "update", "delete"]
     collection: Annotated[
         str,
@@ -108,10 +106,16 @@ class MutationStep:
         return entities_by_name()[self.collection]
 
 
+def failed_outcome(error: SignalbookError) -> MutationOutcome:
+    """Return the outcome of a mutation that was not applied."""
+    status: Status = "conflict" if isinstance(error, VersionConflict) else "rejected"
+    return MutationOutcome(status, error=error)
+
+
 def _read_leniently(value: Any, _: object) -> Mutation | MutationStep:
     """Return the mutation, or else a step with the error and with what can be read all the same."""
     try:
-        return cast("Mutation", validate(Mutation, value))
+        return validate(Mutation, value)
     except Invalid as error:
         step = MutationStep(mutation_id=_mutation_id(value), error=error)
         creates = isinstance(value, dict) and value.get("op") == "create"
@@ -124,7 +128,7 @@ def _read_leniently(value: Any, _: object) -> Mutation | MutationStep:
 
 def _mutation_id(value: Any) -> str | None:
     try:
-        return cast("_Identified", validate(_Identified, value)).mutation_id
+        return validate(_Identified, value).mutation_id
     except Invalid:
         return None
 
@@ -134,13 +138,11 @@ def _label(data: Any) -> str | None:
     return label if isinstance(label, str) else None
 
 
-class Sync(BaseModel):
+class Sync(RequestModel):
     """Offline work in the order it was done, and the number up to which the client knows the show.
 
     Who did it counts for every mutation whose data does not say so itself.
     """
-
-    model_config = SPELLINGS
 
     mutations: list[Annotated[Mutation, WrapValidator(_read_leniently)]] = Field(
         max_length=MAX_MUTATIONS
@@ -183,15 +185,11 @@ def _step(
 
 
 def _fingerprint(mutation: Mutation) -> str:
-    """Hash the operation without its base versions.
-
-    A retry may carry newer ones and is still the same mutation.
-    """
-    bases = {"version", "field_versions"}
-    left_out = {"mutation_id", *bases, *unknown_members(mutation)}
+    """Hash the operation without its base versions: a retry may carry newer ones."""
+    left_out = {"mutation_id", *_BASES, *unknown_members(mutation)}
     content = mutation.model_dump(mode="json", exclude=left_out)
     members = content["data"] or {}
-    content["data"] = {k: v for k, v in members.items() if k not in {*bases, "fieldVersions"}}
+    content["data"] = {k: v for k, v in members.items() if k not in {*_BASES, "fieldVersions"}}
     return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -214,17 +212,6 @@ def _edit(production: str, mutation: Mutation, actor: Actor) -> tuple[Edit, list
         return replace(edit, uuid=mutation.uuid or edit.uuid), ignored
     if mutation.op == "delete":
         members = {name: members[name] for name in _DELETE_MEMBERS & members.keys()}
-    return edit_from(entity, update_schema(entity), members | _base_versions(mutation), actor)
-
-
-def _base_versions(mutation: Mutation) -> dict[str, Any]:
-    """Return the versions that stand beside the data, as the data would hold them."""
-    versions: dict[str, Any] = {}
-    if mutation.version is not None:
-        versions["version"] = mutation.version
-    if mutation.field_versions is not None:
-        versions["fieldVersions"] = {
-            name: base if isinstance(base, int) else base.version
-            for name, base in mutation.field_versions.items()
-        }
-    return versions
+    # The versions that stand beside the data count as if they stood in it.
+    members |= mutation.model_dump(include=_BASES, by_alias=True, exclude_none=True)
+    return edit_from(entity, update_schema(entity), members, actor)

@@ -6,16 +6,19 @@ recorded if and only if it was applied.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
 from pydantic_core import from_json, to_json
+from uuid_utils.compat import uuid7
 
 from app.changelog.log import Actor
 from app.database.database import Database, DatabaseConnection
+from app.errors import LogTrimmed
 from app.sql.projection import MOMENT
 from app.sql.registry import statement
+from app.sync.mutations import MutationOutcome, MutationStep, Sync
 
 LEAST_DAYS: Final = 30
 """Both are kept at least so long, whatever the log's own retention: a laptop may be away."""
@@ -94,16 +97,19 @@ class AppliedMutation:
 
 
 @dataclass(frozen=True)
-class BatchRun:
-    """A batch: who sent it, and up to which number the client knew the changes."""
+class BatchResult:
+    """The outcome of each mutation, and the feed since the number that the client knew.
 
-    uuid: UUID
-    production: UUID
-    client: str
-    since: int | None
-    atomic: bool
-    dry_run: bool
-    actor: Actor
+    ``next`` is None without a feed: the client knew no number, or the log does not hold what
+    followed it. In the second case ``resync`` is the error for that.
+    """
+
+    outcomes: Sequence[MutationOutcome]
+    changes: bytes
+    next: int | None
+    latest: int
+    resync: LogTrimmed | None = None
+    run: UUID = field(default_factory=uuid7)
 
 
 async def applied_before(
@@ -135,27 +141,41 @@ async def _versions(
 
 
 async def record(
-    connection: DatabaseConnection,
-    run: BatchRun,
-    latest: int,
-    fingerprints: Sequence[str],
-    results: Sequence[Mapping[str, Any]],
-) -> None:
+    connection: DatabaseConnection, production: UUID, sync: Sync, steps: Sequence[MutationStep],
+    result: BatchResult, actor: Actor,
+) -> None:  # fmt: skip
     """Record the run and, unless it was a dry run, the mutations that were applied."""
+    results = list(map(_as_json, steps, result.outcomes))
     applied = [
-        (each["mutationId"], fingerprint, each["status"], each["collection"], each["entityUuid"])
-        for fingerprint, each in zip(fingerprints, results, strict=True)
-        if each["status"] in APPLIED and not run.dry_run
-    ]
+        (each["mutationId"], step.fingerprint, each["status"], each["collection"],
+         each["entityUuid"])
+        for step, each in zip(steps, results, strict=True)
+        if each["status"] in APPLIED and not sync.dry_run
+    ]  # fmt: skip
+    client = sync.client_id or ""
     if applied:
         columns = map(list, zip(*applied, strict=True))
-        await connection.execute(REMEMBER, run.production, run.client, run.uuid, *columns)
+        await connection.execute(REMEMBER, production, client, result.run, *columns)
     counts = Counter(each["status"] for each in results)
     await connection.execute(
-        RECORD, run.uuid, run.production, run.client, run.since, latest, run.atomic, run.dry_run,
-        to_json({"counts": counts, "mutations": results}).decode(),
-        run.actor.user_id or "system", run.actor.user_name or "System", run.actor.request_id,
+        RECORD, result.run, production, client, sync.since, result.latest, sync.atomic,
+        sync.dry_run, to_json({"counts": counts, "mutations": results}).decode(),
+        actor.user_id or "system", actor.user_name or "System", actor.request_id,
     )  # fmt: skip
+
+
+def _as_json(step: MutationStep, outcome: MutationOutcome) -> dict[str, Any]:
+    """Return what the run shows of a mutation; PostgreSQL's text cannot hold NUL."""
+    error = outcome.error
+    return {
+        "mutationId": step.mutation_id,
+        "status": outcome.status,
+        "collection": step.entity.collection if step.collection else None,
+        "entityUuid": UUID(from_json(outcome.entity)["uuid"]) if outcome.entity else None,
+        "version": outcome.version,
+        "code": error.code if error else None,
+        "message": error.message.replace("\x00", "") if error else None,
+    }
 
 
 async def read_runs(database: Database, production: UUID, before: UUID | None, limit: int) -> bytes:

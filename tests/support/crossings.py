@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from app.settings import PROJECT
 
 _APP = str(PROJECT / "app") + "/"
-_DOOR = "api/socket_middleware"
+_DOOR = "api/middleware"
 
 
 class Crossings:

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import to_json
 
+from app.api.access import OperatorRoute
 from app.api.dependencies import DatabaseUrlDep, IdempotentWriterDep, Limit, SettingsDep
 from app.api.idempotent import IDEMPOTENCY_KEY
-from app.api.openapi import documented
-from app.api.operator_auth import OperatorRoute
+from app.api.openapi import answers, documented
 from app.api.responses import json_response
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.model.fields import NO_NUL
@@ -60,10 +60,6 @@ class Decided(Decision):
     digest: str
 
 
-def _responses(model: Any, *errors: Any) -> dict[int | str, dict[str, Any]]:
-    return {200: {"model": model}, **documented(Forbidden, *errors)}
-
-
 def _answer(content: WireModel | list[Run] | dict[str, Any], status: int = 200) -> Response:
     response = json_response(to_json(content, by_alias=True), status=status)
     response.headers["cache-control"] = "no-store"
@@ -78,7 +74,7 @@ OpenLedgerDep = Annotated[OpenLedger, Depends(_ledger_reader)]
 
 
 @router.get("/migration-status", operation_id="migration_status",
-            responses=_responses(Status, Invalid))  # fmt: skip
+            responses=answers(Status, Forbidden, Invalid))  # fmt: skip
 async def migration_status(url: DatabaseUrlDep, *, look: Look = False) -> Response:
     """Return where the schema stands, what is pending, and what runs now and may be cancelled.
 
@@ -90,7 +86,7 @@ async def migration_status(url: DatabaseUrlDep, *, look: Look = False) -> Respon
 
 
 @router.get("/releases", operation_id="list_releases",
-            responses=_responses(list[Run], Invalid))  # fmt: skip
+            responses=answers(list[Run], Forbidden, Invalid))  # fmt: skip
 async def releases(open_ledger: OpenLedgerDep, limit: Limit = 20) -> Response:
     """List the runs of the release gate, newest first."""
     async with open_ledger() as ledger:
@@ -100,7 +96,7 @@ async def releases(open_ledger: OpenLedgerDep, limit: Limit = 20) -> Response:
 
 
 @router.get("/releases/{run}", operation_id="get_release",
-            responses=_responses(RunEvidence, NotFound, Invalid))  # fmt: skip
+            responses=answers(RunEvidence, Forbidden, NotFound, Invalid))  # fmt: skip
 async def release(open_ledger: OpenLedgerDep, run: Number) -> Response:
     """Return one run with the evidence of each stage and every statement."""
     async with open_ledger() as ledger:
@@ -110,7 +106,7 @@ async def release(open_ledger: OpenLedgerDep, run: Number) -> Response:
 
 
 @router.get("/releases/plans/{digest}", operation_id="get_release_plan",
-            responses=_responses(Release, NotFound, Conflict, Invalid))  # fmt: skip
+            responses=answers(Release, Forbidden, NotFound, Conflict, Invalid))  # fmt: skip
 async def plan(open_ledger: OpenLedgerDep, digest: Digest) -> Response:
     """Return a plan: every statement with its lock, its last rehearsal, and the decisions."""
     async with open_ledger() as ledger:

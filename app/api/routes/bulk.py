@@ -10,11 +10,11 @@ from pydantic_core import from_json, to_json
 
 from app.api.dependencies import IdempotentWriterDep, ProductionKey, RequestIdDep
 from app.api.idempotent import IDEMPOTENCY_KEY
-from app.api.json_requests import JsonRoute, actor_in
-from app.api.openapi import AnswerModel, Problem, documented
-from app.api.responses import json_response, name_ignored
-from app.api.routes.outcomes import ignored_members, outcome_json
-from app.entities import discovered, root
+from app.api.json_requests import actor_in
+from app.api.openapi import AnswerModel, Problem, answers
+from app.api.responses import json_response, outcome_json
+from app.api.routes.routers import production_router
+from app.entities import discovered
 from app.errors import BulkFailed, Conflict, Invalid, NotFound
 from app.model.entity import Entity, Row
 from app.model.schemas import read_schema
@@ -33,7 +33,6 @@ _LABELS = (
     "The rows are called by the prefix and a number that counts on. Labels may be swapped. A new "
     "label that another row holds is a 409 `DUPLICATE_ID` with its `holders`, and nothing is done."
 )
-_ERRORS = documented(NotFound, Conflict, Invalid)
 
 
 class Relabelled(AnswerModel):
@@ -53,7 +52,7 @@ class Renumbered(AnswerModel):
 
 def router() -> APIRouter:
     """Return the router of ``/productions/{production}/{collection}/bulk`` and ``/renumber``."""
-    router = APIRouter(prefix=f"/{root().collection}/{{production}}", route_class=JsonRoute)
+    router = production_router()
     for entity in discovered().values():
         if issubclass(entity, Entity):
             for path in (entity.collection, *entity.path_aliases):
@@ -63,20 +62,13 @@ def router() -> APIRouter:
 
 
 def _add_bulk(router: APIRouter, entity: type[Row], path: str) -> None:
-    @router.post(
-        f"/{path}/bulk",
-        tags=[entity.noun],
-        operation_id=f"bulk_{path.replace('-', '_')}",
-        summary=f"Create, change and delete many of: {entity.noun}",
-        description=_OPERATIONS,
-        responses={200: {"model": _answer_model(entity)}, **_ERRORS},
-        openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
-    )
+    @router.post(f"/{path}/bulk", operation_id=f"bulk_{path.replace('-', '_')}",
+                 summary=f"Create, change and delete many of: {entity.noun}",
+                 description=_OPERATIONS, tags=[entity.noun],
+                 responses=answers(_answer_model(entity), NotFound, Conflict, Invalid),
+                 openapi_extra={"parameters": [IDEMPOTENCY_KEY]})  # fmt: skip
     async def edit_rows(
-        production: ProductionKey,
-        body: Bulk,
-        writer: IdempotentWriterDep,
-        request_id: RequestIdDep,
+        production: ProductionKey, body: Bulk, writer: IdempotentWriterDep, request_id: RequestIdDep
     ) -> Response:
         steps = bulk.read_steps(entity, production, body, actor_in(body, request_id))
 
@@ -96,21 +88,17 @@ def _answer(
 ) -> Response:
     failed = sum(outcome.status == "failed" for outcome in outcomes)
     results = b",".join(_results(path, outcomes, steps))
-    response = json_response(b'{"results":[%b],"failed":%d}' % (results, failed))
-    name_ignored(response, ignored_members(body, steps))
-    return response
+    content = b'{"results":[%b],"failed":%d}' % (results, failed)
+    ignored = [name for step in steps for name in step.ignored]
+    return json_response(content, request_body=body, ignored=ignored)
 
 
 def _results(path: str, outcomes: Sequence[BulkOutcome], steps: Sequence[BulkStep]) -> list[bytes]:
-    return [
-        outcome_json(b'"index":%d' % index, outcome, f"/api/{path}{_key_path(step)}")
-        for index, (outcome, step) in enumerate(zip(outcomes, steps, strict=True))
-    ]
-
-
-def _key_path(step: BulkStep) -> str:
-    operation = step.operation
-    return "" if isinstance(operation, BulkCreate) else f"/{operation.key}"
+    results = []
+    for index, (outcome, step) in enumerate(zip(outcomes, steps, strict=True)):
+        key = "" if isinstance(step.operation, BulkCreate) else f"/{step.operation.key}"
+        results.append(outcome_json(b'"index":%d' % index, outcome, f"/api/{path}{key}"))
+    return results
 
 
 def _failure(outcomes: Sequence[BulkOutcome], results: Sequence[bytes]) -> BulkFailed:
@@ -126,39 +114,27 @@ def _answer_model(entity: type[Row]) -> type[BaseModel]:
     """Return the model of a bulk answer."""
     row: Any = read_schema(entity)
     result = create_model(
-        f"{entity.__name__}BulkResult",
-        __base__=AnswerModel,
+        f"{entity.__name__}BulkResult", __base__=AnswerModel,
         __doc__="What became of one operation: the row as it is now, or why it was refused.",
-        index=(int, ...),
-        status=(Status, ...),
-        entity=(row, None),
-        error=(Problem, None),
-    )
+        index=(int, ...), status=(Status, ...), entity=(row, None), error=(Problem, None),
+    )  # fmt: skip
     return create_model(
-        f"{entity.__name__}BulkAnswer",
-        __base__=AnswerModel,
+        f"{entity.__name__}BulkAnswer", __base__=AnswerModel,
         __doc__="The results in the order of the operations, and how many of them failed.",
-        results=(list[result], ...),
-        failed=(int, ...),
-    )
+        results=(list[result], ...), failed=(int, ...),
+    )  # fmt: skip
 
 
 def _add_renumber(router: APIRouter, entity: type[Row], path: str) -> None:
-    @router.post(
-        f"/{path}/renumber",
-        tags=[entity.noun],
-        operation_id=f"renumber_{path.replace('-', '_')}",
-        summary=f"Give new labels that count on to many of: {entity.noun}",
-        description=_LABELS,
-        responses={200: {"model": Renumbered}, **_ERRORS},
-        openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
-    )
+    @router.post(f"/{path}/renumber", operation_id=f"renumber_{path.replace('-', '_')}",
+                 summary=f"Give new labels that count on to many of: {entity.noun}",
+                 description=_LABELS, tags=[entity.noun],
+                 responses=answers(Renumbered, NotFound, Conflict, Invalid),
+                 openapi_extra={"parameters": [IDEMPOTENCY_KEY]})  # fmt: skip
     async def renumber_rows(
-        production: ProductionKey,
-        body: Renumber,
-        writer: IdempotentWriterDep,
+        production: ProductionKey, body: Renumber, writer: IdempotentWriterDep,
         request_id: RequestIdDep,
-    ) -> Response:
+    ) -> Response:  # fmt: skip
         actor = actor_in(body, request_id)
         return await writer.write(
             production,

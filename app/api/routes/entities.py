@@ -21,7 +21,7 @@ from app.api.fast_path import FastRoute
 from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.json_requests import JsonRoute
 from app.api.openapi import IF_MATCH, IF_NONE_MATCH, conditional, documented, path_parameter
-from app.api.responses import ReadResponse, created_response, is_newest, json_response
+from app.api.responses import ReadResponse, created_response, json_response
 from app.api.routes.routers import entity_routers
 from app.changelog.log import Actor
 from app.errors import AmbiguousId, Conflict, Invalid, NotFound, PreconditionFailed
@@ -29,7 +29,7 @@ from app.model.entity import Entity, Row
 from app.model.fields import NO_NUL
 from app.model.schemas import DeleteBody, create_schema, read_schema, update_schema
 from app.releases.migrations import revisions
-from app.rules.etags import entity_tag, fingerprint, list_tag
+from app.rules.etags import entity_tag, fingerprint, list_tag, matches
 from app.sql.reads import statements
 from app.store import read
 from app.store.create import create
@@ -87,7 +87,7 @@ def _add_list(router: APIRouter, entity: type[Row], name: str) -> None:
     ) -> Response:
         if if_none_match:
             etag = list_tag(await read.state_token(database, entity, production), version)
-            if is_newest(if_none_match, etag):
+            if matches(if_none_match, etag):
                 return ReadResponse(None, etag, compressible=True)
         rows = await read.list_all(database, entity, production)
         return ReadResponse([rows.body], list_tag(rows.state, version), compressible=True)
@@ -106,7 +106,7 @@ def _add_get(router: APIRouter, entity: type[Row], name: str) -> None:
     ) -> Response:
         row = await read.get(database, entity, key)
         etag = entity_tag(row)
-        return ReadResponse(None if is_newest(if_none_match, etag) else [row], etag)
+        return ReadResponse(None if matches(if_none_match, etag) else [row], etag)
 
 
 def _add_create(router: APIRouter, entity: type[Row], name: str) -> None:

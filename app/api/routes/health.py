@@ -141,12 +141,9 @@ def _alive(status: str, server: str) -> Alive:
 async def server_info(settings: SettingsDep) -> ServerInfo:
     """Return where this server can be reached, for a frontend opened on another machine."""
     return ServerInfo(
-        serverName=settings.server_name,
-        port=settings.port,
-        addresses=_addresses(settings),
-        isLANServer=settings.beyond_loopback,
-        uptime=_uptime(),
-    )
+        serverName=settings.server_name, port=settings.port, addresses=_addresses(settings),
+        isLANServer=settings.beyond_loopback, uptime=_uptime(),
+    )  # fmt: skip
 
 
 def _addresses(settings: Settings) -> list[str]:

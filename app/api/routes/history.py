@@ -4,22 +4,26 @@ from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from app.api.dependencies import DatabaseDep, IdempotentWriterDep, Limit, RequestIdDep
 from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.json_requests import actor_in
-from app.api.openapi import documented
+from app.api.openapi import answers
 from app.api.responses import json_response
 from app.api.routes.routers import entity_routers
 from app.errors import AmbiguousId, Conflict, Invalid, LogTrimmed, NotFound
 from app.model.entity import Row
 from app.model.fields import NO_NUL
-from app.model.schemas import DeleteBody, WireMoment, read_schema
+from app.model.schemas import WireMoment, read_schema
 from app.store import history
-from app.store.restore import RestoreRequest, restore
+from app.store.history import RestoreBody, restore
 
 _KEY: Final = "The row's uuid, also of a deleted one, or the label of exactly one live row."
+_RESTORE: Final = (
+    "Writes what differs from an earlier version, as any edit; a deleted row comes back to life. "
+    "Where nothing differs, nothing is written."
+)
 Key = Annotated[str, Path(pattern=NO_NUL, description=_KEY)]
 Before = Annotated[int, Query(ge=1, le=history.NEWEST, description="The last answer's `next`.")]
 Full = Annotated[bool, Query(description="Whether to add the row as it was, as `entity`.")]
@@ -49,13 +53,6 @@ class History(BaseModel):
     next: int | None
 
 
-class RestoreBody(DeleteBody):
-    """What to bring back, and who does. Without ``version`` a deleted row comes back as it was."""
-
-    version: Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)] | None = None
-    fields: Annotated[list[str], Field(min_length=1, max_length=1_000)] | None = None
-
-
 def routers() -> list[APIRouter]:
     """Return the routers of all entity types."""
     return entity_routers("/{key}", _add_routes)
@@ -67,13 +64,10 @@ def _add_routes(router: APIRouter, entity: type[Row], name: str) -> None:
 
 
 def _add_history(router: APIRouter, entity: type[Row], name: str) -> None:
-    @router.get(
-        "/history",
-        operation_id=f"list_{name}_history",
-        summary=f"Tell who changed what of a {entity.noun}",
-        description="Newest first, as far as the change log goes back.",
-        responses={200: {"model": History}, **documented(NotFound, AmbiguousId, Invalid)},
-    )
+    @router.get("/history", operation_id=f"list_{name}_history",
+                summary=f"Tell who changed what of a {entity.noun}",
+                description="Newest first, as far as the change log goes back.",
+                responses=answers(History, NotFound, AmbiguousId, Invalid))  # fmt: skip
     async def list_history(
         database: DatabaseDep,
         key: Key,
@@ -86,28 +80,18 @@ def _add_history(router: APIRouter, entity: type[Row], name: str) -> None:
 
 
 def _add_restore(router: APIRouter, entity: type[Row], name: str) -> None:
-    @router.post(
-        "/restore",
-        operation_id=f"restore_{name}",
-        summary=f"Bring a {entity.noun} back",
-        description="Writes what differs from an earlier version, as any edit; a deleted row comes "
-        "back to life. Where nothing differs, nothing is written.",
-        responses={200: {"model": read_schema(entity)}, **documented(*_ERRORS)},
-        openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
-    )
+    @router.post("/restore", operation_id=f"restore_{name}", description=_RESTORE,
+                 summary=f"Bring a {entity.noun} back",
+                 responses=answers(read_schema(entity), NotFound, Conflict, LogTrimmed, Invalid),
+                 openapi_extra={"parameters": [IDEMPOTENCY_KEY]})  # fmt: skip
     async def restore_row(
-        writer: IdempotentWriterDep,
-        request_id: RequestIdDep,
-        key: Key,
+        writer: IdempotentWriterDep, request_id: RequestIdDep, key: Key,
         body: RestoreBody | None = None,
-    ) -> Response:
+    ) -> Response:  # fmt: skip
         request = body or RestoreBody()
-        restoring = RestoreRequest(request.version, request.fields, actor_in(request, request_id))
+        actor = actor_in(request, request_id)
         return await writer.write(
             key,
-            partial(restore, entity=entity, key=key, request=restoring),
+            partial(restore, entity=entity, key=key, request=request, actor=actor),
             lambda row: json_response(row, request_body=body),
         )
-
-
-_ERRORS: Final = (NotFound, Conflict, LogTrimmed, Invalid)

@@ -15,10 +15,9 @@ AddRoutes = Callable[[APIRouter, type[Row], str], None]
 def entity_routers(
     suffix: str, add: AddRoutes, route_class: type[APIRoute] = JsonRoute
 ) -> list[APIRouter]:
-    """Return a router for each path of each entity type.
+    """Return a router for each path of each entity type, its routes by ``add`` after ``suffix``.
 
-    ``add`` gets the router, the entity type and the name for its operations. Its routes begin with
-    ``suffix``.
+    ``add`` gets the router, the entity type and the name for its operations.
     """
     routers = []
     for entity in discovered().values():
@@ -30,7 +29,7 @@ def entity_routers(
     return routers
 
 
-def production_router(suffix: str, tag: str) -> APIRouter:
+def production_router(*tags: str) -> APIRouter:
     """Return a router under a production's path."""
-    prefix = f"/{root().collection}/{{production}}{suffix}"
-    return APIRouter(prefix=prefix, tags=[tag], route_class=JsonRoute)
+    prefix = f"/{root().collection}/{{production}}"
+    return APIRouter(prefix=prefix, tags=[*tags], route_class=JsonRoute)

@@ -17,13 +17,13 @@ from app.api.openapi import (
     parameter,
     path_parameter,
 )
-from app.api.responses import ReadResponse, is_newest
+from app.api.responses import ReadResponse
 from app.entities import root
 from app.errors import AmbiguousId, Invalid, NotFound
 from app.model.entity import Entity
 from app.model.schemas import read_schema
 from app.releases.migrations import revisions
-from app.rules.etags import fingerprint, list_tag
+from app.rules.etags import fingerprint, list_tag, matches
 from app.sql.show import SHOW_BY_UUID, members
 from app.store import read
 
@@ -46,10 +46,7 @@ def _answer_model() -> type[BaseModel]:
         for name, kind in members().items()
     }
     return create_model(
-        "Show",
-        __base__=AnswerModel,
-        __doc__="A production with all that belongs to it.",
-        **fields,
+        "Show", __base__=AnswerModel, __doc__="A production with all that belongs to it.", **fields
     )
 
 
@@ -68,26 +65,21 @@ async def _collections(request: Request) -> tuple[str, ...] | None:
 CollectionsDep = Annotated[tuple[str, ...] | None, Depends(_collections)]
 
 
-@router.get(
-    "/{production}/show",
-    operation_id="get_show",
-    summary="Get a whole show",
-    description="The production and all its live rows, as they were at one moment. Each list "
-    "is the same as the one under its own path.",
-    responses={**conditional(_answer_model()), **documented(NotFound, AmbiguousId, Invalid)},
-    openapi_extra={"parameters": [_PRODUCTION, _COLLECTIONS, IF_NONE_MATCH]},
-)
+@router.get("/{production}/show", operation_id="get_show", summary="Get a whole show",
+            description="The production and all its live rows, as they were at one moment. "
+            "Each list is the same as the one under its own path.",
+            responses={**conditional(_answer_model()),
+                       **documented(NotFound, AmbiguousId, Invalid)},
+            openapi_extra={"parameters": [_PRODUCTION, _COLLECTIONS, IF_NONE_MATCH]})  # fmt: skip
 async def get_show(
-    database: DatabaseDep,
-    production: ProductionDep,
-    collections: CollectionsDep,
+    database: DatabaseDep, production: ProductionDep, collections: CollectionsDep,
     if_none_match: IfNoneMatchDep,
-) -> Response:
+) -> Response:  # fmt: skip
     """Answer with the show, or 304 where the client has its newest state."""
     version = _version(collections)
     if if_none_match:
         etag = list_tag(await read.show_state_token(database, production), version)
-        if is_newest(if_none_match, etag):
+        if matches(if_none_match, etag):
             return ReadResponse(None, etag, compressible=True)
     show = await read.show(database, production, collections)
     return ReadResponse(_pieces(show.members), list_tag(show.state, version), compressible=True)

@@ -1,13 +1,15 @@
-"""The route of offline work: takes a batch of mutations, answers with outcomes and the feed."""
+"""The routes of offline work: a batch is answered with outcomes and the feed, and listed later."""
 
 from collections.abc import Sequence
-from typing import Any, Final, Union
+from typing import Annotated, Any, Final, Union
+from uuid import UUID
 
-from fastapi import Response
+from fastapi import Query, Response
 from pydantic import Field, create_model
 from pydantic_core import from_json, to_json
 
 from app.api.dependencies import (
+    DatabaseDep,
     IdempotentWriterDep,
     ProductionKey,
     RequestIdDep,
@@ -16,20 +18,22 @@ from app.api.dependencies import (
 from app.api.error_responses import problem_response
 from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.json_requests import actor_in
-from app.api.openapi import AnswerModel, Problem, documented
-from app.api.responses import json_response, name_ignored
-from app.api.routes.feed import Change
-from app.api.routes.outcomes import ignored_members, outcome_json
+from app.api.openapi import AnswerModel, Problem, answers
+from app.api.responses import json_response, outcome_json
+from app.api.routes.changes import Change
 from app.api.routes.routers import production_router
+from app.changelog.events import production_of
 from app.entities import discovered
-from app.errors import Conflict, Invalid, LogTrimmed, NotFound, SignalbookError, SyncFailed
-from app.model.schemas import read_schema
-from app.sync import batch
-from app.sync.applier import MutationOutcome, Status
-from app.sync.batch import BatchResult
-from app.sync.mutations import MutationStep, Sync, read_steps
+from app.errors import Conflict, Invalid, NotFound, SignalbookError, SyncFailed
+from app.model.schemas import WireMoment, read_schema
+from app.store.many_writes import first_error
+from app.sync import batch, records
+from app.sync.mutations import MutationOutcome, MutationStep, Status, Sync, read_steps
+from app.sync.records import BatchResult
 
-router: Final = production_router("/sync", "Sync")
+router: Final = production_router("Sync")
+Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
+Before = Annotated[UUID | None, Query(description="The last answer's `next`.")]
 _BATCH: Final = (
     "Does each mutation once, in the order given, in one transaction; a batch that is sent again "
     "changes nothing more. One that is refused spoils no other, unless the batch is `atomic`: then "
@@ -49,15 +53,11 @@ class Resync(AnswerModel):
 
 _ENTITY: Final[Any] = Union[tuple(read_schema(entity) for entity in discovered().values())]  # noqa: UP007  # made at run time
 Result: Final = create_model(
-    "SyncResult",
-    __base__=AnswerModel,
+    "SyncResult", __base__=AnswerModel,
     __doc__="What became of one mutation: its row as it is now, or why it was refused.",
-    index=(int, ...),
-    mutationId=(str | None, ...),
-    status=(Status, ...),
-    entity=(_ENTITY, None),
+    index=(int, ...), mutationId=(str | None, ...), status=(Status, ...), entity=(_ENTITY, None),
     error=(Problem, None),
-)
+)  # fmt: skip
 
 
 class SyncAnswer(AnswerModel):
@@ -76,21 +76,14 @@ class SyncAnswer(AnswerModel):
     resync: Resync = Field(default=None)  # type: ignore[assignment]  # absent, never null
 
 
-@router.post(
-    "",
-    operation_id="sync",
-    summary="Bring in what was done offline, and tell what others did",
-    description=_BATCH,
-    responses={200: {"model": SyncAnswer}, **documented(NotFound, Conflict, Invalid)},
-    openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
-)
+@router.post("/sync", operation_id="sync", description=_BATCH,
+             summary="Bring in what was done offline, and tell what others did",
+             responses=answers(SyncAnswer, NotFound, Conflict, Invalid),
+             openapi_extra={"parameters": [IDEMPOTENCY_KEY]})  # fmt: skip
 async def sync(
-    production: ProductionKey,
-    body: Sync,
-    writer: IdempotentWriterDep,
-    request_id: RequestIdDep,
+    production: ProductionKey, body: Sync, writer: IdempotentWriterDep, request_id: RequestIdDep,
     path: UrlPathDep,
-) -> Response:
+) -> Response:  # fmt: skip
     """Run a batch."""
     actor = actor_in(body, request_id)
     mutations = read_steps(production, body, actor)
@@ -105,7 +98,7 @@ def _answer(
     path: str, body: Sync, mutations: Sequence[MutationStep], report: BatchResult
 ) -> Response:
     results = [_result(step, o) for step, o in zip(mutations, report.outcomes, strict=True)]
-    if body.atomic and not body.dry_run and (failure := report.first_error()):
+    if body.atomic and not body.dry_run and (failure := first_error(report.outcomes)):
         return problem_response(_failure(*failure, results, report), path)
     last = report.latest if report.next is None else report.next
     members = {
@@ -118,11 +111,11 @@ def _answer(
         "more": to_json(last < report.latest),
     }
     if report.resync:
-        members["resync"] = to_json(_resync(report.resync))
+        words, gap = report.resync.message, dict(report.resync.members)
+        members["resync"] = to_json({"message": words, "show": gap.pop("resync"), **gap})
     encoded = b",".join(b'"%b":%b' % (name.encode(), value) for name, value in members.items())
-    response = json_response(b"{%b}" % encoded)
-    name_ignored(response, ignored_members(body, mutations))
-    return response
+    ignored = [name for step in mutations for name in step.ignored]
+    return json_response(b"{%b}" % encoded, request_body=body, ignored=ignored)
 
 
 def _result(step: MutationStep, outcome: MutationOutcome) -> bytes:
@@ -144,6 +137,65 @@ def _failure(
     )
 
 
-def _resync(error: LogTrimmed) -> dict[str, Any]:
-    members = dict(error.members)
-    return {"message": error.message, "show": members.pop("resync"), **members}
+class SyncFate(AnswerModel):
+    """What became of a mutation; ``version`` is the one that it made of its row, if it did."""
+
+    mutationId: str | None
+    status: Status
+    collection: str | None
+    entityUuid: str | None
+    version: int | None
+    code: str | None
+    message: str | None
+
+
+class SyncRun(AnswerModel):
+    """A batch that came, and how many of its mutations met each status."""
+
+    uuid: str
+    timestamp: WireMoment
+    clientId: str | None
+    since: int | None
+    latest: int
+    atomic: bool
+    dryRun: bool
+    userId: str
+    userName: str
+    counts: dict[Status, int]
+
+
+class SyncRunEvidence(SyncRun):
+    """A batch with what became of each of its mutations."""
+
+    requestId: str | None
+    results: list[SyncFate]
+
+
+class SyncRuns(AnswerModel):
+    """Batches, newest first. ``next`` is null where no older ones are held."""
+
+    runs: list[SyncRun]
+    next: str | None
+
+
+@router.get("/sync/runs", operation_id="list_sync_runs",
+            summary="Tell which batches of offline work came",
+            responses=answers(SyncRuns, NotFound, Invalid))  # fmt: skip
+async def list_runs(
+    database: DatabaseDep, production: ProductionKey, limit: Limit = 20, before: Before = None
+) -> Response:
+    """List the last batches, newest first, dry runs and repeated ones included."""
+    uuid = await production_of(database, production)
+    return json_response(await records.read_runs(database, uuid, before, limit))
+
+
+@router.get("/sync/runs/{run}", operation_id="get_sync_run",
+            summary="Tell what became of one batch",
+            responses=answers(SyncRunEvidence, NotFound, Invalid))  # fmt: skip
+async def get_run(database: DatabaseDep, production: ProductionKey, run: UUID) -> Response:
+    """Return one batch with what became of each mutation."""
+    uuid = await production_of(database, production)
+    run_json = await records.read_run(database, uuid, run)
+    if run_json is None:
+        raise NotFound(f"No sync run of this production has the uuid {run}.")
+    return json_response(run_json)

@@ -23,9 +23,8 @@ from app.store.edit import Edit, edit_from, validate
 from app.store.update import update
 from app.store.write_context import WriteContext
 from app.sync import batch as sync
-from app.sync.applier import MutationOutcome
-from app.sync.mutations import MutationStep, Sync, read_steps
-from app.sync.records import RUN
+from app.sync.mutations import MutationOutcome, MutationStep, Sync, read_steps
+from app.sync.records import RUN, BatchResult
 from app.sync.rehearsal import expectations
 from app.sync.rehearsal.expectations import ExpectedEntry
 from app.sync.rehearsal.offline_work import Mutation, body
@@ -33,7 +32,6 @@ from app.sync.rehearsal.offline_work import Mutation, body
 Fates = list[tuple[MutationStep, MutationOutcome]]
 _ACTOR: Final = Actor(user_id="rehearsal", user_name="Rehearsal")
 _OTHER: Final = Actor(user_id="somebody", user_name="Somebody else")
-_OPERATIONS: Final = {"create": "CREATE", "update": "UPDATE", "delete": "DELETE"}
 _PAGE: Final = 10  # entries: so that there are several pages
 
 
@@ -44,7 +42,7 @@ class Client:
         self._connection, self.production, self._since = connection, production, since
         self._name = f"rehearsal {uuid4()}"
         self._writes: list[ExpectedEntry] = []
-        self.answer: sync.BatchResult
+        self.answer: BatchResult
         """The answer to the last batch."""
 
     @classmethod
@@ -58,9 +56,8 @@ class Client:
 
     async def push(self, mutations: Sequence[Mutation]) -> Fates:
         """Push a batch; return the outcome of each mutation. Raise what the database raises."""
-        body = {"mutations": mutations, "clientId": self._name, "since": self._since}
-        batch = validate(Sync, body)
-        assert isinstance(batch, Sync)
+        members = {"mutations": mutations, "clientId": self._name, "since": self._since}
+        batch = validate(Sync, members)
         todo = read_steps(str(self.production), batch, _ACTOR)
         context = WriteContext(self._connection, locked=True)
         self.answer = await sync.run(context, str(self.production), batch, todo, _ACTOR)
@@ -125,6 +122,4 @@ class Client:
             last = page["last"]
 
     def _note(self, entity: type[Row], operation: str, row: bytes) -> None:
-        self._writes.append(
-            ExpectedEntry(entity.collection, _OPERATIONS[operation], from_json(row))
-        )
+        self._writes.append(ExpectedEntry(entity.collection, operation.upper(), from_json(row)))

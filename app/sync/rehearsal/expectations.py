@@ -1,19 +1,24 @@
-"""Checks of what a client of the sync receives: each returns or yields differences in words."""
+"""Checks of what a client of the sync receives, and the report that collects their words."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
 
 from pydantic.alias_generators import to_camel
 from pydantic_core import from_json
 
+from app.database.database import DatabaseConnection
+from app.entities import discovered
 from app.errors import VersionConflict
 from app.model.entity import Row
 from app.rules.merge import same
-from app.sync.applier import MutationOutcome
-from app.sync.mutations import MutationStep
+from app.sql.registry import named_statements
+from app.sync.mutations import MutationOutcome, MutationStep
 
 Values = Mapping[str, Any]
 _SHOWN: Final = 60  # characters of a value
+_SHOWN_OF_SQL: Final = 80  # characters of a statement
 # What every update changes besides the fields that it names.
 _SET_BY_SERVER: Final = {"version", "fieldVersions", "updatedAt", "lastModifiedBy", "syncedAt"}
 
@@ -156,3 +161,60 @@ def _wrong(entry: Values, should: ExpectedEntry) -> str:
 
 def _change(operation: str, collection: str, uuid: str, version: int) -> str:
     return f"{operation} of {collection} {uuid} to version {version}"
+
+
+class StepFailed(Exception):
+    """A step has gone wrong, and those that build on it make no sense."""
+
+
+class TripReport:
+    """The steps of one round trip, and what went wrong in it; nothing when all is well."""
+
+    def __init__(self) -> None:
+        self.findings: list[str] = []
+        self.errors: list[Exception] = []
+        """The errors behind the findings, of which some may be the server's own fault."""
+        self.steps: list[dict[str, Any]] = []
+        self._failed: list[tuple[object, str]] = []
+
+    @asynccontextmanager
+    async def step(self, connection: DatabaseConnection, name: str) -> AsyncIterator[None]:
+        """Time a step, in a savepoint. Raise StepFailed if it failed, or found anything wrong."""
+        began, before = time.monotonic(), len(self.findings)
+        try:
+            async with connection.transaction():
+                yield
+        except Exception as error:  # noqa: BLE001  # whatever it meets on the copy is a finding
+            self.errors.append(error)
+            self.findings.append(f"{name}: {self._describe(error)}")
+        self.steps.append({"step": name, "seconds": round(time.monotonic() - began, 4)})
+        if len(self.findings) > before:
+            raise StepFailed
+
+    def add(self, what: str, faults: Iterable[str]) -> None:
+        """Add what is wrong with something to the findings."""
+        self.findings += [f"{what}: {words}" for words in faults if words]
+
+    def log_query(self, query: Any) -> None:
+        """Remember a statement that failed; asyncpg's query logger calls this."""
+        if query.exception is not None:
+            self._failed.append((query.exception, query.query))
+
+    def _describe(self, error: Exception) -> str:
+        """Put an error into words, with the statement that failed if it was one."""
+        causes = [cause for cause in (error, error.__cause__) if cause]
+        for failed, sql in self._failed:
+            for cause in causes:
+                if failed is cause:
+                    return f"{_name_of(sql)} fails: {in_words(cause)}"
+        return in_words(error)
+
+
+def _name_of(sql: str) -> str:
+    """Return the entity and name of a declared statement, the SQL itself of any other."""
+    for collection, entity in discovered().items():
+        for name, own in named_statements(entity).items():
+            if own == sql:
+                return f"the statement {name.replace('_', ' ')!r} of {collection}"
+    line = " ".join(sql.split())
+    return line if len(line) <= _SHOWN_OF_SQL else f"{line[:_SHOWN_OF_SQL]}…"

@@ -18,12 +18,11 @@ from app.database.database import DatabaseConnection, json_as_bytes
 from app.database.url import DatabaseUrl
 from app.entities import discovered, root
 from app.model.entity import Row
-from app.sync.applier import MutationOutcome
-from app.sync.mutations import MutationStep
+from app.sync.mutations import MutationOutcome, MutationStep
 from app.sync.rehearsal import expectations
 from app.sync.rehearsal.client import Client, Fates
+from app.sync.rehearsal.expectations import StepFailed, TripReport
 from app.sync.rehearsal.offline_work import Mutation, another, changing, deleting, show, texts
-from app.sync.rehearsal.report import StepFailed, TripReport
 
 # Productions whose number is not that of the last entry in their log.
 _MISNUMBERED: Final = """SELECT uuid, id, change_seq, last FROM productions,
@@ -45,28 +44,18 @@ _Check = Callable[[MutationStep, MutationOutcome], Iterator[str]]
 _Rows = list[tuple[type[Row], expectations.Values]]
 
 
-class RoundTrip:
+class RoundTrip(TripReport):
     """One round trip: its findings, and how long it took."""
 
     def __init__(self) -> None:
-        self._report = TripReport()
+        super().__init__()
         self._seconds = 0.0
         self._wrong_before: list[UUID] = []
         self._connection: DatabaseConnection
 
-    @property
-    def findings(self) -> list[str]:
-        """What went wrong, in words; empty when all is well."""
-        return self._report.findings
-
-    @property
-    def errors(self) -> list[Exception]:
-        """The errors behind the findings, of which some may be the server's own fault."""
-        return self._report.errors
-
     def as_json(self) -> dict[str, Any]:
         """Return how long it took, and each step of it, as JSON values."""
-        return {"seconds": self._seconds, "steps": self._report.steps}
+        return {"seconds": self._seconds, "steps": self.steps}
 
     async def look_before(self, url: str) -> None:
         """Remember which productions have a wrong number of changes before the release."""
@@ -83,7 +72,7 @@ class RoundTrip:
             transaction = connection.transaction()
             await transaction.start()
             try:
-                with connection.query_logger(self._report.log_query):
+                with connection.query_logger(self.log_query):
                     await self._all()
             finally:
                 await transaction.rollback()
@@ -99,7 +88,7 @@ class RoundTrip:
     async def _numbers(self) -> None:
         """Check that the number of each production is that of the last entry in its log."""
         name = "the numbers of productions"
-        async with self._report.step(self._connection, name):
+        async with self.step(self._connection, name):
             rows = await self._connection.fetch(_MISNUMBERED)
             wrong = [row for row in rows if row["uuid"] not in self._wrong_before]
             for row in wrong[:1]:
@@ -107,33 +96,33 @@ class RoundTrip:
                     f"{row['id']!r} has counted {row['change_seq']} changes, and its log ends with "
                     f"number {row['last']}; {len(wrong)} in all"
                 )
-                self._report.add(name, [words])
+                self.add(name, [words])
 
     async def _new_show(self) -> None:
         """Do all that clients do, in a new production."""
-        connection, report = self._connection, self._report
-        async with report.step(connection, "making a production"):
+        connection = self._connection
+        async with self.step(connection, "making a production"):
             client = await Client.with_a_production(connection)
         batch = _work(client.production)
-        async with report.step(connection, "pushing offline work"):
+        async with self.step(connection, "pushing offline work"):
             await self._push(client, batch)
-        async with report.step(connection, "pushing it again"):
+        async with self.step(connection, "pushing it again"):
             self._check("pushing it again", await client.push(batch), _not_duplicate)
-            report.add("the feed in the answer", [client.check_answer()])
-        async with report.step(connection, "a change by somebody else"):
+            self.add("the feed in the answer", [client.check_answer()])
+        async with self.step(connection, "a change by somebody else"):
             rows = await _interfere(client, batch)
-        async with report.step(connection, "pushing stale edits"):
+        async with self.step(connection, "pushing stale edits"):
             await self._push_stale(client, rows)
-        async with report.step(connection, "reading the feed"):
-            report.add("the feed", [await client.check_feed()])
+        async with self.step(connection, "reading the feed"):
+            self.add("the feed", [await client.check_feed()])
 
     async def _push(self, client: Client, batch: list[Mutation]) -> None:
         """Push a batch; check its answer, its stored run, and its replay under the same key."""
         fates, replayed = await client.push_with_key(batch)
         self._check("pushing offline work", fates, _not_done)
-        self._report.add("the feed in the answer", [client.check_answer()])
-        self._report.add("the run that is kept", [await client.check_run()])
-        self._report.add("the same request with its Idempotency-Key", [replayed])
+        self.add("the feed in the answer", [client.check_answer()])
+        self.add("the run that is kept", [await client.check_run()])
+        self.add("the same request with its Idempotency-Key", [replayed])
 
     async def _push_stale(self, client: Client, rows: _Rows) -> None:
         """Push two stale edits of each row: of the field that others changed, and of another."""
@@ -151,7 +140,7 @@ class RoundTrip:
         for entity in discovered().values():
             with suppress(StepFailed):
                 name = f"an existing row of {entity.collection}"
-                async with self._report.step(self._connection, name):
+                async with self.step(self._connection, name):
                     await self._change_one(entity, name)
 
     async def _change_one(self, entity: type[Row], name: str) -> None:
@@ -164,21 +153,21 @@ class RoundTrip:
             members = {text: f"rehearsed {row['uuid']}"}
             change = changing(entity, row["uuid"], before["version"], members)
             ((step, outcome),) = await client.push([change])
-            self._report.add(
+            self.add(
                 name, expectations.check_write(step, outcome, "applied", before["version"] + 1)
             )
             after = await client.read(entity, row["uuid"])
-            self._report.add(name, expectations.check_others(entity, before, after, text))
-            self._report.add(f"the feed after a change of {name}", [await client.check_feed()])
+            self.add(name, expectations.check_others(entity, before, after, text))
+            self.add(f"the feed after a change of {name}", [await client.check_feed()])
 
     async def _constraints(self) -> None:
         """Check deferred constraints now, as a commit would."""
-        async with self._report.step(self._connection, "the commit"):
+        async with self.step(self._connection, "the commit"):
             await self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
     def _check(self, what: str, fates: Fates, check: _Check) -> None:
         for step, outcome in fates:
-            self._report.add(f"{what}, on {step.entity.collection}", check(step, outcome))
+            self.add(f"{what}, on {step.entity.collection}", check(step, outcome))
 
 
 @asynccontextmanager

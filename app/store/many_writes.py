@@ -1,23 +1,50 @@
-"""Many writes in one locked transaction, one after the other: all of them, or each for itself.
+"""Many writes in one locked production, one after the other: all of them, or each for itself.
 
 A write that fails leaves no number, no entry in the log and no announcement: its savepoint is
 rolled back.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
+from uuid import UUID
 
+from app.changelog.log import FORMER_LABEL
 from app.database.database import DatabaseConnection
 from app.database.driver_errors import translated
+from app.entities import root
 from app.errors import SignalbookError, Unavailable
-from app.store.write_context import WriteContext
+from app.model.entity import Row
+from app.model.schemas import can_be_stored, known_uuid
+from app.sql.reads import statements
+from app.store import references
+from app.store.read import ambiguous, not_found
+from app.store.write_context import StoredRow, WriteContext
 
 T = TypeVar("T")
 R = TypeVar("R")
+S = TypeVar("S", bound=str)
 # With many savepoints PostgreSQL takes several times as long.
 _FEW: Final = 50
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[S]):
+    """What became of one: the row as JSON if there is one, the error if it was refused.
+
+    ``version`` is the one that it made of its row, where that is asked for.
+    """
+
+    status: S
+    entity: bytes | None = None
+    error: SignalbookError | None = None
+    version: int | None = None
+
+
+def first_error(outcomes: Iterable[Outcome[Any]]) -> tuple[int, SignalbookError] | None:
+    """Return the first error, with its index."""
+    return next(((n, o.error) for n, o in enumerate(outcomes) if o.error), None)
 
 
 class ItemFailed(Exception):
@@ -83,3 +110,32 @@ async def _try(
         raise
     except SignalbookError as error:
         return error
+
+
+async def lock_production(context: WriteContext, key: str) -> StoredRow:
+    """Lock a production before anything else is read. Raises NotFound, AmbiguousId, WriteRace."""
+    context.require_lock()
+    return await context.read(root(), key)
+
+
+async def is_key_of(connection: DatabaseConnection, production: StoredRow, key: str) -> bool:
+    """Return whether a key is the production's uuid or a label that it has or had."""
+    if key == production.label or known_uuid(key) == production.uuid:
+        return True
+    if not can_be_stored(key):
+        return False
+    label = await connection.fetchval(statements(root()).label, production.uuid)
+    former = FORMER_LABEL, production.uuid, production.uuid, key
+    return key == label or bool(await connection.fetchval(*former))
+
+
+async def find_in(
+    connection: DatabaseConnection, production: StoredRow, entity: type[Row], key: str
+) -> UUID:
+    """Return the uuid of its one live row under a key. Raises NotFound and AmbiguousId."""
+    uuids = await references.find_uuids(connection, entity, production.uuid, key)
+    if not uuids:
+        raise not_found(entity, key)
+    if len(uuids) > 1:
+        raise ambiguous(key, [(uuid, production.label) for uuid in uuids])
+    return uuids[0]

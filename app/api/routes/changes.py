@@ -1,0 +1,150 @@
+"""The routes of a production's changes: its log by number, live, and as older clients read it."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import Header, Path, Query, Response
+from pydantic import BaseModel
+
+from app.api.dependencies import DatabaseDep, HubDep, Limit, ProductionKey, StreamsDep
+from app.api.openapi import answers, documented
+from app.api.responses import json_response
+from app.api.routes.routers import production_router
+from app.changelog import events, feed
+from app.errors import Invalid, InvalidTimestamp, LogTrimmed, NotFound
+from app.live.sse.event_stream import EventStream
+from app.model.fields import EPOCH_MS_MAX, NO_NUL
+from app.model.schemas import WireMoment
+
+router: Final = production_router("Events")
+_NEWEST: Final = 2**63 - 1
+Key = Annotated[str, Path(pattern=NO_NUL, description="The row's uuid or label.")]
+Since = Annotated[int, Query(ge=0, le=_NEWEST, description="The last answer's `next`.")]
+MaybeSince = Annotated[
+    int | None,
+    Query(ge=0, le=_NEWEST, description="Begin after this number; without it, from now on."),
+]
+LastEventId = Annotated[
+    str | None, Header(description="The `id` of the last event that was read; before `since`.")
+]
+
+
+class Event(BaseModel):
+    """One write, as it was logged. ``seq`` is null for what the older service logged."""
+
+    uuid: str
+    seq: int | None
+    productionId: str
+    productionUuid: str
+    eventType: str
+    operation: str
+    entityId: str
+    entityData: Any
+    changes: Any
+    userId: str
+    userName: str | None
+    version: int
+    timestamp: WireMoment
+
+
+class Change(BaseModel):
+    """One write, as it was logged; a ``blind`` one did not name the version it started from."""
+
+    uuid: str
+    seq: int
+    productionId: str
+    productionUuid: str
+    eventType: str
+    collection: str
+    entityType: str
+    operation: Literal["CREATE", "UPDATE", "DELETE"]
+    entityId: str
+    entityData: Any
+    changes: dict[str, list[Any]]
+    blind: bool
+    userId: str
+    userName: str
+    version: int
+    timestamp: WireMoment
+
+
+class Feed(BaseModel):
+    """Changes in the order of their numbers; ``next`` is what to ask for next time."""
+
+    changes: list[Change]
+    next: int
+    latest: int
+    more: bool
+
+
+_EVENTS: Final = answers(list[Event], NotFound, Invalid)
+
+
+@router.get("/events", operation_id="list_events", responses=_EVENTS)
+async def newest(database: DatabaseDep, production: ProductionKey, limit: Limit = 100) -> Response:
+    """List the last events, newest first."""
+    return json_response(await events.newest(database, production, limit))
+
+
+@router.get("/events/entity/{key}", operation_id="list_entity_events", responses=_EVENTS)
+async def of_entity(
+    database: DatabaseDep, production: ProductionKey, key: Key, limit: Limit = 100
+) -> Response:
+    """List the events of one entity, deleted or not, newest first."""
+    return json_response(await events.of_entity(database, production, key, limit))
+
+
+@router.get("/events/since/{milliseconds}", operation_id="list_events_since",
+            responses={**_EVENTS, **documented(InvalidTimestamp)})  # fmt: skip
+async def since(
+    database: DatabaseDep, production: ProductionKey, milliseconds: str, limit: Limit = 1_000
+) -> Response:
+    """List the events after a time in milliseconds since 1970-01-01 UTC, oldest first."""
+    if not (milliseconds.isascii() and milliseconds.isdigit() and len(milliseconds) < 16):
+        raise InvalidTimestamp("Send the time as milliseconds since 1970-01-01 UTC.")
+    moment = datetime.fromtimestamp(min(int(milliseconds), EPOCH_MS_MAX) / 1_000, UTC)
+    return json_response(await events.since(database, production, moment, limit))
+
+
+@router.get("/changes", operation_id="list_changes", summary="Tell what changed in a production",
+            responses=answers(Feed, NotFound, LogTrimmed, Invalid))  # fmt: skip
+async def list_changes(
+    database: DatabaseDep, production: ProductionKey, since: Since = 0, limit: Limit = 500
+) -> Response:
+    """List the changes after a number, oldest first and without a gap, deletes included."""
+    return json_response(await feed.page(database, production, since, limit))
+
+
+_STREAM: Final = """The changes after a number, or from now on, as they are committed.
+
+`event: change` is an entry of the feed, its `seq` as the event's `id`. `event: derived` follows a
+change and gives a row that was not written but reads differently since (`collection`, `entityType`,
+`entityId`, `entityData`). `event: resync` means that the log no longer holds what was to follow:
+load the show from `resync`; the stream goes on from `latest`. Comments keep the connection alive.
+"""
+_EVENT_STREAM: Final[dict[str, Any]] = {
+    "description": "Server-sent events, without an end.",
+    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+}
+
+
+@router.get("/changes/stream", operation_id="stream_changes",
+            summary="Tell what changes in a production, live", description=_STREAM,
+            responses={200: _EVENT_STREAM, **documented(NotFound, LogTrimmed, Invalid)},
+            response_class=Response)  # fmt: skip
+async def stream_changes(
+    database: DatabaseDep, streams: StreamsDep, hub: HubDep, production: ProductionKey,
+    since: MaybeSince = None, last_event_id: LastEventId = None,
+) -> Response:  # fmt: skip
+    """Open the stream. Raises NotFound where there is no such production."""
+    uuid = await events.production_of(database, production)
+    start = since if last_event_id is None else _parse_event_id(last_event_id)
+    return EventStream(streams, hub, uuid, start)
+
+
+def _parse_event_id(last_event_id: str) -> int:
+    if last_event_id.isascii() and last_event_id.isdecimal() and len(last_event_id) < 20:
+        number = int(last_event_id)
+        if number <= _NEWEST:
+            return number
+    raise Invalid.at("Last-Event-ID", "expected the number of a change, as an event's id gives it")
