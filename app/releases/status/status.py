@@ -19,7 +19,7 @@ from app.releases.ledger.drift_looks import QUESTION, last_look
 from app.releases.ledger.ledger import Ledger, Row
 from app.releases.ledger.soak import Clock, Standing, utc_now
 from app.releases.migrations import revisions
-from app.releases.migrations.pending import next_release
+from app.releases.migrations.revisions import next_release
 from app.releases.migrations.version_row import (
     FORM,
     ROWS,
