@@ -1,8 +1,7 @@
 """Runs Alembic from code: upgrade, downgrade, and which revision a database is at."""
 
 from collections.abc import Callable
-from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from alembic.config import Config
 from alembic.util.exc import CommandError
@@ -19,6 +18,7 @@ from app.releases.migrations.revisions import ROOT
 from app.releases.migrations.version_row import FORM, ROWS, raise_unless_fits, single_revision
 from app.releases.verdict import MigrationError
 
+T = TypeVar("T")
 Say = Callable[[str], None]
 _CONFIGURATION: Final = ROOT / "pyproject.toml"
 
@@ -32,7 +32,7 @@ async def upgrade(
     killed. Raises MigrationError: refused (``guard.Ungated`` where only the gate may migrate),
     contended, blocked, stuck, failed, or the database is away.
     """
-    await _run(url, configuration(say, observer), partial(_upgrade, revision))
+    await _run(command.upgrade, url, revision, configuration(say, observer))
 
 
 async def downgrade(
@@ -42,7 +42,7 @@ async def downgrade(
 
     Raises PointOfNoReturn from the first contract on: the old columns are gone.
     """
-    await _run(url, configuration(say, observer), partial(_downgrade, revision))
+    await _run(command.downgrade, url, revision, configuration(say, observer))
 
 
 async def current(url: str) -> str | None:
@@ -50,19 +50,19 @@ async def current(url: str) -> str | None:
 
     Raises MigrationError when it cannot be read.
     """
-    engine = make_engine(url)
     try:
-        async with engine.connect() as connection:
+        async with make_engine(url).connect() as connection:
             return await connection.run_sync(read_revision)
     except (OSError, TimeoutError, DBAPIError) as away:
         cause = getattr(away, "orig", None) or away
         raise MigrationError(f"The database's revision cannot be read: {cause}") from away
-    finally:
-        await engine.dispose()
 
 
 def make_engine(url: str) -> AsyncEngine:
-    """Make an engine for migrations: every connection is new, and closed after use."""
+    """Make an engine for migrations: every connection is new, and closed after use.
+
+    So the engine holds nothing that would have to be disposed of.
+    """
     database = DatabaseUrl.parse(url)
     return create_async_engine(
         database.sqlalchemy_url(),
@@ -78,38 +78,30 @@ def configuration(say: Say = print, observer: Observer | None = None) -> Config:
     return config
 
 
-async def _run(url: str, config: Config, order: Callable[[Config], None]) -> None:
-    engine = make_engine(url)
+async def _run(
+    order: Callable[[Config, str], None], url: str, revision: str, config: Config
+) -> None:
+    def run(connection: Connection) -> None:
+        config.attributes["connection"] = connection
+        order(config, revision)
+
     try:
-        async with engine.connect() as connection:
-            await connection.run_sync(partial(_with_connection, order, config))
-    except (OSError, TimeoutError) as away:
-        raise MigrationError(f"The database does not answer ({type(away).__name__}).") from away
+        await run_on(url, run)
     except MigrationError:
         raise
     except CommandError as refused:
         raise MigrationError(f"{refused}.") from refused
-    except DBAPIError as failed:
-        raise MigrationError(f"PostgreSQL refused: {failed.orig}") from failed
-    except PostgresError as failed:  # from the connection beside Alembic's
-        raise MigrationError(f"PostgreSQL refused: {failed}") from failed
-    finally:
-        await engine.dispose()
+    except (DBAPIError, PostgresError) as failed:  # the latter from the connection beside Alembic's
+        raise MigrationError(f"PostgreSQL refused: {getattr(failed, 'orig', failed)}") from failed
 
 
-def _with_connection(
-    order: Callable[[Config], None], config: Config, connection: Connection
-) -> None:
-    config.attributes["connection"] = connection
-    order(config)
-
-
-def _upgrade(revision: str, config: Config) -> None:
-    command.upgrade(config, revision)
-
-
-def _downgrade(revision: str, config: Config) -> None:
-    command.downgrade(config, revision)
+async def run_on(url: str, work: Callable[[Connection], T]) -> T:
+    """Return what ``work`` returns on a connection. Raises MigrationError: no answer."""
+    try:
+        async with make_engine(url).connect() as connection:
+            return await connection.run_sync(work)
+    except (OSError, TimeoutError) as away:
+        raise MigrationError(f"The database does not answer ({type(away).__name__}).") from away
 
 
 def read_revision(connection: Connection) -> str | None:

@@ -27,41 +27,35 @@ class ForeignKey(NamedTuple):
 
 def index_is_valid(steps: Steps, name: str) -> bool | None:
     """Return whether the index stands; False is a build that was interrupted, None no index."""
-    rows = steps.rows("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)", name)
-    return bool(rows[0][0]) if rows else None
+    return steps.value("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)", name)
 
 
 def constraint_is_valid(steps: Steps, table: str, name: str) -> bool | None:
     """Return whether the constraint is validated; None when there is no such constraint."""
-    rows = steps.rows(
+    return steps.value(
         "SELECT convalidated FROM pg_constraint"
         " WHERE conrelid = to_regclass($1) AND conname = $2::text",
-        table,
-        name,
-    )
-    return bool(rows[0][0]) if rows else None
+        table, name,
+    )  # fmt: skip
 
 
 def is_not_null(steps: Steps, table: str, column: str) -> bool:
     """Return whether the column already refuses NULL."""
-    rows = steps.rows(
+    return bool(steps.value(
         "SELECT attnotnull FROM pg_attribute"
         " WHERE attrelid = to_regclass($1) AND attname = $2::text",
-        table,
-        column,
-    )
-    return bool(rows and rows[0][0])
+        table, column,
+    ))  # fmt: skip
 
 
 def key_column(steps: Steps, table: str) -> str | None:
     """Return the (first) column of the table's primary key."""
-    rows = steps.rows(
+    return steps.value(
         "SELECT attname::text FROM pg_index JOIN pg_attribute"
         " ON attrelid = indrelid AND attnum = indkey[0]"
         " WHERE indrelid = to_regclass($1) AND indisprimary",
         table,
     )
-    return str(rows[0][0]) if rows else None
 
 
 def foreign_keys_on(steps: Steps, index: str) -> list[ForeignKey]:
@@ -79,11 +73,6 @@ def foreign_keys_on(steps: Steps, index: str) -> list[ForeignKey]:
 def mark_unvalidated(key: ForeignKey) -> str:
     """Return the statement that notes, in the catalogue itself, that a key is to be validated."""
     return f"COMMENT ON CONSTRAINT {key.name} ON {key.table} IS '{_UNVALIDATED}'"
-
-
-def unvalidated(steps: Steps, index: str) -> list[ForeignKey]:
-    """List the foreign keys on this unique index that carry that note."""
-    return [key for key in foreign_keys_on(steps, index) if key.marked]
 
 
 def without_zone(steps: Steps, table: str, columns: Iterable[str]) -> list[str]:

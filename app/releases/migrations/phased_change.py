@@ -17,7 +17,6 @@ from app.releases.migrations.catalogue import (
     foreign_keys_on,
     key_column,
     mark_unvalidated,
-    unvalidated,
 )
 from app.releases.migrations.column_sync import Link, Pair, TextList, keep_in_step, let_go
 from app.releases.migrations.ddl import (
@@ -136,7 +135,8 @@ class Switch:
     def upgrade(self) -> None:
         """Change the primary key to ``uuid``."""
         with beside() as steps:
-            moved = unvalidated(steps, LABEL.name(self.table))
+            keys = foreign_keys_on(steps, LABEL.name(self.table))
+            moved = [key for key in keys if key.marked]
             if key_column(steps, self.table) != "uuid":
                 moved = self._switch(steps)
             _validate_again(steps, moved)

@@ -6,7 +6,8 @@ global: nothing here may run beside a migration of the same process.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from itertools import groupby
@@ -18,11 +19,12 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection
 
 from alembic import command
-from app.releases.migrations.alembic_runner import configuration, make_engine
+from app.releases.migrations.alembic_runner import configuration, run_on
 from app.releases.migrations.backfill_cursors import CURSORS
-from app.releases.migrations.revisions import history
+from app.releases.migrations.observer import BUSY
+from app.releases.migrations.revisions import names
 from app.releases.output import discard_line
-from app.releases.plan.collector import Ask, CollectedStatement, StatementCollector, nothing_known
+from app.releases.plan.collector import Ask, StatementCollector
 from app.releases.plan.plan import Statement
 from app.releases.sql.effects import describe, qualified
 from app.releases.sql.parser import Node, parse_or_unread, quoted
@@ -38,12 +40,6 @@ _INDEXES: Final = """SELECT i.relname::text, t.relname::text FROM pg_index
   JOIN pg_class i ON i.oid = indexrelid JOIN pg_class t ON t.oid = indrelid
   WHERE t.relnamespace = 'public'::regnamespace"""
 
-_BUSY: Final = (
-    asyncpg.LockNotAvailableError,
-    asyncpg.QueryCanceledError,
-    asyncpg.DeadlockDetectedError,
-)
-
 
 async def plan_statements(
     url: str, revisions: Sequence[str], before: str | None
@@ -53,21 +49,15 @@ async def plan_statements(
     Nothing is written there. Raises MigrationContended when its catalogue is locked for too long,
     and MigrationError: away, refused, or the revisions do not follow ``before``.
     """
-    engine = make_engine(url)
     try:
-        async with engine.connect() as connection:
-            return await connection.run_sync(partial(_read, revisions, before))
-    except (OSError, TimeoutError) as away:
-        raise MigrationError(f"The database does not answer ({type(away).__name__}).") from away
-    except _BUSY as busy:
+        return await run_on(url, partial(_read, revisions, before))
+    except (*BUSY, asyncpg.QueryCanceledError) as busy:
         raise MigrationContended(
             f"The plan could not be made, because others hold the database's catalogue: {busy}. "
             "Nothing was changed; try again when they are done."
         ) from busy
     except asyncpg.PostgresError as failed:
         raise MigrationError(f"PostgreSQL refused a question of the plan: {failed}") from failed
-    finally:
-        await engine.dispose()
 
 
 def statements_from_code(revisions: Sequence[str]) -> tuple[Statement, ...]:
@@ -75,10 +65,10 @@ def statements_from_code(revisions: Sequence[str]) -> tuple[Statement, ...]:
 
     Tables that earlier revisions create are the existing ones.
     """
-    upto = _names()[: _names().index(revisions[-1]) + 1]
+    upto = names()[: names().index(revisions[-1]) + 1]
     existing: set[str] = set()
     described: list[Statement] = []
-    for _, own in groupby(_collected(upto, None, nothing_known), attrgetter("revision")):
+    for _, own in groupby(_collected(upto, None), attrgetter("revision")):
         statements = [_described(each, existing) for each in own]
         existing |= {table["relname"] for table in _created(statements)}
         described += statements
@@ -90,8 +80,8 @@ def offline_hash(revisions: Sequence[str]) -> str:
 
     It is the same on every machine and for every database, until the code changes.
     """
-    first = _names().index(revisions[0])
-    collected = _collected(revisions, _names()[first - 1] if first else None, nothing_known)
+    first = names().index(revisions[0])
+    collected = _collected(revisions, names()[first - 1] if first else None)
     content = [(n.revision, n.step, n.way, normalise(n.sql)) for n in collected]
     return sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
 
@@ -122,28 +112,23 @@ def _created(statements: Sequence[Statement]) -> Iterator[Node]:
     """Yield the relation of each table that outlives its session."""
     for statement in statements:
         for node in parse_or_unread(statement.sql):
-            table = _target(node)
+            table: Node | None = None
+            if node.kind == "CreateStmt":
+                table = node["relation"]
+            elif node.kind == "CreateTableAsStmt" and node["objtype"] == "OBJECT_TABLE":
+                table = node["into"]["rel"]
             if table is not None and table["relpersistence"] != "t":
                 yield table
-
-
-def _target(node: Node) -> Node | None:
-    if node.kind == "CreateStmt":
-        return cast("Node", node["relation"])
-    is_table = node.kind == "CreateTableAsStmt" and node["objtype"] == "OBJECT_TABLE"
-    return cast("Node", node["into"]["rel"]) if is_table else None
 
 
 def _read(
     revisions: Sequence[str], before: str | None, connection: Connection
 ) -> tuple[Statement, ...]:
-    adapted = cast("Any", connection.connection.dbapi_connection)
-
-    def run(call: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
-        return adapted.run_async(call)
+    run = cast("Any", connection.connection.dbapi_connection).run_async
 
     def ask(query: str, values: tuple[object, ...] = ()) -> Sequence[Sequence[Any]]:
-        return cast("Sequence[Sequence[Any]]", run(lambda c: c.fetch(query, *values)))
+        rows: Sequence[Sequence[Any]] = run(lambda c: c.fetch(query, *values))
+        return rows
 
     run(lambda c: c.execute(_READ_ONLY))
     try:
@@ -156,8 +141,8 @@ def _read(
 
 
 def _collected(
-    revisions: Sequence[str], before: str | None, ask: Ask
-) -> tuple[CollectedStatement, ...]:
+    revisions: Sequence[str], before: str | None, ask: Ask | None = None
+) -> list[Statement]:
     """Run the revisions in Alembic's offline mode, and return what they would do."""
     collector = StatementCollector(ask)
     config = configuration(discard_line)
@@ -176,13 +161,6 @@ def _collected(
 
 
 def _described(
-    collected: CollectedStatement,
-    existing: Collection[str],
-    indexes: Mapping[str, str] | None = None,
+    statement: Statement, existing: Collection[str], indexes: Mapping[str, str] | None = None
 ) -> Statement:
-    effect = describe(collected.sql, existing, indexes)
-    return Statement(**collected._asdict(), **effect._asdict())
-
-
-def _names() -> list[str]:
-    return [revision.name for revision in history()]
+    return replace(statement, **describe(statement.sql, existing, indexes)._asdict())
