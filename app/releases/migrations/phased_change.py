@@ -89,10 +89,11 @@ class Expand:
         """Drop the new columns; the old ones still hold every value."""
         with beside() as steps:
             for child in self.children:
-                steps.brief(*_forget(child), lock_timeout=ACROSS_TABLES)
+                without = drop_columns(child.table, [child.new])
+                steps.brief(*let_go(child), without, lock_timeout=ACROSS_TABLES)
             new_columns = [pair.new for pair in self._pairs()] + ["uuid", *self.columns]
             steps.brief(
-                *(statement for pair in self._pairs() for statement in let_go(pair)),
+                *let_go(*self._pairs()),
                 drop_columns(self.table, new_columns),
                 *self._defaults("DROP DEFAULT"),
                 lock_timeout=ACROSS_TABLES,
@@ -143,11 +144,11 @@ class Switch:
 
     def _switch(self, steps: Steps) -> list[ForeignKey]:
         """Swap the keys; return the foreign keys that were moved and must be validated again."""
-        older = {f"{child.table}_{child.old}_fkey" for child in self.children}
+        older = {f"{child.table}_{child.old}_fkey": child.table for child in self.children}
         others = [key for key in self._on_key(steps) if key.name not in older]
         valid = [other for other in others if other.valid]
         steps.brief(
-            *(_drop(child.table, f"{child.table}_{child.old}_fkey") for child in self.children),
+            *(_drop(table, key) for key, table in older.items()),
             *self._swap(KEY, others),
             # Only we know that it was valid before; a killed run must leave that behind.
             *(mark_unvalidated(other) for other in valid),
@@ -164,8 +165,9 @@ class Switch:
                 steps.brief(*self._swap(LABEL, self._on_key(steps)), lock_timeout=ACROSS_TABLES)
             _validate_again(steps, foreign_keys_on(steps, KEY.name(self.table)))
             build_index(steps, self.table, LABEL)
-            for child in self.children:
-                _restore(steps, child)
+            for link in self.children:
+                actions = f"ON UPDATE CASCADE ON DELETE {link.on_delete}"
+                add_foreign_key(steps, link.table, link.old, link.parent, key="id", actions=actions)
 
     def _on_key(self, steps: Steps) -> list[ForeignKey]:
         return foreign_keys_on(steps, f"{self.table}_pkey")
@@ -226,10 +228,7 @@ class Contract:
                 f"Dropping foreign key {other.name} of {other.table}, which is not ours and keeps "
                 f"its rows: {self.table}.id is a label from now on and may repeat."
             )
-        statements = [
-            *(_drop(other.table, other.name) for other in others),
-            *(statement for pair in pairs for statement in let_go(pair)),
-        ]
+        statements = [*(_drop(other.table, other.name) for other in others), *let_go(*pairs)]
         if pairs:
             statements.append(drop_columns(self.table, [pair.old for pair in pairs]))
         if statements:
@@ -240,7 +239,7 @@ def _tie(steps: Steps, link: Link) -> None:
     """Index a filled link, set it NOT NULL where it is required, and add its foreign key."""
     build_index(steps, link.table, Index(link.new))
     fill(steps, _filling(link))
-    if link.required:
+    if link.on_delete == "CASCADE":
         set_not_null(steps, link.table, link.new)
     actions = f"ON DELETE {link.on_delete}"
     add_foreign_key(steps, link.table, link.new, link.parent, actions=actions)
@@ -254,21 +253,12 @@ def _succeed(steps: Steps, link: Link) -> None:
     _tie(steps, link)
 
 
-def _forget(link: Link) -> list[str]:
-    return [*let_go(link), drop_columns(link.table, [link.new])]
-
-
 def _filling(link: Link) -> Backfill:
     return Backfill(link.table, {link.new: link.fill()}, _unfilled(link))
 
 
 def _unfilled(pair: Pair) -> str:
     return f"(t.{pair.new} IS NULL AND t.{pair.old} IS NOT NULL)"
-
-
-def _restore(steps: Steps, link: Link) -> None:
-    actions = f"ON UPDATE CASCADE ON DELETE {link.on_delete}"
-    add_foreign_key(steps, link.table, link.old, link.parent, key="id", actions=actions)
 
 
 def _drop(table: str, constraint: str) -> str:
