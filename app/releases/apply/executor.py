@@ -22,7 +22,7 @@ from app.releases.migrations.migration_session import (
     RELEASE_NAME,
     jittered,
 )
-from app.releases.migrations.observer import BUSY, Kind, Observer, Permit
+from app.releases.migrations.observer import BUSY, Kind, Observer
 from app.releases.plan.plan import Statement
 from app.releases.plan.render import allowed_texts
 from app.releases.sql.effects import STRENGTH, named_tables
@@ -73,7 +73,7 @@ class Executor(Observer):
         say: Callable[[str], None],
         progress: Progress,
     ) -> None:
-        self.permit = Permit(gate_pid=gate_pid)
+        self.gate_pid = gate_pid
         self._watcher, self._journal, self._limits = watcher, journal, limits
         self._approved, self._predicted = approved, predicted
         self._say, self._progress = say, progress

@@ -12,7 +12,6 @@ from contextlib import (
     contextmanager,
     nullcontext,
 )
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import asyncpg
@@ -38,18 +37,6 @@ class StepBlocked(MigrationError):
     """A step never got its lock; it changed nothing, and running again is safe."""
 
 
-@dataclass(frozen=True)
-class Permit:
-    """What the caller of a migration knows of the database; ``guard`` decides by it.
-
-    ``gate_pid`` is the backend that holds the gate's lock. ``disposable`` is true for the embedded
-    PostgreSQL of development, whose rows nobody else has made.
-    """
-
-    gate_pid: int | None = None
-    disposable: bool = False
-
-
 class Observer:
     """Sees what a migration does; this one only tries again when others are in the way.
 
@@ -62,7 +49,11 @@ class Observer:
     lock_timeout = LOCK_TIMEOUT
     """The longest that a brief step may wait for a lock; a step may ask for less."""
 
-    permit = Permit()
+    gate_pid: int | None = None
+    """The backend that holds the gate's lock, where the gate migrates; ``guard`` decides by it."""
+
+    is_disposable = False
+    """Whether it is the embedded PostgreSQL of development, whose rows nobody else has made."""
 
     def on_backend(self, pid: int) -> None:
         """Take the process number of a backend that runs what follows; there may be several."""
