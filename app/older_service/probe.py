@@ -9,7 +9,7 @@ import asyncpg
 from app.older_service.statements import Query, Work, works
 from app.releases.migrations.revisions import history
 from app.releases.rehearsal.client_trials import Probe
-from app.releases.rehearsal.probes import Failures, Tried, attempt, rolled_back
+from app.releases.rehearsal.probes import Failures, attempt, rolled_back
 from app.releases.schema.scratch_database import expected_snapshot
 from app.releases.schema.snapshot import Snapshot
 
@@ -31,31 +31,25 @@ async def _try_all(tables: Sequence[Work], connection: asyncpg.Connection) -> Fa
     async with rolled_back(connection):
         for work in tables:
             for query in (*work.writes, *work.lists):
-                await attempt(connection, failed, (work.table, query.name), _run(query))
-            await attempt(connection, failed, (work.table, work.read.name), _read_back(work))
+                key = (work.table, query.name)
+                await attempt(connection, failed, key, partial(_run, query))
+            key = (work.table, work.read.name)
+            await attempt(connection, failed, key, partial(_read_back, work))
         for work in reversed(tables):
-            await attempt(connection, failed, (work.table, work.delete.name), _run(work.delete))
+            key = (work.table, work.delete.name)
+            await attempt(connection, failed, key, partial(_run, work.delete))
     return failed
 
 
-def _run(query: Query) -> Tried:
-    async def run(connection: asyncpg.Connection) -> None:
-        sql = f"{query.sql} RETURNING 1" if query.name in _WRITES else query.sql
-        if not await connection.fetch(sql, *query.values):
-            raise asyncpg.InterfaceError("it found nothing")
-
-    return run
+async def _run(query: Query, connection: asyncpg.Connection) -> None:
+    sql = f"{query.sql} RETURNING 1" if query.name in _WRITES else query.sql
+    if not await connection.fetch(sql, *query.values):
+        raise asyncpg.InterfaceError("it found nothing")
 
 
-def _read_back(work: Work) -> Tried:
-    async def read(connection: asyncpg.Connection) -> None:
-        row = await connection.fetchrow(work.read.sql, *work.read.values)
-        changed = [
-            name
-            for name, value, stored in zip(work.row, work.row.values(), row or (), strict=False)
-            if value != stored
-        ]
-        if row is None or changed:
-            raise asyncpg.InterfaceError(f"what was written reads otherwise: {', '.join(changed)}")
-
-    return read
+async def _read_back(work: Work, connection: asyncpg.Connection) -> None:
+    row = await connection.fetchrow(work.read.sql, *work.read.values)
+    pairs = zip(work.row.items(), row or (), strict=False)
+    changed = [name for (name, value), stored in pairs if value != stored]
+    if row is None or changed:
+        raise asyncpg.InterfaceError(f"what was written reads otherwise: {', '.join(changed)}")
