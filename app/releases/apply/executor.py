@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 
@@ -67,13 +67,11 @@ class Executor(Observer):
         journal: Journal,
         limits: MigrationLimits,
         *,
-        gate_pid: int,
         approved: Callable[[str], bool],
         predicted: Mapping[str, float],
         say: Callable[[str], None],
         progress: Progress,
     ) -> None:
-        self.gate_pid = gate_pid
         self._watcher, self._journal, self._limits = watcher, journal, limits
         self._approved, self._predicted = approved, predicted
         self._say, self._progress = say, progress
@@ -201,10 +199,9 @@ class Executor(Observer):
 
     def _prediction(self, step: str, texts: Sequence[str]) -> float | None:
         """Return the seconds of a step in the rehearsal, or the sum of those of its statements."""
-        if (whole := self._predicted.get(step)) is not None:
-            return whole
         each = [self._predicted[text] for text in texts if text in self._predicted]
-        return sum(each) if texts and len(each) == len(texts) else None
+        is_known = texts and len(each) == len(texts)
+        return self._predicted.get(step, sum(each) if is_known else None)
 
     async def _wait_out_autovacuum(self, connection: asyncpg.Connection, page: Performed) -> None:
         """Wait until autovacuum is done: PostgreSQL cancels it for a step that queues behind it."""
@@ -263,10 +260,10 @@ class Executor(Observer):
             )
         else:
             words += f"{SAFE}; run the release again: it goes on where it stopped."
-        evidence = {"blockers": [str(blocker) for blocker in by]}
-        return Stopped(
-            Verdict.CONTENDED, words, evidence | ({"page": page.as_json()} if page else {})
-        )
+        evidence: dict[str, Any] = {"blockers": [str(blocker) for blocker in by]}
+        if page:
+            evidence["page"] = page.as_json()
+        return Stopped(Verdict.CONTENDED, words, evidence)
 
 
 def _describe_blockers(page: Performed) -> str:

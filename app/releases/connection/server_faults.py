@@ -32,73 +32,10 @@ _DEEPEST: Final = 10  # causes of causes
 _CONNECTIONS: Final = 8
 """How many connections the gate may have at once, its copy's included."""
 
-
-def server_fault(error: BaseException) -> Stopped | None:
-    """Return the verdict where the server or the network caused an error; else None."""
-    for cause in _causes(error):
-        if isinstance(cause, asyncpg.PostgresError):
-            fault = _of_server(cause)
-        elif isinstance(cause, OSError | TimeoutError):
-            fault = _of_way(cause)
-        else:
-            fault = _LOST if isinstance(cause, asyncpg.InterfaceError) and _closed(cause) else None
-        if fault is not None:
-            return Stopped(*fault, {"error": type(cause).__name__})
-    return None
-
-
-def raise_if_server_fault(error: BaseException) -> None:
-    """Raise Stopped where the server or the network caused an error."""
-    if (fault := server_fault(error)) is not None:
-        raise fault from error
-
-
-def fault_in_output(last: str) -> Stopped | None:
-    """Return the verdict on what a program of PostgreSQL's own said last, None for any other."""
-    for pattern, error in _SAYINGS:
-        if fault := pattern.search(last):
-            return server_fault(error(fault[0]))
-    if _NO_ROOM in last:
-        return server_fault(OSError(errno.ENOSPC, _NO_ROOM))
-    return None
-
-
 _LOST: Final = (
     Verdict.UNREACHABLE,
     "The connection to the database ended: run it again when the database answers.",
 )
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield the error, what the driver said, and what either came from."""
-    cause: BaseException | None = error
-    for _ in range(_DEEPEST):
-        if cause is None:
-            return
-        yield cause
-        original = getattr(cause, "orig", None)
-        cause = original if isinstance(original, BaseException) else cause.__cause__
-
-
-def _closed(error: asyncpg.InterfaceError) -> bool:
-    return "connection is closed" in str(error) or "closed in the middle" in str(error)
-
-
-def _of_server(error: asyncpg.PostgresError) -> tuple[Verdict, str] | None:
-    """Return the verdict on an error that the server reports, by its code; else None."""
-    code, words = error.sqlstate or "", _sentence(error)
-    if code[:2] == "58" and _NO_ROOM in words:
-        code = _FULL
-    if isinstance(error, asyncpg.ConnectionFailureError) and code not in _WORDS:
-        code = "08"
-    template = _WORDS.get(code) or _WORDS.get(code[:2])
-    if template is None:
-        return None
-    verdict = Verdict.FAILED if code[:2] in {"25", "53", "58"} else Verdict.UNREACHABLE
-    verdict = Verdict.CONTENDED if code == _LIMIT else verdict
-    return verdict, template.format(words=words)
-
-
 _ENDED: Final = (
     "The connection to the database ended: {words}. Run it again when the database answers."
 )
@@ -127,15 +64,73 @@ _WORDS: Final[Mapping[str, str]] = {
 }  # fmt: skip
 
 
+def server_fault(error: BaseException) -> Stopped | None:
+    """Return the verdict where the server or the network caused an error; else None."""
+    for cause in _causes(error):
+        if isinstance(cause, asyncpg.PostgresError):
+            fault = _of_server(cause)
+        elif isinstance(cause, OSError | TimeoutError):
+            fault = _of_way(cause)
+        else:
+            is_closed = re.search("connection is closed|closed in the middle", str(cause))
+            fault = _LOST if isinstance(cause, asyncpg.InterfaceError) and is_closed else None
+        if fault is not None:
+            return Stopped(*fault, {"error": type(cause).__name__})
+    return None
+
+
+def raise_if_server_fault(error: BaseException) -> None:
+    """Raise Stopped where the server or the network caused an error."""
+    if (fault := server_fault(error)) is not None:
+        raise fault from error
+
+
+def fault_in_output(last: str) -> Stopped | None:
+    """Return the verdict on what a program of PostgreSQL's own said last, None for any other."""
+    for pattern, error in _SAYINGS:
+        if fault := pattern.search(last):
+            return server_fault(error(fault[0]))
+    if _NO_ROOM in last:
+        return server_fault(OSError(errno.ENOSPC, _NO_ROOM))
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error, what the driver said, and what either came from."""
+    cause: BaseException | None = error
+    for _ in range(_DEEPEST):
+        if cause is None:
+            return
+        yield cause
+        original = getattr(cause, "orig", None)
+        cause = original if isinstance(original, BaseException) else cause.__cause__
+
+
+def _of_server(error: asyncpg.PostgresError) -> tuple[Verdict, str] | None:
+    """Return the verdict on an error that the server reports, by its code; else None."""
+    code, words = error.sqlstate or "", str(error).partition("\n")[0].rstrip(".")
+    words = words or type(error).__name__
+    words = f"{words} ({code})" if code else words
+    if code[:2] == "58" and _NO_ROOM in words:
+        code = _FULL
+    if isinstance(error, asyncpg.ConnectionFailureError) and code not in _WORDS:
+        code = "08"
+    template = _WORDS.get(code) or _WORDS.get(code[:2])
+    if template is None:
+        return None
+    verdict = Verdict.FAILED if code[:2] in {"25", "53", "58"} else Verdict.UNREACHABLE
+    verdict = Verdict.CONTENDED if code == _LIMIT else verdict
+    return verdict, template.format(words=words)
+
+
 def _of_way(error: OSError | TimeoutError) -> tuple[Verdict, str] | None:
     """Return the verdict on an error of the network, or of a full disk; else None."""
     if error.errno == errno.ENOSPC:
         return Verdict.FAILED, (
             "The disk of the machine that runs this is full: make room, then run it again."
         )
-    if (words := _way(error)) is None:
-        return None
-    return Verdict.UNREACHABLE, words
+    words = _way(error)
+    return (Verdict.UNREACHABLE, words) if words else None
 
 
 def _way(error: OSError | TimeoutError) -> str | None:
@@ -165,13 +160,5 @@ def _way(error: OSError | TimeoutError) -> str | None:
         )
     lost = isinstance(error, ConnectionError) or "Connect call failed" in str(error)
     unroutable = error.errno in {errno.ENETUNREACH, errno.EHOSTUNREACH}
-    return f"The database does not answer ({_plain(error)})." if lost or unroutable else None
-
-
-def _plain(error: OSError) -> str:
-    return error.strerror or type(error).__name__
-
-
-def _sentence(error: asyncpg.PostgresError) -> str:
-    words = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
-    return f"{words} ({error.sqlstate})" if error.sqlstate else words
+    plain = error.strerror or type(error).__name__
+    return f"The database does not answer ({plain})." if lost or unroutable else None
