@@ -13,7 +13,6 @@ APP: Final = "app"
 QUESTION: Final = "question"
 _KEEP: Final = """INSERT INTO release_looks (name, value) VALUES ('drift', $1) ON CONFLICT (name)
   DO UPDATE SET value = excluded.value, at = clock_timestamp()"""
-_LAST: Final = "SELECT value FROM release_looks WHERE name = 'drift'"
 
 
 async def keep_look(
@@ -27,5 +26,5 @@ async def keep_look(
 
 async def last_look(ledger: Ledger) -> dict[str, Any] | None:
     """Return {at, by, revision, findings} of the last look; an older image stored no ``by``."""
-    row = await ledger.fetch_row(_LAST)
+    row = await ledger.fetch_row("SELECT value FROM release_looks WHERE name = 'drift'")
     return row["value"] if row else None

@@ -109,9 +109,8 @@ class Standing:
 
     def watched(self, now: datetime) -> bool:
         """Whether the serving app still looks: an override does not cover later signals."""
-        return self.state in {"running", "red"} or (
-            self.state == "overridden" and now < self.soak.due
-        )
+        is_early = self.state == "overridden" and now < self.soak.due
+        return is_early or self.state in {"running", "red"}
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -125,13 +124,14 @@ def state(soak: Soak, signals: Iterable[Signal], now: datetime) -> Standing:
     covered = tuple(signal for signal in signals if soak.covers(signal))
     remaining = max(0.0, (soak.due - now).total_seconds())
     # An override covers the signals until then, not those after it.
-    overridden_at = soak.ended_at if soak.ended is not None else None
-    if overridden_at is not None and all(signal.last_at <= overridden_at for signal in covered):
-        return Standing(soak=soak, state="overridden", remaining=0.0, signals=covered)
-    if covered:
-        return Standing(soak=soak, state="red", remaining=0.0, signals=covered)
+    until = soak.ended_at if soak.ended is not None else None
     word: State = "running" if remaining else "green"
-    return Standing(soak=soak, state=word, remaining=remaining, signals=())
+    if until is not None and all(signal.last_at <= until for signal in covered):
+        word = "overridden"
+    elif covered:
+        word = "red"
+    waits = remaining if word == "running" else 0.0
+    return Standing(soak=soak, state=word, remaining=waits, signals=covered)
 
 
 async def begin(ledger: Ledger, plan: Plan, seconds: float, clock: Clock | None = None) -> None:
@@ -153,12 +153,9 @@ async def current(ledger: Ledger, clock: Clock | None = None) -> Standing | None
         return None
     soak = Soak(**row | {"revisions": tuple(row["revisions"])})
     rows = await ledger.fetch_rows(_SIGNALS, soak.started_at, soak.due)
-    now = await time(ledger, clock)
+    standing = state(soak, [Signal(**signal) for signal in rows], await time(ledger, clock))
     looked = await ledger.fetch_value(_LOOKED)
-    return replace(
-        state(soak, [Signal(**signal) for signal in rows], now),
-        looked_at=datetime.fromisoformat(looked) if looked else None,
-    )
+    return replace(standing, looked_at=datetime.fromisoformat(looked) if looked else None)
 
 
 async def raise_unless_green(ledger: Ledger, clock: Clock | None = None) -> str:
