@@ -24,7 +24,7 @@ from app.older_service.migration_history import (
     explain_drift,
     older_history,
     without_history,
-)  # fmt: skip
+)
 from app.releases.connection.open_connection import open_connection
 from app.releases.identity import BUILT_BY_REVISIONS, OLDER_SERVICE_TABLE
 from app.releases.ledger.ledger import Ledger

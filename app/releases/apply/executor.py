@@ -72,7 +72,7 @@ class Executor(Observer):
         say: Callable[[str], None],
         progress: Progress,
     ) -> None:
-        self._watcher, self._journal, self._limits = watcher, journal, limits
+        self.watcher, self._journal, self._limits = watcher, journal, limits
         self._approved, self._predicted = approved, predicted
         self._say, self._progress = say, progress
         self._planned = {normalise(statement.sql): statement for statement in statements}
@@ -92,12 +92,26 @@ class Executor(Observer):
     def stop(self, why: Stopped) -> None:
         """Cancel what runs, and raise ``why`` before anything else begins."""
         self._stop_reason = self._stop_reason or why
-        self._watcher.is_ending = True
+        self.watcher.is_ending = True
         self.stopping.set()
 
     def stop_at_wall_clock(self) -> None:
         """Stop because of the wall clock, in words that name who was in the way."""
-        self.stop(self._contended())
+        page = self.watcher.page
+        where = f" at: {page.headline}" if page else ""
+        by = page.blockers if page else []
+        words = f"The time of {self._limits.wall_clock:.0f} s was over{where}. "
+        if by and by[0].pid:
+            words += (
+                f"In the way was {by[0]}. {SAFE}; when a person has made sure that it may be "
+                f"ended: SELECT pg_terminate_backend({by[0].pid}), then run the release again."
+            )
+        else:
+            words += f"{SAFE}; run the release again: it goes on where it stopped."
+        evidence: dict[str, Any] = {"blockers": [str(blocker) for blocker in by]}
+        if page:
+            evidence["page"] = page.as_json()
+        self.stop(Stopped(Verdict.CONTENDED, words, evidence))
 
     def raise_if_over(self) -> None:
         """Raise Stopped when the run is to end."""
@@ -107,11 +121,7 @@ class Executor(Observer):
             raise self._stop_reason
 
     def on_backend(self, pid: int) -> None:
-        self._watcher.add_backend(pid)
-
-    def forget_backends(self) -> None:
-        """Forget the backends of an earlier try: their process ids may be others' by now."""
-        self._watcher.forget()
+        self.watcher.add_backend(pid)
 
     @contextmanager
     def around_step(self, kind: Kind, statements: Sequence[str]) -> Iterator[None]:
@@ -120,7 +130,7 @@ class Executor(Observer):
             self._raise_unless_approved(statement)
         page = self._page(kind, statements)
         began = time.monotonic()
-        self._watcher.page, self._watcher.is_direct = page, kind == "direct"
+        self.watcher.page, self.watcher.is_direct = page, kind == "direct"
         try:
             yield
         except BaseException as error:
@@ -131,17 +141,17 @@ class Executor(Observer):
             if kind == "direct":
                 page.spent = time.monotonic() - began
             page.is_over = page.is_over or kind != "batch"
-            self._watcher.page, self._watcher.is_direct = None, False
+            self.watcher.page, self.watcher.is_direct = None, False
             self._journal.note(page)
         self._raise_if_far_slower(page)
 
     @asynccontextmanager
     async def around_try(self, connection: asyncpg.Connection) -> AsyncIterator[None]:
-        page = self._watcher.page
+        page = self.watcher.page
         if page is not None:
             await self._wait_out_autovacuum(connection, page)
             self.raise_if_over()
-        async with self._watcher.in_flight():
+        async with self.watcher.in_flight():
             began = time.monotonic()
             try:
                 yield
@@ -152,12 +162,12 @@ class Executor(Observer):
 
     def on_failure(self, error: asyncpg.PostgresError, kind: Kind, tries: int) -> float:
         """Return the pause before another try if others were in the way; raise Stopped if not."""
-        page = self._watcher.page
+        page = self.watcher.page
         assert page is not None
         self.raise_if_over()
         if not self._worth_another_try(error, page):
             raise failed(error, page.headline) from error
-        if self._watcher.blocks_in_transaction:
+        if self.watcher.blocks_in_transaction:
             raise error  # only the end of Alembic's own transaction lets others through
         page.tries += 1
         self._journal.note(page)
@@ -223,7 +233,7 @@ class Executor(Observer):
             # timeout would do so again.
             limit = float(BRIEF_STATEMENT_TIMEOUT.removesuffix("s"))
             slow = page.kind == "brief" and page.spent >= limit
-            return self._watcher.was_cancelled or not slow
+            return self.watcher.was_cancelled or not slow
         return isinstance(error, BUSY)
 
     def _raise_unless_approved(self, statement: str) -> None:
@@ -247,23 +257,6 @@ class Executor(Observer):
                 "database down, and run the release again: it goes on where it stopped.",
                 {"statement": page.sql, "seconds": spent, "predicted": page.predicted},
             )
-
-    def _contended(self) -> Stopped:
-        page = self._watcher.page
-        where = f" at: {page.headline}" if page else ""
-        by = page.blockers if page else []
-        words = f"The time of {self._limits.wall_clock:.0f} s was over{where}. "
-        if by and by[0].pid:
-            words += (
-                f"In the way was {by[0]}. {SAFE}; when a person has made sure that it may be "
-                f"ended: SELECT pg_terminate_backend({by[0].pid}), then run the release again."
-            )
-        else:
-            words += f"{SAFE}; run the release again: it goes on where it stopped."
-        evidence: dict[str, Any] = {"blockers": [str(blocker) for blocker in by]}
-        if page:
-            evidence["page"] = page.as_json()
-        return Stopped(Verdict.CONTENDED, words, evidence)
 
 
 def _describe_blockers(page: Performed) -> str:

@@ -4,14 +4,8 @@
 observers of its own, which also watch who waits for us and hold statements to the plan.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
-from contextlib import (
-    AbstractAsyncContextManager,
-    AbstractContextManager,
-    ExitStack,
-    contextmanager,
-    nullcontext,
-)
 from typing import Any, Final, Literal
 
 import asyncpg
@@ -58,16 +52,20 @@ class Observer:
     def on_backend(self, pid: int) -> None:
         """Take the process number of a backend that runs what follows; there may be several."""
 
-    def around_step(self, _kind: Kind, _statements: Sequence[str]) -> AbstractContextManager[None]:
+    def around_step(
+        self, _kind: Kind, _statements: Sequence[str]
+    ) -> contextlib.AbstractContextManager[None]:
         """Wrap one step with all its tries. A batch comes under its backfill's own statement."""
-        return nullcontext()
+        return contextlib.nullcontext()
 
-    def around_try(self, _connection: asyncpg.Connection) -> AbstractAsyncContextManager[None]:
+    def around_try(
+        self, _connection: asyncpg.Connection
+    ) -> contextlib.AbstractAsyncContextManager[None]:
         """Wrap whatever is sent on the connection beside Alembic's: every try, every reading.
 
         May wait before it lets a statement begin.
         """
-        return nullcontext()
+        return contextlib.nullcontext()
 
     def on_failure(self, error: asyncpg.PostgresError, kind: Kind, tried: int) -> float:
         """Return the seconds until the next try after one that failed, or raise.
@@ -91,12 +89,12 @@ class Observer:
         """Take how many rows a backfill has filled."""
 
 
-@contextmanager
+@contextlib.contextmanager
 def observe(connection: Connection, observer: Observer) -> Iterator[None]:
     """Let the observer see what runs in Alembic's own transaction."""
     observer.on_backend(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
     connection.commit()
-    watch = ExitStack()
+    watch = contextlib.ExitStack()
 
     def before(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if not is_run_by_alembic(statement):

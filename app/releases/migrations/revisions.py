@@ -163,15 +163,10 @@ def _members(path: Path) -> dict[str, Any]:
 
 def _assignments(body: Iterable[ast.stmt]) -> Iterator[tuple[str, ast.expr]]:
     for node in body:
-        if isinstance(node, ast.Assign):
-            targets, value = node.targets, node.value
-        elif isinstance(node, ast.AnnAssign) and node.value is not None:
-            targets, value = [node.target], node.value
-        else:
-            continue
-        for target in targets:
-            if isinstance(target, ast.Name) and target.id in _MEMBERS:
-                yield target.id, value
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                if isinstance(target, ast.Name) and target.id in _MEMBERS:
+                    yield target.id, node.value
 
 
 def _parents(members: dict[str, Any]) -> tuple[str, ...]:
