@@ -22,9 +22,9 @@ from app.releases.migrations.observer import Kind, Observer
 from app.releases.migrations.revisions import Phase, Revision, first_release, next_release
 from app.releases.migrations.steps import Steps
 from app.releases.plan import render
-from app.releases.plan.collector import StatementCollector
 from app.releases.plan.plan import Statement
 from app.releases.plan.render import (
+    StatementCollector,
     allowed_texts,
     new_tables,
     offline_hash,

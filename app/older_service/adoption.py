@@ -139,22 +139,18 @@ def _refuse_strange(should: Snapshot, live: Snapshot, older: OlderHistory | None
         return
     if len(missing) < len(should.tables):
         _refuse_state(older)
-    evidence = {"missing": missing, "others": list(others)}
-    if len(missing) == len(should.tables) and not others:
-        raise Stopped(
-            Verdict.REFUSED,
-            "The database is empty, so there is nothing to adopt: run the release, which builds "
-            "everything.",
-            evidence,
-        )
     there = f"{OLDER_SERVICE_TABLE} is there, but" if OLDER_SERVICE_TABLE in others else "It"
-    raise Stopped(
-        Verdict.REFUSED,
+    words = (
         f"This is not the older service's database. {there} lacks {len(missing)} of its "
         f"{len(should.tables)} tables: {', '.join(missing)}. Check that DATABASE_URL names the "
-        "right one; if tables were lost, bring them back from a backup first.",
-        evidence,
+        "right one; if tables were lost, bring them back from a backup first."
     )
+    if len(missing) == len(should.tables) and not others:
+        words = (
+            "The database is empty, so there is nothing to adopt: run the release, which builds "
+            "everything."
+        )
+    raise Stopped(Verdict.REFUSED, words, {"missing": missing, "others": list(others)})
 
 
 def _refuse_drift(first: str, findings: list[Finding], older: OlderHistory | None) -> None:

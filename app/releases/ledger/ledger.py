@@ -1,4 +1,4 @@
-"""The gate's memory: runs, stages, plans, rehearsals, decisions and soaks, in its own tables.
+"""The gate's memory: runs, stages, plans, rehearsals, decisions and looks, in its own tables.
 
 Its one connection also holds the gate's lock: while it is open, nobody else runs the gate. Several
 tasks may call it at once.
@@ -7,6 +7,7 @@ tasks may call it at once.
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import asyncpg
@@ -16,14 +17,23 @@ from app.releases.migrations.migration_session import GATE_LOCK
 from app.releases.migrations.revisions import head, needed
 from app.releases.plan import plan
 from app.releases.plan.plan import Plan
+from app.releases.schema.comparison.finding import Finding
 from app.releases.verdict import Verdict
 
 Row = dict[str, Any]
+
+# Who looks at the live schema: the gate's run, a serving app, or whoever asks for the status.
+GATE: Final = "gate"
+APP: Final = "app"
+QUESTION: Final = "question"
 
 _THERE: Final = """SELECT name FROM unnest($1::text[]) AS name
   WHERE to_regclass('public.' || name) IS NOT NULL"""
 _STATE: Final = """UPDATE release_plans SET state = $2, changed_at = clock_timestamp()
   WHERE digest = $1"""
+_KEEP: Final = """INSERT INTO {} (name, value) VALUES ($1, $2)
+  ON CONFLICT (name) DO UPDATE SET value = excluded.value, at = clock_timestamp()"""
+_VALUE: Final = "SELECT value FROM {} WHERE name = $1"
 _LAST: Final = "SELECT * FROM {} WHERE digest = $1 ORDER BY id DESC LIMIT 1"
 
 
@@ -226,16 +236,25 @@ class Ledger:
 
     async def get_fact(self, name: str) -> Any:
         """Return the fact of this name, None for none."""
-        row = await self.fetch_row("SELECT value FROM release_facts WHERE name = $1", name)
+        row = await self.fetch_row(_VALUE.format("release_facts"), name)
         return row and row["value"]
 
     async def set_fact(self, name: str, value: Any) -> None:
         """Store a fact, in place of an earlier one of that name."""
-        await self.execute(
-            "INSERT INTO release_facts (name, value) VALUES ($1, $2) ON CONFLICT (name)"
-            " DO UPDATE SET value = excluded.value, at = clock_timestamp()",
-            name, encoded(value),
-        )  # fmt: skip
+        await self.execute(_KEEP.format("release_facts"), name, encoded(value))
+
+    async def keep_look(
+        self, revision: str, findings: Sequence[Finding], at: datetime, by: str = GATE
+    ) -> None:
+        """Store what a look at the live schema found, and who looked."""
+        differences = [finding.as_json() for finding in findings]
+        look = {"at": at.isoformat(), "by": by, "revision": revision, "findings": differences}
+        await self.execute(_KEEP.format("release_looks"), "drift", encoded(look))
+
+    async def last_look(self) -> dict[str, Any] | None:
+        """Return {at, by, revision, findings} of the last look; an older image stored no ``by``."""
+        row = await self.fetch_row(_VALUE.format("release_looks"), "drift")
+        return row and row["value"]
 
     async def overridden(self, rule: str, who: str, why: str) -> None:
         """Store the reason for which a rule was overridden."""

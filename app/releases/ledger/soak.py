@@ -8,7 +8,7 @@ somebody overrides it with a reason, or the release is taken back.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from app.releases.ledger.ledger import Ledger
 from app.releases.plan.plan import Plan
@@ -171,7 +171,12 @@ async def raise_unless_green(ledger: Ledger, clock: Clock | None = None) -> str:
         return f"the soak of {name} is green{_UNWATCHED if standing.unwatched else ''}"
     if standing.state == "overridden":
         return f"the soak of {name} was {standing.soak.ended}"
-    raise Stopped(Verdict.REFUSED, _refusal(standing), _evidence(standing))
+    evidence = {
+        "soak": standing.soak.digest, "state": standing.state,
+        "remainingSeconds": standing.remaining, "reasons": standing.reasons,
+        "lastLookAt": standing.looked_at,
+    }  # fmt: skip
+    raise Stopped(Verdict.REFUSED, _refusal(standing), evidence)
 
 
 async def override(ledger: Ledger, who: str, why: str, clock: Clock | None = None) -> None:
@@ -199,16 +204,6 @@ def _refusal(standing: Standing) -> str:
         f"{soak.due.astimezone(UTC):%Y-%m-%d %H:%M} UTC: run the release again then, or pass over "
         f"it with a reason: {_HOW}."
     )
-
-
-def _evidence(standing: Standing) -> dict[str, Any]:
-    return {
-        "soak": standing.soak.digest,
-        "state": standing.state,
-        "remainingSeconds": standing.remaining,
-        "reasons": standing.reasons,
-        "lastLookAt": standing.looked_at,
-    }
 
 
 def _in_words(seconds: float) -> str:

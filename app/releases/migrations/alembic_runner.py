@@ -38,18 +38,12 @@ async def upgrade(
 async def downgrade(
     url: str, revision: str, say: Say = print, observer: Observer | None = None
 ) -> None:
-    """Bring the database back to ``revision`` ("base" for empty).
-
-    Raises PointOfNoReturn from the first contract on: the old columns are gone.
-    """
+    """Bring the database back to ``revision`` ("base": empty). Raises PointOfNoReturn."""
     await _run(command.downgrade, url, revision, configuration(say, observer))
 
 
 async def current(url: str) -> str | None:
-    """Return the revision the database is at; None when it was never migrated.
-
-    Raises MigrationError when it cannot be read.
-    """
+    """Return the database's revision; None: never migrated. Raises MigrationError: unreadable."""
     try:
         async with make_engine(url).connect() as connection:
             return await connection.run_sync(read_revision)
@@ -59,10 +53,7 @@ async def current(url: str) -> str | None:
 
 
 def make_engine(url: str) -> AsyncEngine:
-    """Make an engine for migrations: every connection is new, and closed after use.
-
-    So the engine holds nothing that would have to be disposed of.
-    """
+    """Make an engine with nothing to dispose of: connections are new, and closed after use."""
     database = DatabaseUrl.parse(url)
     return create_async_engine(
         database.sqlalchemy_url(),

@@ -123,10 +123,7 @@ class _Walk:
         )
 
     def _batch(self, upper: str) -> int | None:
-        """Fill one range and store the cursor, in one statement and so in one transaction.
-
-        None when others were in the way.
-        """
+        """Fill one range and store the cursor, in one transaction. None: others were in the way."""
         b = self._backfill
         within = f"{b.after(self._cursor)}t.{b.key} <= $2::text::{b.key_type} AND $1::text IS "
         within += "NULL AND " if self._cursor is None else "NOT NULL AND "

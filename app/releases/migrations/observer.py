@@ -61,10 +61,7 @@ class Observer:
     def around_try(
         self, _connection: asyncpg.Connection
     ) -> contextlib.AbstractAsyncContextManager[None]:
-        """Wrap whatever is sent on the connection beside Alembic's: every try, every reading.
-
-        May wait before it lets a statement begin.
-        """
+        """Wrap whatever is sent beside Alembic: every try, every reading. May wait before each."""
         return contextlib.nullcontext()
 
     def on_failure(self, error: asyncpg.PostgresError, kind: Kind, tried: int) -> float:

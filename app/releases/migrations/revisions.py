@@ -37,10 +37,7 @@ class BadRevisions(MigrationError):
 
 @cache
 def history() -> tuple[Revision, ...]:
-    """Return every revision of this image, oldest first.
-
-    Raises BadRevisions when there is not one head.
-    """
+    """Return every revision, oldest first. Raises BadRevisions when there is not one head."""
     revisions = _files()
     if len(ends := _ends(revisions)) != 1:
         raise BadRevisions(

@@ -89,7 +89,7 @@ class LiveSteps(Steps):
     ) -> None:
         self._connection, self._say, self._observer = connection, say, observer
         self._lock_timeout, self._refusals = "0", 0
-        self._execute(set_up_sql(observer.application_name))
+        self._try(lambda raw: raw.execute(set_up_sql(observer.application_name)))
         observer.on_backend(self.rows("SELECT pg_backend_pid()")[0][0])
 
     def brief(self, *statements: str, lock_timeout: str = LOCK_TIMEOUT) -> None:
@@ -119,10 +119,8 @@ class LiveSteps(Steps):
         return None
 
     def rows(self, query: str, *values: object) -> Sequence[Sequence[Any]]:
-        return cast(
-            "Sequence[Sequence[Any]]",
-            self._try(lambda connection: connection.fetch(query, *values)),
-        )
+        rows: Sequence[Sequence[Any]] = self._try(lambda raw: raw.fetch(query, *values))
+        return rows
 
     def say(self, line: str) -> None:
         self._say(line)
@@ -141,7 +139,7 @@ class LiveSteps(Steps):
                 try:
                     if tried and undo:
                         self._clear_away(undo)
-                    self._execute(script)
+                    self._try(lambda connection: connection.execute(script))
                 except asyncpg.PostgresError as error:
                     tried += 1
                     wait = self._on_failure(error, kind, tried, undo)
@@ -173,9 +171,6 @@ class LiveSteps(Steps):
 
     def _set_lock_timeout(self, timeout: str) -> None:
         self._run(lambda connection: connection.execute(f"SET lock_timeout = '{timeout}'"))
-
-    def _execute(self, script: str) -> None:
-        self._try(lambda connection: connection.execute(script))
 
     def _try(self, call: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
         async def observed(connection: asyncpg.Connection) -> Any:
@@ -210,10 +205,7 @@ class ScriptSteps(Steps):
 
 @contextmanager
 def beside() -> Iterator[Steps]:
-    """Open the connection beside Alembic's on which a migration's steps run.
-
-    Rendering a plan replaces them by a ``StatementCollector``.
-    """
+    """Open the connection beside Alembic's for a migration's steps; a plan collects them."""
     context = op.get_context()
     attributes = context.config.attributes if context.config else {}
     if collector := attributes.get("steps"):

@@ -1,12 +1,12 @@
 """The SQL of pending revisions: as a plan for one database, or as far as the code alone tells.
 
-Alembic's offline mode runs the revisions, and ``StatementCollector`` notes what they would do. For
+Alembic's offline mode runs the revisions, and ``StatementCollector`` writes down what they do. For
 a plan the steps' questions are answered from the live catalogue, read-only. Alembic's proxies are
 global: nothing here may run beside a migration of the same process.
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
@@ -21,11 +21,13 @@ from sqlalchemy import Connection
 from alembic import command
 from app.releases.migrations.alembic_runner import configuration, run_on
 from app.releases.migrations.backfill_cursors import CURSORS
+from app.releases.migrations.bookkeeping import is_printed_by_alembic
+from app.releases.migrations.migration_session import LOCK_TIMEOUT, set_up_sql
 from app.releases.migrations.observer import BUSY
 from app.releases.migrations.revisions import names
+from app.releases.migrations.steps import Steps
 from app.releases.output import discard_line
-from app.releases.plan.collector import Ask, StatementCollector
-from app.releases.plan.plan import Statement
+from app.releases.plan.plan import Statement, Way
 from app.releases.sql.effects import describe, qualified
 from app.releases.sql.parser import Node, parse_or_unread, quoted
 from app.releases.sql.text import normalise
@@ -39,6 +41,64 @@ _TABLES: Final = """SELECT relname::text FROM pg_class
 _INDEXES: Final = """SELECT i.relname::text, t.relname::text FROM pg_index
   JOIN pg_class i ON i.oid = indexrelid JOIN pg_class t ON t.oid = indrelid
   WHERE t.relnamespace = 'public'::regnamespace"""
+
+Ask = Callable[..., Sequence[Sequence[Any]]]
+
+
+class StatementCollector(Steps):
+    """Takes the place of both ways from a migration to a database: its steps, and Alembic's output.
+
+    ``ask`` answers questions to the catalogue; without it nothing is known of the database. The
+    effects of the ``statements`` are still to be described.
+    """
+
+    def __init__(self, ask: Ask | None = None) -> None:
+        self._ask = ask
+        self._step = 0
+        self._direct_step: int | None = None
+        self._open: list[tuple[int, Way, str]] = []
+        self.statements: list[Statement] = []
+        self.revisions: list[str] = []
+
+    def brief(self, *statements: str, lock_timeout: str = LOCK_TIMEOUT) -> None:  # noqa: ARG002  # of Steps
+        self._note("brief", statements)
+
+    def patient(self, statement: str, *, undo: str = "") -> None:  # noqa: ARG002  # of Steps
+        self._note("patient", [statement])
+
+    def batch(self, backfill: str, *_batch: object) -> None:
+        self._note("backfill", [backfill])
+
+    def rows(self, query: str, *values: object) -> Sequence[Sequence[Any]]:
+        return self._ask(query, *values) if self._ask else []
+
+    def write(self, printed: str) -> None:
+        """Collect one statement that Alembic prints, unless it is Alembic's own."""
+        statement = normalise(printed)
+        if statement in {"", normalise(set_up_sql())} or is_printed_by_alembic(statement):
+            return
+        if self._direct_step is None:
+            self._step += 1
+            self._direct_step = self._step
+        sql = printed.rstrip().removesuffix(";")
+        self._open.append((self._direct_step, "direct", sql))
+
+    def flush(self) -> None:
+        """Do nothing; Alembic calls it."""
+
+    def applied(self, *, step: Any, **_: Any) -> None:
+        """Assign all statements since the last call to this revision; Alembic calls it."""
+        revision = str(step.up_revision_id)
+        self.statements += [
+            Statement(revision=revision, step=number, way=way, sql=sql)
+            for number, way, sql in self._open
+        ]
+        self.revisions.append(revision)
+        self._open, self._direct_step = [], None
+
+    def _note(self, way: Way, statements: Sequence[str]) -> None:
+        self._step += 1
+        self._open += [(self._step, way, statement) for statement in statements]
 
 
 async def plan_statements(
@@ -76,10 +136,7 @@ def statements_from_code(revisions: Sequence[str]) -> tuple[Statement, ...]:
 
 
 def offline_hash(revisions: Sequence[str]) -> str:
-    """Return the SHA-256 of what the code alone says that these revisions do.
-
-    It is the same on every machine and for every database, until the code changes.
-    """
+    """Return the SHA-256 of what the code alone says they do: on every machine the same."""
     first = names().index(revisions[0])
     collected = _collected(revisions, names()[first - 1] if first else None)
     content = [(n.revision, n.step, n.way, normalise(n.sql)) for n in collected]
@@ -126,7 +183,7 @@ def _read(
 ) -> tuple[Statement, ...]:
     run = cast("Any", connection.connection.dbapi_connection).run_async
 
-    def ask(query: str, values: tuple[object, ...] = ()) -> Sequence[Sequence[Any]]:
+    def ask(query: str, *values: object) -> Sequence[Sequence[Any]]:
         rows: Sequence[Sequence[Any]] = run(lambda c: c.fetch(query, *values))
         return rows
 

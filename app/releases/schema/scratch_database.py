@@ -108,10 +108,10 @@ async def _create(keeper: asyncpg.Connection, name: str) -> str:
             "one, and the role may not create any: let an administrator run "
             f"ALTER ROLE {role} CREATEDB."
         ) from refused
-    guard.note_made(name)
+    guard.own_databases.add(name)
     return name
 
 
 async def _drop(keeper: asyncpg.Connection, name: str) -> None:
-    guard.note_dropped(name)
+    guard.own_databases.discard(name)
     await keeper.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
