@@ -17,7 +17,7 @@ import pytest
 
 from app.releases.migrations import phased_change, revisions
 from app.releases.migrations.alembic_runner import upgrade
-from app.releases.migrations.backfill_cursors import CURSORS
+from app.releases.migrations.migration_session import CURSORS
 from app.releases.migrations.observer import Kind, Observer
 from app.releases.migrations.revisions import Phase, Revision, first_release, next_release
 from app.releases.migrations.steps import Steps

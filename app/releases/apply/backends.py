@@ -36,6 +36,7 @@ _FOREIGN: Final = f"""SELECT a.pid,
     AND NOT starts_with(name, 'signalbook') AND name <> ALL($1::text[])
     AND a.usename <> ALL($2::text[])
   ORDER BY a.backend_start LIMIT 20"""
+_STILL_THERE: Final = "SELECT pid FROM pg_stat_activity WHERE pid = ANY($1::integer[])"
 
 # Autovacuum belongs to no user, which everybody may see; its "backend_type" is hidden.
 AUTOVACUUM: Final = "a.usesysid IS NULL"
@@ -116,9 +117,6 @@ def masked_query(query: str, length: int = QUERY_LENGTH) -> str:
     """
     text = masked(query) if _MAY_BE_SECRET.search(query) else query
     return " ".join(text.split())[:length]
-
-
-_STILL_THERE: Final = "SELECT pid FROM pg_stat_activity WHERE pid = ANY($1::integer[])"
 
 
 async def end_orphans(connection: asyncpg.Connection, say: Callable[[str], None]) -> list[Backend]:

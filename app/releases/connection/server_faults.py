@@ -36,13 +36,6 @@ _LOST: Final = (
     Verdict.UNREACHABLE,
     "The connection to the database ended: run it again when the database answers.",
 )
-_ENDED: Final = (
-    "The connection to the database ended: {words}. Run it again when the database answers."
-)
-_LACKING: Final = (
-    "The database server lacks what it needs: {words}. Look into its log, mend the cause, then run "
-    "it again."
-)
 # By a whole code, else by its class (the first two characters).
 _WORDS: Final[Mapping[str, str]] = {
     _LIMIT: "PostgreSQL takes no more connections: {words}. Close some, or raise the limit that it "
@@ -51,8 +44,8 @@ _WORDS: Final[Mapping[str, str]] = {
     "as much again as the database is large), then run it again.",
     "53200": "The database server is out of memory: {words}. Give it more, or lower work_mem, "
     "maintenance_work_mem or what else runs there, then run it again.",
-    "53": _LACKING,
-    "58": _LACKING,
+    **dict.fromkeys(("53", "58"), "The database server lacks what it needs: {words}. Look into its "
+    "log, mend the cause, then run it again."),
     "25006": "The database takes no writes: {words}. It is a standby, or was set to read only, as "
     "hosts do when a disk is nearly full; mend that, then run it again.",
     "28": "PostgreSQL lets us not in: {words}. Check the user and the password of DATABASE_URL "
@@ -60,7 +53,8 @@ _WORDS: Final[Mapping[str, str]] = {
     "3D000": "The server has no such database: {words}. Check the name at the end of DATABASE_URL "
     "(DATABASE_UNPOOLED_URL where it is set).",
     "57P03": "The database server takes no connections now: {words}. Run it again in a moment.",
-    **dict.fromkeys(("08", "57P01", "57P02", "57P05"), _ENDED),
+    **dict.fromkeys(("08", "57P01", "57P02", "57P05"), "The connection to the database ended: "
+    "{words}. Run it again when the database answers."),
 }  # fmt: skip
 
 

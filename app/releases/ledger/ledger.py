@@ -15,8 +15,7 @@ import asyncpg
 from app.releases.ledger import ledger_tables
 from app.releases.migrations.migration_session import GATE_LOCK
 from app.releases.migrations.revisions import head, needed
-from app.releases.plan import plan
-from app.releases.plan.plan import Plan
+from app.releases.plan.plan import Plan, from_json
 from app.releases.schema.comparison.finding import Finding
 from app.releases.verdict import Verdict
 
@@ -62,9 +61,8 @@ class Ledger:
             for table, column, add in ledger_tables.ADDED:
                 if await self.connection.fetchval(ledger_tables.LACKING, table, column):
                     await self.connection.execute(add)
-            if service_role:
-                for statement in ledger_tables.grants(service_role):
-                    await self.connection.execute(statement)
+            for statement in ledger_tables.grants(service_role) if service_role else ():
+                await self.connection.execute(statement)
 
     async def exists(self) -> bool:
         """Return whether the gate ever ran on this database, so that its tables are there."""
@@ -203,9 +201,7 @@ class Ledger:
             " WHERE state IN ('applying', 'applied', 'taking back')"
             " ORDER BY changed_at DESC LIMIT 1"
         )
-        if row is None:
-            return None
-        return plan.from_json(row["plan"]), row["state"], row["offline_hash"]
+        return (from_json(row["plan"]), row["state"], row["offline_hash"]) if row else None
 
     async def rehearsed(self, digest: str, *, passed: bool, evidence: Mapping[str, Any]) -> int:
         """Store a rehearsal and return its number."""

@@ -7,7 +7,7 @@ and what operators decide there (``release_decisions``).
 
 from typing import Final
 
-from app.releases.migrations.backfill_cursors import CURSORS
+from app.releases.migrations.migration_session import CURSORS
 
 _ID: Final = "id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
 _RUN: Final = "run bigint NOT NULL REFERENCES release_runs"

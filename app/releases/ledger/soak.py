@@ -17,7 +17,6 @@ from app.releases.verdict import Stopped, Verdict
 Clock = Callable[[], datetime]
 State = Literal["running", "green", "red", "overridden"]
 
-_RULE: Final = "soak"
 _OVERRIDDEN: Final = "overridden"
 _UNWATCHED: Final = ", but nobody looked at it: its version did not serve meanwhile, or could not"
 # A soak that ended otherwise is of a release that was taken back.
@@ -181,7 +180,7 @@ async def raise_unless_green(ledger: Ledger, clock: Clock | None = None) -> str:
 
 async def override(ledger: Ledger, who: str, why: str, clock: Clock | None = None) -> None:
     """Override the soak that is in the way; who did it and why are stored for ever."""
-    await ledger.overridden(_RULE, who, why)
+    await ledger.overridden("soak", who, why)
     standing = await current(ledger, clock)
     if standing is not None and standing.state in {"running", "red"}:
         await ledger.execute(

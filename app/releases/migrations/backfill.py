@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from app.releases.migrations.backfill_cursors import CURSORS
+from app.releases.migrations.migration_session import CURSORS
 from app.releases.migrations.steps import Steps
 from app.releases.verdict import MigrationError
 

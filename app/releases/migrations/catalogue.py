@@ -3,7 +3,7 @@
 Offline there is no catalogue: every question is answered so that the step prints in full.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from app.releases.migrations.steps import Steps
@@ -75,14 +75,12 @@ def mark_unvalidated(key: ForeignKey) -> str:
     return f"COMMENT ON CONSTRAINT {key.name} ON {key.table} IS '{_UNVALIDATED}'"
 
 
-def without_zone(steps: Steps, table: str, columns: Iterable[str]) -> list[str]:
+def without_zone(steps: Steps, table: str, columns: Sequence[str]) -> list[str]:
     """Name those of the columns that are still timestamps without a zone, in the given order."""
-    candidates = list(columns)
     rows = steps.rows(
         "SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass($1)"
         " AND attname = ANY($2::text[]) AND atttypid <> 'timestamp'::regtype",
-        table,
-        candidates,
-    )
+        table, list(columns),
+    )  # fmt: skip
     other = {row[0] for row in rows}
-    return [column for column in candidates if column not in other]
+    return [column for column in columns if column not in other]

@@ -3,7 +3,7 @@
 Names follow PostgreSQL's own: ``cameras_ccu_uuid_fkey``, ``cameras_ccu_uuid_idx``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -120,7 +120,7 @@ def validate(steps: Steps, table: str, constraint: str) -> None:
         steps.patient(f"ALTER TABLE {table} VALIDATE CONSTRAINT {constraint}")
 
 
-def give_zone(steps: Steps, table: str, columns: Iterable[str], stamped: Iterable[str]) -> None:
+def give_zone(steps: Steps, table: str, columns: Sequence[str], stamped: Iterable[str]) -> None:
     """Turn timestamps that were UTC by habit into ``timestamptz``, rewriting no row.
 
     That holds only while the session's zone is UTC and no USING or precision is given. The

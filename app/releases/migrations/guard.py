@@ -73,15 +73,12 @@ def raise_unless_allowed(
 
 def raise_unless_deployable(revision: str | None) -> None:
     """Raise Ungated unless this version can serve, and load a show, at this revision."""
-    place = state(revision)
-    if place in {"ready", "head"}:
-        return
-    if place == "ahead":
-        _raise_unless_placed(revision, strange=False)
-    raise Ungated(
-        f"Nothing was changed: the database is at {revision or 'no revision'}, and this version "
-        f"needs {needed()}. Run: python -m app release ({_STATUS})"
-    )
+    _raise_unless_placed(revision, strange=False)
+    if state(revision) not in {"ready", "head"}:
+        raise Ungated(
+            f"Nothing was changed: the database is at {revision or 'no revision'}, and this "
+            f"version needs {needed()}. Run: python -m app release ({_STATUS})"
+        )
 
 
 def script_guard(protected: Collection[str]) -> str:

@@ -1,4 +1,4 @@
-"""What every connection of a migration is set to, and the lock that lets only one run at a time."""
+"""What migrations share: their connections' settings, the lock for one at a time, the cursors."""
 
 import random
 import re
@@ -51,6 +51,17 @@ _CHECK_CLIENT: Final = (
     "set_config('client_connection_check_interval',"
     " CASE WHEN version() ~* 'windows|mingw|visual c' THEN '0' ELSE '2s' END, false)"
 )
+
+# Where every backfill keeps how far it is. It is outside the revisions.
+CURSORS: Final = """CREATE TABLE IF NOT EXISTS release_backfill (
+  name text PRIMARY KEY,
+  cursor text,
+  done bigint NOT NULL DEFAULT 0,
+  total bigint NOT NULL,
+  started_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
+  updated_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
+  finished_at timestamptz
+)"""
 
 
 def set_up_sql(application_name: str = APPLICATION_NAME) -> str:

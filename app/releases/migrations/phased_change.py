@@ -133,7 +133,8 @@ class Switch:
     def _switch(self, steps: Steps) -> list[ForeignKey]:
         """Swap the keys; return the foreign keys that were moved and must be validated again."""
         older = {f"{child.table}_{child.old}_fkey": child.table for child in self.children}
-        others = [key for key in self._on_key(steps) if key.name not in older]
+        there = foreign_keys_on(steps, f"{self.table}_pkey")
+        others = [key for key in there if key.name not in older]
         valid = [other for other in others if other.valid]
         steps.brief(
             *(_drop(table, key) for key, table in older.items()),
@@ -150,7 +151,8 @@ class Switch:
             if key_column(steps, self.table) != "id":
                 # A twin of the key's index, for the foreign keys that must not go with it.
                 ddl.build_index(steps, self.table, KEY)
-                steps.brief(*self._swap(LABEL, self._on_key(steps)), lock_timeout=ACROSS_TABLES)
+                there = foreign_keys_on(steps, f"{self.table}_pkey")
+                steps.brief(*self._swap(LABEL, there), lock_timeout=ACROSS_TABLES)
             _validate_again(steps, foreign_keys_on(steps, KEY.name(self.table)))
             ddl.build_index(steps, self.table, LABEL)
             for link in self.children:
@@ -158,9 +160,6 @@ class Switch:
                 ddl.add_foreign_key(
                     steps, link.table, link.old, link.parent, key="id", actions=actions
                 )
-
-    def _on_key(self, steps: Steps) -> list[ForeignKey]:
-        return foreign_keys_on(steps, f"{self.table}_pkey")
 
     def _swap(self, to: Index, moved: Sequence[ForeignKey]) -> list[str]:
         """Change the primary key; foreign keys on the old one are moved to its successor."""

@@ -20,9 +20,8 @@ from sqlalchemy import Connection
 
 from alembic import command
 from app.releases.migrations.alembic_runner import configuration, run_on
-from app.releases.migrations.backfill_cursors import CURSORS
 from app.releases.migrations.bookkeeping import is_printed_by_alembic
-from app.releases.migrations.migration_session import LOCK_TIMEOUT, set_up_sql
+from app.releases.migrations.migration_session import CURSORS, LOCK_TIMEOUT, set_up_sql
 from app.releases.migrations.observer import BUSY
 from app.releases.migrations.revisions import names
 from app.releases.migrations.steps import Steps
