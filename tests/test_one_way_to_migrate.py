@@ -118,7 +118,7 @@ async def test_every_wrong_way_is_refused_and_says_what_to_run(url: str) -> None
 @pytest.fixture
 def foreign(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no database count as made by this process."""
-    monkeypatch.setattr(guard, "own_databases", set())
+    monkeypatch.setattr(guard, "_own_databases", set())
 
 
 async def test_released_to_head_it_is_still_the_gates(own_database: str, foreign: None) -> None:
@@ -135,7 +135,7 @@ async def test_rows_that_another_process_made_are_protected(
 ) -> None:
     await alembic_runner.upgrade(empty_database, revisions.needed(), quiet)
     await execute(empty_database, A_SHOW)
-    monkeypatch.setattr(guard, "own_databases", set())
+    monkeypatch.setattr(guard, "_own_databases", set())
     before = await everything(empty_database)
     with pytest.raises(guard.Ungated, match=r"productions holds rows.*python -m app release"):
         await alembic_runner.upgrade(empty_database, say=quiet)
@@ -152,7 +152,7 @@ async def test_an_older_services_own_history_is_enough(
 ) -> None:
     await alembic_runner.upgrade(empty_database, revisions.history()[0].name, quiet)
     await execute(empty_database, "CREATE TABLE _prisma_migrations (id text)")
-    monkeypatch.setattr(guard, "own_databases", set())
+    monkeypatch.setattr(guard, "_own_databases", set())
     with pytest.raises(guard.Ungated, match="older service's tables stand"):
         await alembic_runner.upgrade(empty_database, say=quiet)
 
@@ -162,7 +162,7 @@ async def test_the_embedded_database_of_development_goes_on_with_its_rows(
 ) -> None:
     await alembic_runner.upgrade(empty_database, revisions.needed(), quiet)
     await execute(empty_database, A_SHOW)
-    monkeypatch.setattr(guard, "own_databases", set())
+    monkeypatch.setattr(guard, "_own_databases", set())
     developer = Observer()
     developer.is_disposable = True
     await alembic_runner.upgrade(empty_database, "+1", quiet, developer)

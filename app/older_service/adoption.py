@@ -18,13 +18,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.older_service.migration_history import (
-    FACT,
-    OlderHistory,
-    explain_drift,
-    older_history,
-    without_history,
-)
+from app.older_service import migration_history
+from app.older_service.migration_history import OlderHistory, explain_drift, older_history
 from app.releases.connection.open_connection import open_connection
 from app.releases.identity import BUILT_BY_REVISIONS, OLDER_SERVICE_TABLE
 from app.releases.ledger.ledger import Ledger
@@ -88,7 +83,7 @@ async def adopt(
         _refuse_drift(first, compare(should, live, acquainted=live.others), older)
         await ledger.set_fact(ACQUAINTED, list(live.others))
         if older is not None:
-            await ledger.set_fact(FACT, older.as_json())
+            await ledger.set_fact(migration_history.FACT, older.as_json())
         await ledger.revision_applied(first, hash_of(first))
         say(f"Stamping the database as {first}.")
         await holder.run_sync(_stamp, first)
@@ -157,7 +152,7 @@ def _refuse_drift(first: str, findings: list[Finding], older: OlderHistory | Non
     """Raise Stopped with every difference and its mend; without mends in another state."""
     if findings:
         _refuse_state(older)
-        if older is None and (words := without_history(findings)):
+        if older is None and (words := migration_history.without_history(findings)):
             raise Stopped(Verdict.REFUSED, words)
         listed = "\n".join(f"{finding.words}\n{finding.script}" for finding in findings)
         what = "differences keep" if len(findings) > 1 else "difference keeps"

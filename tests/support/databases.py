@@ -45,7 +45,7 @@ class Server:
         """Make a database and give its URL."""
         name = f"{_PREFIX}_{os.getpid()}_{next(_count)}"
         self.run(f'CREATE DATABASE {name} TEMPLATE "{template}" STRATEGY file_copy')
-        guard.own_databases.add(name)
+        guard.note_made(name)
         return self.within(name)
 
     def template(self, name: str, build: Callable[[str], None], on: str = "template0") -> str:

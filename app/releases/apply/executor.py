@@ -72,7 +72,7 @@ class Executor(Observer):
         say: Callable[[str], None],
         progress: Progress,
     ) -> None:
-        self.watcher, self._journal, self._limits = watcher, journal, limits
+        self._watcher, self._journal, self._limits = watcher, journal, limits
         self._approved, self._predicted = approved, predicted
         self._say, self._progress = say, progress
         self._planned = {normalise(statement.sql): statement for statement in statements}
@@ -92,12 +92,12 @@ class Executor(Observer):
     def stop(self, why: Stopped) -> None:
         """Cancel what runs, and raise ``why`` before anything else begins."""
         self._stop_reason = self._stop_reason or why
-        self.watcher.is_ending = True
+        self._watcher.is_ending = True
         self.stopping.set()
 
     def stop_at_wall_clock(self) -> None:
         """Stop because of the wall clock, in words that name who was in the way."""
-        page = self.watcher.page
+        page = self._watcher.page
         where = f" at: {page.headline}" if page else ""
         by = page.blockers if page else []
         words = f"The time of {self._limits.wall_clock:.0f} s was over{where}. "
@@ -121,7 +121,11 @@ class Executor(Observer):
             raise self._stop_reason
 
     def on_backend(self, pid: int) -> None:
-        self.watcher.add_backend(pid)
+        self._watcher.add_backend(pid)
+
+    def forget_backends(self) -> None:
+        """Forget the backends of an earlier try: their process ids may be others' by now."""
+        self._watcher.forget()
 
     @contextmanager
     def around_step(self, kind: Kind, statements: Sequence[str]) -> Iterator[None]:
@@ -130,7 +134,7 @@ class Executor(Observer):
             self._raise_unless_approved(statement)
         page = self._page(kind, statements)
         began = time.monotonic()
-        self.watcher.page, self.watcher.is_direct = page, kind == "direct"
+        self._watcher.page, self._watcher.is_direct = page, kind == "direct"
         try:
             yield
         except BaseException as error:
@@ -141,17 +145,17 @@ class Executor(Observer):
             if kind == "direct":
                 page.spent = time.monotonic() - began
             page.is_over = page.is_over or kind != "batch"
-            self.watcher.page, self.watcher.is_direct = None, False
+            self._watcher.page, self._watcher.is_direct = None, False
             self._journal.note(page)
         self._raise_if_far_slower(page)
 
     @asynccontextmanager
     async def around_try(self, connection: asyncpg.Connection) -> AsyncIterator[None]:
-        page = self.watcher.page
+        page = self._watcher.page
         if page is not None:
             await self._wait_out_autovacuum(connection, page)
             self.raise_if_over()
-        async with self.watcher.in_flight():
+        async with self._watcher.in_flight():
             began = time.monotonic()
             try:
                 yield
@@ -162,12 +166,12 @@ class Executor(Observer):
 
     def on_failure(self, error: asyncpg.PostgresError, kind: Kind, tries: int) -> float:
         """Return the pause before another try if others were in the way; raise Stopped if not."""
-        page = self.watcher.page
+        page = self._watcher.page
         assert page is not None
         self.raise_if_over()
         if not self._worth_another_try(error, page):
             raise failed(error, page.headline) from error
-        if self.watcher.blocks_in_transaction:
+        if self._watcher.blocks_in_transaction:
             raise error  # only the end of Alembic's own transaction lets others through
         page.tries += 1
         self._journal.note(page)
@@ -233,7 +237,7 @@ class Executor(Observer):
             # timeout would do so again.
             limit = float(BRIEF_STATEMENT_TIMEOUT.removesuffix("s"))
             slow = page.kind == "brief" and page.spent >= limit
-            return self.watcher.was_cancelled or not slow
+            return self._watcher.was_cancelled or not slow
         return isinstance(error, BUSY)
 
     def _raise_unless_approved(self, statement: str) -> None:

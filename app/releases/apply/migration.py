@@ -137,7 +137,7 @@ async def _run_migration(executor: Executor, migration: Callable[[], Awaitable[N
     """Run a migration; where others blocked Alembic's own transaction, run it again."""
     tries = 0
     while True:
-        executor.watcher.forget()
+        executor.forget_backends()
         try:
             await _wait_for(asyncio.ensure_future(migration()), executor)
         except Stopped:

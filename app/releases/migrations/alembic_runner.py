@@ -69,12 +69,10 @@ def configuration(say: Say = print, observer: Observer | None = None) -> Config:
     return config
 
 
-async def _run(
-    order: Callable[[Config, str], None], url: str, revision: str, config: Config
-) -> None:
+async def _run(order: Callable[[Config, str], None], url: str, to: str, config: Config) -> None:
     def run(connection: Connection) -> None:
         config.attributes["connection"] = connection
-        order(config, revision)
+        order(config, to)
 
     try:
         await run_on(url, run)

@@ -24,6 +24,10 @@ class ForeignKey(NamedTuple):
     valid: bool
     marked: bool
 
+    def mark(self) -> str:
+        """Return the statement that notes, in the catalogue itself, that it is to be validated."""
+        return f"COMMENT ON CONSTRAINT {self.name} ON {self.table} IS '{_UNVALIDATED}'"
+
 
 def index_is_valid(steps: Steps, name: str) -> bool | None:
     """Return whether the index stands; False is a build that was interrupted, None no index."""
@@ -68,11 +72,6 @@ def foreign_keys_on(steps: Steps, index: str) -> list[ForeignKey]:
         _UNVALIDATED,
     )
     return [ForeignKey(*row) for row in rows]
-
-
-def mark_unvalidated(key: ForeignKey) -> str:
-    """Return the statement that notes, in the catalogue itself, that a key is to be validated."""
-    return f"COMMENT ON CONSTRAINT {key.name} ON {key.table} IS '{_UNVALIDATED}'"
 
 
 def without_zone(steps: Steps, table: str, columns: Sequence[str]) -> list[str]:

@@ -25,12 +25,22 @@ _TABLES: Final = """SELECT t FROM unnest(ARRAY[{}]) AS t
   WHERE to_regclass('public.' || t) IS NOT NULL"""
 _STATUS: Final = "python -m app release status says where it stands"
 
-own_databases: Final[set[str]] = set()
-"""The databases that this process has made: nobody else's rows can be in them."""
+# Databases that this process has made: nobody else's rows can be in them.
+_own_databases: Final[set[str]] = set()
 
 
 class Ungated(MigrationError, CommandError):
     """Only the release gate may change this database; the message says what to run instead."""
+
+
+def note_made(database: str) -> None:
+    """Remember that this process has created the database."""
+    _own_databases.add(database)
+
+
+def note_dropped(database: str) -> None:
+    """Forget a database that this process has dropped."""
+    _own_databases.discard(database)
 
 
 def raise_unless_allowed(
@@ -59,7 +69,7 @@ def raise_unless_allowed(
             "Nothing was changed: this database has release tables, so only the release gate "
             f"changes its schema. Run: python -m app release ({_STATUS})"
         )
-    elif database not in own_databases:
+    elif database not in _own_databases:
         if os.environ.get("ENVIRONMENT", "").lower() == "production":
             raise Ungated(
                 "Nothing was changed: in production only the release gate changes the schema. Run: "

@@ -13,12 +13,7 @@ from typing import Final
 
 from app.releases.migrations import ddl
 from app.releases.migrations.backfill import Backfill, fill
-from app.releases.migrations.catalogue import (
-    ForeignKey,
-    foreign_keys_on,
-    key_column,
-    mark_unvalidated,
-)
+from app.releases.migrations.catalogue import ForeignKey, foreign_keys_on, key_column
 from app.releases.migrations.column_sync import Link, Pair, TextList, keep_in_step, let_go
 from app.releases.migrations.ddl import LIVE, NOW, Index
 from app.releases.migrations.migration_session import ACROSS_TABLES
@@ -140,7 +135,7 @@ class Switch:
             *(_drop(table, key) for key, table in older.items()),
             *self._swap(KEY, others),
             # Only we know that it was valid before; a killed run must leave that behind.
-            *(mark_unvalidated(other) for other in valid),
+            *(other.mark() for other in valid),
             lock_timeout=ACROSS_TABLES,
         )
         return valid

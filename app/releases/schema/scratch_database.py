@@ -108,10 +108,10 @@ async def _create(keeper: asyncpg.Connection, name: str) -> str:
             "one, and the role may not create any: let an administrator run "
             f"ALTER ROLE {role} CREATEDB."
         ) from refused
-    guard.own_databases.add(name)
+    guard.note_made(name)
     return name
 
 
 async def _drop(keeper: asyncpg.Connection, name: str) -> None:
-    guard.own_databases.discard(name)
+    guard.note_dropped(name)
     await keeper.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
