@@ -20,7 +20,7 @@ from alembic import context
 from app.releases.migrations import guard
 from app.releases.migrations.alembic_runner import make_engine, read_revision
 from app.releases.migrations.migration_session import lock, set_up, set_up_sql, unlock
-from app.releases.migrations.observer import Permit, observe
+from app.releases.migrations.observer import Observer, observe
 from app.releases.migrations.revisions import head
 from app.releases.migrations.steps import observer_of
 from app.releases.migrations.version_row import BadVersionRow
@@ -66,14 +66,14 @@ def migrate(connection: Connection) -> None:
     lock(connection, lambda seconds: _pause(connection, seconds), _say)
     try:
         configure(connection=connection)
-        check_permit(connection, observer.permit)
+        check_permit(connection, observer)
         with observe(connection, observer), context.begin_transaction():
             context.run_migrations()
     finally:
         unlock(connection)
 
 
-def check_permit(connection: Connection, permit: Permit) -> None:
+def check_permit(connection: Connection, observer: Observer) -> None:
     """Raise Ungated where only the release gate may run this. Reading where it stands is free."""
     migration = context.get_context()
     to = migration.opts.get("destination_rev")
@@ -86,7 +86,7 @@ def check_permit(connection: Connection, permit: Permit) -> None:
         return
     pending = not (at == head() and to in {"head", "heads", at})
     guard.raise_unless_allowed(
-        connection, permit, at, pending=pending, protected=target_metadata.tables
+        connection, observer, at, pending=pending, protected=target_metadata.tables
     )
     connection.rollback()
 

@@ -19,7 +19,6 @@ from app.database.url import DatabaseUrl
 from app.main import create_app
 from app.releases.apply import backends
 from app.releases.connection.open_connection import open_connection
-from app.releases.ledger.drift_looks import keep_look
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations import revisions
 from app.releases.migrations.alembic_runner import upgrade
@@ -274,10 +273,10 @@ def test_a_database_that_is_away_is_a_503() -> None:
 
 async def test_drift_counts_only_where_it_was_looked_for(own_database: str) -> None:
     async with opened(own_database) as ledger:
-        await keep_look(ledger, revisions.head(), [], NOON)
+        await ledger.keep_look(revisions.head(), [], NOON)
         found = await status(own_database)
         assert (found["drift"], found["driftCheckedAt"]) == ([], "2027-03-01T12:00:00.000Z")
-        await keep_look(ledger, "0001_older_schema", [], NOON)
+        await ledger.keep_look("0001_older_schema", [], NOON)
         found = await status(own_database)
         assert (found["drift"], found["driftCheckedAt"]) == (None, None)
 
@@ -307,7 +306,7 @@ async def test_the_terminal_does_not_look_where_it_cannot(own_database: str, whe
     url = own_database
     async with opened(own_database) as ledger:
         if when == "looked":
-            await keep_look(ledger, revisions.head(), [], NOON)
+            await ledger.keep_look(revisions.head(), [], NOON)
         if when == "ahead":
             await databases.execute(own_database, "UPDATE alembic_version SET version_num = 'x'")
         if when == "running":
@@ -472,7 +471,7 @@ async def test_a_role_that_owns_nothing_cannot_change_what_the_gate_goes_by(
 ) -> None:
     async with opened(own_database) as ledger, open_connection(lesser) as service:
         await ledger.prepare(DatabaseUrl.parse(lesser).user)
-        await keep_look(Ledger(service), revisions.head(), [], NOON)
+        await Ledger(service).keep_look(revisions.head(), [], NOON)
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await service.execute(sql)
 

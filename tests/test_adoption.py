@@ -9,10 +9,12 @@ import asyncpg
 import pytest
 
 from app.database.url import DatabaseUrl
+from app.older_service import adoption
 from app.older_service.adoption import ACQUAINTED, Adopted, adopt
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.alembic_runner import current, upgrade
 from app.releases.migrations.revisions import history
+from app.releases.plan.seals import hash_of
 from app.releases.schema.drift import inspect
 from app.releases.verdict import Stopped, Verdict
 from tests import foreign_tables, legacy
@@ -49,13 +51,9 @@ async def ledger_of(url: str, role: str | None = None) -> AsyncIterator[Ledger]:
         yield ledger
 
 
-def hash_of(revision: str) -> str:
-    return f"hash of {revision}"
-
-
 async def adopted(url: str, say: Callable[[str], None] = quiet, role: str | None = None) -> Adopted:
     async with ledger_of(url, role) as ledger:
-        return await adopt(url, ledger, service_role=role, say=say, hash_of=hash_of)
+        return await adopt(url, ledger, service_role=role, say=say)
 
 
 async def refused(url: str) -> Stopped:
@@ -97,7 +95,7 @@ async def test_a_live_older_database_is_adopted_and_nothing_of_it_is_touched(
     async with ledger_of(older_url) as ledger:
         assert await ledger.get_fact(ACQUAINTED) == list(foreign_tables.NAMES)
         rows = await ledger.fetch_rows("SELECT revision, hash, run FROM release_revisions")
-        assert rows == [{"revision": FIRST, "hash": f"hash of {FIRST}", "run": None}]
+        assert rows == [{"revision": FIRST, "hash": hash_of(FIRST), "run": None}]
     found = await inspect(older_url, acquainted=answer.acquainted)
     assert found.findings == []
 
@@ -290,7 +288,9 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("words", ["Building", "Comparing", "Stamping", "hash"])
-async def test_ended_anywhere_it_is_adopted_the_next_time(older_url: str, words: str) -> None:
+async def test_ended_anywhere_it_is_adopted_the_next_time(
+    older_url: str, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
     def say(line: str) -> None:
         if line.startswith(words):
             raise Killed
@@ -299,9 +299,10 @@ async def test_ended_anywhere_it_is_adopted_the_next_time(older_url: str, words:
         say("hash")
         return hash_of(revision)
 
-    async with ledger_of(older_url) as ledger:
+    with monkeypatch.context() as killing:
+        killing.setattr(adoption, "hash_of", hashed)
         with pytest.raises(Killed):
-            await adopt(older_url, ledger, service_role=None, say=say, hash_of=hashed)
+            await adopted(older_url, say)
     assert await current(older_url) is None
     assert (await adopted(older_url)).acquainted == foreign_tables.NAMES
     found = await inspect(older_url, acquainted=foreign_tables.NAMES)
@@ -412,7 +413,5 @@ async def test_the_services_role_must_be_let_in(older_url: str, role: str) -> No
 async def test_a_role_that_is_not_there_is_named(older_url: str) -> None:
     with pytest.raises(Stopped, match="no role nobody_of_ours") as stopped:
         async with ledger_of(older_url) as ledger:
-            await adopt(
-                older_url, ledger, service_role="nobody_of_ours", say=quiet, hash_of=hash_of
-            )
+            await adopt(older_url, ledger, service_role="nobody_of_ours", say=quiet)
     assert stopped.value.verdict == Verdict.REFUSED

@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from app.releases.connection.open_connection import open_connection
-from app.releases.ledger.drift_looks import keep_look
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations import revisions
 from app.releases.schema.comparison.compare_snapshots import compare
@@ -39,7 +38,7 @@ async def gated(url: str) -> AsyncIterator[Ledger]:
         should = replace(live, tables={n: t for n, t in live.tables.items() if n[:8] != "release_"})
         fact = {"revision": revisions.head(), "snapshot": should.as_json()}
         await ledger.set_fact("expected", fact)
-        await keep_look(ledger, revisions.head(), [], NOON)
+        await ledger.keep_look(revisions.head(), [], NOON)
         yield ledger
 
 

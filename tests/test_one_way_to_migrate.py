@@ -15,7 +15,7 @@ from app.cli.load_show import SAMPLE
 from app.releases.migrations import alembic_runner, guard, revisions
 from app.releases.migrations.alembic_runner import current
 from app.releases.migrations.migration_session import GATE_LOCK
-from app.releases.migrations.observer import Observer, Permit
+from app.releases.migrations.observer import Observer
 from app.settings import PROJECT, Settings
 from tests import legacy
 from tests.legacy import connected, quiet
@@ -164,7 +164,7 @@ async def test_the_embedded_database_of_development_goes_on_with_its_rows(
     await execute(empty_database, A_SHOW)
     monkeypatch.setattr(guard, "_own_databases", set())
     developer = Observer()
-    developer.permit = Permit(disposable=True)
+    developer.is_disposable = True
     await alembic_runner.upgrade(empty_database, "+1", quiet, developer)
     await execute(empty_database, "CREATE TABLE release_runs (id int)")
     with pytest.raises(guard.Ungated, match="release tables"):
@@ -188,7 +188,7 @@ def test_where_it_stands_may_always_be_asked(adopted_database: str) -> None:
 async def test_the_gate_shows_the_lock_that_it_holds(adopted_database: str) -> None:
     async with connected(adopted_database) as gate:
         observer = Observer()
-        observer.permit = Permit(gate_pid=gate.get_server_pid())
+        observer.gate_pid = gate.get_server_pid()
         with pytest.raises(guard.Ungated, match="gate's lock is gone"):
             await alembic_runner.upgrade(adopted_database, "+1", quiet, observer)
         await gate.execute("SELECT pg_advisory_lock($1)", GATE_LOCK)

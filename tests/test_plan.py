@@ -15,17 +15,16 @@ from typing import Final
 import asyncpg
 import pytest
 
-from app.releases.migrations import pending, phased_change, revisions
+from app.releases.migrations import phased_change, revisions
 from app.releases.migrations.alembic_runner import upgrade
-from app.releases.migrations.backfill_cursors import CURSORS
+from app.releases.migrations.migration_session import CURSORS
 from app.releases.migrations.observer import Kind, Observer
-from app.releases.migrations.pending import next_release
-from app.releases.migrations.revisions import Phase, Revision
+from app.releases.migrations.revisions import Phase, Revision, first_release, next_release
 from app.releases.migrations.steps import Steps
 from app.releases.plan import render
-from app.releases.plan.collector import StatementCollector
 from app.releases.plan.plan import Statement
 from app.releases.plan.render import (
+    StatementCollector,
     allowed_texts,
     new_tables,
     offline_hash,
@@ -346,7 +345,7 @@ def releases(shape: str) -> list[str]:
     ]
     found = []
     while left:
-        taken = pending.first_release(left)
+        taken = first_release(left)
         assert taken == left[: len(taken)]
         found.append(" ".join(revision.name[1:] for revision in taken))
         left = left[len(taken) :]

@@ -16,7 +16,6 @@ from app.database.url import DatabaseUrl
 from app.health.soak_recorder import SoakRecorder
 from app.releases.connection.open_connection import open_connection
 from app.releases.ledger import signals, soak
-from app.releases.ledger.drift_looks import last_look
 from app.releases.ledger.ledger import Ledger
 from app.releases.ledger.soak import Signal, Soak
 from app.releases.status import recheck as rechecks
@@ -200,7 +199,7 @@ async def test_nobody_looks_for_drift_without_a_reason(own_database: str, when: 
         if when == "no soak":
             await ledger.execute("DELETE FROM release_soaks")
         assert await recheck(app, 300, clock) is None
-        assert await last_look(ledger) is None
+        assert await ledger.last_look() is None
 
 
 async def test_the_serving_app_finds_drift_by_itself(own_database: str) -> None:

@@ -18,13 +18,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.older_service.migration_history import (
-    FACT,
-    OlderHistory,
-    older_history,
-    since_adoption,
-    without_history,
-)
+from app.older_service import migration_history
+from app.older_service.migration_history import OlderHistory, explain_drift, older_history
 from app.releases.connection.open_connection import open_connection
 from app.releases.identity import BUILT_BY_REVISIONS, OLDER_SERVICE_TABLE
 from app.releases.ledger.ledger import Ledger
@@ -32,6 +27,7 @@ from app.releases.migrations.alembic_runner import current, make_engine
 from app.releases.migrations.migration_session import LOCK_TIMEOUT, MIGRATION_LOCK
 from app.releases.migrations.revisions import FOLDER, has_revision, head, history
 from app.releases.migrations.version_row import LOST
+from app.releases.plan.seals import hash_of
 from app.releases.schema.comparison.compare_snapshots import compare
 from app.releases.schema.comparison.finding import Finding
 from app.releases.schema.introspection.introspect import read_snapshot
@@ -56,47 +52,50 @@ class Adopted:
 
 
 async def adopt(
-    url: str,
-    ledger: Ledger,
-    *,
-    service_role: str | None,
-    say: Callable[[str], None],
-    hash_of: Callable[[str], str],
+    url: str, ledger: Ledger, *, service_role: str | None, say: Callable[[str], None]
 ) -> Adopted:
     """Adopt a live older database; nothing is changed in it but our own tables.
 
-    ``service_role`` is the role the service connects as, where it is another than that of ``url``;
-    ``hash_of`` returns the hash of a revision. It may run again after it was killed, and on a
-    database that was adopted before. The ledger's tables must be there.
+    ``service_role`` is the role the service connects as, where it is another than that of ``url``.
+    It may run again after it was killed, and on a database that was adopted before. The ledger's
+    tables must be there.
 
     Raise Stopped: DRIFTED with every difference, REFUSED where this is no older service's
     database, CONTENDED where somebody changes the schema, AHEAD; and MigrationError.
     """
     if (at := await current(url)) is not None:
-        return await _already_adopted(at, ledger, await _older_history(url))
+        return await _already_adopted(at, ledger)
     if await ledger.fetch_value(f"SELECT {BUILT_BY_REVISIONS}"):
         raise Stopped(Verdict.DRIFTED, LOST)
     first = history()[0].name
     say(f"Building what {first} is, in a scratch database, to compare with.")
     should = await expected_snapshot(url, first)
-    older = await _older_history(url)
-    live = await _read(url, service_role)
-    _refuse_unfinished(older)
+    older = await older_history(ledger.connection)
+    async with open_connection(url) as connection:
+        live = await _read(connection, service_role)
+    if older is not None and older.unfinished:
+        _refuse_state(older)
     _refuse_strange(should, live, older)
     async with _hold_schema(url, should.tables) as holder:
         say(f"Comparing {len(should.tables)} tables with it; their schema is held still meanwhile.")
-        live = (await _read_by(await _driver(holder), service_role)).beside(should)
+        driver = (await holder.get_raw_connection()).driver_connection
+        live = (await _read(cast("asyncpg.Connection", driver), service_role)).beside(should)
         _refuse_drift(first, compare(should, live, acquainted=live.others), older)
         await ledger.set_fact(ACQUAINTED, list(live.others))
         if older is not None:
-            await ledger.set_fact(FACT, older.as_json())
+            await ledger.set_fact(migration_history.FACT, older.as_json())
         await ledger.revision_applied(first, hash_of(first))
         say(f"Stamping the database as {first}.")
-        await _stamp(holder, first, live.role if service_role else None)
-    return Adopted(first, live.others, _words(first, live.others))
+        await holder.run_sync(_stamp, first)
+        if service_role:
+            await holder.exec_driver_sql(f"GRANT SELECT ON alembic_version TO {live.role}")
+    others = len(live.others)
+    stay = f" {others} tables that are not ours stay as they are." if others else ""
+    words = f"Adopted: the database is at {first} from now on.{stay} Next: release plan."
+    return Adopted(first, live.others, words)
 
 
-async def _already_adopted(at: str, ledger: Ledger, older: OlderHistory | None) -> Adopted:
+async def _already_adopted(at: str, ledger: Ledger) -> Adopted:
     if not has_revision(at):
         raise Stopped(
             Verdict.AHEAD,
@@ -104,22 +103,12 @@ async def _already_adopted(at: str, ledger: Ledger, older: OlderHistory | None) 
             f"version, whose newest is {head()}. There is nothing to adopt.",
         )
     acquainted = tuple(await ledger.get_fact(ACQUAINTED) or ())
-    moved = since_adoption(await ledger.get_fact(FACT), older)
+    moved = await explain_drift(ledger)
     words = f"The database is at revision {at} already: there is nothing to adopt."
     return Adopted(at, acquainted, f"{words} {moved}" if moved else words)
 
 
-async def _older_history(url: str) -> OlderHistory | None:
-    async with open_connection(url) as connection:
-        return await older_history(connection)
-
-
-async def _read(url: str, role: str | None) -> Snapshot:
-    async with open_connection(url) as connection:
-        return await _read_by(connection, role)
-
-
-async def _read_by(connection: asyncpg.Connection, role: str | None) -> Snapshot:
+async def _read(connection: asyncpg.Connection, role: str | None) -> Snapshot:
     try:
         return await read_snapshot(connection, role)
     except asyncpg.UndefinedObjectError as unknown:
@@ -130,17 +119,11 @@ async def _read_by(connection: asyncpg.Connection, role: str | None) -> Snapshot
         ) from unknown
 
 
-def _refuse_unfinished(older: OlderHistory | None) -> None:
-    if older is not None and older.unfinished:
-        _refuse_state(older)
-
-
 def _refuse_state(older: OlderHistory | None) -> None:
     """Raise Stopped where the older service's own history is in another state."""
     if older is not None and (words := older.other_state()):
-        raise Stopped(
-            Verdict.REFUSED, words, older.as_json() | {"unfinished": list(older.unfinished)}
-        )
+        evidence = older.as_json() | {"unfinished": list(older.unfinished)}
+        raise Stopped(Verdict.REFUSED, words, evidence)
 
 
 def _refuse_strange(should: Snapshot, live: Snapshot, older: OlderHistory | None) -> None:
@@ -151,29 +134,25 @@ def _refuse_strange(should: Snapshot, live: Snapshot, older: OlderHistory | None
         return
     if len(missing) < len(should.tables):
         _refuse_state(older)
-    evidence = {"missing": missing, "others": list(others)}
-    if len(missing) == len(should.tables) and not others:
-        raise Stopped(
-            Verdict.REFUSED,
-            "The database is empty, so there is nothing to adopt: run the release, which builds "
-            "everything.",
-            evidence,
-        )
     there = f"{OLDER_SERVICE_TABLE} is there, but" if OLDER_SERVICE_TABLE in others else "It"
-    raise Stopped(
-        Verdict.REFUSED,
+    words = (
         f"This is not the older service's database. {there} lacks {len(missing)} of its "
         f"{len(should.tables)} tables: {', '.join(missing)}. Check that DATABASE_URL names the "
-        "right one; if tables were lost, bring them back from a backup first.",
-        evidence,
+        "right one; if tables were lost, bring them back from a backup first."
     )
+    if len(missing) == len(should.tables) and not others:
+        words = (
+            "The database is empty, so there is nothing to adopt: run the release, which builds "
+            "everything."
+        )
+    raise Stopped(Verdict.REFUSED, words, {"missing": missing, "others": list(others)})
 
 
 def _refuse_drift(first: str, findings: list[Finding], older: OlderHistory | None) -> None:
     """Raise Stopped with every difference and its mend; without mends in another state."""
     if findings:
         _refuse_state(older)
-        if older is None and (words := without_history(findings)):
+        if older is None and (words := migration_history.without_history(findings)):
             raise Stopped(Verdict.REFUSED, words)
         listed = "\n".join(f"{finding.words}\n{finding.script}" for finding in findings)
         what = "differences keep" if len(findings) > 1 else "difference keeps"
@@ -202,24 +181,13 @@ async def _hold_schema(url: str, tables: Iterable[str]) -> AsyncIterator[AsyncCo
             await _raise_unless_alone(connection)
             yield connection
     except DBAPIError as failed:
-        if _state(failed) == asyncpg.LockNotAvailableError.sqlstate:
+        if getattr(failed.orig, "sqlstate", None) == asyncpg.LockNotAvailableError.sqlstate:
             raise Stopped(
                 Verdict.CONTENDED,
                 "Somebody is changing the schema of the older tables, or vacuuming them by hand; "
                 "nothing was adopted: look into pg_stat_activity, and adopt again when it is done.",
             ) from failed
         raise Stopped(Verdict.FAILED, f"PostgreSQL refused: {failed.orig}") from failed
-    finally:
-        await engine.dispose()
-
-
-def _state(failed: DBAPIError) -> Any:
-    return getattr(failed.orig, "sqlstate", None)
-
-
-async def _driver(connection: AsyncConnection) -> asyncpg.Connection:
-    raw = await connection.get_raw_connection()
-    return cast("asyncpg.Connection", raw.driver_connection)
 
 
 async def _raise_unless_alone(connection: AsyncConnection) -> None:
@@ -236,16 +204,5 @@ async def _raise_unless_alone(connection: AsyncConnection) -> None:
         )
 
 
-async def _stamp(holder: AsyncConnection, revision: str, role: str | None) -> None:
-    await holder.run_sync(_stamp_as_alembic_does, revision)
-    if role:
-        await holder.exec_driver_sql(f"GRANT SELECT ON alembic_version TO {role}")
-
-
-def _stamp_as_alembic_does(connection: Connection, revision: str) -> None:
+def _stamp(connection: Connection, revision: str) -> None:
     MigrationContext.configure(connection).stamp(ScriptDirectory(str(FOLDER)), revision)
-
-
-def _words(first: str, others: tuple[str, ...]) -> str:
-    stay = f" {len(others)} tables that are not ours stay as they are." if others else ""
-    return f"Adopted: the database is at {first} from now on.{stay} Next: release plan."

@@ -96,12 +96,10 @@ async def older_history(connection: asyncpg.Connection) -> OlderHistory | None:
 
 async def explain_drift(ledger: Ledger) -> str | None:
     """Return words if the older service has migrated its database since its adoption."""
-    return since_adoption(await ledger.get_fact(FACT), await older_history(ledger.connection))
-
-
-def since_adoption(at_adoption: dict[str, Any] | None, now: OlderHistory | None) -> str | None:
-    """Return words if the older service has migrated itself since its database was adopted."""
-    if at_adoption is None or now is None or not _moved(at_adoption, now):
+    at_adoption, now = await ledger.get_fact(FACT), await older_history(ledger.connection)
+    if at_adoption is None or now is None:
+        return None
+    if at_adoption == now.as_json() and not now.unfinished:
         return None
     count = now.applied - at_adoption["applied"]
     how = f"{count} more of its own migrations" if count > 0 else "other migrations of its own"
@@ -112,7 +110,3 @@ def since_adoption(at_adoption: dict[str, Any] | None, now: OlderHistory | None)
         "SQL that takes it away. Stop its deploys, and write what it changed as a new revision, or "
         "take it back with its own tool."
     )
-
-
-def _moved(at_adoption: dict[str, Any], now: OlderHistory) -> bool:
-    return bool(now.unfinished) or at_adoption != now.as_json()

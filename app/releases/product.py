@@ -16,7 +16,6 @@ import app.changelog.log
 import app.entities  # noqa: F401  # a table whose model is not imported would not be protected
 from app.all_statements import required_statements
 from app.releases.ledger.ledger import Ledger
-from app.releases.plan.seals import hash_of
 from app.releases.rehearsal.client_trials import Probe
 from app.releases.schema.snapshot import Snapshot
 from app.releases.verdict import Stopped, Verdict
@@ -51,13 +50,7 @@ class OlderService(Protocol):
     """What ``app.older_service`` offers while its folder is there."""
 
     async def adopt(
-        self,
-        url: str,
-        ledger: Ledger,
-        *,
-        service_role: str | None,
-        say: Callable[[str], None],
-        hash_of: Callable[[str], str],
+        self, url: str, ledger: Ledger, *, service_role: str | None, say: Callable[[str], None]
     ) -> Adoption: ...
     async def explain_drift(self, ledger: Ledger) -> str | None: ...
     async def make_probe(self, url: str, schema: Snapshot) -> Probe: ...
@@ -107,7 +100,7 @@ async def adopt(
             Verdict.REFUSED,
             "This version carries no older service over any more: there is nothing to adopt.",
         )
-    return await _older.adopt(url, ledger, service_role=service_role, say=say, hash_of=hash_of)
+    return await _older.adopt(url, ledger, service_role=service_role, say=say)
 
 
 async def explain_drift(ledger: Ledger) -> str | None:

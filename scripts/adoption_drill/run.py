@@ -10,8 +10,7 @@ from typing import Any, Final
 import asyncpg
 
 from app.releases.migrations.alembic_runner import current
-from app.releases.migrations.pending import next_release
-from app.releases.migrations.revisions import head, needed
+from app.releases.migrations.revisions import head, needed, next_release
 from scripts.adoption_drill import older_database
 from scripts.adoption_drill.contents import Contents, contents, orphans
 from scripts.adoption_drill.gate import Gate

@@ -3,7 +3,7 @@
 from app.releases.connection.open_connection import open_connection
 from app.releases.migrations.alembic_runner import upgrade
 from app.releases.migrations.migration_session import GATE_LOCK
-from app.releases.migrations.observer import Observer, Permit
+from app.releases.migrations.observer import Observer
 from app.releases.output import discard_line
 
 
@@ -12,5 +12,5 @@ async def upgrade_as_gate(url: str, revision: str = "head") -> None:
     async with open_connection(url) as gate:
         assert await gate.fetchval("SELECT pg_try_advisory_lock($1)", GATE_LOCK)
         observer = Observer()
-        observer.permit = Permit(gate_pid=gate.get_server_pid())
+        observer.gate_pid = gate.get_server_pid()
         await upgrade(url, revision, discard_line, observer)

@@ -22,7 +22,7 @@ from app.settings import PROJECT
 def forget() -> None:
     """Read the revisions anew: in a real process none is ever added."""
     revisions.history.cache_clear()
-    revisions._names.cache_clear()  # noqa: SLF001  # as above
+    revisions.names.cache_clear()
     alembic_runner.script_directory.cache_clear()
 
 

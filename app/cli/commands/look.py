@@ -6,7 +6,7 @@ import asyncpg
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.errors import SignalbookError
-from app.releases.ledger.drift_looks import QUESTION
+from app.releases.ledger.ledger import QUESTION
 from app.releases.ledger.soak import utc_now
 from app.releases.migrations.revisions import has_revision
 from app.releases.schema import drift

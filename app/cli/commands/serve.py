@@ -9,7 +9,7 @@ from app.cli.startup import say, started
 from app.database.dial import reject_pooler
 from app.database.url import DatabaseUrl
 from app.releases.migrations import alembic_runner as migrations
-from app.releases.migrations.observer import Observer, Permit
+from app.releases.migrations.observer import Observer
 from app.settings import Settings
 
 
@@ -28,7 +28,7 @@ def run(*, prepare: bool | None) -> None:
 async def _prepare(settings: Settings, url: str) -> None:
     say("Bringing the database's schema up to date …")
     patience = Observer()
-    patience.permit = Permit(disposable=settings.database_url is None)
+    patience.is_disposable = settings.database_url is None
     await migrations.upgrade(url, say=say, observer=patience)
     with showing():
         async with opened(settings, url) as database:

@@ -1,4 +1,4 @@
-"""Other sessions of the database: those that block us, autovacuum, and those of a killed gate.
+"""Other sessions of the database: those that block us, autovacuum, a killed gate's, foreign ones.
 
 PostgreSQL hides from an ordinary role what other sessions do. Decisions are made from what every
 role may see: locks, session users and names. Queries are shown where the role may see them.
@@ -12,22 +12,31 @@ from typing import Final
 import asyncpg
 
 from app.database.url import DatabaseUrl
+from app.releases.ledger.ledger import Ledger, Row
 from app.releases.migrations.migration_session import RELEASE_NAME
 from app.releases.sql.text import masked
 from app.releases.verdict import Stopped, Verdict
 
 QUERY_LENGTH: Final = 200  # characters of a query that are shown
-_MAY_BE_SECRET: Final = re.compile(
-    r"(?i)password|connection|://"
-)  # where a literal may be a secret
+# Where a literal may be a secret.
+_MAY_BE_SECRET: Final = re.compile(r"(?i)password|connection|://")
 _UNTIL_GONE: Final = 10_000  # milliseconds for a terminated backend to go away
 
 # To be shown with ``masked_query`` only; empty where our role may not see it.
 QUERY: Final = "coalesce(nullif(left(a.query, 5000), '<insufficient privilege>'), '') AS query"
-_COLUMNS: Final = f"""a.pid, coalesce(a.application_name, '') AS application_name,
-  coalesce(a.state, '') AS state,
-  extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS age,
-  {QUERY}"""
+_STATE: Final = f"""coalesce(a.state, '') AS state,
+  extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS age, {QUERY}"""
+_COLUMNS: Final = f"a.pid, coalesce(a.application_name, '') AS application_name, {_STATE}"
+# Background workers belong to no user. A role without pg_read_all_stats sees names, but neither
+# states nor queries.
+_FOREIGN: Final = f"""SELECT a.pid,
+    coalesce(nullif(a.application_name, ''), a.usename) AS application_name, {_STATE}
+  FROM pg_stat_activity a, coalesce(a.application_name, '') AS name
+  WHERE a.datname = current_database() AND a.usesysid IS NOT NULL AND a.pid <> pg_backend_pid()
+    AND NOT starts_with(name, 'signalbook') AND name <> ALL($1::text[])
+    AND a.usename <> ALL($2::text[])
+  ORDER BY a.backend_start LIMIT 20"""
+_STILL_THERE: Final = "SELECT pid FROM pg_stat_activity WHERE pid = ANY($1::integer[])"
 
 # Autovacuum belongs to no user, which everybody may see; its "backend_type" is hidden.
 AUTOVACUUM: Final = "a.usesysid IS NULL"
@@ -90,6 +99,17 @@ async def autovacuum_workers(
     return [replace(_to_backend(row), application_name="autovacuum") for row in rows]
 
 
+async def foreign_sessions(ledger: Ledger, harmless: Collection[str] = ()) -> list[Backend]:
+    """Return the sessions that are not ours, the oldest first, at most 20.
+
+    A contract drops what they may still read and write. ``harmless`` are application names and
+    roles that do not count.
+    """
+    roles = [name for name in harmless if name]
+    rows = await ledger.fetch_rows(_FOREIGN, list(harmless), roles)
+    return [_to_backend(row) for row in rows]
+
+
 def masked_query(query: str, length: int = QUERY_LENGTH) -> str:
     """Return a query in one line of at most ``length`` characters, without a secret.
 
@@ -97,9 +117,6 @@ def masked_query(query: str, length: int = QUERY_LENGTH) -> str:
     """
     text = masked(query) if _MAY_BE_SECRET.search(query) else query
     return " ".join(text.split())[:length]
-
-
-_STILL_THERE: Final = "SELECT pid FROM pg_stat_activity WHERE pid = ANY($1::integer[])"
 
 
 async def end_orphans(connection: asyncpg.Connection, say: Callable[[str], None]) -> list[Backend]:
@@ -137,6 +154,6 @@ async def end_orphans(connection: asyncpg.Connection, say: Callable[[str], None]
     return orphans
 
 
-def _to_backend(row: asyncpg.Record) -> Backend:
+def _to_backend(row: asyncpg.Record | Row) -> Backend:
     query = masked_query(row["query"])
     return Backend(row["pid"] or 0, row["application_name"], row["state"], row["age"], query)

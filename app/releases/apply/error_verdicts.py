@@ -17,6 +17,11 @@ LOST: Final = (
     asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError,
     TimeoutError,
 )  # fmt: skip
+# The errors of the server for which it ends the connection.
+_ENDED: Final = (
+    asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError,
+    asyncpg.InvalidCatalogNameError, asyncpg.CannotConnectNowError,
+)  # fmt: skip
 
 SAFE: Final = "Nothing half-done is lost and the old version serves on"
 
@@ -51,7 +56,7 @@ def failed(error: Exception, where: str) -> Stopped:
     """
     at = f" at: {where}" if where else ""
     fault = server_fault(error)
-    lost = not isinstance(error, asyncpg.PostgresError) or _has_ended(error)
+    lost = not isinstance(error, asyncpg.PostgresError) or isinstance(error, _ENDED)
     if fault is not None and not (lost and fault.verdict is Verdict.UNREACHABLE):
         evidence = {**fault.evidence, "statement": where}
         return Stopped(fault.verdict, f"{fault.words} {SAFE}{at}.", evidence)
@@ -63,23 +68,9 @@ def failed(error: Exception, where: str) -> Stopped:
         )
     code = getattr(error, "sqlstate", None) or ""
     wrong = code[:2] in _WRONG_CLASSES and not isinstance(error, asyncpg.InsufficientPrivilegeError)
-    return Stopped(
-        Verdict.BROKEN if wrong else Verdict.FAILED,
-        f"PostgreSQL refused{at}: {error} ({code}). {SAFE}; "
-        + (
-            "the same would happen again: mend the revision, or the rows it meets."
-            if wrong
-            else "mend the cause, then run the release again."
-        ),
-        {"sqlstate": code, "statement": where},
-    )
-
-
-def _has_ended(error: asyncpg.PostgresError) -> bool:
-    ended = (
-        asyncpg.PostgresConnectionError,
-        asyncpg.AdminShutdownError,
-        asyncpg.CrashShutdownError,
-        asyncpg.InvalidCatalogNameError,
-    )
-    return isinstance(error, (*ended, asyncpg.CannotConnectNowError))
+    mend = "mend the cause, then run the release again."
+    if wrong:
+        mend = "the same would happen again: mend the revision, or the rows it meets."
+    words = f"PostgreSQL refused{at}: {error} ({code}). {SAFE}; {mend}"
+    evidence = {"sqlstate": code, "statement": where}
+    return Stopped(Verdict.BROKEN if wrong else Verdict.FAILED, words, evidence)

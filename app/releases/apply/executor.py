@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 
@@ -22,7 +22,7 @@ from app.releases.migrations.migration_session import (
     RELEASE_NAME,
     jittered,
 )
-from app.releases.migrations.observer import BUSY, Kind, Observer, Permit
+from app.releases.migrations.observer import BUSY, Kind, Observer
 from app.releases.plan.plan import Statement
 from app.releases.plan.render import allowed_texts
 from app.releases.sql.effects import STRENGTH, named_tables
@@ -67,13 +67,11 @@ class Executor(Observer):
         journal: Journal,
         limits: MigrationLimits,
         *,
-        gate_pid: int,
         approved: Callable[[str], bool],
         predicted: Mapping[str, float],
         say: Callable[[str], None],
         progress: Progress,
     ) -> None:
-        self.permit = Permit(gate_pid=gate_pid)
         self._watcher, self._journal, self._limits = watcher, journal, limits
         self._approved, self._predicted = approved, predicted
         self._say, self._progress = say, progress
@@ -99,7 +97,21 @@ class Executor(Observer):
 
     def stop_at_wall_clock(self) -> None:
         """Stop because of the wall clock, in words that name who was in the way."""
-        self.stop(self._contended())
+        page = self._watcher.page
+        where = f" at: {page.headline}" if page else ""
+        by = page.blockers if page else []
+        words = f"The time of {self._limits.wall_clock:.0f} s was over{where}. "
+        if by and by[0].pid:
+            words += (
+                f"In the way was {by[0]}. {SAFE}; when a person has made sure that it may be "
+                f"ended: SELECT pg_terminate_backend({by[0].pid}), then run the release again."
+            )
+        else:
+            words += f"{SAFE}; run the release again: it goes on where it stopped."
+        evidence: dict[str, Any] = {"blockers": [str(blocker) for blocker in by]}
+        if page:
+            evidence["page"] = page.as_json()
+        self.stop(Stopped(Verdict.CONTENDED, words, evidence))
 
     def raise_if_over(self) -> None:
         """Raise Stopped when the run is to end."""
@@ -201,10 +213,9 @@ class Executor(Observer):
 
     def _prediction(self, step: str, texts: Sequence[str]) -> float | None:
         """Return the seconds of a step in the rehearsal, or the sum of those of its statements."""
-        if (whole := self._predicted.get(step)) is not None:
-            return whole
         each = [self._predicted[text] for text in texts if text in self._predicted]
-        return sum(each) if texts and len(each) == len(texts) else None
+        is_known = texts and len(each) == len(texts)
+        return self._predicted.get(step, sum(each) if is_known else None)
 
     async def _wait_out_autovacuum(self, connection: asyncpg.Connection, page: Performed) -> None:
         """Wait until autovacuum is done: PostgreSQL cancels it for a step that queues behind it."""
@@ -250,23 +261,6 @@ class Executor(Observer):
                 "database down, and run the release again: it goes on where it stopped.",
                 {"statement": page.sql, "seconds": spent, "predicted": page.predicted},
             )
-
-    def _contended(self) -> Stopped:
-        page = self._watcher.page
-        where = f" at: {page.headline}" if page else ""
-        by = page.blockers if page else []
-        words = f"The time of {self._limits.wall_clock:.0f} s was over{where}. "
-        if by and by[0].pid:
-            words += (
-                f"In the way was {by[0]}. {SAFE}; when a person has made sure that it may be "
-                f"ended: SELECT pg_terminate_backend({by[0].pid}), then run the release again."
-            )
-        else:
-            words += f"{SAFE}; run the release again: it goes on where it stopped."
-        evidence = {"blockers": [str(blocker) for blocker in by]}
-        return Stopped(
-            Verdict.CONTENDED, words, evidence | ({"page": page.as_json()} if page else {})
-        )
 
 
 def _describe_blockers(page: Performed) -> str:

@@ -75,9 +75,8 @@ class Performed:
         if not self.blockers:
             return None
         last = self.blockers[0]
-        return encoded(
-            {"pid": last.pid, "application": last.application_name, "state": last.state or None}
-        )
+        who = {"pid": last.pid, "application": last.application_name, "state": last.state or None}
+        return encoded(who)
 
     @property
     def seconds(self) -> float | None:
@@ -92,11 +91,8 @@ class Performed:
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
         members = asdict(self) | {"seconds": self.seconds}
-        return {
-            name: value
-            for name, value in members.items()
-            if name not in {"began", "is_over", "blocked_at"}
-        }
+        private = {"began", "is_over", "blocked_at"}
+        return {name: value for name, value in members.items() if name not in private}
 
 
 class Journal:
@@ -119,8 +115,8 @@ class Journal:
         last = self.pages[-1] if self.pages else None
         if not (last and kind == "batch" and (last.kind, last.sql) == (way, sql)):
             self._finish()
-            position = self._first + len(self.pages)
-            last = Performed(position=position, kind=way, sql=sql, **details)
+            place = self._first + len(self.pages)
+            last = Performed(position=place, kind=way, sql=sql, **details)
             self.pages.append(last)
         self.note(last)
         return last

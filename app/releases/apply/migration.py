@@ -23,7 +23,7 @@ from app.releases.migrations import alembic_runner
 from app.releases.migrations.backfill import BackfillStuck
 from app.releases.migrations.observer import BUSY
 from app.releases.migrations.phased_change import PointOfNoReturn
-from app.releases.migrations.revisions import history
+from app.releases.migrations.revisions import names
 from app.releases.plan.plan import Plan, Statement
 from app.releases.verdict import MigrationContended, MigrationError, Stopped, Verdict
 
@@ -88,19 +88,15 @@ async def undo(
 
 @asynccontextmanager
 async def _supervised(
-    url: str,
-    ledger: Ledger,
-    limits: MigrationLimits,
-    stage: str,
-    statements: Sequence[Statement],
-    **orders: Any,
-) -> AsyncIterator[tuple[Executor, Journal]]:
+    url: str, ledger: Ledger, limits: MigrationLimits, stage: str,
+    statements: Sequence[Statement], **orders: Any,
+) -> AsyncIterator[tuple[Executor, Journal]]:  # fmt: skip
     """Yield an executor while the watcher watches and the journal writes."""
     journal = Journal(ledger, stage)
     await journal.open()
     watcher = Watcher(url, limits.stall_budget, orders["say"], journal.note)
-    pid = await ledger.pid()
-    executor = Executor(statements, watcher, journal, limits, gate_pid=pid, **orders)
+    executor = Executor(statements, watcher, journal, limits, **orders)
+    executor.gate_pid = await ledger.pid()
     clock = asyncio.get_running_loop().call_later(limits.wall_clock, executor.stop_at_wall_clock)
     watching = _start_guarded(watcher.watch(), executor)
     keeping = _start_guarded(journal.keep(), executor)
@@ -132,9 +128,8 @@ def _start_guarded(work: Coroutine[Any, Any, None], executor: Executor) -> "asyn
 
 async def _upgrade(url: str, revision: str, say: Say, executor: Executor) -> None:
     """Upgrade to a revision, unless an earlier run got there or further."""
-    names = [revision.name for revision in history()]
     at = await alembic_runner.current(url)
-    if at not in names or names.index(at) < names.index(revision):
+    if at not in names() or names().index(at) < names().index(revision):
         await alembic_runner.upgrade(url, revision, say, executor)
 
 
@@ -148,7 +143,7 @@ async def _run_migration(executor: Executor, migration: Callable[[], Awaitable[N
         except Stopped:
             raise
         except (MigrationError, DBAPIError, *LOST) as error:
-            if not _may_try_again(error):
+            if not isinstance(_origin(error), (*BUSY, asyncpg.QueryCanceledError)):
                 raise _verdict_on(error, executor.last_failed_statement) from error
             executor.raise_if_over()
             tries += 1
@@ -183,10 +178,6 @@ async def _end(*tasks: "asyncio.Future[Any]") -> None:
     for task in tasks:
         if task.done() and not task.cancelled():
             task.exception()
-
-
-def _may_try_again(error: BaseException) -> bool:
-    return isinstance(_origin(error), (*BUSY, asyncpg.QueryCanceledError))
 
 
 def _origin(error: BaseException | None) -> Exception | None:

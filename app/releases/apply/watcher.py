@@ -74,9 +74,14 @@ class Watcher:
         pause = 0.05
         while not self.is_over:
             try:
-                async with self._connect() as connection:
-                    pause = 0.05
+                connection = await backends.connect(
+                    self._url, lock_timeout="100ms", statement_timeout="2s", jit="off"
+                )
+                pause = 0.05
+                try:
                     await self._watch_connection(connection)
+                finally:
+                    connection.terminate()
             except LOST as lost:
                 if self.is_watching.is_set():
                     self._say(
@@ -120,16 +125,6 @@ class Watcher:
         """Whether we cancelled the statement that began last."""
         return self._last_cancelled == self._statements
 
-    @asynccontextmanager
-    async def _connect(self) -> AsyncIterator[asyncpg.Connection]:
-        connection = await backends.connect(
-            self._url, lock_timeout="100ms", statement_timeout="2s", jit="off"
-        )
-        try:
-            yield connection
-        finally:
-            connection.terminate()
-
     async def _watch_connection(self, connection: asyncpg.Connection) -> None:
         before = time.monotonic()
         while not self.is_over:
@@ -154,10 +149,8 @@ class Watcher:
                 continue
             if row["seconds"] > page.stall:
                 page.stall = row["seconds"]
-                page.waiter = Waiter(
-                    row["pid"], row["application_name"], row["seconds"],
-                    backends.masked_query(row["query"]),
-                )  # fmt: skip
+                query = backends.masked_query(row["query"])
+                page.waiter = Waiter(row["pid"], row["application_name"], page.stall, query)
                 self._note(page)
             if row["seconds"] >= ACT_AT * self._budget:
                 self.blocks_in_transaction = self._current_pid not in row["blocking"]
@@ -168,8 +161,5 @@ class Watcher:
         async with self._cancel_lock:
             if number == self._statements and (self._is_running or self.is_direct):
                 self._last_cancelled = number
-                await connection.execute(
-                    "SELECT pg_cancel_backend(pid) FROM unnest($1::int[]) AS pid",
-                    pids,
-                    timeout=_ANSWER,
-                )
+                cancel = "SELECT pg_cancel_backend(pid) FROM unnest($1::int[]) AS pid"
+                await connection.execute(cancel, pids, timeout=_ANSWER)

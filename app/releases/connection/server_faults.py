@@ -32,6 +32,31 @@ _DEEPEST: Final = 10  # causes of causes
 _CONNECTIONS: Final = 8
 """How many connections the gate may have at once, its copy's included."""
 
+_LOST: Final = (
+    Verdict.UNREACHABLE,
+    "The connection to the database ended: run it again when the database answers.",
+)
+# By a whole code, else by its class (the first two characters).
+_WORDS: Final[Mapping[str, str]] = {
+    _LIMIT: "PostgreSQL takes no more connections: {words}. Close some, or raise the limit that it "
+    f"names (the release needs up to {_CONNECTIONS} at once), then run it again.",
+    _FULL: "The disk of the database server is full: {words}. Make room there (a rehearsal needs "
+    "as much again as the database is large), then run it again.",
+    "53200": "The database server is out of memory: {words}. Give it more, or lower work_mem, "
+    "maintenance_work_mem or what else runs there, then run it again.",
+    **dict.fromkeys(("53", "58"), "The database server lacks what it needs: {words}. Look into its "
+    "log, mend the cause, then run it again."),
+    "25006": "The database takes no writes: {words}. It is a standby, or was set to read only, as "
+    "hosts do when a disk is nearly full; mend that, then run it again.",
+    "28": "PostgreSQL lets us not in: {words}. Check the user and the password of DATABASE_URL "
+    "(DATABASE_UNPOOLED_URL where it is set), and who may connect from here.",
+    "3D000": "The server has no such database: {words}. Check the name at the end of DATABASE_URL "
+    "(DATABASE_UNPOOLED_URL where it is set).",
+    "57P03": "The database server takes no connections now: {words}. Run it again in a moment.",
+    **dict.fromkeys(("08", "57P01", "57P02", "57P05"), "The connection to the database ended: "
+    "{words}. Run it again when the database answers."),
+}  # fmt: skip
+
 
 def server_fault(error: BaseException) -> Stopped | None:
     """Return the verdict where the server or the network caused an error; else None."""
@@ -41,7 +66,8 @@ def server_fault(error: BaseException) -> Stopped | None:
         elif isinstance(cause, OSError | TimeoutError):
             fault = _of_way(cause)
         else:
-            fault = _LOST if isinstance(cause, asyncpg.InterfaceError) and _closed(cause) else None
+            is_closed = re.search("connection is closed|closed in the middle", str(cause))
+            fault = _LOST if isinstance(cause, asyncpg.InterfaceError) and is_closed else None
         if fault is not None:
             return Stopped(*fault, {"error": type(cause).__name__})
     return None
@@ -63,12 +89,6 @@ def fault_in_output(last: str) -> Stopped | None:
     return None
 
 
-_LOST: Final = (
-    Verdict.UNREACHABLE,
-    "The connection to the database ended: run it again when the database answers.",
-)
-
-
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """Yield the error, what the driver said, and what either came from."""
     cause: BaseException | None = error
@@ -80,13 +100,11 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         cause = original if isinstance(original, BaseException) else cause.__cause__
 
 
-def _closed(error: asyncpg.InterfaceError) -> bool:
-    return "connection is closed" in str(error) or "closed in the middle" in str(error)
-
-
 def _of_server(error: asyncpg.PostgresError) -> tuple[Verdict, str] | None:
     """Return the verdict on an error that the server reports, by its code; else None."""
-    code, words = error.sqlstate or "", _sentence(error)
+    code, words = error.sqlstate or "", str(error).partition("\n")[0].rstrip(".")
+    words = words or type(error).__name__
+    words = f"{words} ({code})" if code else words
     if code[:2] == "58" and _NO_ROOM in words:
         code = _FULL
     if isinstance(error, asyncpg.ConnectionFailureError) and code not in _WORDS:
@@ -99,43 +117,14 @@ def _of_server(error: asyncpg.PostgresError) -> tuple[Verdict, str] | None:
     return verdict, template.format(words=words)
 
 
-_ENDED: Final = (
-    "The connection to the database ended: {words}. Run it again when the database answers."
-)
-_LACKING: Final = (
-    "The database server lacks what it needs: {words}. Look into its log, mend the cause, then run "
-    "it again."
-)
-# By a whole code, else by its class (the first two characters).
-_WORDS: Final[Mapping[str, str]] = {
-    _LIMIT: "PostgreSQL takes no more connections: {words}. Close some, or raise the limit that it "
-    f"names (the release needs up to {_CONNECTIONS} at once), then run it again.",
-    _FULL: "The disk of the database server is full: {words}. Make room there (a rehearsal needs "
-    "as much again as the database is large), then run it again.",
-    "53200": "The database server is out of memory: {words}. Give it more, or lower work_mem, "
-    "maintenance_work_mem or what else runs there, then run it again.",
-    "53": _LACKING,
-    "58": _LACKING,
-    "25006": "The database takes no writes: {words}. It is a standby, or was set to read only, as "
-    "hosts do when a disk is nearly full; mend that, then run it again.",
-    "28": "PostgreSQL lets us not in: {words}. Check the user and the password of DATABASE_URL "
-    "(DATABASE_UNPOOLED_URL where it is set), and who may connect from here.",
-    "3D000": "The server has no such database: {words}. Check the name at the end of DATABASE_URL "
-    "(DATABASE_UNPOOLED_URL where it is set).",
-    "57P03": "The database server takes no connections now: {words}. Run it again in a moment.",
-    **dict.fromkeys(("08", "57P01", "57P02", "57P05"), _ENDED),
-}  # fmt: skip
-
-
 def _of_way(error: OSError | TimeoutError) -> tuple[Verdict, str] | None:
     """Return the verdict on an error of the network, or of a full disk; else None."""
     if error.errno == errno.ENOSPC:
         return Verdict.FAILED, (
             "The disk of the machine that runs this is full: make room, then run it again."
         )
-    if (words := _way(error)) is None:
-        return None
-    return Verdict.UNREACHABLE, words
+    words = _way(error)
+    return (Verdict.UNREACHABLE, words) if words else None
 
 
 def _way(error: OSError | TimeoutError) -> str | None:
@@ -165,13 +154,5 @@ def _way(error: OSError | TimeoutError) -> str | None:
         )
     lost = isinstance(error, ConnectionError) or "Connect call failed" in str(error)
     unroutable = error.errno in {errno.ENETUNREACH, errno.EHOSTUNREACH}
-    return f"The database does not answer ({_plain(error)})." if lost or unroutable else None
-
-
-def _plain(error: OSError) -> str:
-    return error.strerror or type(error).__name__
-
-
-def _sentence(error: asyncpg.PostgresError) -> str:
-    words = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
-    return f"{words} ({error.sqlstate})" if error.sqlstate else words
+    plain = error.strerror or type(error).__name__
+    return f"The database does not answer ({plain})." if lost or unroutable else None

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from app.database.url import DatabaseUrl
-from app.releases.apply.backends import Backend
-from app.releases.apply.foreign_sessions import foreign_sessions, in_words
+from app.releases.apply.backends import Backend, foreign_sessions
 from app.releases.gate.run import Order
 from app.releases.ledger.ledger import Ledger
 from app.releases.plan.plan import Plan
@@ -24,7 +23,7 @@ async def raise_if_older_side_lives(ledger: Ledger, order: Order, target: str) -
     ``target`` is the contract's last revision.
     """
     sessions = await foreign_sessions(ledger, harmless_names(order))
-    evidence = {"connected": in_words(sessions)}
+    evidence = {"connected": [str(session) for session in sessions]}
     if sessions:
         raise Stopped(
             Verdict.REFUSED,
@@ -49,7 +48,7 @@ async def what_is_lost(ledger: Ledger, order: Order, plan: Plan) -> str:
     """Return what a contract takes away for good, and who is connected; "" for what comes back."""
     if not plan.is_final:
         return ""
-    connected = "; ".join(in_words(await foreign_sessions(ledger, harmless_names(order))))
+    connected = "; ".join(map(str, await foreign_sessions(ledger, harmless_names(order))))
     return (
         f"NO WAY BACK: it drops from {plan.destroyed} ({'; '.join(plan.losses)}). Connected beside "
         f"this service: {connected or 'nobody'}."

@@ -16,35 +16,32 @@ from app.releases.plan.plan import Plan, from_json
 
 _SHORTEST: Final = 8  # characters of a digest that people need to copy
 _DIGEST: Final = re.compile(rf"[0-9a-f]{{{_SHORTEST},64}}")
+_FIND: Final = "SELECT * FROM release_plans WHERE starts_with(digest, $1) ORDER BY digest LIMIT 20"
 _DECIDED: Final = {"approve": "approved", "withhold": "withheld"}
 
 
 def valid(decision: Mapping[str, object] | None, rehearsal: int | None) -> bool:
     """Return whether a decision approves what was rehearsed as number ``rehearsal``."""
     return (
-        decision is not None
-        and rehearsal is not None
-        and decision["decision"] == "approved"
-        and decision["rehearsal"] == rehearsal
+        rehearsal is not None
+        and decision is not None
+        and (decision["decision"], decision["rehearsal"]) == ("approved", rehearsal)
     )
 
 
 async def decide(
-    connection: asyncpg.Connection,
-    digest: str,
-    choice: str,
-    *,
-    who: str,
-    why: str,
-    destroys: str | None = None,
-) -> Row:
+    connection: asyncpg.Connection, digest: str, choice: str,
+    *, who: str, why: str, destroys: str | None = None,
+) -> Row:  # fmt: skip
     """Store that a plan is approved or withheld, and return what was stored.
 
     ``digest`` may be its beginning; ``choice`` is "approve" or "withhold". ``destroys`` names the
     tables from which the plan takes something away. Raise Invalid, NotFound, AmbiguousId,
     PlanClosed, NotRehearsed and Destroys.
     """
-    _refuse_nobody(who, why)
+    for name, text in (("who", who), ("why", why)):
+        if not text.strip():
+            raise Invalid.at(name, "say it: it is kept with the decision")
     if choice not in _DECIDED:
         raise Invalid.at("decision", "say approve or withhold")
     ledger = Ledger(connection)
@@ -75,10 +72,7 @@ async def find(ledger: Ledger, digest: str) -> Row:
         raise Invalid.at("digest", f"send {_SHORTEST} to 64 of its characters, 0-9 and a-f")
     rows = []
     if await ledger.exists():
-        rows = await ledger.fetch_rows(
-            "SELECT * FROM release_plans WHERE starts_with(digest, $1) ORDER BY digest LIMIT 20",
-            digest,
-        )
+        rows = await ledger.fetch_rows(_FIND, digest)
     if not rows:
         raise NotFound(f"No plan has a digest that begins with {digest}.", error="Plan not found")
     if len(rows) > 1:
@@ -96,12 +90,6 @@ def _refuse_closed(plan: Plan, state: str) -> None:
         )
 
 
-def _refuse_nobody(who: str, why: str) -> None:
-    for name, text in (("who", who), ("why", why)):
-        if not text.strip():
-            raise Invalid.at(name, "say it: it is kept with the decision")
-
-
 def _refuse_unrehearsed(plan: Plan, last: Row | None) -> None:
     again = "run the release, or python -m app release rehearse"
     if last is None:
@@ -116,16 +104,12 @@ def _refuse_unrehearsed(plan: Plan, last: Row | None) -> None:
 
 
 def _refuse_destruction(plan: Plan, destroys: str | None) -> None:
-    destroying = [statement for statement in plan.statements if statement.destroys]
-    if not destroying:
-        return
-    table = plan.destroyed
-    if _names(destroys) != _names(table):
+    if plan.destroys and _names(destroys) != _names(plan.destroyed):
         raise Destroys(
-            f"{plan.target} takes something away for good ({destroying[0].sql}): to approve it, "
-            f"name what it destroys, {table}.",
-            destroys=table,
-            statements=[statement.sql for statement in destroying],
+            f"{plan.target} takes something away for good ({plan.losses[0]}): to approve it, "
+            f"name what it destroys, {plan.destroyed}.",
+            destroys=plan.destroyed,
+            statements=plan.losses,
         )
 
 

@@ -1,4 +1,4 @@
-"""The gate's memory: runs, stages, plans, rehearsals, decisions and soaks, in its own tables.
+"""The gate's memory: runs, stages, plans, rehearsals, decisions and looks, in its own tables.
 
 Its one connection also holds the gate's lock: while it is open, nobody else runs the gate. Several
 tasks may call it at once.
@@ -7,6 +7,7 @@ tasks may call it at once.
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import asyncpg
@@ -14,29 +15,35 @@ import asyncpg
 from app.releases.ledger import ledger_tables
 from app.releases.migrations.migration_session import GATE_LOCK
 from app.releases.migrations.revisions import head, needed
-from app.releases.plan import plan
-from app.releases.plan.plan import Plan
+from app.releases.plan.plan import Plan, from_json
+from app.releases.schema.comparison.finding import Finding
 from app.releases.verdict import Verdict
 
 Row = dict[str, Any]
 
+# Who looks at the live schema: the gate's run, a serving app, or whoever asks for the status.
+GATE: Final = "gate"
+APP: Final = "app"
+QUESTION: Final = "question"
+
 _THERE: Final = """SELECT name FROM unnest($1::text[]) AS name
   WHERE to_regclass('public.' || name) IS NOT NULL"""
+_STATE: Final = """UPDATE release_plans SET state = $2, changed_at = clock_timestamp()
+  WHERE digest = $1"""
+_KEEP: Final = """INSERT INTO {} (name, value) VALUES ($1, $2)
+  ON CONFLICT (name) DO UPDATE SET value = excluded.value, at = clock_timestamp()"""
+_VALUE: Final = "SELECT value FROM {} WHERE name = $1"
+_LAST: Final = "SELECT * FROM {} WHERE digest = $1 ORDER BY id DESC LIMIT 1"
 
 
 class Ledger:
     """Reads and writes the gate's tables on the live database."""
 
     def __init__(self, connection: asyncpg.Connection) -> None:
-        self._connection = connection
+        self.connection = connection
         self._lock = asyncio.Lock()
         self.run = 0
         self._position = 0
-
-    @property
-    def connection(self) -> asyncpg.Connection:
-        """The connection that it reads and writes on."""
-        return self._connection
 
     async def try_lock(self) -> bool:
         """Take the gate's lock; return whether nobody else has it."""
@@ -48,15 +55,14 @@ class Ledger:
 
     async def prepare(self, service_role: str | None = None) -> None:
         """Create missing tables, and grant the service's role what it needs of them."""
-        async with self._lock, self._connection.transaction():
+        async with self._lock, self.connection.transaction():
             for statement in ledger_tables.TABLES:
-                await self._connection.execute(statement)
+                await self.connection.execute(statement)
             for table, column, add in ledger_tables.ADDED:
-                if await self._connection.fetchval(ledger_tables.LACKING, table, column):
-                    await self._connection.execute(add)
-            if service_role:
-                for statement in ledger_tables.grants(service_role):
-                    await self._connection.execute(statement)
+                if await self.connection.fetchval(ledger_tables.LACKING, table, column):
+                    await self.connection.execute(add)
+            for statement in ledger_tables.grants(service_role) if service_role else ():
+                await self.connection.execute(statement)
 
     async def exists(self) -> bool:
         """Return whether the gate ever ran on this database, so that its tables are there."""
@@ -146,33 +152,28 @@ class Ledger:
 
     async def apply_begins(self, digest: str, decision: int | None) -> bool:
         """Move a plan to applying, if ``decision`` is still the last about it."""
-        async with self._lock, self._connection.transaction():
+        async with self._lock, self.connection.transaction():
             # Decisions take this lock too: one that is made after this comes too late.
-            await self._connection.execute(
+            await self.connection.execute(
                 "SELECT FROM release_plans WHERE digest = $1 FOR UPDATE", digest
             )
-            result = await self._connection.execute(
-                "UPDATE release_plans SET state = 'applying', changed_at = clock_timestamp()"
-                " WHERE digest = $1 AND (SELECT max(id) FROM release_decisions WHERE digest = $1)"
-                " IS NOT DISTINCT FROM $2",
-                digest, decision,
+            result = await self.connection.execute(
+                f"{_STATE} AND $3 IS NOT DISTINCT FROM"
+                " (SELECT max(id) FROM release_decisions WHERE digest = $1)",
+                digest, "applying", decision,
             )  # fmt: skip
         return bool(result == "UPDATE 1")
 
     async def taken_back(self, digest: str, revisions: Sequence[str], words: str) -> None:
         """Store that a release was taken back, in one transaction."""
-        async with self._lock, self._connection.transaction():
-            await self._connection.execute(
-                "UPDATE release_plans SET state = 'rolled back', changed_at = clock_timestamp()"
-                " WHERE digest = $1",
-                digest,
-            )
-            await self._connection.execute(
+        async with self._lock, self.connection.transaction():
+            await self.connection.execute(_STATE, digest, "rolled back")
+            await self.connection.execute(
                 "UPDATE release_soaks SET ended_at = clock_timestamp(), ended = $2"
                 " WHERE digest = $1",
                 digest, words,
             )  # fmt: skip
-            await self._connection.execute(
+            await self.connection.execute(
                 "DELETE FROM release_revisions WHERE revision = ANY($1::text[])", list(revisions)
             )
 
@@ -187,11 +188,7 @@ class Ledger:
 
     async def plan_is(self, digest: str, state: str) -> None:
         """Set the state of a plan: applied, verified, taking back, superseded."""
-        await self.execute(
-            "UPDATE release_plans SET state = $2, changed_at = clock_timestamp()"
-            " WHERE digest = $1",
-            digest, state,
-        )  # fmt: skip
+        await self.execute(_STATE, digest, state)
 
     async def concerns(self, digest: str) -> None:
         """Store which plan this run is about."""
@@ -204,30 +201,23 @@ class Ledger:
             " WHERE state IN ('applying', 'applied', 'taking back')"
             " ORDER BY changed_at DESC LIMIT 1"
         )
-        if row is None:
-            return None
-        return plan.from_json(row["plan"]), row["state"], row["offline_hash"]
+        return (from_json(row["plan"]), row["state"], row["offline_hash"]) if row else None
 
     async def rehearsed(self, digest: str, *, passed: bool, evidence: Mapping[str, Any]) -> int:
         """Store a rehearsal and return its number."""
-        number: int = await self.fetch_value(
+        return int(await self.fetch_value(
             "INSERT INTO release_rehearsals (run, digest, passed, evidence)"
             " VALUES ($1, $2, $3, $4) RETURNING id",
             self.run, digest, passed, encoded(evidence),
-        )  # fmt: skip
-        return number
+        ))  # fmt: skip
 
     async def rehearsal(self, digest: str) -> Row | None:
         """Return the last rehearsal of a plan."""
-        return await self.fetch_row(
-            "SELECT * FROM release_rehearsals WHERE digest = $1 ORDER BY id DESC LIMIT 1", digest
-        )
+        return await self.fetch_row(_LAST.format("release_rehearsals"), digest)
 
     async def decision(self, digest: str) -> Row | None:
         """Return the last decision about a plan."""
-        return await self.fetch_row(
-            "SELECT * FROM release_decisions WHERE digest = $1 ORDER BY id DESC LIMIT 1", digest
-        )
+        return await self.fetch_row(_LAST.format("release_decisions"), digest)
 
     async def is_whole_approved(self, before: str | None) -> bool:
         """Return whether a plan of several tables from there is approved and not begun."""
@@ -242,16 +232,25 @@ class Ledger:
 
     async def get_fact(self, name: str) -> Any:
         """Return the fact of this name, None for none."""
-        row = await self.fetch_row("SELECT value FROM release_facts WHERE name = $1", name)
+        row = await self.fetch_row(_VALUE.format("release_facts"), name)
         return row and row["value"]
 
     async def set_fact(self, name: str, value: Any) -> None:
         """Store a fact, in place of an earlier one of that name."""
-        await self.execute(
-            "INSERT INTO release_facts (name, value) VALUES ($1, $2) ON CONFLICT (name)"
-            " DO UPDATE SET value = excluded.value, at = clock_timestamp()",
-            name, encoded(value),
-        )  # fmt: skip
+        await self.execute(_KEEP.format("release_facts"), name, encoded(value))
+
+    async def keep_look(
+        self, revision: str, findings: Sequence[Finding], at: datetime, by: str = GATE
+    ) -> None:
+        """Store what a look at the live schema found, and who looked."""
+        differences = [finding.as_json() for finding in findings]
+        look = {"at": at.isoformat(), "by": by, "revision": revision, "findings": differences}
+        await self.execute(_KEEP.format("release_looks"), "drift", encoded(look))
+
+    async def last_look(self) -> dict[str, Any] | None:
+        """Return {at, by, revision, findings} of the last look; an older image stored no ``by``."""
+        row = await self.fetch_row(_VALUE.format("release_looks"), "drift")
+        return row and row["value"]
 
     async def overridden(self, rule: str, who: str, why: str) -> None:
         """Store the reason for which a rule was overridden."""
@@ -263,12 +262,12 @@ class Ledger:
     async def execute(self, sql: str, *values: object) -> None:
         """Run one statement."""
         async with self._lock:
-            await self._connection.execute(sql, *values)
+            await self.connection.execute(sql, *values)
 
     async def fetch_value(self, sql: str, *values: object) -> Any:
         """Return one value."""
         async with self._lock:
-            return await self._connection.fetchval(sql, *values)
+            return await self.connection.fetchval(sql, *values)
 
     async def fetch_row(self, sql: str, *values: object) -> Row | None:
         """Return one row, its JSON decoded."""
@@ -277,7 +276,11 @@ class Ledger:
     async def fetch_rows(self, sql: str, *values: object) -> list[Row]:
         """Return rows, their JSON decoded."""
         async with self._lock:
-            return decoded(await self._connection.fetch(sql, *values))
+            rows = await self.connection.fetch(sql, *values)
+        return [
+            {name: json.loads(v) if name in _JSON_COLUMNS and v else v for name, v in row.items()}
+            for row in rows
+        ]
 
 
 _JSON_COLUMNS: Final = frozenset({"plan", "evidence", "value", "blocker"})
@@ -286,11 +289,3 @@ _JSON_COLUMNS: Final = frozenset({"plan", "evidence", "value", "blocker"})
 def encoded(value: Any) -> str:
     """Return JSON for a jsonb parameter; PostgreSQL's text takes no NUL."""
     return json.dumps(value, default=str).replace("\\u0000", "\\\\u0000")
-
-
-def decoded(rows: list[asyncpg.Record]) -> list[Row]:
-    """Return rows of the ledger, their JSON decoded."""
-    return [
-        {name: json.loads(v) if name in _JSON_COLUMNS and v else v for name, v in row.items()}
-        for row in rows
-    ]

@@ -6,6 +6,7 @@ column would not take. A signal's words hold nothing of a request.
 
 import re
 from collections.abc import Iterable
+from dataclasses import astuple
 from typing import Final
 
 import asyncpg
@@ -46,11 +47,8 @@ def schema_error(error: BaseException | None) -> tuple[str, str] | None:
         words = f"a parameter has another type in the database: {error.__cause__}"
         return DRIVER, words[:_LONGEST]
     code = error.sqlstate or ""
-    if code in _OF_POOLERS:
-        return None
-    if code in _CODES or code.startswith(_CLASSES):
-        return code, without_values(error)
-    return None
+    disagrees = code in _CODES or (code.startswith(_CLASSES) and code not in _OF_POOLERS)
+    return (code, without_values(error)) if disagrees else None
 
 
 def without_values(error: BaseException) -> str:
@@ -72,7 +70,6 @@ async def write(connection: asyncpg.Connection, signals: Iterable[Signal]) -> No
     """Store signals, all or none; where the gate never ran, do nothing."""
     if not await connection.fetchval("SELECT to_regclass('release_signals') IS NOT NULL"):
         return
-    rows = [(s.kind, s.code, s.words, s.source, s.count, s.at, s.last_at) for s in signals]
     async with connection.transaction():
-        for row in rows:
-            await connection.execute(_WRITE, *row)
+        for signal in signals:
+            await connection.execute(_WRITE, *astuple(signal))

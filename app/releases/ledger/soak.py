@@ -8,7 +8,7 @@ somebody overrides it with a reason, or the release is taken back.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from app.releases.ledger.ledger import Ledger
 from app.releases.plan.plan import Plan
@@ -17,7 +17,6 @@ from app.releases.verdict import Stopped, Verdict
 Clock = Callable[[], datetime]
 State = Literal["running", "green", "red", "overridden"]
 
-_RULE: Final = "soak"
 _OVERRIDDEN: Final = "overridden"
 _UNWATCHED: Final = ", but nobody looked at it: its version did not serve meanwhile, or could not"
 # A soak that ended otherwise is of a release that was taken back.
@@ -109,9 +108,8 @@ class Standing:
 
     def watched(self, now: datetime) -> bool:
         """Whether the serving app still looks: an override does not cover later signals."""
-        return self.state in {"running", "red"} or (
-            self.state == "overridden" and now < self.soak.due
-        )
+        is_early = self.state == "overridden" and now < self.soak.due
+        return is_early or self.state in {"running", "red"}
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -125,13 +123,14 @@ def state(soak: Soak, signals: Iterable[Signal], now: datetime) -> Standing:
     covered = tuple(signal for signal in signals if soak.covers(signal))
     remaining = max(0.0, (soak.due - now).total_seconds())
     # An override covers the signals until then, not those after it.
-    overridden_at = soak.ended_at if soak.ended is not None else None
-    if overridden_at is not None and all(signal.last_at <= overridden_at for signal in covered):
-        return Standing(soak=soak, state="overridden", remaining=0.0, signals=covered)
-    if covered:
-        return Standing(soak=soak, state="red", remaining=0.0, signals=covered)
+    until = soak.ended_at if soak.ended is not None else None
     word: State = "running" if remaining else "green"
-    return Standing(soak=soak, state=word, remaining=remaining, signals=())
+    if until is not None and all(signal.last_at <= until for signal in covered):
+        word = "overridden"
+    elif covered:
+        word = "red"
+    waits = remaining if word == "running" else 0.0
+    return Standing(soak=soak, state=word, remaining=waits, signals=covered)
 
 
 async def begin(ledger: Ledger, plan: Plan, seconds: float, clock: Clock | None = None) -> None:
@@ -153,12 +152,9 @@ async def current(ledger: Ledger, clock: Clock | None = None) -> Standing | None
         return None
     soak = Soak(**row | {"revisions": tuple(row["revisions"])})
     rows = await ledger.fetch_rows(_SIGNALS, soak.started_at, soak.due)
-    now = await time(ledger, clock)
+    standing = state(soak, [Signal(**signal) for signal in rows], await time(ledger, clock))
     looked = await ledger.fetch_value(_LOOKED)
-    return replace(
-        state(soak, [Signal(**signal) for signal in rows], now),
-        looked_at=datetime.fromisoformat(looked) if looked else None,
-    )
+    return replace(standing, looked_at=datetime.fromisoformat(looked) if looked else None)
 
 
 async def raise_unless_green(ledger: Ledger, clock: Clock | None = None) -> str:
@@ -174,12 +170,17 @@ async def raise_unless_green(ledger: Ledger, clock: Clock | None = None) -> str:
         return f"the soak of {name} is green{_UNWATCHED if standing.unwatched else ''}"
     if standing.state == "overridden":
         return f"the soak of {name} was {standing.soak.ended}"
-    raise Stopped(Verdict.REFUSED, _refusal(standing), _evidence(standing))
+    evidence = {
+        "soak": standing.soak.digest, "state": standing.state,
+        "remainingSeconds": standing.remaining, "reasons": standing.reasons,
+        "lastLookAt": standing.looked_at,
+    }  # fmt: skip
+    raise Stopped(Verdict.REFUSED, _refusal(standing), evidence)
 
 
 async def override(ledger: Ledger, who: str, why: str, clock: Clock | None = None) -> None:
     """Override the soak that is in the way; who did it and why are stored for ever."""
-    await ledger.overridden(_RULE, who, why)
+    await ledger.overridden("soak", who, why)
     standing = await current(ledger, clock)
     if standing is not None and standing.state in {"running", "red"}:
         await ledger.execute(
@@ -202,16 +203,6 @@ def _refusal(standing: Standing) -> str:
         f"{soak.due.astimezone(UTC):%Y-%m-%d %H:%M} UTC: run the release again then, or pass over "
         f"it with a reason: {_HOW}."
     )
-
-
-def _evidence(standing: Standing) -> dict[str, Any]:
-    return {
-        "soak": standing.soak.digest,
-        "state": standing.state,
-        "remainingSeconds": standing.remaining,
-        "reasons": standing.reasons,
-        "lastLookAt": standing.looked_at,
-    }
 
 
 def _in_words(seconds: float) -> str:

@@ -1,8 +1,8 @@
 """Runs Alembic from code: upgrade, downgrade, and which revision a database is at."""
 
 from collections.abc import Callable
-from functools import cache, partial
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, TypeVar
 
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
@@ -21,6 +21,7 @@ from app.releases.migrations.revisions import ROOT
 from app.releases.migrations.version_row import FORM, ROWS, raise_unless_fits, single_revision
 from app.releases.verdict import MigrationError
 
+T = TypeVar("T")
 Say = Callable[[str], None]
 _CONFIGURATION: Final = ROOT / "pyproject.toml"
 
@@ -34,37 +35,28 @@ async def upgrade(
     killed. Raises MigrationError: refused (``guard.Ungated`` where only the gate may migrate),
     contended, blocked, stuck, failed, or the database is away.
     """
-    await _run(url, configuration(say, observer), partial(run_upgrade, revision))
+    await _run(run_upgrade, url, revision, configuration(say, observer))
 
 
 async def downgrade(
     url: str, revision: str, say: Say = print, observer: Observer | None = None
 ) -> None:
-    """Bring the database back to ``revision`` ("base" for empty).
-
-    Raises PointOfNoReturn from the first contract on: the old columns are gone.
-    """
-    await _run(url, configuration(say, observer), partial(_downgrade, revision))
+    """Bring the database back to ``revision`` ("base": empty). Raises PointOfNoReturn."""
+    await _run(_run_downgrade, url, revision, configuration(say, observer))
 
 
 async def current(url: str) -> str | None:
-    """Return the revision the database is at; None when it was never migrated.
-
-    Raises MigrationError when it cannot be read.
-    """
-    engine = make_engine(url)
+    """Return the database's revision; None: never migrated. Raises MigrationError: unreadable."""
     try:
-        async with engine.connect() as connection:
+        async with make_engine(url).connect() as connection:
             return await connection.run_sync(read_revision)
     except (OSError, TimeoutError, DBAPIError) as away:
         cause = getattr(away, "orig", None) or away
         raise MigrationError(f"The database's revision cannot be read: {cause}") from away
-    finally:
-        await engine.dispose()
 
 
 def make_engine(url: str) -> AsyncEngine:
-    """Make an engine for migrations: every connection is new, and closed after use."""
+    """Make an engine with nothing to dispose of: connections are new, and closed after use."""
     database = DatabaseUrl.parse(url)
     return create_async_engine(
         database.sqlalchemy_url(),
@@ -80,51 +72,51 @@ def configuration(say: Say = print, observer: Observer | None = None) -> Config:
     return config
 
 
-async def _run(url: str, config: Config, order: Callable[[Config], None]) -> None:
-    engine = make_engine(url)
+async def _run(order: Callable[[Config, str], None], url: str, to: str, config: Config) -> None:
+    def run(connection: Connection) -> None:
+        config.attributes["connection"] = connection
+        order(config, to)
+
     try:
-        async with engine.connect() as connection:
-            await connection.run_sync(partial(_with_connection, order, config))
-    except (OSError, TimeoutError) as away:
-        raise MigrationError(f"The database does not answer ({type(away).__name__}).") from away
+        await run_on(url, run)
     except MigrationError:
         raise
     except CommandError as refused:
         raise MigrationError(f"{refused}.") from refused
-    except DBAPIError as failed:
-        raise MigrationError(f"PostgreSQL refused: {failed.orig}") from failed
-    except PostgresError as failed:  # from the connection beside Alembic's
-        raise MigrationError(f"PostgreSQL refused: {failed}") from failed
-    finally:
-        await engine.dispose()
+    except (DBAPIError, PostgresError) as failed:  # the latter from the connection beside Alembic's
+        raise MigrationError(f"PostgreSQL refused: {getattr(failed, 'orig', failed)}") from failed
 
 
-def _with_connection(
-    order: Callable[[Config], None], config: Config, connection: Connection
-) -> None:
-    config.attributes["connection"] = connection
-    order(config)
+async def run_on(url: str, work: Callable[[Connection], T]) -> T:
+    """Return what ``work`` returns on a connection. Raises MigrationError: no answer."""
+    try:
+        async with make_engine(url).connect() as connection:
+            return await connection.run_sync(work)
+    except (OSError, TimeoutError) as away:
+        raise MigrationError(f"The database does not answer ({type(away).__name__}).") from away
 
 
-def run_upgrade(revision: str, config: Config, **options: Any) -> None:
+def run_upgrade(config: Config, to: str, **options: Any) -> None:
     """Upgrade to a revision; ``options`` are Alembic's, such as ``as_sql``. Raises CommandError."""
-    _run_environment(config, script_directory()._upgrade_revs, revision, **options)  # noqa: SLF001  # Alembic's own commands do
+    steps = script_directory()._upgrade_revs  # noqa: SLF001  # Alembic's own commands take it
+    _run_environment(config, steps, to, **options)
 
 
-def _downgrade(revision: str, config: Config) -> None:
-    _run_environment(config, script_directory()._downgrade_revs, revision)  # noqa: SLF001  # as above
+def _run_downgrade(config: Config, to: str) -> None:
+    steps = script_directory()._downgrade_revs  # noqa: SLF001  # as above
+    _run_environment(config, steps, to)
 
 
 def _run_environment(
-    config: Config, steps_to: Callable[[str, Any], list[Any]], revision: str, **options: Any
+    config: Config, steps: Callable[[str, Any], list[Any]], to: str, **options: Any
 ) -> None:
     """Do what Alembic's own commands do, which load the files of all revisions each time."""
 
-    def steps(current: Any, _context: MigrationContext) -> list[Any]:
-        return steps_to(revision, current)
+    def steps_from(current: Any, _context: MigrationContext) -> list[Any]:
+        return steps(to, current)
 
     scripts = script_directory()
-    with EnvironmentContext(config, scripts, fn=steps, destination_rev=revision, **options):
+    with EnvironmentContext(config, scripts, fn=steps_from, destination_rev=to, **options):
         scripts.run_env()
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from app.releases.migrations.backfill_cursors import CURSORS
+from app.releases.migrations.migration_session import CURSORS
 from app.releases.migrations.steps import Steps
 from app.releases.verdict import MigrationError
 
@@ -105,31 +105,25 @@ class _Walk:
 
     def _resumed(self) -> str | None:
         """Open the walk's row; a finished walk starts again, an interrupted one goes on."""
-        rows = self._steps.rows(
+        return self._steps.value(
             "INSERT INTO release_backfill AS b (name, total) VALUES ($1, $2)"
             " ON CONFLICT (name) DO UPDATE SET total = excluded.total, done = 0,"
             " finished_at = NULL, updated_at = clock_timestamp(),"
             " cursor = CASE WHEN b.finished_at IS NULL THEN b.cursor END RETURNING cursor",
-            self._backfill.name,
-            self._total,
-        )
-        return rows[0][0] if rows else None
+            self._backfill.name, self._total,
+        )  # fmt: skip
 
     def _upper(self) -> str | None:
         """Find the last key of the next batch; None at the end of the table."""
         b, parameters = self._backfill, [] if self._cursor is None else [self._cursor]
-        rows = self._steps.rows(
+        return self._steps.value(
             f"SELECT max(key)::text FROM (SELECT t.{b.key} AS key FROM {b.table} t"
             f" WHERE {b.after(self._cursor)}true ORDER BY t.{b.key} LIMIT {self._size}) batch",
             *parameters,
         )
-        return rows[0][0] if rows else None
 
     def _batch(self, upper: str) -> int | None:
-        """Fill one range and store the cursor, in one statement and so in one transaction.
-
-        None when others were in the way.
-        """
+        """Fill one range and store the cursor, in one transaction. None: others were in the way."""
         b = self._backfill
         within = f"{b.after(self._cursor)}t.{b.key} <= $2::text::{b.key_type} AND $1::text IS "
         within += "NULL AND " if self._cursor is None else "NOT NULL AND "
@@ -154,4 +148,4 @@ class _Walk:
 
 def _pending(steps: Steps, backfill: Backfill) -> int:
     query = f"SELECT count(*) FROM {backfill.table} t WHERE {backfill.pending}"
-    return int(steps.rows(query)[0][0])
+    return int(steps.value(query) or 0)

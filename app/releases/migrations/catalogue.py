@@ -3,7 +3,7 @@
 Offline there is no catalogue: every question is answered so that the step prints in full.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from app.releases.migrations.steps import Steps
@@ -24,44 +24,42 @@ class ForeignKey(NamedTuple):
     valid: bool
     marked: bool
 
+    def mark(self) -> str:
+        """Return the statement that notes, in the catalogue itself, that it is to be validated."""
+        return f"COMMENT ON CONSTRAINT {self.name} ON {self.table} IS '{_UNVALIDATED}'"
+
 
 def index_is_valid(steps: Steps, name: str) -> bool | None:
     """Return whether the index stands; False is a build that was interrupted, None no index."""
-    rows = steps.rows("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)", name)
-    return bool(rows[0][0]) if rows else None
+    return steps.value("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)", name)
 
 
 def constraint_is_valid(steps: Steps, table: str, name: str) -> bool | None:
     """Return whether the constraint is validated; None when there is no such constraint."""
-    rows = steps.rows(
+    return steps.value(
         "SELECT convalidated FROM pg_constraint"
         " WHERE conrelid = to_regclass($1) AND conname = $2::text",
-        table,
-        name,
-    )
-    return bool(rows[0][0]) if rows else None
+        table, name,
+    )  # fmt: skip
 
 
 def is_not_null(steps: Steps, table: str, column: str) -> bool:
     """Return whether the column already refuses NULL."""
-    rows = steps.rows(
+    return bool(steps.value(
         "SELECT attnotnull FROM pg_attribute"
         " WHERE attrelid = to_regclass($1) AND attname = $2::text",
-        table,
-        column,
-    )
-    return bool(rows and rows[0][0])
+        table, column,
+    ))  # fmt: skip
 
 
 def key_column(steps: Steps, table: str) -> str | None:
     """Return the (first) column of the table's primary key."""
-    rows = steps.rows(
+    return steps.value(
         "SELECT attname::text FROM pg_index JOIN pg_attribute"
         " ON attrelid = indrelid AND attnum = indkey[0]"
         " WHERE indrelid = to_regclass($1) AND indisprimary",
         table,
     )
-    return str(rows[0][0]) if rows else None
 
 
 def foreign_keys_on(steps: Steps, index: str) -> list[ForeignKey]:
@@ -76,24 +74,12 @@ def foreign_keys_on(steps: Steps, index: str) -> list[ForeignKey]:
     return [ForeignKey(*row) for row in rows]
 
 
-def mark_unvalidated(key: ForeignKey) -> str:
-    """Return the statement that notes, in the catalogue itself, that a key is to be validated."""
-    return f"COMMENT ON CONSTRAINT {key.name} ON {key.table} IS '{_UNVALIDATED}'"
-
-
-def unvalidated(steps: Steps, index: str) -> list[ForeignKey]:
-    """List the foreign keys on this unique index that carry that note."""
-    return [key for key in foreign_keys_on(steps, index) if key.marked]
-
-
-def without_zone(steps: Steps, table: str, columns: Iterable[str]) -> list[str]:
+def without_zone(steps: Steps, table: str, columns: Sequence[str]) -> list[str]:
     """Name those of the columns that are still timestamps without a zone, in the given order."""
-    candidates = list(columns)
     rows = steps.rows(
         "SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass($1)"
         " AND attname = ANY($2::text[]) AND atttypid <> 'timestamp'::regtype",
-        table,
-        candidates,
-    )
+        table, list(columns),
+    )  # fmt: skip
     other = {row[0] for row in rows}
-    return [column for column in candidates if column not in other]
+    return [column for column in columns if column not in other]

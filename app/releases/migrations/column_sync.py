@@ -3,41 +3,14 @@
 A pair is two columns of one row. Who writes one side finds the other filled in: the older service
 writes ``ccu_id`` and ``ccu_uuid`` follows, the new service writes ``ccu_uuid`` and ``ccu_id``
 follows. Where both change at once, the old side wins: the older service may not notice anything.
+
+Each pair has the way from either column to the other: ``forward`` and ``back`` are PL/pgSQL that
+sets one of NEW's, and ``fill`` is the successor's value over a row ``t``, for the backfill. What
+else it needs, the statements of ``extra`` create, which may be run again.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
-
-
-class Pair(Protocol):
-    """An old column, its successor, and the way from each to the other."""
-
-    @property
-    def table(self) -> str:
-        """The table both stand in."""
-
-    @property
-    def old(self) -> str:
-        """The older service's column."""
-
-    @property
-    def new(self) -> str:
-        """The column that succeeds it."""
-
-    def fill(self) -> str:
-        """Return the successor's value as an expression over a row ``t``, for the backfill."""
-
-    def forward(self) -> str:
-        """Return PL/pgSQL that sets ``NEW.<new>`` from ``NEW.<old>``."""
-
-    def back(self) -> str:
-        """Return PL/pgSQL that sets ``NEW.<old>`` from ``NEW.<new>``."""
-
-    def extra(self) -> tuple[str, ...]:
-        """Return statements that create what else the pair needs; each may be run again."""
-
-    def drop_extra(self) -> tuple[str, ...]:
-        """Return statements that drop what ``extra`` creates."""
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -60,11 +33,6 @@ class Link:
     @property
     def new(self) -> str:
         return f"{self.stem}_uuid"
-
-    @property
-    def required(self) -> bool:
-        """Whether every row must have it."""
-        return self.on_delete == "CASCADE"
 
     @property
     def follow(self) -> str:
@@ -157,6 +125,9 @@ $list$""",
         return ("DROP FUNCTION IF EXISTS text_to_list(text)",)
 
 
+Pair = Link | TextList
+
+
 def keep_in_step(pair: Pair) -> tuple[str, ...]:
     """Return the statements that start to keep the pair in step; each may be run again."""
     name = _name(pair)
@@ -169,14 +140,17 @@ def keep_in_step(pair: Pair) -> tuple[str, ...]:
     )
 
 
-def let_go(pair: Pair) -> tuple[str, ...]:
-    """Return the statements that stop keeping the pair in step."""
-    name = _name(pair)
-    return (
-        f"DROP TRIGGER IF EXISTS {name} ON {pair.table}",
-        f"DROP FUNCTION IF EXISTS {name}()",
-        *pair.drop_extra(),
-    )
+def let_go(*pairs: Pair) -> list[str]:
+    """Return the statements that stop keeping the pairs in step."""
+    dropped = []
+    for pair in pairs:
+        name = _name(pair)
+        dropped += [
+            f"DROP TRIGGER IF EXISTS {name} ON {pair.table}",
+            f"DROP FUNCTION IF EXISTS {name}()",
+            *pair.drop_extra(),
+        ]
+    return dropped
 
 
 def _name(pair: Pair) -> str:

@@ -3,16 +3,11 @@
 Names follow PostgreSQL's own: ``cameras_ccu_uuid_fkey``, ``cameras_ccu_uuid_idx``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from app.releases.migrations.catalogue import (
-    constraint_is_valid,
-    index_is_valid,
-    is_not_null,
-    without_zone,
-)
+from app.releases.migrations import catalogue
 from app.releases.migrations.migration_session import ACROSS_TABLES
 from app.releases.migrations.steps import Steps
 
@@ -65,7 +60,7 @@ def build_index(steps: Steps, table: str, index: Index) -> None:
     IF NOT EXISTS would call such a leftover done.
     """
     name = index.name(table)
-    valid = index_is_valid(steps, name)
+    valid = catalogue.index_is_valid(steps, name)
     if valid is False:
         steps.say(f"Index {name} was left invalid by an interrupted build; building it again.")
         drop_index(steps, name)
@@ -90,8 +85,8 @@ def _drop_index(name: str) -> str:
 def set_not_null(steps: Steps, table: str, column: str) -> None:
     """Refuse NULL from now on, scanning the table without a lock that stops writers."""
     check = f"{table}_{column}_present"
-    if not is_not_null(steps, table, column):
-        if constraint_is_valid(steps, table, check) is None:
+    if not catalogue.is_not_null(steps, table, column):
+        if catalogue.constraint_is_valid(steps, table, check) is None:
             steps.brief(
                 f"ALTER TABLE {table} ADD CONSTRAINT {check} CHECK ({column} IS NOT NULL) NOT VALID"
             )
@@ -105,7 +100,7 @@ def add_foreign_key(
 ) -> None:
     """Tie ``column`` to ``parent``: new rows at once, old ones without stopping writers."""
     name = f"{table}_{column}_fkey"
-    if constraint_is_valid(steps, table, name) is None:
+    if catalogue.constraint_is_valid(steps, table, name) is None:
         steps.brief(
             f"ALTER TABLE {table} ADD CONSTRAINT {name} FOREIGN KEY ({column})"
             f" REFERENCES {parent} ({key}) {actions} NOT VALID",
@@ -116,17 +111,17 @@ def add_foreign_key(
 
 def validate(steps: Steps, table: str, constraint: str) -> None:
     """Check the rows that were there before the constraint; others go on writing."""
-    if not constraint_is_valid(steps, table, constraint):
+    if not catalogue.constraint_is_valid(steps, table, constraint):
         steps.patient(f"ALTER TABLE {table} VALIDATE CONSTRAINT {constraint}")
 
 
-def give_zone(steps: Steps, table: str, columns: Iterable[str], stamped: Iterable[str]) -> None:
+def give_zone(steps: Steps, table: str, columns: Sequence[str], stamped: Iterable[str]) -> None:
     """Turn timestamps that were UTC by habit into ``timestamptz``, rewriting no row.
 
     That holds only while the session's zone is UTC and no USING or precision is given. The
     defaults of the ``stamped`` columns are set anew: they carry a cast to the old type.
     """
-    pending = without_zone(steps, table, columns)
+    pending = catalogue.without_zone(steps, table, columns)
     if not pending:
         return
     changes = [f"ALTER COLUMN {column} TYPE timestamptz" for column in pending]

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from app.releases.identity import HOLDS_CORE_TABLES, OLDER_SERVICE_TABLE
 from app.releases.migrations.migration_session import GATE_LOCK, lock_holders_sql
-from app.releases.migrations.observer import Permit
+from app.releases.migrations.observer import Observer
 from app.releases.migrations.revisions import has_revision, head, needed, state
 from app.releases.verdict import MigrationError
 
@@ -45,7 +45,7 @@ def note_dropped(database: str) -> None:
 
 def raise_unless_allowed(
     connection: Connection,
-    permit: Permit,
+    observer: Observer,
     revision: str | None,
     *,
     pending: bool,
@@ -58,32 +58,37 @@ def raise_unless_allowed(
     """
     database, released, shared, tables = connection.exec_driver_sql(_STATE).one()
     _raise_unless_placed(revision, strange=tables)
-    if permit.gate_pid is not None:
-        _raise_unless_held(connection, permit.gate_pid)
-    elif released and (pending or not permit.disposable):
+    if (pid := observer.gate_pid) is not None:
+        if not connection.exec_driver_sql(_HOLDS_GATE % int(pid)).scalar_one():
+            raise Ungated(
+                "The session that held the gate's lock is gone, so another gate may be at work: "
+                "nothing more was changed. Run the release again"
+            )
+    elif released and (pending or not observer.is_disposable):
         raise Ungated(
             "Nothing was changed: this database has release tables, so only the release gate "
             f"changes its schema. Run: python -m app release ({_STATUS})"
         )
     elif database not in _own_databases:
-        _raise_if_production()
+        if os.environ.get("ENVIRONMENT", "").lower() == "production":
+            raise Ungated(
+                "Nothing was changed: in production only the release gate changes the schema. Run: "
+                "python -m app release (with --new where the database is new and empty)"
+            )
         if shared:
             raise _older(revision)
-        if pending and not permit.disposable:
+        if pending and not observer.is_disposable:
             _raise_if_rows(connection, protected)
 
 
 def raise_unless_deployable(revision: str | None) -> None:
     """Raise Ungated unless this version can serve, and load a show, at this revision."""
-    place = state(revision)
-    if place in {"ready", "head"}:
-        return
-    if place == "ahead":
-        _raise_unless_placed(revision, strange=False)
-    raise Ungated(
-        f"Nothing was changed: the database is at {revision or 'no revision'}, and this version "
-        f"needs {needed()}. Run: python -m app release ({_STATUS})"
-    )
+    _raise_unless_placed(revision, strange=False)
+    if state(revision) not in {"ready", "head"}:
+        raise Ungated(
+            f"Nothing was changed: the database is at {revision or 'no revision'}, and this "
+            f"version needs {needed()}. Run: python -m app release ({_STATUS})"
+        )
 
 
 def script_guard(protected: Collection[str]) -> str:
@@ -129,22 +134,6 @@ def _older(revision: str | None) -> Ungated:
         "The database holds tables of an older service and no history of ours: it must be adopted "
         "before it can be migrated. Run: python -m app release adopt --who NAME --why REASON"
     )
-
-
-def _raise_unless_held(connection: Connection, pid: int) -> None:
-    if not connection.exec_driver_sql(_HOLDS_GATE % int(pid)).scalar_one():
-        raise Ungated(
-            "The session that held the gate's lock is gone, so another gate may be at work: "
-            "nothing more was changed. Run the release again"
-        )
-
-
-def _raise_if_production() -> None:
-    if os.environ.get("ENVIRONMENT", "").lower() == "production":
-        raise Ungated(
-            "Nothing was changed: in production only the release gate changes the schema. Run: "
-            "python -m app release (with --new where the database is new and empty)"
-        )
 
 
 def _raise_if_rows(connection: Connection, protected: Collection[str]) -> None:

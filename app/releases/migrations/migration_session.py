@@ -1,4 +1,4 @@
-"""What every connection of a migration is set to, and the lock that lets only one run at a time."""
+"""What migrations share: their connections' settings, the lock for one at a time, the cursors."""
 
 import random
 import re
@@ -52,6 +52,17 @@ _CHECK_CLIENT: Final = (
     " CASE WHEN version() ~* 'windows|mingw|visual c' THEN '0' ELSE '2s' END, false)"
 )
 
+# Where every backfill keeps how far it is. It is outside the revisions.
+CURSORS: Final = """CREATE TABLE IF NOT EXISTS release_backfill (
+  name text PRIMARY KEY,
+  cursor text,
+  done bigint NOT NULL DEFAULT 0,
+  total bigint NOT NULL,
+  started_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
+  updated_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
+  finished_at timestamptz
+)"""
+
 
 def set_up_sql(application_name: str = APPLICATION_NAME) -> str:
     """Return the statement that applies ``SETTINGS`` to a session."""
@@ -102,13 +113,11 @@ def jittered(seconds: float) -> float:
 
 
 def set_up(
-    connection: "Connection",
-    application_name: str = APPLICATION_NAME,
-    lock_timeout: str = LOCK_TIMEOUT,
+    connection: "Connection", application_name: str = APPLICATION_NAME, timeout: str = LOCK_TIMEOUT
 ) -> None:
     """Prepare the connection on which Alembic keeps its version."""
     connection.exec_driver_sql(set_up_sql(application_name))
-    connection.exec_driver_sql(f"SET lock_timeout = '{lock_timeout}'")
+    connection.exec_driver_sql(f"SET lock_timeout = '{timeout}'")
     connection.commit()
 
 
@@ -121,7 +130,7 @@ def lock(
     CREATE INDEX CONCURRENTLY waits: a deadlock. Raises MigrationContended after ``LOCK_PATIENCE``.
     """
     waited = 0.0
-    while not _try_lock(connection):
+    while not _value(connection, f"SELECT pg_try_advisory_lock({MIGRATION_LOCK})"):
         if waited == 0:
             say(
                 "Another migration is running on this database; waiting for it to finish: "
@@ -139,17 +148,14 @@ def lock(
 def unlock(connection: "Connection") -> None:
     """Let the next migration run; closing the connection would do the same."""
     connection.rollback()
-    connection.exec_driver_sql(f"SELECT pg_advisory_unlock({MIGRATION_LOCK})")
-    connection.commit()
+    _value(connection, f"SELECT pg_advisory_unlock({MIGRATION_LOCK})")
 
 
 def _holder(connection: "Connection") -> str:
-    words = connection.exec_driver_sql(holder_sql(MIGRATION_LOCK)).scalar()
-    connection.commit()
-    return str(words or "gone by now: run it again")
+    return str(_value(connection, holder_sql(MIGRATION_LOCK)) or "gone by now: run it again")
 
 
-def _try_lock(connection: "Connection") -> bool:
-    is_free = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({MIGRATION_LOCK})").scalar()
+def _value(connection: "Connection", query: str) -> object:
+    value: object = connection.exec_driver_sql(query).scalar()
     connection.commit()
-    return bool(is_free)
+    return value

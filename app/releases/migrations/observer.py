@@ -4,15 +4,8 @@
 observers of its own, which also watch who waits for us and hold statements to the plan.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
-from contextlib import (
-    AbstractAsyncContextManager,
-    AbstractContextManager,
-    ExitStack,
-    contextmanager,
-    nullcontext,
-)
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import asyncpg
@@ -38,18 +31,6 @@ class StepBlocked(MigrationError):
     """A step never got its lock; it changed nothing, and running again is safe."""
 
 
-@dataclass(frozen=True)
-class Permit:
-    """What the caller of a migration knows of the database; ``guard`` decides by it.
-
-    ``gate_pid`` is the backend that holds the gate's lock. ``disposable`` is true for the embedded
-    PostgreSQL of development, whose rows nobody else has made.
-    """
-
-    gate_pid: int | None = None
-    disposable: bool = False
-
-
 class Observer:
     """Sees what a migration does; this one only tries again when others are in the way.
 
@@ -62,21 +43,26 @@ class Observer:
     lock_timeout = LOCK_TIMEOUT
     """The longest that a brief step may wait for a lock; a step may ask for less."""
 
-    permit = Permit()
+    gate_pid: int | None = None
+    """The backend that holds the gate's lock, where the gate migrates; ``guard`` decides by it."""
+
+    is_disposable = False
+    """Whether it is the embedded PostgreSQL of development, whose rows nobody else has made."""
 
     def on_backend(self, pid: int) -> None:
         """Take the process number of a backend that runs what follows; there may be several."""
 
-    def around_step(self, _kind: Kind, _statements: Sequence[str]) -> AbstractContextManager[None]:
+    def around_step(
+        self, _kind: Kind, _statements: Sequence[str]
+    ) -> contextlib.AbstractContextManager[None]:
         """Wrap one step with all its tries. A batch comes under its backfill's own statement."""
-        return nullcontext()
+        return contextlib.nullcontext()
 
-    def around_try(self, _connection: asyncpg.Connection) -> AbstractAsyncContextManager[None]:
-        """Wrap whatever is sent on the connection beside Alembic's: every try, every reading.
-
-        May wait before it lets a statement begin.
-        """
-        return nullcontext()
+    def around_try(
+        self, _connection: asyncpg.Connection
+    ) -> contextlib.AbstractAsyncContextManager[None]:
+        """Wrap whatever is sent beside Alembic: every try, every reading. May wait before each."""
+        return contextlib.nullcontext()
 
     def on_failure(self, error: asyncpg.PostgresError, kind: Kind, tried: int) -> float:
         """Return the seconds until the next try after one that failed, or raise.
@@ -100,12 +86,12 @@ class Observer:
         """Take how many rows a backfill has filled."""
 
 
-@contextmanager
+@contextlib.contextmanager
 def observe(connection: Connection, observer: Observer) -> Iterator[None]:
     """Let the observer see what runs in Alembic's own transaction."""
     observer.on_backend(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
     connection.commit()
-    watch = ExitStack()
+    watch = contextlib.ExitStack()
 
     def before(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if not is_run_by_alembic(statement):

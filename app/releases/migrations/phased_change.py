@@ -11,29 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from app.releases.migrations import ddl
 from app.releases.migrations.backfill import Backfill, fill
-from app.releases.migrations.catalogue import (
-    ForeignKey,
-    foreign_keys_on,
-    key_column,
-    mark_unvalidated,
-    unvalidated,
-)
+from app.releases.migrations.catalogue import ForeignKey, foreign_keys_on, key_column
 from app.releases.migrations.column_sync import Link, Pair, TextList, keep_in_step, let_go
-from app.releases.migrations.ddl import (
-    LIVE,
-    NOW,
-    Index,
-    add_columns,
-    add_foreign_key,
-    add_key,
-    analyze,
-    build_index,
-    drop_columns,
-    drop_index,
-    give_zone,
-    set_not_null,
-)
+from app.releases.migrations.ddl import LIVE, NOW, Index
 from app.releases.migrations.migration_session import ACROSS_TABLES
 from app.releases.migrations.steps import Steps, beside
 from app.releases.verdict import MigrationError
@@ -74,15 +56,15 @@ class Expand:
         with beside() as steps:
             self._widen(steps)
             self._fill(steps)
-            build_index(steps, self.table, KEY)
-            build_index(steps, self.table, LABEL)
+            ddl.build_index(steps, self.table, KEY)
+            ddl.build_index(steps, self.table, LABEL)
             # The builds waited for every transaction that had begun to write; what those left
             # unfilled is filled now, and nothing can come after.
             self._fill(steps)
-            set_not_null(steps, self.table, "uuid")
+            ddl.set_not_null(steps, self.table, "uuid")
             for link in self.links:
                 _tie(steps, link)
-            analyze(steps, self.table)
+            ddl.analyze(steps, self.table)
             for child in self.children:
                 _succeed(steps, child)
 
@@ -90,21 +72,22 @@ class Expand:
         """Drop the new columns; the old ones still hold every value."""
         with beside() as steps:
             for child in self.children:
-                steps.brief(*_forget(child), lock_timeout=ACROSS_TABLES)
+                without = ddl.drop_columns(child.table, [child.new])
+                steps.brief(*let_go(child), without, lock_timeout=ACROSS_TABLES)
             new_columns = [pair.new for pair in self._pairs()] + ["uuid", *self.columns]
             steps.brief(
-                *(statement for pair in self._pairs() for statement in let_go(pair)),
-                drop_columns(self.table, new_columns),
+                *let_go(*self._pairs()),
+                ddl.drop_columns(self.table, new_columns),
                 *self._defaults("DROP DEFAULT"),
                 lock_timeout=ACROSS_TABLES,
             )
-            drop_index(steps, LABEL.name(self.table))
+            ddl.drop_index(steps, LABEL.name(self.table))
 
     def _widen(self, steps: Steps) -> None:
         news = {link.new: "uuid" for link in self.links} | {x.new: "jsonb" for x in self.lists}
-        add_key(steps, self.table)
+        ddl.add_key(steps, self.table)
         if added := {**news, **self.columns}:
-            add_columns(steps, self.table, added)
+            ddl.add_columns(steps, self.table, added)
         if defaults := self._defaults(f"SET DEFAULT {NOW}"):
             steps.brief(*defaults)
         for pair in self._pairs():
@@ -136,21 +119,23 @@ class Switch:
     def upgrade(self) -> None:
         """Change the primary key to ``uuid``."""
         with beside() as steps:
-            moved = unvalidated(steps, LABEL.name(self.table))
+            keys = foreign_keys_on(steps, LABEL.name(self.table))
+            moved = [key for key in keys if key.marked]
             if key_column(steps, self.table) != "uuid":
                 moved = self._switch(steps)
             _validate_again(steps, moved)
 
     def _switch(self, steps: Steps) -> list[ForeignKey]:
         """Swap the keys; return the foreign keys that were moved and must be validated again."""
-        older = {f"{child.table}_{child.old}_fkey" for child in self.children}
-        others = [key for key in self._on_key(steps) if key.name not in older]
+        older = {f"{child.table}_{child.old}_fkey": child.table for child in self.children}
+        there = foreign_keys_on(steps, f"{self.table}_pkey")
+        others = [key for key in there if key.name not in older]
         valid = [other for other in others if other.valid]
         steps.brief(
-            *(_drop(child.table, f"{child.table}_{child.old}_fkey") for child in self.children),
+            *(_drop(table, key) for key, table in older.items()),
             *self._swap(KEY, others),
             # Only we know that it was valid before; a killed run must leave that behind.
-            *(mark_unvalidated(other) for other in valid),
+            *(other.mark() for other in valid),
             lock_timeout=ACROSS_TABLES,
         )
         return valid
@@ -160,15 +145,16 @@ class Switch:
         with beside() as steps:
             if key_column(steps, self.table) != "id":
                 # A twin of the key's index, for the foreign keys that must not go with it.
-                build_index(steps, self.table, KEY)
-                steps.brief(*self._swap(LABEL, self._on_key(steps)), lock_timeout=ACROSS_TABLES)
+                ddl.build_index(steps, self.table, KEY)
+                there = foreign_keys_on(steps, f"{self.table}_pkey")
+                steps.brief(*self._swap(LABEL, there), lock_timeout=ACROSS_TABLES)
             _validate_again(steps, foreign_keys_on(steps, KEY.name(self.table)))
-            build_index(steps, self.table, LABEL)
-            for child in self.children:
-                _restore(steps, child)
-
-    def _on_key(self, steps: Steps) -> list[ForeignKey]:
-        return foreign_keys_on(steps, f"{self.table}_pkey")
+            ddl.build_index(steps, self.table, LABEL)
+            for link in self.children:
+                actions = f"ON UPDATE CASCADE ON DELETE {link.on_delete}"
+                ddl.add_foreign_key(
+                    steps, link.table, link.old, link.parent, key="id", actions=actions
+                )
 
     def _swap(self, to: Index, moved: Sequence[ForeignKey]) -> list[str]:
         """Change the primary key; foreign keys on the old one are moved to its successor."""
@@ -202,13 +188,13 @@ class Contract:
         """Drop, convert and index; every step may be run again."""
         with beside() as steps:
             self._drop_old(steps)
-            drop_index(steps, LABEL.name(self.table))
-            give_zone(steps, self.table, self.zoned, self.stamped)
+            ddl.drop_index(steps, LABEL.name(self.table))
+            ddl.give_zone(steps, self.table, self.zoned, self.stamped)
             for index in self.indexes:
-                build_index(steps, self.table, index)
+                ddl.build_index(steps, self.table, index)
             for name in self.obsolete:
-                drop_index(steps, name)
-            analyze(steps, self.table)
+                ddl.drop_index(steps, name)
+            ddl.analyze(steps, self.table)
 
     def downgrade(self) -> None:
         """Raise PointOfNoReturn: the old columns cannot be filled again."""
@@ -226,36 +212,29 @@ class Contract:
                 f"Dropping foreign key {other.name} of {other.table}, which is not ours and keeps "
                 f"its rows: {self.table}.id is a label from now on and may repeat."
             )
-        statements = [
-            *(_drop(other.table, other.name) for other in others),
-            *(statement for pair in pairs for statement in let_go(pair)),
-        ]
+        statements = [*(_drop(other.table, other.name) for other in others), *let_go(*pairs)]
         if pairs:
-            statements.append(drop_columns(self.table, [pair.old for pair in pairs]))
+            statements.append(ddl.drop_columns(self.table, [pair.old for pair in pairs]))
         if statements:
             steps.brief(*statements, lock_timeout=ACROSS_TABLES)
 
 
 def _tie(steps: Steps, link: Link) -> None:
     """Index a filled link, set it NOT NULL where it is required, and add its foreign key."""
-    build_index(steps, link.table, Index(link.new))
+    ddl.build_index(steps, link.table, Index(link.new))
     fill(steps, _filling(link))
-    if link.required:
-        set_not_null(steps, link.table, link.new)
+    if link.on_delete == "CASCADE":
+        ddl.set_not_null(steps, link.table, link.new)
     actions = f"ON DELETE {link.on_delete}"
-    add_foreign_key(steps, link.table, link.new, link.parent, actions=actions)
+    ddl.add_foreign_key(steps, link.table, link.new, link.parent, actions=actions)
 
 
 def _succeed(steps: Steps, link: Link) -> None:
     """Add a child's link by uuid: column, triggers, values, index, foreign key."""
-    add_columns(steps, link.table, {link.new: "uuid"})
+    ddl.add_columns(steps, link.table, {link.new: "uuid"})
     steps.brief(*keep_in_step(link), lock_timeout=ACROSS_TABLES)
     fill(steps, _filling(link))
     _tie(steps, link)
-
-
-def _forget(link: Link) -> list[str]:
-    return [*let_go(link), drop_columns(link.table, [link.new])]
 
 
 def _filling(link: Link) -> Backfill:
@@ -264,11 +243,6 @@ def _filling(link: Link) -> Backfill:
 
 def _unfilled(pair: Pair) -> str:
     return f"(t.{pair.new} IS NULL AND t.{pair.old} IS NOT NULL)"
-
-
-def _restore(steps: Steps, link: Link) -> None:
-    actions = f"ON UPDATE CASCADE ON DELETE {link.on_delete}"
-    add_foreign_key(steps, link.table, link.old, link.parent, key="id", actions=actions)
 
 
 def _drop(table: str, constraint: str) -> str:

@@ -1,4 +1,4 @@
-"""What this image knows of the migrations: its head, and the revision it needs to serve.
+"""What this image knows of the migrations: its head, what it needs to serve, what comes next.
 
 An image serves from its last switch on; contracts may follow weeks later. What a revision says of
 itself is read from its file without running it, so that neither Alembic nor SQLAlchemy is loaded to
@@ -6,7 +6,8 @@ know it; and once, so a web process may ask as often as it likes.
 """
 
 import ast
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -36,10 +37,7 @@ class BadRevisions(MigrationError):
 
 @cache
 def history() -> tuple[Revision, ...]:
-    """Return every revision of this image, oldest first.
-
-    Raises BadRevisions when there is not one head.
-    """
+    """Return every revision, oldest first. Raises BadRevisions when there is not one head."""
     revisions = _files()
     if len(ends := _ends(revisions)) != 1:
         raise BadRevisions(
@@ -51,6 +49,12 @@ def history() -> tuple[Revision, ...]:
     return tuple(Revision(each["revision"], each["phase"], each["table"]) for each in order)
 
 
+@cache
+def names() -> tuple[str, ...]:
+    """Return the names of every revision, oldest first."""
+    return tuple(revision.name for revision in history())
+
+
 def heads() -> list[str]:
     """Return the revisions that no other follows: one, unless two were written side by side."""
     return _ends(_files())
@@ -58,7 +62,7 @@ def heads() -> list[str]:
 
 def head() -> str:
     """Return the newest revision."""
-    return history()[-1].name
+    return names()[-1]
 
 
 def needed() -> str:
@@ -66,14 +70,9 @@ def needed() -> str:
     return [revision.name for revision in history() if revision.phase != "contract"][-1]
 
 
-def point_of_no_return() -> str | None:
-    """Return the first contract, which cannot be downgraded; None when there is none."""
-    return next((r.name for r in history() if r.phase == "contract"), None)
-
-
 def has_revision(revision: str) -> bool:
     """Return whether this image has the revision."""
-    return revision in _names()
+    return revision in names()
 
 
 def state(current: str | None) -> State:
@@ -88,12 +87,52 @@ def state(current: str | None) -> State:
         return "ahead"
     if current == head():
         return "head"
-    return "ready" if _names().index(current) >= _names().index(needed()) else "behind"
+    return "ready" if names().index(current) >= names().index(needed()) else "behind"
 
 
-@cache
-def _names() -> tuple[str, ...]:
-    return tuple(revision.name for revision in history())
+def next_release(before: str | None, *, everything: bool, whole: bool = False) -> tuple[str, ...]:
+    """Return the revisions that come next, oldest first; none when nothing is pending.
+
+    ``before`` is where the database is. With ``everything`` (an empty database) all of them are
+    one release; otherwise those that change one existing table, and a contract alone. With
+    ``whole`` all expands and switches that come next are one release, or all contracts.
+    """
+    pending: Sequence[Revision] = history()[names().index(before) + 1 if before else 0 :]
+    if not everything:
+        pending = whole_release(pending) if whole else first_release(pending)
+    return tuple(revision.name for revision in pending)
+
+
+def first_release(pending: Sequence[Revision]) -> list[Revision]:
+    """Take the first release off the pending revisions.
+
+    A revision that changes no existing table goes with the next table's, or with the one before
+    it where no such follows.
+    """
+    release: list[Revision] = []
+    for place, revision in enumerate(pending):
+        if release and not _goes_with(release, pending[place:]):
+            break
+        release.append(revision)
+        if revision.phase == "contract":
+            break
+    return release
+
+
+def whole_release(pending: Sequence[Revision]) -> list[Revision]:
+    """Take all expands and switches off the pending revisions, or all contracts."""
+    contracts = bool(pending) and pending[0].phase == "contract"
+    return list(itertools.takewhile(lambda r: (r.phase == "contract") == contracts, pending))
+
+
+def _goes_with(release: Sequence[Revision], rest: Sequence[Revision]) -> bool:
+    """Return whether the first of the rest belongs to the release that is being taken."""
+    if rest[0].phase == "contract":
+        return False
+    table = next((r.table for r in release if r.table), None)
+    following = itertools.takewhile(lambda r: r.phase != "contract", rest)
+    coming = next((r.table for r in following if r.table), None)
+    return table is None or coming in {None, table}
 
 
 def _files() -> dict[str, dict[str, Any]]:
@@ -121,15 +160,10 @@ def _members(path: Path) -> dict[str, Any]:
 
 def _assignments(body: Iterable[ast.stmt]) -> Iterator[tuple[str, ast.expr]]:
     for node in body:
-        if isinstance(node, ast.Assign):
-            targets, value = node.targets, node.value
-        elif isinstance(node, ast.AnnAssign) and node.value is not None:
-            targets, value = [node.target], node.value
-        else:
-            continue
-        for target in targets:
-            if isinstance(target, ast.Name) and target.id in _MEMBERS:
-                yield target.id, value
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                if isinstance(target, ast.Name) and target.id in _MEMBERS:
+                    yield target.id, node.value
 
 
 def _parents(members: dict[str, Any]) -> tuple[str, ...]:

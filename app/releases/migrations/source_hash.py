@@ -46,16 +46,13 @@ def source_hash(source: str) -> str:
 
 def _name_former_homes(tree: ast.Module) -> None:
     """Replace the names of moved modules by those they had when revisions were sealed."""
-    places = [i for i, node in enumerate(tree.body) if _is_ours(node)]
-    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom) and _is_ours(node)]
-    for node in imports:
-        node.module = _FORMER_HOMES.get(node.module or "", node.module)
-    for place, node in zip(places, sorted(imports, key=lambda n: n.module or ""), strict=True):
+    ours: dict[int, ast.ImportFrom] = {}
+    for place, node in enumerate(tree.body):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("app."):
+            node.module = _FORMER_HOMES.get(node.module or "", node.module)
+            ours[place] = node
+    for place, node in zip(ours, sorted(ours.values(), key=lambda n: n.module or ""), strict=True):
         tree.body[place] = node
-
-
-def _is_ours(node: ast.stmt) -> bool:
-    return isinstance(node, ast.ImportFrom) and (node.module or "").startswith("app.")
 
 
 def _lines(node: object) -> Iterator[str]:

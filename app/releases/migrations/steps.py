@@ -12,13 +12,12 @@ Rendered offline (``alembic upgrade … --sql``), the same steps print as a scri
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 import asyncpg
 from alembic.config import Config
 from alembic.ddl.impl import DefaultImpl
-from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, PoolProxiedConnection
+from sqlalchemy import PoolProxiedConnection
 
 from alembic import op
 from app.releases.migrations.migration_session import (
@@ -36,10 +35,13 @@ _ROW_LOCK_TIMEOUT: Final = "300ms"
 _CLEARING_TIMEOUT: Final = "1s"
 
 
-class Steps(Protocol):
-    """Where the steps of a migration go: to the database, or into a script."""
+class Steps:
+    """Where the steps of a migration go: to the database, or into a text, for which nothing waits.
 
-    offline: bool
+    A text has no database, so every query is without rows there.
+    """
+
+    offline = True
 
     def brief(self, *statements: str, lock_timeout: str = LOCK_TIMEOUT) -> None:
         """Run statements that need locks for a moment, in one transaction, retried when busy."""
@@ -58,8 +60,14 @@ class Steps(Protocol):
         None, after a pause, when others were in the way and nothing was done: try a smaller one.
         """
 
-    def rows(self, query: str, *values: object) -> Sequence[Sequence[Any]]:
-        """Return the rows of a query; none in a script, which has no database."""
+    def rows(self, query: str, *values: object) -> Sequence[Sequence[Any]]:  # noqa: ARG002  # a text
+        """Return the rows of a query."""
+        return []
+
+    def value(self, query: str, *values: object) -> Any | None:
+        """Return the first value of a query; None where it has no row."""
+        rows = self.rows(query, *values)
+        return rows[0][0] if rows else None
 
     def say(self, line: str) -> None:
         """Print a line for the operator."""
@@ -71,7 +79,7 @@ class Steps(Protocol):
         """Wait, so that others can work."""
 
 
-class LiveSteps:
+class LiveSteps(Steps):
     """Steps that run at once, on a raw asyncpg connection in autocommit."""
 
     offline = False
@@ -79,10 +87,9 @@ class LiveSteps:
     def __init__(
         self, connection: PoolProxiedConnection, say: Callable[[str], None], observer: Observer
     ) -> None:
-        self._connection, self._observer = connection, observer
+        self._connection, self._say, self._observer = connection, say, observer
         self._lock_timeout, self._refusals = "0", 0
-        self.say, self.on_progress = say, observer.on_progress
-        self._execute(set_up_sql(observer.application_name))
+        self._try(lambda raw: raw.execute(set_up_sql(observer.application_name)))
         observer.on_backend(self.rows("SELECT pg_backend_pid()")[0][0])
 
     def brief(self, *statements: str, lock_timeout: str = LOCK_TIMEOUT) -> None:
@@ -112,10 +119,14 @@ class LiveSteps:
         return None
 
     def rows(self, query: str, *values: object) -> Sequence[Sequence[Any]]:
-        return cast(
-            "Sequence[Sequence[Any]]",
-            self._try(lambda connection: connection.fetch(query, *values)),
-        )
+        rows: Sequence[Sequence[Any]] = self._try(lambda raw: raw.fetch(query, *values))
+        return rows
+
+    def say(self, line: str) -> None:
+        self._say(line)
+
+    def on_progress(self, backfill: str, filled: int, total: int) -> None:
+        self._observer.on_progress(backfill, filled, total)
 
     def pause(self, seconds: float) -> None:
         self._run(lambda _: asyncio.sleep(seconds))
@@ -128,7 +139,7 @@ class LiveSteps:
                 try:
                     if tried and undo:
                         self._clear_away(undo)
-                    self._execute(script)
+                    self._try(lambda connection: connection.execute(script))
                 except asyncpg.PostgresError as error:
                     tried += 1
                     wait = self._on_failure(error, kind, tried, undo)
@@ -161,9 +172,6 @@ class LiveSteps:
     def _set_lock_timeout(self, timeout: str) -> None:
         self._run(lambda connection: connection.execute(f"SET lock_timeout = '{timeout}'"))
 
-    def _execute(self, script: str) -> None:
-        self._try(lambda connection: connection.execute(script))
-
     def _try(self, call: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
         async def observed(connection: asyncpg.Connection) -> Any:
             async with self._observer.around_try(connection):
@@ -175,10 +183,8 @@ class LiveSteps:
         return cast("Any", self._connection.dbapi_connection).run_async(call)
 
 
-class ScriptSteps:
+class ScriptSteps(Steps):
     """Steps that print as SQL, to be read before they are run."""
-
-    offline = True
 
     def __init__(self, implementation: DefaultImpl) -> None:
         self._print = implementation.static_output
@@ -190,32 +196,20 @@ class ScriptSteps:
     def patient(self, statement: str, *, undo: str = "") -> None:  # noqa: ARG002  # nothing is tried
         self._print(f"{statement};")
 
-    def batch(self, backfill: str, *_batch: object) -> Sequence[Sequence[Any]]:
+    def batch(self, backfill: str, *_batch: object) -> None:
         self.patient(backfill)
-        return []
-
-    def rows(self, *_query: object) -> Sequence[Sequence[Any]]:
-        return []
 
     def say(self, line: str) -> None:
         self._print(f"-- {line}")
 
-    def on_progress(self, backfill: str, filled: int, total: int) -> None:
-        """Do nothing: a script has no progress."""
-
-    def pause(self, seconds: float) -> None:
-        """Do nothing: a script does not wait."""
-
 
 @contextmanager
 def beside() -> Iterator[Steps]:
-    """Open the connection beside Alembic's on which a migration's steps run.
-
-    Rendering a plan replaces them by a ``StatementCollector``.
-    """
+    """Open the connection beside Alembic's for a migration's steps; a plan collects them."""
     context = op.get_context()
-    if collecting := context.config and context.config.attributes.get("steps"):
-        yield collecting
+    attributes = context.config.attributes if context.config else {}
+    if collector := attributes.get("steps"):
+        yield collector
         return
     if context.as_sql:
         # Alembic has just printed BEGIN; these steps stand outside any transaction.
@@ -224,26 +218,14 @@ def beside() -> Iterator[Steps]:
         context.impl.static_output("BEGIN;")
         return
     observer = observer_of(context.config)
-    _let_go_of_snapshot(op.get_bind(), observer.lock_timeout)
+    # In the extended protocol Alembic's last SELECT (of the version) keeps its snapshot, for which
+    # an index build would wait for ever, until the next statement is bound. A SET takes none.
+    op.get_bind().exec_driver_sql(f"SET LOCAL lock_timeout = '{observer.lock_timeout}'")
     connection = op.get_bind().engine.raw_connection()
     try:
-        yield LiveSteps(connection, _voice(context), observer)
+        yield LiveSteps(connection, attributes.get("say") or print, observer)
     finally:
         connection.close()
-
-
-def _let_go_of_snapshot(connection: Connection, lock_timeout: str) -> None:
-    """Release the snapshot of Alembic's transaction, for which an index build would wait for ever.
-
-    In the extended protocol the last SELECT (of the version) keeps its snapshot until the next
-    statement is bound; a SET takes none.
-    """
-    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{lock_timeout}'")
-
-
-def _voice(context: MigrationContext) -> Callable[[str], None]:
-    say = context.config.attributes.get("say") if context.config else None
-    return cast("Callable[[str], None]", say or print)
 
 
 def observer_of(config: Config | None) -> Observer:

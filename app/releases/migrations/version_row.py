@@ -37,10 +37,7 @@ LOST: Final = (
 
 
 def single_revision(rows: Sequence[str | None]) -> str | None:
-    """Return the revision of these rows, None for no row.
-
-    Raises BadVersionRow for more than one, and for one that names nothing.
-    """
+    """Return the revision of these rows, None for no row. Raises BadVersionRow: two, or blank."""
     if len(rows) > 1:
         listed = ", ".join(row or "NULL" for row in rows)
         raise BadVersionRow(

@@ -38,7 +38,6 @@ class Plan:
     """One release: consecutive revisions of one phase group that change one existing table.
 
     ``tables`` are those of a release that takes several together, in order; else empty.
-
     ``before`` is None on a database that was never migrated. ``fingerprint`` is the live schema's.
     """
 

@@ -1,12 +1,13 @@
 """The SQL of pending revisions: as a plan for one database, or as far as the code alone tells.
 
-Alembic's offline mode runs the revisions, and ``StatementCollector`` notes what they would do. For
+Alembic's offline mode runs the revisions, and ``StatementCollector`` writes down what they do. For
 a plan the steps' questions are answered from the live catalogue, read-only. Alembic's proxies are
 global: nothing here may run beside a migration of the same process.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from itertools import groupby
@@ -17,12 +18,14 @@ import asyncpg
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection
 
-from app.releases.migrations.alembic_runner import configuration, make_engine, run_upgrade
-from app.releases.migrations.backfill_cursors import CURSORS
-from app.releases.migrations.revisions import history
+from app.releases.migrations.alembic_runner import configuration, run_on, run_upgrade
+from app.releases.migrations.bookkeeping import is_printed_by_alembic
+from app.releases.migrations.migration_session import CURSORS, LOCK_TIMEOUT, set_up_sql
+from app.releases.migrations.observer import BUSY
+from app.releases.migrations.revisions import names
+from app.releases.migrations.steps import Steps
 from app.releases.output import discard_line
-from app.releases.plan.collector import Ask, CollectedStatement, StatementCollector, nothing_known
-from app.releases.plan.plan import Statement
+from app.releases.plan.plan import Statement, Way
 from app.releases.sql.effects import describe, qualified
 from app.releases.sql.parser import Node, parse_or_unread, quoted
 from app.releases.sql.text import normalise
@@ -37,11 +40,63 @@ _INDEXES: Final = """SELECT i.relname::text, t.relname::text FROM pg_index
   JOIN pg_class i ON i.oid = indexrelid JOIN pg_class t ON t.oid = indrelid
   WHERE t.relnamespace = 'public'::regnamespace"""
 
-_BUSY: Final = (
-    asyncpg.LockNotAvailableError,
-    asyncpg.QueryCanceledError,
-    asyncpg.DeadlockDetectedError,
-)
+Ask = Callable[..., Sequence[Sequence[Any]]]
+
+
+class StatementCollector(Steps):
+    """Takes the place of both ways from a migration to a database: its steps, and Alembic's output.
+
+    ``ask`` answers questions to the catalogue; without it nothing is known of the database. The
+    effects of the ``statements`` are still to be described.
+    """
+
+    def __init__(self, ask: Ask | None = None) -> None:
+        self._ask = ask
+        self._step = 0
+        self._direct_step: int | None = None
+        self._open: list[tuple[int, Way, str]] = []
+        self.statements: list[Statement] = []
+        self.revisions: list[str] = []
+
+    def brief(self, *statements: str, lock_timeout: str = LOCK_TIMEOUT) -> None:  # noqa: ARG002  # of Steps
+        self._note("brief", statements)
+
+    def patient(self, statement: str, *, undo: str = "") -> None:  # noqa: ARG002  # of Steps
+        self._note("patient", [statement])
+
+    def batch(self, backfill: str, *_batch: object) -> None:
+        self._note("backfill", [backfill])
+
+    def rows(self, query: str, *values: object) -> Sequence[Sequence[Any]]:
+        return self._ask(query, *values) if self._ask else []
+
+    def write(self, printed: str) -> None:
+        """Collect one statement that Alembic prints, unless it is Alembic's own."""
+        statement = normalise(printed)
+        if statement in {"", normalise(set_up_sql())} or is_printed_by_alembic(statement):
+            return
+        if self._direct_step is None:
+            self._step += 1
+            self._direct_step = self._step
+        sql = printed.rstrip().removesuffix(";")
+        self._open.append((self._direct_step, "direct", sql))
+
+    def flush(self) -> None:
+        """Do nothing; Alembic calls it."""
+
+    def applied(self, *, step: Any, **_: Any) -> None:
+        """Assign all statements since the last call to this revision; Alembic calls it."""
+        revision = str(step.up_revision_id)
+        self.statements += [
+            Statement(revision=revision, step=number, way=way, sql=sql)
+            for number, way, sql in self._open
+        ]
+        self.revisions.append(revision)
+        self._open, self._direct_step = [], None
+
+    def _note(self, way: Way, statements: Sequence[str]) -> None:
+        self._step += 1
+        self._open += [(self._step, way, statement) for statement in statements]
 
 
 async def plan_statements(
@@ -52,21 +107,15 @@ async def plan_statements(
     Nothing is written there. Raises MigrationContended when its catalogue is locked for too long,
     and MigrationError: away, refused, or the revisions do not follow ``before``.
     """
-    engine = make_engine(url)
     try:
-        async with engine.connect() as connection:
-            return await connection.run_sync(partial(_read, revisions, before))
-    except (OSError, TimeoutError) as away:
-        raise MigrationError(f"The database does not answer ({type(away).__name__}).") from away
-    except _BUSY as busy:
+        return await run_on(url, partial(_read, revisions, before))
+    except (*BUSY, asyncpg.QueryCanceledError) as busy:
         raise MigrationContended(
             f"The plan could not be made, because others hold the database's catalogue: {busy}. "
             "Nothing was changed; try again when they are done."
         ) from busy
     except asyncpg.PostgresError as failed:
         raise MigrationError(f"PostgreSQL refused a question of the plan: {failed}") from failed
-    finally:
-        await engine.dispose()
 
 
 def statements_from_code(revisions: Sequence[str]) -> tuple[Statement, ...]:
@@ -74,10 +123,10 @@ def statements_from_code(revisions: Sequence[str]) -> tuple[Statement, ...]:
 
     Tables that earlier revisions create are the existing ones.
     """
-    upto = _names()[: _names().index(revisions[-1]) + 1]
+    upto = names()[: names().index(revisions[-1]) + 1]
     existing: set[str] = set()
     described: list[Statement] = []
-    for _, own in groupby(_collected(upto, None, nothing_known), attrgetter("revision")):
+    for _, own in groupby(_collected(upto, None), attrgetter("revision")):
         statements = [_described(each, existing) for each in own]
         existing |= {table["relname"] for table in _created(statements)}
         described += statements
@@ -85,12 +134,9 @@ def statements_from_code(revisions: Sequence[str]) -> tuple[Statement, ...]:
 
 
 def offline_hash(revisions: Sequence[str]) -> str:
-    """Return the SHA-256 of what the code alone says that these revisions do.
-
-    It is the same on every machine and for every database, until the code changes.
-    """
-    first = _names().index(revisions[0])
-    collected = _collected(revisions, _names()[first - 1] if first else None, nothing_known)
+    """Return the SHA-256 of what the code alone says they do: on every machine the same."""
+    first = names().index(revisions[0])
+    collected = _collected(revisions, names()[first - 1] if first else None)
     content = [(n.revision, n.step, n.way, normalise(n.sql)) for n in collected]
     return sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
 
@@ -121,28 +167,23 @@ def _created(statements: Sequence[Statement]) -> Iterator[Node]:
     """Yield the relation of each table that outlives its session."""
     for statement in statements:
         for node in parse_or_unread(statement.sql):
-            table = _target(node)
+            table: Node | None = None
+            if node.kind == "CreateStmt":
+                table = node["relation"]
+            elif node.kind == "CreateTableAsStmt" and node["objtype"] == "OBJECT_TABLE":
+                table = node["into"]["rel"]
             if table is not None and table["relpersistence"] != "t":
                 yield table
-
-
-def _target(node: Node) -> Node | None:
-    if node.kind == "CreateStmt":
-        return cast("Node", node["relation"])
-    is_table = node.kind == "CreateTableAsStmt" and node["objtype"] == "OBJECT_TABLE"
-    return cast("Node", node["into"]["rel"]) if is_table else None
 
 
 def _read(
     revisions: Sequence[str], before: str | None, connection: Connection
 ) -> tuple[Statement, ...]:
-    adapted = cast("Any", connection.connection.dbapi_connection)
+    run = cast("Any", connection.connection.dbapi_connection).run_async
 
-    def run(call: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
-        return adapted.run_async(call)
-
-    def ask(query: str, values: tuple[object, ...] = ()) -> Sequence[Sequence[Any]]:
-        return cast("Sequence[Sequence[Any]]", run(lambda c: c.fetch(query, *values)))
+    def ask(query: str, *values: object) -> Sequence[Sequence[Any]]:
+        rows: Sequence[Sequence[Any]] = run(lambda c: c.fetch(query, *values))
+        return rows
 
     run(lambda c: c.execute(_READ_ONLY))
     try:
@@ -155,14 +196,14 @@ def _read(
 
 
 def _collected(
-    revisions: Sequence[str], before: str | None, ask: Ask
-) -> tuple[CollectedStatement, ...]:
+    revisions: Sequence[str], before: str | None, ask: Ask | None = None
+) -> list[Statement]:
     """Run the revisions in Alembic's offline mode, and return what they would do."""
     collector = StatementCollector(ask)
     config = configuration(discard_line)
     config.attributes["steps"] = config.output_buffer = cast("Any", collector)
     try:
-        run_upgrade(revisions[-1], config, as_sql=True, starting_rev=before)
+        run_upgrade(config, revisions[-1], as_sql=True, starting_rev=before)
     except CommandError as refused:
         raise MigrationError(f"{refused}.") from refused
     if collector.revisions != [*revisions]:
@@ -174,13 +215,6 @@ def _collected(
 
 
 def _described(
-    collected: CollectedStatement,
-    existing: Collection[str],
-    indexes: Mapping[str, str] | None = None,
+    statement: Statement, existing: Collection[str], indexes: Mapping[str, str] | None = None
 ) -> Statement:
-    effect = describe(collected.sql, existing, indexes)
-    return Statement(**collected._asdict(), **effect._asdict())
-
-
-def _names() -> list[str]:
-    return [revision.name for revision in history()]
+    return replace(statement, **describe(statement.sql, existing, indexes)._asdict())

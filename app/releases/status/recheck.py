@@ -12,8 +12,7 @@ from typing import Any, Final
 import asyncpg
 
 from app.releases.ledger import soak
-from app.releases.ledger.drift_looks import APP, keep_look
-from app.releases.ledger.ledger import Ledger, encoded
+from app.releases.ledger.ledger import APP, Ledger, encoded
 from app.releases.ledger.signals import write
 from app.releases.ledger.soak import Clock, Signal, Standing
 from app.releases.migrations.migration_session import GATE_LOCK, MIGRATION_LOCK, lock_holders_sql
@@ -56,7 +55,7 @@ async def recheck(
         return None
     revision, findings = look
     now = await soak.time(ledger, clock)
-    await keep_look(ledger, revision, findings, now, APP)
+    await ledger.keep_look(revision, findings, now, APP)
     await _signal_drift(connection, standing, findings, now)
     await ledger.execute(_LOOKED, encoded({"at": now.isoformat()}))
     return findings

@@ -3,7 +3,7 @@
 from typing import Final
 
 from app.errors import NotFound
-from app.releases.apply.foreign_sessions import foreign_sessions, in_words
+from app.releases.apply.backends import foreign_sessions
 from app.releases.ledger import decisions
 from app.releases.ledger.ledger import Ledger, Row
 from app.releases.plan.plan import from_json
@@ -85,7 +85,7 @@ async def describe_plan(ledger: Ledger, row: Row) -> Release:
         proposed_at=row["proposed_at"],
         changed_at=row["changed_at"],
         no_way_back=plan.is_final,
-        connected=in_words(await foreign_sessions(ledger)) if plan.is_final else [],
+        connected=list(map(str, await foreign_sessions(ledger))) if plan.is_final else [],
         lint=[Lint(**finding) for finding in (lint_row["evidence"]["lint"] if lint_row else [])],
         rehearsal=_rehearsal(rehearsal),
         decision=_decision(await ledger.decision(plan.digest), rehearsal),

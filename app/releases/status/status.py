@@ -15,11 +15,10 @@ from app.database.driver_errors import translated
 from app.database.url import DatabaseUrl
 from app.releases.identity import BUILT_BY_REVISIONS, HOLDS_CORE_TABLES, HOLDS_FOREIGN_TABLES_ONLY
 from app.releases.ledger import soak
-from app.releases.ledger.drift_looks import QUESTION, last_look
-from app.releases.ledger.ledger import Ledger, Row
+from app.releases.ledger.ledger import QUESTION, Ledger, Row
 from app.releases.ledger.soak import Clock, Standing, utc_now
 from app.releases.migrations import revisions
-from app.releases.migrations.pending import next_release
+from app.releases.migrations.revisions import next_release
 from app.releases.migrations.version_row import (
     FORM,
     ROWS,
@@ -235,7 +234,7 @@ async def _next(ledger: Ledger, revision: str | None, *, is_gated: bool) -> Rele
 
 async def _drift(ledger: Ledger, revision: str | None) -> dict[str, Any] | None:
     """Return the last look at the schema, if it was of the live revision."""
-    look = await last_look(ledger)
+    look = await ledger.last_look()
     return look if look and look["revision"] == revision else None
 
 

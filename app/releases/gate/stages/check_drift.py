@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from typing import Final
 
 from app.releases.gate.run import Inspected, Order, Position
-from app.releases.ledger.drift_looks import keep_look
 from app.releases.ledger.ledger import Ledger
 from app.releases.output import GateOutput
 from app.releases.product import explain_drift
@@ -45,7 +44,7 @@ async def inspect_live(order: Order, ledger: Ledger) -> Inspection:
 
 async def store_look(ledger: Ledger, inspection: Inspection, findings: list[Finding]) -> None:
     """Store the findings for the status, and what should be for checks while serving."""
-    await keep_look(ledger, inspection.revision, findings, datetime.now(UTC))
+    await ledger.keep_look(inspection.revision, findings, datetime.now(UTC))
     await ledger.set_fact(
         "expected", {"revision": inspection.revision, "snapshot": inspection.expected.as_json()}
     )

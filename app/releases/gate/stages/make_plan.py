@@ -7,8 +7,7 @@ from app.releases.gate.contract_conditions import what_is_lost
 from app.releases.gate.run import Inspected, Order, Planned, Position
 from app.releases.ledger.ledger import Ledger
 from app.releases.lint.lint import LintFinding, lint
-from app.releases.migrations.pending import next_release
-from app.releases.migrations.revisions import history
+from app.releases.migrations.revisions import history, next_release
 from app.releases.plan.plan import Plan, Statement
 from app.releases.plan.render import new_tables, offline_hash, plan_statements
 from app.releases.product import own_tables
