@@ -16,9 +16,7 @@ from pydantic import TypeAdapter
 Firing = Literal["always", "disabled", "enabled", "replica only"]
 Sort = Literal["primary key", "unique", "exclusion", "foreign key", "check"]
 
-# Kept by Alembic and the backfill, of the same form in every database that has it.
-KEPT: Final = ("alembic_version", "release_backfill")
-# What else the gate may keep for itself, outside the revisions.
+# What the gate may keep for itself, outside the revisions.
 _KEEPING: Final = "release_"
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 import asyncpg
 
+from app.releases.schema.repair_sql import in_database
 from app.releases.schema.snapshot import Trait, Traits
 
 MEANINGFUL: Final = frozenset({
@@ -95,9 +96,3 @@ def _reset(row: asyncpg.Record) -> tuple[str, ...]:
         return (f"ALTER ROLE {role or 'ALL'} RESET {name}",)
     whose = f"ROLE {role} IN DATABASE" if role else "DATABASE"
     return (in_database(f"ALTER {whose} %I RESET {name}"),)
-
-
-def in_database(statement: str) -> str:
-    """Return a block that runs a statement with the database's name, which is not fixed, as %I."""
-    quoted = statement.replace("'", "''")
-    return f"DO $$ BEGIN EXECUTE format('{quoted}', current_database()); END $$"
