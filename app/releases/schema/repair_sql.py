@@ -13,11 +13,6 @@ from app.releases.schema.snapshot import Column, Constraint, Sequence, Table, Ta
 
 Mend = tuple[str, ...]
 
-# Brief statements give up rather than queue everybody behind them; never around CONCURRENTLY, which
-# would leave an INVALID index behind.
-_LIMIT: Final = "SET lock_timeout = '2s'"
-_NO_LIMIT: Final = "RESET lock_timeout"
-
 # Keys that an index built beforehand can become; others (INCLUDE, DEFERRABLE) are built under lock.
 _PLAIN_KEY: Final = re.compile(r"(PRIMARY KEY|UNIQUE) (\([^()]*\))")
 # A default that is the same for every row: added with the column, it rewrites nothing.
@@ -25,8 +20,12 @@ _CONSTANT: Final = re.compile(r"[^(]*|CURRENT_TIMESTAMP(\(\d\))?")
 
 
 def brief(*statements: str) -> Mend:
-    """Wrap statements that need their locks for a moment only in a lock timeout."""
-    return (_LIMIT, *statements, _NO_LIMIT)
+    """Wrap statements that need their locks for a moment only in a lock timeout.
+
+    They give up rather than queue everybody behind them; never around CONCURRENTLY, which would
+    leave an INVALID index behind.
+    """
+    return ("SET lock_timeout = '2s'", *statements, "RESET lock_timeout")
 
 
 def by_hand(reason: str, *steps: str) -> Mend:

@@ -12,20 +12,9 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.releases.schema.introspection.object_queries import (
-    MATERIALIZED,
-    OF_OBJECTS,
-    OF_SCHEMA,
-    SEARCH_PATH,
-    STANDINS,
-)
+from app.releases.schema.introspection import object_queries, trait_queries
 from app.releases.schema.introspection.stored_settings import setting_traits
-from app.releases.schema.introspection.trait_queries import (
-    OF_COLUMNS,
-    OF_SEQUENCES,
-    OF_TABLES,
-    OURS,
-)
+from app.releases.schema.introspection.trait_queries import OURS
 from app.releases.schema.snapshot import (
     Column,
     Constraint,
@@ -192,16 +181,22 @@ async def _read(connection: asyncpg.Connection, role: str) -> Snapshot:
         replication=_values(await read(_REPLICATION, role)),
         role=await connection.fetchval("SELECT quote_ident($1)", role),
         traits=await _traits(connection, role),
-        standins=_values(await read(STANDINS)),
+        standins=_values(await read(object_queries.STANDINS)),
     )
 
 
 async def _traits(connection: asyncpg.Connection, role: str) -> dict[str, Traits]:
     traits: dict[str, dict[str, Trait]] = {kind: {} for kind in KINDS}
-    queries = ((OF_TABLES,), (OF_COLUMNS,), (OF_SEQUENCES,), (OF_SCHEMA, role), (OF_OBJECTS,),
-               (MATERIALIZED,), (SEARCH_PATH, role))  # fmt: skip
-    for query in queries:
-        for row in await connection.fetch(*query):
+    for query, *values in (
+        (trait_queries.OF_TABLES,),
+        (trait_queries.OF_COLUMNS,),
+        (trait_queries.OF_SEQUENCES,),
+        (object_queries.OF_SCHEMA, role),
+        (object_queries.OF_OBJECTS,),
+        (object_queries.MATERIALIZED,),
+        (object_queries.SEARCH_PATH, role),
+    ):
+        for row in await connection.fetch(query, *values):
             make, undo = ((row[way],) if row[way] else () for way in ("make", "undo"))
             trait = Trait(table=row["table"], value=row["value"], make=make, undo=undo)
             traits[row["kind"]][row["object"]] = trait

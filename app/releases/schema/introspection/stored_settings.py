@@ -82,17 +82,11 @@ def _place(row: asyncpg.Record) -> str:
 
 def _undo(row: asyncpg.Record) -> tuple[str, ...]:
     """Return the statements that reset it; a session that may only read cannot do so at first."""
-    reset = _reset(row)
-    if row["name"] == "default_transaction_read_only":
-        return ("SET default_transaction_read_only = off", *reset)
-    return reset
-
-
-def _reset(row: asyncpg.Record) -> tuple[str, ...]:
     name, role = row["name"], row["role"]
+    first = ["SET default_transaction_read_only = off"] * (name == "default_transaction_read_only")
     if role == "SERVER":
-        return (f"ALTER SYSTEM RESET {name}", "SELECT pg_reload_conf()")
+        return (*first, f"ALTER SYSTEM RESET {name}", "SELECT pg_reload_conf()")
     if not row["of_database"]:
-        return (f"ALTER ROLE {role or 'ALL'} RESET {name}",)
+        return (*first, f"ALTER ROLE {role or 'ALL'} RESET {name}")
     whose = f"ROLE {role} IN DATABASE" if role else "DATABASE"
-    return (in_database(f"ALTER {whose} %I RESET {name}"),)
+    return (*first, in_database(f"ALTER {whose} %I RESET {name}"))
