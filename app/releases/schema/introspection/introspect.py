@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import asyncpg
 
+from app.releases.schema.comparison.trait_words import FIRST, LAST
 from app.releases.schema.introspection import object_queries, trait_queries
 from app.releases.schema.introspection.stored_settings import setting_traits
 from app.releases.schema.introspection.trait_queries import OURS
@@ -30,14 +31,7 @@ from app.releases.verdict import MigrationContended
 
 PATIENCE: Final = "2s"
 # Every kind of trait that is looked at, so that one without any counts as looked at too.
-KINDS: Final = (
-    "owner", "relation", "access_method", "tablespace", "replica_identity", "forced_row_security",
-    "storage_parameter", "clustered", "child", "parent", "policy", "rule_firing",
-    "statistics_object", "subscription", "column_storage", "column_compression",
-    "column_statistics", "column_option", "public_grant", "owner_privilege", "sequence_cache",
-    "sequence_unlogged", "privilege", "system_privilege", "acting", "object", "schema_owner",
-    "materialized", "search_path", "shadow",
-)  # fmt: skip
+KINDS: Final = (*FIRST, *LAST, "owner", "privilege", "materialized")
 
 # The triggers of a foreign key stand on both its tables and have no names that people know. $1 is
 # the app's role.
@@ -193,7 +187,6 @@ async def _traits(connection: asyncpg.Connection, role: str) -> dict[str, Traits
         (trait_queries.OF_SEQUENCES,),
         (object_queries.OF_SCHEMA, role),
         (object_queries.OF_OBJECTS,),
-        (object_queries.MATERIALIZED,),
         (object_queries.SEARCH_PATH, role),
     ):
         for row in await connection.fetch(query, *values):

@@ -5,7 +5,8 @@ Their rows have the columns of those in ``trait_queries``.
 
 from typing import Final
 
-# What belongs to no table. $1 is the app's role.
+# What belongs to no table. $1 is the app's role. Views that hold rows are dropped by another word
+# than others.
 OF_SCHEMA: Final = """WITH routines AS (
   SELECT oid, proowner AS owner, format('%s %I(%s)', CASE prokind WHEN 'p' THEN 'PROCEDURE'
       ELSE 'FUNCTION' END, proname, pg_get_function_identity_arguments(oid)) AS object
@@ -40,6 +41,8 @@ OF_SCHEMA: Final = """WITH routines AS (
   UNION ALL SELECT 'system_privilege', NULL, format('LANGUAGE %I', lanname),
     'refused', '', format('GRANT USAGE ON LANGUAGE %I TO %I', lanname, $1)
   FROM pg_language l WHERE lanpltrusted AND NOT has_language_privilege($1, l.oid, 'USAGE')
+  UNION ALL SELECT 'materialized', NULL, oid::regclass::text, '', '', ''
+  FROM pg_class WHERE relkind = 'm'
 """
 
 # All that stands in the schema or acts on the whole database, but for tables and what goes with
@@ -86,11 +89,6 @@ OF_OBJECTS: Final = """WITH candidates (class, oid, acting) AS (
   ORDER BY array_position(ARRAY['event trigger', 'cast', 'materialized view', 'view',
     'operator class', 'operator family', 'operator', 'aggregate', 'function', 'procedure'], i.type)
 """
-
-# Views that hold rows are dropped by another word than others.
-MATERIALIZED: Final = """SELECT 'materialized' AS kind, NULL AS "table",
-    oid::regclass::text AS object, '' AS value, '' AS make, '' AS undo
-  FROM pg_class WHERE relkind = 'm'"""
 
 # What bears a name that a table may have, without being a table of our schema.
 STANDINS: Final = """SELECT quote_ident(relname) AS name, array_agg(what ORDER BY what) AS value
