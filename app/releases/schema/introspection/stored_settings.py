@@ -2,7 +2,7 @@
 
 Only settings are read that change what a statement means, what it may do or what outlives a crash.
 Those that only make it quicker or slower, and those that every session of ours sets for itself
-(the timeouts of statements and locks), are left out: see ``exclusions``.
+(the timeouts of statements and locks), are left out, as docs/migrations.md lists.
 """
 
 from typing import Final
