@@ -20,7 +20,6 @@ from app.releases.connection.open_connection import open_connection
 from app.releases.migrations import revisions
 from app.releases.migrations.alembic_runner import upgrade
 from app.releases.schema.comparison.compare_snapshots import compare
-from app.releases.schema.comparison.exclusions import EXCLUSIONS
 from app.releases.schema.comparison.finding import Finding
 from app.releases.schema.introspection.introspect import read_snapshot
 from app.releases.schema.snapshot import Snapshot
@@ -29,6 +28,7 @@ from tests.legacy import quiet
 from tests.support.databases import Server, execute
 from tests.support.drifts import DRESS
 from tests.support.dumps import counted, dumped
+from tests.support.exclusions import EXCLUSIONS
 from tests.support.random_ddl import Names, statements
 
 EXAMPLES: Final = int(os.environ.get("REFEREE_EXAMPLES", "60"))

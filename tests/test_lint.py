@@ -12,7 +12,8 @@ import pytest
 
 from app.releases.lint import lint as linting
 from app.releases.lint import squawk
-from app.releases.lint.lint import LintFinding, lint
+from app.releases.lint.lint import lint
+from app.releases.lint.rules import LintFinding
 from app.releases.migrations.revisions import history
 from app.releases.plan.plan import Statement, Way
 from app.releases.plan.render import statements_from_code

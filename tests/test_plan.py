@@ -32,8 +32,7 @@ from app.releases.plan.render import (
     statements_from_code,
 )
 from app.releases.sql.effects import STRENGTH, describe
-from app.releases.sql.text import masked, normalise
-from app.releases.sql.tokens import tokens
+from app.releases.sql.text import masked, normalise, tokens
 from app.releases.verdict import MigrationContended, MigrationError
 from app.settings import PROJECT
 from tests import legacy

@@ -9,7 +9,7 @@ from typing import Final
 
 from app.database.embedded_home import pg_bin
 from app.database.url import DatabaseUrl
-from app.releases.schema.comparison.exclusions import EXCLUSIONS
+from tests.support.exclusions import EXCLUSIONS
 
 _HEAD: Final = re.compile(r"^-- Name: (.*); Type: (.*); Schema: (.*); Owner: ?(.*)$")
 _NOISE: Final = re.compile(

@@ -13,9 +13,7 @@ _STABLE: Final = """now transaction_timestamp statement_timestamp current_settin
 _SERIAL: Final = frozenset({"serial", "bigserial", "smallserial", "serial4", "serial8", "serial2"})
 _TEXT: Final = frozenset({"text", "varchar"})
 # What PostgreSQL checks all rows for when it is added.
-_CHECKED: Final = frozenset(
-    f"CONSTR_{kind}" for kind in ("CHECK", "FOREIGN", "UNIQUE", "PRIMARY", "EXCLUSION")
-)
+_CHECKED: Final = {f"CONSTR_{k}" for k in ("CHECK", "FOREIGN", "UNIQUE", "PRIMARY", "EXCLUSION")}
 
 
 def _new_types(s: LintedStatement) -> list[str]:
@@ -65,14 +63,12 @@ def _is_numbered(column: Node, constraints: dict[str, Node]) -> bool:
 
 def fills_on_adding(s: LintedStatement) -> bool:
     """Return whether a column is added whose value differs from row to row: a rewrite."""
-    return any(
-        _is_numbered(column, constraints)
-        or (
-            (default := constraints.get("CONSTR_DEFAULT"))
-            and called_functions(default) - {*_STABLE.split()}
-        )
-        for column, constraints in _added_columns(s)
-    )
+    for column, constraints in _added_columns(s):
+        default = constraints.get("CONSTR_DEFAULT")
+        called = called_functions(default) if default else set()
+        if _is_numbered(column, constraints) or called - {*_STABLE.split()}:
+            return True
+    return False
 
 
 def requires_value(s: LintedStatement) -> bool:
@@ -97,7 +93,7 @@ def _is_proven(s: LintedStatement, column: str) -> bool:
     checks = {
         added["conname"]
         for e in earlier
-        for added in (change["def"] for change in e.changes("AddConstraint"))
+        for added in e.added_constraints()
         if added["contype"] == "CONSTR_CHECK" and _is_not_null_of(added["raw_expr"], column)
     }
     validated = {
@@ -118,19 +114,15 @@ def _is_not_null_of(expression: Node, column: str) -> bool:
 
 def validates_at_once(s: LintedStatement) -> bool:
     """Return whether a constraint is validated in the step that adds it."""
-    added = {
-        change["def"]["conname"]
-        for e in [*s.same_step(), s]
-        for change in e.changes("AddConstraint")
-    }
+    added = {c["conname"] for e in [*s.same_step(), s] for c in e.added_constraints()}
     return s.existing and any(c["name"] in added for c in s.changes("ValidateConstraint"))
 
 
 def proves_at_once(s: LintedStatement) -> bool:
     """Return whether a constraint is added that all rows are checked for at once."""
-    added = [change["def"] for change in s.changes("AddConstraint")]
     of_table = any(
-        c["contype"] in _CHECKED and not c["skip_validation"] and not c["indexname"] for c in added
+        c["contype"] in _CHECKED and not c["skip_validation"] and not c["indexname"]
+        for c in s.added_constraints()
     )
     of_column = any(not _CHECKED.isdisjoint(c) for _, c in _added_columns(s))
     return s.existing and (of_table or of_column)

@@ -4,26 +4,45 @@ A condition is a function of a statement and of what stands before it in its pla
 same plan creates has no users yet, so most conditions ask whether an existing one is touched.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
+from app.releases.migrations.migration_session import (
+    BRIEF_STATEMENT_TIMEOUT,
+    LOCK_TIMEOUT,
+    shorter,
+)
 from app.releases.migrations.revisions import Phase
 from app.releases.plan.plan import Statement
 from app.releases.sql.effects import WRITES, is_concurrent, stronger, table_changes
-from app.releases.sql.parser import Node, called_functions, options, parse_or_unread
+from app.releases.sql.parser import (
+    Node,
+    called_functions,
+    constant,
+    options,
+    parse_or_unread,
+    texts,
+)
 from app.releases.sql.text import normalise
 
 # Without a trigger, of which another rule speaks; an index is only slower to be without.
-_HARMLESS_DROPS: Final = frozenset(
-    f"OBJECT_{kind}" for kind in ("INDEX", "TRIGGER", "STATISTIC_EXT")
-)
-_NAMED_IN_CODE: Final = frozenset(
-    f"OBJECT_{kind}"
-    for kind in (
-        "TYPE", "ATTRIBUTE", "DOMAIN", "DOMCONSTRAINT", "FUNCTION", "PROCEDURE", "ROUTINE",
-        "SEQUENCE", "SCHEMA", "VIEW", "MATVIEW",
-    )
-)  # fmt: skip
+_HARMLESS_DROPS: Final = {"OBJECT_INDEX", "OBJECT_TRIGGER", "OBJECT_STATISTIC_EXT"}
+_NAMED_IN_CODE: Final = {f"OBJECT_{kind}" for kind in (
+    "TYPE", "ATTRIBUTE", "DOMAIN", "DOMCONSTRAINT", "FUNCTION", "PROCEDURE", "ROUTINE", "SEQUENCE",
+    "SCHEMA", "VIEW", "MATVIEW",
+)}  # fmt: skip
+_LONGEST: Final = {"lock_timeout": LOCK_TIMEOUT, "statement_timeout": BRIEF_STATEMENT_TIMEOUT}
+_TIMEOUT: Final = re.compile(r"0*([1-9]\d*) ?(ms|s|)", re.IGNORECASE)
+
+# Of PostgreSQL's own functions, those that only read.
+_READING: Final = """count min max sum avg every bool_and bool_or string_agg array_agg
+  json_agg jsonb_agg jsonb_object_agg row_number rank lag lead first_value lower upper btrim length
+  substring left right replace concat format to_char to_date to_timestamp to_jsonb
+  jsonb_build_object jsonb_build_array jsonb_typeof now age date_trunc date_part extract
+  clock_timestamp gen_random_uuid random abs round floor ceil generate_series unnest version
+  current_setting set_config pg_backend_pid to_regclass md5"""
+_ADVISORY: Final = re.compile(r"pg_(?:try_)?advisory_(?:xact_)?lock(?:_shared)?")
 
 
 class LintedStatement(NamedTuple):
@@ -50,6 +69,10 @@ class LintedStatement(NamedTuple):
     def changes(self, *subtypes: str) -> list[Node]:
         """Return the changes of these sorts that an ALTER TABLE makes."""
         return [c for c in table_changes(self.tree) if c["subtype"].removeprefix("AT_") in subtypes]
+
+    def added_constraints(self) -> list[Node]:
+        """Return the constraints that an ALTER TABLE adds to its table."""
+        return [change["def"] for change in self.changes("AddConstraint")]
 
     def is_drop_of(self, kind: str) -> bool:
         """Return whether it drops this kind of object."""
@@ -95,11 +118,6 @@ def either(*conditions: Condition) -> Condition:
     return lambda s: any(condition(s) for condition in conditions)
 
 
-def is_unread(s: LintedStatement) -> bool:
-    """Return whether PostgreSQL's parser does not accept it."""
-    return s.kind == "ParseResult"
-
-
 def is_several(s: LintedStatement) -> bool:
     """Return whether one text holds several statements, be the first an empty one."""
     sql = s.statement.sql
@@ -135,28 +153,18 @@ def takes_rights(s: LintedStatement) -> bool:
 
 def blocks_writers(s: LintedStatement) -> bool:
     """Return whether an index is built, rebuilt or dropped while nobody can write."""
-    whole = s.kind == "ReindexStmt" and s.tree["kind"] in {
-        "REINDEX_OBJECT_TABLE", "REINDEX_OBJECT_INDEX",
-    }  # fmt: skip
-    of_index = s.kind == "IndexStmt" or s.is_drop_of("INDEX") or whole
+    wholes = {"REINDEX_OBJECT_TABLE", "REINDEX_OBJECT_INDEX"}
+    rebuilds = s.kind == "ReindexStmt" and s.tree["kind"] in wholes
+    of_index = s.kind == "IndexStmt" or s.is_drop_of("INDEX") or rebuilds
     return s.existing and of_index and not is_concurrent(s.tree)
-
-
-def is_concurrent_in_transaction(s: LintedStatement) -> bool:
-    """Return whether something CONCURRENTLY stands inside a transaction."""
-    return s.statement.way in {"brief", "direct"} and is_concurrent(s.tree)
 
 
 def rewrites_storage(s: LintedStatement) -> bool:
     """Return whether all rows, or an index, are written anew in another place or form."""
+    if s.kind != "AlterTableStmt" or s.tree["objtype"] not in {"OBJECT_INDEX", "OBJECT_MATVIEW"}:
+        return s.kind == "AlterTableMoveAllStmt"
     moved = {change["subtype"] for change in s.tree.all("AlterTableCmd")}
-    of_others = s.kind == "AlterTableStmt" and s.tree["objtype"] in {
-        "OBJECT_INDEX",
-        "OBJECT_MATVIEW",
-    }
-    return s.kind == "AlterTableMoveAllStmt" or (
-        of_others and not moved.isdisjoint({"AT_SetTableSpace", "AT_SetAccessMethod"})
-    )
+    return not moved.isdisjoint({"AT_SetTableSpace", "AT_SetAccessMethod"})
 
 
 def renames(s: LintedStatement) -> bool:
@@ -172,16 +180,6 @@ def renames(s: LintedStatement) -> bool:
     else:
         return False
     return kind in _NAMED_IN_CODE or (s.existing and kind == "OBJECT_TABLE")
-
-
-def waits_without_limit(s: LintedStatement) -> bool:
-    """Return whether it wants a strong lock and has no timeout."""
-    return s.statement.way == "patient" and stronger(s.statement.lock, "SHARE UPDATE EXCLUSIVE")
-
-
-def stands_outside(s: LintedStatement) -> bool:
-    """Return whether it locks a table outside the steps."""
-    return s.statement.way == "direct" and stronger(s.statement.lock, "ROW EXCLUSIVE")
 
 
 def blocks_itself(s: LintedStatement) -> bool:
@@ -208,3 +206,54 @@ def restarts_sequence(s: LintedStatement) -> bool:
     identities = (change["def"]["items"] for change in s.changes("SetIdentity") if s.existing)
     altered = [s.tree["options"]] if s.kind == "AlterSeqStmt" else [*identities]
     return "setval" in called_functions(s.tree) or any("restart" in options(o) for o in altered)
+
+
+def loosens_timeout(s: LintedStatement) -> bool:
+    """Return whether it takes a timeout away, or sets one that is longer or stays longer than ours.
+
+    What is allowed is a shorter one for the transaction alone.
+    """
+    if s.kind == "DiscardStmt":
+        return bool(s.tree["target"] == "DISCARD_ALL")
+    resets = (node["kind"] == "VAR_RESET_ALL" for node in s.tree.all("VariableSetStmt"))
+    return any(resets) or (not _LONGEST.keys().isdisjoint(_settings(s)) and not _is_short(s.tree))
+
+
+def silences_triggers(s: LintedStatement) -> bool:
+    """Return whether a session, or every later one, writes without triggers and foreign keys."""
+    return "session_replication_role" in _settings(s)
+
+
+def calls_unread(s: LintedStatement) -> bool:
+    """Return whether it calls what is no function of PostgreSQL's own that only reads."""
+    queries = {"SelectStmt", "ExplainStmt"}
+    reads = s.kind in queries or any(node.kind == "WithClause" for node in s.tree.children())
+    known = {*_READING.split(), "setval"}  # of which another rule speaks
+    unknown = called_functions(s.tree) - known
+    return s.kind == "CallStmt" or (reads and not all(map(_ADVISORY.fullmatch, unknown)))
+
+
+def locks_by_number(s: LintedStatement) -> bool:
+    """Return whether it takes an advisory lock."""
+    return any(map(_ADVISORY.fullmatch, called_functions(s.tree)))
+
+
+def _settings(s: LintedStatement) -> set[str]:
+    """Return the settings that a statement changes, by SET or by ``set_config``."""
+    calls = (
+        constant(call["args"][0]).lower()
+        for call in s.tree.all("FuncCall")
+        if texts(call["funcname"])[-1] == "set_config" and call["args"]
+    )
+    return {*calls, *(node["name"].lower() for node in s.tree.all("VariableSetStmt"))}
+
+
+def _is_short(tree: Node) -> bool:
+    """Return whether the statement is a SET LOCAL of a timeout that is no longer than ours."""
+    if tree.kind != "VariableSetStmt" or not tree["is_local"] or len(tree["args"]) != 1:
+        return False
+    timeout = _TIMEOUT.fullmatch(constant(tree["args"][0]))
+    if timeout is None:
+        return False
+    value = f"{timeout[1]}{timeout[2].lower() or 'ms'}"
+    return shorter(value, _LONGEST[tree["name"].lower()]) == value

@@ -5,12 +5,11 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from app.releases.lint.conditions import statements_to_lint
-from app.releases.lint.rules import RULES, Level
-from app.releases.lint.squawk import CONTRACTS_MAY, PATIENCE, NoSquawk, remarks
+from app.releases.lint.rules import RULES, LintFinding
+from app.releases.lint.squawk import CONTRACTS_MAY, PATIENCE, NoSquawk, squawks
 from app.releases.migrations.revisions import Phase, history
 from app.releases.plan.plan import Statement
 from app.releases.plan.render import statements_from_code
@@ -18,17 +17,6 @@ from app.releases.plan.render import statements_from_code
 # Seconds: a check may share its machine with every test, and nobody's deploy waits for it.
 CHECKS_PATIENCE: Final = 120.0
 _NO_SQUAWK: Final = "squawk-absent"
-
-
-@dataclass(frozen=True)
-class LintFinding:
-    """One finding: an "error" must not be applied; a "warning" is for who approves."""
-
-    rule: str
-    level: Level
-    revision: str
-    sql: str
-    words: str
 
 
 def lint(statements: Sequence[Statement], patience: float = PATIENCE) -> list[LintFinding]:
@@ -44,12 +32,10 @@ def lint(statements: Sequence[Statement], patience: float = PATIENCE) -> list[Li
 
 def _ours(statements: Sequence[Statement], phases: dict[str, Phase]) -> Iterator[LintFinding]:
     for one in statements_to_lint(statements, phases):
+        revision, sql = one.statement.revision, one.statement.sql
         for rule in RULES:
             if rule.broken(one):
-                statement = one.statement
-                yield LintFinding(
-                    rule.name, rule.level, statement.revision, statement.sql, rule.words
-                )
+                yield LintFinding(rule.name, rule.level, revision, sql, rule.words)
 
 
 def _squawks(
@@ -57,16 +43,16 @@ def _squawks(
 ) -> Iterator[LintFinding]:
     older = history()[0].name
     try:
-        findings = remarks(statements, patience)
+        findings = squawks(statements, patience)
     except NoSquawk as absent:
         yield LintFinding(_NO_SQUAWK, "warning", "", "", f"{absent}; only our own rules were asked")
         return
-    for rule, is_error, statement, words in findings:
-        allowed = rule in CONTRACTS_MAY and phases.get(statement.revision) == "contract"
+    for finding in findings:
+        allowed = finding.rule in CONTRACTS_MAY and phases.get(finding.revision) == "contract"
         # The first revision is what an older service left; its style is not ours to judge.
-        if not allowed and not (statement.revision == older and rule.startswith("prefer-")):
-            level: Level = "error" if is_error else "warning"
-            yield LintFinding(f"squawk/{rule}", level, statement.revision, statement.sql, words)
+        of_style = finding.revision == older and finding.rule.startswith("squawk/prefer-")
+        if not allowed and not of_style:
+            yield finding
 
 
 def main(patience: float = CHECKS_PATIENCE) -> int:

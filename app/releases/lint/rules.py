@@ -1,47 +1,24 @@
 """Our own lint rules: what squawk does not see, or cannot without the steps around it."""
 
+from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-from app.releases.lint.column_conditions import (
-    fills_on_adding,
-    proves_at_once,
-    requires_value,
-    rewrites_type,
-    scans_for_null,
-    validates_at_once,
-    widens_type,
-)
-from app.releases.lint.conditions import (
-    Condition,
-    alters,
-    blocks_itself,
-    blocks_writers,
-    cascades,
-    copies_rows,
-    drops_in_use,
-    either,
-    is_a,
-    is_concurrent_in_transaction,
-    is_several,
-    is_unread,
-    outside_contract,
-    renames,
-    restarts_sequence,
-    rewrites_storage,
-    stands_outside,
-    takes_rights,
-    waits_without_limit,
-    writes_unbatched,
-)
-from app.releases.lint.session_conditions import (
-    calls_unread,
-    locks_by_number,
-    loosens_timeout,
-    silences_triggers,
-)
-from app.releases.sql.effects import is_full_vacuum
+from app.releases.lint import column_conditions as columns
+from app.releases.lint import conditions
+from app.releases.sql.effects import is_concurrent, is_full_vacuum, stronger
 
 Level = Literal["error", "warning"]
+
+
+@dataclass(frozen=True)
+class LintFinding:
+    """One finding: an "error" must not be applied; a "warning" is for who approves."""
+
+    rule: str
+    level: Level
+    revision: str
+    sql: str
+    words: str
 
 
 class Rule(NamedTuple):
@@ -50,117 +27,124 @@ class Rule(NamedTuple):
     name: str
     level: Level
     words: str
-    broken: Condition
+    broken: conditions.Condition
 
 
 RULES: Final = (
     Rule("several-statements", "error",
          "one text holds several statements, and only its first words are judged: give each a text "
-         "of its own, and a function's body its $$", is_several),
+         "of its own, and a function's body its $$", conditions.is_several),
     Rule("unread-sql", "warning",
          "PostgreSQL's own parser does not accept it, so no rule has read it: correct it, or see "
-         "what PostgreSQL says in the rehearsal", is_unread),
+         "what PostgreSQL says in the rehearsal", conditions.is_a("ParseResult")),
     Rule("unbatched-write", "error",
          "it writes all rows in one transaction, and whoever writes one of them waits that long: "
-         "fill with a Backfill", writes_unbatched),
+         "fill with a Backfill", conditions.writes_unbatched),
     Rule("write-from-select", "warning",
          "it may write many rows in one transaction; where it does, use a Backfill",
-         copies_rows),
+         conditions.copies_rows),
     Rule("lock-table", "error",
          "LOCK TABLE stops others for as long as the transaction lasts: let each statement take "
-         "the lock it needs", is_a("LockStmt")),
+         "the lock it needs", conditions.is_a("LockStmt")),
     Rule("vacuum-full", "error", "VACUUM FULL rewrites the table while nobody may read it",
          lambda s: is_full_vacuum(s.tree)),
     Rule("cluster", "error", "CLUSTER rewrites the table while nobody may read it",
-         is_a("ClusterStmt")),
+         conditions.is_a("ClusterStmt")),
     Rule("refresh-blocks-readers", "error",
          "REFRESH MATERIALIZED VIEW keeps readers out: add CONCURRENTLY",
          lambda s: s.kind == "RefreshMatViewStmt" and not s.tree["concurrent"]),
     Rule("drop-trigger", "error",
          "a trigger keeps two services in step until the older is retired: drop it in a contract",
-         outside_contract(lambda s: s.is_drop_of("TRIGGER"))),
+         conditions.outside_contract(lambda s: s.is_drop_of("TRIGGER"))),
     Rule("disabled-trigger", "error",
          "rows that are written meanwhile miss what the trigger does, foreign keys included",
-         either(alters("DisableTrig", "DisableTrigAll", "DisableTrigUser", "DisableRule",
-                       existing=False), silences_triggers)),
+         conditions.either(
+             conditions.alters("DisableTrig", "DisableTrigAll", "DisableTrigUser", "DisableRule",
+                               existing=False), conditions.silences_triggers)),
     Rule("instead-rule", "error",
          "what the serving version writes no longer reaches the table: keep both in step with a "
          "trigger", lambda s: s.kind == "RuleStmt" and s.tree["instead"]),
     Rule("row-security", "error",
          "who serves sees other rows from that moment, and may see none: ship it with code that "
          "expects it, by hand",
-         alters("EnableRowSecurity", "DisableRowSecurity", "ForceRowSecurity",
-                "NoForceRowSecurity")),
+         conditions.alters("EnableRowSecurity", "DisableRowSecurity", "ForceRowSecurity",
+                           "NoForceRowSecurity")),
     Rule("rights", "error",
          "the version that serves may lose what it may do: owners and rights are given by hand, "
          "apart from a release",
-         takes_rights),
+         conditions.takes_rights),
     Rule("timeout-off", "error",
          "without its timeout a statement can hold a lock for ever, and a long one is as bad: the "
          "steps set what is right; SET LOCAL may make it shorter",
-         loosens_timeout),
+         conditions.loosens_timeout),
     Rule("index-if-not-exists", "error",
          "IF NOT EXISTS calls an index done that an interrupted build left INVALID: use "
          "build_index", lambda s: s.kind == "IndexStmt" and s.tree["if_not_exists"]),
     Rule("index-blocks-writers", "error",
          "it stops all writers of the table while it runs: use build_index or drop_index",
-         blocks_writers),
+         conditions.blocks_writers),
     Rule("concurrently-in-transaction", "error",
          "CONCURRENTLY cannot run inside a transaction: make it a patient step",
-         is_concurrent_in_transaction),
+         lambda s: s.statement.way in {"brief", "direct"} and is_concurrent(s.tree)),
     Rule("cascade", "error",
          "CASCADE drops what nobody named, other services' foreign keys included: name each",
-         cascades),
+         conditions.cascades),
     Rule("rewriting-type", "error",
          "the new type rewrites every row while nobody may read the table: add a column beside, "
-         "keep both in step, and drop the old one in a contract (times: give_zone)", rewrites_type),
+         "keep both in step, and drop the old one in a contract (times: give_zone)",
+         columns.rewrites_type),
     Rule("rewriting-storage", "error",
          "it writes every row anew while nobody may read the table: move it by hand, in a window, "
          "or to a new table",
-         either(alters("SetUnLogged", "SetLogged", "SetTableSpace", "SetAccessMethod",
-                       "SetExpression"), rewrites_storage)),
+         conditions.either(
+             conditions.alters("SetUnLogged", "SetLogged", "SetTableSpace", "SetAccessMethod",
+                               "SetExpression"), conditions.rewrites_storage)),
     Rule("widening-type", "warning",
-         "only from one text type to another does this rewrite nothing", widens_type),
+         "only from one text type to another does this rewrite nothing", columns.widens_type),
     Rule("rewriting-default", "error",
          "a default that differs from row to row rewrites the table: add the column without it, "
-         "set the default, then fill", fills_on_adding),
+         "set the default, then fill", columns.fills_on_adding),
     Rule("required-column", "error",
          "a NOT NULL column without a default refuses the rows that are there, and the inserts of "
-         "the version that serves", requires_value),
+         "the version that serves", columns.requires_value),
     Rule("not-null-scan", "error",
          "SET NOT NULL reads the whole table while nobody may: use set_not_null, which validates "
-         "a CHECK first", scans_for_null),
+         "a CHECK first", columns.scans_for_null),
     Rule("validate-at-once", "error",
          "validated in the transaction that adds it, a constraint keeps its strong lock for the "
-         "whole scan: validate it in a later step", validates_at_once),
+         "whole scan: validate it in a later step", columns.validates_at_once),
     Rule("constraint-scan", "error",
          "adding it reads the whole table under a strong lock: add it NOT VALID and validate it "
-         "later, or USING INDEX", proves_at_once),
+         "later, or USING INDEX", columns.proves_at_once),
     Rule("rename", "error",
          "the version that serves knows the old name: add the new beside it, keep both in step, "
          "and drop the old one in a contract",
-         renames),
+         conditions.renames),
     Rule("drop-outside-contract", "error",
          "the version that serves may still use it: drop it in a contract",
-         outside_contract(drops_in_use)),
+         conditions.outside_contract(conditions.drops_in_use)),
     Rule("endless-wait", "error",
          "a patient step has no lock_timeout, and all others queue behind a strong lock that "
-         "waits: make it a brief step", waits_without_limit),
+         "waits: make it a brief step",
+         lambda s: s.statement.way == "patient"
+         and stronger(s.statement.lock, "SHARE UPDATE EXCLUSIVE")),
     Rule("blocks-itself", "error",
          "a statement outside the steps has locked the table until the revision ends, so this step "
-         "can never have it: put that statement into a step, too", blocks_itself),
+         "can never have it: put that statement into a step, too", conditions.blocks_itself),
     Rule("not-a-step", "warning",
          "outside the steps a lock is kept until the revision ends and is not tried again: put it "
-         "into a step", stands_outside),
+         "into a step",
+         lambda s: s.statement.way == "direct" and stronger(s.statement.lock, "ROW EXCLUSIVE")),
     Rule("unread-block", "warning",
          "what a DO block does cannot be read beforehand: write its statements out",
-         is_a("DoStmt")),
+         conditions.is_a("DoStmt")),
     Rule("unread-call", "warning",
-         "what a function does cannot be read beforehand: write its statements out", calls_unread),
+         "what a function does cannot be read beforehand: write its statements out",
+         conditions.calls_unread),
     Rule("advisory-lock", "warning",
          "who else asks for this number waits, for as long as the session lasts: the gate lets "
-         "only one migration run anyway", locks_by_number),
+         "only one migration run anyway", conditions.locks_by_number),
     Rule("sequence-moved", "warning",
          "a sequence that goes back gives numbers again that are taken",
-         restarts_sequence),
+         conditions.restarts_sequence),
 )  # fmt: skip

@@ -10,13 +10,14 @@ import subprocess
 import sys
 import sysconfig
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
+from app.releases.lint.rules import Level, LintFinding
 from app.releases.migrations.migration_session import BRIEF_STATEMENT_TIMEOUT, LOCK_TIMEOUT
 from app.releases.plan.plan import Statement
 from app.releases.sql.text import normalise
@@ -36,13 +37,18 @@ EXCLUDED: Final = {
 }
 # What only a contract may do, when nobody reads the old any more.
 CONTRACTS_MAY: Final = frozenset(
-    f"ban-drop-{kind}"
+    f"squawk/ban-drop-{kind}"
     for kind in ("column", "function", "table", "type", "schema", "sequence", "view", "domain")
 )
 
 _OLDEST_SERVER: Final = "15.0"
 PATIENCE: Final = 20.0  # seconds; all our revisions take it a fraction of one
 
+_OPENING: Final = (
+    "BEGIN;",
+    f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}';",
+    f"SET LOCAL statement_timeout = '{BRIEF_STATEMENT_TIMEOUT}';",
+)
 # No place for its scripts, no program, no answer in time, or one that is not as we know it.
 _FAILURES: Final = (
     OSError, subprocess.TimeoutExpired, ValueError, LookupError, TypeError, AttributeError,
@@ -50,15 +56,6 @@ _FAILURES: Final = (
 
 # squawk may not know newest syntax, and PostgreSQL itself judges it in the rehearsal.
 _ADVICE: Final = ("prefer-", "syntax-error", "identifier-too-long", "unused-", "ban-drop-not-null")
-
-
-class Remark(NamedTuple):
-    """What squawk says about a statement."""
-
-    rule: str
-    is_error: bool
-    statement: Statement
-    words: str
 
 
 class NoSquawk(RuntimeError):
@@ -73,16 +70,15 @@ class _Script(NamedTuple):
     statements: list[Statement]
 
 
-def remarks(statements: Sequence[Statement], patience: float = PATIENCE) -> list[Remark]:
+def squawks(statements: Sequence[Statement], patience: float = PATIENCE) -> list[LintFinding]:
     """Ask squawk about these statements, for ``patience`` seconds at most.
 
     Raises NoSquawk: it is not there, could not be run, took too long, or answered in other words.
     """
-    grouped = groupby(statements, attrgetter("revision"))
-    scripts = [_script(list(own)) for _, own in grouped]
+    scripts = [_script([*own]) for _, own in groupby(statements, attrgetter("revision"))]
     try:
         answer = _run(scripts, patience) if scripts else []
-        return [_remark(entry, scripts[int(Path(entry["file"]).stem)]) for entry in answer]
+        return [_finding(entry, scripts[int(Path(entry["file"]).stem)]) for entry in answer]
     except _FAILURES as failed:
         raise NoSquawk(f"squawk could not be run: {type(failed).__name__}") from failed
 
@@ -105,8 +101,7 @@ def _run(scripts: Sequence[_Script], patience: float) -> list[dict[str, Any]]:
 
 def _program() -> str:
     """Find the program that the package squawk-cli installs beside this Python's own."""
-    places = [str(Path(sys.executable).parent), sysconfig.get_path("scripts")]
-    for place in places:
+    for place in (str(Path(sys.executable).parent), sysconfig.get_path("scripts")):
         if program := shutil.which("squawk", path=place):
             return program
     raise NoSquawk(f"squawk is not installed beside {sys.executable}; it comes with squawk-cli")
@@ -115,9 +110,9 @@ def _program() -> str:
 def _script(statements: list[Statement]) -> _Script:
     lines: list[str] = []
     begins: list[int] = []
-    for way, own in groupby(statements, lambda s: (s.step, s.way)):
-        together = way[1] in {"brief", "direct"}
-        lines += _opening() if together else []
+    for (_, way), own in groupby(statements, attrgetter("step", "way")):
+        together = way in {"brief", "direct"}
+        lines += _OPENING if together else []
         for statement in own:
             begins.append(len(lines))
             lines += f"{normalise(statement.sql)};".split("\n")
@@ -125,15 +120,10 @@ def _script(statements: list[Statement]) -> _Script:
     return _Script("\n".join(lines), begins, statements)
 
 
-def _opening() -> Iterator[str]:
-    yield "BEGIN;"
-    yield f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}';"
-    yield f"SET LOCAL statement_timeout = '{BRIEF_STATEMENT_TIMEOUT}';"
-
-
-def _remark(entry: dict[str, Any], script: _Script) -> Remark:
+def _finding(entry: dict[str, Any], script: _Script) -> LintFinding:
     place = max(0, bisect_right(script.begins, entry["line"]) - 1)
-    rule = str(entry["rule_name"])
+    statement, rule = script.statements[place], str(entry["rule_name"])
+    level: Level = "warning" if rule.startswith(_ADVICE) else "error"
     advice = entry.get("help")
     words = f"{entry['message'].rstrip('.')}.{f' {advice}.' if advice else ''}"
-    return Remark(rule, not rule.startswith(_ADVICE), script.statements[place], words)
+    return LintFinding(f"squawk/{rule}", level, statement.revision, statement.sql, words)

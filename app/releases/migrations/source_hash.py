@@ -13,8 +13,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
-from app.releases.sql.text import normalise
-from app.releases.sql.tokens import tokens
+from app.releases.sql.text import normalise, tokens
 
 _SQL: Final = re.compile(
     r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(?:ALTER|ANALYZE|COMMENT ON|CREATE|DELETE FROM|DO|DROP"

@@ -3,8 +3,7 @@
 Neither is right or wrong: "here" is this database, "there" the other. Both are only read.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -130,25 +129,17 @@ async def compare_databases(url: str, other: str) -> DatabaseComparison:
 
 
 async def _surveyed(url: str, which: str) -> tuple[RevisionHistory, Snapshot]:
-    async with _reading(url, which) as connection:
-        try:
-            return await _history(connection), await read_snapshot(connection)
-        except MigrationContended as busy:
-            raise Stopped(Verdict.CONTENDED, f"In {which}: {busy}") from busy
-        except BadVersionRow as row:
-            raise Stopped(Verdict.DRIFTED, f"In {which}: {row}") from row
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as failed:
-            raise Stopped(
-                Verdict.UNREACHABLE, f"{which.capitalize()} cannot be read: {failed}."
-            ) from failed
-
-
-@asynccontextmanager
-async def _reading(url: str, which: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await _connected(url, which)
     try:
         await connection.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
-        yield connection
+        return await _history(connection), await read_snapshot(connection)
+    except MigrationContended as busy:
+        raise Stopped(Verdict.CONTENDED, f"In {which}: {busy}") from busy
+    except BadVersionRow as row:
+        raise Stopped(Verdict.DRIFTED, f"In {which}: {row}") from row
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as failed:
+        words = f"{which.capitalize()} cannot be read: {failed}."
+        raise Stopped(Verdict.UNREACHABLE, words) from failed
     finally:
         await connection.close()
 
@@ -161,11 +152,8 @@ async def _connected(url: str, which: str) -> asyncpg.Connection:
         words = str(bad).replace("DATABASE_URL", f"The URL of {which}", 1)
         raise Stopped(Verdict.UNREACHABLE, words) from None
     except (OSError, TimeoutError) as away:
-        raise Stopped(
-            Verdict.UNREACHABLE,
-            f"{which.capitalize()} does not answer ({type(away).__name__}): check its host and "
-            "port, and that it runs.",
-        ) from None
+        words = f"{which.capitalize()} does not answer ({type(away).__name__}): check its host and "
+        raise Stopped(Verdict.UNREACHABLE, f"{words}port, and that it runs.") from None
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as refused:
         fault = server_fault(refused)
         verdict = fault.verdict if fault else Verdict.UNREACHABLE

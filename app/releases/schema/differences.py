@@ -10,7 +10,7 @@ from app.releases.schema.comparison.finding import Finding
 from app.releases.schema.snapshot import Snapshot
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Difference:
     """One object that differs; ``here`` or ``there`` is None where it does not exist."""
 
@@ -55,14 +55,8 @@ def _difference(finding: Finding, here: str | None, there: str | None) -> Differ
     noun = template.format(object=finding.object, table=finding.table)
     if finding.kind == "replication_role":  # where nothing is set, nothing is told
         here, there = (None if side == "origin" else side for side in (here, there))
-    return Difference(
-        kind=kind,
-        table=finding.table,
-        object=finding.object,
-        here=here,
-        there=there,
-        words=_describe(noun, here, there),
-    )
+    words = _describe(noun, here, there)
+    return Difference(kind, finding.table, finding.object, here, there, words)
 
 
 def _bare(name: str) -> str:

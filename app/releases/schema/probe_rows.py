@@ -6,7 +6,7 @@ from typing import Final
 
 import asyncpg
 
-from app.releases.schema.snapshot import Column, Snapshot
+from app.releases.schema.snapshot import Snapshot
 from app.releases.sql.effects import foreign_key
 
 # One row for each unique index and column: where a clone must differ.
@@ -22,10 +22,7 @@ _FRESH: Final[Mapping[str, str]] = {
     "text": "'rehearsed ' || gen_random_uuid()",
     "character": "gen_random_uuid()::text",
     "uuid": "gen_random_uuid()",
-    "smallint": _NEXT,
-    "integer": _NEXT,
-    "bigint": _NEXT,
-    "numeric": _NEXT,
+    **dict.fromkeys(("smallint", "integer", "bigint", "numeric"), _NEXT),
     "timestamp": "clock_timestamp()",
     "bytea": "uuid_send(gen_random_uuid())",
 }
@@ -52,7 +49,10 @@ class Rows:
         self._name = f"public.{table}"
         self._schema, self._table = schema, schema.tables[table]
         self._read = columns
-        self._writable = [name for name in columns if _is_written(self._table.columns[name])]
+        kinds = self._table.columns
+        self._writable = [
+            n for n in columns if not kinds[n].generated and kinds[n].identity != "ALWAYS"
+        ]
         self._fresh: set[str] = set()
         self.empty = False
 
@@ -119,7 +119,3 @@ class Rows:
 def _plain(kind: str) -> str:
     """Return the first word of a type: "character varying(64)" is filled like "character"."""
     return re.split(r"[ (]", kind)[0]
-
-
-def _is_written(column: Column) -> bool:
-    return not column.generated and column.identity != "ALWAYS"

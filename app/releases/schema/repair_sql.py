@@ -13,11 +13,6 @@ from app.releases.schema.snapshot import Column, Constraint, Sequence, Table, Ta
 
 Mend = tuple[str, ...]
 
-# Brief statements give up rather than queue everybody behind them; never around CONCURRENTLY, which
-# would leave an INVALID index behind.
-_LIMIT: Final = "SET lock_timeout = '2s'"
-_NO_LIMIT: Final = "RESET lock_timeout"
-
 # Keys that an index built beforehand can become; others (INCLUDE, DEFERRABLE) are built under lock.
 _PLAIN_KEY: Final = re.compile(r"(PRIMARY KEY|UNIQUE) (\([^()]*\))")
 # A default that is the same for every row: added with the column, it rewrites nothing.
@@ -25,8 +20,12 @@ _CONSTANT: Final = re.compile(r"[^(]*|CURRENT_TIMESTAMP(\(\d\))?")
 
 
 def brief(*statements: str) -> Mend:
-    """Wrap statements that need their locks for a moment only in a lock timeout."""
-    return (_LIMIT, *statements, _NO_LIMIT)
+    """Wrap statements that need their locks for a moment only in a lock timeout.
+
+    They give up rather than queue everybody behind them; never around CONCURRENTLY, which would
+    leave an INVALID index behind.
+    """
+    return ("SET lock_timeout = '2s'", *statements, "RESET lock_timeout")
 
 
 def by_hand(reason: str, *steps: str) -> Mend:
@@ -37,6 +36,12 @@ def by_hand(reason: str, *steps: str) -> Mend:
 def alter(table: str, *changes: str) -> str:
     """Return an ALTER TABLE with these changes."""
     return f"ALTER TABLE {table} {', '.join(changes)}"
+
+
+def in_database(statement: str) -> str:
+    """Return a block that runs a statement with the database's name, which is not fixed, as %I."""
+    quoted = statement.replace("'", "''")
+    return f"DO $$ BEGIN EXECUTE format('{quoted}', current_database()); END $$"
 
 
 def add_column(table: str, name: str, column: Column) -> Mend:
@@ -50,7 +55,7 @@ def add_column(table: str, name: str, column: Column) -> Mend:
         return brief(alter(table, f"ADD COLUMN {_described(name, column)}"))
     nullable = alter(table, f"ADD COLUMN {name} {_typed(column)}")
     filled = f"-- Rows need their values before the rest: UPDATE {table} SET {name} = …"
-    required = set_not_null(table, name) if column.not_null else ()
+    required = set_nullability(table, name, column) if column.not_null else ()
     return (*brief(nullable, *_default(table, name, column)), filled, *required)
 
 
@@ -83,18 +88,29 @@ def set_identity(table: str, name: str, expected: Column, live: Column) -> Mend:
     return (*added, _count_on(f"pg_get_serial_sequence('{table}', '{name}')", table, name))
 
 
-def set_not_null(table: str, name: str) -> Mend:
-    """Refuse NULL; the scan happens while others write."""
+def set_generated(table: str, name: str, column: Column) -> Mend:
+    """Make a generated column anew; a plain one keeps what was computed."""
+    steps = [_altered(table, name, "DROP EXPRESSION")]
+    if column.generated:
+        added = f"ADD COLUMN {_described(name, column)}"
+        steps = [alter(table, f"DROP COLUMN {name}"), alter(table, added)]
+    reason = (
+        f"A generated column is made anew, which rewrites {table} under an exclusive lock, and "
+    )
+    reason += "values written by hand are lost: choose the hour."
+    return by_hand(reason, *steps)
+
+
+def set_nullability(table: str, name: str, column: Column) -> Mend:
+    """Allow NULL, or refuse it; the scan happens while others write."""
+    if not column.not_null:
+        return brief(_altered(table, name, "DROP NOT NULL"))
     check = _temporary(f"{table}.{name}")
+    dropped = f"DROP CONSTRAINT IF EXISTS {check}"  # of an attempt that failed
+    added = f"ADD CONSTRAINT {check} CHECK ({name} IS NOT NULL) NOT VALID"
     return (
-        *brief(
-            alter(
-                table,
-                f"DROP CONSTRAINT IF EXISTS {check}",  # of an attempt that failed
-                f"ADD CONSTRAINT {check} CHECK ({name} IS NOT NULL) NOT VALID",
-            )
-        ),
-        alter(table, f"VALIDATE CONSTRAINT {check}"),
+        *brief(alter(table, dropped, added)),
+        validate(table, check),
         *brief(_altered(table, name, "SET NOT NULL"), alter(table, f"DROP CONSTRAINT {check}")),
     )
 
@@ -190,15 +206,14 @@ def fire(table: str, name: str, trigger: Trigger) -> str:
 
 
 def _described(name: str, column: Column) -> str:
-    return " ".join(
-        [
-            f"{name} {_typed(column)}",
-            *([f"DEFAULT {column.default}"] if column.default else []),
-            *([f"GENERATED ALWAYS AS {column.generated}"] if column.generated else []),
-            *([f"GENERATED {column.identity} AS IDENTITY"] if column.identity else []),
-            *(["NOT NULL"] if column.not_null else []),
-        ]
+    parts = (
+        f"{name} {_typed(column)}",
+        column.default and f"DEFAULT {column.default}",
+        column.generated and f"GENERATED ALWAYS AS {column.generated}",
+        column.identity and f"GENERATED {column.identity} AS IDENTITY",
+        "NOT NULL" * column.not_null,
     )
+    return " ".join(filter(None, parts))
 
 
 def _typed(column: Column) -> str:

@@ -69,7 +69,8 @@ async def scratch_database(url: str) -> AsyncIterator[str]:
     async with open_connection(url) as keeper:
         await keeper.execute("SET default_transaction_read_only = off")
         await keeper.execute(f"SELECT pg_advisory_lock({_LOCKS}, {number})")
-        await sweep(keeper)
+        for row in await keeper.fetch(_LEFTOVERS):
+            await _drop(keeper, row["datname"])
         name = await _create(keeper, f"{PREFIX}{number}")
         try:
             for setting in _PLAIN:
@@ -77,14 +78,6 @@ async def scratch_database(url: str) -> AsyncIterator[str]:
             yield sibling_url(url, name)
         finally:
             await _drop(keeper, name)
-
-
-async def sweep(keeper: asyncpg.Connection) -> list[str]:
-    """Drop scratch databases of runs that were killed; return their names."""
-    names = [row["datname"] for row in await keeper.fetch(_LEFTOVERS)]
-    for name in names:
-        await _drop(keeper, name)
-    return names
 
 
 def sibling_url(url: str, database: str) -> str:

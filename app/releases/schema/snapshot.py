@@ -16,9 +16,7 @@ from pydantic import TypeAdapter
 Firing = Literal["always", "disabled", "enabled", "replica only"]
 Sort = Literal["primary key", "unique", "exclusion", "foreign key", "check"]
 
-# Kept by Alembic and the backfill, of the same form in every database that has it.
-KEPT: Final = ("alembic_version", "release_backfill")
-# What else the gate may keep for itself, outside the revisions.
+# What the gate may keep for itself, outside the revisions.
 _KEEPING: Final = "release_"
 
 
@@ -146,6 +144,8 @@ class Snapshot:
         """
         ours = expected.tables.keys()
         strange = {n for n in self.tables if n not in ours and not n.startswith(_KEEPING)}
+        others = tuple(sorted({*self.others, *strange}))
+        shared = shared and bool(others)
         return replace(
             self,
             tables={name: table for name, table in self.tables.items() if name in ours},
@@ -153,13 +153,30 @@ class Snapshot:
             enums={n: e for n, e in self.enums.items() if n in expected.enums},
             functions={n: f for n, f in self.functions.items() if n in expected.functions},
             views={n: read for n, read in self.views.items() if not ours.isdisjoint(read)},
-            others=(others := tuple(sorted({*self.others, *strange}))),
-            traits={
-                kind: _ours(kind, traits, expected, self.views, shared=shared and bool(others))
-                for kind, traits in self.traits.items()
-            },
+            others=others,
+            traits={kind: self._ours(kind, expected, shared=shared) for kind in self.traits},
             standins={n: s for n, s in self.standins.items() if n in ours - self.tables.keys()},
         )
+
+    def _ours(self, kind: str, expected: "Snapshot", *, shared: bool) -> Traits:
+        """Leave out the traits of others, who live in the schema where it is ``shared``."""
+        ours = expected.traits.get(kind, {})
+        routines = {name.partition("(")[0] for name in expected.functions}
+
+        def is_ours(name: str, trait: Trait) -> bool:
+            if trait.table is not None:
+                return trait.table in expected.tables
+            if kind in {"owner", "privilege"}:  # of others' objects these say nothing of ours
+                return name in ours
+            if kind == "materialized":
+                return not expected.tables.keys().isdisjoint(self.views.get(name, ()))
+            if kind == "shadow":
+                return name.rpartition(".")[2] in {*routines, *expected.enums}
+            if kind == "object" and shared:
+                return name in ours or name.partition(".")[2].partition("(")[0] in routines
+            return True
+
+        return {name: trait for name, trait in self.traits[kind].items() if is_ours(name, trait)}
 
     def without(self, *kinds: str) -> "Snapshot":
         """Return it as if these kinds of traits had not been looked at."""
@@ -173,39 +190,6 @@ class Snapshot:
 def from_json(stored: Mapping[str, Any]) -> Snapshot:
     """Read what ``as_json`` gave. Raises pydantic's ValidationError for anything else."""
     return TypeAdapter(Snapshot).validate_json(json.dumps(stored))
-
-
-# Of others' objects these say nothing of ours.
-_OF_OURS: Final = ("owner", "privilege")
-
-
-def _ours(
-    kind: str,
-    traits: Traits,
-    expected: Snapshot,
-    views: Mapping[str, tuple[str, ...]],
-    *,
-    shared: bool,
-) -> Traits:
-    """Leave out what belongs to others, who live in the schema where it is ``shared``."""
-    ours = expected.traits.get(kind, {})
-    routines = {name.partition("(")[0] for name in expected.functions}
-    names = {*routines, *expected.enums}
-
-    def is_ours(name: str, trait: Trait) -> bool:
-        if trait.table is not None:
-            return trait.table in expected.tables
-        if kind in _OF_OURS:
-            return name in ours
-        if kind == "materialized":
-            return not expected.tables.keys().isdisjoint(views.get(name, ()))
-        if kind == "shadow":
-            return name.rpartition(".")[2] in names
-        if kind == "object" and shared:
-            return name in ours or name.partition(".")[2].partition("(")[0] in routines
-        return True
-
-    return {name: trait for name, trait in traits.items() if is_ours(name, trait)}
 
 
 def fingerprint(snapshot: Snapshot) -> str:

@@ -15,7 +15,6 @@ from app.releases.connection.open_connection import open_connection
 from app.releases.connection.server_faults import raise_if_server_fault
 from app.releases.schema.introspection.introspect import read_snapshot
 from app.releases.schema.probe_rows import Rows
-from app.releases.schema.snapshot import Snapshot
 
 _LIMITS: Final = "SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '10s'"
 # NOT NULL without a default, and whatever a CHECK looks at.
@@ -33,13 +32,11 @@ _TRIGGERED: Final = """SELECT EXISTS (SELECT FROM pg_trigger
 
 async def find_unfilled_columns(url: str) -> dict[str, str]:
     """Return words for each table whose new rows lack what must be filled, by table."""
+    tables = SQLModel.metadata.sorted_tables
+    columns = {table.name: [column.name for column in table.columns] for table in tables}
     async with open_connection(url) as connection:
-        columns = {
-            table.name: [column.name for column in table.columns]
-            for table in SQLModel.metadata.sorted_tables
-        }
         candidates = {
-            name: await _unknown_columns(connection, name, names) for name, names in columns.items()
+            name: await connection.fetch(_UNKNOWN, name, names) for name, names in columns.items()
         }
         if not any(candidates.values()):
             return {}
@@ -48,45 +45,24 @@ async def find_unfilled_columns(url: str) -> dict[str, str]:
         await trial.start()
         try:
             await connection.execute(_LIMITS)
-            return await _try_tables(connection, schema, columns, candidates)
+            refused_tables = {}
+            # Parents before children, so that a child of an empty database has its parent.
+            for name in [name for name in columns if name in schema.tables]:
+                there = [each for each in columns[name] if each in schema.tables[name].columns]
+                rows = Rows(schema, name, there)
+                if words := await _try_insert(connection, rows, candidates[name]):
+                    refused_tables[name] = words
+            return refused_tables
         finally:
             await trial.rollback()
 
 
-async def _unknown_columns(
-    connection: asyncpg.Connection, table: str, names: Sequence[str]
-) -> list[asyncpg.Record]:
-    return await connection.fetch(_UNKNOWN, table, names)
-
-
-async def _try_tables(
-    connection: asyncpg.Connection,
-    schema: Snapshot,
-    columns: dict[str, list[str]],
-    candidates: dict[str, list[asyncpg.Record]],
-) -> dict[str, str]:
-    """Insert parents before children, so that a child of an empty database has its parent."""
-    refused_tables = {}
-    for table, names in columns.items():
-        if table not in schema.tables:
-            continue
-        there = [name for name in names if name in schema.tables[table].columns]
-        if words := await _try_insert(connection, schema, table, there, candidates[table]):
-            refused_tables[table] = words
-    return refused_tables
-
-
 async def _try_insert(
-    connection: asyncpg.Connection,
-    schema: Snapshot,
-    table: str,
-    names: list[str],
-    candidates: list[asyncpg.Record],
+    connection: asyncpg.Connection, rows: Rows, candidates: list[asyncpg.Record]
 ) -> str | None:
     required = [row["name"] for row in candidates if row["required"]]
-    if required and not await connection.fetchval(_TRIGGERED, table):
+    if required and not await connection.fetchval(_TRIGGERED, rows.table):
         return _lacks(required)  # nothing could fill them
-    rows = Rows(schema, table, names)
     try:
         async with connection.transaction():
             await rows.look(connection)

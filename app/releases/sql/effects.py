@@ -6,7 +6,7 @@ here. What is not known to take a weaker lock counts as ACCESS EXCLUSIVE.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from app.releases.sql.parser import (
@@ -32,13 +32,12 @@ WRITES: Final = ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt")
 _STORING: Final = ("CreateFunctionStmt", "RuleStmt")
 
 # Of a dotted name the last part is the object's; of these the one before it is the table's.
-_ON_A_TABLE: Final = frozenset(
+_ON_A_TABLE: Final = {
     f"OBJECT_{kind}" for kind in ("COLUMN", "TABCONSTRAINT", "TRIGGER", "RULE", "POLICY")
-)
-_LOSES_DATA: Final = frozenset(
-    f"OBJECT_{kind}"
-    for kind in ("TABLE", "TYPE", "SCHEMA", "DOMAIN", "MATVIEW", "SEQUENCE", "EXTENSION")
-)
+}
+_LOSES_DATA: Final = {f"OBJECT_{kind}" for kind in (
+    "TABLE", "TYPE", "SCHEMA", "DOMAIN", "MATVIEW", "SEQUENCE", "EXTENSION",
+)}  # fmt: skip
 # What names no table and may touch any.
 _TOUCHES_ANY: Final = ("DropOwnedStmt", "ReassignOwnedStmt", "AlterTableMoveAllStmt")
 
@@ -60,7 +59,7 @@ def describe(
     """
     effects = [_describe(node, sql, existing, indexes or {}) for node in parse_or_unread(sql)]
     tables = {table for effect in effects for table in effect.tables}
-    lock = max((effect.lock for effect in effects), key=STRENGTH.index, default="")
+    lock = _strongest(effect.lock for effect in effects)
     return Effect(tuple(sorted(tables)), lock, any(effect.destroys for effect in effects))
 
 
@@ -115,7 +114,8 @@ def _describe(
         tables = {name for name in existing if re.search(rf"\b{re.escape(name)}\b", words)}
         destroys = bool(re.search(r"\b(DROP|TRUNCATE|DELETE)\b", words, re.IGNORECASE))
         return Effect(tuple(tables), _EVERYTHING if tables else "", destroys)
-    if _touches_any(node):
+    drops_schema = node.kind == "DropStmt" and node["remove_type"] == "OBJECT_SCHEMA"
+    if drops_schema or node.kind in _TOUCHES_ANY:
         tables = {*existing}
     else:
         tables = {name[-1] for name in _relations(node, frozenset())}
@@ -129,11 +129,6 @@ def _unread_words(node: Node, sql: str) -> str | None:
     if node.kind == "DoStmt":
         return normalise(" ".join(texts([node for node in options(node["args"]).values() if node])))
     return normalise(sql) if node.kind == "ParseResult" else None
-
-
-def _touches_any(node: Node) -> bool:
-    drops_schema = node.kind == "DropStmt" and node["remove_type"] == "OBJECT_SCHEMA"
-    return drops_schema or node.kind in _TOUCHES_ANY
 
 
 def _relations(node: Node, hidden: frozenset[str]) -> Iterator[list[str]]:
@@ -204,12 +199,11 @@ def _lock(node: Node) -> str:
     lock = _LOCKS.get(node.kind, _EVERYTHING)
     lock = lock if isinstance(lock, str) else lock(node)
     writes = node.kind not in _STORING and any(node.all(*WRITES))
-    return max(lock, "ROW EXCLUSIVE" if writes else "", key=STRENGTH.index)
+    return _strongest((lock, "ROW EXCLUSIVE" if writes else ""))
 
 
-def _of_alter_table(node: Node) -> str:
-    locks = (_of_change(change) for change in table_changes(node))
-    return max(locks, key=STRENGTH.index, default=_EVERYTHING)
+def _strongest(locks: Iterable[str], default: str = "") -> str:
+    return max(locks, key=STRENGTH.index, default=default)
 
 
 def _of_change(change: Node) -> str:
@@ -225,10 +219,6 @@ def _of_drop(node: Node) -> str:
     if node["remove_type"] in {"OBJECT_FUNCTION", "OBJECT_PROCEDURE", "OBJECT_AGGREGATE"}:
         return ""
     return "SHARE UPDATE EXCLUSIVE" if is_concurrent(node) else _EVERYTHING
-
-
-def _of_vacuum(node: Node) -> str:
-    return _EVERYTHING if is_full_vacuum(node) else "SHARE UPDATE EXCLUSIVE"
 
 
 def is_full_vacuum(node: Node) -> bool:
@@ -249,12 +239,12 @@ def _of_create_table(node: Node) -> str:
 
 
 _LOCKS: Final[Mapping[str, str | Callable[[Node], str]]] = {
-    "AlterTableStmt": _of_alter_table,
+    "AlterTableStmt": lambda n: _strongest(map(_of_change, table_changes(n)), _EVERYTHING),
     "IndexStmt": lambda n: "SHARE UPDATE EXCLUSIVE" if is_concurrent(n) else "SHARE",
     "ReindexStmt": lambda n: "SHARE UPDATE EXCLUSIVE" if is_concurrent(n) else "SHARE",
     "DropStmt": _of_drop,
     "CreateTrigStmt": "SHARE ROW EXCLUSIVE",
-    "VacuumStmt": _of_vacuum,
+    "VacuumStmt": lambda n: _EVERYTHING if is_full_vacuum(n) else "SHARE UPDATE EXCLUSIVE",
     "CommentStmt": "SHARE UPDATE EXCLUSIVE",
     "CreateStatsStmt": "SHARE UPDATE EXCLUSIVE",
     **dict.fromkeys(WRITES, "ROW EXCLUSIVE"),

@@ -112,11 +112,9 @@ def options(nodes: list[Node]) -> dict[str, Node | None]:
 
 def is_switched_on(nodes: list[Node], name: str) -> bool:
     """Return whether an option of a statement is there, and not switched off."""
-    if name not in (named := options(nodes)):
-        return False
-    value = named[name]
-    if value is None:
-        return True
+    named = options(nodes)
+    if (value := named.get(name)) is None:
+        return name in named
     word = value["sval"] if value.kind == "String" else str(value["ival"])
     return word.lower() not in {"off", "false", "0"}
 

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from app.releases.schema import repair_sql
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -19,7 +21,7 @@ class Finding:
     expected: str | None
     there: str | None
     words: str
-    mend: tuple[str, ...]
+    mend: repair_sql.Mend
 
     @property
     def script(self) -> str:
@@ -29,3 +31,10 @@ class Finding:
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
         return asdict(self)
+
+
+def renamed(kind: str, noun: str, table: str, name: str, now: str, change: str) -> Finding:
+    """Return the finding for what is named otherwise; ``change`` gives it its name back."""
+    words = f"{noun} {name} of {table} is named {now}: later revisions go by its name and would "
+    words += "not find it."
+    return Finding(kind, table, name, name, now, words, repair_sql.brief(change))

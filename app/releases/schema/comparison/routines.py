@@ -1,56 +1,44 @@
 """Compares what acts by itself or is shared: enums, functions, sequences, triggers and views."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from app.releases.schema import repair_sql
-from app.releases.schema.comparison.finding import Finding
+from app.releases.schema.comparison.finding import Finding, renamed
 from app.releases.schema.snapshot import Sequence as Numbering
-from app.releases.schema.snapshot import Snapshot, Table, Trigger
+from app.releases.schema.snapshot import Snapshot, Table
 
 
 def compare_enums(expected: Snapshot, live: Snapshot) -> Iterator[Finding]:
     """Compare the labels of our enums, and their order."""
     for name, labels in expected.enums.items():
         there = live.enums.get(name)
-        if there is None:
-            yield _enum(
-                "enum_missing",
-                name,
-                name,
-                (labels, ()),
-                "is missing",
-                (_create_enum(name, labels),),
-            )
-            continue
-        for label in [label for label in labels if label not in there]:
-            place = _place(label, labels, there)
-            words = f"lacks the label '{label}': a row that should have it is refused"
-            add = f"ALTER TYPE {name} ADD VALUE IF NOT EXISTS {_quoted(label)}{place}"
-            yield _enum("enum_label_missing", name, label, (labels, there), words, (add,))
-        for label in [label for label in there if label not in labels]:
-            words = f"has the label '{label}' that no revision built: the code cannot read it"
-            remade = _remade(expected, name, f"No row may hold '{label}'.")
-            yield _enum("enum_label_extra", name, label, (labels, there), words, remade)
-        if _common(labels, there) != _common(there, labels):
-            words = f"has its labels in the order {', '.join(there)}: sorting by it differs"
-            remade = _remade(expected, name, "The order of an enum is fixed when it is made.")
-            yield _enum("enum_order", name, name, (labels, there), words, remade)
+        for kind, what, words, mend in _enum(expected, name, labels, there):
+            sides = ", ".join(labels), ", ".join(there or ()) or None
+            yield Finding(kind, None, what, *sides, f"The enum {name} {words}.", mend)
 
 
 def _enum(
-    kind: str,
-    name: str,
-    what: str,
-    sides: tuple[Sequence[str], Sequence[str]],
-    words: str,
-    statements: repair_sql.Mend,
-) -> Finding:
-    expected, there = (", ".join(side) for side in sides)
-    label = what if what == name else f"{name}.{what}"
-    return Finding(
-        kind, None, label, expected, there or None, f"The enum {name} {words}.", statements
-    )
+    expected: Snapshot, name: str, labels: Sequence[str], there: Sequence[str] | None
+) -> Iterator[tuple[str, str, str, repair_sql.Mend]]:
+    """Yield each difference: its kind, its object, its words and its mend."""
+    if there is None:
+        yield "enum_missing", name, "is missing", (_create_enum(name, labels),)
+        return
+    for label in labels:
+        if label not in there:
+            words = f"lacks the label '{label}': a row that should have it is refused"
+            add = f"ALTER TYPE {name} ADD VALUE IF NOT EXISTS {_quoted(label)}"
+            place = _place(label, labels, there)
+            yield "enum_label_missing", f"{name}.{label}", words, (f"{add}{place}",)
+    for label in there:
+        if label not in labels:
+            words = f"has the label '{label}' that no revision built: the code cannot read it"
+            remade = _remade(expected, name, f"No row may hold '{label}'.")
+            yield "enum_label_extra", f"{name}.{label}", words, remade
+    if [each for each in labels if each in there] != [each for each in there if each in labels]:
+        words = f"has its labels in the order {', '.join(there)}: sorting by it differs"
+        remade = _remade(expected, name, "The order of an enum is fixed when it is made.")
+        yield "enum_order", name, words, remade
 
 
 def _place(label: str, labels: Sequence[str], there: Sequence[str]) -> str:
@@ -76,14 +64,8 @@ def _remade(expected: Snapshot, name: str, reason: str) -> repair_sql.Mend:
                 cast = f"{place} TYPE {name} USING {column}::text::{name}"
                 changes = [f"{place} DROP DEFAULT", cast, f"{place} SET DEFAULT {its.default}"]
                 steps.append(repair_sql.alter(table, *changes if its.default else [cast]))
-    reason += (
-        " It is made anew, which rewrites its tables under an exclusive lock: choose the hour."
-    )
-    return repair_sql.by_hand(reason, *steps, f"DROP TYPE {old}")
-
-
-def _common(labels: Sequence[str], others: Sequence[str]) -> list[str]:
-    return [label for label in labels if label in others]
+    reason += " It is made anew, which rewrites its tables under an exclusive lock: choose the "
+    return repair_sql.by_hand(f"{reason}hour.", *steps, f"DROP TYPE {old}")
 
 
 def _quoted(label: str) -> str:
@@ -108,30 +90,16 @@ def compare_sequences(expected: Snapshot, live: Snapshot) -> Iterator[Finding]:
         there, table = live.sequences.get(name), sequence.table
         if table not in live.tables:
             continue
-        if there is None and (now := _numbering(live, sequence)):
-            yield _sequence_renamed(name, now, table)
-            continue
-        if there is None and sequence.internal:
-            continue
-        if there is None:
-            words = (
-                f"The sequence {name} that numbers {table}.{sequence.column} is missing, or "
-                "no longer tied to it: new rows get no number, or it goes when it should stay."
-            )
+        if there:
+            yield from _sequence_pair(name, sequence, there, live.role)
+        elif now := _numbering(live, sequence):
+            change = f"ALTER SEQUENCE {now} RENAME TO {name}"
+            yield renamed("sequence_renamed", "The sequence", table, name, now, change)
+        elif not sequence.internal:
+            words = f"The sequence {name} that numbers {table}.{sequence.column} is missing, or no "
+            words += "longer tied to it: new rows get no number, or it goes when it should stay."
             mend = repair_sql.create_sequence(name, sequence)
             yield Finding("sequence_missing", table, name, sequence.definition, None, words, mend)
-        elif there.definition != sequence.definition:
-            words = f"The sequence {name} of {table} counts otherwise: {there.definition}."
-            mend = (f"ALTER SEQUENCE {name} {sequence.definition}",)
-            should, is_ = sequence.definition, there.definition
-            yield Finding("sequence_differs", table, name, should, is_, words, mend)
-        if there and sequence.usable and not there.usable and not sequence.internal:
-            words = (
-                f"The app's role {live.role} may not use the sequence {name}: no row can be "
-                f"added to {table}."
-            )
-            mend = (f"GRANT USAGE ON SEQUENCE {name} TO {live.role}",)
-            yield Finding("grant_missing", table, live.role, "USAGE", None, words, mend)
 
 
 def _numbering(live: Snapshot, sequence: Numbering) -> str | None:
@@ -141,61 +109,44 @@ def _numbering(live: Snapshot, sequence: Numbering) -> str | None:
     return next(each, None)
 
 
-def _sequence_renamed(name: str, now: str, table: str) -> Finding:
-    words = (
-        f"The sequence {name} of {table} is named {now}: later revisions go by its name and "
-        "would not find it."
-    )
-    mend = repair_sql.brief(f"ALTER SEQUENCE {now} RENAME TO {name}")
-    return Finding("sequence_renamed", table, name, name, now, words, mend)
+def _sequence_pair(name: str, expected: Numbering, live: Numbering, role: str) -> Iterator[Finding]:
+    table, should, is_ = expected.table, expected.definition, live.definition
+    if should != is_:
+        words = f"The sequence {name} of {table} counts otherwise: {is_}."
+        mend = (f"ALTER SEQUENCE {name} {should}",)
+        yield Finding("sequence_differs", table, name, should, is_, words, mend)
+    if expected.usable and not live.usable and not expected.internal:
+        words = f"The app's role {role} may not use the sequence {name}: no row can be added to "
+        words += f"{table}."
+        mend = (f"GRANT USAGE ON SEQUENCE {name} TO {role}",)
+        yield Finding("grant_missing", table, role, "USAGE", None, words, mend)
 
 
 def compare_triggers(table: str, expected: Table, live: Table) -> Iterator[Finding]:
     """Compare a table's triggers, in both directions, and whether they fire."""
     for name, trigger in expected.triggers.items():
-        there = live.triggers.get(name)
+        there, should = live.triggers.get(name), trigger.definition
         put = repair_sql.put_trigger(table, name, trigger)
         if there is None:
-            harm = "what it keeps in step comes apart with every write"
-            words = f"{table} lacks its trigger {name}: {harm}."
-            yield _trigger("trigger_missing", table, name, (trigger, None), words, put)
-        elif there.definition != trigger.definition:
-            words = f"The trigger {name} of {table} should be {trigger.definition} and is "
-            words += f"{there.definition}."
-            yield _trigger("trigger_differs", table, name, (trigger, there), words, put)
+            words = f"{table} lacks its trigger {name}: what it keeps in step comes apart with "
+            words += "every write."
+            yield Finding("trigger_missing", table, name, should, None, words, put)
+        elif there.definition != should:
+            words = f"The trigger {name} of {table} should be {should} and is {there.definition}."
+            yield Finding("trigger_differs", table, name, should, there.definition, words, put)
         elif there.firing != trigger.firing:
-            yield _firing(table, name, trigger, there)
+            words = f"The trigger {name} of {table} should be {trigger.firing} and is "
+            words += f"{there.firing}: rows written meanwhile are not in step, and stay so until "
+            words += "they are written again."
+            mend = repair_sql.brief(repair_sql.fire(table, name, trigger))
+            kind = "trigger_disabled" if there.firing == "disabled" else "trigger_firing"
+            yield Finding(kind, table, name, trigger.firing, there.firing, words, mend)
     for name in sorted(live.triggers.keys() - expected.triggers.keys()):
-        there = live.triggers[name]
+        definition = live.triggers[name].definition
         words = f"{table} has a trigger {name} that no revision built: it may change or refuse "
-        words += f"what the code writes: {there.definition}."
-        statements = repair_sql.brief(f"DROP TRIGGER {name} ON {table}")
-        yield _trigger("trigger_extra", table, name, (None, there), words, statements)
-
-
-def _firing(table: str, name: str, trigger: Trigger, there: Trigger) -> Finding:
-    words = (
-        f"The trigger {name} of {table} should be {trigger.firing} and is {there.firing}: "
-        "rows written meanwhile are not in step, and stay so until they are written again."
-    )
-    mend = repair_sql.brief(repair_sql.fire(table, name, trigger))
-    kind = "trigger_disabled" if there.firing == "disabled" else "trigger_firing"
-    return Finding(kind, table, name, trigger.firing, there.firing, words, mend)
-
-
-def _trigger(
-    kind: str,
-    table: str,
-    name: str,
-    sides: tuple[Trigger | None, Trigger | None],
-    words: str,
-    statements: repair_sql.Mend,
-) -> Finding:
-    expected, there = (side.definition if side else None for side in sides)
-    return Finding(kind, table, name, expected, there, words, statements)
-
-
-_RULE: Final = "statements on the table do something else than they say"
+        words += f"what the code writes: {definition}."
+        mend = repair_sql.brief(f"DROP TRIGGER {name} ON {table}")
+        yield Finding("trigger_extra", table, name, None, definition, words, mend)
 
 
 def compare_rules(table: str, expected: Table, live: Table) -> Iterator[Finding]:
@@ -206,10 +157,8 @@ def compare_rules(table: str, expected: Table, live: Table) -> Iterator[Finding]
             kind = "extra" if should is None else "missing" if there is None else "differs"
             drop = f"DROP RULE {name} ON {table}"
             put = (should or "").rstrip(";").replace("CREATE RULE", "CREATE OR REPLACE RULE", 1)
-            words = (
-                f"The rule {name} of {table} should be {should or 'none'} and is "
-                f"{there or 'none'}: {_RULE}."
-            )
+            words = f"The rule {name} of {table} should be {should or 'none'} and is "
+            words += f"{there or 'none'}: statements on the table do something else than they say."
             mend = repair_sql.brief(drop if should is None else put)
             yield Finding(f"rule_{kind}", table, name, should, there, words, mend)
 
@@ -219,15 +168,11 @@ def compare_views(expected: Snapshot, live: Snapshot) -> Iterator[Finding]:
     materialized = live.traits.get("materialized", {})
     for name in sorted(live.views.keys() - expected.views.keys()):
         tables = ", ".join(live.views[name])
+        words = f"The view {name} reads {tables} and was not built by any revision: a release that "
+        words += "changes a column it reads will be refused."
         reason = "Keep its definition (pg_get_viewdef) and make it again after the release."
-        words = (
-            f"The view {name} reads {tables} and was not built by any revision: a release "
-            "that changes a column it reads will be refused."
-        )
-        mend = repair_sql.by_hand(
-            reason,
-            f"DROP {'MATERIALIZED ' * (name in materialized)}VIEW {name}",
-        )
+        drop = f"DROP {'MATERIALIZED ' * (name in materialized)}VIEW {name}"
+        mend = repair_sql.by_hand(reason, drop)
         yield Finding("view_extra", live.views[name][0], name, None, tables, words, mend)
     for name in sorted(expected.views.keys() - live.views.keys()):
         words = f"The view {name} is missing: what reads it fails."

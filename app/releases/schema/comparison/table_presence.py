@@ -12,6 +12,7 @@ _KEEP: Final = (
     "Its rows may still be there: look before anything is made in its place, and stop the service "
     "meanwhile."
 )
+_AGAIN: Final = "Then look again: what else was changed on it shows only then."
 
 
 def renamed_tables(expected: Snapshot, live: Snapshot) -> dict[str, str]:
@@ -19,11 +20,10 @@ def renamed_tables(expected: Snapshot, live: Snapshot) -> dict[str, str]:
 
     A table is another's if it has all the columns of the lost one, and at most one more.
     """
-    lost = [name for name in expected.tables if name not in live.tables]
     strays = {n: t for n, t in live.tables.items() if n not in expected.tables}
     renamed: dict[str, str] = {}
-    for name in lost:
-        alike = [n for n, t in strays.items() if _alike(expected.tables[name], t)]
+    for name, table in expected.tables.items():
+        alike = [n for n, t in strays.items() if name not in live.tables and _alike(table, t)]
         if free := [n for n in alike if n not in renamed.values()]:
             renamed[name] = min(free, key=lambda n: (name.strip('"') not in n, n))
     return renamed
@@ -41,75 +41,60 @@ def compare_missing(
     expected: Snapshot, live: Snapshot, renamed: dict[str, str]
 ) -> Iterator[Finding]:
     """Yield a finding for each table that is missing: renamed, moved, replaced or lost."""
-    for name, table in expected.tables.items():
+    for name in expected.tables:
         if name in live.tables:
             continue
-        standing = [what for what in live.standins.get(name, ()) if "." not in what]
-        moved = [what for what in live.standins.get(name, ()) if "." in what]
+        standing = next((what for what in live.standins.get(name, ()) if "." not in what), "")
+        moved = next((what for what in live.standins.get(name, ()) if "." in what), "")
         if name in renamed:
             yield _renamed(name, renamed[name], standing)
         elif moved:
-            yield _moved(name, moved[0].partition(" ")[2], standing)
+            yield _moved(name, moved.partition(" ")[2], standing)
         elif standing:
-            yield _replaced(name, standing[0])
+            yield _replaced(name, standing)
         else:
-            yield _lost(expected, name, table)
+            yield _lost(expected, name)
 
 
-def _aside(standing: list[str]) -> list[str]:
-    """Return the step that makes room for a table under its own name."""
-    return [f"ALTER {_kind(what)} RENAME TO {_beside(what)}" for what in standing]
+def _renamed(name: str, now: str, standing: str) -> Finding:
+    words = f"Table {name} is called {now} now, with its rows{_instead(standing)}: statements find "
+    words += f"no table of the name {name}. Give it its name back. {_AGAIN}"
+    mend = _bring_back(standing, f"ALTER TABLE {now} RENAME TO {name}")
+    return Finding("table_renamed", name, name, "table", f"table {now}", words, mend)
 
 
-def _kind(what: str) -> str:
-    word, _, name = what.rpartition(" ")
-    return f"{word.upper()} {name}"
+def _moved(name: str, now: str, standing: str) -> Finding:
+    words = f"Table {name} is not in the schema public: {now} bears its name{_instead(standing)}. "
+    words += f"If that is {name} with its rows, move it back. {_AGAIN}"
+    mend = _bring_back(standing, f"ALTER TABLE {now} SET SCHEMA public")
+    return Finding("table_moved", name, name, "table", f"table {now}", words, mend)
 
 
-def _beside(what: str) -> str:
-    return '"' + what.rpartition(" ")[2].strip('"') + ' (aside)"'
+def _instead(standing: str) -> str:
+    return f", and a {standing} stands in its place" if standing else ""
 
 
-_AGAIN: Final = "Then look again: what else was changed on it shows only then."
-
-
-def _renamed(name: str, now: str, standing: list[str]) -> Finding:
-    instead = f", and a {standing[0]} stands in its place" if standing else ""
-    steps = [*_aside(standing), f"ALTER TABLE {now} RENAME TO {name}"]
-    words = f"Table {name} is called {now} now, with its rows{instead}: statements find no table "
-    words += f"of the name {name}. Give it its name back. {_AGAIN}"
-    return _finding("table_renamed", name, f"table {now}", words, repair_sql.by_hand(_KEEP, *steps))
-
-
-def _moved(name: str, now: str, standing: list[str]) -> Finding:
-    instead = f", and a {standing[0]} stands in its place" if standing else ""
-    words = f"Table {name} is not in the schema public: {now} bears its name{instead}. If that is "
-    words += f"{name} with its rows, move it back. {_AGAIN}"
-    steps = [*_aside(standing), f"ALTER TABLE {now} SET SCHEMA public"]
-    return _finding("table_moved", name, f"table {now}", words, repair_sql.by_hand(_KEEP, *steps))
+def _bring_back(standing: str, *steps: str) -> repair_sql.Mend:
+    """Return the steps, behind the one that makes room for a table under its own name."""
+    word, _, name = standing.rpartition(" ")
+    aside = f"""ALTER {word.upper()} {name} RENAME TO "{name.strip('"')} (aside)\""""
+    return repair_sql.by_hand(_KEEP, *([aside] if standing else []), *steps)
 
 
 def _replaced(name: str, what: str) -> Finding:
     words = f"Table {name} is not there: a {what} stands in its place, and may show its rows from "
     words += "elsewhere. Find the table that it reads, move the other aside, and give the table "
     words += f"its name {name} back; only if there is none, the rows must come from a backup."
-    statements = repair_sql.by_hand(_KEEP, *_aside([what]))
-    return _finding("table_replaced", name, what, words, statements)
+    return Finding("table_replaced", name, name, "table", what, words, _bring_back(what))
 
 
-def _lost(expected: Snapshot, name: str, table: Table) -> Finding:
+def _lost(expected: Snapshot, name: str) -> Finding:
     numbers = [n for n, s in expected.sequences.items() if s.table == name and not s.internal]
     words = f"Table {name} is missing, and its rows with it: bring it back from a backup; the mend "
     words += "makes an empty one."
     sequences = [f"CREATE SEQUENCE IF NOT EXISTS {n}" for n in numbers]
-    statements = (*sequences, *repair_sql.create_table(name, table))
-    return _finding("table_missing", name, None, words, statements)
-
-
-def _finding(
-    kind: str, name: str, there: str | None, words: str, statements: repair_sql.Mend
-) -> Finding:
-    return Finding(kind, name, name, "table", there, words, statements)
+    mend = (*sequences, *repair_sql.create_table(name, expected.tables[name]))
+    return Finding("table_missing", name, name, "table", None, words, mend)
 
 
 def at_home(others: Collection[str], acquainted: Collection[str] | None) -> Collection[str]:
@@ -131,13 +116,8 @@ def compare_strays(
     for name in live.others:
         if name not in acquainted and name not in renamed.values():
             reason = "Dropping it loses its rows: find out whose it is; its own schema suits it."
-            words = (
-                f"Table {name} was not built by any revision, and belongs to no older "
-                "service that is known here."
-            )
-            mend = repair_sql.by_hand(
-                reason,
-                "CREATE SCHEMA IF NOT EXISTS strays",
-                repair_sql.alter(name, "SET SCHEMA strays"),
-            )
+            words = f"Table {name} was not built by any revision, and belongs to no older service "
+            words += "that is known here."
+            aside = repair_sql.alter(name, "SET SCHEMA strays")
+            mend = repair_sql.by_hand(reason, "CREATE SCHEMA IF NOT EXISTS strays", aside)
             yield Finding("table_extra", name, name, None, "table", words, mend)

@@ -6,28 +6,17 @@ for longer than ``PATIENCE``.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterator
 from operator import itemgetter
 from typing import Any, Final
 
 import asyncpg
 
-from app.releases.schema.introspection.object_queries import (
-    MATERIALIZED,
-    OF_OBJECTS,
-    OF_SCHEMA,
-    STANDINS,
-)
-from app.releases.schema.introspection.search_path import path_traits
+from app.releases.schema.comparison.trait_words import FIRST, LAST
+from app.releases.schema.introspection import object_queries, trait_queries
 from app.releases.schema.introspection.stored_settings import setting_traits
-from app.releases.schema.introspection.trait_queries import (
-    OF_COLUMNS,
-    OF_SEQUENCES,
-    OF_TABLES,
-    OURS,
-)
+from app.releases.schema.introspection.trait_queries import OURS
 from app.releases.schema.snapshot import (
-    KEPT,
     Column,
     Constraint,
     Sequence,
@@ -42,20 +31,22 @@ from app.releases.verdict import MigrationContended
 
 PATIENCE: Final = "2s"
 # Every kind of trait that is looked at, so that one without any counts as looked at too.
-KINDS: Final = (
-    "owner", "relation", "access_method", "tablespace", "replica_identity", "forced_row_security",
-    "storage_parameter", "clustered", "child", "parent", "policy", "rule_firing",
-    "statistics_object", "subscription", "column_storage", "column_compression",
-    "column_statistics", "column_option", "public_grant", "owner_privilege", "sequence_cache",
-    "sequence_unlogged", "privilege", "system_privilege", "acting", "object", "schema_owner",
-    "materialized",
-)  # fmt: skip
+KINDS: Final = (*FIRST, *LAST, "owner", "privilege", "materialized")
 
-_TABLES: Final = """SELECT "table", relpersistence = 'u' AS unlogged,
-  relrowsecurity AS row_security FROM ours"""
+# The triggers of a foreign key stand on both its tables and have no names that people know. $1 is
+# the app's role.
+_TABLES: Final = f"""{OURS}SELECT "table" AS name, relpersistence = 'u' AS unlogged,
+  relrowsecurity AS row_security,
+  ARRAY(SELECT DISTINCT quote_ident(conname) COLLATE "C" AS name
+    FROM pg_trigger JOIN pg_constraint k ON k.oid = tgconstraint
+    WHERE tgrelid = ours.oid AND tgisinternal AND tgenabled IN ('D', 'R') ORDER BY name)
+    AS silenced,
+  ARRAY(SELECT privilege FROM unnest(ARRAY['DELETE', 'INSERT', 'SELECT', 'UPDATE']) AS privilege
+    WHERE has_table_privilege($1, ours.oid, privilege)
+      AND has_schema_privilege($1, 'public', 'USAGE')) AS grants FROM ours"""
 
 # A NOT NULL may itself be NOT VALID (since PostgreSQL 18): then rows may hold NULL.
-_COLUMNS: Final = """SELECT "table", quote_ident(attname) AS name,
+_COLUMNS: Final = f"""{OURS}SELECT "table", quote_ident(attname) AS name,
   format_type(atttypid, atttypmod) AS type,
   attnotnull AND NOT EXISTS (SELECT FROM pg_constraint n WHERE n.conrelid = attrelid
     AND n.contype = 'n' AND n.conkey = ARRAY[attnum] AND NOT n.convalidated) AS not_null,
@@ -70,7 +61,7 @@ _COLUMNS: Final = """SELECT "table", quote_ident(attname) AS name,
   LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum"""
 
 # NOT NULL (contype n, since PostgreSQL 18) is a column's; t is a constraint trigger, a trigger.
-_CONSTRAINTS: Final = """SELECT "table", quote_ident(conname) AS name,
+_CONSTRAINTS: Final = f"""{OURS}SELECT "table", quote_ident(conname) AS name,
   CASE contype WHEN 'p' THEN 'primary key' WHEN 'u' THEN 'unique' WHEN 'x' THEN 'exclusion'
     WHEN 'f' THEN 'foreign key' ELSE 'check' END AS sort,
   regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', '') AS definition,
@@ -78,7 +69,7 @@ _CONSTRAINTS: Final = """SELECT "table", quote_ident(conname) AS name,
   FROM ours JOIN pg_constraint k ON conrelid = ours.oid AND contype IN ('p', 'u', 'x', 'f', 'c')
   LEFT JOIN pg_index ON indexrelid = conindid"""
 
-_INDEXES: Final = """SELECT "table", quote_ident(i.relname) AS name, indisunique AS "unique",
+_INDEXES: Final = f"""{OURS}SELECT "table", quote_ident(i.relname) AS name, indisunique AS "unique",
   substr(pg_get_indexdef(indexrelid), 1 + length(format('CREATE %sINDEX %I ',
     CASE WHEN indisunique THEN 'UNIQUE ' ELSE '' END, i.relname))) AS definition,
   indisvalid AND indisready AND indislive AS valid
@@ -86,30 +77,21 @@ _INDEXES: Final = """SELECT "table", quote_ident(i.relname) AS name, indisunique
   WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid
     AND contype IN ('p', 'u', 'x'))"""
 
-_TRIGGERS: Final = """SELECT "table", quote_ident(tgname) AS name,
+_TRIGGERS: Final = f"""{OURS}SELECT "table", quote_ident(tgname) AS name,
   pg_get_triggerdef(t.oid) AS definition,
   CASE tgenabled WHEN 'O' THEN 'enabled' WHEN 'A' THEN 'always' WHEN 'D' THEN 'disabled'
     ELSE 'replica only' END AS firing
   FROM ours JOIN pg_trigger t ON tgrelid = ours.oid AND NOT tgisinternal"""
 
-# The triggers of a foreign key stand on both its tables and have no names that people know.
-_SILENCED: Final = """SELECT DISTINCT "table", quote_ident(conname) AS name
-  FROM ours JOIN pg_trigger ON tgrelid = ours.oid AND tgisinternal AND tgenabled IN ('D', 'R')
-  JOIN pg_constraint k ON k.oid = tgconstraint"""
-
-_RULES: Final = """SELECT "table", quote_ident(rulename) AS name, pg_get_ruledef(r.oid) AS value
+_RULES: Final = f"""{OURS}SELECT "table", quote_ident(rulename) AS name,
+  pg_get_ruledef(r.oid) AS value
   FROM ours JOIN pg_rewrite r ON ev_class = ours.oid"""
 
-_GRANTS: Final = """SELECT "table", privilege AS name FROM ours,
-  unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege
-  WHERE has_table_privilege($2, ours.oid, privilege)
-    AND has_schema_privilege($2, 'public', 'USAGE')"""
-
-_SEQUENCES: Final = """SELECT quote_ident(s.relname) AS name, "table",
+_SEQUENCES: Final = f"""{OURS}SELECT quote_ident(s.relname) AS name, "table",
   quote_ident(attname) AS "column", deptype = 'i' AS internal,
   format('AS %s INCREMENT %s MINVALUE %s MAXVALUE %s START %s %s', seqtypid::regtype,
     seqincrement, seqmin, seqmax, seqstart, CASE WHEN seqcycle THEN 'CYCLE' ELSE 'NO CYCLE' END)
-    AS definition, has_sequence_privilege($2, s.oid, 'USAGE') AS usable
+    AS definition, has_sequence_privilege($1, s.oid, 'USAGE') AS usable
   FROM ours JOIN pg_depend d ON refclassid = 'pg_class'::regclass AND refobjid = ours.oid
     AND classid = 'pg_class'::regclass AND deptype IN ('a', 'i')
   JOIN pg_class s ON s.oid = objid AND s.relkind = 'S' JOIN pg_sequence ON seqrelid = s.oid
@@ -126,7 +108,7 @@ _FUNCTIONS: Final = """SELECT format('%I(%s)', proname, pg_get_function_identity
     AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_proc'::regclass
       AND objid = p.oid AND deptype = 'e')"""
 
-_VIEWS: Final = """SELECT v.oid::regclass::text AS name,
+_VIEWS: Final = f"""{OURS}SELECT v.oid::regclass::text AS name,
   array_agg(DISTINCT "table" ORDER BY "table") AS value
   FROM ours JOIN pg_depend d ON refclassid = 'pg_class'::regclass AND refobjid = ours.oid
     AND classid = 'pg_rewrite'::regclass
@@ -139,9 +121,11 @@ _REPLICATION: Final = """SELECT CASE WHEN setrole <> 0 AND setdatabase <> 0 THEN
     AS name, split_part(setting, '=', 2) AS value
   FROM pg_db_role_setting, unnest(setconfig) AS setting
   WHERE setrole IN (0, quote_ident($1)::regrole) AND setting LIKE 'session_replication_role=%'
+    AND setting <> 'session_replication_role=origin'
     AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
   UNION ALL SELECT 'server', setting FROM pg_settings
-  WHERE name = 'session_replication_role' AND source IN ('configuration file', 'command line')"""
+  WHERE name = 'session_replication_role' AND source IN ('configuration file', 'command line')
+    AND setting <> 'origin'"""
 
 Rows = list[asyncpg.Record]
 
@@ -167,99 +151,66 @@ async def read_snapshot(
 
 
 async def _read(connection: asyncpg.Connection, role: str) -> Snapshot:
-    async def of_tables(query: str, *values: object) -> Rows:
-        return await connection.fetch(OURS + query, list(KEPT), *values)
+    async def read(query: str, *values: object) -> Rows:
+        return sorted(await connection.fetch(query, *values), key=itemgetter("name"))
 
-    sequences = await of_tables(_SEQUENCES, role)
+    parts = {
+        "columns": _built(Column, await read(_COLUMNS)),
+        "constraints": _built(Constraint, await read(_CONSTRAINTS)),
+        "indexes": _built(TableIndex, await read(_INDEXES)),
+        "triggers": _built(Trigger, await read(_TRIGGERS)),
+        "rules": _built(lambda value: value, await read(_RULES)),
+    }
+    tables = await read(_TABLES, role)
+    sequences = await read(_SEQUENCES, role)
     return Snapshot(
-        tables=_tables(
-            await of_tables(_TABLES),
-            columns=_built(Column, await of_tables(_COLUMNS)),
-            constraints=_built(Constraint, await of_tables(_CONSTRAINTS)),
-            indexes=_built(TableIndex, await of_tables(_INDEXES)),
-            triggers=_built(Trigger, await of_tables(_TRIGGERS)),
-            rules=_grouped(await of_tables(_RULES)),
-            silenced=_listed(await of_tables(_SILENCED)),
-            grants=_listed(await of_tables(_GRANTS, role)),
-        ),
-        sequences={row["name"]: Sequence(**_without(row, "name")) for row in _sorted(sequences)},
-        enums=_values(await connection.fetch(_ENUMS), tuple),
-        functions=_values(await connection.fetch(_FUNCTIONS), str),
-        views=_values(await of_tables(_VIEWS), tuple),
-        replication={
-            where: value
-            for where, value in _values(await connection.fetch(_REPLICATION, role), str).items()
-            if value != "origin"
+        tables={
+            name: Table(**rest, **{part: built[name] for part, built in parts.items()})
+            for name, rest in _named(tables)
         },
+        sequences={name: Sequence(**rest) for name, rest in _named(sequences)},
+        enums=_values(await read(_ENUMS)),
+        functions=_values(await read(_FUNCTIONS)),
+        views=_values(await read(_VIEWS)),
+        replication=_values(await read(_REPLICATION, role)),
         role=await connection.fetchval("SELECT quote_ident($1)", role),
         traits=await _traits(connection, role),
-        standins=dict(_listed(await connection.fetch(STANDINS))),
+        standins=_values(await read(object_queries.STANDINS)),
     )
 
 
 async def _traits(connection: asyncpg.Connection, role: str) -> dict[str, Traits]:
     traits: dict[str, dict[str, Trait]] = {kind: {} for kind in KINDS}
-    for query in (OF_TABLES, OF_COLUMNS, OF_SEQUENCES):
-        _sort_in(traits, await connection.fetch(OURS + query, list(KEPT)))
-    _sort_in(traits, await connection.fetch(OF_SCHEMA, role))
-    for query in (OF_OBJECTS, MATERIALIZED):
-        _sort_in(traits, await connection.fetch(query))
-    settings = await setting_traits(connection, role)
-    return {**traits, "setting": settings, **await path_traits(connection, role)}
+    for query, *values in (
+        (trait_queries.OF_TABLES,),
+        (trait_queries.OF_COLUMNS,),
+        (trait_queries.OF_SEQUENCES,),
+        (object_queries.OF_SCHEMA, role),
+        (object_queries.OF_OBJECTS,),
+        (object_queries.SEARCH_PATH, role),
+    ):
+        for row in await connection.fetch(query, *values):
+            make, undo = ((row[way],) if row[way] else () for way in ("make", "undo"))
+            trait = Trait(table=row["table"], value=row["value"], make=make, undo=undo)
+            traits[row["kind"]][row["object"]] = trait
+    return {**traits, "setting": await setting_traits(connection, role)}
 
 
-def _sort_in(traits: dict[str, dict[str, Trait]], rows: Rows) -> None:
-    for row in rows:
-        statements = {name: (row[name],) if row[name] else () for name in ("make", "undo")}
-        traits[row["kind"]][row["object"]] = Trait(
-            table=row["table"], value=row["value"], **statements
-        )
-
-
-def _tables(rows: Rows, **aspects: Mapping[str, Any]) -> dict[str, Table]:
-    """Put together what each query told of each table."""
-    return {
-        row["table"]: Table(
-            **_without(row, "table"),
-            **{
-                name: values[row["table"]]
-                for name, values in aspects.items()
-                if row["table"] in values
-            },
-        )
-        for row in sorted(rows, key=itemgetter("table"))
-    }
-
-
-def _built(factory: type[Any], rows: Rows) -> dict[str, dict[str, Any]]:
+def _built(factory: Callable[..., Any], rows: Rows) -> dict[str, Any]:
     """Make one object of each row, by table and name."""
     by_table: defaultdict[str, dict[str, Any]] = defaultdict(dict)
-    for row in _sorted(rows):
-        by_table[row["table"]][row["name"]] = factory(**_without(row, "table", "name"))
+    for name, rest in _named(rows):
+        table = rest.pop("table")
+        by_table[table][name] = factory(**rest)
     return by_table
 
 
-def _grouped(rows: Rows) -> dict[str, dict[str, str]]:
-    by_table: defaultdict[str, dict[str, str]] = defaultdict(dict)
-    for row in _sorted(rows):
-        by_table[row["table"]][row["name"]] = row["value"]
-    return by_table
+def _values(rows: Rows) -> dict[str, Any]:
+    return {name: rest["value"] for name, rest in _named(rows)}
 
 
-def _listed(rows: Rows) -> dict[str, tuple[str, ...]]:
-    by_table: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
-    for row in _sorted(rows):
-        by_table[row["table"]] += (row["name"],)
-    return by_table
-
-
-def _values(rows: Rows, factory: Any) -> dict[str, Any]:
-    return {row["name"]: factory(row["value"]) for row in _sorted(rows)}
-
-
-def _sorted(rows: Iterable[asyncpg.Record]) -> Rows:
-    return sorted(rows, key=itemgetter("name"))
-
-
-def _without(row: asyncpg.Record, *names: str) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in names}
+def _named(rows: Rows) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each row's name and its other values, lists as tuples."""
+    for row in rows:
+        rest = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k != "name"}
+        yield row["name"], rest

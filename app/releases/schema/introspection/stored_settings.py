@@ -2,13 +2,14 @@
 
 Only settings are read that change what a statement means, what it may do or what outlives a crash.
 Those that only make it quicker or slower, and those that every session of ours sets for itself
-(the timeouts of statements and locks), are left out: see ``exclusions``.
+(the timeouts of statements and locks), are left out, as docs/migrations.md lists.
 """
 
 from typing import Final
 
 import asyncpg
 
+from app.releases.schema.repair_sql import in_database
 from app.releases.schema.snapshot import Trait, Traits
 
 MEANINGFUL: Final = frozenset({
@@ -81,23 +82,11 @@ def _place(row: asyncpg.Record) -> str:
 
 def _undo(row: asyncpg.Record) -> tuple[str, ...]:
     """Return the statements that reset it; a session that may only read cannot do so at first."""
-    reset = _reset(row)
-    if row["name"] == "default_transaction_read_only":
-        return ("SET default_transaction_read_only = off", *reset)
-    return reset
-
-
-def _reset(row: asyncpg.Record) -> tuple[str, ...]:
     name, role = row["name"], row["role"]
+    first = ["SET default_transaction_read_only = off"] * (name == "default_transaction_read_only")
     if role == "SERVER":
-        return (f"ALTER SYSTEM RESET {name}", "SELECT pg_reload_conf()")
+        return (*first, f"ALTER SYSTEM RESET {name}", "SELECT pg_reload_conf()")
     if not row["of_database"]:
-        return (f"ALTER ROLE {role or 'ALL'} RESET {name}",)
+        return (*first, f"ALTER ROLE {role or 'ALL'} RESET {name}")
     whose = f"ROLE {role} IN DATABASE" if role else "DATABASE"
-    return (in_database(f"ALTER {whose} %I RESET {name}"),)
-
-
-def in_database(statement: str) -> str:
-    """Return a block that runs a statement with the database's name, which is not fixed, as %I."""
-    quoted = statement.replace("'", "''")
-    return f"DO $$ BEGIN EXECUTE format('{quoted}', current_database()); END $$"
+    return (*first, in_database(f"ALTER {whose} %I RESET {name}"))

@@ -6,15 +6,17 @@ PostgreSQL makes it by default gives no row.
 
 from typing import Final
 
-# Every query reads from these: what extensions brought is theirs to keep right.
+# Our tables. Left out are those that Alembic and the backfill keep, of the same form in every
+# database that has them, and what extensions brought, which is theirs to keep right.
 OURS: Final = """WITH ours AS (
   SELECT c.*, quote_ident(relname) AS "table" FROM pg_class c
-  WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND relname <> ALL($1)
+  WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+    AND relname NOT IN ('alembic_version', 'release_backfill')
     AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass
       AND objid = c.oid AND deptype = 'e')
 ) """
 
-OF_TABLES: Final = """SELECT 'owner' AS kind, "table", 'TABLE ' || "table" AS object,
+OF_TABLES: Final = f"""{OURS}SELECT 'owner' AS kind, "table", 'TABLE ' || "table" AS object,
     relowner::regrole::text AS value, '' AS make, '' AS undo FROM ours
   UNION ALL SELECT 'relation', "table", "table", concat_ws(', ',
       CASE relkind WHEN 'p' THEN 'partitioned' END,
@@ -95,7 +97,7 @@ OF_TABLES: Final = """SELECT 'owner' AS kind, "table", 'TABLE ' || "table" AS ob
   JOIN pg_subscription s ON s.oid = srsubid
 """
 
-OF_COLUMNS: Final = """, columns AS (
+OF_COLUMNS: Final = f"""{OURS}, columns AS (
   SELECT "table", a.*, t.typstorage, format('%s.%I', "table", attname) AS object,
     format('ALTER TABLE %s ALTER COLUMN %I ', "table", attname) AS change
   FROM ours JOIN pg_attribute a ON attrelid = ours.oid AND attnum > 0 AND NOT attisdropped
@@ -144,7 +146,7 @@ OF_COLUMNS: Final = """, columns AS (
   GROUP BY "table", relowner
 """
 
-OF_SEQUENCES: Final = """, numbering AS (
+OF_SEQUENCES: Final = f"""{OURS}, numbering AS (
   SELECT s.*, "table", s.oid::regclass::text AS object, seqcache
   FROM ours JOIN pg_depend d ON refclassid = 'pg_class'::regclass AND refobjid = ours.oid
     AND classid = 'pg_class'::regclass AND deptype IN ('a', 'i')

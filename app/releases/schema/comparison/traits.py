@@ -1,9 +1,10 @@
 """Compares traits, in both directions: what each is, whom it harms, and how it goes away.
 
 Kinds that one of the two snapshots has not looked at are left out, as those that an older image
-stored never have them.
+stored never have them. Who owns our objects, and who may use them, is compared in one direction.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -48,11 +49,16 @@ def _finding(
     assert trait
     places = {"object": each, "table": trait.table}
     words = f"{kind.noun.format(**places)} {_sides(name, should, there)}: "
-    steps = [*(there.undo if there else ()), *(should.make if should else ())]
     words += f"{kind.harm.format(**places)}."
     expected, live = (side.value if side else None for side in (should, there))
-    what = _kind_of(name, trait.value, there)
-    return Finding(what, trait.table, each, expected, live, words, _mend(kind, steps, places))
+    what = name
+    if name in {"acting", "object"}:  # the finding says what it is
+        what = f"{trait.value.replace(' ', '_')}_{'extra' if there else 'missing'}"
+    steps = [*(there.undo if there else ()), *(should.make if should else ())]
+    mend = repair_sql.brief(*steps) if kind.briefly and steps else tuple(steps)
+    if kind.by_hand:
+        mend = repair_sql.by_hand(kind.by_hand.format(**places), *filter(None, steps))
+    return Finding(what, trait.table, each, expected, live, words, mend)
 
 
 def _sides(name: str, should: Trait | None, there: Trait | None) -> str:
@@ -69,14 +75,35 @@ _USUAL: Final = {
 }  # fmt: skip
 
 
-def _kind_of(name: str, value: str, there: Trait | None) -> str:
-    """Return the finding's kind; an object's says what it is."""
-    if name in {"acting", "object"}:
-        return f"{value.replace(' ', '_')}_{'extra' if there else 'missing'}"
-    return name
+def compare_owners(expected: Snapshot, live: Snapshot) -> Iterator[Finding]:
+    """Compare who owns our objects: whoever owns most of the tables, or who migrates.
+
+    So a database may belong to another role than the one that migrates it, and what that one made
+    since may be its own.
+    """
+    owners, there = expected.traits.get("owner", {}), live.traits.get("owner", {})
+    most = Counter(trait.value for trait in there.values() if trait.table is not None)
+    for name, trait in there.items():
+        own = owners.get(name)
+        owner = max(most, key=lambda each: (most[each], own and each == own.value), default=None)
+        if owner and own and trait.value not in {owner, own.value}:
+            statement = f"ALTER {name} OWNER TO {owner}"
+            words = f"{name} belongs to {trait.value}, and what is around it to {owner}: the "
+            words += "migrations may not change it, and keys are checked with the rights of "
+            words += "another role."
+            mend = repair_sql.brief(statement) if trait.table else (statement,)
+            yield Finding("owner", trait.table, name, owner, trait.value, words, mend)
 
 
-def _mend(kind: Kind, steps: list[str], places: dict[str, str | None]) -> repair_sql.Mend:
-    if kind.by_hand:
-        return repair_sql.by_hand(kind.by_hand.format(**places), *filter(None, steps))
-    return repair_sql.brief(*steps) if kind.briefly and steps else tuple(steps)
+def compare_privileges(expected: Snapshot, live: Snapshot) -> Iterator[Finding]:
+    """Compare whether the app's role may use our functions and types."""
+    if "privilege" not in live.traits:
+        return
+    privileges = expected.traits.get("privilege", {})
+    lost = privileges.keys() - live.traits["privilege"].keys()
+    for name in sorted(lost & live.traits["owner"].keys()):
+        privilege = privileges[name].value
+        words = f"The app's role {live.role} may not use {name} ({privilege}): triggers, defaults "
+        words += "and statements that need it answer with an error."
+        mend = (f"GRANT {privilege} ON {name} TO {live.role}",)
+        yield Finding("grant_missing", None, name, privilege, None, words, mend)
