@@ -8,8 +8,7 @@ import asyncpg
 
 from app.older_service.statements import Query, Work, works
 from app.releases.migrations.revisions import history
-from app.releases.rehearsal.client_trials import Probe
-from app.releases.rehearsal.probes import Failures, Tried, attempt, rolled_back
+from app.releases.rehearsal.probes import Failures, Probe, Tried, attempt, rolled_back
 from app.releases.schema.scratch_database import expected_snapshot
 from app.releases.schema.snapshot import Snapshot
 

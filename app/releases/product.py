@@ -17,7 +17,7 @@ import app.entities  # noqa: F401  # a table whose model is not imported would n
 from app.all_statements import required_statements
 from app.releases.ledger.ledger import Ledger
 from app.releases.plan.seals import hash_of
-from app.releases.rehearsal.client_trials import Probe
+from app.releases.rehearsal.probes import Probe
 from app.releases.schema.snapshot import Snapshot
 from app.releases.verdict import Stopped, Verdict
 from app.sql.registry import failures

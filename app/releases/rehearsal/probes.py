@@ -4,7 +4,8 @@ Each probe returns what failed. It runs before and after the migration, so that 
 before is not blamed on the migration.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
 import asyncpg
@@ -15,6 +16,8 @@ from app.releases.schema.snapshot import Snapshot
 
 # What was tried on which table, and the error.
 Failures = dict[tuple[str, str], str]
+Probe = Callable[[asyncpg.Connection], Awaitable[Failures]]
+Tried = Callable[[asyncpg.Connection], Awaitable[object]]
 
 _ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError)
 _PATIENCE: Final = "SET LOCAL statement_timeout = '30s'"
@@ -86,9 +89,6 @@ async def narrowed(connection: asyncpg.Connection, before: Snapshot, after: Snap
     return failed
 
 
-Tried = Callable[[asyncpg.Connection], Awaitable[object]]
-
-
 async def attempt(
     connection: asyncpg.Connection, failed: Failures, key: tuple[str, str], tried: Tried
 ) -> bool:
@@ -134,18 +134,16 @@ def _edge(value: str, kind: str) -> Tried:
     return assign
 
 
-class rolled_back:  # noqa: N801  # read as words: async with rolled_back(connection)
-    """A transaction that is rolled back, whatever happens in it."""
-
-    def __init__(self, connection: asyncpg.Connection) -> None:
-        self._connection, self._transaction = connection, connection.transaction()
-
-    async def __aenter__(self) -> None:
-        await self._transaction.start()
-        await self._connection.execute(_PATIENCE)
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._transaction.rollback()
+@asynccontextmanager
+async def rolled_back(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    """Open a transaction that is rolled back, whatever happens in it."""
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await connection.execute(_PATIENCE)
+        yield
+    finally:
+        await transaction.rollback()
 
 
 def _short(sql: str) -> str:
