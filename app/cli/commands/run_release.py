@@ -13,7 +13,7 @@ from app.cli.release_output import Terminal, planned, print_end
 from app.cli.startup import gate_url, started
 from app.releases.gate import gate as gates
 from app.releases.gate.run import Ended, Order
-from app.releases.output import NoOutput
+from app.releases.output import GateOutput
 from app.releases.product import required_statements
 from app.settings import Settings
 
@@ -35,7 +35,7 @@ def run(*, word: str, as_json: bool, **order: Any) -> None:
 
 
 def _run(order: Order, stages: tuple[ModuleType, ...], *, as_json: bool) -> Ended:
-    output = NoOutput() if as_json else Terminal()
+    output = GateOutput() if as_json else Terminal()
     ended = asyncio.run(_stoppable(gates.gate(order, required_statements(), output, stages)))
     print_end(ended, as_json=as_json)
     return ended

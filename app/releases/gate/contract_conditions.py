@@ -1,9 +1,6 @@
 """Whether the older side is gone, which a contract waits for, and what the contract takes away."""
 
-from collections.abc import Sequence
-
 from app.database.url import DatabaseUrl
-from app.releases.apply.backends import Backend
 from app.releases.apply.foreign_sessions import foreign_sessions, in_words
 from app.releases.gate.run import Order
 from app.releases.ledger.ledger import Ledger
@@ -26,23 +23,22 @@ async def raise_if_older_side_lives(ledger: Ledger, order: Order, target: str) -
     sessions = await foreign_sessions(ledger, harmless_names(order))
     evidence = {"connected": in_words(sessions)}
     if sessions:
-        raise Stopped(
-            Verdict.REFUSED,
-            f"{target} takes away what an older service reads and writes, without a way back, and "
-            f"{_count(sessions)} connected that this service did not open: {sessions[0]}. Stop "
-            "the older service and close its sessions, or name one that is harmless in "
-            "HARMLESS_SESSIONS; then run the release again.",
-            evidence,
+        count = "a session is" if len(sessions) == 1 else f"{len(sessions)} sessions are"
+        lives = (
+            f"{count} connected that this service did not open: {sessions[0]}. Stop the older "
+            "service and close its sessions, or name one that is harmless in HARMLESS_SESSIONS; "
+            "then run the release again."
         )
-    tables = await tables_written_by_older(ledger, order.quiet_seconds)
-    if tables:
-        raise Stopped(
-            Verdict.REFUSED,
-            f"{target} takes away what an older service reads and writes, without a way back, and "
+    elif tables := await tables_written_by_older(ledger, order.quiet_seconds):
+        evidence["written"] = tables
+        lives = (
             f"it wrote in the last {order.quiet_seconds / 60:.0f} minutes ({', '.join(tables)}): "
-            "stop it, wait until CONTRACT_QUIET_MINUTES are over, and run the release again.",
-            {**evidence, "written": tables},
+            "stop it, wait until CONTRACT_QUIET_MINUTES are over, and run the release again."
         )
+    else:
+        return
+    without_way_back = "takes away what an older service reads and writes, without a way back, and"
+    raise Stopped(Verdict.REFUSED, f"{target} {without_way_back} {lives}", evidence)
 
 
 async def what_is_lost(ledger: Ledger, order: Order, plan: Plan) -> str:
@@ -54,7 +50,3 @@ async def what_is_lost(ledger: Ledger, order: Order, plan: Plan) -> str:
         f"NO WAY BACK: it drops from {plan.destroyed} ({'; '.join(plan.losses)}). Connected beside "
         f"this service: {connected or 'nobody'}."
     )
-
-
-def _count(sessions: Sequence[Backend]) -> str:
-    return "a session is" if len(sessions) == 1 else f"{len(sessions)} sessions are"

@@ -4,7 +4,7 @@ from typing import Final
 
 from app.database.url import DatabaseUrl
 from app.releases.gate.run import Order, Position
-from app.releases.gate.statement_proof import live_failures
+from app.releases.gate.stages.prove_statements import live_failures
 from app.releases.identity import BUILT_BY_REVISIONS, HOLDS_CORE_TABLES
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.alembic_runner import current
@@ -38,18 +38,10 @@ async def run(order: Order, ledger: Ledger, statements: Statements) -> Position:
         words += f"; {unfinished.target} was begun and is taken up again"
     return Position(
         words,
-        evidence={
-            "revision": revision,
-            "head": head(),
-            "needed": needed(),
-            "pending": pending,
-            "takenOnTrust": first_seen,
-            "resumed": unfinished and unfinished.digest,
-        },
-        revision=revision,
-        unfinished=unfinished,
-        in_progress=in_progress,
-    )
+        evidence={"revision": revision, "head": head(), "needed": needed(), "pending": pending,
+                  "takenOnTrust": first_seen, "resumed": unfinished and unfinished.digest},
+        revision=revision, unfinished=unfinished, in_progress=in_progress,
+    )  # fmt: skip
 
 
 async def restore_version_row(ledger: Ledger) -> None:
