@@ -6,8 +6,7 @@ from typing import Any
 import typer
 
 from app.cli import commands
-from app.cli.commands.ask_database import answered
-from app.cli.startup import gate_url, say, service_role
+from app.cli.startup import answered, gate_url, say, service_role
 from app.cli.status_output import described, do_next
 from app.releases.status.next_command import unreachable
 from app.releases.status.status import status
@@ -21,13 +20,10 @@ def run(*, as_json: bool, look: bool) -> None:
     async def examined(settings: Settings, url: str) -> dict[str, Any]:
         address, role = gate_url(settings, url), service_role(settings, url)
         members = await status(address, within=5.0, look=look, role=role)
-        if members["drift"] is not None or not _comparable(members):
-            return members
-        # The migrations are slow to load, and needed only here.
-        with_look: dict[str, Any] = await commands.run(
-            "look", url=address, status=members, role=role
-        )
-        return with_look
+        if members["drift"] is None and members["running"] is None:
+            # The migrations are slow to load, and needed only here.
+            members = await commands.run("look", url=address, status=members, role=role)
+        return members
 
     def refuse(verdict: Stopped) -> None:
         following = unreachable(verdict.words).as_json()
@@ -40,8 +36,3 @@ def run(*, as_json: bool, look: bool) -> None:
         typer.echo(json.dumps(members, default=str))
     else:
         typer.echo("\n".join(described(members)))
-
-
-def _comparable(members: dict[str, Any]) -> bool:
-    """Return whether the live schema can be compared at this moment."""
-    return members["state"] in {"behind", "ready", "head"} and members["running"] is None

@@ -27,18 +27,14 @@ def run(*, word: str, as_json: bool, **order: Any) -> None:
     """Run the gate and exit with its verdict."""
     anew = order.get("supersede") is not None
     stages = gates.STAGES if anew else _STAGES[word]
+    output = GateOutput() if as_json else Terminal()
     with started() as (settings, url):
-        ended = _run(order_of(settings, url, word, **order), stages, as_json=as_json)
+        asked = _order(settings, url, word, **order)
+        ended = asyncio.run(_stoppable(gates.gate(asked, required_statements(), output, stages)))
+        print_end(ended, as_json=as_json)
         if word == "plan" and ended.plan is not None and not as_json:
             typer.echo("\n".join(planned(ended.plan)))
     raise typer.Exit(int(ended.verdict))
-
-
-def _run(order: Order, stages: tuple[ModuleType, ...], *, as_json: bool) -> Ended:
-    output = GateOutput() if as_json else Terminal()
-    ended = asyncio.run(_stoppable(gates.gate(order, required_statements(), output, stages)))
-    print_end(ended, as_json=as_json)
-    return ended
 
 
 async def _stoppable(gate: Coroutine[Any, Any, Ended]) -> Ended:
@@ -54,7 +50,7 @@ async def _stoppable(gate: Coroutine[Any, Any, Ended]) -> Ended:
     return await task
 
 
-def order_of(settings: Settings, url: str, word: str = "release", **order: Any) -> Order:
+def _order(settings: Settings, url: str, word: str, **order: Any) -> Order:
     """Return an order from the settings; ``url`` is how the service connects."""
     return Order(
         url=gate_url(settings, url),
