@@ -51,14 +51,9 @@ class OlderService(Protocol):
     """What ``app.older_service`` offers while its folder is there."""
 
     async def adopt(
-        self,
-        url: str,
-        ledger: Ledger,
-        *,
-        service_role: str | None,
-        say: Callable[[str], None],
+        self, url: str, ledger: Ledger, *, service_role: str | None, say: Callable[[str], None],
         hash_of: Callable[[str], str],
-    ) -> Adoption: ...
+    ) -> Adoption: ...  # fmt: skip
     async def explain_drift(self, ledger: Ledger) -> str | None: ...
     async def make_probe(self, url: str, schema: Snapshot) -> Probe: ...
     async def tables_written_by_older(self, ledger: Ledger, seconds: float) -> list[str]: ...

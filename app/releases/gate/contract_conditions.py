@@ -15,11 +15,10 @@ def harmless_names(order: Order) -> tuple[str, ...]:
     return (*order.harmless_sessions, *(url.application_name for url in urls))
 
 
-async def raise_if_older_side_lives(ledger: Ledger, order: Order, target: str) -> None:
-    """Raise Stopped (REFUSED) while somebody else is connected, or wrote lately.
-
-    ``target`` is the contract's last revision.
-    """
+async def raise_if_older_side_lives(ledger: Ledger, order: Order, plan: Plan) -> None:
+    """Raise Stopped (REFUSED) before a contract while others are connected, or wrote lately."""
+    if not plan.is_final:
+        return
     sessions = await foreign_sessions(ledger, harmless_names(order))
     evidence = {"connected": in_words(sessions)}
     if sessions:
@@ -38,7 +37,7 @@ async def raise_if_older_side_lives(ledger: Ledger, order: Order, target: str) -
     else:
         return
     without_way_back = "takes away what an older service reads and writes, without a way back, and"
-    raise Stopped(Verdict.REFUSED, f"{target} {without_way_back} {lives}", evidence)
+    raise Stopped(Verdict.REFUSED, f"{plan.target} {without_way_back} {lives}", evidence)
 
 
 async def what_is_lost(ledger: Ledger, order: Order, plan: Plan) -> str:

@@ -6,6 +6,7 @@ before is not blamed on the migration.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 import asyncpg
@@ -107,23 +108,17 @@ async def attempt(
 async def _like_another(connection: asyncpg.Connection, rows: Rows, failed: Failures) -> None:
     if not await attempt(connection, failed, (rows.table, "SELECT"), rows.look):
         return
-    places: list[str | None] = []
-
-    def moving(sql: Callable[[str], str]) -> Tried:
-        async def move(there: asyncpg.Connection) -> None:
-            places.append(await there.fetchval(sql(places[-1] or "" if places else "")))
-
-        return move
-
     await attempt(connection, failed, (rows.table, "SELECT"), lambda c: c.fetch(rows.select()))
-    if not await attempt(
-        connection, failed, (rows.table, "INSERT"), moving(lambda _: rows.insert())
-    ):
-        return
-    if places[-1]:  # a trigger may have swallowed it
-        await attempt(connection, failed, (rows.table, "UPDATE"), moving(rows.update))
-    if places[-1]:
-        await attempt(connection, failed, (rows.table, "DELETE"), moving(rows.delete))
+    place = ""  # of the row that is written; a trigger may swallow it
+
+    async def write(sql: str, there: asyncpg.Connection) -> None:
+        nonlocal place
+        place = await there.fetchval(sql) or ""
+
+    if await attempt(connection, failed, (rows.table, "INSERT"), partial(write, rows.insert())):
+        for word, change in (("UPDATE", rows.update), ("DELETE", rows.delete)):
+            if place:
+                await attempt(connection, failed, (rows.table, word), partial(write, change(place)))
 
 
 def _edge(value: str, kind: str) -> Tried:

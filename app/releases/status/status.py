@@ -58,13 +58,9 @@ async def reading(url: str | DatabaseUrl, within: float) -> AsyncIterator[Ledger
 
 
 async def status(
-    url: str | DatabaseUrl,
-    *,
-    within: float = 4.0,
-    clock: Clock | None = None,
-    look: bool = False,
-    role: str | None = None,
-) -> dict[str, Any]:
+    url: str | DatabaseUrl, *, within: float = 4.0, clock: Clock | None = None,
+    look: bool = False, role: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Return the whole status as JSON values, in ``within`` seconds, connecting included.
 
     What could not be read by then, or is locked, is null and named in ``unread``. With ``look``

@@ -31,8 +31,7 @@ async def run(
         return Applied("nothing to apply", skipped=True, revision=position.revision)
     if position.unfinished is None:
         await _raise_if_changed(order, inspected, plan)
-    if plan.is_final:
-        await raise_if_older_side_lives(ledger, order, plan.target)
+    await raise_if_older_side_lives(ledger, order, plan)
     if position.unfinished is None:
         await _begin(ledger, plan, approved.decision)
     # What an earlier run has done was followed by more, which may be half done now.
@@ -90,8 +89,7 @@ async def _check_between_tables(
         f"{'' if plan.is_final else ', or go back: python -m app release rollback'}.",
     )  # fmt: skip
     output.say(f"{revision} is done and looked at.")
-    if plan.is_final:
-        await raise_if_older_side_lives(ledger, order, plan.target)
+    await raise_if_older_side_lives(ledger, order, plan)
 
 
 async def _raise_if_changed(order: Order, inspected: Inspected, plan: Plan) -> None:
