@@ -64,7 +64,8 @@ async def _load(context: WriteContext, show: Mapping[str, Any], say: Callable[[s
     production = await _create(context, root(), show["production"], "production")
     label = str(production["id"])
     counts = await _create_all(context, show, label)
-    say(f"Loaded {production['showName']!r} as {label!r}: {_counted(counts)}.")
+    contents = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "empty"
+    say(f"Loaded {production['showName']!r} as {label!r}: {contents}.")
     return label
 
 
@@ -113,7 +114,3 @@ async def _create(
         raise BadShow(f"{where}.{path}: {first['msg']}") from None
     except SignalbookError as error:
         raise BadShow(f"{where}: {error.message}") from None
-
-
-def _counted(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "empty"

@@ -7,7 +7,7 @@ import typer
 from app.cli.startup import answered, gate_url, service_role
 from app.releases.connection.open_connection import open_connection
 from app.releases.ledger.ledger import Ledger
-from app.releases.product import explain_drift
+from app.releases.product import older_service
 from app.releases.schema.comparison.finding import Finding
 from app.releases.schema.drift import inspect
 from app.settings import Settings
@@ -33,11 +33,11 @@ async def drift(
     async with open_connection(url) as connection:
         ledger = Ledger(connection)
         gated = await ledger.exists()
-        inspection = await inspect(
-            url, role, await ledger.get_fact("acquainted") if gated else None
-        )
-        findings, revision = inspection.findings, inspection.revision
-        explanation = await explain_drift(ledger) if gated and findings else None
+        acquainted = await ledger.get_fact("acquainted") if gated else None
+        inspection = await inspect(url, role, acquainted)
+        findings, revision, explanation = inspection.findings, inspection.revision, None
+        if gated and findings and older_service:
+            explanation = await older_service.explain_drift(ledger)
     for finding in findings:
         say(finding.words if explanation else f"{finding.words}\n{finding.script}")
     if explanation:

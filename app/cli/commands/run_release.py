@@ -43,8 +43,8 @@ def run(*, word: str, as_json: bool, **order: Any) -> None:
     stages = gates.STAGES if anew else _STAGES[word]
     output = GateOutput() if as_json else Terminal()
     with started() as (settings, url):
-        asked = _order(settings, url, word, **order)
-        ended = asyncio.run(_stoppable(gates.gate(asked, required_statements(), output, stages)))
+        request = _order(settings, url, word, **order)
+        ended = asyncio.run(_stoppable(gates.gate(request, required_statements(), output, stages)))
         print_end(ended, as_json=as_json)
         if word == "plan" and ended.plan is not None and not as_json:
             typer.echo("\n".join(planned(ended.plan)))

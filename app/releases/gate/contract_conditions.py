@@ -5,7 +5,7 @@ from app.releases.apply.foreign_sessions import foreign_sessions, in_words
 from app.releases.gate.run import Order
 from app.releases.ledger.ledger import Ledger
 from app.releases.plan.plan import Plan
-from app.releases.product import tables_written_by_older
+from app.releases.product import older_service
 from app.releases.verdict import Stopped, Verdict
 
 
@@ -21,6 +21,7 @@ async def raise_if_older_side_lives(ledger: Ledger, order: Order, plan: Plan) ->
         return
     sessions = await foreign_sessions(ledger, harmless_names(order))
     evidence = {"connected": in_words(sessions)}
+    lately = order.quiet_seconds
     if sessions:
         count = "a session is" if len(sessions) == 1 else f"{len(sessions)} sessions are"
         lives = (
@@ -28,16 +29,21 @@ async def raise_if_older_side_lives(ledger: Ledger, order: Order, plan: Plan) ->
             "service and close its sessions, or name one that is harmless in HARMLESS_SESSIONS; "
             "then run the release again."
         )
-    elif tables := await tables_written_by_older(ledger, order.quiet_seconds):
+    elif older_service and (tables := await older_service.tables_written_by_older(ledger, lately)):
         evidence["written"] = tables
         lives = (
-            f"it wrote in the last {order.quiet_seconds / 60:.0f} minutes ({', '.join(tables)}): "
+            f"it wrote in the last {lately / 60:.0f} minutes ({', '.join(tables)}): "
             "stop it, wait until CONTRACT_QUIET_MINUTES are over, and run the release again."
         )
     else:
         return
     without_way_back = "takes away what an older service reads and writes, without a way back, and"
     raise Stopped(Verdict.REFUSED, f"{plan.target} {without_way_back} {lives}", evidence)
+
+
+async def with_losses(ledger: Ledger, order: Order, plan: Plan, words: str) -> str:
+    """Return the words, and what is lost after them."""
+    return f"{words} {await what_is_lost(ledger, order, plan)}".rstrip()
 
 
 async def what_is_lost(ledger: Ledger, order: Order, plan: Plan) -> str:

@@ -239,11 +239,11 @@ class RehearsalChecks:
         """Store what the tables hold, each set of columns once."""
         same = contents.lasting(self._all, self._before, contents.changed_on_purpose(self._plan))
         shared = contents.lasting(same, self._should, {})
-        held = await contents.read_contents(connection, same)
+        values = await contents.read_contents(connection, same)
         fewer = {table: names for table, names in shared.items() if names != same[table]}
-        self._same = same, held
-        self._shared = shared, held | await contents.read_contents(connection, fewer)
-        self.evidence["contents"]["before"] = contents.as_json(held)
+        self._same = same, values
+        self._shared = shared, values | await contents.read_contents(connection, fewer)
+        self.evidence["contents"]["before"] = contents.as_json(values)
 
 
 async def read_copy_snapshot(connection: asyncpg.Connection) -> Snapshot:

@@ -83,13 +83,14 @@ async def copy_of(
     live = DatabaseUrl.parse(url)
     async with open_connection(url) as watching:
         folder, program = await _programs(watching.get_server_version().major)
-        known = frozenset(r["name"] for r in await watching.fetch("SELECT name FROM pg_settings"))
+        names = await watching.fetch("SELECT name FROM pg_settings")
+        settings = frozenset(row["name"] for row in names)
         async with scratch_database(url) as copy_url:
             began = time.monotonic()
             copy = DatabaseUrl.parse(copy_url)
             telling = asyncio.create_task(_tell(watching, copy.database, say, progress))
             try:
-                carried = await _carry(folder, live, copy, known, rows=rows)
+                carried = await _carry(folder, live, copy, settings, rows=rows)
             finally:
                 telling.cancel()
                 await asyncio.gather(telling, return_exceptions=True)

@@ -163,8 +163,8 @@ class StatementRecorder(Observer):
             now[key] = step, since
             step.locked(table, mode)
             if mode in STRONG:
-                held = (at - since).total_seconds()
-                step.seconds_held[table] = max(step.seconds_held.get(table, 0.0), held)
+                seconds = (at - since).total_seconds()
+                step.seconds_held[table] = max(step.seconds_held.get(table, 0.0), seconds)
         self._open = now
 
     def _taker(self, table: str) -> StepRecord:

@@ -31,8 +31,8 @@ Rule = Callable[[Status], Advice | None]
 def next_command(status: Status) -> NextCommand:
     """Return what to do next; ``command`` is null where no command of ours helps."""
     advice = next(filter(None, (rule(status) for rule in _RULES)), None)
-    done = f"All is done: the database is at {status.revision}, and this image may be deployed."
-    command, words = advice or (None, done)
+    all_well = f"All is done: the database is at {status.revision}, and this image may be deployed."
+    command, words = advice or (None, all_well)
     missing = [name for name in status.unread if name not in words]
     if missing and command != _LOOK:
         words += f" Not read: {', '.join(missing)}; look again before you act."

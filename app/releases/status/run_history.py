@@ -63,14 +63,14 @@ async def describe_plan(ledger: Ledger, row: Row) -> Release:
     plan = from_json(row["plan"])
     rehearsal = await ledger.rehearsal(plan.digest)
     lint_row = await ledger.fetch_row(_LINT, plan.digest)
-    found = lint_row["evidence"]["lint"] if lint_row else []
+    lint = lint_row["evidence"]["lint"] if lint_row else []
     return Release.model_validate(plan).model_copy(update={
         "state": row["state"],
         "proposed_at": row["proposed_at"],
         "changed_at": row["changed_at"],
         "no_way_back": plan.is_final,
         "connected": in_words(await foreign_sessions(ledger)) if plan.is_final else [],
-        "lint": [schemas.Lint(**finding) for finding in found],
+        "lint": [schemas.Lint(**finding) for finding in lint],
         "rehearsal": _rehearsal(rehearsal),
         "decision": _decision(await ledger.decision(plan.digest), rehearsal),
     })  # fmt: skip

@@ -90,8 +90,8 @@ async def _look_now(ledger: Ledger, reader: PartialReader, role: str | None) -> 
         look = await reader.read("drift", look_at, ledger.connection, role, _LOOK_PATIENCE)
     if look is None and reader.has("drift"):
         reader.unread.append("drift")
-    found = {"at": utc_now(), "by": QUESTION, "findings": look[1]} if look else None
-    return _drift_members(found) | {"unread": reader.unread}
+    this_look = {"at": utc_now(), "by": QUESTION, "findings": look[1]} if look else None
+    return _drift_members(this_look) | {"unread": reader.unread}
 
 
 def _drift_members(look: dict[str, Any] | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from app.releases.gate.run import Inspected, Order, Position
 from app.releases.ledger.drift_looks import keep_look
 from app.releases.ledger.ledger import Ledger
 from app.releases.output import GateOutput
-from app.releases.product import explain_drift
+from app.releases.product import older_service
 from app.releases.schema.comparison.finding import Finding
 from app.releases.schema.drift import Inspection, inspect
 from app.releases.verdict import Stopped, Verdict
@@ -23,7 +23,7 @@ async def run(order: Order, ledger: Ledger, output: GateOutput, position: Positi
     findings = _without_work_in_progress(inspection.findings, position.in_progress)
     await store_look(ledger, inspection, findings)
     if findings:
-        explanation = await explain_drift(ledger)
+        explanation = await older_service.explain_drift(ledger) if older_service else None
         evidence = _say(output, findings, with_mend=explanation is None)
         raise Stopped(Verdict.DRIFTED, explanation or _in_words(findings), evidence)
     count = len(inspection.findings)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from app.releases.gate.contract_conditions import what_is_lost
+from app.releases.gate.contract_conditions import with_losses
 from app.releases.gate.run import Inspected, Order, Planned, Position
 from app.releases.ledger.ledger import Ledger
 from app.releases.lint.lint import LintFinding, lint
@@ -49,8 +49,9 @@ async def run(order: Order, ledger: Ledger, position: Position, inspected: Inspe
     await ledger.propose(plan, offline_hash(revisions))
     _raise_if_harmful(plan, findings)
     words, evidence = _in_words(plan, findings), _evidence(plan, findings)
-    final = await _final_words(order, ledger, plan) if order.word == "plan" else None
-    return Planned(words, evidence=evidence, empty=empty, plan=plan, final_words=final)
+    final = f"{plan.target} is planned, digest {plan.digest[:12]}; nothing was changed."
+    last = await with_losses(ledger, order, plan, final) if order.word == "plan" else None
+    return Planned(words, evidence=evidence, empty=empty, plan=plan, final_words=last)
 
 
 def _raise_if_harmful(plan: Plan, findings: list[LintFinding]) -> None:
@@ -63,12 +64,6 @@ def _raise_if_harmful(plan: Plan, findings: list[LintFinding]) -> None:
             "(docs/migrations.md, the recipe) and deploy again; the database was not touched.",
             _evidence(plan, findings),
         )
-
-
-async def _final_words(order: Order, ledger: Ledger, plan: Plan) -> str:
-    lost = await what_is_lost(ledger, order, plan)
-    words = f"{plan.target} is planned, digest {plan.digest[:12]}; nothing was changed."
-    return f"{words} {lost}".rstrip()
 
 
 def _tables(names: Sequence[str]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from app.releases.migrations.version_row import LOST
 from app.releases.plan.plan import Plan
 from app.releases.plan.render import offline_hash
 from app.releases.plan.seals import hash_of
-from app.releases.product import Statements, is_attached, own_tables
+from app.releases.product import Statements, older_service, own_tables
 from app.releases.schema.unfilled_columns import find_unfilled_columns
 from app.releases.verdict import Stopped, Verdict
 
@@ -87,7 +87,7 @@ async def _raise_if_unadopted(ledger: Ledger) -> None:
     """Raise Stopped where tables of ours, or of an older service, stand without a revision."""
     is_ours = await ledger.fetch_value(f"SELECT {BUILT_BY_REVISIONS}")
     holds_tables = await ledger.fetch_value(f"SELECT {HOLDS_CORE_TABLES}")
-    if is_ours or (holds_tables and not is_attached()):
+    if is_ours or (holds_tables and older_service is None):
         raise Stopped(Verdict.DRIFTED, LOST)
     if holds_tables:
         raise Stopped(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
-from app.releases.gate.contract_conditions import what_is_lost
+from app.releases.gate.contract_conditions import with_losses
 from app.releases.gate.run import Order, Planned, Position, Rehearsed, postponed
 from app.releases.ledger.ledger import Ledger
 from app.releases.output import GateOutput, ProgressRate
@@ -28,11 +28,9 @@ async def run(
         return Rehearsed("nothing to rehearse", skipped=True)
     last = await ledger.rehearsal(plan.digest)
     if last and last["passed"] and not order.anew:
-        words, predicted = (
-            f"rehearsed already, as number {last['id']}",
-            _predicted(last["evidence"]),
-        )
-        return Rehearsed(words, skipped=True, number=last["id"], predicted=predicted)
+        number, predicted = last["id"], _predicted(last["evidence"])
+        words = f"rehearsed already, as number {number}"
+        return Rehearsed(words, skipped=True, number=number, predicted=predicted)
     if position.unfinished:
         words = "it is half done on the live database: no copy would show it"
         return Rehearsed(words, skipped=True)
@@ -47,13 +45,13 @@ async def run(
     )  # fmt: skip
     evidence = rehearsal.evidence
     number = await _store(order, ledger, output, plan, rehearsal)
+    final = f"{plan.target} is rehearsed and waits for a person: {approval(plan)}."
+    end = await with_losses(ledger, order, plan, final) if order.word == "rehearse" else None
     return Rehearsed(
         f"number {number} passed in {evidence['seconds']:.1f} s",
-        evidence={"rehearsal": number, **evidence},
-        number=number,
-        predicted=_predicted(evidence),
-        final_words=await _final_words(order, ledger, plan) if order.word == "rehearse" else None,
-    )
+        evidence={"rehearsal": number, **evidence}, number=number,
+        predicted=_predicted(evidence), final_words=end,
+    )  # fmt: skip
 
 
 async def _store(
@@ -81,11 +79,6 @@ async def _store(
             {"rehearsal": number, "findings": findings},
         )
     return number
-
-
-async def _final_words(order: Order, ledger: Ledger, plan: Plan) -> str:
-    lost = await what_is_lost(ledger, order, plan)
-    return f"{plan.target} is rehearsed and waits for a person: {approval(plan)}. {lost}".rstrip()
 
 
 def _too_long(order: Order, plan: Plan, evidence: Mapping[str, Any]) -> str | None:
