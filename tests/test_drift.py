@@ -17,8 +17,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlmodel import SQLModel
 
+from app.cli.commands.drift import drift
 from app.database.url import DatabaseUrl
-from app.releases.gate.drift_report import drift
 from app.releases.migrations import revisions
 from app.releases.migrations.alembic_runner import make_engine, upgrade
 from app.releases.schema.comparison.compare_snapshots import compare

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from app.cli.status_output import described
+from app.cli.commands.release_status import described
 from app.releases.gate.gate import ROLLBACK
 from app.releases.migrations import revisions
 from app.releases.status import next_command as advice

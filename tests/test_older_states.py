@@ -4,7 +4,7 @@ from typing import Final
 
 import pytest
 
-from app.releases.gate.drift_report import drift
+from app.cli.commands.drift import drift
 from app.releases.verdict import Verdict
 from tests.support.databases import execute
 from tests.support.gates import Heard, adopted, ran

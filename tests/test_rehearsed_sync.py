@@ -19,7 +19,8 @@ from app.releases.migrations import revisions
 from app.releases.migrations.alembic_runner import upgrade
 from app.releases.migrations.revisions import Phase
 from app.releases.plan.plan import Plan
-from app.releases.rehearsal.rehearsal import RehearsalResult, rehearse
+from app.releases.rehearsal.checks import RehearsalChecks
+from app.releases.rehearsal.rehearsal import rehearse
 from app.settings import Settings
 from app.sync.rehearsal.offline_work import texts
 from app.sync.rehearsal.round_trip import RoundTrip
@@ -45,7 +46,7 @@ def planned(before: str | None, *names: str, phase: Phase) -> Plan:
     )
 
 
-async def rehearsed(url: str, plan: Plan, say: Any = legacy.quiet) -> RehearsalResult:
+async def rehearsed(url: str, plan: Plan, say: Any = legacy.quiet) -> RehearsalChecks:
     return await rehearse(
         url, plan, previous={}, own={}, round_trip=RoundTrip(), say=say, progress=unheard
     )

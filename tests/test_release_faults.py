@@ -7,8 +7,8 @@ from typing import Any, Final
 import asyncpg
 import pytest
 
+from app.cli.commands.drift import drift
 from app.database.url import DatabaseUrl
-from app.releases.gate.drift_report import drift
 from app.releases.gate.gate import ADOPT, PLAN, ROLLBACK
 from app.releases.gate.stages import apply_plan as apply_stage
 from app.releases.gate.stages import prove_statements as truth_stage

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from app.cli.release_output import Terminal
+from app.cli.commands.run_release import Terminal
 
 WORK = "cameras: uuid"
 

@@ -24,7 +24,7 @@ def image(tmp_path: Path) -> Image:
 def test_the_folder_offers_what_the_gate_asks_of_it() -> None:
     offered: product.OlderService = app.older_service  # the type checker compares the two
     assert offered
-    assert product.is_attached()
+    assert product.older_service is offered
 
 
 async def test_the_rest_serves_without_the_folder(

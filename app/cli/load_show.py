@@ -6,7 +6,8 @@ of the wire; ``productionId`` is filled in. Rows come out of lists in the order 
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,11 +15,14 @@ from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic_core import from_json
 
+from app.cli.startup import BadShow
 from app.database.database import Database
+from app.database.url import DatabaseUrl
 from app.entities import discovered, root
 from app.errors import SignalbookError
 from app.model.entity import Row
 from app.model.schemas import create_schema
+from app.settings import Settings
 from app.store.create import create
 from app.store.edit import edit_of
 from app.store.write_context import WriteContext
@@ -27,8 +31,15 @@ _ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(7305791, 2)"
 SAMPLE: Final = Path(__file__).parents[1] / "sample" / "show.json"
 
 
-class BadShow(Exception):
-    """The file is not a show; the text names the row and the member."""
+@asynccontextmanager
+async def opened(settings: Settings, url: str) -> AsyncIterator[Database]:
+    """Yield the database, open as the service opens it."""
+    database = Database(DatabaseUrl.parse(url), settings)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 async def load(database: Database, file: Path, say: Callable[[str], None] = print) -> str:
@@ -53,7 +64,8 @@ async def _load(context: WriteContext, show: Mapping[str, Any], say: Callable[[s
     production = await _create(context, root(), show["production"], "production")
     label = str(production["id"])
     counts = await _create_all(context, show, label)
-    say(f"Loaded {production['showName']!r} as {label!r}: {_counted(counts)}.")
+    contents = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "empty"
+    say(f"Loaded {production['showName']!r} as {label!r}: {contents}.")
     return label
 
 
@@ -102,7 +114,3 @@ async def _create(
         raise BadShow(f"{where}.{path}: {first['msg']}") from None
     except SignalbookError as error:
         raise BadShow(f"{where}: {error.message}") from None
-
-
-def _counted(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "empty"

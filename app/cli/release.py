@@ -17,50 +17,42 @@ words: Final = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.")]
-Look = Annotated[
-    bool, typer.Option("--look", help="Look for drift now, instead of giving the last look.")
-]
+Look = Annotated[bool, typer.Option(
+    "--look", help="Look for drift now, instead of giving the last look."
+)]  # fmt: skip
 Who = Annotated[str, typer.Option("--who", help="Your name; it is kept.")]
 Why = Annotated[str, typer.Option("--why", help="Your reason; it is kept.")]
-Contract = Annotated[
-    bool,
-    typer.Option(
-        "--contract", help="Insist on the next contract, although this image serves without it."
-    ),
-]
-Override = Annotated[
-    str | None,
-    typer.Option("--override-soak", help="Pass over an unfinished or red soak, for this reason."),
-]
-Whole = Annotated[
-    bool,
-    typer.Option(
-        "--whole",
-        help="All expands and switches together, or all contracts together: for a small database.",
-    ),
-]
-New = Annotated[
-    bool, typer.Option("--new", help="In production: the database is new and meant to be empty.")
-]
-Ahead = Annotated[
-    bool,
-    typer.Option(
-        "--allow-ahead", help="Let an older image serve on a newer schema where all its SQL runs."
-    ),
-]
+Runner = Annotated[str, typer.Option("--who", help="Who runs it; kept with the run.")]
+Contract = Annotated[bool, typer.Option(
+    "--contract", help="Insist on the next contract, although this image serves without it."
+)]  # fmt: skip
+Override = Annotated[str | None, typer.Option(
+    "--override-soak", help="Pass over an unfinished or red soak, for this reason."
+)]  # fmt: skip
+Whole = Annotated[bool, typer.Option(
+    "--whole",
+    help="All expands and switches together, or all contracts together: for a small database.",
+)]  # fmt: skip
+New = Annotated[bool, typer.Option(
+    "--new", help="In production: the database is new and meant to be empty."
+)]  # fmt: skip
+Ahead = Annotated[bool, typer.Option(
+    "--allow-ahead", help="Let an older image serve on a newer schema where all its SQL runs."
+)]  # fmt: skip
+PlanAnew = Annotated[str | None, typer.Option(
+    "--plan-anew", help="Plan, rehearse and approve the rest anew, for this reason."
+)]  # fmt: skip
+Destroys = Annotated[str | None, typer.Option(
+    "--destroys", help="What the plan takes something from: a table, or several with commas."
+)]  # fmt: skip
 
 
 @words.callback()
 def release(
-    context: typer.Context,
-    as_json: Json = False,
-    contract: Contract = False,
-    override_soak: Override = None,
-    allow_ahead: Ahead = False,
-    whole: Whole = False,
-    new: New = False,
-    who: Annotated[str, typer.Option(help="Who runs it; kept with the run.")] = NOBODY,
-) -> None:
+    context: typer.Context, as_json: Json = False, contract: Contract = False,
+    override_soak: Override = None, allow_ahead: Ahead = False, whole: Whole = False,
+    new: New = False, who: Runner = NOBODY,
+) -> None:  # fmt: skip
     """Take the next approved step; exit 0 when this image may be deployed."""
     if context.invoked_subcommand is None:
         commands.run(
@@ -84,16 +76,7 @@ def rehearse(as_json: Json = False, whole: Whole = False) -> None:
 
 
 @words.command()
-def resume(
-    plan_anew: Annotated[
-        str | None,
-        typer.Option(
-            "--plan-anew", help="Plan, rehearse and approve the rest anew, for this reason."
-        ),
-    ] = None,
-    who: Annotated[str, typer.Option(help="Who runs it; kept with the run.")] = NOBODY,
-    as_json: Json = False,
-) -> None:
+def resume(plan_anew: PlanAnew = None, who: Runner = NOBODY, as_json: Json = False) -> None:
     """Finish a release that a killed or stopped run has begun."""
     commands.run(
         "run_release", word="resume", as_json=as_json, contract=True, supersede=plan_anew, who=who
@@ -117,10 +100,7 @@ def approve(
     digest: Annotated[str, typer.Argument(help="The plan's digest, or its first 8 characters.")],
     who: Who,
     why: Why,
-    destroys: Annotated[
-        str | None,
-        typer.Option(help="What the plan takes something from: a table, or several with commas."),
-    ] = None,
+    destroys: Destroys = None,
     withhold: Annotated[bool, typer.Option("--withhold", help="Say no instead.")] = False,
     as_json: Json = False,
 ) -> None:

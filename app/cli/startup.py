@@ -1,8 +1,9 @@
 """What every command starts with: settings, a database, and words for expected errors."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 import typer
 
@@ -10,13 +11,24 @@ from app import logs
 from app.database import embedded as postgres
 from app.database.embedded_home import EmbeddedPostgresError
 from app.database.url import BadDatabaseUrl, DatabaseUrl
-from app.errors import SignalbookError
-from app.releases.verdict import MigrationError, Verdict
+from app.errors import Busy, DatabaseAway, SignalbookError
+from app.releases.apply.error_verdicts import stopped
+from app.releases.verdict import MigrationError, Stopped, Verdict
 from app.settings import BadSettings, Settings, load_settings
 
+
+class BadShow(Exception):
+    """A file is not a show; the text names the row and the member."""
+
+
+Answer = TypeVar("Answer")
 _EXPECTED: Final = (
-    BadSettings, SignalbookError, EmbeddedPostgresError, MigrationError,
+    BadSettings, SignalbookError, EmbeddedPostgresError, MigrationError, BadShow,
 )  # fmt: skip
+_VERDICTS: Final[dict[type[SignalbookError], Verdict]] = {
+    DatabaseAway: Verdict.UNREACHABLE,
+    Busy: Verdict.CONTENDED,
+}
 
 
 def say(words: str) -> None:
@@ -44,6 +56,28 @@ def started() -> Iterator[tuple[Settings, str]]:
         give_up(bad, int(Verdict.MISCONFIGURED))
     except _EXPECTED as expected:
         give_up(getattr(expected, "message", expected))
+
+
+def answered(
+    question: Callable[[Settings, str], Coroutine[Any, Any, Answer]],
+    refuse: Callable[[Stopped], None] = lambda verdict: say(f"signalbook: {verdict.words}"),
+) -> Answer:
+    """Return the answer to a question outside the gate.
+
+    On an expected error call ``refuse`` and exit with its verdict; raise any other.
+    """
+    with started() as (settings, url):
+        try:
+            return asyncio.run(question(settings, url))
+        except Exception as error:
+            verdict = stopped(error)
+            if verdict is None and isinstance(error, SignalbookError):
+                code = _VERDICTS.get(type(error), Verdict.REFUSED)
+                verdict = Stopped(code, error.message)
+            if verdict is None:
+                raise
+        refuse(verdict)
+        raise typer.Exit(int(verdict.verdict))
 
 
 def gate_url(settings: Settings, url: str) -> str:

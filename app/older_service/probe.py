@@ -15,8 +15,7 @@ from typing import Any, Final
 import asyncpg
 
 from app.releases.migrations.revisions import history
-from app.releases.rehearsal.client_trials import Probe
-from app.releases.rehearsal.probes import Failures, attempt, rolled_back
+from app.releases.rehearsal.probes import Failures, Probe, attempt, rolled_back
 from app.releases.schema.scratch_database import expected_snapshot
 from app.releases.schema.snapshot import Snapshot
 

@@ -25,10 +25,6 @@ def discard_line(_: str) -> None:
     """Ignore a sentence."""
 
 
-class NoOutput(GateOutput):
-    """Ignores everything."""
-
-
 class ProgressRate:
     """Computes the rate of progress and the seconds left, and passes both on."""
 

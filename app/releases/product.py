@@ -16,18 +16,16 @@ import app.changelog.log
 import app.entities  # noqa: F401  # a table whose model is not imported would not be protected
 from app.all_statements import required_statements
 from app.releases.ledger.ledger import Ledger
-from app.releases.rehearsal.client_trials import Probe
+from app.releases.rehearsal.probes import Probe
 from app.releases.schema.snapshot import Snapshot
-from app.releases.verdict import Stopped, Verdict
 from app.sql.registry import failures
 from app.sql.session_fitness import by_collection, findings, needs_of, session_findings
 from app.sql.session_fitness import grants as grants_of
 from app.sync.rehearsal.round_trip import RoundTrip
 
 __all__ = [
-    "MODELS", "RoundTrip", "Statements", "adopt", "explain_drift", "grants", "is_attached",
-    "other_clients", "own_tables", "required_statements", "session_faults", "statement_faults",
-    "tables_written_by_older",
+    "MODELS", "RoundTrip", "Statements", "grants", "older_service", "other_clients", "own_tables",
+    "required_statements", "session_faults", "statement_faults",
 ]  # fmt: skip
 
 Statements = Mapping[str, tuple[str, ...]]
@@ -47,7 +45,10 @@ class Adoption(Protocol):
 
 
 class OlderService(Protocol):
-    """What ``app.older_service`` offers while its folder is there."""
+    """What ``app.older_service`` offers while its folder is there.
+
+    ``explain_drift`` returns words where the older service made the difference, else None.
+    """
 
     async def adopt(
         self, url: str, ledger: Ledger, *, service_role: str | None, say: Callable[[str], None]
@@ -58,12 +59,8 @@ class OlderService(Protocol):
 
 
 _FOLDER: Final = "app.older_service"
-_older = cast("OlderService", import_module(_FOLDER)) if find_spec(_FOLDER) else None
-
-
-def is_attached() -> bool:
-    """Return whether databases of the older service are still carried over."""
-    return _older is not None
+older_service: Final = cast("OlderService", import_module(_FOLDER)) if find_spec(_FOLDER) else None
+"""The older service whose databases are carried over, None once it is retired."""
 
 
 def own_tables() -> list[str]:
@@ -91,28 +88,8 @@ def grants(statements: Statements, role: str) -> list[str]:
     return grants_of(needs_of(statements), role)
 
 
-async def adopt(
-    url: str, ledger: Ledger, *, service_role: str | None, say: Callable[[str], None]
-) -> Adoption:
-    """Take over the older service's database as it stands. Raise Stopped where that cannot be."""
-    if _older is None:
-        raise Stopped(
-            Verdict.REFUSED,
-            "This version carries no older service over any more: there is nothing to adopt.",
-        )
-    return await _older.adopt(url, ledger, service_role=service_role, say=say)
-
-
-async def explain_drift(ledger: Ledger) -> str | None:
-    """Return words where the older service made the difference, None where it did not."""
-    return await _older.explain_drift(ledger) if _older else None
-
-
 async def other_clients(url: str, schema: Snapshot) -> dict[str, Probe]:
     """Return the probes of other programs that use the tables of ``schema``, by their names."""
-    return {"the older service": await _older.make_probe(url, schema)} if _older else {}
-
-
-async def tables_written_by_older(ledger: Ledger, seconds: float) -> list[str]:
-    """Return the tables that the older service has written in the last ``seconds``."""
-    return await _older.tables_written_by_older(ledger, seconds) if _older else []
+    if older_service is None:
+        return {}
+    return {"the older service": await older_service.make_probe(url, schema)}

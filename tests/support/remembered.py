@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import Any, Final, cast
 
 from app.older_service import probe
-from app.releases.gate import statement_proof
 from app.releases.gate.stages import prove_statements as truth_stage
+from app.releases.gate.stages.prove_statements import image_failures
 from app.releases.migrations import revisions
 from app.releases.product import Statements
 from app.releases.rehearsal import rehearsal
@@ -45,9 +45,7 @@ async def _expected(url: str, revision: str) -> Snapshot:
 async def _image_failures(url: str, statements: Statements) -> dict[str, str]:
     key = generation.digest(repr(sorted(statements.items())).encode())
     if key not in _TRUTH:
-        _TRUTH[key] = await _cached(
-            url, key, lambda: statement_proof.image_failures(url, statements)
-        )
+        _TRUTH[key] = await _cached(url, key, lambda: image_failures(url, statements))
     return _TRUTH[key]
 
 
@@ -74,10 +72,7 @@ def remembered() -> Iterator[None]:
     finally:
         _users -= 1
         if not _users:
-            _put(
-                *[scratch_database.expected_snapshot] * 3,
-                statement_proof.image_failures,
-            )
+            _put(*[scratch_database.expected_snapshot] * 3, image_failures)
 
 
 def _put(*functions: Any) -> None:

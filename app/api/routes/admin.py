@@ -21,9 +21,9 @@ from app.releases.ledger.decisions import decide
 from app.releases.ledger.ledger import Ledger, Row
 from app.releases.status import run_history
 from app.releases.status.running import living_run
+from app.releases.status.running_schemas import WireModel
 from app.releases.status.schemas import Decision, Release, Run, RunEvidence, Status
 from app.releases.status.status import reading, status
-from app.releases.status.wire_model import WireModel
 from app.store.write_context import WriteContext
 
 OpenLedger = Callable[[], AbstractAsyncContextManager[Ledger]]

@@ -5,8 +5,7 @@ from typing import Any
 
 import typer
 
-from app.cli.commands.ask_database import answered
-from app.cli.startup import gate_url, say
+from app.cli.startup import answered, gate_url, say
 from app.releases.connection.open_connection import open_connection
 from app.releases.ledger.decisions import decide
 from app.settings import Settings

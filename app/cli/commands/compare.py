@@ -4,8 +4,7 @@ import json
 
 import typer
 
-from app.cli.commands.ask_database import answered
-from app.cli.startup import gate_url
+from app.cli.startup import answered, gate_url
 from app.database.url import DatabaseUrl
 from app.releases.schema.compare_databases import DatabaseComparison, compare_databases
 from app.settings import Settings

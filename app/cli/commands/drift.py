@@ -1,11 +1,15 @@
 """``python -m app drift``: where the live schema differs from what its migrations build."""
 
+from collections.abc import Callable
+
 import typer
 
-from app.cli.commands.ask_database import answered
-from app.cli.startup import gate_url, service_role
-from app.releases.gate.drift_report import drift
+from app.cli.startup import answered, gate_url, service_role
+from app.releases.connection.open_connection import open_connection
+from app.releases.ledger.ledger import Ledger
+from app.releases.product import older_service
 from app.releases.schema.comparison.finding import Finding
+from app.releases.schema.drift import inspect
 from app.settings import Settings
 
 
@@ -17,3 +21,32 @@ def run() -> None:
 
     if answered(compared):
         raise typer.Exit(1)
+
+
+async def drift(
+    url: str, say: Callable[[str], None] = print, role: str | None = None
+) -> list[Finding]:
+    """Say every difference and its mend, and return them. Raises as ``inspect`` does.
+
+    As in the gate, tables that were there at the adoption are no drift.
+    """
+    async with open_connection(url) as connection:
+        ledger = Ledger(connection)
+        gated = await ledger.exists()
+        acquainted = await ledger.get_fact("acquainted") if gated else None
+        inspection = await inspect(url, role, acquainted)
+        findings, revision, explanation = inspection.findings, inspection.revision, None
+        if gated and findings and older_service:
+            explanation = await older_service.explain_drift(ledger)
+    for finding in findings:
+        say(finding.words if explanation else f"{finding.words}\n{finding.script}")
+    if explanation:
+        say(explanation)
+    strays = {finding.table for finding in findings if finding.kind == "table_extra"}
+    if others := [name for name in inspection.live.others if name not in strays]:
+        say(f"Not ours, and not looked at: {', '.join(others)}.")
+    if findings:
+        say(f"{len(findings)} drifts from what the revisions up to {revision} build.")
+    else:
+        say(f"No drift: the schema is what the revisions up to {revision} build.")
+    return findings

@@ -6,7 +6,6 @@ from pathlib import Path
 import typer
 
 from app.cli import load_show
-from app.cli.commands.open_database import opened, showing
 from app.cli.startup import say, started
 from app.releases.migrations import alembic_runner as migrations
 from app.releases.migrations.guard import raise_unless_deployable
@@ -15,12 +14,12 @@ from app.settings import Settings
 
 def run(*, file: Path) -> None:
     """Load the file, all of it or nothing, and print the label of its production."""
-    with started() as (settings, url), showing():
+    with started() as (settings, url):
         asyncio.run(_load(settings, url, file))
 
 
 async def _load(settings: Settings, url: str, file: Path) -> None:
     load_show.read(file)  # so that a bad file is named whether or not the database can take it
     raise_unless_deployable(await migrations.current(url))
-    async with opened(settings, url) as database:
+    async with load_show.opened(settings, url) as database:
         typer.echo(await load_show.load(database, file, say))

@@ -10,11 +10,9 @@ from app.releases.ledger.ledger import QUESTION
 from app.releases.ledger.soak import utc_now
 from app.releases.migrations.revisions import has_revision
 from app.releases.schema import drift
-from app.releases.status.next_command import next_command
-from app.releases.status.schemas import Drift, Status
-from app.releases.status.status import reading
+from app.releases.status.schemas import Status
+from app.releases.status.status import advised, reading
 from app.releases.verdict import MigrationError
-from app.timestamps import wire_moment
 
 _PATIENCE: Final = 4.0  # seconds to read what a look at the live schema needs
 _NO_LOOK: Final = (
@@ -43,11 +41,9 @@ async def run(url: str, status: dict[str, Any], *, role: str | None = None) -> d
         return status
     if inspection.revision != revision:
         return status
-    looked_at = status | {
-        "drift": [Drift(**finding.as_json()).as_json() for finding in inspection.findings],
-        "driftCheckedAt": wire_moment(at),
+    return advised(Status.model_validate(status | {
+        "drift": inspection.findings,
+        "driftCheckedAt": at,
         "driftCheckedBy": QUESTION,
         "unread": [name for name in status["unread"] if name != "drift"],
-    }
-    advice = next_command(Status.model_validate(looked_at))
-    return looked_at | {"nextCommand": advice.as_json()}
+    }))  # fmt: skip

@@ -4,7 +4,6 @@ import asyncio
 
 from app import server
 from app.cli import load_show
-from app.cli.commands.open_database import opened, showing
 from app.cli.startup import say, started
 from app.database.dial import reject_pooler
 from app.database.url import DatabaseUrl
@@ -30,6 +29,5 @@ async def _prepare(settings: Settings, url: str) -> None:
     patience = Observer()
     patience.is_disposable = settings.database_url is None
     await migrations.upgrade(url, say=say, observer=patience)
-    with showing():
-        async with opened(settings, url) as database:
-            await load_show.load_sample_if_empty(database, say)
+    async with load_show.opened(settings, url) as database:
+        await load_show.load_sample_if_empty(database, say)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import typer
 
-from app.cli.commands.open_database import opened
+from app.cli.load_show import opened
 from app.cli.startup import started
 from app.health import check
 from app.settings import Settings

@@ -3,7 +3,7 @@
 import asyncio
 import time
 import traceback
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from inspect import signature
@@ -40,7 +40,7 @@ from app.releases.gate.stages import (
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.alembic_runner import current
 from app.releases.migrations.revisions import needed
-from app.releases.output import GateOutput, NoOutput
+from app.releases.output import GateOutput
 from app.releases.plan.plan import Plan
 from app.releases.product import Statements
 from app.releases.verdict import MigrationError, Stopped, Verdict
@@ -71,7 +71,7 @@ async def gate(
     ``statements`` are what this image's code demands of the database, by collection.
     """
     async with AsyncExitStack() as stack:
-        run = _Run(order, statements, output or NoOutput(), stack)
+        run = _Run(order, statements, output or GateOutput(), stack)
         verdict, words = await run.through(stages)
         return await run.close(verdict, words)
 
@@ -102,8 +102,10 @@ class _Run:
         except asyncio.CancelledError:
             return self._interrupted()
         except Exception as error:  # noqa: BLE001  # every run ends with a verdict, in the ledger
-            verdict = self._verdict_on(error)
-            return verdict.verdict, verdict.words
+            if (foreseen := stopped(error)) is not None:
+                return foreseen.verdict, foreseen.words
+            self._output.say("".join(traceback.format_exception(error)))
+            return Verdict.FAILED, f"Nobody foresaw this: {type(error).__name__}: {error}"
         return self._completed()
 
     async def close(self, verdict: Verdict, words: str) -> Ended:
@@ -125,32 +127,21 @@ class _Run:
             self._postponed = result.postponed
             self._values[Planned] = replace(self._values[Planned], plan=None)
 
-    def _get(self, kind: type[T]) -> T | None:
-        value: T | None = self._values.get(kind)
-        return value
-
     @property
     def _revision(self) -> str | None:
-        last = self._get(Applied) or self._get(Position)
+        last: Applied | Position | None = self._values.get(Applied) or self._values.get(Position)
         return last.revision if last else None
 
     @property
     def _changed(self) -> bool:
-        applied = self._get(Applied)
+        applied: Applied | None = self._values.get(Applied)
         return applied is not None and applied.changed
-
-    def _verdict_on(self, error: Exception) -> Stopped:
-        if (foreseen := stopped(error)) is not None:
-            return foreseen
-        self._output.say("".join(traceback.format_exception(error)))
-        return Stopped(Verdict.FAILED, f"Nobody foresaw this: {type(error).__name__}: {error}")
 
     def _interrupted(self) -> tuple[Verdict, str]:
         """End a run that a signal stopped: its own statement was cancelled, and it is closed."""
-        task = asyncio.current_task()
-        if task is not None:
+        if (task := asyncio.current_task()) is not None:
             task.uncancel()
-        planned = self._get(Planned)
+        planned: Planned | None = self._values.get(Planned)
         is_begun = planned is not None and planned.plan is not None and not self._changed
         rest = "python -m app release takes it up where it was." if is_begun else "Run it again."
         return Verdict.CONTENDED, f"Stopped from outside; the old version serves on. {rest}"
@@ -179,13 +170,16 @@ class _Run:
             result = await self._within_wall_clock(stage)
         except BaseException as error:
             evidence = error.evidence if isinstance(error, Stopped) else {}
-            words = str(error) or type(error).__name__
-            await self._write(position, stage.NAME, "stopped", words, evidence, began)
+            end = StageResult(str(error) or type(error).__name__, evidence=evidence)
+            await self._write(position, stage.NAME, "stopped", end, began)
             raise
-        if isinstance(result, Connected):
-            position = await self._open(result.ledger, stage.NAME)
+        if isinstance(result, Connected):  # only now there is a ledger, to open the run's page in
+            self._ledger = self._values[Ledger] = result.ledger
+            order = self._order
+            await result.ledger.begin(order.word, order.who, order.why, await current(order.url))
+            position = await result.ledger.stage_begins(stage.NAME)
         how = "skipped" if result.skipped else "done"
-        await self._write(position, stage.NAME, how, result.words, result.evidence, began)
+        await self._write(position, stage.NAME, how, result, began)
         return result
 
     async def _within_wall_clock(self, stage: ModuleType) -> StageResult:
@@ -206,28 +200,15 @@ class _Run:
                 "itself does this too: look at the one that comes next.",
             ) from over
 
-    async def _open(self, ledger: Ledger, stage: str) -> int:
-        """Open the run's page, now that there is a ledger."""
-        order = self._order
-        self._ledger = self._values[Ledger] = ledger
-        await ledger.begin(order.word, order.who, order.why, await current(order.url))
-        return await ledger.stage_begins(stage)
-
     async def _write(
-        self,
-        position: int | None,
-        stage: str,
-        outcome: str,
-        words: str,
-        evidence: Mapping[str, Any],
-        began: float,
+        self, position: int | None, stage: str, outcome: str, end: StageResult, began: float
     ) -> None:
-        seconds = time.monotonic() - began
+        words, seconds = end.words, time.monotonic() - began
         page = {"stage": stage, "outcome": outcome, "words": words, "seconds": round(seconds, 3)}
-        self._pages.append(page | ({"evidence": evidence} if outcome == "stopped" else {}))
+        self._pages.append(page | ({"evidence": end.evidence} if outcome == "stopped" else {}))
         self._output.stage_over(stage, outcome, words, seconds)
         if position is not None and self._ledger is not None:
-            await _if_it_answers(self._ledger.stage_ends(position, outcome, words, evidence))
+            await _if_it_answers(self._ledger.stage_ends(position, outcome, words, end.evidence))
 
 
 async def _if_it_answers(query: Coroutine[Any, Any, T]) -> T | None:

@@ -176,12 +176,8 @@ class Ended:
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values, as ``--json`` prints it."""
         return {
-            "verdict": self.verdict.name,
-            "exitCode": int(self.verdict),
-            "words": self.words,
-            "run": self.run,
-            "digest": self.digest,
+            "verdict": self.verdict.name, "exitCode": int(self.verdict), "words": self.words,
+            "run": self.run, "digest": self.digest,
             "plan": self.plan.as_json() if self.plan else None,
-            "revision": self.revision,
-            "stages": list(self.stages),
-        }
+            "revision": self.revision, "stages": list(self.stages),
+        }  # fmt: skip

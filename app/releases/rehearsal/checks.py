@@ -1,9 +1,9 @@
 """The checks of one rehearsal, on its copy."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import asyncpg
 
@@ -13,10 +13,9 @@ from app.releases.migrations import alembic_runner, revisions
 from app.releases.migrations.phased_change import PointOfNoReturn
 from app.releases.plan.plan import Plan
 from app.releases.rehearsal import contents, probes
-from app.releases.rehearsal.client_trials import ClientTrial, OtherClients, Probe
-from app.releases.rehearsal.compared_columns import Columns, changed_on_purpose, lasting, standing
+from app.releases.rehearsal.contents import Columns, Contents
 from app.releases.rehearsal.copies import Copy, Progress, Say
-from app.releases.rehearsal.probes import Failures
+from app.releases.rehearsal.probes import Failures, Probe
 from app.releases.rehearsal.statement_recorder import StatementRecorder, StepRecord, lock_name
 from app.releases.schema.comparison.compare_snapshots import compare
 from app.releases.schema.introspection.introspect import read_snapshot as whole
@@ -36,16 +35,39 @@ _NOT_CARRIED: Final = (
 )  # fmt: skip
 
 Statements = Mapping[str, Sequence[str]]
+# Given the schema before the release, the probes of other programs, by the program's name.
+OtherClients = Callable[[Snapshot], Awaitable[Mapping[str, Probe]]]
+
+
+class ClientTrial(Protocol):
+    """What the product's own clients do, tried on the migrated copy.
+
+    ``findings`` say what went wrong, ``errors`` are behind them; ``as_json`` has steps and times.
+    """
+
+    @property
+    def findings(self) -> list[str]: ...
+    @property
+    def errors(self) -> list[Exception]: ...
+    def as_json(self) -> dict[str, Any]: ...
+    async def look_before(self, url: str) -> None: ...
+    async def run(self, url: str) -> None: ...
 
 
 class RehearsalChecks:
-    """The checks of one rehearsal: the state before it, and the findings since."""
+    """The checks of one rehearsal: the state before it, and the findings since.
 
-    before: Snapshot
-    after: Snapshot
-    shared: Columns
+    ``_same`` are the columns that a release and its way back leave as they were, ``_shared`` those
+    of them that are still there after it; each with what they held before.
+    """
+
+    _before: Snapshot
+    _after: Snapshot
     _all: Columns
-    _same: Columns
+    _shared: tuple[Columns, Contents]
+    _same: tuple[Columns, Contents]
+    _sizes: Mapping[str, int]
+    _failed: Mapping[str, Failures]
 
     def __init__(
         self, copy: Copy, plan: Plan, should: Snapshot, say: Say, progress: Progress
@@ -54,17 +76,11 @@ class RehearsalChecks:
         self.evidence: dict[str, Any] = {"copy": copy.as_json(), "contents": {}}
         self.url, self._plan, self._should = copy.url, plan, should
         self._say, self._progress = say, progress
-        self._contents: dict[tuple[str, ...], contents.Contents] = {}
-        self._sizes: dict[str, int] = {}
         self._others: Mapping[str, Probe] = {}
         self._previous: Statements = {}
-        self._failed: dict[str, Failures] = {}
 
     async def look_before(
-        self,
-        previous: Statements,
-        clean: Snapshot | None = None,
-        others: OtherClients | None = None,
+        self, previous: Statements, clean: Snapshot | None, others: OtherClients | None
     ) -> None:
         """Store the schema, the tables' contents, and which statements fail already.
 
@@ -72,19 +88,15 @@ class RehearsalChecks:
         finished. ``others`` makes the probes of other programs that use the database.
         """
         self._say("Looking at the copy as it is now.")
-        changing = changed_on_purpose(self._plan)
+        self._previous = previous
         async with open_connection(self.url) as connection:
             there = await read_copy_snapshot(connection)
-            self.before = self.after = _without_work(there, clean, self._should) if clean else there
-            self._all = {name: list(table.columns) for name, table in self.before.tables.items()}
-            self._same = lasting(self._all, self.before, changing)
-            self.shared = lasting(self._same, self._should, {})
+            self._before = _without_work(there, clean, self._should) if clean else there
+            self._all = {name: list(table.columns) for name, table in self._before.tables.items()}
             self._sizes = {r["name"]: r["size"] for r in await connection.fetch(_SIZES)}
-            for columns in (self.shared, self._same):
-                await self._hold(connection, columns)
-            if others and self._plan.phase != "contract":
-                self._others = await others(self.before)
-            self._previous = previous
+            await self._hold_contents(connection)
+            if others and not self._plan.is_final:
+                self._others = await others(self._before)
             self._failed = await self._probe(connection, self._all)
         self.evidence["failed_before"] = [
             f"{whose}: {what} on {table}: {error}"
@@ -112,23 +124,21 @@ class RehearsalChecks:
 
     async def compare_schema(self) -> None:
         """Compare the copy with what the revisions build."""
-        async with open_connection(self.url) as connection:
-            self.after = await read_copy_snapshot(connection)
+        self._after = await self._snapshot()
         # Settings of a role hold in every database, and are the live one's to tell.
-        there = replace(self.after.beside(self._should), replication={})
+        there = replace(self._after.beside(self._should), replication={})
         for finding in compare(self._should, there, there.others):
             self.findings.append(f"After {self._plan.target}: {finding.words}")
 
     async def try_statements(self, own: Statements) -> None:
         """Try the statements of every version that uses the database before, during or after it."""
         self._say("Trying the statements of the versions that serve meanwhile.")
-        columns = self._all
-        if self._plan.phase == "contract":
-            columns = standing(columns, self.after)
+        final = self._plan.is_final
+        columns = contents.standing(self._all, self._after) if final else self._all
         async with open_connection(self.url) as connection:
             after = await self._probe(connection, columns)
             after["A write of the previous version"] = await probes.narrowed(
-                connection, self.before, self.after
+                connection, self._before, self._after
             )
             if _serves(self._plan.target):
                 after["This image's own statements"] = await probes.prepared(connection, own)
@@ -152,23 +162,22 @@ class RehearsalChecks:
         for words in trip.findings:
             self.findings.append(f"After {self._plan.target}, a sync round trip fails: {words}")
 
-    async def compare_contents(self, when: str, words: str, columns: Columns) -> None:
+    async def compare_contents(self, words: str, when: str = "after") -> None:
         """Compare what the tables hold with what they held."""
+        columns, before = self._shared if when == "after" else self._same
         async with open_connection(self.url) as connection:
-            now = await read_copy_snapshot(connection)
-            lost_tables = columns.keys() - now.tables.keys()
-            for table in lost_tables - {
-                t for t in lost_tables if _is_dropped_on_purpose(self._plan, t)
-            }:
-                self.findings.append(f"{words}, table {table} is gone with all its rows.")
+            now = (await read_copy_snapshot(connection)).tables
             there = {
                 table: names
                 for table, names in columns.items()
-                if table in now.tables and now.tables[table].columns.keys() >= set(names)
+                if table in now and now[table].columns.keys() >= set(names)
             }
             after = await contents.read_contents(connection, there)
         self.evidence["contents"][when] = contents.as_json(after)
-        for table, difference in contents.describe_changes(self._before(columns), after).items():
+        for table in columns.keys() - now.keys():
+            if not any(s.destroys and table in s.tables for s in self._plan.statements):
+                self.findings.append(f"{words}, table {table} is gone with all its rows.")
+        for table, difference in contents.describe_changes(before, after).items():
             self.findings.append(f"{words}, table {table} {difference}.")
 
     async def go_back(self) -> None:
@@ -180,7 +189,7 @@ class RehearsalChecks:
             await alembic_runner.downgrade(self.url, to, self._say)
         except PointOfNoReturn as no_return:
             self.evidence["downgrade"] = "no way back"
-            if plan.phase != "contract":
+            if not plan.is_final:
                 self.findings.append(
                     f"{plan.target} has no way back, and is no contract: {no_return}"
                 )
@@ -190,18 +199,20 @@ class RehearsalChecks:
             self.findings.append(f"The way back from {plan.target} fails: {_error_words(failed)}")
             return
         self.evidence["downgrade"] = {"seconds": round(time.monotonic() - began, 3)}
-        async with open_connection(self.url) as connection:
-            back = await read_copy_snapshot(connection)
-        words = f"After the way back from {plan.target} to {to}"
-        self.findings += [f"{words}: {finding.words}" for finding in compare(self.before, back)]
-        leftovers = _leftovers(self.before, back)
+        back, words = await self._snapshot(), f"After the way back from {plan.target} to {to}"
+        self.findings += [f"{words}: {finding.words}" for finding in compare(self._before, back)]
+        leftovers = _leftovers(self._before, back)
         self.findings += [f"{words}: {leftover} is left behind." for leftover in leftovers]
-        await self.compare_contents("back", words, self._same)
+        await self.compare_contents(words, "back")
+
+    async def _snapshot(self) -> Snapshot:
+        async with open_connection(self.url) as connection:
+            return await read_copy_snapshot(connection)
 
     async def _probe(self, connection: asyncpg.Connection, columns: Columns) -> dict[str, Failures]:
         return {
             "the previous version's columns": await probes.every_table(
-                connection, self.before, columns
+                connection, self._before, columns
             ),
             **{whose: await probe(connection) for whose, probe in self._others.items()},
             "a statement of the image that serves now": await probes.prepared(
@@ -218,30 +229,26 @@ class RehearsalChecks:
                     f"ACCESS EXCLUSIVE, and nobody can read it meanwhile: {step.sql}"
                 )
         for table, seconds in step.seconds_held.items():
-            if table in self.before.tables and seconds > stall_budget:
+            if table in self._before.tables and seconds > stall_budget:
                 yield (
                     f"{step.revision} holds {lock_name(step.locks[table])} on table {table} for "
                     f"{seconds:.2f} s, and others may wait {stall_budget} s at most: {step.sql}"
                 )
 
-    async def _hold(self, connection: asyncpg.Connection, columns: Columns) -> None:
-        """Store the contents of tables, each set of columns once."""
-        pending = {t: names for t, names in columns.items() if (t, *names) not in self._contents}
-        for table, content in (await contents.read_contents(connection, pending)).items():
-            self._contents[table, *pending[table]] = {table: content}
-        self.evidence["contents"]["before"] = contents.as_json(self._before(columns))
-
-    def _before(self, columns: Columns) -> contents.Contents:
-        return {t: self._contents[t, *names][t] for t, names in columns.items()}
+    async def _hold_contents(self, connection: asyncpg.Connection) -> None:
+        """Store what the tables hold, each set of columns once."""
+        same = contents.lasting(self._all, self._before, contents.changed_on_purpose(self._plan))
+        shared = contents.lasting(same, self._should, {})
+        values = await contents.read_contents(connection, same)
+        fewer = {table: names for table, names in shared.items() if names != same[table]}
+        self._same = same, values
+        self._shared = shared, values | await contents.read_contents(connection, fewer)
+        self.evidence["contents"]["before"] = contents.as_json(values)
 
 
 async def read_copy_snapshot(connection: asyncpg.Connection) -> Snapshot:
     """Read the copy's schema, without what a copy never has as the live database."""
     return (await whole(connection)).without(*_NOT_CARRIED)
-
-
-def _is_dropped_on_purpose(plan: Plan, table: str) -> bool:
-    return any(step.destroys and table in step.tables for step in plan.statements)
 
 
 def _serves(revision: str) -> bool:
@@ -251,13 +258,9 @@ def _serves(revision: str) -> bool:
 
 def _leftovers(before: Snapshot, back: Snapshot) -> Iterator[str]:
     """Yield what a downgrade should have dropped and ``compare`` does not report."""
-    kinds: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = [
-        ("function", before.functions, back.functions),
-        ("enum", before.enums, back.enums),
-        ("view", before.views, back.views),
-    ]
-    for kind, was, now in kinds:
-        yield from (f"{kind} {name}" for name in now if name not in was)
+    yield from (f"function {name}" for name in back.functions if name not in before.functions)
+    yield from (f"enum {name}" for name in back.enums if name not in before.enums)
+    yield from (f"view {name}" for name in back.views if name not in before.views)
 
 
 def _error_words(failed: Exception) -> str:

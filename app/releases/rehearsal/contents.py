@@ -1,5 +1,6 @@
 """What the tables hold: row counts and hashes, the same however the rows are ordered or stored.
 
+Only columns are compared that a plan neither drops nor changes on purpose.
 A row counts as its columns' texts. Times are read as instants in UTC, and numbers in their widest
 type, so that a column may change from ``timestamp`` to ``timestamptz``, from ``integer`` to
 ``bigint`` or from ``real`` to ``double precision`` without a difference.
@@ -9,7 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import asyncpg
+from alembic.script import ScriptDirectory
 
+from app.releases.migrations import revisions
+from app.releases.plan.plan import Plan
+from app.releases.schema.snapshot import Snapshot
+
+Columns = dict[str, list[str]]
 Contents = dict[str, tuple[int, str]]
 
 # The record's text tells NULL, '' and 'NULL' apart. A sum does not depend on the order, and notices
@@ -26,6 +33,39 @@ _READ_AS: Final = {
     "timestamptz": "(t.{} AT TIME ZONE 'UTC')::text",
     "float4": "t.{}::float8::text",
 }
+
+
+def standing(columns: Columns, there: Snapshot) -> Columns:
+    """Return those of the columns that still exist."""
+    return {
+        table: [name for name in names if name in there.tables[table].columns]
+        for table, names in columns.items()
+        if table in there.tables
+    }
+
+
+def lasting(columns: Columns, should: Snapshot, changing: Columns) -> Columns:
+    """Return the columns that the plan neither drops nor changes on purpose."""
+    return {
+        table: [
+            name
+            for name in names
+            if name not in changing.get(table, ())
+            and (table not in should.tables or name in should.tables[table].columns)
+        ]
+        for table, names in columns.items()
+    }
+
+
+def changed_on_purpose(plan: Plan) -> Columns:
+    """Return the columns whose values the revisions declare to change (``changes_values``)."""
+    scripts = ScriptDirectory(str(revisions.FOLDER))
+    changing: Columns = {}
+    for name in plan.revisions:
+        declared = getattr(scripts.get_revision(name).module, "changes_values", {})
+        for table, columns in declared.items():
+            changing.setdefault(table, []).extend(columns)
+    return changing
 
 
 async def read_contents(

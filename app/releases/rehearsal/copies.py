@@ -39,7 +39,6 @@ _DUMP: Final = (
     "--no-publications", "--no-subscriptions", "--no-tablespaces", "--no-password",
     "--exclude-table=public.release_*",
 )  # fmt: skip
-_SCHEMA: Final = ("--schema-only",)
 _LOAD: Final = ("--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1")
 _LAST: Final = 2000  # characters of what a program said
 
@@ -84,13 +83,14 @@ async def copy_of(
     live = DatabaseUrl.parse(url)
     async with open_connection(url) as watching:
         folder, program = await _programs(watching.get_server_version().major)
-        settings = await _settings(watching)
+        names = await watching.fetch("SELECT name FROM pg_settings")
+        settings = frozenset(row["name"] for row in names)
         async with scratch_database(url) as copy_url:
             began = time.monotonic()
             copy = DatabaseUrl.parse(copy_url)
             telling = asyncio.create_task(_tell(watching, copy.database, say, progress))
             try:
-                carried = await _carry(folder, live, copy, settings, () if rows else _SCHEMA)
+                carried = await _carry(folder, live, copy, settings, rows=rows)
             finally:
                 telling.cancel()
                 await asyncio.gather(telling, return_exceptions=True)
@@ -149,10 +149,6 @@ async def _version(program: Path) -> str:
     return match[0] if match else ""
 
 
-async def _settings(connection: asyncpg.Connection) -> frozenset[str]:
-    return frozenset(r["name"] for r in await connection.fetch("SELECT name FROM pg_settings"))
-
-
 async def _tell(connection: asyncpg.Connection, copy: str, say: Say, progress: Progress) -> None:
     """Report progress. The live database's size is a guess of the copy's: it has free space."""
     began = reported_at = time.monotonic()
@@ -173,17 +169,16 @@ async def _tell(connection: asyncpg.Connection, copy: str, say: Say, progress: P
 
 
 async def _carry(
-    folder: Path,
-    live: DatabaseUrl,
-    copy: DatabaseUrl,
-    settings: frozenset[str],
-    what: tuple[str, ...] = (),
+    folder: Path, live: DatabaseUrl, copy: DatabaseUrl, settings: frozenset[str], *, rows: bool
 ) -> int:
     """Run pg_dump and psql to their ends; return the bytes that went between them."""
+    what = () if rows else ("--schema-only",)
     dumped = (*_DUMP, *what, f"--lock-wait-timeout={LOCK_WAIT}")
+    # Nobody needs the copy after a crash of the server.
+    lazy = replace(copy, options=f"{copy.options} -c synchronous_commit=off".strip())
     async with (
         open_tool_socket(live, APPLICATION_NAME) as there,
-        open_tool_socket(_unsynchronised(copy), APPLICATION_NAME) as here,
+        open_tool_socket(lazy, APPLICATION_NAME) as here,
         _running(folder / "pg_dump", dumped, there, stdin=DEVNULL, stdout=PIPE) as dump,
         _running(folder / "psql", _LOAD, here, stdin=PIPE, stdout=DEVNULL) as load,
     ):
@@ -198,30 +193,13 @@ async def _carry(
     return carried
 
 
-def _unsynchronised(copy: DatabaseUrl) -> DatabaseUrl:
-    # Nobody needs the copy after a crash of the server.
-    return replace(copy, options=f"{copy.options} -c synchronous_commit=off".strip())
-
-
 @asynccontextmanager
 async def _running(
-    program: Path,
-    options: tuple[str, ...],
-    environment: Mapping[str, str],
-    *,
-    stdin: int,
-    stdout: int,
+    program: Path, options: tuple[str, ...], env: Mapping[str, str], *, stdin: int, stdout: int
 ) -> AsyncIterator[Process]:
     """Run a program; it is killed at the end."""
     process = await asyncio.create_subprocess_exec(
-        program,
-        *options,
-        stdin=stdin,
-        stdout=stdout,
-        stderr=PIPE,
-        env=environment,
-        cwd="/",
-        limit=CHUNK,
+        program, *options, stdin=stdin, stdout=stdout, stderr=PIPE, env=env, cwd="/", limit=CHUNK
     )
     try:
         yield process

@@ -4,7 +4,9 @@ Each probe returns what failed. It runs before and after the migration, so that 
 before is not blamed on the migration.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 import asyncpg
@@ -15,6 +17,8 @@ from app.releases.schema.snapshot import Snapshot
 
 # What was tried on which table, and the error.
 Failures = dict[tuple[str, str], str]
+Probe = Callable[[asyncpg.Connection], Awaitable[Failures]]
+Tried = Callable[[asyncpg.Connection], Awaitable[object]]
 
 _ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError)
 _PATIENCE: Final = "SET LOCAL statement_timeout = '30s'"
@@ -86,9 +90,6 @@ async def narrowed(connection: asyncpg.Connection, before: Snapshot, after: Snap
     return failed
 
 
-Tried = Callable[[asyncpg.Connection], Awaitable[object]]
-
-
 async def attempt(
     connection: asyncpg.Connection, failed: Failures, key: tuple[str, str], tried: Tried
 ) -> bool:
@@ -107,23 +108,17 @@ async def attempt(
 async def _like_another(connection: asyncpg.Connection, rows: Rows, failed: Failures) -> None:
     if not await attempt(connection, failed, (rows.table, "SELECT"), rows.look):
         return
-    places: list[str | None] = []
-
-    def moving(sql: Callable[[str], str]) -> Tried:
-        async def move(there: asyncpg.Connection) -> None:
-            places.append(await there.fetchval(sql(places[-1] or "" if places else "")))
-
-        return move
-
     await attempt(connection, failed, (rows.table, "SELECT"), lambda c: c.fetch(rows.select()))
-    if not await attempt(
-        connection, failed, (rows.table, "INSERT"), moving(lambda _: rows.insert())
-    ):
-        return
-    if places[-1]:  # a trigger may have swallowed it
-        await attempt(connection, failed, (rows.table, "UPDATE"), moving(rows.update))
-    if places[-1]:
-        await attempt(connection, failed, (rows.table, "DELETE"), moving(rows.delete))
+    place = ""  # of the row that is written; a trigger may swallow it
+
+    async def write(sql: str, there: asyncpg.Connection) -> None:
+        nonlocal place
+        place = await there.fetchval(sql) or ""
+
+    if await attempt(connection, failed, (rows.table, "INSERT"), partial(write, rows.insert())):
+        for word, change in (("UPDATE", rows.update), ("DELETE", rows.delete)):
+            if place:
+                await attempt(connection, failed, (rows.table, word), partial(write, change(place)))
 
 
 def _edge(value: str, kind: str) -> Tried:
@@ -134,18 +129,16 @@ def _edge(value: str, kind: str) -> Tried:
     return assign
 
 
-class rolled_back:  # noqa: N801  # read as words: async with rolled_back(connection)
-    """A transaction that is rolled back, whatever happens in it."""
-
-    def __init__(self, connection: asyncpg.Connection) -> None:
-        self._connection, self._transaction = connection, connection.transaction()
-
-    async def __aenter__(self) -> None:
-        await self._transaction.start()
-        await self._connection.execute(_PATIENCE)
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._transaction.rollback()
+@asynccontextmanager
+async def rolled_back(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    """Open a transaction that is rolled back, whatever happens in it."""
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await connection.execute(_PATIENCE)
+        yield
+    finally:
+        await transaction.rollback()
 
 
 def _short(sql: str) -> str:

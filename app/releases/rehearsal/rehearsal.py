@@ -5,53 +5,27 @@ and compared again. Every check that fails is a finding, and the others are made
 """
 
 import time
-from dataclasses import dataclass
-from typing import Any, Final
 
 from app.releases.plan.plan import Plan
-from app.releases.rehearsal.checks import RehearsalChecks, Statements
-from app.releases.rehearsal.client_trials import ClientTrial, OtherClients
+from app.releases.rehearsal.checks import ClientTrial, OtherClients, RehearsalChecks, Statements
 from app.releases.rehearsal.copies import Progress, Say, copy_of
 from app.releases.schema.scratch_database import expected_snapshot
 
-STALL_BUDGET: Final = 0.5  # seconds
-
-
-@dataclass(frozen=True, kw_only=True)
-class RehearsalResult:
-    """What failed in a rehearsal, and the evidence."""
-
-    findings: list[str]
-    evidence: dict[str, Any]
-
-    @property
-    def passed(self) -> bool:
-        """Whether nothing was found."""
-        return not self.findings
-
 
 async def rehearse(
-    url: str,
-    plan: Plan,
-    *,
-    previous: Statements,
-    own: Statements,
-    round_trip: ClientTrial | None,
-    say: Say,
-    progress: Progress,
-    stall_budget: float = STALL_BUDGET,
-    half_done: bool = False,
-    others: OtherClients | None = None,
-) -> RehearsalResult:
-    """Rehearse the plan on a copy, which is gone afterwards.
+    url: str, plan: Plan, *, previous: Statements, own: Statements,
+    round_trip: ClientTrial | None, say: Say, progress: Progress, stall_budget: float = 0.5,
+    half_done: bool = False, others: OtherClients | None = None,
+) -> RehearsalChecks:  # fmt: skip
+    """Rehearse the plan on a copy, which is gone afterwards; return the findings and the evidence.
 
     ``half_done`` where a release that was begun has left its work there: what it made so far is
     no part of what must come back.
     ``previous`` are the statements of the image that serves now, ``own`` this one's, and
     ``round_trip`` is what its clients do, None where its code is not that of the revisions.
-    ``others`` tries the statements of other programs that use the database as it is now. Raises
-    NoScratch, Stopped and MigrationError when there is no copy to rehearse on, or when this
-    image's revisions cannot even be run on an empty database.
+    ``others`` tries the statements of other programs that use the database as it is now.
+    ``stall_budget`` is in seconds. Raises NoScratch, Stopped and MigrationError when there is no
+    copy to rehearse on, or when this image's revisions cannot even be run on an empty database.
     """
     began = time.monotonic()
     should = await expected_snapshot(url, plan.target)
@@ -66,9 +40,9 @@ async def rehearse(
             await trial.try_statements(own)
             if round_trip:
                 await trial.try_sync(round_trip)
-            await trial.compare_contents("after", f"After {plan.target}", trial.shared)
+            await trial.compare_contents(f"After {plan.target}")
             await trial.go_back()
         else:
-            await trial.compare_contents("after", f"After {plan.target} failed", trial.shared)
+            await trial.compare_contents(f"After {plan.target} failed")
     trial.evidence |= {"seconds": round(time.monotonic() - began, 3), "findings": trial.findings}
-    return RehearsalResult(findings=trial.findings, evidence=trial.evidence)
+    return trial

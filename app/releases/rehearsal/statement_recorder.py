@@ -7,7 +7,7 @@ from another connection, which also sees how long a lock is held.
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
@@ -16,12 +16,11 @@ import asyncpg
 
 from app.releases.connection.open_connection import open_connection
 from app.releases.migrations.observer import Kind, Observer
+from app.releases.rehearsal.copies import Progress
 from app.releases.sql.effects import describe
 
 APPLICATION_NAME: Final = "signalbook-rehearsal"
 WATCH_EVERY: Final = 0.02  # seconds
-
-Progress = Callable[[str, int, int], None]
 
 _NOTES: Final = """CREATE TABLE public.release_rehearsal
   (step integer, "table" text, lock integer, file oid)"""
@@ -164,9 +163,8 @@ class StatementRecorder(Observer):
             now[key] = step, since
             step.locked(table, mode)
             if mode in STRONG:
-                seconds_held = (at - since).total_seconds()
-                longest = max(step.seconds_held.get(table, 0.0), seconds_held)
-                step.seconds_held[table] = longest
+                seconds = (at - since).total_seconds()
+                step.seconds_held[table] = max(step.seconds_held.get(table, 0.0), seconds)
         self._open = now
 
     def _taker(self, table: str) -> StepRecord:

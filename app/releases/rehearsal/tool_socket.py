@@ -69,23 +69,12 @@ async def pour(source: StreamReader, target: StreamWriter) -> None:
 
 def _environment(database: DatabaseUrl, folder: str, application_name: str) -> dict[str, str]:
     environment = {
-        "PATH": os.defpath,
-        "LC_ALL": "C",
-        "TZ": "UTC",
-        "PGHOST": folder,
-        "PGPORT": str(_PORT),
-        "PGUSER": database.user,
-        "PGDATABASE": database.database,
-        "PGPASSFILE": f"{folder}/none",
-        "PGSSLMODE": "disable",
-        "PGAPPNAME": application_name,
-        "PGOPTIONS": database.options,
-    }
-    return (
-        environment
-        if database.password is None
-        else {**environment, "PGPASSWORD": database.password}
-    )
+        "PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC", "PGHOST": folder, "PGPORT": str(_PORT),
+        "PGUSER": database.user, "PGDATABASE": database.database, "PGPASSFILE": f"{folder}/none",
+        "PGSSLMODE": "disable", "PGAPPNAME": application_name, "PGOPTIONS": database.options,
+    }  # fmt: skip
+    secret = {} if database.password is None else {"PGPASSWORD": database.password}
+    return environment | secret
 
 
 async def _join(database: DatabaseUrl, program: Ends) -> None:

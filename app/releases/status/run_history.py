@@ -7,23 +7,9 @@ from app.releases.apply.backends import foreign_sessions
 from app.releases.ledger import decisions
 from app.releases.ledger.ledger import Ledger, Row
 from app.releases.plan.plan import from_json
-from app.releases.status.schemas import (
-    Decision,
-    Lint,
-    Override,
-    Rehearsal,
-    Release,
-    Run,
-    RunEvidence,
-    Stage,
-    StageEvidence,
-    StatementRun,
-)
+from app.releases.status import schemas
+from app.releases.status.schemas import Release, Run, RunEvidence
 
-_OF_PLAN: Final = (
-    "digest", "before", "revisions", "phase", "table", "sql", "destroys", "destroyed", "tables",
-    "statements",
-)  # fmt: skip
 KILLED: Final = {"verdict": "KILLED", "words": "The process ended in the middle."}
 _RUNS: Final = "SELECT * FROM release_runs ORDER BY id DESC LIMIT $1"
 _SECONDS: Final = "extract(epoch FROM finished_at - started_at)::float8 AS seconds"
@@ -43,7 +29,7 @@ async def read_runs(ledger: Ledger, limit: int, running_id: int | None) -> list[
     return [
         Run(
             **_with_verdict(row, running_id),
-            stages=[Stage(**stage) for stage in stages if stage["run"] == row["id"]],
+            stages=[schemas.Stage(**stage) for stage in stages if stage["run"] == row["id"]],
         )
         for row in rows
     ]
@@ -57,11 +43,9 @@ async def read_run(ledger: Ledger, number: int, running_id: int | None) -> RunEv
     statements = await ledger.fetch_rows(
         "SELECT * FROM release_statements WHERE run = $1 ORDER BY position", number
     )
-    return RunEvidence(
-        **_with_verdict(row, running_id),
-        stages=[StageEvidence(**stage) for stage in await ledger.fetch_rows(_EVIDENCE, number)],
-        statements=[StatementRun(**statement) for statement in statements],
-    )
+    stages = await ledger.fetch_rows(_EVIDENCE, number)
+    with_verdict = _with_verdict(row, running_id)
+    return RunEvidence.model_validate(with_verdict | {"stages": stages, "statements": statements})
 
 
 def no_such_run(number: int) -> NotFound:
@@ -79,23 +63,23 @@ async def describe_plan(ledger: Ledger, row: Row) -> Release:
     plan = from_json(row["plan"])
     rehearsal = await ledger.rehearsal(plan.digest)
     lint_row = await ledger.fetch_row(_LINT, plan.digest)
-    return Release(
-        **{name: getattr(plan, name) for name in _OF_PLAN},
-        state=row["state"],
-        proposed_at=row["proposed_at"],
-        changed_at=row["changed_at"],
-        no_way_back=plan.is_final,
-        connected=list(map(str, await foreign_sessions(ledger))) if plan.is_final else [],
-        lint=[Lint(**finding) for finding in (lint_row["evidence"]["lint"] if lint_row else [])],
-        rehearsal=_rehearsal(rehearsal),
-        decision=_decision(await ledger.decision(plan.digest), rehearsal),
-    )
+    lint = lint_row["evidence"]["lint"] if lint_row else []
+    return Release.model_validate(plan).model_copy(update={
+        "state": row["state"],
+        "proposed_at": row["proposed_at"],
+        "changed_at": row["changed_at"],
+        "no_way_back": plan.is_final,
+        "connected": list(map(str, await foreign_sessions(ledger))) if plan.is_final else [],
+        "lint": [schemas.Lint(**finding) for finding in lint],
+        "rehearsal": _rehearsal(rehearsal),
+        "decision": _decision(await ledger.decision(plan.digest), rehearsal),
+    })  # fmt: skip
 
 
-async def read_overrides(ledger: Ledger) -> list[Override]:
+async def read_overrides(ledger: Ledger) -> list[schemas.Override]:
     """Return the last rules that were overridden, newest first."""
     rows = await ledger.fetch_rows("SELECT * FROM release_overrides ORDER BY id DESC LIMIT 20")
-    return [Override(**row) for row in rows]
+    return [schemas.Override(**row) for row in rows]
 
 
 def _with_verdict(row: Row, running_id: int | None) -> Row:
@@ -103,10 +87,10 @@ def _with_verdict(row: Row, running_id: int | None) -> Row:
     return row | KILLED if row["finished_at"] is None and row["id"] != running_id else row
 
 
-def _rehearsal(row: Row | None) -> Rehearsal | None:
-    return Rehearsal(**row, findings=row["evidence"].get("findings") or []) if row else None
+def _rehearsal(row: Row | None) -> schemas.Rehearsal | None:
+    return schemas.Rehearsal(**row, findings=row["evidence"].get("findings") or []) if row else None
 
 
-def _decision(row: Row | None, rehearsal: Row | None) -> Decision | None:
+def _decision(row: Row | None, rehearsal: Row | None) -> schemas.Decision | None:
     passed = rehearsal["id"] if rehearsal and rehearsal["passed"] else None
-    return Decision(**row, valid=decisions.valid(row, passed)) if row else None
+    return schemas.Decision(**row, valid=decisions.valid(row, passed)) if row else None

@@ -83,9 +83,7 @@ _STATEMENT: Final = """SELECT sql, kind, lock, predicted AS predicted_seconds, t
   ORDER BY position DESC LIMIT 1"""
 
 
-_UNKNOWN: Final = (
-    False, "Not known: what it is at cannot be read now; look again before you stop it.",
-)  # fmt: skip
+_UNKNOWN: Final = "Not known: what it is at cannot be read now; look again before you stop it."
 
 
 async def is_running(ledger: Ledger) -> bool:
@@ -109,28 +107,21 @@ async def running(ledger: Ledger, reader: PartialReader, *, recorded: bool) -> R
     waits = await reader.read("running.waitsFor", ledger.fetch_rows, _WAITS_FOR)
     blocks = await reader.read("running.blocks", ledger.fetch_rows, _BLOCKS)
     run = (await reader.read("running.run", ledger.fetch_row, _RUN) if recorded else None) or {}
-    row = (
-        await reader.read("running.statement", ledger.fetch_row, _STATEMENT, run["id"])
-        if run
-        else None
-    )
-    statement = RunningStatement(**row) if row else None
-    safe, words = _UNKNOWN
+    statement = None
+    if run:
+        row = await reader.read("running.statement", ledger.fetch_row, _STATEMENT, run["id"])
+        statement = RunningStatement(**row) if row else None
+    safe, words = False, _UNKNOWN
     if reader.has("running.run", "running.statement"):
         safe, words = _cancelling(run.get("word"), run.get("stage"), statement)
     return Running(
-        run=run.get("id"),
-        word=run.get("word"),
-        who=run.get("who"),
-        stage=run.get("stage"),
-        since=run.get("since"),
-        statement=statement,
+        run=run.get("id"), word=run.get("word"), who=run.get("who"), stage=run.get("stage"),
+        since=run.get("since"), statement=statement,
         waits_for=[WaitedFor(**_masked(row)) for row in waits or ()],
         blocks=[Blocked(**_masked(row)) for row in blocks or ()],
         progress=await reader.read("running.progress", _progress, ledger, run.get("run_started")),
-        safe_to_cancel=safe,
-        safe_words=words,
-    )
+        safe_to_cancel=safe, safe_words=words,
+    )  # fmt: skip
 
 
 async def _progress(ledger: Ledger, since: datetime | None) -> list[Progress]:

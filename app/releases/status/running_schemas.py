@@ -1,12 +1,33 @@
-"""What the migration status says of the gate that is at work, and of those in its way."""
+"""What the migration status says of the gate at work, and the base of all models of the status."""
 
-from typing import Final
+from datetime import datetime
+from typing import Annotated, Any, Final
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic.alias_generators import to_camel
 
-from app.releases.status.wire_model import Moment, WireModel
+from app.timestamps import wire_moment
 
 BLOCKER: Final = AliasChoices("blocker", "lastBlocker")  # in the ledger, and on the wire
+
+
+Moment = Annotated[
+    datetime,
+    PlainSerializer(wire_moment, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+
+
+class WireModel(BaseModel):
+    """A model with camelCase members, made of rows or of objects with these attributes."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, validate_by_name=True, extra="ignore", from_attributes=True
+    )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values, as they are on the wire."""
+        return self.model_dump(mode="json", by_alias=True)
 
 
 class LastBlocker(WireModel):

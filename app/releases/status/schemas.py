@@ -7,8 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from app.releases.status.running_schemas import BLOCKER, LastBlocker, Running
-from app.releases.status.wire_model import Moment, WireModel
+from app.releases.status.running_schemas import BLOCKER, LastBlocker, Moment, Running, WireModel
 
 
 class PendingRevision(WireModel):

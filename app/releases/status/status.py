@@ -8,6 +8,7 @@ lock, and it names what could not be read.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 from app.database.dial import dial
@@ -19,27 +20,13 @@ from app.releases.ledger.ledger import QUESTION, Ledger, Row
 from app.releases.ledger.soak import Clock, Standing, utc_now
 from app.releases.migrations import revisions
 from app.releases.migrations.revisions import next_release
-from app.releases.migrations.version_row import (
-    FORM,
-    ROWS,
-    BadVersionRow,
-    raise_unless_fits,
-    single_revision,
-)
-from app.releases.status import run_history
+from app.releases.migrations.version_row import BadVersionRow, live_revision
+from app.releases.status import run_history, schemas
 from app.releases.status.next_command import TAKING_BACK, next_command
 from app.releases.status.partial_reader import PartialReader
 from app.releases.status.recheck import look_at
 from app.releases.status.running import living_run, running
-from app.releases.status.schemas import (
-    Drift,
-    PendingRevision,
-    Release,
-    Run,
-    SignalSeen,
-    SoakClock,
-    Status,
-)
+from app.releases.status.schemas import Release, SoakClock, Status
 
 _RUNS: Final = 20
 _DATABASE_SQL: Final = f"""SELECT to_regclass('release_runs') IS NOT NULL
@@ -70,13 +57,9 @@ async def reading(url: str | DatabaseUrl, within: float) -> AsyncIterator[Ledger
 
 
 async def status(
-    url: str | DatabaseUrl,
-    *,
-    within: float = 4.0,
-    clock: Clock | None = None,
-    look: bool = False,
-    role: str | None = None,
-) -> dict[str, Any]:
+    url: str | DatabaseUrl, *, within: float = 4.0, clock: Clock | None = None,
+    look: bool = False, role: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Return the whole status as JSON values, in ``within`` seconds, connecting included.
 
     What could not be read by then, or is locked, is null and named in ``unread``. With ``look``
@@ -90,6 +73,11 @@ async def status(
             members = await _status(ledger, reader, clock)
             if look:
                 members = members.model_copy(update=await _look_now(ledger, reader, role))
+    return advised(members)
+
+
+def advised(members: Status) -> dict[str, Any]:
+    """Return the status as JSON values, with what to do next."""
     return members.model_copy(update={"next_command": next_command(members)}).as_json()
 
 
@@ -97,33 +85,28 @@ async def _look_now(ledger: Ledger, reader: PartialReader, role: str | None) -> 
     """Return the members about drift, looked at now; null and unread where that cannot be."""
     reader.unread[:] = [name for name in reader.unread if name != "drift"]
     look = None
-    if (await reader.read("drift", _read_database, ledger) or {}).get("gated"):
+    if (await reader.read("drift", ledger.fetch_row, _DATABASE_SQL) or {}).get("gated"):
         look = await reader.read("drift", look_at, ledger.connection, role, _LOOK_PATIENCE)
     if look is None and reader.has("drift"):
         reader.unread.append("drift")
-    at, by = (utc_now(), QUESTION) if look else (None, None)
-    drifts = [Drift(**finding.as_json()) for finding in look[1]] if look else None
-    return {
-        "drift": drifts,
-        "drift_checked_at": at,
-        "drift_checked_by": by,
-        "unread": reader.unread,
-    }
+    this_look = {"at": utc_now(), "by": QUESTION, "findings": look[1]} if look else None
+    return _drift_members(this_look) | {"unread": reader.unread}
 
 
-async def _read_database(ledger: Ledger) -> Row:
-    row = await ledger.fetch_row(_DATABASE_SQL)
-    assert row is not None
-    return row
+def _drift_members(look: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the members about drift of a look: who made it, when, and what it found."""
+    if look is None:
+        return dict.fromkeys(("drift", "drift_checked_at", "drift_checked_by"))
+    drifts = [schemas.Drift.model_validate(finding) for finding in look["findings"]]
+    return {"drift": drifts, "drift_checked_at": look["at"], "drift_checked_by": look.get("by")}
 
 
 @asynccontextmanager
 async def _connected(url: str | DatabaseUrl, within: float) -> AsyncIterator[Ledger]:
     address = url if isinstance(url, DatabaseUrl) else DatabaseUrl.parse(url)
-    arguments = address.connect_args()
-    named = {"application_name": "signalbook-status"}
-    settings = {**arguments["server_settings"], **_LIMITS, **named}
-    arguments |= {"timeout": within, "server_settings": settings}
+    named = replace(address, application_name="signalbook-status", timeout=within)
+    arguments = named.connect_args()
+    arguments["server_settings"] |= _LIMITS
     async with asyncio.timeout(within):
         connection = await dial(arguments)
     try:
@@ -135,40 +118,31 @@ async def _connected(url: str | DatabaseUrl, within: float) -> AsyncIterator[Led
 async def _status(ledger: Ledger, reader: PartialReader, clock: Clock | None) -> Status:
     members: dict[str, Any] = dict.fromkeys(Status.model_fields)
     members |= {"head": revisions.head(), "needed": revisions.needed(), "unread": reader.unread}
-    database = await reader.read("revision", _read_database, ledger)
+    database = await reader.read("revision", ledger.fetch_row, _DATABASE_SQL)
     if database is None:
         reader.unread += [*_OF_REVISION, *_OF_LEDGER, "running"]
         return Status(**members)
-    is_gated = bool(database["gated"])
-    members["running"] = await running(ledger, reader, recorded=is_gated)
+    members["running"] = await running(ledger, reader, recorded=database["gated"])
     members |= await _of_revision(ledger, reader, database)
-    members |= (
-        await _of_ledger(ledger, reader, clock) if is_gated else {"overrides": [], "runs": []}
-    )
-    members["soak"] = _without_clock_of_rollback(members["soak"], members["next"])
-    return Status(**members)
-
-
-async def _of_ledger(ledger: Ledger, reader: PartialReader, clock: Clock | None) -> dict[str, Any]:
-    """Return the members that are read from the gate's own tables."""
+    if not database["gated"]:
+        return Status(**members | {"overrides": [], "runs": []})
     standing = await reader.read("soak", soak.current, ledger, clock)
-    return {
-        "soak": _soak(standing) if standing else None,
-        "overrides": await reader.read("overrides", run_history.read_overrides, ledger),
-        "runs": await reader.read("runs", _runs, ledger),
-    }
+    members["soak"] = _soak(standing, members["next"]) if standing else None
+    members["overrides"] = await reader.read("overrides", run_history.read_overrides, ledger)
+    members["runs"] = await reader.read("runs", _runs, ledger)
+    return Status(**members)
 
 
 async def _of_revision(ledger: Ledger, reader: PartialReader, database: Row) -> dict[str, Any]:
     """Return the members that depend on the database's revision."""
     try:
-        revision = await reader.read("revision", _revision, ledger)
+        revision = await reader.read("revision", live_revision, ledger.connection)
     except BadVersionRow as unclear:
         return {"unclear": str(unclear)}
     if not reader.has("revision"):
         reader.unread += _OF_REVISION
         return {}
-    is_gated = bool(database["gated"])
+    is_gated = database["gated"]
     look = await reader.read("drift", _drift, ledger, revision) if is_gated else None
     return {
         "revision": revision,
@@ -176,43 +150,21 @@ async def _of_revision(ledger: Ledger, reader: PartialReader, database: Row) -> 
         "content": database["content"] if revision is None else None,
         "pending": _pending(revision),
         "next": await reader.read("next", _next, ledger, revision, is_gated=is_gated),
-        "drift": [Drift(**finding) for finding in look["findings"]] if look else None,
-        "drift_checked_at": look["at"] if look else None,
-        "drift_checked_by": look.get("by") if look else None,
+        **_drift_members(look),
     }
 
 
-def _without_clock_of_rollback(soak: SoakClock | None, release: Release | None) -> SoakClock | None:
-    """Set the soak of a release that is being taken back: its time no longer counts."""
-    if (
-        soak is None
-        or release is None
-        or release.state != TAKING_BACK
-        or release.digest != soak.digest
-    ):
-        return soak
-    return soak.model_copy(update={"state": TAKING_BACK, "remaining_seconds": 0.0})
-
-
-async def _revision(ledger: Ledger) -> str | None:
-    form = await ledger.fetch_row(FORM) or {"there": False, "fits": False}
-    raise_unless_fits(**form)
-    if not form["there"]:
-        return None
-    return single_revision([row["version_num"] for row in await ledger.fetch_rows(ROWS)])
-
-
-async def _runs(ledger: Ledger) -> list[Run]:
+async def _runs(ledger: Ledger) -> list[schemas.Run]:
     return await run_history.read_runs(ledger, _RUNS, await living_run(ledger))
 
 
-def _pending(revision: str | None) -> list[PendingRevision]:
+def _pending(revision: str | None) -> list[schemas.PendingRevision]:
     if revision is not None and not revisions.has_revision(revision):
         return []
     every = revisions.history()
     names = [each.name for each in every]
     after = every[names.index(revision) + 1 if revision else 0 :]
-    return [PendingRevision(revision=r.name, phase=r.phase, table=r.table) for r in after]
+    return [schemas.PendingRevision(revision=r.name, phase=r.phase, table=r.table) for r in after]
 
 
 async def _next(ledger: Ledger, revision: str | None, *, is_gated: bool) -> Release | None:
@@ -238,12 +190,15 @@ async def _drift(ledger: Ledger, revision: str | None) -> dict[str, Any] | None:
     return look if look and look["revision"] == revision else None
 
 
-def _soak(standing: Standing) -> SoakClock:
-    return SoakClock(
-        **vars(standing.soak),
-        state=standing.state,
-        remaining_seconds=standing.remaining,
-        last_look_at=standing.looked_at,
-        reasons=list(standing.reasons),
-        signals=[SignalSeen.model_validate(signal) for signal in standing.signals],
-    )
+def _soak(standing: Standing, release: Release | None) -> SoakClock:
+    """Return the soak's clock; the time of a release that is being taken back counts no longer."""
+    soak = standing.soak
+    is_left = release and release.state == TAKING_BACK and release.digest == soak.digest
+    return SoakClock.model_validate({
+        **vars(soak),
+        "state": TAKING_BACK if is_left else standing.state,
+        "remaining_seconds": 0.0 if is_left else standing.remaining,
+        "last_look_at": standing.looked_at,
+        "reasons": standing.reasons,
+        "signals": standing.signals,
+    })  # fmt: skip

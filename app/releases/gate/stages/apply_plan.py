@@ -6,7 +6,7 @@ from app.releases.apply.migration import apply
 from app.releases.connection.open_connection import open_connection
 from app.releases.gate.contract_conditions import raise_if_older_side_lives
 from app.releases.gate.run import Applied, Approved, Inspected, Order, Planned, Position, Rehearsed
-from app.releases.gate.stages.check_drift import as_json, inspect_live, say_findings
+from app.releases.gate.stages.check_drift import inspect_live, raise_if_unlike
 from app.releases.gate.stages.read_position import revisions_up_to
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.revisions import history
@@ -22,23 +22,16 @@ NAME: Final = "apply"
 
 
 async def run(
-    order: Order,
-    ledger: Ledger,
-    output: GateOutput,
-    position: Position,
-    inspected: Inspected,
-    planned: Planned,
-    rehearsed: Rehearsed,
-    approved: Approved,
-) -> Applied:
+    order: Order, ledger: Ledger, output: GateOutput, position: Position, inspected: Inspected,
+    planned: Planned, rehearsed: Rehearsed, approved: Approved,
+) -> Applied:  # fmt: skip
     """Apply the plan, revision by revision. A plan half applied is simply applied again."""
     plan = planned.plan
     if plan is None:
         return Applied("nothing to apply", skipped=True, revision=position.revision)
     if position.unfinished is None:
         await _raise_if_changed(order, inspected, plan)
-    if plan.is_final:
-        await raise_if_older_side_lives(ledger, order, plan.target)
+    await raise_if_older_side_lives(ledger, order, plan)
     if position.unfinished is None:
         await _begin(ledger, plan, approved.decision)
     # What an earlier run has done was followed by more, which may be half done now.
@@ -53,25 +46,19 @@ async def run(
             await _check_between_tables(order, ledger, output, plan, revision)
 
     migration = await apply(
-        order.url,
-        plan,
-        ledger,
-        order.limits,
-        predicted=rehearsed.predicted,
-        applied=after,
-        say=output.say,
-        progress=output.progress,
-    )
-    await _finish(ledger, plan)
+        order.url, plan, ledger, order.limits, predicted=rehearsed.predicted, applied=after,
+        say=output.say, progress=output.progress,
+    )  # fmt: skip
+    for statement in plan.statements:
+        if statement.sql.startswith("GRANT "):
+            await ledger.execute(statement.sql)
+    await ledger.plan_is(plan.digest, "applied")
     return Applied(
         f"{plan.target} in {migration.seconds:.1f} s; the longest that anyone waited for us: "
         f"{migration.worst_stall * 1_000:.0f} ms",
         evidence={"seconds": migration.seconds, "worstStall": migration.worst_stall,
                   "statements": len(migration.statements), "revisions": plan.revisions},
-        revision=plan.target,
-        changed=True,
-        plan=plan,
-        new=planned.empty,
+        revision=plan.target, changed=True, plan=plan, new=planned.empty,
     )  # fmt: skip
 
 
@@ -81,13 +68,6 @@ async def _begin(ledger: Ledger, plan: Plan, decision: int | None) -> None:
             Verdict.AWAITING_APPROVAL,
             f"Somebody has just decided about {plan.target} again: run the release again to see.",
         )
-
-
-async def _finish(ledger: Ledger, plan: Plan) -> None:
-    for statement in plan.statements:
-        if statement.sql.startswith("GRANT "):
-            await ledger.execute(statement.sql)
-    await ledger.plan_is(plan.digest, "applied")
 
 
 def _ends_a_table(plan: Plan, revision: str) -> bool:
@@ -103,18 +83,13 @@ async def _check_between_tables(
 ) -> None:
     """Raise Stopped where the schema is not what it should be before the next table is begun."""
     findings = (await inspect_live(order, ledger)).findings
-    if findings:
-        say_findings(output, findings)
-        raise Stopped(
-            Verdict.UNVERIFIED,
-            f"{revision} was applied, and the schema is not what it builds: {findings[0].words} "
-            "The tables after it were not begun. Run the SQL shown and python -m app release resume"
-            f"{'' if plan.is_final else ', or go back: python -m app release rollback'}.",
-            {"findings": as_json(findings)},
-        )
+    raise_if_unlike(
+        output, findings, revision,
+        "The tables after it were not begun. Run the SQL shown and python -m app release resume"
+        f"{'' if plan.is_final else ', or go back: python -m app release rollback'}.",
+    )  # fmt: skip
     output.say(f"{revision} is done and looked at.")
-    if plan.is_final:
-        await raise_if_older_side_lives(ledger, order, plan.target)
+    await raise_if_older_side_lives(ledger, order, plan)
 
 
 async def _raise_if_changed(order: Order, inspected: Inspected, plan: Plan) -> None:

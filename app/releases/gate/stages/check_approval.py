@@ -23,13 +23,9 @@ async def run(
         return Approved("approved when it was begun", skipped=True)
     decision = await ledger.decision(plan.digest)
     if decision and valid(decision, rehearsed.number):
-        return Approved(
-            f"by {decision['who']}: {decision['why']}",
-            evidence={
-                name: decision[name] for name in ("id", "who", "why", "rehearsal", "destroys")
-            },
-            decision=decision["id"],
-        )
+        words = f"by {decision['who']}: {decision['why']}"
+        evidence = {name: decision[name] for name in ("id", "who", "why", "rehearsal", "destroys")}
+        return Approved(words, evidence=evidence, decision=decision["id"])
     evidence = {"digest": plan.digest, "rehearsal": rehearsed.number, "drops": plan.losses}
     words = _how_to_approve(plan, decision, await what_is_lost(ledger, order, plan))
     if position.may_wait(order):

@@ -6,7 +6,7 @@ from typing import Final
 from app.releases.gate.run import Inspected, Order, Position
 from app.releases.ledger.ledger import Ledger
 from app.releases.output import GateOutput
-from app.releases.product import explain_drift
+from app.releases.product import older_service
 from app.releases.schema.comparison.finding import Finding
 from app.releases.schema.drift import Inspection, inspect
 from app.releases.verdict import Stopped, Verdict
@@ -22,11 +22,9 @@ async def run(order: Order, ledger: Ledger, output: GateOutput, position: Positi
     findings = _without_work_in_progress(inspection.findings, position.in_progress)
     await store_look(ledger, inspection, findings)
     if findings:
-        explanation = await explain_drift(ledger)
-        say_findings(output, findings, with_mend=explanation is None)
-        raise Stopped(
-            Verdict.DRIFTED, explanation or in_words(findings), {"findings": as_json(findings)}
-        )
+        explanation = await older_service.explain_drift(ledger) if older_service else None
+        evidence = _say(output, findings, with_mend=explanation is None)
+        raise Stopped(Verdict.DRIFTED, explanation or _in_words(findings), evidence)
     count = len(inspection.findings)
     in_progress = f"; {count} of the release in the making" if count else ""
     others = inspection.live.others
@@ -50,18 +48,25 @@ async def store_look(ledger: Ledger, inspection: Inspection, findings: list[Find
     )
 
 
-def say_findings(output: GateOutput, findings: list[Finding], *, with_mend: bool = True) -> None:
-    """Say each finding, with the SQL that mends it."""
+def raise_if_unlike(
+    output: GateOutput, findings: list[Finding], revision: str | None, what_next: str
+) -> None:
+    """Raise Stopped where the schema is not what a revision builds that this run has applied."""
+    if findings:
+        words = f"{revision} was applied, and the schema is not what it builds: {findings[0].words}"
+        raise Stopped(Verdict.UNVERIFIED, f"{words} {what_next}", _say(output, findings))
+
+
+def _say(
+    output: GateOutput, findings: list[Finding], *, with_mend: bool = True
+) -> dict[str, object]:
+    """Say each finding, with the SQL that mends it; return them as evidence."""
     for finding in findings:
         output.say(f"{finding.words}\n{finding.script}" if with_mend else finding.words)
+    return {"findings": [finding.as_json() for finding in findings]}
 
 
-def as_json(findings: list[Finding]) -> list[dict[str, object]]:
-    """Return findings as JSON values."""
-    return [finding.as_json() for finding in findings]
-
-
-def in_words(findings: list[Finding]) -> str:
+def _in_words(findings: list[Finding]) -> str:
     """Sum the findings up for an operator, the first in full."""
     more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
     return (

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from contextlib import AsyncExitStack, suppress
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
 import asyncpg
 
@@ -26,6 +27,7 @@ _AWAY: Final = (
     OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError, asyncpg.InterfaceError,
 )  # fmt: skip
+_REJECTED: Final = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 # Where what a revision creates would go.
 _OTHER_HOME: Final = """SELECT format('New tables would go to the schema %s instead of public'
   ' (search_path: %s): run ALTER ROLE %I IN DATABASE %I SET search_path = public.',
@@ -56,22 +58,21 @@ async def run(
     connection = await _connect(order, address, output)
     stack.push_async_callback(connection.close, timeout=5)
     version = connection.get_server_version()
+    server = f"{version.major}.{version.minor}"
     await _raise_if_unfit(connection, statements)
     await _raise_if_service_unfit(order, statements)
     await _raise_if_strange(connection)
     ledger = Ledger(connection)
     await _wait_for_lock(order, ledger, output)
-    await ledger.prepare(await _quoted(connection, order.service_role))
+    role = order.service_role
+    await ledger.prepare(role and await ledger.fetch_value("SELECT quote_ident($1)", role))
     orphans = await end_orphans(connection, output.say)
     return Connected(
-        f"PostgreSQL {version.major}.{version.minor}, {address.redacted()}",
-        evidence={
-            "server": f"{version.major}.{version.minor}",
-            "seconds": time.monotonic() - began,
-            "orphansEnded": [str(orphan) for orphan in orphans],
-        },
+        f"PostgreSQL {server}, {address.redacted()}",
+        evidence={"server": server, "seconds": time.monotonic() - began,
+                  "orphansEnded": [str(orphan) for orphan in orphans]},
         ledger=ledger,
-    )
+    )  # fmt: skip
 
 
 def _raise_if_nobody(order: Order) -> None:
@@ -109,17 +110,11 @@ async def _connect(order: Order, address: DatabaseUrl, output: GateOutput) -> as
     """Connect with back-off: a fresh private network may take a minute to come up."""
     deadline = time.monotonic() + order.connect_patience
     wait = 0.25
-    arguments = address.connect_args()
-    arguments["server_settings"] = {
-        **arguments["server_settings"], "application_name": GATE_NAME,
-    }  # fmt: skip
+    named = replace(address, application_name=GATE_NAME)
     while True:
         try:
-            return await _dial(address, arguments)
-        except (
-            asyncpg.InvalidAuthorizationSpecificationError,
-            asyncpg.InvalidCatalogNameError,
-        ) as no:
+            return await _dial(named)
+        except _REJECTED as no:
             raise server_fault(no) or Stopped(
                 Verdict.UNREACHABLE, f"PostgreSQL lets nobody in: {no}."
             ) from no
@@ -160,19 +155,18 @@ async def _raise_if_service_unfit(order: Order, statements: Statements) -> None:
     """
     if order.service_url == order.url:
         return
-    address = DatabaseUrl.parse(order.service_url)
     with suppress(*_AWAY, asyncpg.PostgresError):
-        connection = await _dial(address, address.connect_args())
+        connection = await _dial(DatabaseUrl.parse(order.service_url))
         try:
             await _raise_if_unfit(connection, statements, "service")
         finally:
             connection.terminate()
 
 
-async def _dial(address: DatabaseUrl, arguments: dict[str, Any]) -> asyncpg.Connection:
+async def _dial(address: DatabaseUrl) -> asyncpg.Connection:
     """Connect. Raise Stopped where a pooler would mix up sessions, before anything is locked."""
     try:
-        return await Dialer(announced=address.pgbouncer)(arguments)
+        return await Dialer(announced=address.pgbouncer)(address.connect_args())
     except PoolerInTheWay as pooler:
         raise Stopped(Verdict.REFUSED, pooler.message) from pooler
 
@@ -204,7 +198,3 @@ async def _describe_holder(ledger: Ledger) -> str:
     except asyncpg.UndefinedTableError:
         running = "it has just begun"
     return f"{running}, on {holder}"
-
-
-async def _quoted(connection: asyncpg.Connection, role: str | None) -> str | None:
-    return role and str(await connection.fetchval("SELECT quote_ident($1)", role))

@@ -1,18 +1,22 @@
 """Stage 5: what the next release would do, statement by statement, and its digest."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
-from app.releases.gate.contract_conditions import what_is_lost
+from app.releases.gate.contract_conditions import with_losses
 from app.releases.gate.run import Inspected, Order, Planned, Position
 from app.releases.ledger.ledger import Ledger
 from app.releases.lint.lint import lint
 from app.releases.lint.rules import LintFinding
+from app.releases.migrations.alembic_runner import upgrade
 from app.releases.migrations.revisions import history, next_release
+from app.releases.output import discard_line
 from app.releases.plan.plan import Plan, Statement
 from app.releases.plan.render import new_tables, offline_hash, plan_statements
 from app.releases.product import own_tables
-from app.releases.rehearsal.plan_in_turn import plan_statements_in_turn
+from app.releases.rehearsal.copies import copy_of
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "plan"
@@ -21,27 +25,33 @@ NAME: Final = "plan"
 async def run(order: Order, ledger: Ledger, position: Position, inspected: Inspected) -> Planned:
     """Render the next release, lint it, and store it under its digest."""
     empty = await ledger.are_empty(own_tables())
-    if unfinished := position.unfinished:
-        words = "the release that was begun"
-        return Planned(
-            words, evidence=_evidence(unfinished, []), skipped=True, empty=empty, plan=unfinished
-        )
+    if plan := position.unfinished:
+        words, evidence = "the release that was begun", _evidence(plan, [])
+        return Planned(words, evidence=evidence, skipped=True, empty=empty, plan=plan)
     whole = order.whole or await ledger.is_whole_approved(position.revision)
     revisions = next_release(position.revision, everything=empty, whole=whole)
     if not revisions:
         return Planned("nothing is pending", skipped=True, empty=empty)
-    fingerprint = inspected.inspection.fingerprint if inspected.inspection else ""
-    plan = await _make_plan(order, ledger, revisions, position.revision, fingerprint, empty=empty)
+    tables = () if empty else _tables(revisions)
+    together = len(tables) > 1
+    plan_of = _plan_in_turn if together else plan_statements
+    statements = await plan_of(order.url, revisions, position.revision)
+    plan = Plan(
+        before=position.revision,
+        revisions=revisions,
+        phase={each.name: each.phase for each in history()}[revisions[-1]],
+        table=None if together else next(iter(tables), None),
+        tables=tables if together else (),
+        statements=(*statements, *await _grants(order, ledger, statements)),
+        fingerprint=inspected.inspection.fingerprint if inspected.inspection else "",
+    )
     findings = await asyncio.to_thread(lint, plan.statements)
     await ledger.propose(plan, offline_hash(revisions))
     _raise_if_harmful(plan, findings)
-    return Planned(
-        _in_words(plan, findings),
-        evidence=_evidence(plan, findings),
-        empty=empty,
-        plan=plan,
-        final_words=await _final_words(order, ledger, plan) if order.word == "plan" else None,
-    )
+    words, evidence = _in_words(plan, findings), _evidence(plan, findings)
+    final = f"{plan.target} is planned, digest {plan.digest[:12]}; nothing was changed."
+    last = await with_losses(ledger, order, plan, final) if order.word == "plan" else None
+    return Planned(words, evidence=evidence, empty=empty, plan=plan, final_words=last)
 
 
 def _raise_if_harmful(plan: Plan, findings: list[LintFinding]) -> None:
@@ -56,61 +66,46 @@ def _raise_if_harmful(plan: Plan, findings: list[LintFinding]) -> None:
         )
 
 
-async def _final_words(order: Order, ledger: Ledger, plan: Plan) -> str:
-    lost = await what_is_lost(ledger, order, plan)
-    words = f"{plan.target} is planned, digest {plan.digest[:12]}; nothing was changed."
-    return f"{words} {lost}".rstrip()
+def _tables(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the existing tables that revisions change, in order."""
+    return tuple(dict.fromkeys(r.table for r in history() if r.name in names and r.table))
 
 
-async def _make_plan(
-    order: Order,
-    ledger: Ledger,
-    names: tuple[str, ...],
-    before: str | None,
-    fingerprint: str,
-    *,
-    empty: bool,
-) -> Plan:
-    revisions = {revision.name: revision for revision in history()}
-    named = (revisions[name].table for name in names)
-    tables = () if empty else tuple(dict.fromkeys(table for table in named if table))
-    together = len(tables) > 1
-    plan_of = plan_statements_in_turn if together else plan_statements
-    statements = await plan_of(order.url, names, before)
-    return Plan(
-        before=before,
-        revisions=names,
-        phase=revisions[names[-1]].phase,
-        table=None if together else next(iter(tables), None),
-        tables=tables if together else (),
-        statements=(*statements, *await _grants(order, ledger, statements)),
-        fingerprint=fingerprint,
-    )
+async def _plan_in_turn(
+    url: str, revisions: Sequence[str], before: str | None
+) -> tuple[Statement, ...]:
+    """Plan a release that takes several tables together, each after the one before it.
+
+    What a later revision does depends on what the earlier ones have left in the catalogue. So each
+    is planned on a copy of the schema, without rows, which is then taken on to it.
+    """
+    statements: list[Statement] = []
+    async with copy_of(url, discard_line, lambda *_: None, rows=False) as copy:
+        for revision, at in zip(revisions, (before, *revisions), strict=False):
+            last = statements[-1].step if statements else 0
+            own = await plan_statements(copy.url, [revision], at)
+            statements += [replace(each, step=last + each.step) for each in own]
+            await upgrade(copy.url, revision, say=discard_line)
+    return tuple(statements)
 
 
-async def _grants(
-    order: Order, ledger: Ledger, statements: tuple[Statement, ...]
-) -> list[Statement]:
+async def _grants(order: Order, ledger: Ledger, statements: Sequence[Statement]) -> list[Statement]:
     """Return grants to the service's own role on new tables, which belong to the gate's role."""
     tables = new_tables(statements)
     if not tables or order.service_role is None:
         return []
     role = await ledger.fetch_value("SELECT quote_ident($1)", order.service_role)
     last = statements[-1]
+    grant = "GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {}"
     return [
-        Statement(
-            revision=last.revision,
-            step=last.step + number,
-            way="direct",
-            sql=f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {role}",
-        )
-        for number, table in enumerate(tables, 1)
+        Statement(revision=last.revision, step=step, way="direct", sql=grant.format(table, role))
+        for step, table in enumerate(tables, last.step + 1)
     ]
 
 
 def _in_words(plan: Plan, findings: list[LintFinding]) -> str:
-    where = ", ".join(plan.tables) or plan.table
-    where = f" of {where}" if where else ""
+    tables = ", ".join(plan.tables) or plan.table
+    where = f" of {tables}" if tables else ""
     warned = f", {len(findings)} lint warnings" if findings else ""
     names = ", ".join(plan.revisions)
     if plan.tables:
@@ -123,11 +118,7 @@ def _in_words(plan: Plan, findings: list[LintFinding]) -> str:
 
 def _evidence(plan: Plan, findings: list[LintFinding]) -> dict[str, Any]:
     return {
-        "digest": plan.digest,
-        "revisions": plan.revisions,
-        "table": plan.table,
-        "tables": plan.tables,
-        "phase": plan.phase,
-        "statements": len(plan.statements),
+        "digest": plan.digest, "revisions": plan.revisions, "table": plan.table,
+        "tables": plan.tables, "phase": plan.phase, "statements": len(plan.statements),
         "lint": [{"rule": f.rule, "level": f.level, "words": f.words} for f in findings],
-    }
+    }  # fmt: skip

@@ -28,8 +28,7 @@ async def run(
         tables = inspected.inspection.live.tables if inspected.inspection else {}
         _raise_if_more_than_declared(tables, plan)
         words = await _check_soak(order, ledger, plan)
-        if plan.is_final:
-            await raise_if_older_side_lives(ledger, order, plan.target)
+        await raise_if_older_side_lives(ledger, order, plan)
     except Stopped as refusal:
         if position.may_wait(order):
             return StageResult(**postponed(plan, refusal.words, refusal.evidence))

@@ -4,7 +4,7 @@ from typing import Final
 
 from app.database.url import DatabaseUrl
 from app.releases.gate.run import Order, Position
-from app.releases.gate.statement_proof import live_failures
+from app.releases.gate.stages.prove_statements import live_failures
 from app.releases.identity import BUILT_BY_REVISIONS, HOLDS_CORE_TABLES
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.alembic_runner import current
@@ -13,7 +13,7 @@ from app.releases.migrations.version_row import LOST
 from app.releases.plan.plan import Plan
 from app.releases.plan.render import offline_hash
 from app.releases.plan.seals import hash_of
-from app.releases.product import Statements, is_attached, own_tables
+from app.releases.product import Statements, older_service, own_tables
 from app.releases.schema.unfilled_columns import find_unfilled_columns
 from app.releases.verdict import Stopped, Verdict
 
@@ -38,18 +38,10 @@ async def run(order: Order, ledger: Ledger, statements: Statements) -> Position:
         words += f"; {unfinished.target} was begun and is taken up again"
     return Position(
         words,
-        evidence={
-            "revision": revision,
-            "head": head(),
-            "needed": needed(),
-            "pending": pending,
-            "takenOnTrust": first_seen,
-            "resumed": unfinished and unfinished.digest,
-        },
-        revision=revision,
-        unfinished=unfinished,
-        in_progress=in_progress,
-    )
+        evidence={"revision": revision, "head": head(), "needed": needed(), "pending": pending,
+                  "takenOnTrust": first_seen, "resumed": unfinished and unfinished.digest},
+        revision=revision, unfinished=unfinished, in_progress=in_progress,
+    )  # fmt: skip
 
 
 async def restore_version_row(ledger: Ledger) -> None:
@@ -95,7 +87,7 @@ async def _raise_if_unadopted(ledger: Ledger) -> None:
     """Raise Stopped where tables of ours, or of an older service, stand without a revision."""
     is_ours = await ledger.fetch_value(f"SELECT {BUILT_BY_REVISIONS}")
     holds_tables = await ledger.fetch_value(f"SELECT {HOLDS_CORE_TABLES}")
-    if is_ours or (holds_tables and not is_attached()):
+    if is_ours or (holds_tables and older_service is None):
         raise Stopped(Verdict.DRIFTED, LOST)
     if holds_tables:
         raise Stopped(

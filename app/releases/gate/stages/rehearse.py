@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
-from app.releases.gate.contract_conditions import what_is_lost
+from app.releases.gate.contract_conditions import with_losses
 from app.releases.gate.run import Order, Planned, Position, Rehearsed, postponed
 from app.releases.ledger.ledger import Ledger
 from app.releases.output import GateOutput, ProgressRate
 from app.releases.plan.plan import Plan, approval
 from app.releases.product import RoundTrip, Statements, other_clients
+from app.releases.rehearsal.checks import RehearsalChecks
 from app.releases.rehearsal.rehearsal import rehearse
 from app.releases.sql.text import normalise
 from app.releases.verdict import Stopped, Verdict
@@ -18,25 +19,18 @@ NAME: Final = "rehearse"
 
 
 async def run(
-    order: Order,
-    ledger: Ledger,
-    output: GateOutput,
-    statements: Statements,
-    position: Position,
-    planned: Planned,
-) -> Rehearsed:
+    order: Order, ledger: Ledger, output: GateOutput, statements: Statements,
+    position: Position, planned: Planned,
+) -> Rehearsed:  # fmt: skip
     """Rehearse a plan that has not been rehearsed. Raise Stopped where the copy came to harm."""
     plan = planned.plan
     if plan is None or planned.empty:
         return Rehearsed("nothing to rehearse", skipped=True)
     last = await ledger.rehearsal(plan.digest)
     if last and last["passed"] and not order.anew:
-        return Rehearsed(
-            f"rehearsed already, as number {last['id']}",
-            skipped=True,
-            number=last["id"],
-            predicted=_predicted(last["evidence"]),
-        )
+        number, predicted = last["id"], _predicted(last["evidence"])
+        words = f"rehearsed already, as number {number}"
+        return Rehearsed(words, skipped=True, number=number, predicted=predicted)
     if position.unfinished:
         words = "it is half done on the live database: no copy would show it"
         return Rehearsed(words, skipped=True)
@@ -45,46 +39,38 @@ async def run(
         return Rehearsed(**postponed(plan, how))
     image = await ledger.get_fact("image") or {"statements": {}}
     rehearsal = await rehearse(
-        order.url,
-        plan,
-        previous=image["statements"],
-        own=statements,
-        round_trip=RoundTrip(),
-        others=partial(other_clients, order.url),
-        stall_budget=order.stall_budget,
-        half_done=bool(position.in_progress),
-        say=output.say,
-        progress=ProgressRate(output),
-    )
-    number = await _store(order, ledger, plan, rehearsal.findings, rehearsal.evidence)
-    _raise_if_failed(output, plan, number, rehearsal.findings)
+        order.url, plan, previous=image["statements"], own=statements, round_trip=RoundTrip(),
+        others=partial(other_clients, order.url), stall_budget=order.stall_budget,
+        half_done=bool(position.in_progress), say=output.say, progress=ProgressRate(output),
+    )  # fmt: skip
     evidence = rehearsal.evidence
+    number = await _store(order, ledger, output, plan, rehearsal)
+    final = f"{plan.target} is rehearsed and waits for a person: {approval(plan)}."
+    end = await with_losses(ledger, order, plan, final) if order.word == "rehearse" else None
     return Rehearsed(
         f"number {number} passed in {evidence['seconds']:.1f} s",
-        evidence={"rehearsal": number, **evidence},
-        number=number,
-        predicted=_predicted(evidence),
-        final_words=await _final_words(order, ledger, plan) if order.word == "rehearse" else None,
-    )
+        evidence={"rehearsal": number, **evidence}, number=number,
+        predicted=_predicted(evidence), final_words=end,
+    )  # fmt: skip
 
 
 async def _store(
-    order: Order, ledger: Ledger, plan: Plan, findings: list[str], evidence: dict[str, Any]
+    order: Order, ledger: Ledger, output: GateOutput, plan: Plan, rehearsal: RehearsalChecks
 ) -> int:
-    """Store the rehearsal and return its number. Raise Stopped where the plan is not small."""
+    """Store the rehearsal and return its number.
+
+    Raise Stopped where it found something, or where the plan is not small.
+    """
+    findings, evidence = rehearsal.findings, rehearsal.evidence
     too_long = None if findings else _too_long(order, plan, evidence)
     passed = not findings and too_long is None
     number = await ledger.rehearsed(plan.digest, passed=passed, evidence=evidence)
     if too_long is not None:
         await ledger.plan_is(plan.digest, "superseded")
         raise Stopped(Verdict.REFUSED, too_long, {"rehearsal": number})
-    return number
-
-
-def _raise_if_failed(output: GateOutput, plan: Plan, number: int, findings: list[str]) -> None:
+    for finding in findings:
+        output.say(finding)
     if findings:
-        for finding in findings:
-            output.say(finding)
         raise Stopped(
             Verdict.BROKEN,
             f"The rehearsal of {plan.target} went wrong on the copy: {findings[0]}"
@@ -92,11 +78,7 @@ def _raise_if_failed(output: GateOutput, plan: Plan, number: int, findings: list
             "database was not touched: mend the revision and deploy again.",
             {"rehearsal": number, "findings": findings},
         )
-
-
-async def _final_words(order: Order, ledger: Ledger, plan: Plan) -> str:
-    lost = await what_is_lost(ledger, order, plan)
-    return f"{plan.target} is rehearsed and waits for a person: {approval(plan)}. {lost}".rstrip()
+    return number
 
 
 def _too_long(order: Order, plan: Plan, evidence: Mapping[str, Any]) -> str | None:

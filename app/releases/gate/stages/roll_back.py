@@ -30,13 +30,9 @@ async def run(order: Order, ledger: Ledger, output: GateOutput, position: Positi
         await _count_as_applied(ledger, half_done, position.revision)
     try:
         migration = await undo(
-            order.url,
-            last.before or "base",
-            ledger,
-            order.limits,
-            say=output.say,
-            progress=output.progress,
-        )
+            order.url, last.before or "base", ledger, order.limits,
+            say=output.say, progress=output.progress,
+        )  # fmt: skip
     finally:
         if half_done:
             await restore_version_row(ledger)
@@ -44,15 +40,11 @@ async def run(order: Order, ledger: Ledger, output: GateOutput, position: Positi
     await ledger.taken_back(last.digest, last.revisions, words)
     return Applied(
         f"{last.target} taken back in {migration.seconds:.1f} s",
-        evidence={
-            "digest": last.digest,
-            "seconds": migration.seconds,
-            "worstStall": migration.worst_stall,
-        },
-        revision=last.before,
-        changed=True,
+        evidence={"digest": last.digest, "seconds": migration.seconds,
+                  "worstStall": migration.worst_stall},
+        revision=last.before, changed=True,
         final_words=f"{last.target} was taken back; the database is at {last.before} again.",
-    )
+    )  # fmt: skip
 
 
 async def _last_release(ledger: Ledger, revision: str | None) -> Plan:

@@ -1,12 +1,11 @@
 """Stage 10: the live database is what the revisions build, and the code runs on it."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from app.releases import product
 from app.releases.gate.run import Applied, Order, StageResult, serves_at
-from app.releases.gate.stages.check_drift import as_json, inspect_live, say_findings, store_look
-from app.releases.gate.statement_proof import live_failures
+from app.releases.gate.stages.check_drift import inspect_live, raise_if_unlike, store_look
+from app.releases.gate.stages.prove_statements import live_failures
 from app.releases.ledger.ledger import Ledger
 from app.releases.output import GateOutput
 from app.releases.plan.plan import Plan
@@ -22,11 +21,16 @@ async def run(
     """Look at the live database once more. Raise Stopped, loudly, with the way back."""
     await _let_the_service_read(order, ledger, statements, new=applied.new)
     if applied.changed:
-        await _raise_if_drifted(order, ledger, output, applied)
+        inspection = await inspect_live(order, ledger)
+        await store_look(ledger, inspection, inspection.findings)
+        raise_if_unlike(output, inspection.findings, applied.revision, _way_back(applied.plan))
     if not serves_at(applied.revision):
         return StageResult("the schema is what its revisions build; this image needs more of them")
     if failures := await live_failures(order.service_url, statements):
-        listed = "; ".join(f"{', '.join(n)}: {words}" for words, n in _grouped(failures).items())
+        causes: dict[str, list[str]] = {}
+        for name, words in failures.items():
+            causes.setdefault(words, []).append(name)
+        listed = "; ".join(f"{', '.join(names)}: {words}" for words, names in causes.items())
         raise Stopped(
             Verdict.UNVERIFIED,
             f"The code cannot run on the live database ({listed}); the old version serves on. "
@@ -35,30 +39,6 @@ async def run(
         )
     await ledger.set_fact("image", {"statements": statements})
     return StageResult("no drift, and every statement of the code runs on it")
-
-
-def _grouped(failures: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return the collections by the cause of their failure."""
-    causes: dict[str, list[str]] = {}
-    for name, words in failures.items():
-        causes.setdefault(words, []).append(name)
-    return causes
-
-
-async def _raise_if_drifted(
-    order: Order, ledger: Ledger, output: GateOutput, applied: Applied
-) -> None:
-    inspection = await inspect_live(order, ledger)
-    findings = inspection.findings
-    await store_look(ledger, inspection, findings)
-    if findings:
-        say_findings(output, findings)
-        raise Stopped(
-            Verdict.UNVERIFIED,
-            f"{applied.revision} was applied, and the schema is not what it builds: "
-            f"{findings[0].words} {_way_back(applied.plan)}",
-            {"findings": as_json(findings)},
-        )
 
 
 async def _let_the_service_read(
