@@ -65,8 +65,8 @@ def fills_on_adding(s: LintedStatement) -> bool:
     """Return whether a column is added whose value differs from row to row: a rewrite."""
     for column, constraints in _added_columns(s):
         default = constraints.get("CONSTR_DEFAULT")
-        called = called_functions(default) if default else set()
-        if _is_numbered(column, constraints) or called - {*_STABLE.split()}:
+        functions = called_functions(default) if default else set()
+        if _is_numbered(column, constraints) or functions - {*_STABLE.split()}:
             return True
     return False
 

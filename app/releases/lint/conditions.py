@@ -228,8 +228,8 @@ def calls_unread(s: LintedStatement) -> bool:
     """Return whether it calls what is no function of PostgreSQL's own that only reads."""
     queries = {"SelectStmt", "ExplainStmt"}
     reads = s.kind in queries or any(node.kind == "WithClause" for node in s.tree.children())
-    known = {*_READING.split(), "setval"}  # of which another rule speaks
-    unknown = called_functions(s.tree) - known
+    harmless = {*_READING.split(), "setval"}  # of which another rule speaks
+    unknown = called_functions(s.tree) - harmless
     return s.kind == "CallStmt" or (reads and not all(map(_ADVISORY.fullmatch, unknown)))
 
 
