@@ -19,10 +19,7 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class ClientView:
-    """A stored row beside what a client says it started from.
-
-    ``row`` is the stored row as the wire has it, ``uuids`` are those of its production and itself.
-    """
+    """A stored row beside what a client started from; ``uuids``: its production's and its own."""
 
     entity: type[Row]
     start: Start
@@ -32,8 +29,7 @@ class ClientView:
     async def bases(self, connection: DatabaseConnection, submitted: Values) -> dict[str, Base]:
         """Return the fields that others changed since the client looked, with what it saw.
 
-        All fields count, not only the submitted ones: a label may stand for a uuid that was not
-        submitted.
+        All fields count, not only the submitted ones: a label may stand for a uuid.
         """
         entity, version = self.entity, self.row["version"]
         versions = self._outdated()
