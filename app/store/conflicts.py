@@ -135,14 +135,12 @@ class ClientView:
         return [
             {
                 "fieldName": self.entity.wire(name),
-                "clientVersion": self.start.of(name),
-                "serverVersion": versions.get(name, 1),
-                "baseValue": bases[name].value,
-                "clientValue": value,
+                "clientVersion": self.start.of(name), "serverVersion": versions.get(name, 1),
+                "baseValue": bases[name].value, "clientValue": value,
                 "serverValue": self.row.get(self.entity.wire(name)),
             }
             for name, value in values.items()
-        ]
+        ]  # fmt: skip
 
     def with_own(self, own: Collection[int], logged: Mapping[int, Collection[str]]) -> Start:
         """Return the start with what the client wrote itself counted as seen.
