@@ -89,12 +89,8 @@ class Undone(Exception):
         self.outcomes = outcomes
 
 
-def read_steps(entity: type[Row], production: str, bulk: Bulk, actor: Actor) -> list[BulkStep]:
-    """Read every operation's data; ``actor`` did those that name nobody."""
-    return [_read_step(entity, production, operation, actor) for operation in bulk.operations]
-
-
-def _read_step(entity: type[Row], production: str, operation: Operation, actor: Actor) -> BulkStep:
+def read_step(entity: type[Row], production: str, operation: Operation, actor: Actor) -> BulkStep:
+    """Read an operation's data; ``actor`` did it if it names nobody."""
     unknown = unknown_members(operation)
     try:
         if isinstance(operation, BulkDelete):

@@ -112,9 +112,8 @@ class ClientView:
         return self._conflict(
             f"This {self.entity.noun} was changed since you looked at it, so it was not deleted: "
             "see what changed, then delete it again.",
-            details,
-            reason="changed",
-        )
+            details, reason="changed",
+        )  # fmt: skip
 
     def _conflict(
         self, message: str, details: list[dict[str, Any]], **reason: str

@@ -51,16 +51,6 @@ def check_write(
             yield f"{wire} changed at version {row['version']} and says {at}"
 
 
-def check_merge(
-    step: MutationStep, outcome: MutationOutcome, version: int, theirs: Values
-) -> Iterator[str]:
-    """Check that a stale edit of one field was merged with ``theirs`` of other fields."""
-    yield from check_write(step, outcome, "merged", version)
-    if outcome.entity is not None:
-        for words in check_values(step.entity, theirs, from_json(outcome.entity)):
-            yield f"after a merge, {words}"
-
-
 def in_words(error: BaseException) -> str:
     """Put an error into words, with PostgreSQL's own where there are any."""
     if state := getattr(error, "sqlstate", None):
