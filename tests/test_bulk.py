@@ -318,7 +318,7 @@ async def test_another_process_waits_or_is_waited_for(
 
     async def bulk_first(held: Any) -> Any:
         todo = Bulk.model_validate({"operations": three})
-        steps = bulk.read_steps(entity, production["uuid"], todo, NOBODY)
+        steps = [bulk.read_step(entity, production["uuid"], one, NOBODY) for one in todo.operations]
         return await held.write(
             "", lambda unit: bulk.run(unit, entity, production["uuid"], steps, atomic=True)
         )

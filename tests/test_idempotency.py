@@ -23,7 +23,7 @@ from app.main import create_app
 from app.model.entity import Row
 from app.retention import Retention
 from app.store import idempotency
-from app.store.idempotency import Claim, KeptAnswer, key_of, once
+from app.store.idempotency import KeptAnswer, key_of, once
 from app.store.write_context import WriteContext
 from app.store.writer import Writer
 from tests.legacy import connected
@@ -608,7 +608,7 @@ def done(connection: Any, work: Callable[[], Awaitable[Any]], key: str) -> Await
         await work()
         return KeptAnswer(200, {"etag": '"a"'}, b"{}")
 
-    return once(connection, Claim(key, "f"), first)
+    return once(connection, key, "f", first)
 
 
 async def test_a_try_that_was_overtaken_leaves_no_claim(own_database: str, key: str) -> None:

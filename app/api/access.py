@@ -56,9 +56,8 @@ class OperatorRoute(JsonRoute):
 
 def operators_exist(settings: Settings) -> bool:
     """Whether there are routes for operators at all."""
-    if settings.operator_token is not None:
-        return True
-    return settings.environment != "production" and not settings.beyond_loopback
+    is_local = settings.environment != "production" and not settings.beyond_loopback
+    return is_local or settings.operator_token is not None
 
 
 def refuse_others(request: Request) -> None:

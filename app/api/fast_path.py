@@ -98,17 +98,15 @@ class FastPath:
         self._keyed: dict[tuple[str, str, str], tuple[str, Handler]] = {}
         for route in routes:
             if isinstance(route, FastRoute):
+                path, handler = f"{prefix}{route.path}", route.direct_handler()
+                before, opening, rest = path.partition("/{")
+                name, _, ending = rest.partition("}")
                 for method in route.methods or ():
-                    self._add(method, f"{prefix}{route.path}", route.direct_handler())
+                    if opening:
+                        self._keyed[method, before, ending.removeprefix("/")] = name, handler
+                    else:
+                        self._fixed[method, path] = handler
         self._endings = {ending for _, _, ending in self._keyed if ending}
-
-    def _add(self, method: str, path: str, handler: Handler) -> None:
-        before, opening, rest = path.partition("/{")
-        if not opening:
-            self._fixed[method, path] = handler
-            return
-        name, _, ending = rest.partition("}")
-        self._keyed[method, before, ending.removeprefix("/")] = name, handler
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or hand the request on."""

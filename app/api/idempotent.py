@@ -13,7 +13,7 @@ from app.api.error_responses import answer_error
 from app.api.openapi import parameter
 from app.errors import SignalbookError
 from app.store import idempotency
-from app.store.idempotency import HEADER, LONGEST, Claim, KeptAnswer
+from app.store.idempotency import HEADER, LONGEST, KeptAnswer
 from app.store.write_context import WriteContext
 from app.store.writer import Writer
 
@@ -45,7 +45,7 @@ class IdempotentWriter:
         values = [value for name, value in headers if name == _NAME]
         if not values:
             return respond(await self._writer.write(key, work))
-        claim = await self._claim(values)
+        claim = idempotency.key_of(values), await self._fingerprint()
 
         async def write_once(context: WriteContext) -> KeptAnswer:
             async def write_first() -> KeptAnswer:
@@ -53,18 +53,18 @@ class IdempotentWriter:
                 headers = {n: v for n, v in response.headers.items() if n != "content-length"}
                 return KeptAnswer(response.status_code, headers, bytes(response.body))
 
-            return await idempotency.once(context.connection, claim, write_first)
+            return await idempotency.once(context.connection, *claim, write_first)
 
         answer = await self._writer.in_transaction(key, write_once)
         replayed = {REPLAYED: "true"} if answer.replayed else {}
         return Response(answer.body, answer.status, headers={**answer.headers, **replayed})
 
-    async def _claim(self, values: list[bytes]) -> Claim:
-        key, scope = idempotency.key_of(values), self._request.scope
+    async def _fingerprint(self) -> str:
+        scope = self._request.scope
         path = scope["path"].encode("utf-8", "surrogatepass")
         method, query = scope["method"].encode(), scope["query_string"]
         body = await self._request.body()
-        return Claim(key, idempotency.fingerprint(method, path, query, body))
+        return idempotency.fingerprint(method, path, query, body)
 
     async def _try(
         self, context: WriteContext, work: Work[T], respond: Callable[[T], Response]

@@ -120,11 +120,7 @@ class UnhandledErrorMiddleware:
 
 
 class AccessTokenMiddleware:
-    """Refuses requests without the access token, except for health.
-
-    ``operator`` is the operator token, which opens the operators' paths as well. Whether it is
-    needed there, their routes decide.
-    """
+    """Refuses requests without the access token, or on their own paths the ``operator`` token."""
 
     def __init__(self, app: ASGIApp, token: SecretStr, operator: SecretStr | None = None) -> None:
         self.app = app

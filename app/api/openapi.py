@@ -5,14 +5,8 @@ from typing import Any, Final
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict
 
-from app.errors import (
-    BadRequest,
-    BodyTooLarge,
-    SignalbookError,
-    Unauthorized,
-    Unavailable,
-    UnsupportedMediaType,
-)
+from app import errors
+from app.errors import SignalbookError
 
 PROBLEM_TYPE: Final = "application/problem+json"
 DESCRIPTION: Final = """
@@ -28,7 +22,8 @@ was, what they made of it, and what you sent.
 Errors are `application/problem+json`; `code` is stable, `error` and `message` are for people.
 """
 _ON_ANY_ROUTE: Final[tuple[type[SignalbookError], ...]] = (
-    SignalbookError, BadRequest, Unauthorized, BodyTooLarge, UnsupportedMediaType, Unavailable,
+    SignalbookError, errors.BadRequest, errors.Unauthorized, errors.BodyTooLarge,
+    errors.UnsupportedMediaType, errors.Unavailable,
 )  # fmt: skip
 _TAG_HEADERS: Final = {
     name: {"description": description, "schema": {"type": "string"}}
@@ -60,18 +55,18 @@ class Problem(BaseModel):
     code: str
 
 
-def documented(*errors: type[SignalbookError]) -> dict[int | str, dict[str, Any]]:
+def documented(*refusals: type[SignalbookError]) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI responses of these errors and of those that any request may meet."""
     content = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         error.status: {"description": (error.__doc__ or "").strip(), "content": content}
-        for error in (*_ON_ANY_ROUTE, *errors)
+        for error in (*_ON_ANY_ROUTE, *refusals)
     }
 
 
-def answers(model: Any, *errors: type[SignalbookError]) -> dict[int | str, dict[str, Any]]:
+def answers(model: Any, *refusals: type[SignalbookError]) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI responses of a route that answers with a model or with these errors."""
-    return {200: {"model": model}, **documented(*errors)}
+    return {200: {"model": model}, **documented(*refusals)}
 
 
 def conditional(model: Any) -> dict[int | str, dict[str, Any]]:
@@ -99,15 +94,13 @@ def path_parameter(name: str, description: str) -> dict[str, Any]:
 
 
 IF_NONE_MATCH: Final = parameter(
-    "If-None-Match",
-    "header",
+    "If-None-Match", "header",
     "The ETag of the copy that the client has: 304 where it is still the newest.",
-)
+)  # fmt: skip
 IF_MATCH: Final = parameter(
-    "If-Match",
-    "header",
+    "If-Match", "header",
     "The ETag of the row that the edit started from: 412 where it has changed.",
-)
+)  # fmt: skip
 
 
 def install(app: FastAPI) -> None:

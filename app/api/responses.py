@@ -109,10 +109,7 @@ def created_response(request_body: BaseModel, row: bytes) -> Response:
 
 
 def outcome_json(name: bytes, outcome: Outcome[Any], path: str) -> bytes:
-    """Return an outcome as JSON, the row in the very bytes that PostgreSQL made.
-
-    ``name`` are the members that say which outcome it is; ``path`` is where the row is served.
-    """
+    """Return an outcome as JSON: the members that ``name`` it, and the row, served at ``path``."""
     members = [name, b'"status":"%b"' % outcome.status.encode()]
     if outcome.entity is not None:
         members.append(b'"entity":' + outcome.entity)

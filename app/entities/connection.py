@@ -23,10 +23,7 @@ class Connection(Entity, table=True):
     }
     device_references: ClassVar[tuple[DeviceReference, ...]] = (
         DeviceReference(
-            kind="destination_type",
-            label="destination_id",
-            uuid="destination_uuid",
-            likely="sends",
+            kind="destination_type", label="destination_id", uuid="destination_uuid", likely="sends"
         ),
         DeviceReference(kind="intermediate_type", label="intermediate_id"),
     )

@@ -49,8 +49,6 @@ metadata.naming_convention = {
 
 _NOW: Final = {"server_default": sa.text("CURRENT_TIMESTAMP")}
 _MOMENT: Final = sa.DateTime(timezone=True)
-
-
 OnDelete = Literal["clear", "keep"]
 
 

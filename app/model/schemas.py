@@ -111,11 +111,8 @@ def _lenient(field: FieldInfo) -> Any:
     """
     if field.annotation is str:
         return _AnyText
-    return _MaybeAnyText if "str" in map(_name, get_args(field.annotation)) else _annotation(field)
-
-
-def _name(kind: Any) -> str:
-    return str(getattr(getattr(kind, "__origin__", kind), "__name__", kind))
+    kinds = [getattr(kind, "__origin__", kind) for kind in get_args(field.annotation)]
+    return _MaybeAnyText if str in kinds else _annotation(field)
 
 
 def _with_default(annotation: Any, default: Any) -> Any:

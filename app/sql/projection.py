@@ -6,13 +6,13 @@ the table.
 """
 
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 from pydantic.alias_generators import to_camel
 
 from app.entities import discovered
-from app.model.entity import DeviceReference, Entity, PartList, Row, label_field
+from app.model.entity import DeviceReference, Entity, PartList, Row, label_field, metadata
 
 # How an instant is written, in a session whose TimeZone is UTC: ISO 8601, milliseconds and Z.
 MOMENT: Final = 'to_char({column}, \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\')'
@@ -78,19 +78,13 @@ def _value(entity: type[Row], column: str) -> str:
     name = f"{table(entity)}.{column}"
     if column == "field_versions":
         return object_or_empty(name)
-    is_instant = isinstance(column_type(entity, column), sa.DateTime)
+    is_instant = isinstance(metadata.tables[table(entity)].columns[column].type, sa.DateTime)
     return MOMENT.format(column=name) if is_instant else name
 
 
 def object_or_empty(column: str) -> str:
     """Return the SQL of a jsonb column, {} where an older service has put no object there."""
     return f"CASE jsonb_typeof({column}) WHEN 'object' THEN {column} ELSE '{{}}' END"
-
-
-def column_type(model: type[Any], column: str) -> sa.types.TypeEngine[Any]:
-    """Return the declared type of a model's column."""
-    declared: sa.types.TypeEngine[Any] = model.__table__.c[column].type
-    return declared
 
 
 def _part_list(owner: str, parts: PartList, step: str) -> str:

@@ -1,13 +1,17 @@
-"""Every SQL statement that reads an entity, derived from its declaration."""
+"""Every SQL statement that reads an entity, or a whole show, derived from the declarations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
+from pydantic.alias_generators import to_camel
+
+from app.entities import discovered, root
 from app.model.entity import LABEL_NUMBER, LABEL_PREFIX, Entity, PartList, Row
 from app.rules import labels
 from app.sql.projection import live, projection, table
-from app.sql.registry import statements_of_entities
+from app.sql.registry import SHOW, statement, statements_of_entities
 
 
 @dataclass(frozen=True)
@@ -186,3 +190,43 @@ def _find_part(entity: type[Row], parts: PartList) -> str:
         f"AND ({part}.id = $2 OR {part}.uuid::text = $2) "
         f"AND ($3::uuid IS NULL OR {owner}.uuid = $3))"
     )
+
+
+@cache
+def members() -> dict[str, type[Row]]:
+    """Return the types by the name that they have in a show, the production first."""
+    kinds = [kind for kind in discovered().values() if issubclass(kind, Entity)]
+    return {root().entity_type: root()} | {
+        to_camel(kind.collection.replace("-", "_")): kind for kind in kinds
+    }
+
+
+def _show(production: str, tag: str) -> str:
+    columns = [_column(name, kind, production) for name, kind in members().items()]
+    return f"SELECT {', '.join(columns)}, {tag}"
+
+
+def _column(name: str, kind: type[Row], production: str) -> str:
+    rows = f"({_rows(kind, production)})"
+    if issubclass(kind, Entity):
+        rows = f"CASE WHEN $2::text[] IS NULL OR '{name}' = ANY ($2) THEN {rows} END"
+    return f'{rows} AS "{name}"'
+
+
+def _rows(kind: type[Row], production: str) -> str:
+    condition = f"productions.uuid = {production} AND {live(kind)}"
+    if issubclass(kind, Entity):
+        return aggregate(kind, condition)
+    return f"SELECT row_to_json(entity) FROM ({projection(kind, condition)}) AS entity"
+
+
+SHOW_BY_UUID: Final = statement(_show("$1::uuid", TAG), SHOW)
+"""The whole show of the production with uuid $1, in one snapshot: a column for each collection that
+$2 names (NULL all), with the bytes of its list, NULL for the others, which cost nothing; the
+``production``, NULL where there is none; and the ``tag`` of the lists."""
+SHOW_BY_LABEL: Final = statement(_show(LABELLED, TAG_BY_LABEL), SHOW)
+"""The same for the production labelled $1; several such are a cardinality error."""
+SHOW_TAG_BY_UUID: Final = statement(f"SELECT {TAG}", SHOW)
+"""The tag alone, of the production with uuid $1."""
+SHOW_TAG_BY_LABEL: Final = statement(f"SELECT {TAG_BY_LABEL}", SHOW)
+"""The tag alone, of the production labelled $1."""

@@ -35,10 +35,7 @@ def statement(sql: str, owner: str = CHANGE_LOG) -> str:
 
 
 def statements_of_entities(make: Callable[[type[Any]], T]) -> Callable[[type[Any]], T]:
-    """Register a function that returns a dataclass with statements of an entity type.
-
-    A field of it is a statement, or a mapping of several. They are made once.
-    """
+    """Register what makes an entity's statements, once: each field has one, or several by name."""
     cached = cast("Callable[[type[Any]], T]", cache(make))
     _makers.append(cached)
     return cached

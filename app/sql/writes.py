@@ -174,9 +174,13 @@ def _whole(
         "WHERE uuid = $1::uuid AND change_seq = $2 RETURNING change_seq"
     )
     own = f"written AS ({write})"
-    counted = f"counted AS ({count if issubclass(entity, Entity) else _OWN_COUNT})"
-    first = [counted, own] if issubclass(entity, Entity) else [own, counted]
+    if issubclass(entity, Entity):
+        first = [f"counted AS ({count})", own]
+    else:
+        first = [own, "counted AS (SELECT change_seq FROM written)"]
     parts = _lists(entity, first_logged + len(_LOGGED) + named) if lists else []
+    # Nothing else announces the change; it is heard when the change is committed.
+    announced = f"pg_notify('{CHANNEL}', $1::uuid || ' ' || change_seq || ' {entity.collection}')"
     rows = projection(entity, "true", from_write=True, lists_from_write=lists)
     steps = [
         *first,
@@ -186,17 +190,9 @@ def _whole(
     ]
     return (
         f"WITH {', '.join(steps)} SELECT body, change_seq AS seq, "
-        f"1 / (SELECT count(*) FROM written) AS rows, {_announced(entity)} "
+        f"1 / (SELECT count(*) FROM written) AS rows, {announced} "
         "FROM counted LEFT JOIN shown ON true"
     )
-
-
-_OWN_COUNT: Final = "SELECT change_seq FROM written"
-
-
-def _announced(entity: type[Row]) -> str:
-    """Return the SQL that announces the change when it is committed. Nothing else does."""
-    return f"pg_notify('{CHANNEL}', $1::uuid || ' ' || change_seq || ' {entity.collection}')"
 
 
 def _logged(entity: type[Row], operation: str, first: int) -> str:

@@ -15,18 +15,10 @@ from app.errors import SignalbookError
 from app.model.entity import Row
 from app.model.fields import MaybeLine
 from app.model.schemas import Key, RequestModel, unknown_members, update_schema
+from app.store import many_writes
 from app.store.create import create_in
 from app.store.delete import delete
 from app.store.edit import Edit, creation_from, edit_from
-from app.store.many_writes import (
-    ItemFailed,
-    Outcome,
-    RecordingContext,
-    each,
-    find_in,
-    lock_production,
-    together,
-)
 from app.store.update import update
 from app.store.write_context import StoredRow, WriteContext
 
@@ -77,7 +69,7 @@ class Bulk(RequestModel):
 
 
 Status = Literal["created", "updated", "unchanged", "deleted", "failed", "undone"]
-BulkOutcome = Outcome[Status]
+BulkOutcome = many_writes.Outcome[Status]
 
 
 @dataclass(frozen=True)
@@ -97,12 +89,8 @@ class Undone(Exception):
         self.outcomes = outcomes
 
 
-def read_steps(entity: type[Row], production: str, bulk: Bulk, actor: Actor) -> list[BulkStep]:
-    """Read every operation's data; ``actor`` did those that name nobody."""
-    return [_read_step(entity, production, operation, actor) for operation in bulk.operations]
-
-
-def _read_step(entity: type[Row], production: str, operation: Operation, actor: Actor) -> BulkStep:
+def read_step(entity: type[Row], production: str, operation: Operation, actor: Actor) -> BulkStep:
+    """Read an operation's data; ``actor`` did it if it names nobody."""
     unknown = unknown_members(operation)
     try:
         if isinstance(operation, BulkDelete):
@@ -125,19 +113,19 @@ async def run(
     whoever opened the transaction or the savepoint rolls it back. Raises what no step is to blame
     for: NotFound and AmbiguousId for the production, Unavailable, and WriteRace.
     """
-    production = await lock_production(context, key)
+    production = await many_writes.lock_production(context, key)
 
     async def work(step: BulkStep) -> BulkOutcome:
         return await _do(context, entity, production, step)
 
     if not atomic:
-        results = await each(context.connection, steps, work)
+        results = await many_writes.each(context.connection, steps, work)
         return [_failure(r) if isinstance(r, SignalbookError) else r for r in results]
     if any(step.fault for step in steps):
         raise Undone([_failure(step.fault) for step in steps])
     try:
-        return await together(steps, work)
-    except ItemFailed as failed:
+        return await many_writes.together(steps, work)
+    except many_writes.ItemFailed as failed:
         errors = [failed.error if index == failed.index else None for index in range(len(steps))]
         raise Undone([_failure(error) for error in errors]) from None
 
@@ -154,10 +142,10 @@ async def _do(
         return _failure(step.fault)
     if isinstance(operation, BulkCreate):
         return BulkOutcome("created", await create_in(context, entity, production, edit))
-    key = str(await find_in(context.connection, production, entity, operation.key))
+    key = str(await many_writes.find_in(context.connection, production, entity, operation.key))
     if isinstance(operation, BulkDelete):
         await delete(context, entity, key, edit.actor)
         return BulkOutcome("deleted")
-    recording = RecordingContext(**vars(context))
+    recording = many_writes.RecordingContext(**vars(context))
     body = await update(recording, entity, key, edit)
     return BulkOutcome("updated" if recording.bodies else "unchanged", body)

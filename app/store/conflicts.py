@@ -19,10 +19,7 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class ClientView:
-    """A stored row beside what a client says it started from.
-
-    ``row`` is the stored row as the wire has it, ``uuids`` are those of its production and itself.
-    """
+    """A stored row beside what a client started from; ``uuids``: its production's and its own."""
 
     entity: type[Row]
     start: Start
@@ -32,8 +29,7 @@ class ClientView:
     async def bases(self, connection: DatabaseConnection, submitted: Values) -> dict[str, Base]:
         """Return the fields that others changed since the client looked, with what it saw.
 
-        All fields count, not only the submitted ones: a label may stand for a uuid that was not
-        submitted.
+        All fields count, not only the submitted ones: a label may stand for a uuid.
         """
         entity, version = self.entity, self.row["version"]
         versions = self._outdated()
@@ -116,9 +112,8 @@ class ClientView:
         return self._conflict(
             f"This {self.entity.noun} was changed since you looked at it, so it was not deleted: "
             "see what changed, then delete it again.",
-            details,
-            reason="changed",
-        )
+            details, reason="changed",
+        )  # fmt: skip
 
     def _conflict(
         self, message: str, details: list[dict[str, Any]], **reason: str
@@ -139,14 +134,12 @@ class ClientView:
         return [
             {
                 "fieldName": self.entity.wire(name),
-                "clientVersion": self.start.of(name),
-                "serverVersion": versions.get(name, 1),
-                "baseValue": bases[name].value,
-                "clientValue": value,
+                "clientVersion": self.start.of(name), "serverVersion": versions.get(name, 1),
+                "baseValue": bases[name].value, "clientValue": value,
                 "serverValue": self.row.get(self.entity.wire(name)),
             }
             for name, value in values.items()
-        ]
+        ]  # fmt: skip
 
     def with_own(self, own: Collection[int], logged: Mapping[int, Collection[str]]) -> Start:
         """Return the start with what the client wrote itself counted as seen.

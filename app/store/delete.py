@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from app.changelog.log import Actor
-from app.database.database import DatabaseConnection
 from app.entities import discovered
 from app.errors import NotFound
 from app.model.entity import Row
@@ -26,7 +25,9 @@ async def delete(
     try:
         row = await context.read(entity, key)
     except NotFound:
-        if entity.delete_is_idempotent and await _is_deleted(context.connection, entity, key):
+        query = statements(entity).deleted, known_uuid(key), key
+        may_be_deleted = entity.delete_is_idempotent and can_be_stored(key)
+        if may_be_deleted and await context.connection.fetchval(*query):
             return
         raise
     refuse_other_tag(entity, row, match)
@@ -37,13 +38,6 @@ async def delete(
         row.production, row.seq, row.uuid, row.version, actor.row_value,
         *log_values({"isDeleted": [False, True]}, actor),
     )  # fmt: skip
-
-
-async def _is_deleted(connection: DatabaseConnection, entity: type[Row], key: str) -> bool:
-    if not can_be_stored(key):
-        return False
-    sql = statements(entity).deleted
-    return bool(await connection.fetchval(sql, known_uuid(key), key))
 
 
 async def _clear_references(

@@ -43,10 +43,7 @@ class Edit:
         return self.start == Start() and not self.match
 
     def values_unlike(self, entity: type[Row], base: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values; of two spellings of a field, the one that does not repeat ``base``.
-
-        Raises Invalid where both differ from it and from each other.
-        """
+        """Return the values, of two spellings the one unlike ``base``. Raises Invalid for two."""
         values = dict(self.values)
         for name, other in self.alternate_values.items():
             if same(values[name], base.get(name)):

@@ -54,14 +54,6 @@ PRUNE: Final = statement(
 
 
 @dataclass(frozen=True)
-class Claim:
-    """A key, and the fingerprint of the request that has it."""
-
-    key: str
-    fingerprint: str
-
-
-@dataclass(frozen=True)
 class KeptAnswer:
     """An answer as it is sent; ``replayed`` if it is an earlier one."""
 
@@ -69,6 +61,9 @@ class KeptAnswer:
     headers: Mapping[str, str]
     body: bytes
     replayed: bool = False
+
+
+Work = Callable[[], Awaitable[KeptAnswer]]
 
 
 def key_of(values: Sequence[bytes]) -> str:
@@ -95,27 +90,25 @@ def fingerprint(*parts: bytes) -> str:
     return digest.hexdigest()
 
 
-async def once(
-    connection: DatabaseConnection, claim: Claim, work: Callable[[], Awaitable[KeptAnswer]]
-) -> KeptAnswer:
+async def once(connection: DatabaseConnection, key: str, request: str, work: Work) -> KeptAnswer:
     """Do ``work`` in the open transaction and store its answer, or return the stored one.
 
-    Raises KeyReused, WriteRace where the claim was removed in this very moment, and whatever
-    ``work`` does; then the transaction must not be committed.
+    ``request`` is the fingerprint of what has the key. Raises KeyReused, WriteRace where the claim
+    was removed in this very moment, and whatever ``work`` does; then nothing may be committed.
     """
-    if await connection.fetchval(CLAIM, claim.key, claim.fingerprint) is None:
-        return await _stored(connection, claim)
+    if await connection.fetchval(CLAIM, key, request) is None:
+        return await _stored(connection, key, request)
     answer = await work()
     headers = to_json(dict(answer.headers))
-    await connection.execute(STORE, claim.key, answer.status, headers, answer.body)
+    await connection.execute(STORE, key, answer.status, headers, answer.body)
     return answer
 
 
-async def _stored(connection: DatabaseConnection, claim: Claim) -> KeptAnswer:
-    row = await connection.fetchrow(STORED, claim.key)
+async def _stored(connection: DatabaseConnection, key: str, request: str) -> KeptAnswer:
+    row = await connection.fetchrow(STORED, key)
     if row is None:
         raise WriteRace
-    if row["fingerprint"] != claim.fingerprint:
+    if row["fingerprint"] != request:
         raise KeyReused(
             f"This {HEADER} was sent with another request in the last 24 hours: "
             "make a new one for each thing that is to be done."

@@ -5,7 +5,7 @@ rolled back.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
@@ -31,10 +31,7 @@ _FEW: Final = 50
 
 @dataclass(frozen=True)
 class Outcome(Generic[S]):
-    """What became of one: the row as JSON if there is one, the error if it was refused.
-
-    ``version`` is the one that it made of its row, where that is asked for.
-    """
+    """What became of one: its row as JSON, if any, its error, if refused; the version it made."""
 
     status: S
     entity: bytes | None = None
@@ -97,14 +94,12 @@ async def each(
 
 
 async def _try(
-    item: T, work: Callable[[T], Awaitable[R]], savepoint: Callable[[], Any] | None = None
+    item: T, work: Callable[[T], Awaitable[R]], savepoint: Callable[[], Any] = nullcontext
 ) -> R | SignalbookError:
     """Do one, in a savepoint where one is asked for; return the error if it fails."""
     try:
         with translated():
-            async with AsyncExitStack() as stack:
-                if savepoint:
-                    await stack.enter_async_context(savepoint())
+            async with savepoint():
                 return await work(item)
     except Unavailable:
         raise

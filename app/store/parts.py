@@ -52,9 +52,11 @@ def _complete_list(
     uuids = {element["id"]: element["uuid"] for element in before}
     ids = {element["uuid"]: element["id"] for element in before}
     used = {e["id"] for e in [*before, *submitted] if e.get("id")}
+    fields = {to_camel(k): f.default for k, f in part_schema(parts).model_fields.items()}
+    defaults = {k: value for k, value in fields.items() if k != to_camel(parts.order)}
     elements = []
     for values in submitted:
-        element = {**_defaults(parts), **{to_camel(k): v for k, v in values.items()}}
+        element = defaults | {to_camel(k): v for k, v in values.items()}
         own_id = element["id"] or ids.get(str(element["uuid"]))
         element["id"] = own_id or _next_id(f"{label}-{parts.label}", used)
         element["uuid"] = str(element["uuid"] or uuids.get(element["id"]) or uuid7())
@@ -62,12 +64,6 @@ def _complete_list(
     _refuse_duplicates(name, elements)
     _assign_numbers(to_camel(parts.order), elements, stored, started)
     return sorted(elements, key=_sort_key(parts))
-
-
-def _defaults(parts: PartList) -> Element:
-    """Return what an element has that says nothing, except for its number."""
-    fields = {to_camel(k): f.default for k, f in part_schema(parts).model_fields.items()}
-    return {k: value for k, value in fields.items() if k != to_camel(parts.order)}
 
 
 def _next_id(prefix: str, used: set[str]) -> str:

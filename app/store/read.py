@@ -11,8 +11,14 @@ from app.entities import root
 from app.errors import AmbiguousId, NotFound
 from app.model.entity import Entity, Row
 from app.model.schemas import can_be_stored, known_uuid
-from app.sql.reads import statements
-from app.sql.show import SHOW_BY_LABEL, SHOW_BY_UUID, SHOW_TAG_BY_LABEL, SHOW_TAG_BY_UUID, members
+from app.sql.reads import (
+    SHOW_BY_LABEL,
+    SHOW_BY_UUID,
+    SHOW_TAG_BY_LABEL,
+    SHOW_TAG_BY_UUID,
+    members,
+    statements,
+)
 
 
 class Listed(NamedTuple):

@@ -58,10 +58,7 @@ class RowChange:
         self._bases = bases
 
     async def settle(self, connection: DatabaseConnection) -> list[str]:
-        """Turn labels into uuids, apply the declaration's rules, and merge with others' changes.
-
-        Return the fields in conflict. Raises Invalid.
-        """
+        """Resolve references, apply the rules and merge; return the conflicts. Raises Invalid."""
         entity, stored, values = self.entity, self.stored, self.values
         await references.resolve(connection, entity, self.row.production, stored, values)
         # What the rules add is nothing that the client sent: it conflicts with nobody.

@@ -102,10 +102,7 @@ class Writer:
     async def in_transaction(
         self, key: str, work: Work[P, T], *args: P.args, **named: P.kwargs
     ) -> T:
-        """Run ``work`` as ``write`` does, but in a transaction from the start.
-
-        So whatever else ``work`` writes is committed with its write, or not at all.
-        """
+        """Run ``work`` as ``write`` does, but all that it writes in one transaction."""
         try:
             async with self._queue.slot(key):
                 return await self.locked(work, *args, **named)

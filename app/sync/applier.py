@@ -129,7 +129,11 @@ class MutationApplier:
     async def _create(self, step: MutationStep) -> MutationOutcome:
         entity, edit = step.entity, self._aliases.edit(step.entity, step.edit, {})
         if edit.uuid and (stored := await self._stored_row(entity, edit.uuid)):
-            return await self._created_before(entity, stored)
+            if stored["production"] != self._production.uuid:
+                raise DuplicateUuid("That uuid is a row's of another production: make a new one.")
+            if stored["deleted"]:
+                raise await self._delete_conflict(entity, stored, Start())
+            return MutationOutcome("duplicate", stored["body"])
         label, start = edit.values.get("id"), len(self._context.bodies)
         try:
             body = await create_in(self._context, entity, self._production, edit)
@@ -142,13 +146,6 @@ class MutationApplier:
         row = self._note_versions(start, body)
         status: Status = "applied" if label in {None, row["id"]} else "merged"
         return MutationOutcome(status, body, version=row["version"])
-
-    async def _created_before(self, entity: type[Row], stored: Any) -> MutationOutcome:
-        if stored["production"] != self._production.uuid:
-            raise DuplicateUuid("That uuid is a row's of another production: make a new one.")
-        if stored["deleted"]:
-            raise await self._delete_conflict(entity, stored, Start())
-        return MutationOutcome("duplicate", stored["body"])
 
     async def _update(self, step: MutationStep) -> MutationOutcome:
         entity, edit = step.entity, step.edit

@@ -168,14 +168,12 @@ def _as_json(step: MutationStep, outcome: MutationOutcome) -> dict[str, Any]:
     """Return what the run shows of a mutation; PostgreSQL's text cannot hold NUL."""
     error = outcome.error
     return {
-        "mutationId": step.mutation_id,
-        "status": outcome.status,
+        "mutationId": step.mutation_id, "status": outcome.status,
         "collection": step.entity.collection if step.collection else None,
         "entityUuid": UUID(from_json(outcome.entity)["uuid"]) if outcome.entity else None,
-        "version": outcome.version,
-        "code": error.code if error else None,
+        "version": outcome.version, "code": error.code if error else None,
         "message": error.message.replace("\x00", "") if error else None,
-    }
+    }  # fmt: skip
 
 
 async def read_runs(database: Database, production: UUID, before: UUID | None, limit: int) -> bytes:

@@ -70,7 +70,8 @@ def _add_bulk(router: APIRouter, entity: type[Row], path: str) -> None:
     async def edit_rows(
         production: ProductionKey, body: Bulk, writer: IdempotentWriterDep, request_id: RequestIdDep
     ) -> Response:
-        steps = bulk.read_steps(entity, production, body, actor_in(body, request_id))
+        actor = actor_in(body, request_id)
+        steps = [bulk.read_step(entity, production, each, actor) for each in body.operations]
 
         async def work(context: WriteContext) -> list[BulkOutcome]:
             try:

@@ -11,7 +11,6 @@ from pydantic import BaseModel, Field
 
 from app import VERSION
 from app.api.dependencies import CheckupDep, ListenerDep, SettingsDep
-from app.settings import Settings
 from app.timestamps import wire_moment
 
 router: Final = APIRouter(tags=["Health"])
@@ -140,14 +139,9 @@ def _alive(status: str, server: str) -> Alive:
 @router.get("/api/server/info", operation_id="server_info")
 async def server_info(settings: SettingsDep) -> ServerInfo:
     """Return where this server can be reached, for a frontend opened on another machine."""
+    everywhere = settings.host in {"0.0.0.0", "::"}  # noqa: S104  # compared with, not bound to
+    addresses = [socket.gethostname() if everywhere else settings.host]
     return ServerInfo(
-        serverName=settings.server_name, port=settings.port, addresses=_addresses(settings),
+        serverName=settings.server_name, port=settings.port, addresses=addresses,
         isLANServer=settings.beyond_loopback, uptime=_uptime(),
     )  # fmt: skip
-
-
-def _addresses(settings: Settings) -> list[str]:
-    """Return the addresses to reach the service at; the machine's name where it listens on all."""
-    if settings.host not in {"0.0.0.0", "::"}:  # noqa: S104  # compared with, not bound to
-        return [settings.host]
-    return [socket.gethostname()]

@@ -7,16 +7,9 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, create_model
 
+from app.api import openapi
 from app.api.dependencies import DatabaseDep, IfNoneMatchDep, ProductionDep
 from app.api.fast_path import FastRoute
-from app.api.openapi import (
-    IF_NONE_MATCH,
-    AnswerModel,
-    conditional,
-    documented,
-    parameter,
-    path_parameter,
-)
 from app.api.responses import ReadResponse
 from app.entities import root
 from app.errors import AmbiguousId, Invalid, NotFound
@@ -24,16 +17,16 @@ from app.model.entity import Entity
 from app.model.schemas import read_schema
 from app.releases.migrations import revisions
 from app.rules.etags import fingerprint, list_tag, matches
-from app.sql.show import SHOW_BY_UUID, members
+from app.sql.reads import SHOW_BY_UUID, members
 from app.store import read
 
 router: Final = APIRouter(prefix=f"/{root().collection}", tags=[root().noun], route_class=FastRoute)
-_PRODUCTION: Final = path_parameter("production", "The production's uuid or label.")
-_COLLECTIONS: Final = parameter(
-    "collections",
-    "query",
+_PRODUCTION: Final = openapi.path_parameter("production", "The production's uuid or label.")
+_COLLECTIONS: Final = openapi.parameter(
+    "collections", "query",
     "Only these, separated by commas (cameras,cableSnakes); the production always.",
-)
+)  # fmt: skip
+_PARAMETERS: Final = [_PRODUCTION, _COLLECTIONS, openapi.IF_NONE_MATCH]
 # Below this length joining the pieces costs less than sending them one by one.
 _WORTH_PIECES: Final = 200_000
 
@@ -45,9 +38,8 @@ def _answer_model() -> type[BaseModel]:
         else (read_schema(kind), ...)
         for name, kind in members().items()
     }
-    return create_model(
-        "Show", __base__=AnswerModel, __doc__="A production with all that belongs to it.", **fields
-    )
+    words = "A production with all that belongs to it."
+    return create_model("Show", __base__=openapi.AnswerModel, __doc__=words, **fields)
 
 
 async def _collections(request: Request) -> tuple[str, ...] | None:
@@ -68,9 +60,9 @@ CollectionsDep = Annotated[tuple[str, ...] | None, Depends(_collections)]
 @router.get("/{production}/show", operation_id="get_show", summary="Get a whole show",
             description="The production and all its live rows, as they were at one moment. "
             "Each list is the same as the one under its own path.",
-            responses={**conditional(_answer_model()),
-                       **documented(NotFound, AmbiguousId, Invalid)},
-            openapi_extra={"parameters": [_PRODUCTION, _COLLECTIONS, IF_NONE_MATCH]})  # fmt: skip
+            responses={**openapi.conditional(_answer_model()),
+                       **openapi.documented(NotFound, AmbiguousId, Invalid)},
+            openapi_extra={"parameters": _PARAMETERS})  # fmt: skip
 async def get_show(
     database: DatabaseDep, production: ProductionDep, collections: CollectionsDep,
     if_none_match: IfNoneMatchDep,

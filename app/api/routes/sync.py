@@ -121,9 +121,8 @@ def _answer(
 def _result(step: MutationStep, outcome: MutationOutcome) -> bytes:
     name = b'"index":%d,"mutationId":%b' % (step.number, to_json(step.mutation_id))
     key = f"/{step.key}" if step.key and step.op != "create" else ""
-    return outcome_json(
-        name, outcome, f"/api/{step.collection}{key}" if step.collection else "/api"
-    )
+    path = f"/api/{step.collection}{key}" if step.collection else "/api"
+    return outcome_json(name, outcome, path)
 
 
 def _failure(

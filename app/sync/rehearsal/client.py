@@ -76,10 +76,9 @@ class Client:
             statuses = [outcome.status for _, outcome in fates[-1]]
             return idempotency.KeptAnswer(200, {}, to_json(statuses))
 
-        fingerprint = idempotency.fingerprint(to_json(mutations))
-        claim = idempotency.Claim(f"rehearsal-{uuid4()}", fingerprint)
-        first = await idempotency.once(self._connection, claim, work)
-        again = await idempotency.once(self._connection, claim, work)
+        claim = f"rehearsal-{uuid4()}", idempotency.fingerprint(to_json(mutations))
+        first = await idempotency.once(self._connection, *claim, work)
+        again = await idempotency.once(self._connection, *claim, work)
         fault = "" if again.replayed and again.body == first.body else "it was not replayed"
         return fates[0], fault
 

@@ -44,18 +44,11 @@ def check_write(
         yield f"the {step.op} makes version {row['version']} and should make {version}"
     if step.op != "delete":
         yield from check_values(step.entity, step.edit.values, row)
-    if step.op == "update":
-        yield from _unversioned(step.entity, step.edit.values, row)
-
-
-def check_merge(
-    step: MutationStep, outcome: MutationOutcome, version: int, theirs: Values
-) -> Iterator[str]:
-    """Check that a stale edit of one field was merged with ``theirs`` of other fields."""
-    yield from check_write(step, outcome, "merged", version)
-    if outcome.entity is not None:
-        for words in check_values(step.entity, theirs, from_json(outcome.entity)):
-            yield f"after a merge, {words}"
+    for name in step.edit.values if step.op == "update" else ():
+        wire = step.entity.wire(name)
+        at = row["fieldVersions"].get(wire, {}).get("version")
+        if at != row["version"]:
+            yield f"{wire} changed at version {row['version']} and says {at}"
 
 
 def in_words(error: BaseException) -> str:
@@ -95,13 +88,6 @@ def _reads_as(stored: Any, value: Any) -> bool:
     if isinstance(value, list) and isinstance(stored, list):
         return len(value) == len(stored) and all(map(_reads_as, stored, value))
     return same(stored, value) or (value is None and stored == [])
-
-
-def _unversioned(entity: type[Row], values: Values, row: Values) -> Iterator[str]:
-    for name in values:
-        version = row["fieldVersions"].get(entity.wire(name), {}).get("version")
-        if version != row["version"]:
-            yield f"{entity.wire(name)} changed at version {row['version']} and says {version}"
 
 
 def check_others(entity: type[Row], before: Values, after: Values, name: str) -> Iterator[str]:

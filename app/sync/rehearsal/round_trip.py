@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 from uuid import UUID
 
 import asyncpg
+from pydantic_core import from_json
 
 from app.database.database import DatabaseConnection, json_as_bytes
 from app.database.url import DatabaseUrl
@@ -153,9 +154,8 @@ class RoundTrip(TripReport):
             members = {text: f"rehearsed {row['uuid']}"}
             change = changing(entity, row["uuid"], before["version"], members)
             ((step, outcome),) = await client.push([change])
-            self.add(
-                name, expectations.check_write(step, outcome, "applied", before["version"] + 1)
-            )
+            version = before["version"] + 1
+            self.add(name, expectations.check_write(step, outcome, "applied", version))
             after = await client.read(entity, row["uuid"])
             self.add(name, expectations.check_others(entity, before, after, text))
             self.add(f"the feed after a change of {name}", [await client.check_feed()])
@@ -225,7 +225,9 @@ def _not_merged(
     contested = texts(step.entity)[0]
     if contested in step.edit.values:
         yield from expectations.check_conflict(step, outcome, contested, [_OFFLINE, _THEIRS, _MINE])
-    else:
-        yield from expectations.check_merge(
-            step, outcome, versions[step.key] + 2, {contested: _THEIRS}
-        )
+        return
+    yield from expectations.check_write(step, outcome, "merged", versions[step.key] + 2)
+    if outcome.entity is not None:
+        merged = from_json(outcome.entity)
+        for words in expectations.check_values(step.entity, {contested: _THEIRS}, merged):
+            yield f"after a merge, {words}"
