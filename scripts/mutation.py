@@ -36,8 +36,8 @@ TARGETS: Final = {
     "update": Target(
         "app/store/update.py",
         ("tests/test_update.py", "tests/test_versions.py", "tests/test_merging.py",
-         "tests/test_create.py", "tests/test_delete.py", "tests/test_change_log.py",
-         "tests/test_references.py"),
+         "tests/test_preconditions.py", "tests/test_create.py", "tests/test_delete.py",
+         "tests/test_change_log.py", "tests/test_references.py"),
     ),
     "policy": Target(
         "app/releases/gate/stages/policy.py",
