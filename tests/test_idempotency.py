@@ -531,7 +531,7 @@ def test_a_service_that_fails_after_the_commit_has_done_it(
 ) -> None:
     body = {"name": "x", "productionId": production["id"]}
     with monkeypatch.context() as patch:
-        patch.setattr(once_route, "_response", None)
+        patch.setattr(once_route, "Response", None)
         assert send(client, "/api/cameras", body, key).status_code == 500
     answer = send(client, "/api/cameras", body, key)
     assert is_replayed(answer)

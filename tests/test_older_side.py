@@ -1,6 +1,5 @@
 """A contract waits until the older side is gone, and says before that there is no way back."""
 
-from collections.abc import AsyncIterator
 from typing import Final
 
 import asyncpg
@@ -8,6 +7,7 @@ import pytest
 
 from app.database.url import DatabaseUrl
 from app.older_service.recent_writes import tables_written_by_older
+from app.releases.apply.backends import foreign_sessions
 from app.releases.gate.gate import PLAN
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.alembic_runner import current
@@ -16,6 +16,7 @@ from tests.legacy import connected
 from tests.older_service import OlderService
 from tests.support.bodies import ALL, minimal
 from tests.support.gates import ran
+from tests.support.ledgers import opened
 from tests.support.service import created, service
 from tests.support.whole import CALM, contracts_approved, rehearsed_whole
 
@@ -30,27 +31,33 @@ async def session(url: str, application: str) -> asyncpg.Connection:
     return await asyncpg.connect(**arguments)
 
 
-@pytest.fixture(params=["", "prisma", "psql"])
-async def foreign(
-    switched_database: str, request: pytest.FixtureRequest
-) -> AsyncIterator[asyncpg.Connection]:
-    connection = await session(switched_database, request.param)
-    await connection.fetchval("SELECT count(*) FROM cameras")
-    yield connection
-    connection.terminate()
+async def test_refused_while_somebody_else_is_connected(switched_database: str) -> None:
+    foreign = await session(switched_database, "")
+    try:
+        await foreign.fetchval("SELECT count(*) FROM cameras")
+        ended = await rehearsed_whole(switched_database)
+        assert ended.verdict.name == "REFUSED", ended
+        assert f"process {foreign.get_server_pid()}" in ended.words
+        assert "without a way back" in ended.words
+        single = await ran(switched_database, contract=True, **CALM)
+        assert (single.verdict.name, "connected" in single.words) == ("REFUSED", True)
+        deploy = await ran(switched_database, **CALM)
+        assert (deploy.verdict.name, deploy.revision) == ("DONE", needed()), "it may wait"
+    finally:
+        foreign.terminate()
 
 
-async def test_refused_while_somebody_else_is_connected(
-    switched_database: str, foreign: asyncpg.Connection
+@pytest.mark.parametrize("application", ["", "prisma", "psql"])
+async def test_whoever_this_service_did_not_open_is_somebody_else(
+    own_database: str, application: str
 ) -> None:
-    ended = await rehearsed_whole(switched_database)
-    assert ended.verdict.name == "REFUSED", ended
-    assert f"process {foreign.get_server_pid()}" in ended.words
-    assert "without a way back" in ended.words
-    single = await ran(switched_database, contract=True, **CALM)
-    assert (single.verdict.name, "connected" in single.words) == ("REFUSED", True)
-    deploy = await ran(switched_database, **CALM)
-    assert (deploy.verdict.name, deploy.revision) == ("DONE", needed()), "it may wait"
+    foreign = await session(own_database, application)
+    try:
+        async with opened(own_database) as ledger:
+            (found,) = await foreign_sessions(ledger)
+            assert f"process {foreign.get_server_pid()}" in str(found)
+    finally:
+        foreign.terminate()
 
 
 async def test_one_that_is_named_harmless_is_not_waited_for(switched_database: str) -> None:
@@ -74,21 +81,29 @@ async def test_who_comes_after_the_approval_stops_it_too(switched_database: str)
     assert (await ran(switched_database, **CALM)).verdict.name == "DONE"
 
 
-@pytest.mark.parametrize("table", ["cameras", "productions", "events", "connections"])
-async def test_refused_while_the_older_service_has_just_written(
-    switched_database: str, table: str
-) -> None:
+async def older_write(url: str, table: str) -> None:
     stamp = "timestamp" if table == "events" else "updated_at"
-    older = await session(switched_database, "signalbook")  # its name would not give it away
+    older = await session(url, "signalbook")  # its name would not give it away
     await older.execute(
         f"""UPDATE {table} SET "{stamp}" = now() AT TIME ZONE 'UTC'
         WHERE id = (SELECT id FROM {table} LIMIT 1)"""
     )
     await older.close()
+
+
+async def test_refused_while_the_older_service_has_just_written(switched_database: str) -> None:
+    await older_write(switched_database, "events")
     ended = await rehearsed_whole(switched_database, quiet_seconds=HOUR)
     assert ended.verdict.name == "REFUSED", ended
-    assert f"in the last 60 minutes ({table})" in ended.words
+    assert "in the last 60 minutes (events)" in ended.words
     assert "CONTRACT_QUIET_MINUTES" in ended.words
+
+
+@pytest.mark.parametrize("table", ["cameras", "productions", "events", "connections"])
+async def test_a_write_of_the_older_service_is_seen(switched_database: str, table: str) -> None:
+    await older_write(switched_database, table)
+    async with connected(switched_database) as connection:
+        assert await tables_written_by_older(Ledger(connection), HOUR) == [table]
 
 
 async def test_writes_of_this_service_are_none_of_the_older_side(switched_database: str) -> None:

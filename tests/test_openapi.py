@@ -1,6 +1,10 @@
-"""The OpenAPI document: complete, honest, and pleasant; schemathesis holds the service to it."""
+"""The OpenAPI document: complete, honest, and pleasant; schemathesis holds the service to it.
+
+OPENAPI_EXAMPLES enlarges the run: so many random requests for each operation.
+"""
 
 import asyncio
+import os
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -88,7 +92,7 @@ schema.config.phases.coverage.enabled = False
 
 @schema.parametrize()
 @settings(
-    max_examples=12,
+    max_examples=int(os.environ.get("OPENAPI_EXAMPLES", "6")),
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )

@@ -1,7 +1,7 @@
 """The embedded PostgreSQL: shared by processes, healed after every kind of death, polite to files.
 
-Every test has a folder of its own below /tmp, because pytest's tmp_path is closed to the account
-that runs PostgreSQL for root.
+Every test has a folder of its own, in memory where there is some, because pytest's tmp_path is
+closed to the account that runs PostgreSQL for root.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ from app.database.embedded_home import EmbeddedPostgresError, EmbeddedPostgresMi
 from app.database.url import DatabaseUrl
 
 PROJECT = Path(next(iter(app.__path__))).parent
+MEMORY = Path("/dev/shm")  # noqa: S108  # a folder of ours within, made private
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root lends the server an account")
 NOT_AS_ROOT = pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 USER = """
@@ -43,7 +44,7 @@ server.release()
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    top = Path(tempfile.mkdtemp(prefix="sb-")).resolve()
+    top = Path(tempfile.mkdtemp(prefix="sb-", dir=MEMORY if MEMORY.is_dir() else None)).resolve()
     top.chmod(0o755)
     yield top / "pg"
     embedded.stop(top / "pg")
