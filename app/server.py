@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from app.database.url import DatabaseUrl
@@ -24,6 +25,8 @@ def serve(settings: Settings, url: DatabaseUrl, say: Callable[[str], None]) -> N
     """
     listener = listen(settings)
     app = create_app(settings, url)
+    # FastAPI puts routes together when a request first looks at them. None is to wait for it.
+    list(iter_route_contexts(app.routes))
     # What exists now lives as long as the process. Collecting it would only delay requests.
     gc.freeze()
     config = uvicorn_config(

@@ -22,6 +22,7 @@ def pytest_collection_finish() -> None:
     # What was collected lives to the end: looking at it again and again costs a tenth of the time.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def _place(item: pytest.Item) -> tuple[int, int]:
