@@ -30,6 +30,7 @@ from app.live.feed.hub import Hub
 from app.live.feed.listener import Listener
 from app.live.shutdown import Shutdown
 from app.live.sockets.limits import SocketLimits
+from app.live.sockets.sessions import SessionServer
 from app.live.sockets.socket_server import SocketServer
 from app.live.sse.event_stream import EventStreams
 from app.retention import Retention
@@ -84,8 +85,7 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
         return await check.examine(app.state.database, settings.health_timeout, incidents)
 
     app.state.checkup = check.Checkup(examine, settings.health_cache)
-    _add_middleware(app, settings, _add_routes(app, settings))
-    app.add_middleware(SocketMiddleware, sockets=sockets.sessions, token=settings.access_token)
+    _add_middleware(app, settings, _add_routes(app, settings), sockets.sessions)
     error_responses.install(app)
     openapi.install(app)
     return app
@@ -136,7 +136,9 @@ def _routers() -> tuple[list[APIRouter], list[APIRouter]]:
     return fast, others
 
 
-def _add_middleware(app: FastAPI, settings: Settings, routes: list[BaseRoute]) -> None:
+def _add_middleware(
+    app: FastAPI, settings: Settings, routes: list[BaseRoute], sockets: SessionServer
+) -> None:
     """Add the layers, the innermost first."""
     app.add_middleware(FastPath, prefix="/api", routes=routes)
     app.add_middleware(UnhandledErrorMiddleware)
@@ -149,3 +151,4 @@ def _add_middleware(app: FastAPI, settings: Settings, routes: list[BaseRoute]) -
         allow_headers=_CORS_HEADERS, expose_headers=_CORS_EXPOSED, max_age=600,
     )  # fmt: skip
     app.add_middleware(RequestLogMiddleware, incidents=app.state.incidents)
+    app.add_middleware(SocketMiddleware, sockets=sockets, token=settings.access_token)

@@ -1,4 +1,4 @@
-"""ASGI middleware: the request log, CORS, unhandled errors, the access token, and Socket.IO."""
+"""ASGI middleware, outermost first: sockets, request log, CORS, access token, unhandled errors."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""All that exists only because the older service's database is carried over.
+"""What the gate needs only while an older service's database is carried over.
 
 Its adoption, its own migration history, its statements for rehearsals, and its recent writes.
 It may import ``app.releases`` below the gate. Only ``app.releases.product`` comes in, by the

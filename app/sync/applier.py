@@ -103,11 +103,11 @@ class MutationApplier:
         if step.error:
             return failed_outcome(step.error)
         operations = {"create": self._create, "update": self._update, "delete": self._delete}
-        start = len(self._context.bodies)
+        written_before = len(self._context.bodies)
         try:
             outcome = await operations[step.op](step)
         except SignalbookError as error:
-            if len(self._context.bodies) > start or isinstance(error, Unavailable):
+            if len(self._context.bodies) > written_before or isinstance(error, Unavailable):
                 raise
             return failed_outcome(error)
         if outcome.entity and outcome.status in APPLIED:
@@ -134,7 +134,7 @@ class MutationApplier:
             if stored["deleted"]:
                 raise await self._delete_conflict(entity, stored, Start())
             return MutationOutcome("duplicate", stored["body"])
-        label, start = edit.values.get("id"), len(self._context.bodies)
+        label, written_before = edit.values.get("id"), len(self._context.bodies)
         try:
             body = await create_in(self._context, entity, self._production, edit)
         except DuplicateId as duplicate:
@@ -143,7 +143,7 @@ class MutationApplier:
                 raise
             edit = replace(edit, values={**edit.values, "id": free})
             body = await create_in(self._context, entity, self._production, edit)
-        row = self._note_versions(start, body)
+        row = self._note_versions(written_before, body)
         status: Status = "applied" if label in {None, row["id"]} else "merged"
         return MutationOutcome(status, body, version=row["version"])
 
@@ -162,10 +162,10 @@ class MutationApplier:
         if self._own_versions.get(uuid) and edit.start != Start():
             view = self._view(entity, edit.start, await self._row(entity, uuid), uuid)
             edit = replace(edit, start=await self._with_own(view))
-        start = len(self._context.bodies)
+        written_before = len(self._context.bodies)
         body = await update(self._context, entity, str(uuid), edit)
-        row = self._note_versions(start, body)
-        version = row["version"] if len(self._context.bodies) > start else None
+        row = self._note_versions(written_before, body)
+        version = row["version"] if len(self._context.bodies) > written_before else None
         view = self._view(entity, edit.start, row, uuid)
         merged = not edit.is_blind and view.has_moved(self._own_versions[uuid])
         return MutationOutcome("merged" if merged else "applied", body, version=version)
@@ -177,10 +177,10 @@ class MutationApplier:
             return MutationOutcome("merged", deleted["body"])
         if not edit.is_blind:
             await self._require_unchanged(entity, uuid, edit.start)
-        start = len(self._context.bodies)
+        written_before = len(self._context.bodies)
         await delete(self._context, entity, str(uuid), edit.actor)
         body = self._context.bodies[-1]
-        row = self._note_versions(start, body)
+        row = self._note_versions(written_before, body)
         return MutationOutcome("applied", body, version=row["version"])
 
     async def _require_unchanged(self, entity: type[Row], uuid: UUID, start: Start) -> None:

@@ -1,7 +1,7 @@
 """Applies a batch of offline work: each mutation once, merged with what others did meanwhile.
 
 All of it runs in one transaction under the production's lock, together with the record of what was
-applied. So a batch is applied whole or not at all, and a client that gets no answer sends it again.
+applied. So a crash leaves all that the batch did, or nothing; who gets no answer sends it again.
 The feed of the answer is read under the same lock: it holds the batch's own writes and has no gap.
 """
 

@@ -39,8 +39,8 @@ _EVERY: Final = 5.0  # seconds between two lines about the same work where there
 
 def run(*, word: str, as_json: bool, **order: Any) -> None:
     """Run the gate and exit with its verdict."""
-    anew = order.get("supersede") is not None
-    stages = gates.STAGES if anew else _STAGES[word]
+    plans_anew = order.get("supersede") is not None
+    stages = gates.STAGES if plans_anew else _STAGES[word]
     output = GateOutput() if as_json else Terminal()
     with started() as (settings, url):
         request = _order(settings, url, word, **order)

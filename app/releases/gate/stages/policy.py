@@ -1,4 +1,4 @@
-"""Stage 6: the rules that no approval sets aside: one table, its soak, and what is destroyed."""
+"""Stage 6: the rules that no approval sets aside: one table, its soak, no older side at work."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -94,7 +94,7 @@ def _too_long(order: Order, plan: Plan, evidence: Mapping[str, Any]) -> str | No
 
 
 def _predicted(evidence: Mapping[str, Any]) -> dict[str, float]:
-    """Return the seconds that each statement took on the copy, by its normalise text."""
+    """Return the seconds that each statement took on the copy, by its normalised text."""
     seconds: dict[str, float] = {}
     for step in evidence.get("statements", ()):
         text = normalise(step["sql"])

@@ -1,4 +1,7 @@
-"""How each kind of trait is put in words, and what keeps its mend from being run blindly."""
+"""How each kind of trait is put in words, and what keeps its mend from being run blindly.
+
+A kind that is not here is not read.
+"""
 
 from typing import Final, NamedTuple
 
