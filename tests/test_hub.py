@@ -476,6 +476,22 @@ async def test_what_was_refused_or_rolled_back_is_not_told(
         await watch.close()
 
 
+async def test_what_is_older_than_the_margin_is_not_told_again(own_database: str) -> None:
+    """Each scan begins a margin earlier, and what leaves it between two scans was delivered."""
+    shows = Ear()
+    async with process(own_database, every=0.05, margin=0.3) as one:
+        watch = await one.hub.subscribe_to_productions(shows.hear)
+        first = await one.show()
+        await shows.until(1)
+        async with asyncio.timeout(60):
+            while (first, 1) in one.hub._productions._recent:  # noqa: ASYNC110, SLF001  # no event
+                await asyncio.sleep(0.01)
+        last = await one.show()
+        await shows.until(2)
+        assert [entry.production for entry in shows.heard] == [first, last]
+        await watch.close()
+
+
 async def _copy(one: Process, place: UUID, uuid: str) -> None:
     """Make a row with a uuid that is taken."""
     await one.create("ccus", place, uuid=UUID(uuid), name="Copy")

@@ -133,11 +133,14 @@ class ProductionFeed:
         return _keys(row for row in rows if row["collection"] == root().collection)
 
     async def _read_since_last_scan(self) -> dict[Key, datetime]:
+        """Return the keys that were not delivered yet."""
         [(now,)] = await self._reader.rows(CLOCK)
         keys = await _logged_since(self._reader.rows, self._window())
+        # Before what leaves the window is forgotten: it was delivered, and is among the keys.
+        fresh = {key: at for key, at in keys.items() if key not in self._recent}
         self._last_scan = now
         self._recent = {key: at for key, at in self._recent.items() if at >= self._window()}
-        return keys
+        return fresh
 
     async def _deliver(self, times: dict[Key, datetime]) -> None:
         keys = sorted(times)
