@@ -92,7 +92,7 @@ schema.config.phases.coverage.enabled = False
 
 @schema.parametrize()
 @settings(
-    max_examples=int(os.environ.get("OPENAPI_EXAMPLES", "6")),
+    max_examples=int(os.environ.get("OPENAPI_EXAMPLES", "12")),
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
