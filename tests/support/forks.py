@@ -1,8 +1,8 @@
 """Processes of the command line that begin with everything imported: forks of one that waits.
 
 They have an environment, outputs and signals of their own, as if Python had started anew; only the
-second that importing takes is saved. ``test_command_line``'s services, ``test_start_up`` and all
-images start Python itself.
+second that importing takes is saved, and what the code's own revisions build, which is remembered.
+``test_command_line``'s services, ``test_start_up``, the drill and all images start Python itself.
 """
 
 import multiprocessing
@@ -18,6 +18,7 @@ from signal import SIGKILL
 from typing import IO, Any, Final
 
 from app.settings import PROJECT
+from tests.support.remembered import remembered
 
 _FOLDERS: Final = ("app/cli", "app/cli/commands", "app/releases/gate/stages")
 _CONTEXT: Final = multiprocessing.get_context("forkserver")
@@ -119,4 +120,5 @@ def _run(
     sys.argv = [module, *words]
     for name in (module, f"{module}.__main__"):
         sys.modules.pop(name, None)  # it is imported, and yet to be run
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    with remembered():
+        runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -67,9 +67,10 @@ async def apply(
         url, ledger, limits, "apply", plan.statements,
         approved=approved, predicted=predicted, say=say, progress=progress,
     ) as (executor, journal):  # fmt: skip
-        for revision in plan.revisions:
-            await _run_migration(executor, partial(_upgrade, url, revision, say, executor))
-            await applied(revision)
+        async with alembic_runner.kept_connections(url):
+            for revision in plan.revisions:
+                await _run_migration(executor, partial(_upgrade, url, revision, say, executor))
+                await applied(revision)
     return _report(journal.pages, began)
 
 

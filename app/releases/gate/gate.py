@@ -43,6 +43,7 @@ from app.releases.migrations.revisions import needed
 from app.releases.output import GateOutput
 from app.releases.plan.plan import Plan
 from app.releases.product import Statements
+from app.releases.schema.scratch_database import growing_scratch
 from app.releases.verdict import MigrationError, Stopped, Verdict
 
 T = TypeVar("T")
@@ -70,7 +71,7 @@ async def gate(
 
     ``statements`` are what this image's code demands of the database, by collection.
     """
-    async with AsyncExitStack() as stack:
+    async with growing_scratch(order.url), AsyncExitStack() as stack:
         run = _Run(order, statements, output or GateOutput(), stack)
         verdict, words = await run.through(stages)
         return await run.close(verdict, words)

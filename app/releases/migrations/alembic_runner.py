@@ -1,6 +1,8 @@
 """Runs Alembic from code: upgrade, downgrade, and which revision a database is at."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any, Final, TypeVar
 
@@ -9,21 +11,29 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from asyncpg import PostgresError
+from asyncpg import InterfaceError, PostgresError
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from app.database.url import DatabaseUrl
+from app.releases.connection.open_connection import open_connection
 from app.releases.migrations.observer import Observer
 from app.releases.migrations.revisions import ROOT
-from app.releases.migrations.version_row import FORM, ROWS, raise_unless_fits, single_revision
+from app.releases.migrations.version_row import (
+    FORM,
+    ROWS,
+    live_revision,
+    raise_unless_fits,
+    single_revision,
+)
 from app.releases.verdict import MigrationError
 
 T = TypeVar("T")
 Say = Callable[[str], None]
 _CONFIGURATION: Final = ROOT / "pyproject.toml"
+_KEPT: ContextVar[Mapping[str, AsyncEngine]] = ContextVar("kept engines", default={})  # noqa: B039  # replaced, never changed
 
 
 async def upgrade(
@@ -48,21 +58,43 @@ async def downgrade(
 async def current(url: str) -> str | None:
     """Return the database's revision; None: never migrated. Raises MigrationError: unreadable."""
     try:
-        async with make_engine(url).connect() as connection:
-            return await connection.run_sync(read_revision)
-    except (OSError, TimeoutError, DBAPIError) as away:
+        if url in _KEPT.get():
+            return await run_on(url, read_revision)
+        async with open_connection(url) as connection:
+            return await live_revision(connection)
+    except (OSError, TimeoutError, PostgresError, InterfaceError, DBAPIError) as away:
         cause = getattr(away, "orig", None) or away
         raise MigrationError(f"The database's revision cannot be read: {cause}") from away
 
 
 def make_engine(url: str) -> AsyncEngine:
     """Make an engine with nothing to dispose of: connections are new, and closed after use."""
+    return _make_engine(url, poolclass=NullPool)
+
+
+def _make_engine(url: str, **pool: Any) -> AsyncEngine:
     database = DatabaseUrl.parse(url)
     return create_async_engine(
-        database.sqlalchemy_url(),
-        connect_args=database.sqlalchemy_connect_args(),
-        poolclass=NullPool,
+        database.sqlalchemy_url(), connect_args=database.sqlalchemy_connect_args(), **pool
     )
+
+
+@asynccontextmanager
+async def kept_connections(url: str) -> AsyncIterator[None]:
+    """Let all that is run on this database within the block share its connections.
+
+    A new connection is slow until it has read the catalogue, and a release has many revisions.
+    """
+    if url in _KEPT.get():
+        yield
+        return
+    engine = _make_engine(url, pool_pre_ping=True)
+    token = _KEPT.set({**_KEPT.get(), url: engine})
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+        await engine.dispose()
 
 
 def configuration(say: Say = print, observer: Observer | None = None) -> Config:
@@ -78,7 +110,8 @@ async def _run(order: Callable[[Config, str], None], url: str, to: str, config: 
         order(config, to)
 
     try:
-        await run_on(url, run)
+        async with kept_connections(url):
+            await run_on(url, run)
     except MigrationError:
         raise
     except CommandError as refused:
@@ -90,7 +123,7 @@ async def _run(order: Callable[[Config, str], None], url: str, to: str, config: 
 async def run_on(url: str, work: Callable[[Connection], T]) -> T:
     """Return what ``work`` returns on a connection. Raises MigrationError: no answer."""
     try:
-        async with make_engine(url).connect() as connection:
+        async with (_KEPT.get().get(url) or make_engine(url)).connect() as connection:
             return await connection.run_sync(work)
     except (OSError, TimeoutError) as away:
         raise MigrationError(f"The database does not answer ({type(away).__name__}).") from away

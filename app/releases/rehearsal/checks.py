@@ -108,10 +108,11 @@ class RehearsalChecks:
         """Apply the revisions one by one; return whether all of them succeeded."""
         recorder = StatementRecorder(self._progress)
         try:
-            for revision in self._plan.revisions:
-                self._say(f"Rehearsing {revision}.")
-                async with recorder.revision(self.url, revision):
-                    await alembic_runner.upgrade(self.url, revision, self._say, recorder)
+            async with open_connection(self.url) as beside:
+                for revision in self._plan.revisions:
+                    self._say(f"Rehearsing {revision}.")
+                    async with recorder.revision(beside, revision):
+                        await alembic_runner.upgrade(self.url, revision, self._say, recorder)
         except Exception as failed:  # noqa: BLE001  # whatever a revision raises is a finding
             raise_if_server_fault(failed)
             self.findings.append(f"{revision} fails on the copy: {_error_words(failed)}")
@@ -122,13 +123,14 @@ class RehearsalChecks:
                 self.findings += self._too_heavy(step, stall_budget)
         return True
 
-    async def compare_schema(self) -> None:
-        """Compare the copy with what the revisions build."""
+    async def compare_schema(self) -> Snapshot:
+        """Compare the copy with what the revisions build, and return its schema."""
         self._after = await self._snapshot()
         # Settings of a role hold in every database, and are the live one's to tell.
         there = replace(self._after.beside(self._should), replication={})
         for finding in compare(self._should, there, there.others):
             self.findings.append(f"After {self._plan.target}: {finding.words}")
+        return self._after
 
     async def try_statements(self, own: Statements) -> None:
         """Try the statements of every version that uses the database before, during or after it."""
@@ -162,11 +164,13 @@ class RehearsalChecks:
         for words in trip.findings:
             self.findings.append(f"After {self._plan.target}, a sync round trip fails: {words}")
 
-    async def compare_contents(self, words: str, when: str = "after") -> None:
-        """Compare what the tables hold with what they held."""
+    async def compare_contents(
+        self, words: str, when: str = "after", schema: Snapshot | None = None
+    ) -> None:
+        """Compare what the tables hold, by the schema as it is now, with what they held."""
         columns, before = self._shared if when == "after" else self._same
+        now = (schema or await self._snapshot()).tables
         async with open_connection(self.url) as connection:
-            now = (await read_copy_snapshot(connection)).tables
             there = {
                 table: names
                 for table, names in columns.items()
@@ -203,7 +207,7 @@ class RehearsalChecks:
         self.findings += [f"{words}: {finding.words}" for finding in compare(self._before, back)]
         leftovers = _leftovers(self._before, back)
         self.findings += [f"{words}: {leftover} is left behind." for leftover in leftovers]
-        await self.compare_contents(words, "back")
+        await self.compare_contents(words, "back", back)
 
     async def _snapshot(self) -> Snapshot:
         async with open_connection(self.url) as connection:

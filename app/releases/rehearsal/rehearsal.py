@@ -6,6 +6,7 @@ and compared again. Every check that fails is a finding, and the others are made
 
 import time
 
+from app.releases.migrations.alembic_runner import kept_connections
 from app.releases.plan.plan import Plan
 from app.releases.rehearsal.checks import ClientTrial, OtherClients, RehearsalChecks, Statements
 from app.releases.rehearsal.copies import Progress, Say, copy_of
@@ -30,17 +31,17 @@ async def rehearse(
     began = time.monotonic()
     should = await expected_snapshot(url, plan.target)
     clean = await expected_snapshot(url, plan.before) if half_done and plan.before else None
-    async with copy_of(url, say, progress) as copy:
+    async with copy_of(url, say, progress) as copy, kept_connections(copy.url):
         trial = RehearsalChecks(copy, plan, should, say, progress)
         await trial.look_before(previous, clean, others)
         if round_trip:
             await round_trip.look_before(copy.url)
         if await trial.apply(stall_budget):
-            await trial.compare_schema()
+            schema = await trial.compare_schema()
             await trial.try_statements(own)
             if round_trip:
                 await trial.try_sync(round_trip)
-            await trial.compare_contents(f"After {plan.target}")
+            await trial.compare_contents(f"After {plan.target}", schema=schema)
             await trial.go_back()
         else:
             await trial.compare_contents(f"After {plan.target} failed")

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.releases.connection.open_connection import open_connection
 from app.releases.migrations.observer import Kind, Observer
 from app.releases.rehearsal.copies import Progress
 from app.releases.sql.effects import describe
@@ -100,20 +99,19 @@ class StatementRecorder(Observer):
         self._open: dict[tuple[int, str, str], tuple[StepRecord, Any]] = {}
 
     @asynccontextmanager
-    async def revision(self, url: str, name: str) -> AsyncIterator[None]:
-        """Record what is done inside, as this revision's, on the database at ``url``."""
+    async def revision(self, connection: asyncpg.Connection, name: str) -> AsyncIterator[None]:
+        """Record what is done inside, as this revision's, on this connection's database."""
         self._revision, first = name, len(self.recorded)
-        async with open_connection(url) as connection:
-            await connection.execute(_NOTES)
-            files = await _files(connection)
-            over = asyncio.Event()
-            watching = asyncio.create_task(self._watch(connection, over))
-            try:
-                yield
-            finally:
-                over.set()
-                await watching
-                await self._read(connection, files, self.recorded[first:])
+        await connection.execute(_NOTES)
+        files = await _files(connection)
+        over = asyncio.Event()
+        watching = asyncio.create_task(self._watch(connection, over))
+        try:
+            yield
+        finally:
+            over.set()
+            await watching
+            await self._read(connection, files, self.recorded[first:])
 
     def on_backend(self, pid: int) -> None:
         self._pids.add(pid)

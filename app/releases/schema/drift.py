@@ -12,6 +12,7 @@ import asyncpg
 from app.releases.connection.open_connection import open_connection
 from app.releases.migrations.alembic_runner import current
 from app.releases.migrations.revisions import has_revision, head
+from app.releases.migrations.version_row import live_revision
 from app.releases.schema.comparison.compare_snapshots import compare
 from app.releases.schema.comparison.finding import Finding
 from app.releases.schema.introspection.introspect import read_snapshot
@@ -50,9 +51,10 @@ async def inspect(
     """
     revision = _placed(await current(url))
     should = await expected_snapshot(url, revision)
-    live = await _live(url, role)
-    if await current(url) != revision:
-        raise MigrationError("A migration ran while the schema was compared: compare it again.")
+    async with open_connection(url) as connection:
+        live = await _live(connection, role)
+        if await live_revision(connection) != revision:
+            raise MigrationError("A migration ran while the schema was compared: compare it again.")
     return Inspection(revision, should, live.beside(should), compare(should, live, acquainted))
 
 
@@ -67,9 +69,8 @@ def _placed(revision: str | None) -> str:
     return revision
 
 
-async def _live(url: str, role: str | None) -> Snapshot:
-    async with open_connection(url) as connection:
-        try:
-            return await read_snapshot(connection, role)
-        except asyncpg.UndefinedObjectError as unknown:
-            raise MigrationError(f"PostgreSQL knows no such role: {unknown}.") from unknown
+async def _live(connection: asyncpg.Connection, role: str | None) -> Snapshot:
+    try:
+        return await read_snapshot(connection, role)
+    except asyncpg.UndefinedObjectError as unknown:
+        raise MigrationError(f"PostgreSQL knows no such role: {unknown}.") from unknown

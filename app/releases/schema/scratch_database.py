@@ -7,7 +7,8 @@ dies; so a scratch database whose lock nobody holds is a leftover, and the next 
 
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Final
 
@@ -16,6 +17,7 @@ import asyncpg
 from app.releases.connection.open_connection import open_connection
 from app.releases.migrations import guard
 from app.releases.migrations.alembic_runner import upgrade
+from app.releases.migrations.revisions import names
 from app.releases.output import discard_line
 from app.releases.schema.introspection.introspect import read_snapshot
 from app.releases.schema.snapshot import Snapshot, Traits
@@ -43,6 +45,9 @@ _LIKE_LIVE: Final = """SELECT format('ENCODING %L LC_COLLATE %L LC_CTYPE %L',
 # What is set for the role holds in a scratch database too, and could keep it from being built.
 _PLAIN: Final = ("default_transaction_read_only = off", "search_path = public")
 
+# A connection that ended while nothing was asked on it.
+_GONE: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
 
 class NoScratch(MigrationError):
     """No scratch database could be made; the message says why."""
@@ -53,13 +58,75 @@ async def expected_snapshot(url: str, revision: str) -> Snapshot:
 
     Raises NoScratch, or MigrationError when the migrations themselves fail.
     """
+    growing = _GROWING.get()
+    if growing is not None and (grown := await growing.snapshot(url, revision)):
+        return grown
     async with scratch_database(url) as built:
-        await upgrade(built, revision, say=discard_line)
-        async with open_connection(built) as connection:
-            # What is set for a role holds in every database, also here; it is never expected.
-            schema = await read_snapshot(connection)
-            none: dict[str, Traits] = {"setting": {}, "search_path": {}, "shadow": {}}
-            return replace(schema, replication={}, traits={**schema.traits, **none})
+        return await _build(built, revision)
+
+
+async def _build(url: str, revision: str) -> Snapshot:
+    await upgrade(url, revision, say=discard_line)
+    async with open_connection(url) as connection:
+        # What is set for a role holds in every database, also here; it is never expected.
+        schema = await read_snapshot(connection)
+        none: dict[str, Traits] = {"setting": {}, "search_path": {}, "shadow": {}}
+        return replace(schema, replication={}, traits={**schema.traits, **none})
+
+
+@asynccontextmanager
+async def growing_scratch(url: str) -> AsyncIterator[None]:
+    """Let the schemas that are expected within grow in one scratch database, oldest first.
+
+    A release of many revisions looks after each of them, and would build all before it anew.
+    """
+    async with AsyncExitStack() as stack:
+        token = _GROWING.set(_GrowingScratch(url, stack))
+        try:
+            yield
+        finally:
+            _GROWING.reset(token)
+
+
+class _GrowingScratch:
+    """The scratch database of one run: made when it is needed, and taken on from there.
+
+    ``_snapshots`` holds what was read so far; the database is at the last of them.
+    """
+
+    def __init__(self, url: str, stack: AsyncExitStack) -> None:
+        self._url, self._stack = url, stack
+        self._built: str | None = None
+        self._snapshots: dict[str, Snapshot] = {}
+        self._is_lost = False
+
+    async def snapshot(self, url: str, revision: str) -> Snapshot | None:
+        """Return the schema at a revision; None where it cannot be built here."""
+        if url != self._url or self._is_lost:
+            return None
+        if revision not in self._snapshots and self._leads_to(revision):
+            try:
+                self._built = self._built or await self._stack.enter_async_context(self._scratch())
+                self._snapshots[revision] = await _build(self._built, revision)
+            except (*_GONE, MigrationError):  # a database of its own tells whose fault it is
+                self._is_lost = True
+        return self._snapshots.get(revision)
+
+    def _leads_to(self, revision: str) -> bool:
+        order = names()
+        last = next(reversed(self._snapshots), None)
+        return revision in order and (
+            last is None or (last in order and order.index(last) < order.index(revision))
+        )
+
+    @asynccontextmanager
+    async def _scratch(self) -> AsyncIterator[str]:
+        with suppress(*_GONE):  # what is left behind the next run drops
+            async with scratch_database(self._url) as built:
+                yield built
+
+
+_GROWING: ContextVar[_GrowingScratch | None] = ContextVar("growing scratch", default=None)
 
 
 @asynccontextmanager

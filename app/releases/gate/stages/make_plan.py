@@ -10,7 +10,7 @@ from app.releases.gate.run import Inspected, Order, Planned, Position
 from app.releases.ledger.ledger import Ledger
 from app.releases.lint.lint import lint
 from app.releases.lint.rules import LintFinding
-from app.releases.migrations.alembic_runner import upgrade
+from app.releases.migrations.alembic_runner import kept_connections, upgrade
 from app.releases.migrations.revisions import history, next_release
 from app.releases.output import discard_line
 from app.releases.plan.plan import Plan, Statement
@@ -80,12 +80,16 @@ async def _plan_in_turn(
     is planned on a copy of the schema, without rows, which is then taken on to it.
     """
     statements: list[Statement] = []
-    async with copy_of(url, discard_line, lambda *_: None, rows=False) as copy:
+    async with (
+        copy_of(url, discard_line, lambda *_: None, rows=False) as copy,
+        kept_connections(copy.url),
+    ):
         for revision, at in zip(revisions, (before, *revisions), strict=False):
+            if statements:
+                await upgrade(copy.url, str(at), say=discard_line)
             last = statements[-1].step if statements else 0
             own = await plan_statements(copy.url, [revision], at)
             statements += [replace(each, step=last + each.step) for each in own]
-            await upgrade(copy.url, revision, say=discard_line)
     return tuple(statements)
 
 
