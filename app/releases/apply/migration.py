@@ -63,14 +63,13 @@ async def apply(
     goes on from there.
     """
     began = time.monotonic()
-    async with _supervised(
+    async with alembic_runner.kept_connections(url), _supervised(
         url, ledger, limits, "apply", plan.statements,
         approved=approved, predicted=predicted, say=say, progress=progress,
     ) as (executor, journal):  # fmt: skip
-        async with alembic_runner.kept_connections(url):
-            for revision in plan.revisions:
-                await _run_migration(executor, partial(_upgrade, url, revision, say, executor))
-                await applied(revision)
+        for revision in plan.revisions:
+            await _run_migration(executor, partial(_upgrade, url, revision, say, executor))
+            await applied(revision)
     return _report(journal.pages, began)
 
 

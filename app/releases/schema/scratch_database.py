@@ -106,7 +106,8 @@ class _GrowingScratch:
             return None
         if revision not in self._snapshots and self._leads_to(revision):
             try:
-                self._built = self._built or await self._stack.enter_async_context(self._scratch())
+                if self._built is None:
+                    self._built = await self._stack.enter_async_context(self._scratch())
                 self._snapshots[revision] = await _build(self._built, revision)
             except (*_GONE, MigrationError):  # a database of its own tells whose fault it is
                 self._is_lost = True
