@@ -100,7 +100,8 @@ def test_a_connection_names_source_output_and_destination(client: httpx.Client, 
     client.put(f"/api/sends/{send['uuid']}", json={"id": "WALL"}).raise_for_status()
     client.put(f"/api/sources/{source['uuid']}", json={"id": "GFX A"}).raise_for_status()
     after = client.get(f"/api/connections/{path['uuid']}").json()
-    assert after == {**path, "destinationId": "WALL", "sourceId": "GFX A"}
+    labels = {"destinationId": "WALL", "sourceId": "GFX A", "sourceOutputId": "GFX A-OUT1"}
+    assert after == {**path, **labels}
 
 
 @pytest.mark.parametrize("word", ["SEND", "send", "sends", "Send"])

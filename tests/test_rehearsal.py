@@ -327,13 +327,13 @@ GROUPS: Final[dict[str, tuple[tuple[str, ...], Phase]]] = {
             "0020_idempotency_keys",
             "0021_sync",
             "0022_presence",
-            "0023_productions_numbers",
-            "0024_productions_switch",
+            "0024_productions_numbers",
+            "0025_productions_switch",
         ),
         "switch",
     ),
-    "the first contract": (("0025_cable_snakes_contract",), "contract"),
-    "the last contract": (("0033_productions_contract",), "contract"),
+    "the first contract": (("0026_cable_snakes_contract",), "contract"),
+    "the last contract": (("0034_productions_contract",), "contract"),
 }
 
 

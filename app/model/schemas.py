@@ -212,6 +212,8 @@ def read_schema(entity: type[Row]) -> type[BaseModel]:
         fields[name] = (list[_part_answer(parts)], ...)  # type: ignore[misc]  # made at run time
     for word, target in entity.synonyms.items():
         fields[word] = (_outgoing(entity.model_fields[target]), ...)
+    if entity.ends():
+        fields["unresolved"] = (list[str], ...)
     if issubclass(entity, Entity):
         fields["productionId"] = (str, ...)
     fields["fieldVersions"] = (dict[str, Any], ...)

@@ -55,9 +55,15 @@ class Statements:
     pointing: Mapping[str, str]
     """By reference field: the live rows of production $2 that point at $1."""
     find_part: Mapping[str, str]
-    """By list of parts: whether production $1 has part $2 (id or uuid), of owner $3 if not NULL."""
+    """By list of parts: the parts of production $1 with id or uuid $2, of owner $3 if not NULL:
+    uuid and id."""
+    former_part: Mapping[str, str]
+    """By list of parts: the parts that owner $2 of production $1 has, and that once had id $3."""
+    part_ids: Mapping[str, str]
+    """By list of parts: the ids of those of production $1, of owner $2 if not NULL."""
     existing_parts: Mapping[str, str]
-    """By list of parts: which of the uuids $1 are parts already."""
+    """By list of parts: which of the uuids $1 are parts already, with the label of the ``owner``
+    of each."""
 
 
 @statements_of_entities
@@ -74,8 +80,11 @@ def statements(entity: type[Row]) -> Statements:
         label=f"SELECT id FROM {name} WHERE uuid = $1",
         pointing={field: _pointing(entity, field) for field in entity.references()},
         find_part={name: _find_part(entity, parts) for name, parts in entity.parts.items()},
+        former_part={name: _former_part(name, parts) for name, parts in entity.parts.items()},
+        part_ids={name: _part_ids(entity, parts) for name, parts in entity.parts.items()},
         existing_parts={
-            name: f"SELECT uuid FROM {parts.model.__tablename__} WHERE uuid = ANY($1::uuid[])"
+            name: f"SELECT {_own(parts)}.uuid, {table(entity)}.id AS owner "
+            f"FROM {_with_owner(entity, parts)} WHERE {_own(parts)}.uuid = ANY($1::uuid[])"
             for name, parts in entity.parts.items()
         },
         everywhere=f"SELECT coalesce(array_agg(id), '{{}}') FROM {name} WHERE starts_with(id, $1)",
@@ -182,13 +191,41 @@ def _pointing(entity: type[Row], field: str) -> str:
     )
 
 
+def _own(parts: PartList) -> str:
+    return str(parts.model.__tablename__)
+
+
+def _with_owner(entity: type[Row], parts: PartList) -> str:
+    owner, own = table(entity), _own(parts)
+    return f"{own} JOIN {owner} ON {owner}.uuid = {own}.{parts.owner}"
+
+
 def _find_part(entity: type[Row], parts: PartList) -> str:
-    part, owner = str(parts.model.__tablename__), table(entity)
+    owner, own = table(entity), _own(parts)
     return (
-        f"SELECT EXISTS (SELECT FROM {part} JOIN {owner} ON {owner}.uuid = {part}.{parts.owner} "
+        f"SELECT {own}.uuid, {own}.id FROM {_with_owner(entity, parts)} "
         f"WHERE {owner}.production_uuid = $1 AND NOT {owner}.is_deleted "
-        f"AND ({part}.id = $2 OR {part}.uuid::text = $2) "
-        f"AND ($3::uuid IS NULL OR {owner}.uuid = $3))"
+        f"AND ({own}.id = $2 OR {own}.uuid::text = lower($2)) "
+        f"AND ($3::uuid IS NULL OR {owner}.uuid = $3)"
+    )
+
+
+def _former_part(name: str, parts: PartList) -> str:
+    own = _own(parts)
+    return (
+        f"SELECT {own}.uuid, {own}.id FROM {own} WHERE {own}.{parts.owner} = $2 "
+        "AND EXISTS (SELECT FROM changes WHERE production_uuid = $1 AND entity_uuid = $2 "
+        f"AND changes.changes -> '{name}' -> 0 @> jsonb_build_array("
+        f"jsonb_build_object('uuid', {own}.uuid::text, 'id', $3::text)))"
+    )
+
+
+def _part_ids(entity: type[Row], parts: PartList) -> str:
+    owner, own = table(entity), _own(parts)
+    return (
+        f"SELECT coalesce(array_agg({own}.id), '{{}}') FROM {_with_owner(entity, parts)} "
+        f"WHERE {owner}.production_uuid = $1 AND NOT {owner}.is_deleted "
+        f"AND ($2::uuid IS NULL OR {owner}.uuid = $2)"
     )
 
 

@@ -1,6 +1,7 @@
 """Update a row: what the client changed is written, and what others changed meanwhile stays."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from pydantic_core import to_json
 
@@ -64,9 +65,18 @@ class RowChange:
         # What the rules add is nothing that the client sent: it conflicts with nobody.
         bases = {name: base for name, base in self._bases.items() if name in values}
         entity.before_write(stored, values)
-        values |= parts.complete(entity, values, stored, self.started)
-        merged, conflicts = merge(bases, stored, values)
-        self.values = parts.in_order(entity, merged, stored)
+        # Three views of the lists, all with the ids that the row's label after this write gives.
+        now, seen, label = stored["id"], self.started["id"], values.get("id") or stored["id"]
+        theirs = stored | parts.relabelled(entity, stored, now, label)
+        started = self.started | parts.relabelled(entity, self.started, seen, label)
+        values |= parts.relabelled(entity, values, seen, label)
+        values |= parts.complete(entity, values, theirs, started)
+        for name in bases.keys() & entity.parts.keys():
+            if bases[name].is_known:
+                bases[name] = replace(bases[name], value=started[name])
+        merged, conflicts = merge(bases, theirs, values)
+        followers = {name: theirs[name] for name in entity.parts if label != now}
+        self.values = parts.in_order(entity, followers | merged, stored)
         refuse_unbounded(entity, self.values)
         return conflicts
 
@@ -80,6 +90,10 @@ class RowChange:
             sql = write_statements(entity).update_lists
             lists = parts.rows(entity, row.uuid, stored | self.values)
         values = {n: value for n, value in self.values.items() if n not in entity.parts}
+        # Without its uuid an end goes by its text, which is as old as the last write of it.
+        for uuid, label in entity.ends().items():
+            if uuid in values and values[uuid] is None:
+                values.setdefault(label, stored[label])
         return await context.write(
             sql,
             row.production, row.seq, row.uuid, row.version, to_json(values), edit.actor.row_value,
