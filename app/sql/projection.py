@@ -151,7 +151,9 @@ def _unresolved(entity: type[Row]) -> str:
         gone = f"{own}.{uuid} IS NULL"
         if part := entity.part_references.get(uuid):
             parts = part_list(entity, part).model.__tablename__
-            gone = f"NOT EXISTS (SELECT FROM {parts} WHERE {parts}.uuid = {own}.{uuid})"
+            # With EXISTS PostgreSQL may read the whole table once.
+            found = f"SELECT {parts}.uuid FROM {parts} WHERE {parts}.uuid = {own}.{uuid}"
+            gone = f"({found}) IS NULL"
         name = to_camel(uuid.removesuffix("_uuid"))
         names.append(f"CASE WHEN {own}.{label} IS NOT NULL AND {gone} THEN '{name}' END")
     return f"array_remove(ARRAY[{', '.join(names)}], NULL)"
