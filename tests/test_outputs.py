@@ -237,3 +237,19 @@ def test_restoring_only_the_outputs_keeps_the_label_of_today(
     assert (after["id"], ids(after)) == ("SRC 7", ["SRC 7-OUT1", "SRC 7-OUT2"])
     after = client.post(path, json={"version": 1}).json()
     assert (after["id"], ids(after)) == ("SRC 1", ["SRC 1-OUT1", "SRC 1-OUT2"])
+
+
+@pytest.mark.parametrize("by", ["uuid", "id"])
+def test_a_client_that_takes_only_the_version_sends_former_ids_as_an_echo(
+    client: httpx.Client, source: dict[str, Any], by: str
+) -> None:
+    """It renamed the source itself, and its form still has the list as it was before."""
+    names = {"connector", "outputIndex", "id", by}
+    outputs = [{name: o[name] for name in names} for o in source["outputs"]]
+    form = {"id": "SRC 7", "name": "GFX", "outputs": outputs}
+    first = patched(client, source, **form, version=1)
+    assert ids(first) == ["SRC 7-OUT1", "SRC 7-OUT2"]
+    again = patched(client, source, **form, note="more", version=2)
+    assert again["outputs"] == first["outputs"]
+    typed = [{**first["outputs"][0], "id": "GFX-OUT1"}, first["outputs"][1]]
+    assert ids(patched(client, source, outputs=typed)) == ["GFX-OUT1", "SRC 7-OUT2"]

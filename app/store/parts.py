@@ -84,6 +84,18 @@ def relabelled(
     }  # fmt: skip
 
 
+def other_labels(entity: type[Row], values: Values, stored: Values) -> list[str]:
+    """Return the labels, other than the row's, that ids sent for its elements may come from."""
+    found = set()
+    for name, parts in entity.parts.items():
+        ids = {element["id"] for element in stored.get(name) or []}
+        sent = {element.get("id") or "" for element in values.get(name) or []} - ids
+        matches = (re.fullmatch(rf"(.+)-{parts.label}([0-9]+)", label) for label in sent)
+        own = f"{stored['id']}-{parts.label}"
+        found |= {match[1] for match in matches if match and f"{own}{match[2]}" in ids}
+    return sorted(found)
+
+
 def _with_new_ids(elements: list[Element], before: str, after: str) -> list[Element]:
     own = [_number_after(before, element.get("id")) for element in elements]
     used = {e["id"] for e, number in zip(elements, own, strict=True) if e.get("id") and not number}

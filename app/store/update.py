@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from pydantic_core import to_json
 
-from app.changelog.log import FORMER_LABEL
+from app.changelog.log import FORMER_LABEL, FORMER_LABELS
 from app.database.database import DatabaseConnection
 from app.entities import root
 from app.errors import AmbiguousId, NotFound, PreconditionFailed, VersionMissing, WrongProduction
@@ -67,6 +67,8 @@ class RowChange:
         entity.before_write(stored, values)
         # Three views of the lists, all with the ids that the row's label after this write gives.
         now, seen, label = stored["id"], self.started["id"], values.get("id") or stored["id"]
+        for former in await self._former_labels(connection):
+            values |= parts.relabelled(entity, values, former, seen)
         theirs = stored | parts.relabelled(entity, stored, now, label)
         started = self.started | parts.relabelled(entity, self.started, seen, label)
         values |= parts.relabelled(entity, values, seen, label)
@@ -79,6 +81,18 @@ class RowChange:
         self.values = parts.in_order(entity, followers | merged, stored)
         refuse_unbounded(entity, self.values)
         return conflicts
+
+    async def _former_labels(self, connection: DatabaseConnection) -> list[str]:
+        """Return the row's former labels that still stand in the ids of the lists that were sent.
+
+        A client that takes only the version of an answer does not know that ids followed.
+        """
+        labels = parts.other_labels(self.entity, self.values, self.stored)
+        if not labels:
+            return []
+        former = FORMER_LABELS, self.row.production, self.row.uuid, labels
+        found: list[str] = await connection.fetchval(*former)
+        return found
 
     async def write(self, context: WriteContext) -> bytes:
         """Write the values and log them; return the row as JSON."""
