@@ -28,6 +28,7 @@ from sqlmodel.main import FieldInfoMetadata
 from app.errors import Invalid
 from app.model.entity import Entity, PartList, Row, label_field
 from app.model.fields import NO_NUL, Label, MaybeLine, MaybeUuid, blank_or, blank_to_none
+from app.rules.labels import tidy, tidy_label
 
 _REQUEST: Final = ConfigDict(extra="allow", validate_by_name=True, validate_by_alias=True)
 _ANSWER: Final = ConfigDict(extra="forbid")
@@ -88,6 +89,23 @@ def bounded(entity: type[Row], name: str, value: Any, member: str, *, lenient: b
         return _adapter(entity, name, lenient).validate_python(value)
     except ValidationError as wrong:
         raise Invalid.at(member, _words(wrong.errors()[0])) from None
+
+
+def tidied(entity: type[Row], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an update's values with their texts tidy, as those of a create are.
+
+    An optional text of which nothing is left is no value.
+    """
+    return {name: _tidied(entity, name, value) for name, value in values.items()}
+
+
+def _tidied(entity: type[Row], name: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    field = entity.model_fields.get(name)
+    is_optional = field is None or type(None) in get_args(field.annotation)
+    text = tidy_label(value) if name == "id" else tidy(value)
+    return text or (None if is_optional else text)
 
 
 def refuse_unbounded(entity: type[Row], values: Mapping[str, Any]) -> None:
@@ -218,6 +236,25 @@ def read_schema(entity: type[Row]) -> type[BaseModel]:
         fields["productionId"] = (str, ...)
     fields["fieldVersions"] = (dict[str, Any], ...)
     return create_model(entity.__name__, __config__=_ANSWER, __doc__=entity.__doc__, **fields)
+
+
+class LabelHolder(BaseModel):
+    """A row that has a label."""
+
+    model_config = _ANSWER
+
+    uuid: str
+    id: str
+
+
+@cache
+def updated_schema(entity: type[Row]) -> type[BaseModel]:
+    """Return the model of an update's answer; ``labelClash`` lists who else has the new label."""
+    clash: Any = (list[LabelHolder], Field(default_factory=list))
+    name = f"{entity.__name__}Updated"
+    return create_model(
+        name, __base__=read_schema(entity), __doc__=entity.__doc__, labelClash=clash
+    )
 
 
 @cache

@@ -39,6 +39,11 @@ class Statements:
     """The label of the row with uuid $1, deleted or not."""
     keys: str
     """Up to 20 live rows labelled $1: ``uuid``, and the label of their ``production``."""
+    keys_alike: str
+    """The same for the labels in array $1: the spellings of one."""
+    alike: str
+    """Live rows of production $1 whose label is $2 but for case: uuid and id. Where the entity has
+    no production, those with a label in array $2."""
     deleted: str
     """Whether a deleted row has uuid $1::uuid or label $2."""
     labels: str
@@ -122,6 +127,10 @@ def _scoped(entity: type[Row]) -> dict[str, str]:
         "tag": f"SELECT {TAG}",
         "tag_by_label": f"SELECT {TAG_BY_LABEL}",
         "keys": _keys(entity, f"{name}.uuid, productions.id AS production", joined),
+        "keys_alike": _keys(
+            entity, f"{name}.uuid, productions.id AS production", joined, "$1::text[]"
+        ),
+        "alike": f"SELECT uuid, id {own} AND lower(id) = lower($2)",
         "labels": f"SELECT coalesce(array_agg(id), '{{}}'), coalesce(array_agg(id), '{{}}'), "
         f"{unique_everywhere(name)} {own}",
         "candidates": f"SELECT uuid, id {own} AND (uuid = ANY($2::uuid[]) OR id = ANY($3::text[]))",
@@ -140,6 +149,9 @@ def _unscoped(entity: type[Row]) -> dict[str, str]:
         "tag": f"SELECT {tag}",
         "tag_by_label": f"SELECT {tag}",
         "keys": _keys(entity, "uuid, id AS production", name),
+        "keys_alike": _keys(entity, "uuid, id AS production", name, "$1::text[]"),
+        "alike": f"SELECT uuid, id FROM {name} WHERE id = ANY($2::text[]) AND NOT is_deleted "
+        "AND $1::uuid IS NOT NULL",
         "labels": f"SELECT {_highest(name, 'NOT is_deleted')}, {_highest(name, 'true')}, "
         f"{unique_everywhere(name)}",
         "candidates": f"SELECT uuid, id FROM {name} WHERE uuid = $1 AND NOT is_deleted "
@@ -166,21 +178,21 @@ TAG: Final = _tag("uuid = $1")
 TAG_BY_LABEL: Final = f"{_tag('id = $1')}, {LABELLED} AS labelled"
 
 
-def few_labelled(entity: type[Row], most: int) -> str:
-    """Return the condition, order and limit for up to ``most`` live rows labelled $1.
+def few_labelled(entity: type[Row], most: int, labels: str = "ARRAY[$1::text]") -> str:
+    """Return the condition, order and limit for up to ``most`` live rows with one of the labels.
 
     Many shows have a "CAM 1", so PostgreSQL would scan the table for the first few, and read all
     of it where the label is rare. Compared with an array, the order by label still counts, and only
     the index has that order.
     """
     own = f"{table(entity)}.id"
-    return f"{own} = ANY (ARRAY[$1::text]) AND {live(entity)} ORDER BY {own} LIMIT {most}"
+    return f"{own} = ANY ({labels}) AND {live(entity)} ORDER BY {own} LIMIT {most}"
 
 
-def _keys(entity: type[Row], members: str, tables: str) -> str:
+def _keys(entity: type[Row], members: str, tables: str, labels: str = "ARRAY[$1::text]") -> str:
     return (
         f"SELECT uuid, production FROM (SELECT {members}, {table(entity)}.created_at FROM {tables} "
-        f"WHERE {few_labelled(entity, 20)}) AS held ORDER BY created_at, uuid"
+        f"WHERE {few_labelled(entity, 20, labels)}) AS held ORDER BY created_at, uuid"
     )
 
 
@@ -267,3 +279,21 @@ SHOW_TAG_BY_UUID: Final = statement(f"SELECT {TAG}", SHOW)
 """The tag alone, of the production with uuid $1."""
 SHOW_TAG_BY_LABEL: Final = statement(f"SELECT {TAG_BY_LABEL}", SHOW)
 """The tag alone, of the production labelled $1."""
+
+
+def _clashes(entity: type[Row]) -> str:
+    name = table(entity)
+    return (
+        f"SELECT '{entity.collection}' AS collection, min(id) AS id, json_agg(json_build_object("
+        f"'uuid', uuid, 'id', id) ORDER BY created_at, uuid) AS rows FROM {name} "
+        "WHERE production_uuid = $1 AND NOT is_deleted GROUP BY lower(id) HAVING count(*) > 1"
+    )
+
+
+_SCOPED: Final = [kind for kind in discovered().values() if issubclass(kind, Entity)]
+LABEL_CLASHES: Final = statement(
+    "SELECT coalesce(json_agg(clash ORDER BY collection, id), '[]') AS clashes "
+    f"FROM ({' UNION ALL '.join(map(_clashes, _SCOPED))}) AS clash",
+    SHOW,
+)
+"""The labels that several live rows of production $1 have, each with its rows, as JSON."""

@@ -26,6 +26,7 @@ from app.model.entity import (
     label_field,
 )
 from app.model.schemas import known_uuid
+from app.rules.labels import tidy_label
 from app.sql.reads import statements
 
 Values = Mapping[str, Any]
@@ -234,11 +235,16 @@ def _there_are(labels: Iterable[str]) -> str:
 async def find_uuids(
     connection: DatabaseConnection, target: type[Row], production: UUID, key: str
 ) -> list[UUID]:
-    """Return the live rows of a production under a key: the uuid's, else the label's."""
+    """Return the live rows of a production under a key: the uuid's, else the label's.
+
+    Where none has exactly that label, those whose label counts as the same.
+    """
     as_uuid = known_uuid(key)
     rows = await connection.fetch(
         statements(target).candidates, production, [as_uuid] if as_uuid else [], [key]
     )
+    if not rows and issubclass(target, Entity):
+        rows = await connection.fetch(statements(target).alike, production, tidy_label(key))
     exact = [row["uuid"] for row in rows if row["uuid"] == as_uuid]
     return exact or [row["uuid"] for row in rows]
 

@@ -9,10 +9,12 @@ from app.changelog.log import FORMER_LABEL, FORMER_LABELS
 from app.database.database import DatabaseConnection
 from app.entities import root
 from app.errors import AmbiguousId, NotFound, PreconditionFailed, VersionMissing, WrongProduction
-from app.model.entity import Row
-from app.model.schemas import can_be_stored, known_uuid, refuse_unbounded
+from app.model.entity import Entity, Row
+from app.model.schemas import can_be_stored, known_uuid, refuse_unbounded, tidied
+from app.rules import labels
 from app.rules.etags import allows, entity_tag
 from app.rules.merge import Base, Start, merge, touched
+from app.sql.reads import statements
 from app.sql.writes import write_statements
 from app.store import parts, references
 from app.store.conflicts import ClientView
@@ -38,7 +40,26 @@ async def update(context: WriteContext, entity: type[Row], key: str, edit: Edit)
     change = RowChange(entity, row, edit, bases)
     conflicts = await change.settle(context.connection)
     view.refuse_conflicts(change.values, conflicts, bases)
-    return await change.write(context) if change.values else row.body
+    if not change.values:
+        return row.body
+    body = await change.write(context)
+    if (label := change.values.get("id")) is None or label == row.label:
+        return body
+    return await _with_clash(context.connection, entity, row, label, body)
+
+
+class Clashing(bytes):
+    """A row as JSON, with ``labelClash``: the other live rows that have its new label."""
+
+
+async def _with_clash(
+    connection: DatabaseConnection, entity: type[Row], row: StoredRow, label: str, body: bytes
+) -> bytes:
+    """Name the others that have a row's new label, as it may be meant: a person is told."""
+    scope = label if issubclass(entity, Entity) else labels.spellings(label)
+    holders = await connection.fetch(statements(entity).alike, row.production, scope)
+    others = [{"uuid": r["uuid"], "id": r["id"]} for r in holders if r["uuid"] != row.uuid]
+    return Clashing(b'%b,"labelClash":%b}' % (body[:-1], to_json(others))) if others else body
 
 
 class RowChange:
@@ -55,7 +76,7 @@ class RowChange:
         """The row as it is, by field."""
         self.started = self.stored | {n: b.value for n, b in bases.items() if b.is_known}
         """The row as the client saw it, as far as that is known."""
-        self.values = touched(bases, edit.values_unlike(entity, self.started))
+        self.values = tidied(entity, touched(bases, edit.values_unlike(entity, self.started)))
         self._bases = bases
 
     async def settle(self, connection: DatabaseConnection) -> list[str]:
