@@ -148,14 +148,14 @@ def _unresolved(entity: type[Row]) -> str:
     """Return the SQL of an array: the ends that hold a text which names no row."""
     own, names = table(entity), []
     for uuid, label in entity.ends().items():
-        gone = f"{own}.{uuid} IS NULL"
+        is_missing = f"{own}.{uuid} IS NULL"
         if part := entity.part_references.get(uuid):
             parts = part_list(entity, part).model.__tablename__
             # With EXISTS PostgreSQL may read the whole table once.
-            found = f"SELECT {parts}.uuid FROM {parts} WHERE {parts}.uuid = {own}.{uuid}"
-            gone = f"({found}) IS NULL"
+            part_today = f"SELECT {parts}.uuid FROM {parts} WHERE {parts}.uuid = {own}.{uuid}"
+            is_missing = f"({part_today}) IS NULL"
         name = to_camel(uuid.removesuffix("_uuid"))
-        names.append(f"CASE WHEN {own}.{label} IS NOT NULL AND {gone} THEN '{name}' END")
+        names.append(f"CASE WHEN {own}.{label} IS NOT NULL AND {is_missing} THEN '{name}' END")
     return f"array_remove(ARRAY[{', '.join(names)}], NULL)"
 
 

@@ -86,14 +86,14 @@ def relabelled(
 
 def other_labels(entity: type[Row], values: Values, stored: Values) -> list[str]:
     """Return the labels, other than the row's, that ids sent for its elements may come from."""
-    found = set()
+    labels_of_others = set()
     for name, parts in entity.parts.items():
         ids = {element["id"] for element in stored.get(name) or []}
-        sent = {element.get("id") or "" for element in values.get(name) or []} - ids
-        matches = (re.fullmatch(rf"(.+)-{parts.label}([0-9]+)", label) for label in sent)
+        new = {element.get("id") or "" for element in values.get(name) or []} - ids
+        matches = (re.fullmatch(rf"(.+)-{parts.label}([0-9]+)", label) for label in new)
         own = f"{stored['id']}-{parts.label}"
-        found |= {match[1] for match in matches if match and f"{own}{match[2]}" in ids}
-    return sorted(found)
+        labels_of_others |= {match[1] for match in matches if match and f"{own}{match[2]}" in ids}
+    return sorted(labels_of_others)
 
 
 def _with_new_ids(elements: list[Element], before: str, after: str) -> list[Element]:

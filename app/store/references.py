@@ -154,8 +154,8 @@ class _Resolver:
             after[uuid if by_uuid else label],
             self.entity.wire(uuid if by_uuid else label),
         )
-        found = await self._find_device(kind, str(key or ""), member, by_uuid=bool(by_uuid))
-        values[uuid] = str(found) if found else None
+        target = await self._find_device(kind, str(key or ""), member, by_uuid=bool(by_uuid))
+        values[uuid] = str(target) if target else None
 
     async def _find_device(
         self, kind: type[Row] | None, key: str, member: str, *, by_uuid: bool

@@ -87,12 +87,12 @@ class RowChange:
         bases = {name: base for name, base in self._bases.items() if name in values}
         entity.before_write(stored, values)
         # Three views of the lists, all with the ids that the row's label after this write gives.
-        now, seen, label = stored["id"], self.started["id"], values.get("id") or stored["id"]
+        now, base, label = stored["id"], self.started["id"], values.get("id") or stored["id"]
         for former in await self._former_labels(connection):
-            values |= parts.relabelled(entity, values, former, seen)
+            values |= parts.relabelled(entity, values, former, base)
         theirs = stored | parts.relabelled(entity, stored, now, label)
-        started = self.started | parts.relabelled(entity, self.started, seen, label)
-        values |= parts.relabelled(entity, values, seen, label)
+        started = self.started | parts.relabelled(entity, self.started, base, label)
+        values |= parts.relabelled(entity, values, base, label)
         values |= parts.complete(entity, values, theirs, started)
         for name in bases.keys() & entity.parts.keys():
             if bases[name].is_known:
@@ -112,8 +112,8 @@ class RowChange:
         if not labels:
             return []
         former = FORMER_LABELS, self.row.production, self.row.uuid, labels
-        found: list[str] = await connection.fetchval(*former)
-        return found
+        own: list[str] = await connection.fetchval(*former)
+        return own
 
     async def write(self, context: WriteContext) -> bytes:
         """Write the values and log them; return the row as JSON."""

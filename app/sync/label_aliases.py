@@ -56,9 +56,9 @@ class LabelAliases:
         values = dict(edit.values)
         for member, collections in _label_members(entity, values, row):
             label = values.get(member)
-            meant = [key for c in collections if (key := (c, label)) in self._aliases]
-            if label and meant:
-                values[member] = self._actual(entity, member, meant[0])
+            keys = [key for c in collections if (key := (c, label)) in self._aliases]
+            if label and keys:
+                values[member] = self._actual(entity, member, keys[0])
         for field, part in entity.part_references.items():
             self._follow_part(entity, label_field(field), part, values)
         return replace(edit, values=values)
