@@ -17,7 +17,8 @@ strict = pytest.mark.parametrize(
     "entity", [e for e in SCOPED if not e.allow_duplicate_labels], ids=named
 )
 LOOKALIKES = ("CAM 1 ", " CAM 1", "CAM\u00a01", "CAM\u200b 1", "CAM 1\u200d", "\ufeffCAM 1",
-              "CAM  1", "\u2066CAM 1\u2069", "CA\u00adM 1", "cam 1", "Cam 1", "CAM\u30001")  # fmt: skip
+              "CAM  1", "\u2066CAM 1\u2069", "CA\u00adM 1", "cam 1", "Cam 1",
+              "CAM\u30001")  # fmt: skip
 
 
 @pytest.mark.parametrize("label", LOOKALIKES)

@@ -21,7 +21,7 @@ from app.live.sse.event_stream import EventStreams
 from app.model.fields import NO_NUL
 from app.model.schemas import known_uuid
 from app.settings import Settings
-from app.store.read import find_in_show
+from app.store.many_writes import find_in_show
 from app.store.writer import Writer
 
 Dependency = Callable[[Request], Coroutine[Any, Any, Any]]
@@ -76,7 +76,7 @@ async def _row_key(request: Request) -> str:
     entity = by_path().get(scope["path"].split("/")[2])
     if not production or entity is None or entity is root():
         return key
-    return await find_in_show(scope["app"].state.database, entity, production, key)
+    return str(await find_in_show(scope["app"].state.database, entity, production, key))
 
 
 def _path_part(name: str) -> Dependency:

@@ -40,11 +40,11 @@ def blank_to_none(value: object) -> object:
     return None if value == "" else value
 
 
-def _tidied(value: object) -> object:
+def _tidy(value: object) -> object:
     return tidy(value) if isinstance(value, str) else value
 
 
-def _label_tidied(value: object) -> object:
+def _tidy_label(value: object) -> object:
     """Tidy a label. Raises ValueError where nothing is left of what was typed."""
     if not isinstance(value, str) or not value:
         return value
@@ -55,13 +55,13 @@ def _refuse_blank() -> NoReturn:
     raise ValueError("only blanks or characters that nobody sees: type a text")
 
 
-def _name_tidied(value: object) -> object:
+def _tidy_name(value: object) -> object:
     """Tidy a text that must say something. Raises ValueError where nothing is left of it."""
     return tidy(value) or _refuse_blank() if isinstance(value, str) and value else value
 
 
-def _maybe_tidied(value: object) -> object:
-    return blank_to_none(_tidied(value))
+def _tidy_or_none(value: object) -> object:
+    return blank_to_none(_tidy(value))
 
 
 def blank_or(kind: Any) -> BeforeValidator:
@@ -117,7 +117,7 @@ _Flag = Annotated[bool, Limits(strict=True)]
 Label = Annotated[
     str,
     StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$"),
-    BeforeValidator(_label_tidied),
+    BeforeValidator(_tidy_label),
     Field(sa_type=sa.Text),
 ]
 """What people call a thing ("CAM 1"): 1 to 64 characters, no control characters."""
@@ -125,19 +125,19 @@ Label = Annotated[
 Name = Annotated[
     str,
     StringConstraints(min_length=1, max_length=1_000, pattern=NO_NUL),
-    BeforeValidator(_name_tidied),
+    BeforeValidator(_tidy_name),
     Field(sa_type=sa.Text),
 ]
 """A required text that must say something."""
 
-Line = Annotated[_Line, BeforeValidator(_tidied), Field(sa_type=sa.Text)]
+Line = Annotated[_Line, BeforeValidator(_tidy), Field(sa_type=sa.Text)]
 """A required text that may be empty."""
 
 Whole = Annotated[_Whole, Field(sa_type=sa.Integer)]
 Flag = Annotated[_Flag, Field(sa_type=sa.Boolean)]
 
-MaybeLine = Annotated[_Line | None, BeforeValidator(_maybe_tidied), Field(sa_type=sa.Text)]
-MaybeText = Annotated[_Text | None, BeforeValidator(_maybe_tidied), Field(sa_type=sa.Text)]
+MaybeLine = Annotated[_Line | None, BeforeValidator(_tidy_or_none), Field(sa_type=sa.Text)]
+MaybeText = Annotated[_Text | None, BeforeValidator(_tidy_or_none), Field(sa_type=sa.Text)]
 MaybeNumber = Annotated[_Number | None, blank_or(_Number), Field(sa_type=sa.Double)]
 MaybeWhole = Annotated[_Whole | None, blank_or(_Whole), Field(sa_type=sa.Integer)]
 MaybeEpochMs = Annotated[_EpochMs | None, blank_or(_EpochMs), Field(sa_type=sa.BigInteger)]

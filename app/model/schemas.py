@@ -28,7 +28,6 @@ from sqlmodel.main import FieldInfoMetadata
 from app.errors import Invalid
 from app.model.entity import Entity, PartList, Row, label_field
 from app.model.fields import NO_NUL, Label, MaybeLine, MaybeUuid, blank_or, blank_to_none
-from app.rules.labels import tidy, tidy_label
 
 _REQUEST: Final = ConfigDict(extra="allow", validate_by_name=True, validate_by_alias=True)
 _ANSWER: Final = ConfigDict(extra="forbid")
@@ -89,23 +88,6 @@ def bounded(entity: type[Row], name: str, value: Any, member: str, *, lenient: b
         return _adapter(entity, name, lenient).validate_python(value)
     except ValidationError as wrong:
         raise Invalid.at(member, _words(wrong.errors()[0])) from None
-
-
-def tidied(entity: type[Row], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an update's values with their texts tidy, as those of a create are.
-
-    An optional text of which nothing is left is no value.
-    """
-    return {name: _tidied(entity, name, value) for name, value in values.items()}
-
-
-def _tidied(entity: type[Row], name: str, value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    field = entity.model_fields.get(name)
-    is_optional = field is None or type(None) in get_args(field.annotation)
-    text = tidy_label(value) if name == "id" else tidy(value)
-    return text or (None if is_optional else text)
 
 
 def refuse_unbounded(entity: type[Row], values: Mapping[str, Any]) -> None:

@@ -34,13 +34,13 @@ def tidy(text: str) -> str:
     if text.isascii():
         return text.strip()
     text = unicodedata.normalize("NFC", text)
-    kept = (
+    visible = (
         char
         for before, char, after in zip(f" {text}", text, f"{text[1:]} ", strict=False)
         if unicodedata.category(char) != "Cf"
         or (char in _JOINERS and not (before + after).isascii() and " " not in before + after)
     )
-    return "".join(kept).strip()
+    return "".join(visible).strip()
 
 
 def tidy_label(label: str) -> str:
@@ -59,11 +59,11 @@ def spellings(label: str) -> list[str]:
     Of a long label only those that people write: as it is, all capitals, none, and capitalised.
     """
     label = tidy_label(label)
-    found = {label, label.upper(), label.lower(), label.title(), label.capitalize()}
+    ways = {label, label.upper(), label.lower(), label.title(), label.capitalize()}
     cases = [dict.fromkeys((char.lower(), char.upper())) for char in label]
     if 2 ** sum(len(case) > 1 for case in cases) <= _MOST_SPELLINGS:
-        found |= set(map("".join, product(*cases)))
-    return sorted(found)
+        ways |= set(map("".join, product(*cases)))
+    return sorted(ways)
 
 
 def parse(label: str) -> tuple[str, int | None]:
@@ -140,6 +140,6 @@ def suggestion(label: str, labels: Iterable[str], *, longest: int = 64) -> str:
 
 def _after(shape: Shape, used: Collection[str]) -> str:
     """Return the first label after this one that nobody has."""
-    taken = {one.lower() for one in used}
+    in_use = {one.lower() for one in used}
     candidates = (str(replace(shape, number=number)) for number in count(shape.number + 1))
-    return next(label for label in candidates if label.lower() not in taken)
+    return next(label for label in candidates if label.lower() not in in_use)

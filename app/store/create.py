@@ -107,7 +107,7 @@ async def assign_label(
         scope = target.production if issubclass(entity, Entity) else _prefix(entity, label)
         live, ever_used, _ = await context.connection.fetchrow(statements(entity).labels, scope)
         used = [*target.used, *live]
-    is_taken = bool(label) and labels.folded(label) in set(map(labels.folded, used))
+    is_taken = label is not None and labels.folded(label) in set(map(labels.folded, used))
     if not label or (is_taken and entity.allow_duplicate_labels):
         return await _first_free(
             context, entity, ever_used, lambda used: labels.next_free(entity.prefix, used)

@@ -1,6 +1,6 @@
 """Reads entities: one statement in autocommit, whose bytes are the answer."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -21,7 +21,6 @@ from app.sql.reads import (
     members,
     statements,
 )
-from app.store.references import find_uuids
 
 
 class Listed(NamedTuple):
@@ -169,18 +168,6 @@ async def find_uuid(connection: DatabaseConnection, entity: type[Row], label: st
     return uuid
 
 
-async def find_in_show(database: Database, entity: type[Row], production: str, label: str) -> str:
-    """Return the uuid of one production's row by label. Raises NotFound and AmbiguousId."""
-    async with database.connection() as connection:
-        show = known_uuid(production) or await find_uuid(connection, root(), production)
-        uuids = await find_uuids(connection, entity, show, label)
-    if not uuids:
-        raise not_found(entity, label)
-    if len(uuids) > 1:
-        raise ambiguous(label, [(uuid, production) for uuid in uuids])
-    return str(uuids[0])
-
-
 async def uuids_alike(connection: DatabaseConnection, entity: type[Row], label: str) -> list[UUID]:
     """Return the live rows of all productions whose label counts as the same."""
     rows = await connection.fetch(statements(entity).keys_alike, labels.spellings(label))
@@ -194,15 +181,6 @@ def ambiguous(label: str, candidates: Sequence[tuple[UUID, str]]) -> AmbiguousId
     return AmbiguousId(
         f"{len(candidates)} rows are called {label!r}: {narrower}use the uuid of the one you mean.",
         candidates=[{"uuid": str(uuid), "productionId": owner} for uuid, owner in candidates],
-    )
-
-
-def two_shows(label: str, production: UUID, former: Mapping[str, Any]) -> AmbiguousId:
-    """Return the error for a label that another live production had lately."""
-    return AmbiguousId(
-        f"{label!r} was lately the label of the show that is now {former['productionId']!r}, and "
-        "is another's: use the uuid of the one you mean.",
-        candidates=[{"uuid": str(production), "productionId": label}, former],
     )
 
 

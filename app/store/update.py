@@ -10,7 +10,7 @@ from app.database.database import DatabaseConnection
 from app.entities import root
 from app.errors import AmbiguousId, NotFound, PreconditionFailed, VersionMissing, WrongProduction
 from app.model.entity import Entity, Row
-from app.model.schemas import can_be_stored, known_uuid, refuse_unbounded, tidied
+from app.model.schemas import can_be_stored, known_uuid, refuse_unbounded
 from app.rules import labels
 from app.rules.etags import allows, entity_tag
 from app.rules.merge import Base, Start, merge, touched
@@ -18,7 +18,7 @@ from app.sql.reads import statements
 from app.sql.writes import write_statements
 from app.store import parts, references
 from app.store.conflicts import ClientView
-from app.store.edit import Edit
+from app.store.edit import Edit, tidy_values
 from app.store.read import find_uuid
 from app.store.write_context import StoredRow, WriteContext, log_values
 
@@ -76,7 +76,7 @@ class RowChange:
         """The row as it is, by field."""
         self.started = self.stored | {n: b.value for n, b in bases.items() if b.is_known}
         """The row as the client saw it, as far as that is known."""
-        self.values = tidied(entity, touched(bases, edit.values_unlike(entity, self.started)))
+        self.values = tidy_values(entity, touched(bases, edit.values_unlike(entity, self.started)))
         self._bases = bases
 
     async def settle(self, connection: DatabaseConnection) -> list[str]:

@@ -20,11 +20,11 @@ from uuid_utils.compat import uuid7
 
 from app.changelog.log import Actor
 from app.database.database import DatabaseConnection
-from app.errors import WriteRace
+from app.errors import AmbiguousId, WriteRace
 from app.model.entity import Row
 from app.sql.registry import statement
 from app.sql.writes import write_statements
-from app.store.read import find_row, two_shows
+from app.store.read import find_row
 
 LOCK: Final = statement("SELECT FROM productions WHERE uuid = $1 FOR NO KEY UPDATE")
 
@@ -75,7 +75,7 @@ class WriteContext:
         row = await find_row(self.connection, entity, by_uuid, key, *args, by_label=by_label)
         production = row["production"]
         if former := row.get("former"):
-            raise two_shows(key, production, from_json(former))
+            raise AmbiguousId.of_two_shows(key, production, from_json(former))
         if self.locked and production not in self.locked_productions:
             await self.connection.execute(LOCK, production)
             self.locked_productions.add(production)

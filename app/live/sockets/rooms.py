@@ -37,7 +37,6 @@ from app.live.sockets.send_queue import FindQueue, event
 from app.live.sockets.socket_requests import ChangeAnnouncement, Join, Leave
 from app.model.schemas import known_uuid
 from app.rules import labels
-from app.store.read import two_shows
 
 _CHANGE: Final = "production:change"
 _PRESENCE: Final = "presence:update"
@@ -178,7 +177,7 @@ class Rooms:
         if len(rows) > 1:
             raise AmbiguousId(f"Several productions are called {key!r}: use the uuid.")
         if former := rows[0].get("former"):
-            raise two_shows(key, rows[0]["uuid"], from_json(former))
+            raise AmbiguousId.of_two_shows(key, rows[0]["uuid"], from_json(former))
         return rows[0]["uuid"], rows[0]["id"], rows[0]["change_seq"]
 
     async def _open(self, uuid: UUID, label: str, seq: int) -> Room:
