@@ -1,4 +1,4 @@
-"""The command line: ``python -m app serve | release … | load FILE | status | drift``.
+"""The command line: ``python -m app serve | release … | load FILE | status | drift | unresolved``.
 
 It declares the commands and their options; ``app.cli.commands`` runs them.
 """
@@ -60,6 +60,15 @@ def drift() -> None:
     tells each difference with the SQL that mends it. Nothing of the live database is changed.
     """
     commands.run("drift")
+
+
+@cli.command()
+def unresolved() -> None:
+    """List the ends of connections that are kept as text, since no row of the show bears it.
+
+    A router that nobody keeps here is such a text, and so is what an older service left behind.
+    """
+    commands.run("unresolved")
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ class statement says otherwise.
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar
+from uuid import UUID
 
 
 class SignalbookError(Exception):
@@ -149,7 +150,16 @@ class DuplicateUuid(Conflict, code="DUPLICATE_UUID", error="Duplicate UUID"):
 
 
 class AmbiguousId(Conflict, code="AMBIGUOUS_ID", error="Ambiguous ID"):
-    """Several live rows hold that label; ``candidates`` lists them."""
+    """Several live rows hold that label, or another show did lately; ``candidates`` lists them."""
+
+    @classmethod
+    def of_two_shows(cls, label: str, holder: UUID, former: Mapping[str, str]) -> "AmbiguousId":
+        """Return the error for the label of a show that another live one had lately."""
+        return cls(
+            f"{label!r} was lately the label of the show that is now {former['productionId']!r}, "
+            "and is another's: use the uuid of the one you mean.",
+            candidates=[{"uuid": str(holder), "productionId": label}, former],
+        )
 
 
 class VersionConflict(Conflict, code="VERSION_CONFLICT"):

@@ -363,6 +363,9 @@ def test_the_release_gate_builds_an_empty_database(empty_database: str) -> None:
 def test_load_gives_the_shows_label(own_database: str) -> None:
     first, second = (_run("load", str(SAMPLE), DATABASE_URL=own_database) for _ in range(2))
     assert (first.stdout, second.stdout) == ("SHOW 1\n", "SHOW 2\n")
+    listed = _run("unresolved", DATABASE_URL=own_database)
+    assert listed.returncode == 0
+    assert "intermediate 'ROUTER' of type 'ROUTER'" in listed.stdout
 
 
 BROKEN: Final[list[tuple[Any, str]]] = [

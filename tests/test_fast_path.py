@@ -142,7 +142,7 @@ def test_every_accepted_write_is_answered_the_same(
         made = one.post(root, json=body)
         path = f"{root}/{made.json()['uuid']}"
         version = {"version": 1} if entity.version_required else {}
-        changed = one.patch(path, json={**version, "id": f"LABEL  {number}", "other": {}})
+        changed = one.patch(path, json={**version, "id": f"LABEL {number} B", "other": {}})
         match = {"if-match": changed.headers["etag"]}
         again = one.put(path, json={"version": 2}, headers={**match, "content-type": "text/json"})
         answers.append([normalised(answer, made.json()["uuid"])

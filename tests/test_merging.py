@@ -276,7 +276,8 @@ def test_no_connection_ends_up_on_an_output_of_another_source(
     moved = {**row, "sourceUuid": sources[1]["uuid"], "sourceId": sources[1]["id"]}
     answer = client.patch(f"/api/connections/{row['uuid']}", json=moved)
     assert answer.status_code == 409
-    assert [c["fieldName"] for c in answer.json()["conflicts"]] == ["sourceOutputId"]
+    names = [conflict["fieldName"] for conflict in answer.json()["conflicts"]]
+    assert names == ["sourceOutputUuid", "sourceOutputId"]
 
 
 def test_two_orders_of_one_list_are_a_conflict(client: httpx.Client, make: Any) -> None:

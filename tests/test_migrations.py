@@ -28,8 +28,8 @@ from app.releases.migrations.phased_change import PointOfNoReturn
 from tests import legacy
 from tests.legacy import connected, quiet
 
-FIRST_CONTRACT: Final = "0025_cable_snakes_contract"
-LAST_WAY_BACK: Final = "0024_productions_switch"
+FIRST_CONTRACT: Final = "0026_cable_snakes_contract"
+LAST_WAY_BACK: Final = "0025_productions_switch"
 
 
 @pytest.fixture

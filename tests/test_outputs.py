@@ -165,3 +165,91 @@ def test_one_that_is_named_by_its_uuid_keeps_its_id(
     bare = [{"uuid": o["uuid"], "connector": "DP"} for o in source["outputs"]]
     after = put(client, source, bare).raise_for_status().json()
     assert [o["id"] for o in after["outputs"]] == [o["id"] for o in source["outputs"]]
+
+
+def ids(row: dict[str, Any]) -> list[str]:
+    return [output["id"] for output in row["outputs"]]
+
+
+def patched(client: httpx.Client, source: dict[str, Any], **members: Any) -> dict[str, Any]:
+    answer = client.patch(f"/api/sources/{source['uuid']}", json=members)
+    row: dict[str, Any] = answer.raise_for_status().json()
+    return row
+
+
+def test_generated_ids_follow_their_source_and_typed_ones_stay(
+    client: httpx.Client, production: dict[str, Any], make: Any
+) -> None:
+    typed = [{"connector": "SDI", "id": word} for word in ("LEFT", "SRC 10-OUT1", "SRC 1-OUT")]
+    source = make("sources", name="x", type="y", id="SRC 1", outputs=[HDMI, HDMI, *typed])
+    uuids = [output["uuid"] for output in source["outputs"]]
+    after = patched(client, source, id="SRC 7", version=1)
+    assert {*ids(after)} == {"SRC 7-OUT1", "SRC 7-OUT2", "LEFT", "SRC 10-OUT1", "SRC 1-OUT"}
+    assert [output["uuid"] for output in after["outputs"]] == uuids
+    at = {name: entry["version"] for name, entry in after["fieldVersions"].items()}
+    assert (after["version"], at) == (2, {"id": 2, "outputs": 2})
+    path = f"/api/productions/{production['uuid']}/changes"
+    change = client.get(path, params={"since": 1}).json()["changes"][-1]
+    assert change["entityData"] == after
+    assert change["changes"]["outputs"] == [source["outputs"], after["outputs"]]
+    assert patched(client, after, name="only the name")["outputs"] == after["outputs"]
+
+
+def test_a_form_that_renames_may_add_an_output_and_echo_the_others(
+    client: httpx.Client, source: dict[str, Any]
+) -> None:
+    form = {"id": "GFX", "outputs": [*source["outputs"], {"connector": "DP"}], "version": 1}
+    assert ids(patched(client, source, **form)) == ["GFX-OUT1", "GFX-OUT2", "GFX-OUT3"]
+
+
+def test_a_typed_id_in_the_way_is_left_and_passed_over(client: httpx.Client, make: Any) -> None:
+    outputs = [{"connector": "A"}, {"connector": "B", "id": "NEW-OUT1"}]
+    source = make("sources", name="x", type="y", id="OLD", outputs=outputs)
+    assert ids(patched(client, source, id="NEW")) == ["NEW-OUT2", "NEW-OUT1"]
+
+
+def test_editing_outputs_merges_with_a_rename_meanwhile(
+    client: httpx.Client, source: dict[str, Any]
+) -> None:
+    """The client's list has the ids of the label that it saw: that is no change of its own."""
+    patched(client, source, id="SRC 7", version=1)
+    first, second = source["outputs"]
+    mine = [{**first, "connector": "DP"}, second]
+    after = patched(client, source, outputs=mine, version=1)
+    assert ids(after) == ["SRC 7-OUT1", "SRC 7-OUT2"]
+    assert after["outputs"][0]["connector"] == "DP"
+    renamed = patched(client, source, id="SRC 9", version=2)
+    assert [o["connector"] for o in renamed["outputs"]] == ["DP", "SDI"]
+    assert ids(renamed) == ["SRC 9-OUT1", "SRC 9-OUT2"]
+
+
+def test_a_copy_gets_ids_of_its_own(make: Any, source: dict[str, Any]) -> None:
+    copy = make("sources", name="x", type="y", id="SRC 2", outputs=source["outputs"])
+    assert ids(copy) == ["SRC 2-OUT1", "SRC 2-OUT2"]
+
+
+def test_restoring_only_the_outputs_keeps_the_label_of_today(
+    client: httpx.Client, source: dict[str, Any]
+) -> None:
+    patched(client, source, id="SRC 7", outputs=[])
+    path = f"/api/sources/{source['uuid']}/restore"
+    after = client.post(path, json={"version": 1, "fields": ["outputs"]}).json()
+    assert (after["id"], ids(after)) == ("SRC 7", ["SRC 7-OUT1", "SRC 7-OUT2"])
+    after = client.post(path, json={"version": 1}).json()
+    assert (after["id"], ids(after)) == ("SRC 1", ["SRC 1-OUT1", "SRC 1-OUT2"])
+
+
+@pytest.mark.parametrize("by", ["uuid", "id"])
+def test_a_client_that_takes_only_the_version_sends_former_ids_as_an_echo(
+    client: httpx.Client, source: dict[str, Any], by: str
+) -> None:
+    """It renamed the source itself, and its form still has the list as it was before."""
+    names = {"connector", "outputIndex", "id", by}
+    outputs = [{name: o[name] for name in names} for o in source["outputs"]]
+    form = {"id": "SRC 7", "name": "GFX", "outputs": outputs}
+    first = patched(client, source, **form, version=1)
+    assert ids(first) == ["SRC 7-OUT1", "SRC 7-OUT2"]
+    again = patched(client, source, **form, note="more", version=2)
+    assert again["outputs"] == first["outputs"]
+    typed = [{**first["outputs"][0], "id": "GFX-OUT1"}, first["outputs"][1]]
+    assert ids(patched(client, source, outputs=typed)) == ["GFX-OUT1", "SRC 7-OUT2"]

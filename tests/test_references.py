@@ -5,7 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.bodies import SOME_UUID
+from app.model.entity import Row
+from tests.support.bodies import SCOPED, SOME_UUID, minimal
 
 
 @pytest.fixture
@@ -100,7 +101,8 @@ def test_a_connection_names_source_output_and_destination(client: httpx.Client, 
     client.put(f"/api/sends/{send['uuid']}", json={"id": "WALL"}).raise_for_status()
     client.put(f"/api/sources/{source['uuid']}", json={"id": "GFX A"}).raise_for_status()
     after = client.get(f"/api/connections/{path['uuid']}").json()
-    assert after == {**path, "destinationId": "WALL", "sourceId": "GFX A"}
+    labels = {"destinationId": "WALL", "sourceId": "GFX A", "sourceOutputId": "GFX A-OUT1"}
+    assert after == {**path, **labels}
 
 
 @pytest.mark.parametrize("word", ["SEND", "send", "sends", "Send"])
@@ -164,3 +166,115 @@ def test_redirecting_a_connection_by_label_beside_its_old_uuid(
     router = {**after, "destinationType": "ROUTER", "destinationId": "RTR 1"}
     after = client.put(f"/api/connections/{path['uuid']}", json=router).json()
     assert (after["destinationUuid"], after["destinationId"]) == (None, "RTR 1")
+
+
+def words_of(entity: type[Row]) -> list[str]:
+    """Return what people may write for a type."""
+    names = {
+        entity.entity_type, entity.collection, entity.event_type, entity.prefix, entity.noun,
+        *entity.path_aliases,
+    }  # fmt: skip
+    plain = {name.lower().replace("_", "-").removesuffix("s") for name in names}
+    return sorted({*names, *plain, *(f"{name}S".upper() for name in plain)})
+
+
+SPELLINGS = [(entity, word) for entity in SCOPED for word in words_of(entity)]
+
+
+@pytest.mark.parametrize(("entity", "word"), SPELLINGS, ids=[word for _, word in SPELLINGS])
+def test_a_kept_type_in_any_spelling_is_kept_by_uuid(
+    client: httpx.Client, production: dict[str, Any], make: Any, entity: type[Row], word: str
+) -> None:
+    one, two = (make(entity.collection, **minimal(entity)) for _ in range(2))
+    path = make("connections", destinationType=word, destinationId=one["id"],
+                intermediateType=word, intermediateId=two["id"])  # fmt: skip
+    assert (path["destinationUuid"], path["intermediateUuid"]) == (one["uuid"], two["uuid"])
+    assert path["unresolved"] == []
+    order = {"order": [two["uuid"], one["uuid"]], "prefix": "NEW"}
+    where = f"/api/productions/{production['uuid']}/{entity.collection}/renumber"
+    client.post(where, json=order).raise_for_status()
+    after = client.get(f"/api/connections/{path['uuid']}").json()
+    assert after == {**path, "destinationId": "NEW 2", "intermediateId": "NEW 1"}
+    for end in ("destination", "intermediate"):
+        answer = client.patch(f"/api/connections/{path['uuid']}", json={f"{end}Id": "GONE"})
+        assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, f"{end}Id")
+        assert "'NEW 1'" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("word", ["BANANA", "ROUTER", "snakeish", "camera 1", "x"])
+def test_a_type_that_nobody_keeps_is_text_and_says_so(
+    client: httpx.Client, make: Any, word: str
+) -> None:
+    send = make("sends", name="Wall", type="LED", id="DST 1")
+    said = {"destinationType": word, "destinationId": "DST 1"}
+    path = make("connections", **said, intermediateType=word, intermediateId="DST 1")
+    assert path["unresolved"] == ["destination", "intermediate"]
+    assert (path["destinationUuid"], path["intermediateUuid"]) == (None, None)
+    client.patch(f"/api/sends/{send['uuid']}", json={"id": "WALL"}).raise_for_status()
+    after = client.get(f"/api/connections/{path['uuid']}").json()
+    assert after == path
+    kept = {"destinationType": "send", "destinationId": "WALL"}
+    after = client.patch(f"/api/connections/{path['uuid']}", json=kept).json()
+    assert (after["destinationUuid"], after["unresolved"]) == (send["uuid"], ["intermediate"])
+    # The type alone takes the uuid away, and leaves the label of today as text.
+    client.patch(f"/api/sends/{send['uuid']}", json={"id": "LED"}).raise_for_status()
+    after = client.patch(f"/api/connections/{path['uuid']}", json={"destinationType": word}).json()
+    assert (after["destinationUuid"], after["destinationId"]) == (None, "LED")
+
+
+def test_a_device_without_a_type_is_kept_where_only_one_is_called_so(make: Any) -> None:
+    camera = make("cameras", name="x", id="ROBO")
+    path = make("connections", destinationType="ROUTER", intermediateId="ROBO")
+    assert (path["intermediateUuid"], path["unresolved"]) == (camera["uuid"], [])
+    make("ccus", name="x", id="ROBO")
+    path = make("connections", destinationType="ROUTER", intermediateId="ROBO")
+    assert (path["intermediateUuid"], path["unresolved"]) == (None, ["intermediate"])
+
+
+def test_a_form_with_a_former_label_alone_leaves_the_device(
+    client: httpx.Client, make: Any
+) -> None:
+    """The frontend's form has labels only; a rename in between changes no version of the row."""
+    camera = make("cameras", name="x", id="CAM 1")
+    path = make("connections", destinationType="ROUTER", intermediateType="camera",
+                intermediateId="CAM 1")  # fmt: skip
+    client.patch(f"/api/cameras/{camera['uuid']}", json={"id": "JIB"}).raise_for_status()
+    form = {"intermediateType": "camera", "intermediateId": "CAM 1", "note": "new", "version": 1}
+    after = client.put(f"/api/connections/{path['uuid']}", json=form).json()
+    expected = ("JIB", camera["uuid"], "new")
+    assert (after["intermediateId"], after["intermediateUuid"], after["note"]) == expected
+
+
+def test_a_stale_form_does_not_move_a_connection_to_another_output(
+    client: httpx.Client, production: dict[str, Any], make: Any
+) -> None:
+    one, two = (
+        make("sources", name="x", type="y", outputs=[{"connector": "HDMI"}]) for _ in range(2)
+    )
+    path = make("connections", destinationType="ROUTER", sourceUuid=one["uuid"],
+                sourceOutputId=one["outputs"][0]["id"])  # fmt: skip
+    assert path["sourceOutputUuid"] == one["outputs"][0]["uuid"]
+    where = f"/api/productions/{production['uuid']}/sources/renumber"
+    client.post(where, json={"order": [two["uuid"], one["uuid"]]}).raise_for_status()
+    now = client.get(f"/api/connections/{path['uuid']}").json()
+    assert (now["sourceOutputId"], now["version"]) == ("SRC 2-OUT1", 1)
+    form = {"sourceUuid": path["sourceUuid"], "sourceOutputId": path["sourceOutputId"],
+            "note": "new", "version": 1}  # fmt: skip
+    after = client.put(f"/api/connections/{path['uuid']}", json=form).json()
+    assert after["sourceOutputUuid"] == path["sourceOutputUuid"]
+    assert after["sourceOutputId"] == "SRC 2-OUT1"
+    for said in ({"sourceOutputId": None}, {"sourceOutputUuid": ""}):
+        after = client.put(f"/api/connections/{path['uuid']}", json=said).json()
+        assert (after["sourceOutputId"], after["sourceOutputUuid"]) == (None, None)
+        back = {"sourceOutputUuid": path["sourceOutputUuid"]}
+        after = client.put(f"/api/connections/{path['uuid']}", json=back).json()
+        assert after["sourceOutputId"] == "SRC 2-OUT1"
+
+
+def test_an_output_that_is_gone_says_so(client: httpx.Client, make: Any) -> None:
+    source = make("sources", name="x", type="y", outputs=[{"connector": "HDMI"}])
+    path = make("connections", destinationType="ROUTER", sourceId=source["id"],
+                sourceOutputId=source["outputs"][0]["id"])  # fmt: skip
+    client.patch(f"/api/sources/{source['uuid']}", json={"outputs": []}).raise_for_status()
+    after = client.get(f"/api/connections/{path['uuid']}").json()
+    assert after == {**path, "unresolved": ["sourceOutput"]}

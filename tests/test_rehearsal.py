@@ -321,19 +321,19 @@ GROUPS: Final[dict[str, tuple[tuple[str, ...], Phase]]] = {
     "productions' key": ((BEFORE,), "expand"),
     "ccus": (("0005_ccus_expand", "0006_ccus_switch"), "switch"),
     "checklist items": (("0015_checklist_items_expand", "0016_checklist_items_switch"), "switch"),
-    "the last switch": (
+    "what connections name": (
         (
             "0019_changes",
             "0020_idempotency_keys",
             "0021_sync",
             "0022_presence",
-            "0023_productions_numbers",
-            "0024_productions_switch",
+            "0023_connections_devices",
         ),
-        "switch",
+        "expand",
     ),
-    "the first contract": (("0025_cable_snakes_contract",), "contract"),
-    "the last contract": (("0033_productions_contract",), "contract"),
+    "the last switch": (("0024_productions_numbers", "0025_productions_switch"), "switch"),
+    "the first contract": (("0026_cable_snakes_contract",), "contract"),
+    "the last contract": (("0034_productions_contract",), "contract"),
 }
 
 

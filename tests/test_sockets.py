@@ -164,7 +164,7 @@ async def test_joins_are_answered_with_the_place_and_may_be_repeated(
     assert (unknown["code"], unknown["error"]) == ("PRODUCTION_NOT_FOUND", "Production not found")
 
 
-async def test_a_label_means_whoever_bears_it_now(
+async def test_a_label_that_another_show_had_lately_leads_into_neither(
     roots: list[str], http: httpx.AsyncClient, pair: tuple[Tab, Tab]
 ) -> None:
     one, other = pair
@@ -176,7 +176,9 @@ async def test_a_label_means_whoever_bears_it_now(
     await one.one("production:updated")
     second = await posted(roots[0], "productions", name="Second", id=tour)
     for asking in (one, other):
-        assert (await asking.join(tour))["productionUuid"] == second["uuid"]
+        told = await asking.join(tour)
+        assert (told["code"], len(told["candidates"])) == ("AMBIGUOUS_ID", 2)
+        assert (await asking.join(second["uuid"]))["productionId"] == tour
         assert (await asking.join(last))["productionUuid"] == first["uuid"]
 
 

@@ -128,3 +128,39 @@ def test_a_label_of_another_type_is_left_alone(
     assert statuses(body) == ["merged", "applied", "applied"]
     assert body["results"][1]["entity"]["destinationUuid"] == sends[0]["uuid"]
     assert body["results"][2]["entity"]["intermediateId"] == "1"
+
+
+def test_a_relabelled_source_takes_its_outputs_and_connections_along(
+    client: httpx.Client, production: Made, make: Any
+) -> None:
+    """Offline the new source was SRC 1, and so were its outputs: on the server that is another."""
+    theirs = make("sources", name="Theirs", type="x", id="SRC 1", outputs=[{"connector": "SDI"}])
+    camera = make("cameras", name="Theirs", id="CAM 1")
+    outputs = [{"connector": "SDI", "id": "SRC 1-OUT1"}]
+    mine = making(SOURCES, id="SRC 1", outputs=outputs)
+    device = making(CAMERAS, id="CAM 1")
+    ends = {"intermediateId": "CAM 1", "sourceOutputId": "SRC 1-OUT1"}
+    typed = making(CONNECTIONS, sourceId="SRC 1", intermediateType="cam", **ends)
+    untyped = making(CONNECTIONS, **ends)
+    body = synced(client, production, mine, device, typed, untyped, relabel=True)
+    assert statuses(body) == ["merged", "merged", "applied", "applied"]
+    source, _, *paths = (result["entity"] for result in body["results"])
+    assert [output["id"] for output in source["outputs"]] == ["SRC 2-OUT1"]
+    for path in paths:
+        assert path["sourceOutputUuid"] == source["outputs"][0]["uuid"] != theirs["uuid"]
+        assert path["intermediateUuid"] == device["uuid"] != camera["uuid"]
+    refused = making(SOURCES, id="SRC 1", outputs=outputs, name="")
+    body = synced(client, production, refused, making(CONNECTIONS, **ends), relabel=True)
+    assert statuses(body) == ["rejected", "rejected"]
+
+
+def test_a_source_renamed_offline_is_still_found_by_its_outputs(
+    client: httpx.Client, production: Made, make: Any
+) -> None:
+    source = make("sources", name="x", type="x", id="SRC 1", outputs=[{"connector": "SDI"}])
+    words = ("SRC 1-OUT1", "SRC 7-OUT1", source["outputs"][0]["uuid"])
+    paths = [making(CONNECTIONS, sourceId="SRC 7", sourceOutputId=word) for word in words]
+    body = synced(client, production, changing(SOURCES, "SRC 1", 1, id="SRC 7"), *paths)
+    for result in body["results"][1:]:
+        assert result["entity"]["sourceOutputUuid"] == source["outputs"][0]["uuid"]
+        assert result["entity"]["sourceOutputId"] == "SRC 7-OUT1"

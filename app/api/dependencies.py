@@ -13,12 +13,15 @@ from app.api.idempotent import IdempotentWriter
 from app.api.responses import header
 from app.database.database import Database
 from app.database.url import DatabaseUrl
+from app.entities import by_path, root
 from app.health.check import Checkup
 from app.live.feed.hub import Hub
 from app.live.feed.listener import Listener
 from app.live.sse.event_stream import EventStreams
 from app.model.fields import NO_NUL
+from app.model.schemas import known_uuid
 from app.settings import Settings
+from app.store.many_writes import find_in_show
 from app.store.writer import Writer
 
 Dependency = Callable[[Request], Coroutine[Any, Any, Any]]
@@ -63,6 +66,19 @@ def _header(name: bytes) -> Dependency:
     return value
 
 
+async def _row_key(request: Request) -> str:
+    """Return the path's key; where ``?production=`` names its show, the uuid of that show's row."""
+    scope = request.scope
+    key: str = scope["path_params"].get("key", "")
+    if b"production=" not in scope["query_string"] or known_uuid(key):
+        return key
+    production = request.query_params.get("production", "")
+    entity = by_path().get(scope["path"].split("/")[2])
+    if not production or entity is None or entity is root():
+        return key
+    return str(await find_in_show(scope["app"].state.database, entity, production, key))
+
+
 def _path_part(name: str) -> Dependency:
     async def part(request: Request) -> Any:
         return request.scope["path_params"].get(name, "")
@@ -76,7 +92,7 @@ UrlPathDep = Annotated[str, Depends(_url_path)]
 IfMatchDep = Annotated[bytes, Depends(_header(b"if-match"))]
 IfNoneMatchDep = Annotated[bytes, Depends(_header(b"if-none-match"))]
 # The reads' own: their routes document the parameter, and refuse no key as invalid.
-KeyDep = Annotated[str, Depends(_path_part("key"))]
+KeyDep = Annotated[str, Depends(_row_key)]
 ProductionDep = Annotated[str, Depends(_path_part("production"))]
 
 ProductionKey = Annotated[str, Path(pattern=NO_NUL, description="The production's uuid or label.")]

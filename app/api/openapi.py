@@ -93,6 +93,10 @@ def path_parameter(name: str, description: str) -> dict[str, Any]:
     return parameter(name, "path", description, required=True, minLength=1)
 
 
+IN_SHOW: Final = parameter(
+    "production", "query",
+    "The uuid or label of the show in which the key is looked up, where it is a label.",
+)  # fmt: skip
 IF_NONE_MATCH: Final = parameter(
     "If-None-Match", "header",
     "The ETag of the copy that the client has: 304 where it is still the newest.",

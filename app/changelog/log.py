@@ -137,6 +137,12 @@ FORMER_LABEL: Final = statement(
     "SELECT EXISTS (SELECT FROM changes WHERE production_uuid = $1 AND entity_uuid = $2 "
     "AND operation = 'UPDATE' AND changes.changes -> 'id' ->> 0 = $3)"
 )
+# Which of the labels $3 entity $2 of production $1 once had.
+FORMER_LABELS: Final = statement(
+    "SELECT coalesce(array_agg(DISTINCT changes.changes -> 'id' ->> 0), '{}') FROM changes "
+    "WHERE production_uuid = $1 AND entity_uuid = $2 AND operation = 'UPDATE' "
+    "AND changes.changes -> 'id' ->> 0 = ANY($3::text[])"
+)
 # Who wrote row $2 of production $1 last.
 LAST_WRITER: Final = statement(
     "SELECT user_name FROM changes WHERE production_uuid = $1 AND entity_uuid = $2 "

@@ -88,7 +88,7 @@ async def _create_all(
     """Create the rows, those that others refer to first."""
     kinds = [kind for kind in discovered().values() if kind is not root()]
     counts: Counter[str] = Counter()
-    for kind in sorted(kinds, key=lambda kind: bool(kind.references() or kind.device_references)):
+    for kind in sorted(kinds, key=lambda k: (bool(k.device_references), bool(k.references()))):
         name = to_camel(kind.collection.replace("-", "_"))
         rows = show.get(name, [])
         if not isinstance(rows, list):

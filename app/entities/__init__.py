@@ -20,6 +20,13 @@ def discovered() -> dict[str, type[Row]]:
     return {cls.collection: cls for cls in types}
 
 
+def by_path() -> dict[str, type[Row]]:
+    """Return every declared type by each of its paths."""
+    return {
+        path: cls for cls in discovered().values() for path in (cls.collection, *cls.path_aliases)
+    }
+
+
 def root() -> type[Row]:
     """Return the type that every other belongs to: the production."""
     return next(cls for cls in Row.__subclasses__() if cls is not Entity)

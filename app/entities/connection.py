@@ -10,7 +10,8 @@ from app.model.fields import MaybeJson, MaybeLine, MaybeUuid, Name
 class Connection(Entity, table=True):
     """A path between devices of one production.
 
-    A deleted source stays named, so that the show's checks can report the broken path.
+    A deleted source stays named, so that the show's checks can report the broken path. Devices and
+    outputs are kept by uuid; their labels are stored only for what has none.
     """
 
     collection: ClassVar[str] = "connections"
@@ -19,14 +20,17 @@ class Connection(Entity, table=True):
     event_type: ClassVar[str] = "CONNECTION"
     prefix: ClassVar[str] = "CON"
     part_references: ClassVar[Mapping[str, PartReference]] = {
-        "source_output_id": PartReference(reference="source_uuid", parts="outputs")
+        "source_output_uuid": PartReference(reference="source_uuid", parts="outputs")
     }
     device_references: ClassVar[tuple[DeviceReference, ...]] = (
         DeviceReference(
             kind="destination_type", label="destination_id", uuid="destination_uuid", likely="sends"
         ),
-        DeviceReference(kind="intermediate_type", label="intermediate_id"),
-    )
+        DeviceReference(
+            kind="intermediate_type", label="intermediate_id", uuid="intermediate_uuid",
+            likely="cameras",
+        ),
+    )  # fmt: skip
     example: ClassVar[Mapping[str, Any]] = {
         "sourceId": "SRC 1", "destinationType": "SEND", "destinationId": "SEND 1",
     }  # fmt: skip
@@ -34,8 +38,10 @@ class Connection(Entity, table=True):
     name: MaybeLine = None
     source_uuid: MaybeUuid = reference("sources", on_delete="keep")
     source_output_id: MaybeLine = None
+    source_output_uuid: MaybeUuid = None
     intermediate_type: MaybeLine = None
     intermediate_id: MaybeLine = None
+    intermediate_uuid: MaybeUuid = None
     intermediate_input: MaybeLine = None
     intermediate_output: MaybeLine = None
     destination_type: Name

@@ -17,7 +17,7 @@ answer schemas, SQL, change log, health check and tests. It may say:
 - ``deleted_by_label``: a push about a deleted row has its label instead of its uuid;
 - ``version_required``: an update must say what it started from;
 - ``parts``: lists stored in a table of their own (see ``PartList``);
-- ``part_references``: fields that name a part (see ``PartReference``);
+- ``part_references``: fields that point at a part (see ``PartReference``);
 - ``device_references``: fields that name a device of any type (see ``DeviceReference``);
 - ``before_write``: adjusts the values of a write, for rules between fields.
 """
@@ -85,7 +85,11 @@ class PartList:
 
 @dataclass(frozen=True)
 class PartReference:
-    """A field that names a part (by id or uuid) of the row that a reference points at."""
+    """A field that points at a part of the row that a reference points at.
+
+    ``source_output_uuid`` goes with ``source_output_id``, which is the part's id today. In a
+    request either may hold the id or the uuid.
+    """
 
     reference: str
     parts: str
@@ -93,16 +97,16 @@ class PartReference:
 
 @dataclass(frozen=True)
 class DeviceReference:
-    """Fields that name a device of any type: ``kind`` is its type, beside its label and/or uuid.
+    """Fields that name a device of any type: ``kind`` is its type, beside its label and uuid.
 
-    A device whose type is an entity type must be in the same production. Any other type (a router,
-    a switcher) is the client's own text. ``likely`` is the collection that most rows name: it is
-    looked at first.
+    A device whose type is an entity type must be in the same production, and is kept by uuid. Any
+    other type (a router, a switcher) is the client's own text. ``likely`` is the collection that
+    most rows name: it is looked at first.
     """
 
     kind: str
     label: str
-    uuid: str | None = None
+    uuid: str
     likely: str = ""
 
 
@@ -206,6 +210,13 @@ class Row(SQLModel):
             for name, extra in extras.items()
             if isinstance(extra, dict) and "reference" in extra
         }  # fmt: skip
+
+    @classmethod
+    @cache
+    def ends(cls) -> Mapping[str, str]:
+        """Return the uuids that may be missing beside a text, each with the field of that text."""
+        devices = {device.uuid: device.label for device in cls.device_references}
+        return devices | {name: label_field(name) for name in cls.part_references}
 
     @classmethod
     @cache

@@ -10,7 +10,7 @@ before any SQL runs, with its path in the body.
 
 import math
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NoReturn
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -18,6 +18,8 @@ from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJso
 from pydantic import Field as Limits
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
+
+from app.rules.labels import tidy, tidy_label
 
 INT4_MAX: Final = 2**31 - 1
 # Distances, zooms, rates and lengths: far beyond any venue, still exact as float8.
@@ -36,6 +38,30 @@ MOMENT_SCHEMA: Final[dict[str, Any]] = {
 def blank_to_none(value: object) -> object:
     """Read the empty string of a form as "no value"."""
     return None if value == "" else value
+
+
+def _tidy(value: object) -> object:
+    return tidy(value) if isinstance(value, str) else value
+
+
+def _tidy_label(value: object) -> object:
+    """Tidy a label. Raises ValueError where nothing is left of what was typed."""
+    if not isinstance(value, str) or not value:
+        return value
+    return tidy_label(value) or _refuse_blank()
+
+
+def _refuse_blank() -> NoReturn:
+    raise ValueError("only blanks or characters that nobody sees: type a text")
+
+
+def _tidy_name(value: object) -> object:
+    """Tidy a text that must say something. Raises ValueError where nothing is left of it."""
+    return tidy(value) or _refuse_blank() if isinstance(value, str) and value else value
+
+
+def _tidy_or_none(value: object) -> object:
+    return blank_to_none(_tidy(value))
 
 
 def blank_or(kind: Any) -> BeforeValidator:
@@ -91,23 +117,27 @@ _Flag = Annotated[bool, Limits(strict=True)]
 Label = Annotated[
     str,
     StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$"),
+    BeforeValidator(_tidy_label),
     Field(sa_type=sa.Text),
 ]
 """What people call a thing ("CAM 1"): 1 to 64 characters, no control characters."""
 
 Name = Annotated[
-    str, StringConstraints(min_length=1, max_length=1_000, pattern=NO_NUL), Field(sa_type=sa.Text)
+    str,
+    StringConstraints(min_length=1, max_length=1_000, pattern=NO_NUL),
+    BeforeValidator(_tidy_name),
+    Field(sa_type=sa.Text),
 ]
 """A required text that must say something."""
 
-Line = Annotated[_Line, Field(sa_type=sa.Text)]
+Line = Annotated[_Line, BeforeValidator(_tidy), Field(sa_type=sa.Text)]
 """A required text that may be empty."""
 
 Whole = Annotated[_Whole, Field(sa_type=sa.Integer)]
 Flag = Annotated[_Flag, Field(sa_type=sa.Boolean)]
 
-MaybeLine = Annotated[_Line | None, BeforeValidator(blank_to_none), Field(sa_type=sa.Text)]
-MaybeText = Annotated[_Text | None, BeforeValidator(blank_to_none), Field(sa_type=sa.Text)]
+MaybeLine = Annotated[_Line | None, BeforeValidator(_tidy_or_none), Field(sa_type=sa.Text)]
+MaybeText = Annotated[_Text | None, BeforeValidator(_tidy_or_none), Field(sa_type=sa.Text)]
 MaybeNumber = Annotated[_Number | None, blank_or(_Number), Field(sa_type=sa.Double)]
 MaybeWhole = Annotated[_Whole | None, blank_or(_Whole), Field(sa_type=sa.Integer)]
 MaybeEpochMs = Annotated[_EpochMs | None, blank_or(_EpochMs), Field(sa_type=sa.BigInteger)]

@@ -212,10 +212,31 @@ def read_schema(entity: type[Row]) -> type[BaseModel]:
         fields[name] = (list[_part_answer(parts)], ...)  # type: ignore[misc]  # made at run time
     for word, target in entity.synonyms.items():
         fields[word] = (_outgoing(entity.model_fields[target]), ...)
+    if entity.ends():
+        fields["unresolved"] = (list[str], ...)
     if issubclass(entity, Entity):
         fields["productionId"] = (str, ...)
     fields["fieldVersions"] = (dict[str, Any], ...)
     return create_model(entity.__name__, __config__=_ANSWER, __doc__=entity.__doc__, **fields)
+
+
+class LabelHolder(BaseModel):
+    """A row that has a label."""
+
+    model_config = _ANSWER
+
+    uuid: str
+    id: str
+
+
+@cache
+def updated_schema(entity: type[Row]) -> type[BaseModel]:
+    """Return the model of an update's answer; ``labelClash`` lists who else has the new label."""
+    clash: Any = (list[LabelHolder], Field(default_factory=list))
+    name = f"{entity.__name__}Updated"
+    return create_model(
+        name, __base__=read_schema(entity), __doc__=entity.__doc__, labelClash=clash
+    )
 
 
 @cache

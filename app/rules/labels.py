@@ -1,14 +1,69 @@
-"""Labels, which are what people call things ("CAM 10"): parsed, and counted on. Pure."""
+"""Labels, which are what people call things ("CAM 10"): tidied, compared, and counted on. Pure.
+
+Two labels that look the same are the same: blanks, invisible characters and case do not count.
+"""
 
 import re
-from collections.abc import Iterable
-from itertools import count
+import unicodedata
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from itertools import count, product
 from typing import Final
 
 # Numbers from here on are not counted on: they are names of their own.
 BEYOND: Final = 10**9
 # A prefix, then the number that ends the label: "CAM 10", "SRC7", "FIBER SNAKE 01".
 _NUMBERED: Final = re.compile(r"(?P<prefix>.*?)\s*(?P<number>[0-9]{1,64})", re.ASCII | re.DOTALL)
+# The last number, wherever it stands: "SCREEN 1A", "E2 IN 1.2", "DSM-1".
+_SHAPE: Final = re.compile(
+    r"(?P<before>.*?)(?P<digits>[0-9]{1,64})(?P<after>[^0-9]*)", re.ASCII | re.DOTALL
+)
+# Blanks of all widths; a line break or a tab is a control character, which no label has.
+_BLANKS: Final = re.compile(r"[ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+")
+# Zero-width joiners: between other scripts' letters, and within emoji, they are part of the text.
+_JOINERS: Final = "\u200c\u200d"
+_MOST_SPELLINGS: Final = 256
+
+
+def tidy(text: str) -> str:
+    """Return a text that people typed as it is kept: NFC, without blanks at its ends.
+
+    Format characters, which nobody sees, are taken out: zero-width blanks, marks of direction,
+    soft hyphens. Joiners stay where they join.
+    """
+    if text.isascii():
+        return text.strip()
+    text = unicodedata.normalize("NFC", text)
+    visible = (
+        char
+        for before, char, after in zip(f" {text}", text, f"{text[1:]} ", strict=False)
+        if unicodedata.category(char) != "Cf"
+        or (char in _JOINERS and not (before + after).isascii() and " " not in before + after)
+    )
+    return "".join(visible).strip()
+
+
+def tidy_label(label: str) -> str:
+    """Return a label as it is kept: a tidy text with single, ordinary blanks."""
+    return _BLANKS.sub(" ", tidy(_BLANKS.sub(" ", label).strip(" ")))
+
+
+def folded(label: str) -> str:
+    """Return what two labels have in common that count as the same."""
+    return tidy_label(label).lower()
+
+
+def spellings(label: str) -> list[str]:
+    """Return the ways to write a label that an index can be asked for: each case of each letter.
+
+    Of a long label only those that people write: as it is, all capitals, none, and capitalised.
+    """
+    label = tidy_label(label)
+    ways = {label, label.upper(), label.lower(), label.title(), label.capitalize()}
+    cases = [dict.fromkeys((char.lower(), char.upper())) for char in label]
+    if 2 ** sum(len(case) > 1 for case in cases) <= _MOST_SPELLINGS:
+        ways |= set(map("".join, product(*cases)))
+    return sorted(ways)
 
 
 def parse(label: str) -> tuple[str, int | None]:
@@ -18,21 +73,73 @@ def parse(label: str) -> tuple[str, int | None]:
     return label, None
 
 
+@dataclass(frozen=True)
+class Shape:
+    """A label around its last number: what stands before and after, and the least digits."""
+
+    before: str
+    number: int
+    after: str = ""
+    width: int = 0
+
+    @classmethod
+    def of(cls, label: str) -> "Shape | None":
+        """Read a label; None where it has no number that is counted on."""
+        match = _SHAPE.fullmatch(label)
+        if match is None or int(match["digits"]) >= BEYOND:
+            return None
+        digits = match["digits"]
+        width = len(digits) if digits.startswith("0") and len(digits) > 1 else 0
+        return cls(match["before"], int(digits), match["after"], width)
+
+    def __str__(self) -> str:
+        return f"{self.before}{self.number:0{self.width}}{self.after}"
+
+    def is_like(self, other: "Shape") -> bool:
+        """Return whether only the number tells the two apart."""
+        return (self.before.lower(), self.after.lower()) == (
+            other.before.lower(), other.after.lower(),
+        )  # fmt: skip
+
+
 def next_free(prefix: str, labels: Iterable[str]) -> str:
     """Return the label after the highest one of that prefix; gaps are not refilled.
 
     >>> next_free("CAM", ["CAM 1", "CAM 3", "ROBO 9"])
     'CAM 4'
+    >>> next_free("CAM", ["CAM 01", "CAM 02"])
+    'CAM 03'
     """
-    used = set(labels)
-    numbers = (number for name, number in map(parse, used) if name == prefix and number)
-    highest = max((number for number in numbers if number < BEYOND), default=0)
-    candidates = (f"{prefix} {number}".strip() for number in count(highest + 1))
-    return next(label for label in candidates if label not in used)
+    used = list(labels)
+    own = (label for label in used if parse(label)[0].lower() == prefix.lower())
+    shapes = (shape for label in own if (shape := Shape.of(label)) and not shape.after)
+    highest = max(shapes, key=lambda shape: (shape.number, shape.width), default=Shape("", 0))
+    return _after(replace(highest, before=f"{prefix} ".lstrip()), used)
 
 
 def suggestion(label: str, labels: Iterable[str], *, longest: int = 64) -> str:
-    """Return a free label of the same prefix: "ROBO 1" leads to "ROBO 5"."""
-    prefix = parse(label)[0]
-    free = next_free(prefix, [*labels, label])
-    return free if len(free) <= longest else next_free(prefix[: longest - 20].rstrip(), labels)
+    """Return a free label of the same shape, as many digits as its neighbours have.
+
+    >>> suggestion("SCREEN 1A", ["SCREEN 1A", "SCREEN 2A"])
+    'SCREEN 3A'
+    >>> suggestion("FIBER SNAKE 01", ["FIBER SNAKE 01"])
+    'FIBER SNAKE 02'
+    """
+    used = [*labels, label]
+    shape = Shape.of(label)
+    if shape is None:
+        free = next_free(parse(label)[0], used)
+    else:
+        others = (other for one in used if (other := Shape.of(one)) and other.is_like(shape))
+        highest = max(others, key=lambda other: (other.number, other.width))
+        width = max(shape.width, highest.width)
+        free = _after(replace(shape, number=highest.number, width=width), used)
+    short = parse(label)[0][: longest - 20].strip()
+    return free if len(free) <= longest else next_free(short, used)
+
+
+def _after(shape: Shape, used: Collection[str]) -> str:
+    """Return the first label after this one that nobody has."""
+    in_use = {one.lower() for one in used}
+    candidates = (str(replace(shape, number=number)) for number in count(shape.number + 1))
+    return next(label for label in candidates if label.lower() not in in_use)

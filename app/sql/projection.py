@@ -12,7 +12,15 @@ import sqlalchemy as sa
 from pydantic.alias_generators import to_camel
 
 from app.entities import discovered
-from app.model.entity import DeviceReference, Entity, PartList, Row, label_field, metadata
+from app.model.entity import (
+    DeviceReference,
+    Entity,
+    PartList,
+    PartReference,
+    Row,
+    label_field,
+    metadata,
+)
 
 # How an instant is written, in a session whose TimeZone is UTC: ISO 8601, milliseconds and Z.
 MOMENT: Final = 'to_char({column}, \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\')'
@@ -67,8 +75,12 @@ def _members(entity: type[Row], *, lists_from_write: bool) -> dict[str, str]:
         members[name] = _part_list(table(entity), parts, f"{name}_now" if lists_from_write else "")
     for device in entity.device_references:
         members[entity.wire(device.label)] = _device_label(table(entity), device)
+    for field, part in entity.part_references.items():
+        members[entity.wire(label_field(field))] = _part_label(entity, field, part)
     for word, target in entity.synonyms.items():
         members[word] = members[entity.wire(target)]
+    if entity.ends():
+        members["unresolved"] = _unresolved(entity)
     if issubclass(entity, Entity):
         members["productionId"] = "productions.id"
     return members
@@ -100,9 +112,6 @@ def _part_list(owner: str, parts: PartList, step: str) -> str:
 
 def _device_label(owner: str, device: DeviceReference) -> str:
     """Return the SQL of the label that the device has today, else of the text that is stored."""
-    stored = f"{owner}.{device.label}"
-    if device.uuid is None:
-        return stored
     kinds = [entity for entity in discovered().values() if issubclass(entity, Entity)]
     devices = " UNION ALL ".join(
         f"SELECT id, uuid, production_uuid FROM {table(entity)}"
@@ -114,7 +123,40 @@ def _device_label(owner: str, device: DeviceReference) -> str:
         f"SELECT device.id FROM ({devices}) AS device WHERE device.uuid = {owner}.{device.uuid} "
         f"AND device.production_uuid = {owner}.production_uuid LIMIT 1"
     )
-    return f"coalesce(({today}), {stored})"
+    return _today_or_stored(f"{owner}.{device.uuid}", today, f"{owner}.{device.label}")
+
+
+def _part_label(entity: type[Row], field: str, part: PartReference) -> str:
+    """Return the SQL of the id that the part has today, else of the text that is stored."""
+    own, column = table(entity), label_field(field)
+    parts = part_list(entity, part).model.__tablename__
+    today = f"SELECT {parts}.id FROM {parts} WHERE {parts}.uuid = {own}.{field}"
+    return _today_or_stored(f"{own}.{field}", today, f"{own}.{column}")
+
+
+def part_list(entity: type[Row], part: PartReference) -> PartList:
+    """Return the list of which a reference names a part."""
+    return discovered()[entity.references()[part.reference].collection].parts[part.parts]
+
+
+def _today_or_stored(uuid: str, today: str, stored: str) -> str:
+    # Without a uuid PostgreSQL would still begin each of the scans.
+    return f"CASE WHEN {uuid} IS NULL THEN {stored} ELSE coalesce(({today}), {stored}) END"
+
+
+def _unresolved(entity: type[Row]) -> str:
+    """Return the SQL of an array: the ends that hold a text which names no row."""
+    own, names = table(entity), []
+    for uuid, label in entity.ends().items():
+        is_missing = f"{own}.{uuid} IS NULL"
+        if part := entity.part_references.get(uuid):
+            parts = part_list(entity, part).model.__tablename__
+            # With EXISTS PostgreSQL may read the whole table once.
+            part_today = f"SELECT {parts}.uuid FROM {parts} WHERE {parts}.uuid = {own}.{uuid}"
+            is_missing = f"({part_today}) IS NULL"
+        name = to_camel(uuid.removesuffix("_uuid"))
+        names.append(f"CASE WHEN {own}.{label} IS NOT NULL AND {is_missing} THEN '{name}' END")
+    return f"array_remove(ARRAY[{', '.join(names)}], NULL)"
 
 
 @cache

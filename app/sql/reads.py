@@ -39,6 +39,11 @@ class Statements:
     """The label of the row with uuid $1, deleted or not."""
     keys: str
     """Up to 20 live rows labelled $1: ``uuid``, and the label of their ``production``."""
+    keys_alike: str
+    """The same for the labels in array $1: the spellings of one."""
+    alike: str
+    """Live rows of production $1 whose label is $2 but for case: uuid and id. Where the entity has
+    no production, those with a label in array $2."""
     deleted: str
     """Whether a deleted row has uuid $1::uuid or label $2."""
     labels: str
@@ -55,9 +60,15 @@ class Statements:
     pointing: Mapping[str, str]
     """By reference field: the live rows of production $2 that point at $1."""
     find_part: Mapping[str, str]
-    """By list of parts: whether production $1 has part $2 (id or uuid), of owner $3 if not NULL."""
+    """By list of parts: the parts of production $1 with id or uuid $2, of owner $3 if not NULL:
+    uuid and id."""
+    former_part: Mapping[str, str]
+    """By list of parts: the parts that owner $2 of production $1 has, and that once had id $3."""
+    part_ids: Mapping[str, str]
+    """By list of parts: the ids of those of production $1, of owner $2 if not NULL."""
     existing_parts: Mapping[str, str]
-    """By list of parts: which of the uuids $1 are parts already."""
+    """By list of parts: which of the uuids $1 are parts already, with the label of the ``owner``
+    of each."""
 
 
 @statements_of_entities
@@ -74,8 +85,11 @@ def statements(entity: type[Row]) -> Statements:
         label=f"SELECT id FROM {name} WHERE uuid = $1",
         pointing={field: _pointing(entity, field) for field in entity.references()},
         find_part={name: _find_part(entity, parts) for name, parts in entity.parts.items()},
+        former_part={name: _former_part(name, parts) for name, parts in entity.parts.items()},
+        part_ids={name: _part_ids(entity, parts) for name, parts in entity.parts.items()},
         existing_parts={
-            name: f"SELECT uuid FROM {parts.model.__tablename__} WHERE uuid = ANY($1::uuid[])"
+            name: f"SELECT {_own(parts)}.uuid, {table(entity)}.id AS owner "
+            f"FROM {_with_owner(entity, parts)} WHERE {_own(parts)}.uuid = ANY($1::uuid[])"
             for name, parts in entity.parts.items()
         },
         everywhere=f"SELECT coalesce(array_agg(id), '{{}}') FROM {name} WHERE starts_with(id, $1)",
@@ -113,6 +127,10 @@ def _scoped(entity: type[Row]) -> dict[str, str]:
         "tag": f"SELECT {TAG}",
         "tag_by_label": f"SELECT {TAG_BY_LABEL}",
         "keys": _keys(entity, f"{name}.uuid, productions.id AS production", joined),
+        "keys_alike": _keys(
+            entity, f"{name}.uuid, productions.id AS production", joined, "$1::text[]"
+        ),
+        "alike": f"SELECT uuid, id {own} AND lower(id) = lower($2)",
         "labels": f"SELECT coalesce(array_agg(id), '{{}}'), coalesce(array_agg(id), '{{}}'), "
         f"{unique_everywhere(name)} {own}",
         "candidates": f"SELECT uuid, id {own} AND (uuid = ANY($2::uuid[]) OR id = ANY($3::text[]))",
@@ -131,6 +149,9 @@ def _unscoped(entity: type[Row]) -> dict[str, str]:
         "tag": f"SELECT {tag}",
         "tag_by_label": f"SELECT {tag}",
         "keys": _keys(entity, "uuid, id AS production", name),
+        "keys_alike": _keys(entity, "uuid, id AS production", name, "$1::text[]"),
+        "alike": f"SELECT uuid, id FROM {name} WHERE id = ANY($2::text[]) AND NOT is_deleted "
+        "AND $1::uuid IS NOT NULL",
         "labels": f"SELECT {_highest(name, 'NOT is_deleted')}, {_highest(name, 'true')}, "
         f"{unique_everywhere(name)}",
         "candidates": f"SELECT uuid, id FROM {name} WHERE uuid = $1 AND NOT is_deleted "
@@ -157,21 +178,21 @@ TAG: Final = _tag("uuid = $1")
 TAG_BY_LABEL: Final = f"{_tag('id = $1')}, {LABELLED} AS labelled"
 
 
-def few_labelled(entity: type[Row], most: int) -> str:
-    """Return the condition, order and limit for up to ``most`` live rows labelled $1.
+def few_labelled(entity: type[Row], most: int, labels: str = "ARRAY[$1::text]") -> str:
+    """Return the condition, order and limit for up to ``most`` live rows with one of the labels.
 
     Many shows have a "CAM 1", so PostgreSQL would scan the table for the first few, and read all
     of it where the label is rare. Compared with an array, the order by label still counts, and only
     the index has that order.
     """
     own = f"{table(entity)}.id"
-    return f"{own} = ANY (ARRAY[$1::text]) AND {live(entity)} ORDER BY {own} LIMIT {most}"
+    return f"{own} = ANY ({labels}) AND {live(entity)} ORDER BY {own} LIMIT {most}"
 
 
-def _keys(entity: type[Row], members: str, tables: str) -> str:
+def _keys(entity: type[Row], members: str, tables: str, labels: str = "ARRAY[$1::text]") -> str:
     return (
         f"SELECT uuid, production FROM (SELECT {members}, {table(entity)}.created_at FROM {tables} "
-        f"WHERE {few_labelled(entity, 20)}) AS held ORDER BY created_at, uuid"
+        f"WHERE {few_labelled(entity, 20, labels)}) AS held ORDER BY created_at, uuid"
     )
 
 
@@ -182,13 +203,41 @@ def _pointing(entity: type[Row], field: str) -> str:
     )
 
 
+def _own(parts: PartList) -> str:
+    return str(parts.model.__tablename__)
+
+
+def _with_owner(entity: type[Row], parts: PartList) -> str:
+    owner, own = table(entity), _own(parts)
+    return f"{own} JOIN {owner} ON {owner}.uuid = {own}.{parts.owner}"
+
+
 def _find_part(entity: type[Row], parts: PartList) -> str:
-    part, owner = str(parts.model.__tablename__), table(entity)
+    owner, own = table(entity), _own(parts)
     return (
-        f"SELECT EXISTS (SELECT FROM {part} JOIN {owner} ON {owner}.uuid = {part}.{parts.owner} "
+        f"SELECT {own}.uuid, {own}.id FROM {_with_owner(entity, parts)} "
         f"WHERE {owner}.production_uuid = $1 AND NOT {owner}.is_deleted "
-        f"AND ({part}.id = $2 OR {part}.uuid::text = $2) "
-        f"AND ($3::uuid IS NULL OR {owner}.uuid = $3))"
+        f"AND ({own}.id = $2 OR {own}.uuid::text = lower($2)) "
+        f"AND ($3::uuid IS NULL OR {owner}.uuid = $3)"
+    )
+
+
+def _former_part(name: str, parts: PartList) -> str:
+    own = _own(parts)
+    return (
+        f"SELECT {own}.uuid, {own}.id FROM {own} WHERE {own}.{parts.owner} = $2 "
+        "AND EXISTS (SELECT FROM changes WHERE production_uuid = $1 AND entity_uuid = $2 "
+        f"AND changes.changes -> '{name}' -> 0 @> jsonb_build_array("
+        f"jsonb_build_object('uuid', {own}.uuid::text, 'id', $3::text)))"
+    )
+
+
+def _part_ids(entity: type[Row], parts: PartList) -> str:
+    owner, own = table(entity), _own(parts)
+    return (
+        f"SELECT coalesce(array_agg({own}.id), '{{}}') FROM {_with_owner(entity, parts)} "
+        f"WHERE {owner}.production_uuid = $1 AND NOT {owner}.is_deleted "
+        f"AND ($2::uuid IS NULL OR {owner}.uuid = $2)"
     )
 
 
@@ -230,3 +279,21 @@ SHOW_TAG_BY_UUID: Final = statement(f"SELECT {TAG}", SHOW)
 """The tag alone, of the production with uuid $1."""
 SHOW_TAG_BY_LABEL: Final = statement(f"SELECT {TAG_BY_LABEL}", SHOW)
 """The tag alone, of the production labelled $1."""
+
+
+def _clashes(entity: type[Row]) -> str:
+    name = table(entity)
+    return (
+        f"SELECT '{entity.collection}' AS collection, min(id) AS id, json_agg(json_build_object("
+        f"'uuid', uuid, 'id', id) ORDER BY created_at, uuid) AS rows FROM {name} "
+        "WHERE production_uuid = $1 AND NOT is_deleted GROUP BY lower(id) HAVING count(*) > 1"
+    )
+
+
+_SCOPED: Final = [kind for kind in discovered().values() if issubclass(kind, Entity)]
+LABEL_CLASHES: Final = statement(
+    "SELECT coalesce(json_agg(clash ORDER BY collection, id), '[]') AS clashes "
+    f"FROM ({' UNION ALL '.join(map(_clashes, _SCOPED))}) AS clash",
+    SHOW,
+)
+"""The labels that several live rows of production $1 have, each with its rows, as JSON."""

@@ -34,14 +34,17 @@ class WriteStatements:
 
     target: str
     """For a row to be made in production $1: ``production``, ``seq``, the labels in use as
-    ``taken`` (of label $2 only that one), and whether a label is unique ``everywhere``. For what is
-    in no production, the last two, of label $1."""
+    ``taken`` (of label $2 only those that count as the same), and whether a label is unique
+    ``everywhere``. For what is in no production, the last two, of the spellings $1, and whether one
+    of them was ``given_up`` lately: somebody may still mean the row that had it."""
     target_by_label: str
-    """The same for the live production labelled $1; two rows where several are."""
+    """The same for the live production labelled $1; two rows where several are. ``former`` is the
+    other live production that had the label lately, if any, as JSON."""
     live: str
     """The live row with uuid $1: ``body``, ``production`` and its change number ``seq``."""
     live_by_label: str
-    """The same for the live row labelled $1; two rows where several are."""
+    """The same for the live row labelled $1; two rows where several are. Of a production also its
+    ``former`` holder."""
     create: str
     update: str
     update_lists: str
@@ -60,9 +63,11 @@ def write_statements(entity: type[Row]) -> WriteStatements:
     own, scoped = table(entity), issubclass(entity, Entity)
     return WriteStatements(
         target=_target(entity, "uuid") if scoped else _own_target(entity),
-        target_by_label=f"{_target(entity, 'id')} LIMIT 2" if scoped else _own_target(entity),
+        target_by_label=f"{_target(entity, 'id', FORMER)} LIMIT 2"
+        if scoped
+        else _own_target(entity),
         live=_read(entity, f"{own}.uuid = $1 AND {live(entity)}"),
-        live_by_label=_read(entity, few_labelled(entity, 2)),
+        live_by_label=_read(entity, few_labelled(entity, 2), "" if scoped else FORMER),
         create=_create(entity),
         update=_update(entity, lists=False),
         update_lists=_update(entity, lists=True),
@@ -78,13 +83,29 @@ def write_statements(entity: type[Row]) -> WriteStatements:
     )
 
 
-def _target(entity: type[Row], key: str) -> str:
+# How long a label that went from one live production to another is refused where it is to name one:
+# somebody may have opened the show before that. A tab stays open over a weekend.
+_LATELY: Final = "statement_timestamp() - interval '3 days'"
+# Only the few that took their label lately need the second look.
+FORMER: Final = f""", CASE WHEN place.created_at > {_LATELY} OR EXISTS (
+    SELECT FROM changes AS renaming WHERE renaming.production_uuid = place.uuid
+      AND renaming.entity_uuid = place.uuid AND renaming.at > {_LATELY}
+      AND renaming.changes -> 'id' ->> 1 = $1)
+  THEN (SELECT json_build_object('uuid', former.uuid, 'productionId', former.id)
+    FROM changes AS renaming JOIN productions AS former ON former.uuid = renaming.entity_uuid
+    WHERE renaming.collection = 'productions' AND renaming.operation = 'UPDATE'
+      AND renaming.at > {_LATELY} AND renaming.changes -> 'id' ->> 0 = $1
+      AND former.uuid <> place.uuid AND NOT former.is_deleted LIMIT 1) END AS former"""
+
+
+def _target(entity: type[Row], key: str, more: str = "") -> str:
     name = table(entity)
     own = f"{name} WHERE {name}.production_uuid = place.uuid AND NOT {name}.is_deleted"
     return (
         f"SELECT place.uuid AS production, place.change_seq AS seq, (SELECT coalesce(array_agg("
-        f"{name}.id), '{{}}') FROM {own} AND ($2::text IS NULL OR {name}.id = $2)) AS taken, "
-        f"{unique_everywhere(name)} AS everywhere FROM productions AS place "
+        f"{name}.id), '{{}}') FROM {own} AND ($2::text IS NULL OR lower({name}.id) = lower($2))) "
+        "AS taken, "
+        f"{unique_everywhere(name)} AS everywhere{more} FROM productions AS place "
         f"WHERE place.{key} = $1 AND NOT place.is_deleted"
     )
 
@@ -92,8 +113,11 @@ def _target(entity: type[Row], key: str) -> str:
 def _own_target(entity: type[Row]) -> str:
     name = table(entity)
     return (
-        f"SELECT ARRAY(SELECT id FROM {name} WHERE id = $1 AND NOT is_deleted) AS taken, "
-        f"{unique_everywhere(name)} AS everywhere"
+        f"SELECT ARRAY(SELECT id FROM {name} WHERE id = ANY($1::text[]) AND NOT is_deleted) "
+        "AS taken, "
+        f"{unique_everywhere(name)} AS everywhere, EXISTS (SELECT FROM changes AS renaming "
+        f"WHERE collection = '{entity.collection}' AND operation = 'UPDATE' AND at > {_LATELY} "
+        "AND renaming.changes -> 'id' ->> 0 = ANY($1::text[])) AS given_up"
     )
 
 

@@ -65,7 +65,7 @@ async def create_in(
 
 @dataclass(frozen=True)
 class LabelTarget:
-    """Where a new row goes; of the labels in use there only the one asked for, if any was."""
+    """Where a new row goes. Of the labels in use, only those like the one asked for, if any was."""
 
     production: UUID
     seq: int
@@ -82,7 +82,7 @@ async def find_target(
     if not issubclass(entity, Entity):
         context.require_lock()
         await context.connection.execute(_PRODUCTIONS_LOCK)
-        row = await context.connection.fetchrow(sql.target, label)
+        row = await context.connection.fetchrow(sql.target, labels.spellings(label or ""))
         return LabelTarget(uuid, 0, row["taken"], row["everywhere"])
     key = production or ""
     try:
@@ -101,17 +101,18 @@ async def assign_label(
     used = ever_used = target.used
     if target.everywhere:
         used = ever_used = await labels_everywhere(context, entity, label)
-    elif label and (entity.allow_duplicate_labels or label not in used):
+    elif label and (entity.allow_duplicate_labels or not used):
         return label
     elif label or not issubclass(entity, Entity):
         scope = target.production if issubclass(entity, Entity) else _prefix(entity, label)
         live, ever_used, _ = await context.connection.fetchrow(statements(entity).labels, scope)
         used = [*target.used, *live]
-    if not label or (label in used and entity.allow_duplicate_labels):
+    is_taken = label is not None and labels.folded(label) in set(map(labels.folded, used))
+    if not label or (is_taken and entity.allow_duplicate_labels):
         return await _first_free(
             context, entity, ever_used, lambda used: labels.next_free(entity.prefix, used)
         )
-    if label not in used:
+    if not is_taken:
         return label
     free = await _first_free(context, entity, used, lambda used: labels.suggestion(label, used))
     raise DuplicateId(f"{label!r} is taken: {free!r} is free.", suggestedId=free)
@@ -126,8 +127,9 @@ async def _first_free(
         label = choose(used)
         if issubclass(entity, Entity):
             return label
-        row = await context.connection.fetchrow(write_statements(entity).target, label)
-        if not row["taken"]:
+        target = write_statements(entity).target
+        row = await context.connection.fetchrow(target, labels.spellings(label))
+        if not row["taken"] and not row["given_up"]:
             return label
         used = [*used, label]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
@@ -14,6 +14,7 @@ from app.changelog.log import Actor
 from app.errors import Invalid
 from app.model.entity import Row
 from app.model.schemas import bounded, create_schema, invalid, unknown_members
+from app.rules.labels import tidy, tidy_label
 from app.rules.merge import Start, same
 from app.timestamps import wire_moment
 
@@ -51,6 +52,23 @@ class Edit:
             elif not same(other, base.get(name)) and not same(other, values[name]):
                 raise Invalid.at(entity.wire(name), "differs between its two spellings: send one")
         return values
+
+
+def tidy_values(entity: type[Row], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an update's values with their texts tidy, as those of a create are.
+
+    An optional text of which nothing is left is no value.
+    """
+    return {name: _tidy_value(entity, name, value) for name, value in values.items()}
+
+
+def _tidy_value(entity: type[Row], name: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    field = entity.model_fields.get(name)
+    is_optional = field is None or type(None) in get_args(field.annotation)
+    text = tidy_label(value) if name == "id" else tidy(value)
+    return text or (None if is_optional else text)
 
 
 def validate(schema: type[M], members: Mapping[str, Any]) -> M:

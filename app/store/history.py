@@ -134,6 +134,8 @@ async def restore(
         return row.body
     echoes = _echoes(entity, earlier, stored)
     values = {name: earlier[name] for name in names if name in earlier and name not in echoes}
+    if "id" not in values:
+        values |= parts.relabelled(entity, values, earlier["id"], stored["id"])
     edit = Edit(values, actor, Start(version=row.version))
     return await update(context, entity, str(row.uuid), edit)
 
@@ -190,13 +192,13 @@ async def _values_at(
 
 
 def _echoes(entity: type[Row], earlier: Values, stored: Values) -> set[str]:
-    """Return the labels of devices that are still the same: they follow the device's own label."""
+    """Return the labels of ends that are still the same: they follow the device's own label."""
+    kinds = {device.uuid: device.kind for device in entity.device_references}
     return {
-        device.label
-        for device in entity.device_references
-        if device.uuid
-        and earlier.get(device.uuid)
-        and all(earlier.get(name) == stored.get(name) for name in (device.uuid, device.kind))
+        label
+        for uuid, label in entity.ends().items()
+        if earlier.get(uuid)
+        and all(earlier.get(name) == stored.get(name) for name in (uuid, kinds.get(uuid, uuid)))
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from app.changelog.log import FORMER_LABEL
-from app.database.database import DatabaseConnection
+from app.database.database import Database, DatabaseConnection
 from app.database.driver_errors import translated
 from app.entities import root
 from app.errors import SignalbookError, Unavailable
@@ -19,7 +19,7 @@ from app.model.entity import Row
 from app.model.schemas import can_be_stored, known_uuid
 from app.sql.reads import statements
 from app.store import references
-from app.store.read import ambiguous, not_found
+from app.store.read import ambiguous, find_uuid, not_found
 from app.store.write_context import StoredRow, WriteContext
 
 T = TypeVar("T")
@@ -124,13 +124,26 @@ async def is_key_of(connection: DatabaseConnection, production: StoredRow, key: 
     return key == label or bool(await connection.fetchval(*former))
 
 
+async def find_in_show(database: Database, entity: type[Row], production: str, label: str) -> UUID:
+    """Return the uuid of the row with a label in a production. Raises NotFound and AmbiguousId."""
+    async with database.connection() as connection:
+        show = known_uuid(production) or await find_uuid(connection, root(), production)
+        return _only(
+            entity, label, production, await references.find_uuids(connection, entity, show, label)
+        )
+
+
 async def find_in(
     connection: DatabaseConnection, production: StoredRow, entity: type[Row], key: str
 ) -> UUID:
     """Return the uuid of its one live row under a key. Raises NotFound and AmbiguousId."""
     uuids = await references.find_uuids(connection, entity, production.uuid, key)
+    return _only(entity, key, production.label, uuids)
+
+
+def _only(entity: type[Row], key: str, production: str, uuids: Sequence[UUID]) -> UUID:
     if not uuids:
         raise not_found(entity, key)
     if len(uuids) > 1:
-        raise ambiguous(key, [(uuid, production.label) for uuid in uuids])
+        raise ambiguous(key, [(uuid, production) for uuid in uuids])
     return uuids[0]

@@ -3,6 +3,7 @@
 Their order is by number, and of one number by uuid. The API, the log and the next edit all use it.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
 from typing import Any
@@ -66,6 +67,53 @@ def _complete_list(
     return sorted(elements, key=_sort_key(parts))
 
 
+def relabelled(
+    entity: type[Row], values: Values, before: str | None, after: str | None
+) -> dict[str, Any]:
+    """Return the lists among ``values``, the ids that their row's label gave following that label.
+
+    "SRC 8-OUT1" becomes "SRC 7-OUT1". What a person typed stays.
+    """
+    lists = {name: values[name] or [] for name in entity.parts if name in values}
+    if before is None or after is None or before == after:
+        return lists
+    return {
+        name: _with_new_ids(elements, f"{before}-{entity.parts[name].label}",
+                            f"{after}-{entity.parts[name].label}")
+        for name, elements in lists.items()
+    }  # fmt: skip
+
+
+def other_labels(entity: type[Row], values: Values, stored: Values) -> list[str]:
+    """Return the labels, other than the row's, that ids sent for its elements may come from."""
+    labels_of_others = set()
+    for name, parts in entity.parts.items():
+        ids = {element["id"] for element in stored.get(name) or []}
+        new = {element.get("id") or "" for element in values.get(name) or []} - ids
+        matches = (re.fullmatch(rf"(.+)-{parts.label}([0-9]+)", label) for label in new)
+        own = f"{stored['id']}-{parts.label}"
+        labels_of_others |= {match[1] for match in matches if match and f"{own}{match[2]}" in ids}
+    return sorted(labels_of_others)
+
+
+def _with_new_ids(elements: list[Element], before: str, after: str) -> list[Element]:
+    own = [_number_after(before, element.get("id")) for element in elements]
+    used = {e["id"] for e, number in zip(elements, own, strict=True) if e.get("id") and not number}
+    renamed = []
+    for element, number in zip(elements, own, strict=True):
+        new = f"{after}{number}"
+        if number and new in used:
+            new = _next_id(after, used)
+        renamed.append({**element, "id": new} if number else element)
+    return renamed
+
+
+def _number_after(prefix: str, label: str | None) -> str | None:
+    """Return the number of a label that the server assigned under a prefix."""
+    match = re.fullmatch(rf"{re.escape(prefix)}([0-9]+)", label or "")
+    return match and match[1]
+
+
 def _next_id(prefix: str, used: set[str]) -> str:
     free = labels.next_free(prefix, used).replace(f"{prefix} ", prefix)
     used.add(free)
@@ -111,17 +159,23 @@ def in_order(entity: type[Row], values: Values, stored: Values) -> dict[str, Any
 async def forget_foreign_uuids(
     connection: DatabaseConnection, entity: type[Row], values: dict[str, Any]
 ) -> None:
-    """Take uuids that other rows' parts have from the elements of a new row: it is a copy."""
+    """Take uuids that other rows' parts have from the elements of a new row: it is a copy.
+
+    With them go the ids that the other row's label gave.
+    """
     for name, sql in statements(entity).existing_parts.items():
         elements = values.get(name) or []
         uuids = [element["uuid"] for element in elements if element.get("uuid")]
         if not uuids:
             continue
-        foreign = {row["uuid"] for row in await connection.fetch(sql, uuids)}
+        owners = {row["uuid"]: row["owner"] for row in await connection.fetch(sql, uuids)}
+        copied = {owners[e["uuid"]] for e in elements if e.get("uuid") in owners}
         values[name] = [
-            {**element, "uuid": None} if element.get("uuid") in foreign else element
+            {**element, "uuid": None} if element.get("uuid") in owners else element
             for element in elements
         ]
+        for owner in copied:
+            values |= relabelled(entity, {name: values[name]}, owner, values["id"])
 
 
 def rows(entity: type[Row], owner: UUID, values: Values) -> Iterator[bytes]:

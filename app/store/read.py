@@ -11,7 +11,9 @@ from app.entities import root
 from app.errors import AmbiguousId, NotFound
 from app.model.entity import Entity, Row
 from app.model.schemas import can_be_stored, known_uuid
+from app.rules import labels
 from app.sql.reads import (
+    LABEL_CLASHES,
     SHOW_BY_LABEL,
     SHOW_BY_UUID,
     SHOW_TAG_BY_LABEL,
@@ -76,17 +78,37 @@ async def show(
     return Show(lists, _state(row))
 
 
+async def label_clashes(database: Database, production: str) -> bytes:
+    """Return the labels that several live rows of a production have, as JSON.
+
+    Raises NotFound and AmbiguousId for the production.
+    """
+    async with database.connection() as connection:
+        by_uuid = statements(root()).one
+        uuid = known_uuid(production)
+        if not uuid or not await connection.fetchval(by_uuid, uuid):
+            uuid = await find_uuid(connection, root(), production)
+        return bytes(await connection.fetchval(LABEL_CLASHES, uuid))
+
+
 async def _by_production(
     database: Database, sql: tuple[str, str], key: str, is_there: Callable[[asyncpg.Record], Any],
     *args: object,
 ) -> asyncpg.Record | None:  # fmt: skip
-    """Run the statement by the production's uuid, and by its label where it is not there so."""
+    """Run the statement by the production's uuid, by its label, and by one that is alike."""
     by_uuid, by_label = sql
     if uuid := known_uuid(key):
         row = await database.row(by_uuid, uuid, *args)
         if row is not None and is_there(row):
             return row
-    return await database.row(by_label, key, *args) if can_be_stored(key) else None
+    if not can_be_stored(key):
+        return None
+    row = await database.row(by_label, key, *args)
+    if row is not None and is_there(row):
+        return row
+    async with database.connection() as connection:
+        uuids = await uuids_alike(connection, root(), key)
+    return await database.row(by_uuid, uuids[0], *args) if len(uuids) == 1 else row
 
 
 def _state(row: asyncpg.Record | None) -> str:
@@ -121,17 +143,23 @@ async def find_row(
         row = await connection.fetchrow(by_uuid, await find_uuid(connection, entity, key), *args)
     elif row is None and can_be_stored(key):
         rows = await connection.fetch(by_label, key, *args)
-        if len(rows) > 1:
-            await find_uuid(connection, entity, key)
-        row = rows[0] if rows else None
+        row = rows[0] if len(rows) == 1 else None
+        if row is None:
+            uuid = await find_uuid(connection, entity, key)
+            row = await connection.fetchrow(by_uuid, uuid, *args)
     if row is None:
         raise not_found(entity, key)
     return row
 
 
 async def find_uuid(connection: DatabaseConnection, entity: type[Row], label: str) -> UUID:
-    """Return the uuid of the one live row with this label. Raises NotFound and AmbiguousId."""
+    """Return the uuid of the one live row with this label, else with one that is alike.
+
+    Raises NotFound and AmbiguousId.
+    """
     rows = await connection.fetch(statements(entity).keys, label) if can_be_stored(label) else []
+    if not rows and can_be_stored(label):
+        rows = await connection.fetch(statements(entity).keys_alike, labels.spellings(label))
     if not rows:
         raise not_found(entity, label)
     if len(rows) > 1:
@@ -140,10 +168,18 @@ async def find_uuid(connection: DatabaseConnection, entity: type[Row], label: st
     return uuid
 
 
+async def uuids_alike(connection: DatabaseConnection, entity: type[Row], label: str) -> list[UUID]:
+    """Return the live rows of all productions whose label counts as the same."""
+    rows = await connection.fetch(statements(entity).keys_alike, labels.spellings(label))
+    return [row["uuid"] for row in rows]
+
+
 def ambiguous(label: str, candidates: Sequence[tuple[UUID, str]]) -> AmbiguousId:
     """Return the error for a label of several rows: each one's uuid and production."""
+    shows = {owner for _, owner in candidates} - {label}
+    narrower = "name its show with ?production=, or " if len(shows) > 1 else ""
     return AmbiguousId(
-        f"{len(candidates)} rows are called {label!r}: use the uuid of the one you mean.",
+        f"{len(candidates)} rows are called {label!r}: {narrower}use the uuid of the one you mean.",
         candidates=[{"uuid": str(uuid), "productionId": owner} for uuid, owner in candidates],
     )
 

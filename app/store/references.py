@@ -4,9 +4,11 @@ Only what a write changes is looked up. What an older row names in vain stays re
 stand in the way of editing the rest.
 """
 
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, Final
 from uuid import UUID
 
 from pydantic.alias_generators import to_camel
@@ -15,11 +17,21 @@ from app.changelog.log import FORMER_LABEL
 from app.database.database import DatabaseConnection
 from app.entities import discovered
 from app.errors import Invalid
-from app.model.entity import DeviceReference, Entity, PartReference, Reference, Row, label_field
+from app.model.entity import (
+    DeviceReference,
+    Entity,
+    PartReference,
+    Reference,
+    Row,
+    label_field,
+)
 from app.model.schemas import known_uuid
+from app.rules.labels import tidy_label
 from app.sql.reads import statements
 
 Values = Mapping[str, Any]
+# How many labels an error names.
+_NAMED: Final = 5
 
 
 async def resolve(
@@ -60,11 +72,9 @@ class _Resolver:
             self.values.pop(field, None)
             return
         target = discovered()[reference.collection]
-        if by_uuid is None and by_label and self.stored and self.values.get(field):
-            linked = str(self.stored[field])
-            if await self._is_former_label(target, linked, by_label, label):
-                self.values.pop(field)
-                return
+        if by_uuid is None and await self._is_former_label([target], field, label, by_label):
+            self.values.pop(field, None)
+            return
         keys = (self.entity.wire(field), by_uuid), (to_camel(label), by_label)
         uuids = {await self._find(target, key, name) for name, key in keys if key is not None}
         if len(uuids) > 1:
@@ -82,18 +92,26 @@ class _Resolver:
             return value if value is None else str(value)
         return None if value == self.stored.get(field) else str(value or "")
 
-    async def _is_former_label(self, kind: type[Row], linked: str, label: str, member: str) -> bool:
+    async def _is_former_label(
+        self, kinds: Iterable[type[Row]], field: str, member: str, label: str | None
+    ) -> bool:
         """Return whether a form's label is only the one that the linked row had before a renaming.
 
-        Raises Invalid where another live row has that label now: which of the two is meant, only
-        the client knows.
+        Where another live row has that label now, a label alone means that row. Raises Invalid for
+        one beside the uuid as it is stored: which of the two is meant, only the client knows.
         """
+        linked = self.stored.get(field)
+        if not label or not linked:
+            return False
         former = FORMER_LABEL, self.production, UUID(linked), label
         if not await self.connection.fetchval(*former):
             return False
-        if await find_uuids(self.connection, kind, self.production, label):
-            words = f"{label!r} was the label of what is linked and is now another's: send the uuid"
-            raise Invalid.at(to_camel(member), words)
+        for kind in kinds:
+            if await find_uuids(self.connection, kind, self.production, label):
+                if not self.values.get(field):
+                    return False
+                words = f"{label!r} was the label of what is linked and is now another's"
+                raise Invalid.at(to_camel(member), f"{words}: send the uuid")
         return True
 
     async def _find(self, target: type[Row], key: str, member: str) -> UUID | None:
@@ -103,77 +121,130 @@ class _Resolver:
         uuids = await find_uuids(self.connection, target, self.production, key)
         if len(uuids) == 1:
             return uuids[0]
-        many = f"{len(uuids)} rows are called {key!r}: send the uuid"
-        raise Invalid.at(member, many if uuids else f"no {target.noun} {key!r} in this production")
+        if uuids:
+            raise Invalid.at(member, f"{len(uuids)} rows are called {key!r}: send the uuid")
+        live, *_ = await self.connection.fetchrow(statements(target).labels, self.production)
+        words = f"no {target.noun} {key!r} in this production: {_there_are(live)}"
+        raise Invalid.at(member, words)
 
     async def resolve_device(self, device: DeviceReference) -> None:
-        kind_field, label, uuid = device.kind, device.label, device.uuid
-        stored, values = self.stored, self.values
-        fields = [field for field in (kind_field, label, uuid) if field]
+        label, uuid = device.label, device.uuid
+        stored, values, fields = self.stored, self.values, (device.kind, label, uuid)
         changed = {f for f in fields if f in values and values[f] != stored.get(f)}
         if not changed:
             return
         after = {field: values.get(field, stored.get(field)) for field in fields}
+        word = after[device.kind] or ""
+        kind = device_type(word)
         # A label that changed beside a uuid that did not decides; else the uuid does.
         relabelled = label in changed and uuid not in changed
-        kind = device_type(after[kind_field] or "")
-        linked = values.get(uuid) if uuid else None
-        may_be_former = relabelled and linked and kind_field not in changed and after[label]
-        if (
-            kind
-            and may_be_former
-            and await self._is_former_label(kind, str(linked), str(after[label]), label)
-        ):
-            values.pop(label)
-            return
-        if uuid in changed and not linked and label not in changed:
+        if relabelled and device.kind not in changed:
+            kinds = [kind] if kind else device_types()
+            if (kind or not word) and await self._is_former_label(kinds, uuid, label, after[label]):
+                values.pop(label)
+                return
+        if uuid in changed and not after[uuid] and label not in changed:
             values[label] = after[label] = None
-        field = uuid if uuid and after[uuid] and not relabelled else label
-        device_uuid = None
-        # The label of a type that is not ours (a router, a switcher) is the client's own text.
-        if kind or field != label:
-            key = str(after[field] or "")
-            device_uuid = await self._find_device(kind, key, self.entity.wire(field))
-        if uuid:
-            values[uuid] = str(device_uuid) if device_uuid else None
+        if word and not kind and not (uuid in changed and after[uuid]):
+            # The label of a type that is not ours (a router, a switcher) is the client's own text.
+            values |= {uuid: None, label: after[label]}
+            return
+        by_uuid = after[uuid] and not relabelled
+        key, member = (
+            after[uuid if by_uuid else label],
+            self.entity.wire(uuid if by_uuid else label),
+        )
+        target = await self._find_device(kind, str(key or ""), member, by_uuid=bool(by_uuid))
+        values[uuid] = str(target) if target else None
 
-    async def _find_device(self, kind: type[Row] | None, key: str, member: str) -> UUID | None:
-        """Find the one device of a type, or of any, under a key; "" is no device of a type."""
-        if kind:
-            return await self._find(kind, key, member)
+    async def _find_device(
+        self, kind: type[Row] | None, key: str, member: str, *, by_uuid: bool
+    ) -> UUID | None:
+        """Find the one device of a type, or of any, under a key; "" is no device.
+
+        A label without a type, which is not exactly one device's, is the client's own text.
+        """
+        if kind or not key:
+            return await self._find(kind, key, member) if kind else None
+        uuids: list[UUID] = []
         for entity in device_types():
-            if uuids := await find_uuids(self.connection, entity, self.production, key):
+            uuids += await find_uuids(self.connection, entity, self.production, key)
+            if uuids and by_uuid:
                 return uuids[0]
-        raise Invalid.at(member, f"no device {key!r} in this production")
+        if by_uuid:
+            raise Invalid.at(member, f"no device {key!r} in this production")
+        return uuids[0] if len(uuids) == 1 else None
 
     async def resolve_part(self, field: str, part: PartReference) -> None:
-        stored, values, owner_field = self.stored, self.values, part.reference
-        key = values.get(field, stored.get(field))
-        owner = values.get(owner_field, stored.get(owner_field))
-        is_echo = key == stored.get(field)
-        if not key or (is_echo and owner == stored.get(owner_field)):
-            return
-        owners = discovered()[self.entity.references()[owner_field].collection]
-        sql = statements(owners).find_part[part.parts]
-        arguments = self.production, key, UUID(owner) if owner else None
-        if await self.connection.fetchval(sql, *arguments):
-            return
+        stored, values, label = self.stored, self.values, label_field(field)
+        by_uuid, by_label = self._key(field), self._key(label)
+        owner = values.get(part.reference, stored.get(part.reference))
+        is_echo = by_uuid is None and by_label is None
+        key = by_uuid or by_label
         if is_echo:
-            values[field] = None  # it was the former owner's
+            values.pop(field, None)
+            values.pop(label, None)
+            key = stored.get(label)
+            if not key or not owner or owner == stored.get(part.reference):
+                return
+        if not key:
+            values |= {field: None, label: None}
+            return
+        rows = await self._find_parts(part, str(key), UUID(owner) if owner else None)
+        if len(rows) == 1:
+            values |= {field: str(rows[0]["uuid"]), label: rows[0]["id"]}
+        elif is_echo:
+            values |= {field: None, label: None}  # it was the former owner's
         else:
-            where = f"of that {owners.noun}" if owner else "in this production"
-            words = f"{key!r} is none of the {part.parts} {where}"
-            raise Invalid.at(self.entity.wire(field), words)
+            member = self.entity.wire(field if by_uuid else label)
+            raise Invalid.at(member, await self._no_part(part, str(key), owner, len(rows)))
+
+    async def _find_parts(self, part: PartReference, key: str, owner: UUID | None) -> Any:
+        """Return the parts under a uuid or an id; of an owner's, else those that once had the id.
+
+        A form may still say "SRC 8-OUT1" where the source is called SRC 7 by now.
+        """
+        sql = statements(self._owners(part))
+        rows = await self.connection.fetch(sql.find_part[part.parts], self.production, key, owner)
+        if rows or owner is None:
+            exact = [row for row in rows if str(row["uuid"]) == key.lower()]
+            return exact or rows
+        return await self.connection.fetch(sql.former_part[part.parts], self.production, owner, key)
+
+    def _owners(self, part: PartReference) -> type[Row]:
+        return discovered()[self.entity.references()[part.reference].collection]
+
+    async def _no_part(self, part: PartReference, key: str, owner: str | None, many: int) -> str:
+        owners = self._owners(part)
+        where = f"of that {owners.noun}" if owner else "in this production"
+        if many:
+            return f"{many} of the {part.parts} {where} are called {key!r}: send the uuid"
+        arguments = self.production, UUID(owner) if owner else None
+        ids = await self.connection.fetchval(statements(owners).part_ids[part.parts], *arguments)
+        return f"{key!r} is none of the {part.parts} {where}: {_there_are(ids)}"
+
+
+def _there_are(labels: Iterable[str]) -> str:
+    """Name what exists, in words for a person."""
+    every = sorted(set(labels), key=lambda label: (len(label), label))
+    named = ", ".join(repr(label[:64]) for label in every[:_NAMED])
+    more = f" and {len(every) - _NAMED} more" if len(every) > _NAMED else ""
+    return f"there are {named}{more}" if every else "there is none"
 
 
 async def find_uuids(
     connection: DatabaseConnection, target: type[Row], production: UUID, key: str
 ) -> list[UUID]:
-    """Return the live rows of a production under a key: the uuid's, else the label's."""
+    """Return the live rows of a production under a key: the uuid's, else the label's.
+
+    Where none has exactly that label, those whose label counts as the same.
+    """
     as_uuid = known_uuid(key)
     rows = await connection.fetch(
         statements(target).candidates, production, [as_uuid] if as_uuid else [], [key]
     )
+    if not rows and issubclass(target, Entity):
+        rows = await connection.fetch(statements(target).alike, production, tidy_label(key))
     exact = [row["uuid"] for row in rows if row["uuid"] == as_uuid]
     return exact or [row["uuid"] for row in rows]
 
@@ -184,17 +255,23 @@ def device_types() -> list[type[Row]]:
 
 
 def device_type(word: str) -> type[Row] | None:
-    """Return the entity type that a word such as "SEND", "cableSnake" or "cable-snakes" means."""
+    """Return the type that a word means in any spelling: "SEND", "cableSnake", "SNAKE", "ccus"."""
+    return _types_by_word().get(_plain(word))
+
+
+@cache
+def _types_by_word() -> Mapping[str, type[Row]]:
+    types: dict[str, type[Row]] = {}
     for entity in device_types():
-        names = (entity.entity_type, entity.collection, entity.event_type, *entity.path_aliases)
-        if _plain(word) in {spelling for name in names for spelling in _spellings(name)}:
-            return entity
-    return None
-
-
-def _spellings(name: str) -> tuple[str, str]:
-    return _plain(name), _plain(name).removesuffix("s")
+        names = (
+            entity.entity_type, entity.collection, entity.event_type, entity.prefix, entity.noun,
+            *entity.path_aliases,
+        )  # fmt: skip
+        for one in (_plain(name).removesuffix("s") for name in names):
+            types.setdefault(one, entity)
+            types.setdefault(f"{one}s", entity)
+    return types
 
 
 def _plain(word: str) -> str:
-    return "".join(filter(str.isalnum, word)).lower()
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", word))).casefold()

@@ -47,7 +47,7 @@ class Renumber(RequestModel):
 
     def label(self, entity: type[Row], index: int) -> str:
         """Return the label of the row at this position, counted from 0."""
-        prefix = (self.prefix or "").strip() or entity.prefix
+        prefix = labels.tidy_label(self.prefix or "") or entity.prefix
         return f"{prefix} {(self.start or 1) + index:0{self.width or 0}}"
 
 
@@ -101,12 +101,15 @@ def _select(
     by_uuid = {row.uuid: row for row in rows}
     by_label: dict[str, list[Renaming]] = {}
     for row in rows:
-        by_label.setdefault(row.before, []).append(row)
+        for label in {row.before, labels.folded(row.before)}:
+            by_label.setdefault(label, []).append(row)
     positions: dict[UUID, int] = {}
     faults = []
     for index, key in enumerate(order):
         uuid = known_uuid(key)
-        matches = [by_uuid[uuid]] if uuid in by_uuid else by_label.get(key, [])
+        alike = [row for row in by_label.get(key, []) if row.before == key]
+        alike = alike or by_label.get(labels.folded(key), [])
+        matches = [by_uuid[uuid]] if uuid in by_uuid else alike
         if fault := _fault(entity, key, matches, positions):
             faults.append({"path": f"order.{index}", "message": fault})
         else:
@@ -133,16 +136,17 @@ async def _refuse_duplicates(
     renamings: Sequence[Renaming], *, unique: bool,
 ) -> None:  # fmt: skip
     """Raise DuplicateId where a row that keeps its label has one of the new ones."""
-    uuids, new = {row.uuid for row in renamings}, {row.after for row in renamings}
+    uuids, new = {row.uuid for row in renamings}, {labels.folded(r.after) for r in renamings}
     holders = [
         {"uuid": str(row.uuid), "id": row.before}
         for row in rows
-        if row.uuid not in uuids and row.before in new
+        if row.uuid not in uuids and labels.folded(row.before) in new
     ]
     if unique and renamings:
         ours = {row.before for row in renamings}
         others = set(await labels_everywhere(context, entity, renamings[0].after)) - ours
-        if not holders and (duplicates := sorted(new & others)):
+        after = {row.after for row in renamings}
+        if not holders and (duplicates := sorted(after & others)):
             raise DuplicateId(
                 f"{duplicates[0]!r} is held by a row of another production or a deleted one. Until "
                 "the older service is retired every label is unique: choose another prefix or "

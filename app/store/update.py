@@ -1,21 +1,24 @@
 """Update a row: what the client changed is written, and what others changed meanwhile stays."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from pydantic_core import to_json
 
-from app.changelog.log import FORMER_LABEL
+from app.changelog.log import FORMER_LABEL, FORMER_LABELS
 from app.database.database import DatabaseConnection
 from app.entities import root
 from app.errors import AmbiguousId, NotFound, PreconditionFailed, VersionMissing, WrongProduction
-from app.model.entity import Row
+from app.model.entity import Entity, Row
 from app.model.schemas import can_be_stored, known_uuid, refuse_unbounded
+from app.rules import labels
 from app.rules.etags import allows, entity_tag
 from app.rules.merge import Base, Start, merge, touched
+from app.sql.reads import statements
 from app.sql.writes import write_statements
 from app.store import parts, references
 from app.store.conflicts import ClientView
-from app.store.edit import Edit
+from app.store.edit import Edit, tidy_values
 from app.store.read import find_uuid
 from app.store.write_context import StoredRow, WriteContext, log_values
 
@@ -37,7 +40,26 @@ async def update(context: WriteContext, entity: type[Row], key: str, edit: Edit)
     change = RowChange(entity, row, edit, bases)
     conflicts = await change.settle(context.connection)
     view.refuse_conflicts(change.values, conflicts, bases)
-    return await change.write(context) if change.values else row.body
+    if not change.values:
+        return row.body
+    body = await change.write(context)
+    if (label := change.values.get("id")) is None or label == row.label:
+        return body
+    return await _with_clash(context.connection, entity, row, label, body)
+
+
+class Clashing(bytes):
+    """A row as JSON, with ``labelClash``: the other live rows that have its new label."""
+
+
+async def _with_clash(
+    connection: DatabaseConnection, entity: type[Row], row: StoredRow, label: str, body: bytes
+) -> bytes:
+    """Name the others that have a row's new label, as it may be meant: a person is told."""
+    scope = label if issubclass(entity, Entity) else labels.spellings(label)
+    holders = await connection.fetch(statements(entity).alike, row.production, scope)
+    others = [{"uuid": r["uuid"], "id": r["id"]} for r in holders if r["uuid"] != row.uuid]
+    return Clashing(b'%b,"labelClash":%b}' % (body[:-1], to_json(others))) if others else body
 
 
 class RowChange:
@@ -54,7 +76,7 @@ class RowChange:
         """The row as it is, by field."""
         self.started = self.stored | {n: b.value for n, b in bases.items() if b.is_known}
         """The row as the client saw it, as far as that is known."""
-        self.values = touched(bases, edit.values_unlike(entity, self.started))
+        self.values = tidy_values(entity, touched(bases, edit.values_unlike(entity, self.started)))
         self._bases = bases
 
     async def settle(self, connection: DatabaseConnection) -> list[str]:
@@ -64,11 +86,34 @@ class RowChange:
         # What the rules add is nothing that the client sent: it conflicts with nobody.
         bases = {name: base for name, base in self._bases.items() if name in values}
         entity.before_write(stored, values)
-        values |= parts.complete(entity, values, stored, self.started)
-        merged, conflicts = merge(bases, stored, values)
-        self.values = parts.in_order(entity, merged, stored)
+        # Three views of the lists, all with the ids that the row's label after this write gives.
+        now, base, label = stored["id"], self.started["id"], values.get("id") or stored["id"]
+        for former in await self._former_labels(connection):
+            values |= parts.relabelled(entity, values, former, base)
+        theirs = stored | parts.relabelled(entity, stored, now, label)
+        started = self.started | parts.relabelled(entity, self.started, base, label)
+        values |= parts.relabelled(entity, values, base, label)
+        values |= parts.complete(entity, values, theirs, started)
+        for name in bases.keys() & entity.parts.keys():
+            if bases[name].is_known:
+                bases[name] = replace(bases[name], value=started[name])
+        merged, conflicts = merge(bases, theirs, values)
+        followers = {name: theirs[name] for name in entity.parts if label != now}
+        self.values = parts.in_order(entity, followers | merged, stored)
         refuse_unbounded(entity, self.values)
         return conflicts
+
+    async def _former_labels(self, connection: DatabaseConnection) -> list[str]:
+        """Return the row's former labels that still stand in the ids of the lists that were sent.
+
+        A client that takes only the version of an answer does not know that ids followed.
+        """
+        labels = parts.other_labels(self.entity, self.values, self.stored)
+        if not labels:
+            return []
+        former = FORMER_LABELS, self.row.production, self.row.uuid, labels
+        own: list[str] = await connection.fetchval(*former)
+        return own
 
     async def write(self, context: WriteContext) -> bytes:
         """Write the values and log them; return the row as JSON."""
@@ -80,6 +125,10 @@ class RowChange:
             sql = write_statements(entity).update_lists
             lists = parts.rows(entity, row.uuid, stored | self.values)
         values = {n: value for n, value in self.values.items() if n not in entity.parts}
+        # Without its uuid an end goes by its text, which is as old as the last write of it.
+        for uuid, label in entity.ends().items():
+            if uuid in values and values[uuid] is None:
+                values.setdefault(label, stored[label])
         return await context.write(
             sql,
             row.production, row.seq, row.uuid, row.version, to_json(values), edit.actor.row_value,

@@ -20,7 +20,7 @@ from uuid_utils.compat import uuid7
 
 from app.changelog.log import Actor
 from app.database.database import DatabaseConnection
-from app.errors import WriteRace
+from app.errors import AmbiguousId, WriteRace
 from app.model.entity import Row
 from app.sql.registry import statement
 from app.sql.writes import write_statements
@@ -74,6 +74,8 @@ class WriteContext:
         """Find a row by ``find_row``; in a transaction, under the lock of its ``production``."""
         row = await find_row(self.connection, entity, by_uuid, key, *args, by_label=by_label)
         production = row["production"]
+        if former := row.get("former"):
+            raise AmbiguousId.of_two_shows(key, production, from_json(former))
         if self.locked and production not in self.locked_productions:
             await self.connection.execute(LOCK, production)
             self.locked_productions.add(production)

@@ -28,6 +28,7 @@ from app.model.entity import Row
 from app.model.schemas import known_uuid
 from app.rules.merge import Start
 from app.sql.writes import write_statements
+from app.store import parts
 from app.store.conflicts import ClientView
 from app.store.create import create_in
 from app.store.delete import delete
@@ -141,7 +142,8 @@ class MutationApplier:
             free = duplicate.members.get("suggestedId") if self._relabel else None
             if free is None:
                 raise
-            edit = replace(edit, values={**edit.values, "id": free})
+            lists = parts.relabelled(entity, edit.values, label, free)
+            edit = replace(edit, values={**edit.values, **lists, "id": free})
             body = await create_in(self._context, entity, self._production, edit)
         row = self._note_versions(written_before, body)
         status: Status = "applied" if label in {None, row["id"]} else "merged"

@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from app.entities import discovered
 from app.errors import Invalid, NotFound
-from app.model.entity import Row, label_field
+from app.model.entity import PartReference, Row, label_field
+from app.store import parts
 from app.store.edit import Edit
-from app.store.references import device_type
+from app.store.references import device_type, device_types
 
 _REJECTED: Final = "is what this batch calls a row that was refused or is gone"
 
@@ -52,24 +54,46 @@ class LabelAliases:
         ``row`` is the stored row in its wire format, empty for a new one.
         """
         values = dict(edit.values)
-        for member, collection in _label_members(entity, values, row):
+        for member, collections in _label_members(entity, values, row):
             label = values.get(member)
-            actual = self._aliases.get((collection, label), label) if label else label
-            if label and actual is None:
-                raise Invalid.at(entity.wire(member), f"{label!r} {_REJECTED}: send a uuid")
-            values[member] = actual
+            keys = [key for c in collections if (key := (c, label)) in self._aliases]
+            if label and keys:
+                values[member] = self._actual(entity, member, keys[0])
+        for field, part in entity.part_references.items():
+            self._follow_part(entity, label_field(field), part, values)
         return replace(edit, values=values)
+
+    def _actual(self, entity: type[Row], member: str, key: tuple[str, str]) -> str:
+        actual = self._aliases[key]
+        if actual is None:
+            raise Invalid.at(entity.wire(member), f"{key[1]!r} {_REJECTED}: send a uuid")
+        return actual
+
+    def _follow_part(
+        self, entity: type[Row], member: str, part: PartReference, values: dict[str, Any]
+    ) -> None:
+        """Let the id that an alias gave a part ("SRC 8-OUT1") follow the row's actual label."""
+        collection = entity.references()[part.reference].collection
+        kind = discovered()[collection]
+        for owner, requested in self._aliases:
+            element = {part.parts: [{"id": values.get(member)}]}
+            if owner == collection and element != parts.relabelled(kind, element, requested, ""):
+                actual = self._actual(entity, member, (owner, requested))
+                (new,) = parts.relabelled(kind, element, requested, actual)[part.parts]
+                values[member] = new["id"]
+                return
 
 
 def _label_members(
     entity: type[Row], values: Mapping[str, Any], row: Mapping[str, Any]
-) -> Iterator[tuple[str, str]]:
-    """Yield the members of the values that hold a label, each with the label's collection."""
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield the members of the values that hold a label, each with the label's collections."""
     for name, reference in entity.references().items():
         if label_field(name) in values:
-            yield label_field(name), reference.collection
+            yield label_field(name), [reference.collection]
     for device in entity.device_references:
         # The label of a type that is not stored is free text of the client.
-        kind = device_type(values.get(device.kind, row.get(entity.wire(device.kind))) or "")
-        if kind and device.label in values:
-            yield device.label, kind.collection
+        word = values.get(device.kind, row.get(entity.wire(device.kind))) or ""
+        kinds = [device_type(word)] if word else device_types()
+        if device.label in values:
+            yield device.label, [kind.collection for kind in kinds if kind]

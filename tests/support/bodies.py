@@ -46,10 +46,8 @@ def minimal(entity: type[Row], **members: Any) -> dict[str, Any]:
 def full(entity: type[Row], **members: Any) -> dict[str, Any]:
     """Return a create that sets every member to a value of its kind; references are left out."""
     skipped = NOT_A_VALUE | set(entity.references()) | set(entity.part_references)
-    skipped |= {label_field(name) for name in entity.references()}
-    skipped |= {
-        member for end in entity.device_references for member in (end.label, end.uuid) if member
-    }
+    skipped |= {label_field(name) for name in (*entity.references(), *entity.part_references)}
+    skipped |= {*entity.ends(), *entity.ends().values()}
     made = {
         entity.wire(name): value(field.annotation, name)
         for name, field in create_schema(entity).model_fields.items()

@@ -136,8 +136,7 @@ def _row(entity: type[Row]) -> dict[str, str]:
         made[field] = _key(table(discovered()[reference.collection]), "n")
     for end in entity.device_references:
         made |= {end.kind: f"'{_SOME.entity_type}'", end.label: f"'{_SOME.prefix} 1'"}
-        if end.uuid:
-            made[end.uuid] = _key(table(_SOME), "n")
+        made[end.uuid] = _key(table(_SOME), "n")
     return made
 
 

@@ -21,9 +21,7 @@ def labels(entry: Entry) -> dict[str, str]:
     if not issubclass(kind, Entity):
         return {}
     named = {kind.wire(label_field(name)): kind.wire(name) for name in kind.references()}
-    return named | {
-        kind.wire(end.label): kind.wire(end.uuid) for end in kind.device_references if end.uuid
-    }
+    return named | {kind.wire(end.label): kind.wire(end.uuid) for end in kind.device_references}
 
 
 def difference(one: Row, other: Row) -> str:

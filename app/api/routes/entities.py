@@ -20,14 +20,27 @@ from app.api.dependencies import (
 from app.api.fast_path import FastRoute
 from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.json_requests import JsonRoute
-from app.api.openapi import IF_MATCH, IF_NONE_MATCH, conditional, documented, path_parameter
+from app.api.openapi import (
+    IF_MATCH,
+    IF_NONE_MATCH,
+    IN_SHOW,
+    conditional,
+    documented,
+    path_parameter,
+)
 from app.api.responses import ReadResponse, created_response, json_response
 from app.api.routes.routers import entity_routers
 from app.changelog.log import Actor
 from app.errors import AmbiguousId, Conflict, Invalid, NotFound, PreconditionFailed
 from app.model.entity import Entity, Row
 from app.model.fields import NO_NUL
-from app.model.schemas import DeleteBody, create_schema, read_schema, update_schema
+from app.model.schemas import (
+    DeleteBody,
+    create_schema,
+    read_schema,
+    update_schema,
+    updated_schema,
+)
 from app.releases.migrations import revisions
 from app.rules.etags import entity_tag, fingerprint, list_tag, matches
 from app.sql.reads import statements
@@ -35,7 +48,7 @@ from app.store import read
 from app.store.create import create
 from app.store.delete import delete
 from app.store.edit import edit_of
-from app.store.update import update
+from app.store.update import Clashing, update
 
 _DELETED: Final = b'{"success":true}'
 _KEY: Final = path_parameter(
@@ -57,6 +70,11 @@ class Deleted(BaseModel):
 def routers() -> list[APIRouter]:
     """Return the routers of all entity types."""
     return entity_routers("", _add_routes, FastRoute)
+
+
+def _key_of(entity: type[Row]) -> list[dict[str, Any]]:
+    """Document the path's key, and what narrows a label where several shows may have it."""
+    return [_KEY, IN_SHOW] if issubclass(entity, Entity) else [_KEY]
 
 
 def _add_routes(router: APIRouter, entity: type[Row], name: str) -> None:
@@ -99,7 +117,7 @@ def _add_get(router: APIRouter, entity: type[Row], name: str) -> None:
         operation_id=f"get_{name}",
         summary=f"Get one {entity.noun}",
         responses={**conditional(read_schema(entity)), **documented(NotFound, AmbiguousId)},
-        openapi_extra={"parameters": [_KEY, IF_NONE_MATCH]},
+        openapi_extra={"parameters": [*_key_of(entity), IF_NONE_MATCH]},
     )
     async def get_row(
         database: DatabaseDep, key: KeyDep, if_none_match: IfNoneMatchDep
@@ -135,13 +153,15 @@ def _add_update(router: APIRouter, entity: type[Row], name: str) -> None:
     schema: Any = update_schema(entity)
 
     async def update_row(
-        key: str, body: schema, writer: WriterDep, request_id: RequestIdDep, if_match: IfMatchDep
-    ) -> Response:
+        key: KeyDep, body: schema, writer: WriterDep, request_id: RequestIdDep,
+        if_match: IfMatchDep,
+    ) -> Response:  # fmt: skip
         edit = replace(edit_of(entity, body, request_id), match=if_match)
         row = await writer.write(key, update, entity, key, edit)
         alternates = edit.alternate_values
         aliases = [alias for alias, field in entity.synonyms.items() if field in alternates]
-        return json_response(row, etag=entity_tag(row), request_body=body, aliases=aliases)
+        etag = "" if isinstance(row, Clashing) else entity_tag(row)
+        return json_response(row, etag=etag, request_body=body, aliases=aliases)
 
     for method in ("PATCH", "PUT"):
         router.add_api_route(
@@ -151,14 +171,14 @@ def _add_update(router: APIRouter, entity: type[Row], name: str) -> None:
             operation_id=f"{method.lower()}_{name}",
             summary=f"Change a {entity.noun}",
             description="Members that are absent stay untouched, whichever the method.",
-            responses={200: {"model": read_schema(entity)}, **_UPDATE_ERRORS},
-            openapi_extra={"parameters": [IF_MATCH]},
+            responses={200: {"model": updated_schema(entity)}, **_UPDATE_ERRORS},
+            openapi_extra={"parameters": [*_key_of(entity), IF_MATCH]},
         )
 
 
 def _add_delete(router: APIRouter, entity: type[Row], name: str) -> None:
     async def delete_row(
-        key: str,
+        key: KeyDep,
         writer: WriterDep,
         request_id: RequestIdDep,
         if_match: IfMatchDep,
@@ -183,6 +203,6 @@ def _add_delete(router: APIRouter, entity: type[Row], name: str) -> None:
         operation_id=f"delete_{name}",
         summary=f"Delete a {entity.noun}",
         responses={200: {"model": Deleted}, **_DELETE_ERRORS},
-        openapi_extra={"parameters": [IF_MATCH]},
+        openapi_extra={"parameters": [*_key_of(entity), IF_MATCH]},
         route_class_override=JsonRoute,
     )

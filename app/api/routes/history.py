@@ -3,18 +3,17 @@
 from functools import partial
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 
-from app.api.dependencies import DatabaseDep, IdempotentWriterDep, Limit, RequestIdDep
+from app.api.dependencies import DatabaseDep, IdempotentWriterDep, KeyDep, Limit, RequestIdDep
 from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.json_requests import actor_in
-from app.api.openapi import answers
+from app.api.openapi import IN_SHOW, answers, path_parameter
 from app.api.responses import json_response
 from app.api.routes.routers import entity_routers
 from app.errors import AmbiguousId, Conflict, Invalid, LogTrimmed, NotFound
-from app.model.entity import Row
-from app.model.fields import NO_NUL
+from app.model.entity import Entity, Row
 from app.model.schemas import WireMoment, read_schema
 from app.store import history
 from app.store.history import RestoreBody, restore
@@ -24,7 +23,6 @@ _RESTORE: Final = (
     "Writes what differs from an earlier version, as any edit; a deleted row comes back to life. "
     "Where nothing differs, nothing is written."
 )
-Key = Annotated[str, Path(pattern=NO_NUL, description=_KEY)]
 Before = Annotated[int, Query(ge=1, le=history.NEWEST, description="The last answer's `next`.")]
 Full = Annotated[bool, Query(description="Whether to add the row as it was, as `entity`.")]
 
@@ -58,6 +56,11 @@ def routers() -> list[APIRouter]:
     return entity_routers("/{key}", _add_routes)
 
 
+def _key_of(entity: type[Row]) -> list[dict[str, Any]]:
+    key = path_parameter("key", _KEY)
+    return [key, IN_SHOW] if issubclass(entity, Entity) else [key]
+
+
 def _add_routes(router: APIRouter, entity: type[Row], name: str) -> None:
     _add_history(router, entity, name)
     _add_restore(router, entity, name)
@@ -67,10 +70,11 @@ def _add_history(router: APIRouter, entity: type[Row], name: str) -> None:
     @router.get("/history", operation_id=f"list_{name}_history",
                 summary=f"Tell who changed what of a {entity.noun}",
                 description="Newest first, as far as the change log goes back.",
-                responses=answers(History, NotFound, AmbiguousId, Invalid))  # fmt: skip
+                responses=answers(History, NotFound, AmbiguousId, Invalid),
+                openapi_extra={"parameters": _key_of(entity)})  # fmt: skip
     async def list_history(
         database: DatabaseDep,
-        key: Key,
+        key: KeyDep,
         limit: Limit = 100,
         before: Before = history.NEWEST,
         full: Full = False,  # noqa: FBT002  # a member of the query
@@ -83,9 +87,9 @@ def _add_restore(router: APIRouter, entity: type[Row], name: str) -> None:
     @router.post("/restore", operation_id=f"restore_{name}", description=_RESTORE,
                  summary=f"Bring a {entity.noun} back",
                  responses=answers(read_schema(entity), NotFound, Conflict, LogTrimmed, Invalid),
-                 openapi_extra={"parameters": [IDEMPOTENCY_KEY]})  # fmt: skip
+                 openapi_extra={"parameters": [*_key_of(entity), IDEMPOTENCY_KEY]})  # fmt: skip
     async def restore_row(
-        writer: IdempotentWriterDep, request_id: RequestIdDep, key: Key,
+        writer: IdempotentWriterDep, request_id: RequestIdDep, key: KeyDep,
         body: RestoreBody | None = None,
     ) -> Response:  # fmt: skip
         request = body or RestoreBody()

@@ -10,11 +10,11 @@ from pydantic import BaseModel, create_model
 from app.api import openapi
 from app.api.dependencies import DatabaseDep, IfNoneMatchDep, ProductionDep
 from app.api.fast_path import FastRoute
-from app.api.responses import ReadResponse
+from app.api.responses import ReadResponse, json_response
 from app.entities import root
 from app.errors import AmbiguousId, Invalid, NotFound
 from app.model.entity import Entity
-from app.model.schemas import read_schema
+from app.model.schemas import LabelHolder, read_schema
 from app.releases.migrations import revisions
 from app.rules.etags import fingerprint, list_tag, matches
 from app.sql.reads import SHOW_BY_UUID, members
@@ -75,6 +75,24 @@ async def get_show(
             return ReadResponse(None, etag, compressible=True)
     show = await read.show(database, production, collections)
     return ReadResponse(_pieces(show.members), list_tag(show.state, version), compressible=True)
+
+
+class LabelClash(openapi.AnswerModel):
+    """A label that several live rows of one collection have, whatever its case."""
+
+    collection: str
+    id: str
+    rows: list[LabelHolder]
+
+
+@router.get("/{production}/label-clashes", operation_id="list_label_clashes",
+            summary="List labels of several rows",
+            description="Such a label names none of its rows: their uuids do.",
+            responses=openapi.answers(list[LabelClash], NotFound, AmbiguousId),
+            openapi_extra={"parameters": [_PRODUCTION]})  # fmt: skip
+async def list_label_clashes(database: DatabaseDep, production: ProductionDep) -> Response:
+    """Answer with each label that several live rows have."""
+    return json_response(await read.label_clashes(database, production))
 
 
 @lru_cache(maxsize=256)

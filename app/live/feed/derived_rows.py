@@ -1,7 +1,8 @@
 """Derived rows: rows that were not written, but show the label of a row that has a new one.
 
 The declarations say which rows show another row's label: those with a reference to it, those that
-name a device of any type, and all rows of a production, which show its label. A deleted device
+name a device of any type, those that name a part (a source's output), and all rows of a production,
+which show its label. A deleted device
 stays under its label, and what a delete clears has entries of its own. A row that is restored under
 another label counts as renamed, and so does a new row with a uuid that an older row names already.
 """
@@ -26,11 +27,15 @@ from app.sql.registry import statement
 
 @dataclass(frozen=True)
 class Pointer:
-    """A field that names rows: of ``collection``, or of any type if that is None."""
+    """A field that names rows: of ``collection``, or of any type if that is None.
+
+    With ``parts`` it names elements of that list of theirs.
+    """
 
     entity: type[Row]
     field: str
     collection: str | None
+    parts: str = ""
 
     @property
     def sql(self) -> str:
@@ -54,9 +59,13 @@ def pointers() -> tuple[Pointer, ...]:
         Pointer(entity, device.uuid, None)
         for entity in entities
         for device in entity.device_references
-        if device.uuid
     ]
-    return (*references, *devices)
+    parts = [
+        Pointer(entity, field, entity.references()[part.reference].collection, part.parts)
+        for entity in entities
+        for field, part in entity.part_references.items()
+    ]
+    return (*references, *devices, *parts)
 
 
 for _pointer in pointers():
@@ -74,21 +83,45 @@ async def with_derived(
     relabelling = {
         entry.entity: entry
         for entry in entries
-        if "id" in entry.changes and entry.operation != "DELETE"
+        if entry.operation != "DELETE"
+        and not entry.changes.keys().isdisjoint({"id", *_lists(entry)})
     }
     if not relabelling:
         return entries
     derived: dict[int, dict[str, Derived]] = defaultdict(dict)
     async with database.connection() as connection:
         for entry in relabelling.values():
-            if entry.collection == root().collection and _existed_before(entry):
+            if (
+                "id" in entry.changes
+                and entry.collection == root().collection
+                and _existed_before(entry)
+            ):
                 rows = await _all_rows(connection, production)
                 derived[entry.seq] |= {row.uuid: row for row in rows}
         for pointer in pointers():
-            renamed = [e for e in relabelling.values() if _may_be_named(pointer, e)]
-            for seq, row in await _rows_naming(connection, production, pointer, renamed):
+            seqs = {
+                uuid: entry.seq
+                for entry in relabelling.values()
+                if _may_be_named(pointer, entry)
+                for uuid in _renamed(pointer, entry)
+            }
+            for seq, row in await _rows_naming(connection, production, pointer, seqs):
                 derived[seq][row.uuid] = row
     return [replace(entry, derived=tuple(derived[entry.seq].values())) for entry in entries]
+
+
+def _lists(entry: FeedEntry) -> Iterable[str]:
+    kind = discovered().get(entry.collection)
+    return kind.parts if kind else ()
+
+
+def _renamed(pointer: Pointer, entry: FeedEntry) -> Iterable[str]:
+    """Return the uuids of what has another label since an entry: the row's, or its parts'."""
+    if not pointer.parts:
+        return [entry.entity] if "id" in entry.changes else []
+    pair = [elements or [] for elements in entry.changes.get(pointer.parts, ())]
+    before, after = ({e["uuid"]: e["id"] for e in elements} for elements in pair or ([], []))
+    return [uuid for uuid in {**before, **after} if before.get(uuid) != after.get(uuid)]
 
 
 def _existed_before(entry: FeedEntry) -> bool:
@@ -103,11 +136,10 @@ def _may_be_named(pointer: Pointer, entry: FeedEntry) -> bool:
 
 
 async def _rows_naming(
-    connection: DatabaseConnection, production: UUID, pointer: Pointer, entries: Sequence[FeedEntry]
+    connection: DatabaseConnection, production: UUID, pointer: Pointer, seqs: Mapping[str, int]
 ) -> Iterable[tuple[int, Derived]]:
-    if not entries:
+    if not seqs:
         return []
-    seqs = {entry.entity: entry.seq for entry in entries}
     rows = await connection.fetch(pointer.sql, production, [UUID(uuid) for uuid in seqs])
     bodies = [from_json(row["body"]) for row in rows]
     member = pointer.entity.wire(pointer.field)

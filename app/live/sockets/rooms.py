@@ -12,7 +12,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from app.background import Tasks
 from app.database.database import Database
@@ -32,10 +32,11 @@ from app.live.sockets.limits import SocketLimits
 from app.live.sockets.pending_joins import PendingJoins
 from app.live.sockets.presence import People, Presence
 from app.live.sockets.room import Room, canonical_key
-from app.live.sockets.rooms_sql import BY_LABEL, BY_UUID
+from app.live.sockets.rooms_sql import BY_LABEL, BY_SPELLINGS, BY_UUID
 from app.live.sockets.send_queue import FindQueue, event
 from app.live.sockets.socket_requests import ChangeAnnouncement, Join, Leave
 from app.model.schemas import known_uuid
+from app.rules import labels
 
 _CHANGE: Final = "production:change"
 _PRESENCE: Final = "presence:update"
@@ -170,10 +171,13 @@ class Rooms:
             if uuid := known_uuid(key):
                 rows = await connection.fetch(BY_UUID, uuid)
             rows = rows or await connection.fetch(BY_LABEL, key)
+            rows = rows or await connection.fetch(BY_SPELLINGS, labels.spellings(key))
         if not rows:
             raise ProductionNotFound(f"No production is called {key!r}.", productionId=key)
         if len(rows) > 1:
             raise AmbiguousId(f"Several productions are called {key!r}: use the uuid.")
+        if former := rows[0].get("former"):
+            raise AmbiguousId.of_two_shows(key, rows[0]["uuid"], from_json(former))
         return rows[0]["uuid"], rows[0]["id"], rows[0]["change_seq"]
 
     async def _open(self, uuid: UUID, label: str, seq: int) -> Room:

@@ -6,8 +6,14 @@ They stand apart from the rooms, so that the gate can read them without loading 
 from typing import Final
 
 from app.sql.registry import statement
+from app.sql.writes import FORMER
 
 # The live production with uuid $1, or labelled $1; two rows if several are.
-_PRODUCTION: Final = "SELECT uuid, id, change_seq FROM productions WHERE"
-BY_UUID: Final = statement(f"{_PRODUCTION} uuid = $1 AND NOT is_deleted")
-BY_LABEL: Final = statement(f"{_PRODUCTION} id = $1 AND NOT is_deleted LIMIT 2")
+_WHERE: Final = "FROM productions AS place WHERE"
+BY_UUID: Final = statement(f"SELECT uuid, id, change_seq {_WHERE} uuid = $1 AND NOT is_deleted")
+BY_LABEL: Final = statement(
+    f"SELECT uuid, id, change_seq{FORMER} {_WHERE} id = $1 AND NOT is_deleted LIMIT 2"
+)
+BY_SPELLINGS: Final = statement(
+    f"SELECT uuid, id, change_seq {_WHERE} id = ANY ($1::text[]) AND NOT is_deleted LIMIT 2"
+)

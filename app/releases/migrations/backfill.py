@@ -117,8 +117,10 @@ class _Walk:
         """Find the last key of the next batch; None at the end of the table."""
         b, parameters = self._backfill, [] if self._cursor is None else [self._cursor]
         return self._steps.value(
-            f"SELECT max(key)::text FROM (SELECT t.{b.key} AS key FROM {b.table} t"
-            f" WHERE {b.after(self._cursor)}true ORDER BY t.{b.key} LIMIT {self._size}) batch",
+            # Before PostgreSQL 18 there is no max() of a uuid.
+            f"SELECT key::text FROM (SELECT t.{b.key} AS key FROM {b.table} t"
+            f" WHERE {b.after(self._cursor)}true ORDER BY t.{b.key} LIMIT {self._size}) batch"
+            " ORDER BY batch.key DESC LIMIT 1",
             *parameters,
         )
 

@@ -30,13 +30,10 @@ def texts(entity: type[Row]) -> list[str]:
 def _naming(entity: type[Row]) -> set[str]:
     """Return the fields that name another row."""
     ends = {
-        member
-        for end in entity.device_references
-        for member in (end.kind, end.label, end.uuid)
-        if member
+        member for end in entity.device_references for member in (end.kind, end.label, end.uuid)
     }
     references = entity.references()
-    labels = {label_field(name) for name in references}
+    labels = {label_field(name) for name in (*references, *entity.part_references)}
     return {*references, *labels, *entity.part_references, *ends}
 
 
@@ -51,8 +48,8 @@ def show() -> list[Mutation]:
 def _create(entity: type[Row], uuids: dict[str, str]) -> Mutation:
     """Return the create of a row that refers to those in ``uuids``, by collection; add its own."""
     linked = {name: uuids.get(to.collection) for name, to in entity.references().items()}
-    linked |= {end.uuid: uuids.get(end.likely) for end in entity.device_references if end.uuid}
-    kinds = {entity.wire(end.kind) for end in entity.device_references if end.uuid}
+    linked |= {end.uuid: uuids.get(end.likely) for end in entity.device_references}
+    kinds = {entity.wire(end.kind) for end in entity.device_references}
     names = {entity.wire(name) for name in _naming(entity)} - kinds
     values = {member: value for member, value in body(entity).items() if member not in names}
     values |= {entity.wire(name): uuid for name, uuid in linked.items()}

@@ -1,12 +1,12 @@
 """Sends: what only the older service used is dropped.
 
-Revision 0030_sends_contract, after 0029_sources_contract.
+Revision 0031_sends_contract, after 0030_sources_contract.
 """
 
 from app.releases.migrations.phased_change import Contract, production_of
 
-revision = "0030_sends_contract"
-down_revision = "0029_sources_contract"
+revision = "0031_sends_contract"
+down_revision = "0030_sources_contract"
 branch_labels = None
 depends_on = None
 

@@ -1,12 +1,12 @@
 """CCUs: what only the older service used is dropped.
 
-Revision 0027_ccus_contract, after 0026_cameras_contract.
+Revision 0028_ccus_contract, after 0027_cameras_contract.
 """
 
 from app.releases.migrations.phased_change import Contract, production_of
 
-revision = "0027_ccus_contract"
-down_revision = "0026_cameras_contract"
+revision = "0028_ccus_contract"
+down_revision = "0027_cameras_contract"
 branch_labels = None
 depends_on = None
 

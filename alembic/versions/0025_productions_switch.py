@@ -1,12 +1,12 @@
 """Productions: the primary key becomes uuid. This is the last switch: the new version can serve.
 
-Revision 0024_productions_switch, after 0023_productions_numbers.
+Revision 0025_productions_switch, after 0024_productions_numbers.
 """
 
 from app.releases.migrations.phased_change import Switch, production_of
 
-revision = "0024_productions_switch"
-down_revision = "0023_productions_numbers"
+revision = "0025_productions_switch"
+down_revision = "0024_productions_numbers"
 branch_labels = None
 depends_on = None
 

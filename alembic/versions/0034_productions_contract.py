@@ -1,13 +1,13 @@
 """Productions: what only the older service used is dropped.
 
-Revision 0033_productions_contract, after 0032_events_contract.
+Revision 0034_productions_contract, after 0033_events_contract.
 """
 
 from app.releases.migrations.ddl import LIVE, Index
 from app.releases.migrations.phased_change import Contract
 
-revision = "0033_productions_contract"
-down_revision = "0032_events_contract"
+revision = "0034_productions_contract"
+down_revision = "0033_events_contract"
 branch_labels = None
 depends_on = None
 
