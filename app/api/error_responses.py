@@ -117,7 +117,7 @@ async def answer_http(request: Request, error: Exception) -> Response:
     """Return the response for an error of FastAPI's own, such as a path without a route."""
     assert isinstance(error, HTTPException)
     path = request.url.path
-    if error.status_code == 405 and (allow := _allowed(request)):
+    if error.status_code == 405 and (allow := _allowed_methods(request)):
         if request.method == "OPTIONS":
             return Response(status_code=204, headers={"allow": allow})
         return problem_response(MethodNotAllowed(request.method, allow), path)
@@ -127,7 +127,7 @@ async def answer_http(request: Request, error: Exception) -> Response:
     return problem_response(BadRequest(str(error.detail)), path)
 
 
-def _allowed(request: Request) -> str:
+def _allowed_methods(request: Request) -> str:
     """Return the methods that the request's path takes, "" where it is no path of ours.
 
     The router knows only the methods of the first route that matches.

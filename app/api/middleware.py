@@ -177,24 +177,24 @@ def _ignored_names(scope: Scope) -> list[str]:
     if isinstance(route := scope.get("route"), APIRoute):
         if scope["method"] not in (route.methods or ()):
             return []
-        declared = {*_declared(route.dependant), *_documented(route)}
+        declared = {*_declared_names(route.dependant), *_documented_names(route)}
     elif "endpoint" not in scope:
         return []
     pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
     return [name for name, _ in pairs if name and name not in declared]
 
 
-def _declared(dependant: Dependant) -> Iterator[str]:
+def _declared_names(dependant: Dependant) -> Iterator[str]:
     yield from (field.alias for field in dependant.query_params)
     for dependency in dependant.dependencies:
-        yield from _declared(dependency)
+        yield from _declared_names(dependency)
 
 
-def _documented(route: APIRoute) -> Iterator[str]:
+def _documented_names(route: APIRoute) -> Iterator[str]:
     """Yield what a dependency reads from the query itself."""
-    for documented in (route.openapi_extra or {}).get("parameters", ()):
-        if documented["in"] == "query":
-            yield documented["name"]
+    for parameter in (route.openapi_extra or {}).get("parameters", ()):
+        if parameter["in"] == "query":
+            yield parameter["name"]
 
 
 class AccessTokenMiddleware:
