@@ -181,6 +181,12 @@ def test_sockets_take_three_methods(client: httpx.Client) -> None:
     for method in ("PUT", "DELETE", "PATCH", "HEAD", "TRACE"):
         answer = client.request(method, "/socket.io/?EIO=4&transport=polling")
         assert (answer.status_code, answer.headers["allow"]) == (405, "GET, OPTIONS, POST")
+    listed = client.options("/socket.io/", headers=ORIGIN)
+    assert (listed.status_code, listed.headers["allow"]) == (204, "GET, OPTIONS, POST")
+    asked = {**ORIGIN, "access-control-request-method": "POST"}
+    preflight = client.options("/socket.io/?EIO=4&transport=polling", headers=asked)
+    assert preflight.headers["access-control-allow-origin"] == ORIGIN["origin"]
+    assert preflight.status_code == 200
 
 
 def test_the_root_leads_to_the_pages(client: httpx.Client) -> None:

@@ -17,11 +17,12 @@ from pydantic import SecretStr
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.access import OPEN_PATHS, OPERATOR_PATHS, has_token
 from app.api.error_responses import problem_response
-from app.api.responses import IGNORED, ignored_names
+from app.api.responses import IGNORED, header, ignored_names
 from app.errors import BadRequest, MethodNotAllowed, SignalbookError, Unauthorized, Unavailable
 from app.health.incidents import Incidents
 from app.live.sockets.sessions import TRUSTED, SessionServer
@@ -30,7 +31,7 @@ _log: Final = structlog.get_logger()
 _ID_LENGTH: Final = 64
 _VARY: Final = (b"vary", b"Origin")
 _SOCKETS: Final = frozenset({"/socket.io", "/socket.io/"})
-_SOCKET_METHODS: Final = ("GET", "OPTIONS", "POST")
+_SOCKET_METHODS: Final = "GET, OPTIONS, POST"
 # Where older services took a token. Proxies log what stands in an address.
 _TOKEN_NAMES: Final = frozenset({"token", "access_token", "auth", "authorization"})
 
@@ -240,6 +241,10 @@ class SocketMiddleware:
         if scope["type"] not in {"http", "websocket"} or scope["path"] not in _SOCKETS:
             await self.app(scope, receive, send)
             return
+        if scope.get("method") == "OPTIONS" and not header(scope, b"access-control-request-method"):
+            listed = Response(status_code=204, headers={"allow": _SOCKET_METHODS})
+            await listed(scope, receive, send)
+            return
         try:
             self._refuse(scope)
         except SignalbookError as error:
@@ -250,8 +255,8 @@ class SocketMiddleware:
         await self._sockets.serve(scope, receive, send)
 
     def _refuse(self, scope: Scope) -> None:
-        if scope["type"] == "http" and scope["method"] not in _SOCKET_METHODS:
-            raise MethodNotAllowed(scope["method"], ", ".join(_SOCKET_METHODS))
+        if scope["type"] == "http" and scope["method"] not in _SOCKET_METHODS.split(", "):
+            raise MethodNotAllowed(scope["method"], _SOCKET_METHODS)
         query = parse_qs(scope["query_string"].decode("latin-1"))
         if self._token is not None and not _TOKEN_NAMES.isdisjoint(query):
             raise BadRequest(
