@@ -3,11 +3,15 @@
 It declares the commands and their options; ``app.cli.commands`` runs them.
 """
 
+import os
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from app import json_lines
 from app.cli import commands, release
 
 cli = typer.Typer(
@@ -33,12 +37,20 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the API on HOST and PORT (127.0.0.1:3010) until SIGINT or SIGTERM."""
+    if json_lines.applies(os.environ):
+        json_lines.capture()
+    # Until the server takes them: while it starts there is nothing to wait for.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))
     commands.run("serve", prepare=prepare)
 
 
 @cli.command()
 def load(
-    file: Annotated[Path, typer.Argument(help="A show as JSON; app/sample/show.json is one.")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="A show as JSON; app/sample/show.json is one. - is standard input."),
+    ],
 ) -> None:
     """Load a show from FILE, all of it or nothing, as a new production."""
     commands.run("load", file=file)

@@ -13,6 +13,7 @@
     ├── Unauthorized                    401  UNAUTHORIZED
     ├── Forbidden                       403  FORBIDDEN
     ├── NotFound                        404  NOT_FOUND
+    ├── MethodNotAllowed                405  METHOD_NOT_ALLOWED
     ├── Conflict                        409  CONFLICT
     │   ├── DuplicateId                      DUPLICATE_ID
     │   ├── DuplicateUuid                    DUPLICATE_UUID
@@ -57,7 +58,7 @@ class SignalbookError(Exception):
     status: ClassVar[int] = 500
     code: ClassVar[str] = "INTERNAL"
     error: str = "Internal server error"
-    headers: ClassVar[Mapping[str, str]] = {}
+    headers: Mapping[str, str] = {}
 
     def __init_subclass__(
         cls, *, code: str, status: int | None = None, error: str | None = None,
@@ -135,6 +136,16 @@ class Forbidden(SignalbookError, status=403, code="FORBIDDEN", error="Forbidden"
 
 class NotFound(SignalbookError, status=404, code="NOT_FOUND", error="Not found"):
     """There is no row under that key, or no route under that path."""
+
+
+class MethodNotAllowed(
+    SignalbookError, status=405, code="METHOD_NOT_ALLOWED", error="Method not allowed"
+):
+    """The path does not take that method; the header ``Allow`` lists those that it takes."""
+
+    def __init__(self, method: str, allow: str) -> None:
+        super().__init__(f"{method[:100]!r} is not possible here: this path takes {allow}.")
+        self.headers = {"allow": allow}
 
 
 class Conflict(SignalbookError, status=409, code="CONFLICT", error="Conflict"):

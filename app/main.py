@@ -15,11 +15,14 @@ from app.api.idempotent import REPLAYED
 from app.api.middleware import (
     AccessTokenMiddleware,
     CorsMiddleware,
+    HeadMiddleware,
+    IgnoredQueryMiddleware,
     RequestLogMiddleware,
     SocketMiddleware,
     UnhandledErrorMiddleware,
 )
-from app.api.routes import admin, bulk, changes, entities, history, shows, sync
+from app.api.responses import IGNORED
+from app.api.routes import admin, bulk, changes, entities, history, shows, start_page, sync
 from app.api.routes import health as health_routes
 from app.database.database import Database
 from app.database.url import DatabaseUrl
@@ -37,9 +40,9 @@ from app.retention import Retention
 from app.settings import Settings
 from app.store.writer import Writer
 
-_CORS_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_CORS_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _CORS_HEADERS = ("content-type", "authorization", "if-match", "if-none-match", "idempotency-key")
-_CORS_EXPOSED = ("etag", "x-ignored-fields", "x-request-id", "retry-after", REPLAYED)
+_CORS_EXPOSED = ("etag", IGNORED, "x-request-id", "retry-after", REPLAYED)
 
 
 def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None = None) -> FastAPI:
@@ -122,6 +125,7 @@ def _add_routes(app: FastAPI, settings: Settings) -> list[BaseRoute]:
     """Add the routes. Return those under /api that the fast path looks at."""
     fast, others = _routers()
     app.include_router(health_routes.router)
+    app.include_router(start_page.router)
     operators = [admin.router] if access.operators_exist(settings) else []
     for router in (*fast, *others, *operators):
         app.include_router(router, prefix="/api")
@@ -141,6 +145,8 @@ def _add_middleware(
 ) -> None:
     """Add the layers, the innermost first."""
     app.add_middleware(FastPath, prefix="/api", routes=routes)
+    app.add_middleware(IgnoredQueryMiddleware)
+    app.add_middleware(HeadMiddleware)
     app.add_middleware(UnhandledErrorMiddleware)
     if settings.access_token is not None:
         app.add_middleware(

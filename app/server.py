@@ -1,10 +1,15 @@
 """Runs the application: binds the port, serves, and drains on SIGTERM."""
 
 import gc
+import signal
 import socket
-from collections.abc import Callable
-from typing import Any, cast
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Final, cast
 
+import structlog
 import uvicorn
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
@@ -16,6 +21,8 @@ from app.live.sockets.limits import SocketLimits
 from app.live.sockets.sessions import ABORT
 from app.main import create_app
 from app.settings import BadSettings, Settings
+
+_log: Final = structlog.get_logger()
 
 
 def serve(settings: Settings, url: DatabaseUrl, say: Callable[[str], None]) -> None:
@@ -32,7 +39,11 @@ def serve(settings: Settings, url: DatabaseUrl, say: Callable[[str], None]) -> N
     config = uvicorn_config(
         app, log_config=None, loop="uvloop", timeout_graceful_shutdown=settings.drain
     )
-    say(_greeting(settings, listener.getsockname()[1]))
+    root = _root(settings, listener.getsockname()[1])
+    if settings.json_logs:
+        _log.info("serving", url=root)
+    else:
+        say(_greeting(root))
     Server(config).run(sockets=[listener])
 
 
@@ -72,7 +83,23 @@ class WebSockets(WebSocketsSansIOProtocol):
 
 
 class Server(uvicorn.Server):
-    """Uvicorn's server, which starts the application's shutdown before it waits for requests."""
+    """Uvicorn's server, which starts the application's shutdown before it waits for requests.
+
+    A signal that stops it does not end the process as well, which then exits with 0. Signals that
+    follow change nothing: ``DRAIN`` bounds the wait.
+    """
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle signals until the process ends: one that comes after the drain must not kill."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, self.handle_exit)
+        yield
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  # a handler's
+        """Begin to stop."""
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, wait for running requests, close connections."""
@@ -102,9 +129,12 @@ def listen(settings: Settings, silence: int = 60) -> socket.socket:
     return listener
 
 
-def _greeting(settings: Settings, port: int) -> str:
+def _root(settings: Settings, port: int) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    root = f"http://{host}:{port}"
+    return f"http://{host}:{port}"
+
+
+def _greeting(root: str) -> str:
     return (
         f"Signalbook serves on {root}\n"
         f"  the shows       {root}/api/productions\n"

@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     soak_check: float = Field(default=300.0, gt=0)
     log_retention_days: int = Field(default=0, ge=0, le=36_500)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    log_format: Literal["console", "json"] = "console"
+    log_format: Literal["console", "json"] | None = None
 
     @property
     def beyond_loopback(self) -> bool:
@@ -77,6 +77,13 @@ class Settings(BaseSettings):
     def origins(self) -> tuple[str, ...]:
         """The origins that browsers may call from: outside production any, unless they are set."""
         return self.cors_origins or (() if self.environment == "production" else ("*",))
+
+    @property
+    def json_logs(self) -> bool:
+        """Whether machines read the log: as LOG_FORMAT says, else in production."""
+        if self.log_format is None:
+            return self.environment == "production"
+        return self.log_format == "json"
 
     def refuse_without_database(self) -> None:
         """Raise BadSettings in production without a database: the embedded one is not for it."""

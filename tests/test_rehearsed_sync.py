@@ -78,7 +78,7 @@ def live_template(postgres_server: Server, older_template: str) -> str:
         await upgrade(url, say=legacy.quiet)
         database = Database(DatabaseUrl.parse(url), Settings())
         await database.open()
-        await load_show.load(database, load_show.SAMPLE, legacy.quiet)
+        await load_show.load(database, load_show.read(load_show.SAMPLE), legacy.quiet)
         await database.close()
 
     return postgres_server.template("live", lambda url: asyncio.run(fill(url)), older_template)

@@ -8,6 +8,7 @@ import structlog
 from asyncpg import exceptions as pg
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from app.api.access import OPERATOR_PATHS
@@ -16,6 +17,7 @@ from app.errors import (
     BadRequest,
     BrokenJson,
     DiskFull,
+    MethodNotAllowed,
     NotFound,
     OutOfMemory,
     PoolerInTheWay,
@@ -115,8 +117,26 @@ async def answer_http(request: Request, error: Exception) -> Response:
     """Return the response for an error of FastAPI's own, such as a path without a route."""
     assert isinstance(error, HTTPException)
     path = request.url.path
-    # The frontend knows no 405: for it, a method that a path does not take is a missing route.
+    if error.status_code == 405 and (allow := _allowed_methods(request)):
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers={"allow": allow})
+        return problem_response(MethodNotAllowed(request.method, allow), path)
     if error.status_code in {404, 405}:
         message = f"Nothing answers {request.method} {path!r}."
         return problem_response(NotFound(message, error="Route not found"), path)
     return problem_response(BadRequest(str(error.detail)), path)
+
+
+def _allowed_methods(request: Request) -> str:
+    """Return the methods that the request's path takes, "" where it is no path of ours.
+
+    The router knows only the methods of the first route that matches.
+    """
+    methods: set[str] = set()
+    for route in iter_route_contexts(request.app.routes):
+        # Unlike the router, let no path end in a line break.
+        if route.path_regex.fullmatch(request.scope["path"]):
+            methods |= route.methods or {"GET"}  # what is mounted are files
+    if not methods:
+        return ""
+    return ", ".join(sorted({*methods, "OPTIONS", *(["HEAD"] if "GET" in methods else [])}))

@@ -94,8 +94,8 @@ class FastPath:
     def __init__(self, app: ASGIApp, prefix: str, routes: Iterable[BaseRoute]) -> None:
         self.app = app
         # By method and path; by method, and path before and after the parameter.
-        self._fixed: dict[tuple[str, str], Handler] = {}
-        self._keyed: dict[tuple[str, str, str], tuple[str, Handler]] = {}
+        self._fixed: dict[tuple[str, str], tuple[FastRoute, Handler]] = {}
+        self._keyed: dict[tuple[str, str, str], tuple[str, FastRoute, Handler]] = {}
         for route in routes:
             if isinstance(route, FastRoute):
                 path, handler = f"{prefix}{route.path}", route.direct_handler()
@@ -103,9 +103,9 @@ class FastPath:
                 name, _, ending = rest.partition("}")
                 for method in route.methods or ():
                     if opening:
-                        self._keyed[method, before, ending.removeprefix("/")] = name, handler
+                        self._keyed[method, before, ending.removeprefix("/")] = name, route, handler
                     else:
-                        self._fixed[method, path] = handler
+                        self._fixed[method, path] = route, handler
         self._endings = {ending for _, _, ending in self._keyed if ending}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -115,7 +115,7 @@ class FastPath:
         if call is None or scope["app"].dependency_overrides:
             await self.app(scope, receive, send)
             return
-        handler, scope["path_params"] = call
+        scope["route"], handler, scope["path_params"] = call
         request = JsonRequest(scope, receive, send)
         try:
             response = await handler(request)
@@ -127,17 +127,17 @@ class FastPath:
             response = await answer_http(request, error)
         await response(scope, receive, send)
 
-    def _find(self, scope: Scope) -> tuple[Handler, dict[str, str]] | None:
-        """Return who answers the path, and its parameters."""
+    def _find(self, scope: Scope) -> tuple[FastRoute, Handler, dict[str, str]] | None:
+        """Return the route of the path, who answers, and the parameters."""
         method, path = scope["method"], scope["path"]
-        if handler := self._fixed.get((method, path)):
-            return handler, {}
+        if fixed := self._fixed.get((method, path)):
+            return *fixed, {}
         before, _, key = path.rpartition("/")
         ending = ""
         if key in self._endings and (method, before, "") not in self._keyed:
             ending = key
             before, _, key = before.rpartition("/")
         if key and (keyed := self._keyed.get((method, before, ending))):
-            name, handler = keyed
-            return handler, {name: key}
+            name, route, handler = keyed
+            return route, handler, {name: key}
         return None

@@ -6,12 +6,12 @@ from typing import Any, Final, Protocol
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from pydantic_core import from_json
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from app.changelog.log import Actor
 from app.errors import BodyTooLarge, UnsupportedMediaType
+from app.rules.json_text import read_json
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 JSON_TYPE: Final = "application/json"
@@ -57,7 +57,7 @@ class JsonRequest(Request):
     async def json(self) -> Any:
         """Parse the body. Raises JSONDecodeError, which is answered with a 400."""
         try:
-            return from_json(await self.body(), allow_inf_nan=False)
+            return read_json(await self.body())
         except ValueError as error:
             raise json.JSONDecodeError(str(error), "", 0) from None
 

@@ -1,20 +1,29 @@
-"""ASGI middleware, outermost first: sockets, request log, CORS, access token, unhandled errors."""
+"""ASGI middleware, outermost first.
+
+Sockets, request log, CORS, access token, unhandled errors, HEAD, ignored members of a query.
+"""
 
 import asyncio
 import time
+from collections.abc import Awaitable, Iterator
 from secrets import token_hex
 from typing import Final
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, parse_qsl
 
 import structlog
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from pydantic import SecretStr
+from starlette.datastructures import MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.access import OPEN_PATHS, OPERATOR_PATHS, has_token
 from app.api.error_responses import problem_response
-from app.errors import BadRequest, SignalbookError, Unauthorized, Unavailable
+from app.api.responses import IGNORED, header, ignored_names
+from app.errors import BadRequest, MethodNotAllowed, SignalbookError, Unauthorized, Unavailable
 from app.health.incidents import Incidents
 from app.live.sockets.sessions import TRUSTED, SessionServer
 
@@ -22,6 +31,7 @@ _log: Final = structlog.get_logger()
 _ID_LENGTH: Final = 64
 _VARY: Final = (b"vary", b"Origin")
 _SOCKETS: Final = frozenset({"/socket.io", "/socket.io/"})
+_SOCKET_METHODS: Final = "GET, OPTIONS, POST"
 # Where older services took a token. Proxies log what stands in an address.
 _TOKEN_NAMES: Final = frozenset({"token", "access_token", "auth", "authorization"})
 
@@ -119,6 +129,75 @@ class UnhandledErrorMiddleware:
             await problem_response(error, scope["path"])(scope, receive, send)
 
 
+class HeadMiddleware:
+    """Answers HEAD as GET would be answered, without the body.
+
+    The end is sent with the start. A web server then tells the application that the client has
+    gone, so that an event stream ends as well.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Answer, or hand the request on."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            return self.app(scope, receive, send)
+
+        async def send_head(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await send(message)
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        return self.app({**scope, "method": "GET"}, receive, send_head)
+
+
+class IgnoredQueryMiddleware:
+    """Names in the answer those parameters of a query that the route does not know."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Answer, or hand the request on."""
+        if scope["type"] != "http" or not scope["query_string"]:
+            return self.app(scope, receive, send)
+
+        async def send_named(message: Message) -> None:
+            if message["type"] == "http.response.start" and (names := _ignored_names(scope)):
+                headers = MutableHeaders(scope=message)
+                headers[IGNORED] = ignored_names(names, headers.get(IGNORED, ""))
+            await send(message)
+
+        return self.app(scope, receive, send_named)
+
+
+def _ignored_names(scope: Scope) -> list[str]:
+    """Return the names in a query that its route does not declare; none before it has a route."""
+    declared: set[str] = set()
+    if isinstance(route := scope.get("route"), APIRoute):
+        if scope["method"] not in (route.methods or ()):
+            return []
+        declared = {*_declared_names(route.dependant), *_documented_names(route)}
+    elif "endpoint" not in scope:
+        return []
+    pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    return [name for name, _ in pairs if name and name not in declared]
+
+
+def _declared_names(dependant: Dependant) -> Iterator[str]:
+    yield from (field.alias for field in dependant.query_params)
+    for dependency in dependant.dependencies:
+        yield from _declared_names(dependency)
+
+
+def _documented_names(route: APIRoute) -> Iterator[str]:
+    """Yield what a dependency reads from the query itself."""
+    for parameter in (route.openapi_extra or {}).get("parameters", ()):
+        if parameter["in"] == "query":
+            yield parameter["name"]
+
+
 class AccessTokenMiddleware:
     """Refuses requests without the access token, or on their own paths the ``operator`` token."""
 
@@ -162,6 +241,10 @@ class SocketMiddleware:
         if scope["type"] not in {"http", "websocket"} or scope["path"] not in _SOCKETS:
             await self.app(scope, receive, send)
             return
+        if scope.get("method") == "OPTIONS" and not header(scope, b"access-control-request-method"):
+            listed = Response(status_code=204, headers={"allow": _SOCKET_METHODS})
+            await listed(scope, receive, send)
+            return
         try:
             self._refuse(scope)
         except SignalbookError as error:
@@ -172,6 +255,8 @@ class SocketMiddleware:
         await self._sockets.serve(scope, receive, send)
 
     def _refuse(self, scope: Scope) -> None:
+        if scope["type"] == "http" and scope["method"] not in _SOCKET_METHODS.split(", "):
+            raise MethodNotAllowed(scope["method"], _SOCKET_METHODS)
         query = parse_qs(scope["query_string"].decode("latin-1"))
         if self._token is not None and not _TOKEN_NAMES.isdisjoint(query):
             raise BadRequest(

@@ -21,6 +21,7 @@ from app.model.schemas import unknown_members
 from app.rules.etags import entity_tag
 from app.store.many_writes import Outcome
 
+IGNORED: Final = "x-ignored-fields"
 # Proxies accept a header of this many names and characters.
 _IGNORED_NAMES: Final = 50
 _IGNORED_LENGTH: Final = 2_000
@@ -96,11 +97,17 @@ def json_response(
         response.headers["etag"] = etag
     if request_body is not None:
         unknown = [name for name in unknown_members(request_body) if name not in aliases]
-        if names := list(dict.fromkeys([*unknown, *ignored])):
-            quoted = ", ".join(quote(name[:100], safe="") for name in names[:_IGNORED_NAMES])
-            short = quoted if len(quoted) <= _IGNORED_LENGTH else quoted[:_IGNORED_LENGTH] + "..."
-            response.headers["x-ignored-fields"] = short
+        if names := [*unknown, *ignored]:
+            response.headers[IGNORED] = ignored_names(names)
     return response
+
+
+def ignored_names(names: Iterable[str], more: str = "") -> str:
+    """Return what the header says of ignored names, each once; ``more`` is what it said before."""
+    listed = [part for part in more.split(", ") if part]
+    quoted = dict.fromkeys([*listed, *(quote(name[:100], safe="") for name in names)])
+    short = ", ".join(list(quoted)[:_IGNORED_NAMES])
+    return short if len(short) <= _IGNORED_LENGTH else short[:_IGNORED_LENGTH] + "..."
 
 
 def created_response(request_body: BaseModel, row: bytes) -> Response:

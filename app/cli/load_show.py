@@ -5,6 +5,7 @@ name in camel case: ``sources``, ``cableSnakes``, ``checklistItems`` … Members
 of the wire; ``productionId`` is filled in. Rows come out of lists in the order of the file.
 """
 
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -22,12 +23,14 @@ from app.entities import discovered, root
 from app.errors import SignalbookError
 from app.model.entity import Row
 from app.model.schemas import create_schema
+from app.rules.json_text import read_json
 from app.settings import Settings
 from app.store.create import create
 from app.store.edit import edit_of
 from app.store.write_context import WriteContext
 
 _ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(7305791, 2)"
+STANDARD_INPUT: Final = Path("-")
 SAMPLE: Final = Path(__file__).parents[1] / "sample" / "show.json"
 
 
@@ -42,12 +45,13 @@ async def opened(settings: Settings, url: str) -> AsyncIterator[Database]:
         await database.close()
 
 
-async def load(database: Database, file: Path, say: Callable[[str], None] = print) -> str:
-    """Load a show and give its production's label.
+async def load(
+    database: Database, show: Mapping[str, Any], say: Callable[[str], None] = print
+) -> str:
+    """Load a show, as ``read`` gives it, and return its production's label.
 
-    Raises BadShow, and what the database raises. Loading a file twice makes two productions.
+    Raises BadShow, and what the database raises. Loading a show twice makes two productions.
     """
-    show = read(file)
     async with database.transaction() as connection:
         return await _load(WriteContext(connection, locked=True), show, say)
 
@@ -70,9 +74,10 @@ async def _load(context: WriteContext, show: Mapping[str, Any], say: Callable[[s
 
 
 def read(file: Path) -> dict[str, Any]:
-    """Return what a file holds. Raises BadShow where it is no show."""
+    """Return what a file, or with "-" standard input, holds. Raises BadShow if it is no show."""
     try:
-        show = from_json(file.read_bytes(), allow_inf_nan=False)
+        content = sys.stdin.buffer.read() if file == STANDARD_INPUT else file.read_bytes()
+        show = read_json(content)
     except OSError as error:
         raise BadShow(f"{file}: {error.strerror}") from None
     except ValueError as error:

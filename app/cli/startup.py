@@ -1,13 +1,14 @@
 """What every command starts with: settings, a database, and words for expected errors."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NoReturn, TypeVar
 
 import typer
 
-from app import logs
+from app import json_lines, logs
 from app.database import embedded as postgres
 from app.database.embedded_home import EmbeddedPostgresError
 from app.database.url import BadDatabaseUrl, DatabaseUrl
@@ -31,14 +32,17 @@ _VERDICTS: Final[dict[type[SignalbookError], Verdict]] = {
 }
 
 
-def say(words: str) -> None:
-    """Print words on standard error."""
-    typer.echo(words, err=True)
+def say(words: str, level: int = logging.INFO) -> None:
+    """Print words on standard error; where a machine reads that, as a line of the log."""
+    if json_lines.is_capturing():
+        json_lines.SERVICE.log(level, words)
+    else:
+        typer.echo(words, err=True)
 
 
 def give_up(words: object, code: int = 1) -> NoReturn:
     """Print what went wrong and exit."""
-    say(f"signalbook: {words}")
+    say(f"signalbook: {words}", logging.CRITICAL)
     raise typer.Exit(code)
 
 

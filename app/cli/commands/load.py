@@ -19,7 +19,7 @@ def run(*, file: Path) -> None:
 
 
 async def _load(settings: Settings, url: str, file: Path) -> None:
-    load_show.read(file)  # so that a bad file is named whether or not the database can take it
+    show = load_show.read(file)  # first: a bad file is named whether or not the database takes it
     raise_unless_deployable(await migrations.current(url))
     async with load_show.opened(settings, url) as database:
-        typer.echo(await load_show.load(database, file, say))
+        typer.echo(await load_show.load(database, show, say))
