@@ -112,7 +112,7 @@ class Presence:
     ) -> None:  # fmt: skip
         self._database, self._on_change, self._sweep = database, on_change, sweep
         self._seats: defaultdict[UUID, dict[str, Person]] = defaultdict(dict)
-        self._said: dict[Seat, datetime] = {}  # when a socket said who it is
+        self._named_at: dict[Seat, datetime] = {}  # when a socket said who it is
         self._rows: dict[Seat, Person] = {}  # ours in the table
         self._to_write: set[Seat] = set()
         self._to_read: set[UUID] = set()
@@ -127,12 +127,12 @@ class Presence:
     def enter(self, room: UUID, socket: str, person: Person) -> None:
         if self._seats[room].get(socket) != person:
             self._seats[room][socket] = person
-            self._said[room, socket] = datetime.now(UTC)
+            self._named_at[room, socket] = datetime.now(UTC)
             self._queue((room, socket))
 
     def leave(self, room: UUID, socket: str) -> None:
         if self._seats[room].pop(socket, None) is not None:
-            del self._said[room, socket]
+            del self._named_at[room, socket]
             self._queue((room, socket))
         if not self._seats[room]:
             for by_room in (self._seats, self.last_sent, self._not_before):
@@ -187,7 +187,7 @@ class Presence:
         arrivals = {seat: who for seat, who in people.items() if self._rows.get(seat) != who}
         departures = [seat for seat in seats if seat not in people]
         try:
-            rows = [(*seat, *who, self._said[seat]) for seat, who in arrivals.items()]
+            rows = [(*seat, *who, self._named_at[seat]) for seat, who in arrivals.items()]
             await self._run(WRITE, number, *_columns(departures, 2), *_columns(rows, 5))
         except BaseException:
             self._to_write |= seats
@@ -202,13 +202,13 @@ class Presence:
             rows = await connection.fetch(SHOWN, rooms)
         people: dict[UUID, dict[Person, dict[str, Any]]] = {room: {} for room in rooms}
         for row in rows:
-            user, socket, shown = row["user_id"], row["socket_id"], people[row["room"]]
+            user, socket, faces = row["user_id"], row["socket_id"], people[row["room"]]
             # Two sockets that do not say whose they are may be two people's.
             key = user, socket if user == SYSTEM else ""
-            sockets = shown[key]["sockets"] + 1 if key in shown else 1
-            shown[key] = {"userId": user, "userName": row["user_name"], "socketId": socket,
+            sockets = faces[key]["sockets"] + 1 if key in faces else 1
+            faces[key] = {"userId": user, "userName": row["user_name"], "socketId": socket,
                           "sockets": sockets}  # fmt: skip
-        return {room: list(shown.values()) for room, shown in people.items()}
+        return {room: list(faces.values()) for room, faces in people.items()}
 
     async def _run(self, sql: str, *args: object) -> None:
         async with self._database.connection() as connection:
