@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from random import Random
 from typing import Any
 from uuid import uuid4
 
@@ -10,6 +11,7 @@ import pytest
 
 from app.entities import root
 from app.model.entity import Row
+from app.sql.reads import members as show_members
 from tests.support import databases
 from tests.support.bodies import ALL, REPRESENTATIVES, SCOPED, full, minimal, named
 from tests.test_restore import content, emptied, entries, path
@@ -417,3 +419,80 @@ def test_two_who_undo_a_change_at_once_undo_it_once(
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.content for answer in answers}) == 1
     assert last(client, production) == seq + 1
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_day_of_work_goes_back_step_by_step(
+    client: httpx.Client, production: Made, seed: int
+) -> None:
+    """Each request is undone, the last one first: after each the show is as it was before it."""
+    day = Day(client, production, Random(seed))  # noqa: S311  # no secret
+    before = []
+    while len(before) < 25:
+        seq, show = last(client, production), day.look()
+        day.work()
+        if last(client, production) > seq:
+            before.append((seq + 1, last(client, production), show))
+    assert len(day.look()) > 2
+    for first, end, show in before[::-1]:
+        number, way = day.random.randint(first, end), undo if first == end else undo_request
+        answer = way(client, production, number)
+        assert answer.status_code == 200, answer.text
+        assert day.look() == show, (first, end)
+
+
+class Day:
+    """What people do to a show: rows that name each other are made, changed, called and deleted."""
+
+    def __init__(self, client: httpx.Client, production: Made, random: Random) -> None:
+        self.client, self.random = client, random
+        self.url = f"/api/productions/{production['uuid']}"
+        self.rows: dict[str, dict[str, Made]] = {}
+
+    def look(self) -> dict[str, Made]:
+        """Return all rows by uuid, without what every write gives anew."""
+        show = self.client.get(f"{self.url}/show").raise_for_status().json()
+        self.rows = {
+            entity.collection: {row["uuid"]: row for row in show[member]}
+            for member, entity in show_members().items()
+            if entity in SCOPED
+        }
+        return {uuid: content(row) for rows in self.rows.values() for uuid, row in rows.items()}
+
+    def work(self) -> None:
+        """Do one thing; one that is refused does nothing."""
+        collection = self.random.choice(["ccus", "cameras", "sources", "sends", "connections"])
+        rows = [*self.rows[collection]]
+        few = self.random.sample(rows, min(len(rows), self.random.randint(1, 3)))
+        ways: list[Made] = [{"op": "create", "data": self._members(collection)}]
+        ways += [{"op": "update", "key": key, "data": self._members(collection)} for key in few]
+        # What a connection names in vain cannot be named again: that is another test.
+        ends = [(r["sourceUuid"], r["destinationUuid"]) for r in self.rows["connections"].values()]
+        ways += [{"op": "delete", "key": k} for k in few[:1] if not any(k in end for end in ends)]
+        if self.random.random() < 0.2 and rows:
+            order = {"order": few, "start": self.random.randint(1, 9), "prefix": "X"}
+            self.client.post(f"{self.url}/{collection}/renumber", json=order)
+            return
+        operations = self.random.sample(ways, self.random.randint(1, len(ways)))
+        body = {"operations": operations, "atomic": False}
+        self.client.post(f"{self.url}/{collection}/bulk", json=body).raise_for_status()
+
+    def _members(self, collection: str) -> Made:
+        members: Made = {"note": self.random.choice(["a", "b", None])}
+        if collection != "connections":
+            members["name"] = self.random.choice(["N", "M"])
+        if collection in {"sources", "sends"}:
+            members["type"] = "T"
+        if collection == "sources":
+            names = self.random.sample(["HDMI", "SDI", "DP"], self.random.randint(0, 3))
+            members["outputs"] = [{"id": name, "connector": name} for name in names]
+        if collection == "cameras":
+            members["ccuUuid"] = self._any("ccus")
+        if collection == "connections":
+            kind, devices = self.random.choice([("SEND", "sends"), ("CAMERA", "cameras")])
+            members["sourceUuid"] = self._any("sources")
+            members |= {"destinationType": kind, "destinationUuid": self._any(devices)}
+        return members
+
+    def _any(self, collection: str) -> str | None:
+        return self.random.choice([None, *self.rows[collection]])

@@ -31,6 +31,7 @@ from app.store.history import (
     restore,
     values_of,
 )
+from app.store.references import device_type
 from app.store.update import update
 from app.store.write_context import StoredRow, WriteContext
 
@@ -174,6 +175,10 @@ async def _refuse_changed(context: WriteContext, change: LoggedChange, row: Stor
         for name, base in (await view.bases(context.connection, {})).items()
         if not base.is_known or differing(stored, {name: base.value})
     }
+    for device in entity.device_references:
+        # The label of a device of ours follows it, whatever the log says that it was.
+        if device.uuid and device.uuid not in bases and device_type(stored.get(device.kind) or ""):
+            bases.pop(device.label, None)
     if bases:
         raise view.delete_conflict(bases)
     if entity is root() and await context.connection.fetchval(
