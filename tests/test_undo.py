@@ -237,6 +237,16 @@ def test_a_number_counts_in_its_own_show_alone(
     assert client.get(f"/api/cameras/{row['uuid']}").json()["name"] == "x2"
 
 
+def test_a_label_of_two_shows_undoes_in_neither(client: httpx.Client, production: Made) -> None:
+    other = client.post("/api/productions", json={"name": "Other"}).raise_for_status().json()
+    for n, show in enumerate((production, other)):
+        renamed = {"id": f"TWICE {production['uuid']}", "venue": f"{n}", "version": 1}
+        put(client, root(), show, **renamed)
+    answer = undo(client, {"uuid": f"TWICE {production['uuid']}"}, 2)
+    assert (answer.status_code, answer.json()["code"]) == (409, "AMBIGUOUS_ID")
+    assert undone(client, production, 2)["id"] == production["id"]
+
+
 ENTITIES = {entity.collection: entity for entity in ALL}
 
 
@@ -427,7 +437,7 @@ def test_a_day_of_work_goes_back_step_by_step(
 ) -> None:
     """Each request is undone, the last one first: after each the show is as it was before it."""
     day = Day(client, production, Random(seed))  # noqa: S311  # no secret
-    before = []
+    before: list[tuple[int, int, dict[str, Made]]] = []
     while len(before) < 25:
         seq, show = last(client, production), day.look()
         day.work()

@@ -166,10 +166,5 @@ async def production_of(database: Database, key: str) -> UUID:
     async with database.connection() as connection:
         uuid: UUID | None = await connection.fetchval(PRODUCTION, known_uuid(key), key)
     if uuid is None:
-        raise unknown_production(key)
+        raise NotFound(f"No production is called {key!r}.", error=f"{root().noun} not found")
     return uuid
-
-
-def unknown_production(key: str) -> NotFound:
-    """Return the error for a key of no production, deleted or not."""
-    return NotFound(f"No production is called {key!r}.", error=f"{root().noun} not found")

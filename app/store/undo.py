@@ -13,12 +13,10 @@ from uuid import UUID
 from pydantic_core import from_json
 
 from app.changelog import log
-from app.changelog.events import PRODUCTION, unknown_production
 from app.changelog.log import Actor
 from app.entities import discovered, root
 from app.errors import BulkFailed, Conflict, LogTrimmed, NotFound, VersionConflict
 from app.model.entity import Row
-from app.model.schemas import known_uuid
 from app.rules.merge import Start, differing
 from app.store import many_writes
 from app.store.conflicts import ClientView
@@ -93,13 +91,12 @@ async def undo_request(
 
 
 async def _find(context: WriteContext, production: str, seq: int) -> tuple[LoggedChange, UUID]:
-    """Return a change and its production, deleted or not, locked. Raises NotFound, LogTrimmed."""
+    """Return a change and its production, which is locked; a deleted one is found by its uuid.
+
+    Raises NotFound, AmbiguousId and LogTrimmed.
+    """
     context.require_lock()
-    key = known_uuid(production), production
-    owner: UUID | None = await context.connection.fetchval(PRODUCTION, *key)
-    if owner is None:
-        raise unknown_production(production)
-    await context.read_any(root(), str(owner))
+    owner = (await context.read_any(root(), production)).uuid
     entry = await context.connection.fetchrow(log.NUMBERED, owner, seq)
     oldest, latest = entry["oldest"], entry["latest"]
     if seq > latest:

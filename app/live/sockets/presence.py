@@ -200,14 +200,14 @@ class Presence:
     async def _read(self, rooms: list[UUID]) -> dict[UUID, People]:
         async with self._database.connection() as connection:
             rows = await connection.fetch(SHOWN, rooms)
-        people: dict[UUID, dict[Person, dict[str, Any]]] = {room: {} for room in rooms}
-        for row in rows:
-            user, socket, faces = row["user_id"], row["socket_id"], people[row["room"]]
+        people: dict[UUID, dict[Any, dict[str, Any]]] = {room: {} for room in rooms}
+        for room, socket, user, name in rows:
+            faces = people[room]
             # Two sockets that do not say whose they are may be two people's.
-            key = user, socket if user == SYSTEM else ""
-            sockets = faces[key]["sockets"] + 1 if key in faces else 1
-            faces[key] = {"userId": user, "userName": row["user_name"], "socketId": socket,
-                          "sockets": sockets}  # fmt: skip
+            key = (user, socket) if user == SYSTEM else user
+            older = faces.get(key)
+            faces[key] = {"userId": user, "userName": name, "socketId": socket,
+                          "sockets": older["sockets"] + 1 if older else 1}  # fmt: skip
         return {room: list(faces.values()) for room, faces in people.items()}
 
     async def _run(self, sql: str, *args: object) -> None:
