@@ -57,7 +57,7 @@ async def undo(context: WriteContext, production: str, seq: int, actor: Actor) -
     VersionConflict for what others have changed since, Conflict, and what the edit raises that
     takes it back: DuplicateId, and Invalid for a reference to what is no longer there.
     """
-    change, _ = await _find(context, production, seq)
+    change, *_ = await _find(context, production, seq)
     return await _undo(context, change, actor)
 
 
@@ -69,9 +69,15 @@ async def undo_request(
     Raises BulkFailed with ``results`` where one cannot be undone, and what ``undo`` raises for its
     number.
     """
-    _, owner = await _find(context, production, seq)
+    _, owner, oldest = await _find(context, production, seq)
     entries = await context.connection.fetch(log.OF_REQUEST, owner, seq)
     changes = [_change(entry) for entry in entries]
+    if changes[-1].seq == oldest > 1:
+        raise LogTrimmed(
+            f"The log begins within the request of change {seq}, or just with it: undo its changes "
+            "one by one.",
+            oldest=oldest,
+        )  # fmt: skip
     recording = many_writes.RecordingContext(**vars(context))
 
     async def work(change: LoggedChange) -> tuple[LoggedChange, UndoOutcome]:
@@ -90,10 +96,10 @@ async def undo_request(
         ) from None
 
 
-async def _find(context: WriteContext, production: str, seq: int) -> tuple[LoggedChange, UUID]:
-    """Return a change and its production, which is locked; a deleted one is found by its uuid.
+async def _find(context: WriteContext, production: str, seq: int) -> tuple[LoggedChange, UUID, int]:
+    """Return a change, its production, which is locked, and the oldest number that the log holds.
 
-    Raises NotFound, AmbiguousId and LogTrimmed.
+    A deleted production is found by its uuid. Raises NotFound, AmbiguousId and LogTrimmed.
     """
     context.require_lock()
     owner = (await context.read_any(root(), production)).uuid
@@ -108,7 +114,7 @@ async def _find(context: WriteContext, production: str, seq: int) -> tuple[Logge
             "choose a later one, or restore the row.",
             oldest=oldest, latest=latest,
         )  # fmt: skip
-    return _change(entry), owner
+    return _change(entry), owner, oldest
 
 
 def _change(entry: Any) -> LoggedChange:
