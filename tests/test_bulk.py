@@ -40,6 +40,10 @@ def delete(key: str) -> Made:
     return {"op": "delete", "key": key}
 
 
+def restore(key: str, **members: Any) -> Made:
+    return {"op": "restore", "key": key, **members}
+
+
 def send(
     client: httpx.Client, production: Made, entity: type[Row], *operations: Made, **members: Any
 ) -> httpx.Response:
@@ -460,3 +464,68 @@ def test_a_deleted_production_takes_no_rows(client: httpx.Client, production: Ma
     client.delete(f"/api/productions/{production['uuid']}").raise_for_status()
     answer = send(client, production, SCOPED[0], create(SCOPED[0]))
     assert (answer.status_code, answer.json()["error"]) == (404, "Production not found")
+
+
+@scoped
+def test_what_a_bulk_deleted_a_bulk_brings_back(
+    client: httpx.Client, production: Made, make: Any, entity: type[Row]
+) -> None:
+    rows = [make(entity.collection, **minimal(entity, note="a")) for _ in range(4)]
+    send(client, production, entity, *(delete(row["uuid"]) for row in rows[:3])).raise_for_status()
+    rows[3] = client.put(
+        f"/api/{entity.collection}/{rows[3]['uuid']}", json={"note": "b"}
+    ).json()  # fmt: skip
+    operations = [
+        restore(rows[0]["uuid"]), restore(rows[1]["uuid"], data={"userId": "bob"}),
+        update(rows[0]["uuid"], note="c"), restore(rows[3]["id"], version=1),
+        restore(rows[3]["uuid"], data={"version": 1, "fields": ["note"]}), restore(rows[3]["id"]),
+    ]  # fmt: skip
+    answer = send(client, production, entity, *operations, userId="anna").raise_for_status()
+    results = answer.json()["results"]
+    assert [result["status"] for result in results] == [
+        "restored", "restored", "updated", "restored", "unchanged", "unchanged",
+    ]  # fmt: skip
+    assert [result["entity"]["lastModifiedBy"] for result in results[:4]] == [
+        "anna", "bob", "anna", "anna",
+    ]  # fmt: skip
+    now = {row["uuid"]: row["note"] for row in listed(client, production, entity)}
+    assert now == {rows[0]["uuid"]: "c", rows[1]["uuid"]: "a", rows[3]["uuid"]: "a"}
+    assert "x-ignored-fields" not in answer.headers
+    named = send(client, production, entity, restore(rows[2]["uuid"], mood="calm"))
+    assert named.raise_for_status().headers["x-ignored-fields"] == "mood"
+
+
+@pytest.mark.parametrize("atomic", [True, False], ids=["all or nothing", "each for itself"])
+@scoped
+def test_a_restore_that_is_refused_is_refused_as_alone(
+    client: httpx.Client, production: Made, make: Any, entity: type[Row], atomic: bool
+) -> None:
+    elsewhere = created(client, "productions", name="Elsewhere")
+    row, other = make(entity.collection, **minimal(entity)), make(
+        entity.collection, **minimal(entity, productionId=elsewhere["id"])
+    )  # fmt: skip
+    for one in (row, other):
+        client.delete(f"/api/{entity.collection}/{one['uuid']}").raise_for_status()
+    taken = make(entity.collection, **minimal(entity, id=row["id"]))
+    path, nobody = f"/api/{entity.collection}", str(uuid4())
+    operations = [
+        restore(row["uuid"]), restore(nobody), restore("NOBODY"), restore(other["uuid"]),
+        restore(row["uuid"], version=9), restore(taken["uuid"], data={"fields": ["id"]}),
+        delete(taken["uuid"]), restore(row["uuid"]),
+    ]  # fmt: skip
+    answer = send(client, production, entity, *operations, atomic=atomic)
+    results = [(r["status"], r.get("error", {}).get("code")) for r in answer.json()["results"]]
+    if atomic:
+        assert (answer.status_code, answer.json()["code"]) == (409, "BULK_FAILED")
+        assert results == [("failed", "DUPLICATE_ID"), *[("undone", None)] * 7]
+        assert answer.json()["results"][0]["error"] == client.post(
+            f"{path}/{row['uuid']}/restore"
+        ).json()  # fmt: skip
+        return
+    assert answer.raise_for_status().json()["failed"] == 6
+    assert results == [
+        ("failed", "DUPLICATE_ID"), *[("failed", "NOT_FOUND")] * 3, *[("failed", "INVALID")] * 2,
+        ("deleted", None), ("restored", None),
+    ]  # fmt: skip
+    assert client.get(f"{path}/{other['uuid']}").status_code == 404
+    assert [one["uuid"] for one in listed(client, production, entity)] == [row["uuid"]]

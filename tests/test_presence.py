@@ -45,15 +45,79 @@ async def test_a_person_stays_while_any_of_her_tabs_does(own_database: str) -> N
             await ann_too.join(show["uuid"], "ann")
             await bob.join(show["id"], "bob")
             for watching in (ann, ann_too, bob):
-                shown = await watching.seen("ann", "ann", "bob")
-                assert {one["socketId"] for one in shown} == {ann.sid, ann_too.sid, bob.sid}
-                assert all(one["userName"] == one["userId"].title() for one in shown)
+                await shows(watching, ("ann", "Ann", ann_too.sid, 2), ("bob", "Bob", bob.sid, 1))
             await ann.ask("production:leave", {"productionId": show["id"]})
-            await bob.seen("ann", "bob")
+            await shows(bob, ("ann", "Ann", ann_too.sid, 1), ("bob", "Bob", bob.sid, 1))
             await ann_too.client.disconnect()
             await bob.seen("bob")
             assert ann.of("presence:update")[-1] != bob.of("presence:update")[-1]
     assert await column(own_database, ROWS) == []
+
+
+async def shows(watching: Tab, *people: tuple[str, str, str, int]) -> None:
+    """Wait until exactly these people are shown: id, name, newest socket and count of sockets."""
+    members = "userId", "userName", "socketId", "sockets"
+    expected = [dict(zip(members, person, strict=True)) for person in people]
+
+    def is_shown() -> bool:
+        return bool(told := watching.of("presence:update")) and told[-1] == expected
+
+    await watching.until(is_shown)
+
+
+async def test_a_person_is_one_face_through_joins_reloads_and_renamings(own_database: str) -> None:
+    with several(own_database, 2, limits=QUICK) as roots:
+        show = await posted(roots[0], "productions", name="A show")
+        async with tabs(*roots * 3) as (cy, ann, ann_2, ann_3, bob, dan):
+
+            async def everybody_sees(*faces: tuple[str, str, str, int]) -> None:
+                for watching in (cy, dan):
+                    shown = ("cy", "Cy", cy.sid, 1), ("dan", "Dan", dan.sid, 1), *faces
+                    await shows(watching, *shown)
+
+            for mine, user in ((cy, "cy"), (dan, "dan")):
+                await mine.join(show["uuid"], user)
+            # In one moment, on two processes: the table has to say which came last.
+            for mine in (ann, ann_2, ann_3):
+                await mine.join(show["id"], "ann")
+            await bob.join(show["id"], "bob")
+            his = "bob", "Bob", bob.sid, 1
+            await everybody_sees(("ann", "Ann", ann_3.sid, 3), his)
+            # Renamed in her oldest tab, while listeners are lost.
+            await execute(own_database, LISTENERS)
+            renamed = {"productionId": show["id"], "userId": "ann", "userName": "Ann Lee"}
+            await ann.ask("production:join", renamed)
+            await everybody_sees(("ann", "Ann Lee", ann.sid, 3), his)
+            # A tab reloads without a farewell, and comes back on the other process.
+            await ann_3.client.eio.disconnect(abort=True)
+            async with tab(roots[0]) as again:
+                await again.join(show["uuid"], "ann")
+                await everybody_sees(("ann", "Ann", again.sid, 3), his)
+                # Bob signs in as somebody who is there already.
+                await bob.join(show["id"], "ann")
+                await everybody_sees(("ann", "Ann", bob.sid, 4))
+            for mine in (bob, ann):
+                await mine.client.disconnect()
+            await everybody_sees(("ann", "Ann", ann_2.sid, 1))
+            await ann_2.ask("production:leave", {"productionId": show["uuid"]})
+            await everybody_sees()
+
+
+async def test_who_does_not_say_who_she_is_stands_for_her_socket_alone(
+    shared_database: str,
+) -> None:
+    with several(shared_database, 2, limits=QUICK) as roots:
+        show = await posted(roots[0], "productions", name="A show")
+        async with tabs(*roots, roots[0]) as (one, other, named):
+            for mine, members in ((one, {}), (other, {"userId": "", "userName": "Guest"})):
+                await mine.ask("production:join", {"productionId": show["id"], **members})
+            # Nobody becomes another's face by her socket's name.
+            await named.join(show["id"], one.sid)
+            for watching in (one, other, named):
+                await shows(
+                    watching, ("system", "System", one.sid, 1), ("system", "Guest", other.sid, 1),
+                    (one.sid, one.sid.title(), named.sid, 1),
+                )  # fmt: skip
 
 
 async def test_a_repeated_join_writes_nothing_and_is_shown_who_is_there(own_database: str) -> None:
@@ -93,10 +157,12 @@ async def test_those_of_a_killed_process_are_gone_within_seconds(
         async with tabs(root, other.root) as (ann, bob):
             await ann.join(show["id"], "ann")
             await bob.join(show["id"], "bob")
-            await ann.seen("ann", "bob")
-            other.end(signal.SIGKILL)
-            await ann.seen("ann")
-            assert await column(own_database, ROWS) == ["ann"]
+            async with tab(other.root) as ann_too:
+                await ann_too.join(show["id"], "ann")
+                await shows(ann, ("ann", "Ann", ann_too.sid, 2), ("bob", "Bob", bob.sid, 1))
+                other.end(signal.SIGKILL)
+                await shows(ann, ("ann", "Ann", ann.sid, 1))
+                assert await column(own_database, ROWS) == ["ann"]
 
 
 async def test_a_process_that_stops_leaves_no_rows(own_database: str, tmp_path: Path) -> None:

@@ -148,6 +148,43 @@ LAST_WRITER: Final = statement(
     "SELECT user_name FROM changes WHERE production_uuid = $1 AND entity_uuid = $2 "
     "ORDER BY seq DESC LIMIT 1"
 )
+# Of production $1: the oldest and the latest number that the log holds, and entry $2 if it does.
+NUMBERED: Final = statement(
+    "SELECT (SELECT seq FROM changes WHERE production_uuid = place.uuid ORDER BY seq LIMIT 1) "
+    "AS oldest, place.change_seq AS latest, entry.seq, entry.collection, entry.entity_uuid, "
+    "entry.operation, entry.version, entry.changes FROM productions AS place "
+    "LEFT JOIN changes AS entry ON entry.production_uuid = place.uuid AND entry.seq = $2 "
+    "WHERE place.uuid = $1"
+)
+_OTHER_REQUEST: Final = (
+    "SELECT seq FROM changes WHERE production_uuid = $1 AND seq {than} $2 "
+    "AND request_id IS DISTINCT FROM own.request_id ORDER BY seq {way} LIMIT 1"
+)
+# The entries of production $1 that the request of entry $2 wrote, the last first: they follow one
+# another. Without an id of a request, it is that entry alone.
+OF_REQUEST: Final = statement(
+    "SELECT entry.seq, entry.collection, entry.entity_uuid, entry.operation, entry.version, "
+    "entry.changes FROM changes AS own JOIN changes AS entry "
+    "ON entry.production_uuid = own.production_uuid "
+    f"AND entry.seq > coalesce(({_OTHER_REQUEST.format(than='<', way='DESC')}), 0) "
+    f"AND entry.seq < coalesce(({_OTHER_REQUEST.format(than='>', way='ASC')}), {2**63 - 1}) "
+    "WHERE own.production_uuid = $1 AND own.seq = $2 "
+    "AND (own.request_id IS NOT NULL OR entry.seq = own.seq) ORDER BY entry.seq DESC"
+)
+# Whether each field of entry $2 of production $1 has gone back since, and not forth again.
+GONE_BACK: Final = statement(
+    "SELECT bool_and(since.back > since.forth) FROM changes AS own, "
+    "jsonb_each(own.changes) AS field(name, pair), LATERAL (SELECT "
+    "count(*) FILTER (WHERE later.changes -> name = jsonb_build_array(pair -> 1, pair -> 0)) "
+    "AS back, count(*) FILTER (WHERE later.changes -> name = pair) AS forth FROM changes AS later "
+    "WHERE later.production_uuid = own.production_uuid AND later.entity_uuid = own.entity_uuid "
+    "AND later.seq > own.seq) AS since WHERE own.production_uuid = $1 AND own.seq = $2"
+)
+# Whether anything but the production itself was written in production $1 after number $2.
+WORKED_IN: Final = statement(
+    "SELECT EXISTS (SELECT FROM changes WHERE production_uuid = $1 AND seq > $2 "
+    "AND collection <> 'productions')"
+)
 # Which members of entity $2 of production $1 each write after version $3 changed.
 CHANGED_MEMBERS: Final = statement(
     "SELECT version, ARRAY(SELECT jsonb_object_keys(changes.changes)) AS names FROM changes "

@@ -6,7 +6,7 @@ leaves no number, no entry in the log and no announcement.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -14,18 +14,17 @@ from app.changelog.log import Actor
 from app.errors import SignalbookError
 from app.model.entity import Row
 from app.model.fields import MaybeLine
-from app.model.schemas import Key, RequestModel, unknown_members, update_schema
+from app.model.schemas import Key, RequestModel, known_uuid, unknown_members, update_schema
+from app.sql.writes import write_statements
 from app.store import many_writes
 from app.store.create import create_in
 from app.store.delete import delete
-from app.store.edit import Edit, creation_from, edit_from
+from app.store.edit import Edit, creation_from, edit_from, validate
+from app.store.history import RestoreBody, restore
 from app.store.update import update
 from app.store.write_context import StoredRow, WriteContext
 
-MOST: Final = 1_000
-"""How many rows one request may write."""
-
-_Members = Annotated[dict[str, Any], Field(description="What POST or PATCH of a single row takes.")]
+_Members = Annotated[dict[str, Any], Field(description="What a request for a single row takes.")]
 
 
 class BulkCreate(RequestModel):
@@ -50,7 +49,18 @@ class BulkDelete(RequestModel):
     key: Key
 
 
-Operation = BulkCreate | BulkUpdate | BulkDelete
+class BulkRestore(RequestModel):
+    """Bring the row back that has a uuid, deleted or not, or a label of this production.
+
+    What a restore of a single row takes stands in ``data``, or beside it.
+    """
+
+    op: Literal["restore"]
+    key: Key
+    data: _Members | None = None
+
+
+Operation = BulkCreate | BulkUpdate | BulkDelete | BulkRestore
 
 
 class Bulk(RequestModel):
@@ -60,7 +70,7 @@ class Bulk(RequestModel):
     """
 
     operations: list[Annotated[Operation, Field(discriminator="op")]] = Field(
-        min_length=1, max_length=MOST
+        min_length=1, max_length=many_writes.MOST
     )
     atomic: Annotated[bool, Field(strict=True)] = True
     user_id: MaybeLine = Field(None, alias="userId")
@@ -68,7 +78,7 @@ class Bulk(RequestModel):
     last_modified_by: MaybeLine = Field(None, alias="lastModifiedBy")
 
 
-Status = Literal["created", "updated", "unchanged", "deleted", "failed", "undone"]
+Status = Literal["created", "updated", "unchanged", "deleted", "restored", "failed", "undone"]
 BulkOutcome = many_writes.Outcome[Status]
 
 
@@ -78,6 +88,7 @@ class BulkStep:
 
     operation: Operation
     edit: Edit = Edit({})  # noqa: RUF009  # it is frozen
+    restore: RestoreBody | None = None
     fault: SignalbookError | None = None
     ignored: Sequence[str] = ()
 
@@ -95,6 +106,11 @@ def read_step(entity: type[Row], production: str, operation: Operation, actor: A
     try:
         if isinstance(operation, BulkDelete):
             return BulkStep(operation, Edit({}, actor), ignored=unknown)
+        if isinstance(operation, BulkRestore):
+            members = {**(operation.data or {}), **(operation.model_extra or {})}
+            body = validate(RestoreBody, members)
+            own = Actor(body.user_id, body.user_name, body.last_modified_by).or_else(actor)
+            return BulkStep(operation, Edit({}, own), body, ignored=unknown_members(body))
         if isinstance(operation, BulkCreate):
             edit, ignored = creation_from(entity, production, operation.data, actor)
         else:
@@ -142,10 +158,25 @@ async def _do(
         return _failure(step.fault)
     if isinstance(operation, BulkCreate):
         return BulkOutcome("created", await create_in(context, entity, production, edit))
+    recording = many_writes.RecordingContext(**vars(context))
+    if step.restore:
+        key = await _find_any(context, entity, production, operation.key)
+        body = await restore(recording, entity, key, step.restore, edit.actor)
+        return BulkOutcome("restored" if recording.bodies else "unchanged", body)
     key = str(await many_writes.find_in(context.connection, production, entity, operation.key))
     if isinstance(operation, BulkDelete):
         await delete(context, entity, key, edit.actor)
         return BulkOutcome("deleted")
-    recording = many_writes.RecordingContext(**vars(context))
     body = await update(recording, entity, key, edit)
     return BulkOutcome("updated" if recording.bodies else "unchanged", body)
+
+
+async def _find_any(
+    context: WriteContext, entity: type[Row], production: StoredRow, key: str
+) -> str:
+    """Return the uuid of its row under a key, also of a deleted one. Raises NotFound."""
+    if uuid := known_uuid(key):
+        row = await context.connection.fetchrow(write_statements(entity).with_deleted, uuid)
+        if row and row["production"] == production.uuid:
+            return str(uuid)
+    return str(await many_writes.find_in(context.connection, production, entity, key))

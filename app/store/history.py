@@ -121,23 +121,28 @@ async def restore(
     names = _fields(entity, request.fields)
     row = await context.read_any(entity, key)
     _refuse_partly(row, request)
-    if entity is not root() and row.in_deleted_production:
-        raise Conflict(
-            f"This {entity.noun} belongs to a deleted production: restore the production "
-            f"{row.production} first."
-        )
-    stored = _values(entity, row.members)
+    refuse_in_deleted_production(entity, row)
+    stored = values_of(entity, row.members)
     earlier = await _values_at(context, entity, row, request.version)
     if row.is_deleted:
         return await _undelete(context, entity, row, {**stored, **earlier}, actor)
     if not earlier:
         return row.body
-    echoes = _echoes(entity, earlier, stored)
-    values = {name: earlier[name] for name in names if name in earlier and name not in echoes}
+    same = echoes(entity, earlier, stored)
+    values = {name: earlier[name] for name in names if name in earlier and name not in same}
     if "id" not in values:
         values |= parts.relabelled(entity, values, earlier["id"], stored["id"])
     edit = Edit(values, actor, Start(version=row.version))
     return await update(context, entity, str(row.uuid), edit)
+
+
+def refuse_in_deleted_production(entity: type[Row], row: StoredRow) -> None:
+    """Raise Conflict for a row whose production is deleted."""
+    if entity is not root() and row.in_deleted_production:
+        raise Conflict(
+            f"This {entity.noun} belongs to a deleted production: restore the production "
+            f"{row.production} first."
+        )
 
 
 def _fields(entity: type[Row], members: Sequence[str] | None) -> list[str]:
@@ -164,7 +169,7 @@ def _refuse_partly(row: StoredRow, request: RestoreBody) -> None:
         raise Invalid.at("version", "say which version these fields had")
 
 
-def _values(entity: type[Row], members: Values) -> dict[str, Any]:
+def values_of(entity: type[Row], members: Values) -> dict[str, Any]:
     """Return a row's values by field; a row from before a field was declared lacks it."""
     wires = {name: entity.wire(name) for name in (*entity.editable(), *entity.parts)}
     return {name: members[wire] for name, wire in wires.items() if wire in members}
@@ -188,10 +193,10 @@ async def _values_at(
             "choose a version of its history.",
             oldestVersion=oldest, currentVersion=row.version,
         )  # fmt: skip
-    return _values(entity, from_json(logged["entity"]))
+    return values_of(entity, from_json(logged["entity"]))
 
 
-def _echoes(entity: type[Row], earlier: Values, stored: Values) -> set[str]:
+def echoes(entity: type[Row], earlier: Values, stored: Values) -> set[str]:
     """Return the labels of ends that are still the same: they follow the device's own label."""
     kinds = {device.uuid: device.kind for device in entity.device_references}
     return {
@@ -206,7 +211,7 @@ async def _undelete(
     context: WriteContext, entity: type[Row], row: StoredRow, values: dict[str, Any], actor: Actor
 ) -> bytes:
     """Write a deleted row as a live one with these values, what they name looked up again."""
-    stored = _values(entity, row.members)
+    stored = values_of(entity, row.members)
     target = await find_target(context, entity, str(row.production), values["id"], row.uuid)
     await references.resolve(context.connection, entity, row.production, None, values)
     values = {**dict.fromkeys(entity.references()), **values}

@@ -25,6 +25,8 @@ from app.store.write_context import StoredRow, WriteContext
 T = TypeVar("T")
 R = TypeVar("R")
 S = TypeVar("S", bound=str)
+MOST: Final = 1_000
+"""How many rows one request may write."""
 # With many savepoints PostgreSQL takes several times as long.
 _FEW: Final = 50
 

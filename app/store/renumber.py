@@ -16,10 +16,9 @@ from app.model.schemas import Key, RequestModel, known_uuid
 from app.rules import labels
 from app.rules.merge import Start
 from app.sql.reads import statements
-from app.store.bulk import MOST
 from app.store.create import labels_everywhere
 from app.store.edit import Edit
-from app.store.many_writes import lock_production
+from app.store.many_writes import MOST, lock_production
 from app.store.update import update
 from app.store.write_context import WriteContext
 

@@ -78,7 +78,7 @@ class Tab:
         return await self.ask("production:join", {"productionId": production, **who, **more})
 
     async def seen(self, *users: str) -> Any:
-        """Wait until exactly these users are shown, each as often as named."""
+        """Wait until exactly these users are shown, each once."""
 
         def shown() -> bool:
             lists = self.of("presence:update")

@@ -24,10 +24,10 @@ from app.store.renumber import Renumber, renumber, summary
 from app.store.write_context import WriteContext
 
 _OPERATIONS = (
-    "Creates, updates and deletes rows in one transaction; the order given is the order logged, "
-    "and an operation sees what those before it did. Where one is refused, nothing is done: 409 "
-    "`BULK_FAILED`, whose `results` tell which and why. With `atomic: false` the others are done "
-    "all the same, and each result tells its own."
+    "Creates, updates, deletes and restores rows in one transaction; the order given is the order "
+    "logged, and an operation sees what those before it did. Where one is refused, nothing is "
+    "done: 409 `BULK_FAILED`, whose `results` tell which and why. With `atomic: false` the others "
+    "are done all the same, and each result tells its own."
 )
 _LABELS = (
     "The rows are called by the prefix and a number that counts on. Labels may be swapped. A new "
@@ -63,7 +63,7 @@ def router() -> APIRouter:
 
 def _add_bulk(router: APIRouter, entity: type[Row], path: str) -> None:
     @router.post(f"/{path}/bulk", operation_id=f"bulk_{path.replace('-', '_')}",
-                 summary=f"Create, change and delete many of: {entity.noun}",
+                 summary=f"Create, change, delete and restore many of: {entity.noun}",
                  description=_OPERATIONS, tags=[entity.noun],
                  responses=answers(_answer_model(entity), NotFound, Conflict, Invalid),
                  openapi_extra={"parameters": [IDEMPOTENCY_KEY]})  # fmt: skip
@@ -98,7 +98,8 @@ def _results(path: str, outcomes: Sequence[BulkOutcome], steps: Sequence[BulkSte
     results = []
     for index, (outcome, step) in enumerate(zip(outcomes, steps, strict=True)):
         key = "" if isinstance(step.operation, BulkCreate) else f"/{step.operation.key}"
-        results.append(outcome_json(b'"index":%d' % index, outcome, f"/api/{path}{key}"))
+        end = "/restore" if step.restore else ""
+        results.append(outcome_json(b'"index":%d' % index, outcome, f"/api/{path}{key}{end}"))
     return results
 
 

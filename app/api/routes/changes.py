@@ -1,20 +1,33 @@
 """The routes of a production's changes: its log by number, live, and as older clients read it."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import Header, Path, Query, Response
 from pydantic import BaseModel
 
-from app.api.dependencies import DatabaseDep, HubDep, Limit, ProductionKey, StreamsDep
+from app.api.dependencies import (
+    DatabaseDep,
+    HubDep,
+    IdempotentWriterDep,
+    Limit,
+    ProductionKey,
+    RequestIdDep,
+    StreamsDep,
+)
+from app.api.idempotent import IDEMPOTENCY_KEY
+from app.api.json_requests import actor_in
 from app.api.openapi import answers, documented
-from app.api.responses import json_response
+from app.api.responses import json_response, outcome_json
 from app.api.routes.routers import production_router
 from app.changelog import events, feed
-from app.errors import Invalid, InvalidTimestamp, LogTrimmed, NotFound
+from app.errors import Conflict, Invalid, InvalidTimestamp, LogTrimmed, NotFound
 from app.live.sse.event_stream import EventStream
 from app.model.fields import EPOCH_MS_MAX, NO_NUL
-from app.model.schemas import WireMoment
+from app.model.schemas import DeleteBody, WireMoment
+from app.store.undo import LoggedChange, UndoOutcome, undo, undo_request
 
 router: Final = production_router("Events")
 _NEWEST: Final = 2**63 - 1
@@ -75,6 +88,21 @@ class Feed(BaseModel):
     next: int
     latest: int
     more: bool
+
+
+class UndoneRow(BaseModel):
+    """A change that was undone, ``unchanged`` where nothing was left of it, and its row now."""
+
+    seq: int
+    collection: str
+    status: Literal["undone", "unchanged"]
+    entity: Any
+
+
+class UndoneRequest(BaseModel):
+    """The changes of a request in the order in which they were undone: the last one first."""
+
+    results: list[UndoneRow]
 
 
 _EVENTS: Final = answers(list[Event], NotFound, Invalid)
@@ -148,3 +176,58 @@ def _parse_event_id(last_event_id: str) -> int:
         if number <= _NEWEST:
             return number
     raise Invalid.at("Last-Event-ID", "expected the number of a change, as an event's id gives it")
+
+
+Seq = Annotated[int, Path(ge=1, le=_NEWEST, description="The number of the change.")]
+_Row = dict[str, Any]
+_UNDO: Final = """Takes a change back by one more edit, which merges and conflicts like any other.
+
+An update's fields go back where nobody has changed them since; a row that was made is deleted, one
+that was deleted is restored. Where nothing is left of the change, nothing is written. The answer is
+the row as it is now.
+"""
+_UNDO_REQUEST: Final = """Undoes every change that was written by the request of this one, such as a
+bulk or a renumbering, the last one first: all of them, or none (409 `BULK_FAILED`).
+"""
+
+
+@router.post("/changes/{seq}/undo", operation_id="undo_change", summary="Undo a change",
+             description=_UNDO, openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
+             responses=answers(_Row, NotFound, Conflict, LogTrimmed, Invalid))  # fmt: skip
+async def undo_change(
+    writer: IdempotentWriterDep, request_id: RequestIdDep, production: ProductionKey, seq: Seq,
+    body: DeleteBody | None = None,
+) -> Response:  # fmt: skip
+    """Undo one change."""
+    actor = actor_in(body or DeleteBody(), request_id)
+    return await writer.write(
+        production,
+        partial(undo, production=production, seq=seq, actor=actor),
+        lambda row: json_response(row, request_body=body),
+    )
+
+
+@router.post("/changes/{seq}/undo-request", operation_id="undo_request",
+             summary="Undo all changes of a request", description=_UNDO_REQUEST,
+             openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
+             responses=answers(UndoneRequest, NotFound, Conflict, LogTrimmed, Invalid))  # fmt: skip
+async def undo_whole_request(
+    writer: IdempotentWriterDep, request_id: RequestIdDep, production: ProductionKey, seq: Seq,
+    body: DeleteBody | None = None,
+) -> Response:  # fmt: skip
+    """Undo every change of the request that wrote this one."""
+    actor = actor_in(body or DeleteBody(), request_id)
+    return await writer.write(
+        production,
+        partial(undo_request, production=production, seq=seq, actor=actor),
+        lambda undone: json_response(_undone(undone), request_body=body),
+    )
+
+
+def _undone(results: Sequence[tuple[LoggedChange, UndoOutcome]]) -> bytes:
+    each = []
+    for change, outcome in results:
+        collection = change.entity.collection
+        name = b'"seq":%d,"collection":"%b"' % (change.seq, collection.encode())
+        each.append(outcome_json(name, outcome, f"/api/{collection}/{change.uuid}"))
+    return b'{"results":[%b]}' % b",".join(each)

@@ -7,12 +7,16 @@ process has to renew its rows. Each new connection gets a new number.
 
 What a socket does is queued at once and written a moment later, many changes together. What other
 processes write is announced on a channel, and then read.
+
+A person is shown once, however many sockets she has. The table says which of them is the newest, so
+every process shows the same.
 """
 
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from secrets import randbelow
 from typing import Any, Final
 from uuid import UUID
@@ -22,6 +26,7 @@ import structlog
 from app.background import running
 from app.database.database import Database, DatabaseConnection
 from app.live.feed.listener import Listener
+from app.live.sockets.socket_requests import SYSTEM
 from app.model.schemas import known_uuid
 from app.sql.registry import statement
 
@@ -55,16 +60,18 @@ SHOWN: Final = statement(
     f"WHERE production_uuid = ANY($1::uuid[]) AND process IN ({_ALIVE}) ORDER BY at, socket_id"
 )
 # Remove sockets $3 from rooms $2; put sockets $5 into rooms $4, of process $1, with the user ids $6
-# and names $7. Announce the rooms that changed.
+# and names $7, which they said at $8. Announce the rooms that changed.
 WRITE: Final = statement(
     "WITH gone AS (DELETE FROM presence USING unnest($2::uuid[], $3::text[]) AS past(room, socket) "
     "WHERE production_uuid = past.room AND socket_id = past.socket RETURNING production_uuid), "
-    "came AS (INSERT INTO presence (production_uuid, socket_id, process, user_id, user_name) "
-    "SELECT room, socket, $1::int4, who, called FROM unnest($4::uuid[], $5::text[], $6::text[], "
-    "$7::text[]) AS new(room, socket, who, called) ON CONFLICT (production_uuid, socket_id) "
+    "came AS (INSERT INTO presence (production_uuid, socket_id, process, user_id, user_name, at) "
+    "SELECT room, socket, $1::int4, who, called, least(said, statement_timestamp()) "
+    "FROM unnest($4::uuid[], $5::text[], $6::text[], $7::text[], $8::timestamptz[]) "
+    "AS new(room, socket, who, called, said) ON CONFLICT (production_uuid, socket_id) "
     "DO UPDATE SET process = excluded.process, user_id = excluded.user_id, "
-    f"user_name = excluded.user_name RETURNING production_uuid) {_ANNOUNCED} FROM "
-    "(SELECT production_uuid FROM gone UNION SELECT production_uuid FROM came) AS changed(room)"
+    f"user_name = excluded.user_name, at = excluded.at RETURNING production_uuid) {_ANNOUNCED} "
+    "FROM (SELECT production_uuid FROM gone UNION SELECT production_uuid FROM came) "
+    "AS changed(room)"
 )
 # Remove the rows of dead processes; remove nothing while another process sweeps.
 SWEEP: Final = statement(
@@ -88,14 +95,14 @@ LEAVE: Final = statement(
 
 
 Person = tuple[str, str]  # a user's id and name
-People = list[dict[str, str]]
+People = list[dict[str, Any]]
 Seat = tuple[UUID, str]  # a room and a socket in it
 
 
 class Presence:
     """Writes the rows of this process's sockets, and reports who is in a room when that changes.
 
-    ``on_change`` is called with a room that has sockets here, and one item for each socket in it.
+    ``on_change`` is called with a room that has sockets here, and one item for each person in it.
     ``sweep`` is the pause in seconds between two searches for the rows of dead processes.
     """
 
@@ -105,6 +112,7 @@ class Presence:
     ) -> None:  # fmt: skip
         self._database, self._on_change, self._sweep = database, on_change, sweep
         self._seats: defaultdict[UUID, dict[str, Person]] = defaultdict(dict)
+        self._named_at: dict[Seat, datetime] = {}  # when a socket said who it is
         self._rows: dict[Seat, Person] = {}  # ours in the table
         self._to_write: set[Seat] = set()
         self._to_read: set[UUID] = set()
@@ -119,10 +127,12 @@ class Presence:
     def enter(self, room: UUID, socket: str, person: Person) -> None:
         if self._seats[room].get(socket) != person:
             self._seats[room][socket] = person
+            self._named_at[room, socket] = datetime.now(UTC)
             self._queue((room, socket))
 
     def leave(self, room: UUID, socket: str) -> None:
         if self._seats[room].pop(socket, None) is not None:
+            del self._named_at[room, socket]
             self._queue((room, socket))
         if not self._seats[room]:
             for by_room in (self._seats, self.last_sent, self._not_before):
@@ -177,8 +187,8 @@ class Presence:
         arrivals = {seat: who for seat, who in people.items() if self._rows.get(seat) != who}
         departures = [seat for seat in seats if seat not in people]
         try:
-            rows = [(*seat, *person) for seat, person in arrivals.items()]
-            await self._run(WRITE, number, *_columns(departures, 2), *_columns(rows, 4))
+            rows = [(*seat, *who, self._named_at[seat]) for seat, who in arrivals.items()]
+            await self._run(WRITE, number, *_columns(departures, 2), *_columns(rows, 5))
         except BaseException:
             self._to_write |= seats
             raise
@@ -190,11 +200,15 @@ class Presence:
     async def _read(self, rooms: list[UUID]) -> dict[UUID, People]:
         async with self._database.connection() as connection:
             rows = await connection.fetch(SHOWN, rooms)
-        people: dict[UUID, People] = {room: [] for room in rooms}
-        for row in rows:
-            people[row["room"]].append({"userId": row["user_id"], "userName": row["user_name"],
-                                        "socketId": row["socket_id"]})  # fmt: skip
-        return people
+        people: dict[UUID, dict[Any, dict[str, Any]]] = {room: {} for room in rooms}
+        for room, socket, user, name in rows:
+            faces = people[room]
+            # Two sockets that do not say whose they are may be two people's.
+            key = (user, socket) if user == SYSTEM else user
+            older = faces.get(key)
+            faces[key] = {"userId": user, "userName": name, "socketId": socket,
+                          "sockets": older["sockets"] + 1 if older else 1}  # fmt: skip
+        return {room: list(faces.values()) for room, faces in people.items()}
 
     async def _run(self, sql: str, *args: object) -> None:
         async with self._database.connection() as connection:

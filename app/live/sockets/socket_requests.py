@@ -1,7 +1,7 @@
 """What clients may send over a socket."""
 
 import json
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -9,6 +9,8 @@ from app.errors import Invalid
 from app.model.fields import NO_NUL, blank_to_none
 from app.model.schemas import Key
 
+SYSTEM: Final = "system"
+"""The user of what no user sends."""
 _Name = Annotated[str, Field(max_length=200, pattern=NO_NUL)]
 _MaybeName = Annotated[_Name | None, BeforeValidator(blank_to_none)]
 
@@ -35,7 +37,7 @@ class SocketRequest(BaseModel):
 
     @property
     def person(self) -> tuple[str, str]:
-        return self.userId or "system", self.userName or "System"
+        return self.userId or SYSTEM, self.userName or "System"
 
 
 class Leave(SocketRequest):
