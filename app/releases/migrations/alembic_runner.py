@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from functools import cache
 from typing import Any, Final, TypeVar
 
+import asyncpg
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
@@ -18,7 +19,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from app.database.url import DatabaseUrl
-from app.releases.connection.open_connection import open_connection
 from app.releases.migrations.observer import Observer
 from app.releases.migrations.revisions import ROOT
 from app.releases.migrations.version_row import (
@@ -60,8 +60,11 @@ async def current(url: str) -> str | None:
     try:
         if url in _KEPT.get():
             return await run_on(url, read_revision)
-        async with open_connection(url) as connection:
+        connection = await asyncpg.connect(**DatabaseUrl.parse(url).connect_args())
+        try:
             return await live_revision(connection)
+        finally:
+            await connection.close()
     except (OSError, TimeoutError, PostgresError, InterfaceError, DBAPIError) as away:
         cause = getattr(away, "orig", None) or away
         raise MigrationError(f"The database's revision cannot be read: {cause}") from away
