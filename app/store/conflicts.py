@@ -53,15 +53,20 @@ class ClientView:
         start, version = self.start, self.row["version"]
         if start == Start() or (start.version == version and not start.own):
             return {}
-        fields = self._fields
+        fields = self.fields
         versions = {name: at for name in fields if (at := start.of(name)) is not None}
         if start.version is not None:
             return {name: at for name, at in versions.items() if at != version}
         stored = self._versions(fields)
         return {n: at for n, at in versions.items() if not stored.get(n, 1) <= at <= version}
 
+    def starting(self, start: Start) -> "ClientView":
+        """Return the same row beside another start."""
+        return replace(self, start=start)
+
     @property
-    def _fields(self) -> list[str]:
+    def fields(self) -> list[str]:
+        """What a client may write, lists included."""
         return [*self.entity.editable(), *self.entity.parts]
 
     def _labels(self, bases: Mapping[str, Base]) -> Iterator[tuple[str, str, list[type[Row]]]]:
@@ -152,10 +157,10 @@ class ClientView:
         start = self.start
         if start == Start() or start.is_ahead_of(self.row["version"]):
             return start
-        last = dict.fromkeys(self._fields, 1) | self._versions(self._fields)
+        last = dict.fromkeys(self.fields, 1) | self._versions(self.fields)
         versions = {name: at for name, at in last.items() if at in own}
         if self.has_moved(own):
-            for name in self._fields:
+            for name in self.fields:
                 wire = self.entity.wire(name)
                 if isinstance(self.row.get(wire), list):
                     versions[name] = _undisturbed(wire, start.of(name) or 0, own, logged)
@@ -172,7 +177,7 @@ class ClientView:
             return bool(version - start.version > mine)
         return any(
             at not in own and (client := start.of(name)) is not None and at > client
-            for name, at in self._versions(self._fields).items()
+            for name, at in self._versions(self.fields).items()
         )
 
     def _versions(self, names: Iterable[str]) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """Update a row: what the client changed is written, and what others changed meanwhile stays."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from pydantic_core import to_json
 
@@ -17,7 +18,8 @@ from app.store import parts, references
 from app.store.conflicts import ClientView
 from app.store.edit import Edit
 from app.store.read import find_uuid
-from app.store.write_context import StoredRow, WriteContext, log_values
+from app.store.stale_forms import old_values, stale_form
+from app.store.write_context import StaleForm, StoredRow, WriteContext, log_values
 
 
 async def update(context: WriteContext, entity: type[Row], key: str, edit: Edit) -> bytes:
@@ -34,8 +36,15 @@ async def update(context: WriteContext, entity: type[Row], key: str, edit: Edit)
     await _refuse_other_production(context.connection, row, edit.production)
     view = ClientView(entity, edit.start, row.members, (row.production, row.uuid))
     bases = await view.bases(context.connection, edit.values)
-    change = RowChange(entity, row, edit, bases)
+    old = await old_values(context.connection, view, edit, row.stale_forms)
+    change = RowChange(entity, row, edit, {**bases, **old.lists()}, old.echoes())
     conflicts = await change.settle(context.connection)
+    if bases or old.bases:
+        written = not conflicts and bool(change.values)
+        context.stale_forms.append(StaleForm(
+            row.uuid, row.version + written, edit.actor.user_id,
+            stale_form(view, old, bases, change.sent, change.result(conflicts)), written,
+        ))  # fmt: skip
     view.refuse_conflicts(change.values, conflicts, bases)
     return await change.write(context) if change.values else row.body
 
@@ -43,18 +52,24 @@ async def update(context: WriteContext, entity: type[Row], key: str, edit: Edit)
 class RowChange:
     """An edit of a stored row: ``values`` are first what was sent, in the end what is written.
 
-    ``bases`` tell of the fields that others have changed since the client looked.
+    ``bases`` tell of the fields that others have changed since the client looked. ``echoes`` are
+    what its form may show besides: it is not touched, either.
     """
 
     def __init__(
-        self, entity: type[Row], row: StoredRow, edit: Edit, bases: Mapping[str, Base]
-    ) -> None:
+        self, entity: type[Row], row: StoredRow, edit: Edit, bases: Mapping[str, Base],
+        echoes: Mapping[str, Base] | None = None,
+    ) -> None:  # fmt: skip
         self.entity, self.row, self.edit = entity, row, edit
         self.stored = entity.by_field(row.members)
         """The row as it is, by field."""
         self.started = self.stored | {n: b.value for n, b in bases.items() if b.is_known}
         """The row as the client saw it, as far as that is known."""
-        self.values = touched(bases, edit.values_unlike(entity, self.started))
+        echoes = echoes or {}
+        old = {name: base.value for name, base in echoes.items()}
+        self.sent = edit.values_unlike(entity, self.started, old)
+        """What was sent, of two spellings the one that was meant."""
+        self.values = touched(echoes, touched(bases, self.sent))
         self._bases = bases
 
     async def settle(self, connection: DatabaseConnection) -> list[str]:
@@ -69,6 +84,15 @@ class RowChange:
         self.values = parts.in_order(entity, merged, stored)
         refuse_unbounded(entity, self.values)
         return conflicts
+
+    def result(self, conflicts: Collection[str]) -> Mapping[str, Any]:
+        """Return the row as it will be, and as it is where nothing can be written.
+
+        What is in conflict counts as sent: its user is told of it.
+        """
+        if not conflicts:
+            return self.stored | self.values
+        return self.stored | {name: self.sent.get(name) for name in conflicts}
 
     async def write(self, context: WriteContext) -> bytes:
         """Write the values and log them; return the row as JSON."""

@@ -40,6 +40,8 @@ class StoredRow:
     members: Mapping[str, Any]
     is_deleted: bool = False
     in_deleted_production: bool = False
+    stale_forms: bytes | None = None
+    """What answers about it are remembered (``app.store.stale_forms``), as JSON."""
 
     @property
     def version(self) -> int:
@@ -54,6 +56,21 @@ class StoredRow:
 
 
 @dataclass(frozen=True)
+class StaleForm:
+    """What a client's form shows otherwise than the answer that it gets, which names ``version``.
+
+    ``saw`` has the versions of these fields by wire name. With ``written`` the version is one that
+    was made by this very write.
+    """
+
+    row: UUID
+    version: int
+    user: str | None
+    saw: Mapping[str, int]
+    written: bool = False
+
+
+@dataclass(frozen=True)
 class WriteContext:
     """A connection to write with: in autocommit, or ``locked``, in a transaction."""
 
@@ -62,6 +79,8 @@ class WriteContext:
     locked_productions: set[UUID] = field(default_factory=set)
     keys: dict[str, UUID] = field(default_factory=dict)
     """The production of each key that the write has met."""
+    stale_forms: list[StaleForm] = field(default_factory=list)
+    """What is to be remembered of the answers, whatever becomes of the write."""
 
     def require_lock(self) -> None:
         """Raise WriteRace in autocommit, so that the write starts again in a transaction."""
@@ -89,13 +108,15 @@ class WriteContext:
     async def read_any(self, entity: type[Row], key: str) -> StoredRow:
         """Read the row with a uuid, deleted or not, else the live row that has the label."""
         row = await self.find(entity, write_statements(entity).with_deleted, key)
-        return self._stored(row, row["deleted"], row["closed"])
+        return self._stored(row, deleted=row["deleted"], closed=row["closed"])
 
-    def _stored(self, row: Any, *states: bool) -> StoredRow:
+    def _stored(self, row: Any, *, deleted: bool = False, closed: bool = False) -> StoredRow:
         members = from_json(row["body"])
         self.keys[members["uuid"]] = row["production"]
         uuid = UUID(members["uuid"])
-        return StoredRow(uuid, row["production"], row["seq"], row["body"], members, *states)
+        return StoredRow(
+            uuid, row["production"], row["seq"], row["body"], members, deleted, closed, row["forms"]
+        )
 
     async def write(self, sql: str, *args: object) -> bytes:
         """Run a statement of ``write_statements`` and return the row as JSON. Raises WriteRace."""
