@@ -32,7 +32,9 @@ def texts(entity: type[Row]) -> tuple[str, str, str]:
 class OldForm:
     """A client with a form of its own: of an answer it keeps only what ``kept`` names."""
 
-    def __init__(self, client: httpx.Client, entity: type[Row], row: Made, kept: str, door: str):
+    def __init__(
+        self, client: httpx.Client, entity: type[Row], row: Made, kept: str, door: str
+    ) -> None:
         self.client, self.entity, self.row, self.door = client, entity, row, door
         self.form = {k: v for k, v in row.items() if k not in {"updatedAt", *KEPT["both"]}}
         self.kept = KEPT[kept]

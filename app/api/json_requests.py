@@ -12,9 +12,17 @@ from starlette.types import Scope
 
 from app.changelog.log import Actor
 from app.errors import BodyTooLarge, UnsupportedMediaType
+from app.rules.json_items import read_items
+from app.store import bulk
+from app.sync import mutations
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 JSON_TYPE: Final = "application/json"
+# By the last word of the path: the list whose items are read each for itself, and its most items.
+_ITEMS: Final = {
+    "bulk": ("operations", bulk.MOST),
+    "sync": ("mutations", mutations.MAX_MUTATIONS),
+}
 
 
 class NamesActor(Protocol):
@@ -55,11 +63,21 @@ class JsonRequest(Request):
         return self._bytes
 
     async def json(self) -> Any:
-        """Parse the body. Raises JSONDecodeError, which is answered with a 400."""
+        """Parse the body. Raises JSONDecodeError, which is answered with a 400.
+
+        Of a batch each item that cannot be parsed becomes an ``Unreadable``.
+        """
+        body = await self.body()
         try:
-            return from_json(await self.body(), allow_inf_nan=False)
+            return from_json(body, allow_inf_nan=False)
         except ValueError as error:
-            raise json.JSONDecodeError(str(error), "", 0) from None
+            reason = str(error)
+        if items := _ITEMS.get(self.scope["path"].rpartition("/")[2]):
+            try:
+                return read_items(body, *items)
+            except ValueError as error:
+                reason = str(error)
+        raise json.JSONDecodeError(reason, "", 0)
 
 
 class JsonRoute(APIRoute):

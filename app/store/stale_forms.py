@@ -63,7 +63,7 @@ async def old_values(
         versions |= _remembered_versions(view, edit, from_json(remembered))
     if not versions:
         return OldValues()
-    latest = dict.fromkeys(view.fields, view.row["version"])
+    latest: dict[str, int] = dict.fromkeys(view.fields, view.row["version"])
     bases = await view.starting(Start(field_versions=latest | versions)).bases(
         connection, edit.values
     )
@@ -114,13 +114,13 @@ def stale_form(
     """
     saw: dict[str, int] = {}
     uuids = uuids_of_labels(view.entity)
-    for name, base in {**bases, **old.bases}.items():
-        field_name = uuids.get(name, name)
-        if name not in sent or not base.is_known or same(sent[name], result.get(name)):
-            continue
-        if same(base.value, sent[name]) or isinstance(sent[name], list):
-            version = old.versions.get(field_name) if name in old.bases else None
-            saw[view.entity.wire(field_name)] = version or view.start.of(field_name) or 1
+    for seen, version_of in ((old.bases, old.versions.get), (bases, view.start.of)):
+        for name, base in seen.items():
+            if name not in sent or not base.is_known or same(sent[name], result.get(name)):
+                continue
+            if same(base.value, sent[name]) or isinstance(sent[name], list):
+                own = uuids.get(name, name)
+                saw[view.entity.wire(own)] = version_of(own) or 1
     return saw
 
 

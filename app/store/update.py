@@ -37,7 +37,8 @@ async def update(context: WriteContext, entity: type[Row], key: str, edit: Edit)
     view = ClientView(entity, edit.start, row.members, (row.production, row.uuid))
     bases = await view.bases(context.connection, edit.values)
     old = await old_values(context.connection, view, edit, row.stale_forms)
-    change = RowChange(entity, row, edit, {**bases, **old.lists()}, old.echoes())
+    bases |= old.lists()
+    change = RowChange(entity, row, edit, bases, old.echoes())
     conflicts = await change.settle(context.connection)
     if bases or old.bases:
         written = not conflicts and bool(change.values)
@@ -45,7 +46,7 @@ async def update(context: WriteContext, entity: type[Row], key: str, edit: Edit)
             row.uuid, row.version + written, edit.actor.user_id,
             stale_form(view, old, bases, change.sent, change.result(conflicts)), written,
         ))  # fmt: skip
-    view.refuse_conflicts(change.values, conflicts, bases)
+    await view.refuse_conflicts(context.connection, change.values, conflicts, bases)
     return await change.write(context) if change.values else row.body
 
 

@@ -211,7 +211,8 @@ class MutationApplier:
         view = replace(view, start=await self._with_own(view))
         moved = view.has_moved(self._own_versions[uuid])
         if view.start.is_ahead_of(view.row["version"]) or moved:
-            raise view.delete_conflict(await view.bases(self._context.connection, {}))
+            connection = self._context.connection
+            raise await view.delete_conflict(connection, await view.bases(connection, {}))
 
     def _view(self, entity: type[Row], start: Start, row: Any, uuid: UUID) -> ClientView:
         return ClientView(entity, start, row, (self._production.uuid, uuid))
