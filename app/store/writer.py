@@ -105,10 +105,15 @@ class Writer:
     ) -> T:
         """Run ``work`` as ``write`` does, but all that it writes in one transaction."""
         try:
-            async with self._queue.slot(key), self._remembering() as forms:
-                return await self._locked(forms, work, *args, **named)
+            async with self._queue.slot(key):
+                return await self.locked(work, *args, **named)
         except TimeoutError:
             raise Busy(_CROWDED) from None
+
+    async def locked(self, work: Work[P, T], *args: P.args, **named: P.kwargs) -> T:
+        """Run ``work`` in a transaction, under the locks that it takes. Raises Busy."""
+        async with self._remembering() as forms:
+            return await self._locked(forms, work, *args, **named)
 
     async def _locked(
         self, forms: list[StaleForm], work: Work[P, T], *args: P.args, **named: P.kwargs
