@@ -62,6 +62,15 @@ class ClientView:
         stored = self._versions(fields)
         return {n: at for n, at in versions.items() if not stored.get(n, 1) <= at <= version}
 
+    async def old_bases(
+        self, connection: DatabaseConnection, versions: Mapping[str, int], submitted: Values
+    ) -> dict[str, Base]:
+        """Return what these fields were at versions before the one that the client names."""
+        version: int = self.row["version"]
+        start = Start(field_versions=dict.fromkeys(self.fields, version) | {**versions})
+        bases = await self.starting(start).bases(connection, submitted)
+        return {name: base for name, base in bases.items() if base.is_known}
+
     def starting(self, start: Start) -> "ClientView":
         """Return the same row beside another start."""
         return replace(self, start=start)
@@ -141,7 +150,7 @@ class ClientView:
         names = [detail["fieldName"] for detail in details]
         rows = await connection.fetch(log.LAST_CHANGES, *self.uuids, names)
         last = {row["name"]: row for row in rows}
-        known = {self.entity.wire(name) for name, base in bases.items() if base.is_known}
+        with_base = {self.entity.wire(name) for name, base in bases.items() if base.is_known}
         parts = []
         for detail in details:
             name, row = detail["fieldName"], last.get(detail["fieldName"])
@@ -149,7 +158,7 @@ class ClientView:
                 await self._value_words(connection, name, detail[member])
                 for member in ("baseValue", "serverValue", "clientValue")
             ]
-            before = f" from {base}" if name in known else ""
+            before = f" from {base}" if name in with_base else ""
             moment = f" on {moment_words(row['at'])}" if row else ""
             own = f", and you entered {mine}" if entered else ""
             words = f"{_person(row)} changed {member_words(name)}{before} to {theirs}{moment}{own}"

@@ -1,6 +1,7 @@
 """Update a row: what the client changed is written, and what others changed meanwhile stays."""
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic_core import to_json
@@ -18,7 +19,7 @@ from app.store import parts, references
 from app.store.conflicts import ClientView
 from app.store.edit import Edit
 from app.store.read import find_uuid
-from app.store.stale_forms import old_values, stale_form
+from app.store.stale_forms import OldValues, old_versions, stale_form
 from app.store.write_context import StaleForm, StoredRow, WriteContext, log_values
 
 
@@ -36,16 +37,19 @@ async def update(context: WriteContext, entity: type[Row], key: str, edit: Edit)
     await _refuse_other_production(context.connection, row, edit.production)
     view = ClientView(entity, edit.start, row.members, (row.production, row.uuid))
     bases = await view.bases(context.connection, edit.values)
-    old = await old_values(context.connection, view, edit, row.stale_forms)
+    old = OldValues(old_versions(entity, row.members, edit, row.stale_forms))
+    if old.versions:
+        older = await view.old_bases(context.connection, old.versions, edit.values)
+        old = replace(old, bases=older)
     bases |= old.lists()
     change = RowChange(entity, row, edit, bases, old.echoes())
     conflicts = await change.settle(context.connection)
     if bases or old.bases:
-        written = not conflicts and bool(change.values)
-        context.stale_forms.append(StaleForm(
-            row.uuid, row.version + written, edit.actor.user_id,
-            stale_form(view, old, bases, change.sent, change.result(conflicts)), written,
-        ))  # fmt: skip
+        is_new = not conflicts and bool(change.values)
+        result = change.result(conflicts)
+        saw = stale_form(entity, edit.start, old, bases, change.submitted, result)
+        form = StaleForm(row.uuid, row.version + is_new, edit.actor.user_id, saw, is_new)
+        context.stale_forms.append(form)
     await view.refuse_conflicts(context.connection, change.values, conflicts, bases)
     return await change.write(context) if change.values else row.body
 
@@ -68,9 +72,9 @@ class RowChange:
         """The row as the client saw it, as far as that is known."""
         echoes = echoes or {}
         old = {name: base.value for name, base in echoes.items()}
-        self.sent = edit.values_unlike(entity, self.started, old)
+        self.submitted = edit.values_unlike(entity, self.started, old)
         """What was sent, of two spellings the one that was meant."""
-        self.values = touched(echoes, touched(bases, self.sent))
+        self.values = touched(echoes, touched(bases, self.submitted))
         self._bases = bases
 
     async def settle(self, connection: DatabaseConnection) -> list[str]:
@@ -93,7 +97,7 @@ class RowChange:
         """
         if not conflicts:
             return self.stored | self.values
-        return self.stored | {name: self.sent.get(name) for name in conflicts}
+        return self.stored | {name: self.submitted.get(name) for name in conflicts}
 
     async def write(self, context: WriteContext) -> bytes:
         """Write the values and log them; return the row as JSON."""

@@ -9,7 +9,7 @@ A writer that lost such a race, or that has several rows to write, starts again 
 that locks the production first. There nobody can overtake it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
@@ -26,6 +26,15 @@ from app.sql.registry import statement
 from app.sql.writes import write_statements
 from app.store.read import find_row
 
+# Adds the answers $2 to those of row $1, each a JSON object by version and user, and keeps the
+# newest. No Idempotency-Key has a blank. They stay for 30 days longer than keys do.
+REMEMBER: Final = statement(
+    "INSERT INTO idempotency_keys AS known (key, fingerprint, headers, at) VALUES "
+    "('form ' || $1::uuid, '', $2, statement_timestamp() + interval '30 days') "
+    "ON CONFLICT (key) DO UPDATE SET at = excluded.at, headers = (SELECT json_object_agg(key, "
+    "value) FROM (SELECT key, value FROM jsonb_each(known.headers::jsonb || "
+    "excluded.headers::jsonb) ORDER BY split_part(key, ' ', 1)::bigint DESC LIMIT 50) AS newest)"
+)
 LOCK: Final = statement("SELECT FROM productions WHERE uuid = $1 FOR NO KEY UPDATE")
 
 
@@ -59,15 +68,15 @@ class StoredRow:
 class StaleForm:
     """What a client's form shows otherwise than the answer that it gets, which names ``version``.
 
-    ``saw`` has the versions of these fields by wire name. With ``written`` the version is one that
-    was made by this very write.
+    ``saw`` has the versions of these fields by wire name. ``is_new``: this very write makes the
+    version.
     """
 
     row: UUID
     version: int
     user: str | None
     saw: Mapping[str, int]
-    written: bool = False
+    is_new: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,3 +143,12 @@ def log_values(changes: Mapping[str, Any], actor: Actor, *, blind: bool = False)
     """Return what a write tells the log: ``[before, after]`` by wire name, and who wrote."""
     who = (actor.user_id or "system", actor.user_name or "System")
     return (to_json(changes).decode(), *who, actor.request_id, uuid7(), blind)
+
+
+async def remember(connection: DatabaseConnection, forms: Iterable[StaleForm]) -> None:
+    """Remember what clients still show, before they are answered."""
+    rows: dict[Any, dict[str, Mapping[str, int]]] = {}
+    for form in forms:
+        rows.setdefault(form.row, {})[f"{form.version} {form.user or ''}"] = form.saw
+    for row, answers in rows.items():
+        await connection.execute(REMEMBER, row, to_json(answers))

@@ -15,8 +15,7 @@ from uuid import UUID
 
 from app.database.database import Database, DatabaseConnection
 from app.errors import Busy, SignalbookError, WriteRace
-from app.store.stale_forms import remember
-from app.store.write_context import StaleForm, WriteContext
+from app.store.write_context import StaleForm, WriteContext, remember
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -139,7 +138,7 @@ class Writer:
         try:
             yield forms
         except SignalbookError:
-            await self._remember([form for form in forms if not form.written])
+            await self._remember([form for form in forms if not form.is_new])
             raise
         await self._remember(forms)
 

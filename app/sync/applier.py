@@ -143,7 +143,9 @@ class MutationApplier:
         view = view.starting(await self._with_own(view))
         bases = await view.bases(self._context.connection, edit.values)
         if bases:
-            saw = stale_form(view, OldValues(), bases, edit.values, entity.by_field(row))
+            saw = stale_form(
+                entity, view.start, OldValues(), bases, edit.values, entity.by_field(row)
+            )
             form = StaleForm(uuid, row["version"], edit.actor.user_id, saw)
             self._context.stale_forms.append(form)
 

@@ -66,7 +66,7 @@ async def _undoable(context: WriteContext) -> AsyncIterator[None]:
             async with context.connection.transaction():
                 yield
         except _RollBack:
-            context.stale_forms[:] = [f for f in context.stale_forms if not f.written]
+            context.stale_forms[:] = [f for f in context.stale_forms if not f.is_new]
             raise
 
 
