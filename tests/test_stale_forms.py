@@ -185,3 +185,28 @@ def test_no_value_goes_back_that_nobody_typed(
             form.base = base
         else:
             saved, answered = dict(form.form), after
+
+
+def test_an_old_list_and_an_old_reference_do_not_go_back(client: httpx.Client, make: Any) -> None:
+    outputs = [{"id": f"OUT {n}", "connector": "SDI"} for n in (1, 2)]
+    entity = next(entity for entity in SCOPED if entity.collection == "sources")
+    row = make("sources", name="x", type="x", outputs=outputs)
+    form = OldForm(client, entity, row, "version", "PUT")
+    first, second = row["outputs"]
+    edit(client, entity, row, outputs=[{**first, "connector": "DP"}, second])
+    form.save(name="Typed")
+    after = form.save(outputs=[first, {**second, "connector": "HDMI"}]).json()
+    assert [output["connector"] for output in after["outputs"]] == ["DP", "HDMI"]
+    refused = form.save(outputs=[{**first, "connector": "VGA"}, second])
+    assert refused.status_code == 409
+    after = form.save().json()
+    assert [output["connector"] for output in after["outputs"]] == ["VGA", "SDI"]
+
+    ccus = [make("ccus", name="x", id=f"CCU {letter}") for letter in "AB"]
+    entity = next(entity for entity in SCOPED if entity.collection == "cameras")
+    row = make("cameras", name="x", ccuId="CCU A")
+    form = OldForm(client, entity, row, "both", "PUT")
+    edit(client, entity, row, ccuUuid=ccus[1]["uuid"])
+    for number in range(3):
+        after = form.save(name=f"Typed {number}").json()
+        assert (after["ccuId"], after["name"]) == ("CCU B", f"Typed {number}")

@@ -41,13 +41,13 @@ async def update(context: WriteContext, entity: type[Row], key: str, edit: Edit)
     if old.versions:
         older = await view.old_bases(context.connection, old.versions, edit.values)
         old = replace(old, bases=older)
-    bases |= old.lists()
+    claimed, bases = bases, {**bases, **old.lists()}
     change = RowChange(entity, row, edit, bases, old.echoes())
     conflicts = await change.settle(context.connection)
     if bases or old.bases:
         is_new = not conflicts and bool(change.values)
         result = change.result(conflicts)
-        saw = stale_form(entity, edit.start, old, bases, change.submitted, result)
+        saw = stale_form(entity, edit.start, old, claimed, change.submitted, result)
         form = StaleForm(row.uuid, row.version + is_new, edit.actor.user_id, saw, is_new)
         context.stale_forms.append(form)
     await view.refuse_conflicts(context.connection, change.values, conflicts, bases)
