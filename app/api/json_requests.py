@@ -1,6 +1,7 @@
 """JSON requests: bounded in size, strictly parsed, and declared as JSON."""
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
@@ -11,10 +12,18 @@ from starlette.types import Scope
 
 from app.changelog.log import Actor
 from app.errors import BodyTooLarge, UnsupportedMediaType
+from app.rules.json_items import read_items
 from app.rules.json_text import read_json
+from app.store.many_writes import MOST
+from app.sync import mutations
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 JSON_TYPE: Final = "application/json"
+# By the last word of the path: the list whose items are read each for itself, and its most items.
+_ITEMS: Final = {
+    "bulk": ("operations", MOST),
+    "sync": ("mutations", mutations.MAX_MUTATIONS),
+}
 
 
 class NamesActor(Protocol):
@@ -55,11 +64,21 @@ class JsonRequest(Request):
         return self._bytes
 
     async def json(self) -> Any:
-        """Parse the body. Raises JSONDecodeError, which is answered with a 400."""
+        """Parse the body. Raises JSONDecodeError, which is answered with a 400.
+
+        Of a batch each item that cannot be parsed becomes an ``Unreadable``.
+        """
+        body = await self.body()
         try:
-            return read_json(await self.body())
+            return read_json(body)
         except ValueError as error:
-            raise json.JSONDecodeError(str(error), "", 0) from None
+            reason = str(error)
+        if items := _ITEMS.get(self.scope["path"].rpartition("/")[2]):
+            try:
+                return read_items(body.removeprefix(BOM_UTF8), *items)
+            except ValueError as error:
+                reason = str(error)
+        raise json.JSONDecodeError(reason, "", 0)
 
 
 class JsonRoute(APIRoute):

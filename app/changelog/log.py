@@ -185,6 +185,12 @@ WORKED_IN: Final = statement(
     "SELECT EXISTS (SELECT FROM changes WHERE production_uuid = $1 AND seq > $2 "
     "AND collection <> 'productions')"
 )
+# Who changed each of members $3 of row $2 of production $1 last, and when.
+LAST_CHANGES: Final = statement(
+    "SELECT name, user_id, user_name, at FROM unnest($3::text[]) AS name, LATERAL (SELECT user_id, "
+    "user_name, at FROM changes WHERE production_uuid = $1 AND entity_uuid = $2 "
+    "AND changes.changes ? name ORDER BY seq DESC LIMIT 1) AS last"
+)
 # Which members of entity $2 of production $1 each write after version $3 changed.
 CHANGED_MEMBERS: Final = statement(
     "SELECT version, ARRAY(SELECT jsonb_object_keys(changes.changes)) AS names FROM changes "

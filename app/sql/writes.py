@@ -121,6 +121,10 @@ def _own_target(entity: type[Row]) -> str:
     )
 
 
+# What ``app.store.stale_forms`` remembers of the row.
+_FORMS: Final = (
+    "(SELECT headers FROM idempotency_keys WHERE key = 'form ' || (entity.\"uuid\")::text) AS forms"
+)
 _STATES: Final = ', entity."isDeleted" AS deleted, place.is_deleted AS closed'
 
 
@@ -129,7 +133,7 @@ def _read(entity: type[Row], condition: str, more: str = "") -> str:
     rows = projection(entity, condition)
     return (
         "SELECT row_to_json(entity) AS body, place.uuid AS production, place.change_seq AS seq"
-        f"{more} "
+        f"{more}, {_FORMS} "
         f'FROM ({rows}) AS entity JOIN productions AS place ON place.uuid = entity."{scope}"'
     )
 

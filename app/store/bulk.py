@@ -8,13 +8,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from app.changelog.log import Actor
-from app.errors import SignalbookError
+from app.errors import BrokenJson, SignalbookError
 from app.model.entity import Row
 from app.model.fields import MaybeLine
-from app.model.schemas import Key, RequestModel, known_uuid, unknown_members, update_schema
+from app.model.schemas import (
+    Key,
+    RequestModel,
+    invalid,
+    known_uuid,
+    unknown_members,
+    update_schema,
+)
+from app.rules.json_items import Unreadable
 from app.sql.writes import write_statements
 from app.store import many_writes
 from app.store.create import create_in
@@ -63,16 +77,43 @@ class BulkRestore(RequestModel):
 Operation = BulkCreate | BulkUpdate | BulkDelete | BulkRestore
 
 
+@dataclass(frozen=True)
+class FaultyOperation:
+    """What stands in the place of an operation and is none."""
+
+    fault: SignalbookError
+
+
+def _read_leniently(
+    value: Any, read: ValidatorFunctionWrapHandler, info: ValidationInfo
+) -> Operation | FaultyOperation:
+    """Return the operation, or else the error; with ``atomic`` raise it for the whole request."""
+    atomic = info.data.get("atomic", True)
+    if isinstance(value, Unreadable):
+        words = f"This operation is not JSON: {value.reason}."
+        if atomic:
+            raise ValueError(words)
+        return FaultyOperation(BrokenJson(words))
+    try:
+        operation: Operation = read(value)
+    except ValidationError as error:
+        if atomic:
+            raise
+        return FaultyOperation(invalid(error.errors(include_input=False)))
+    return operation
+
+
 class Bulk(RequestModel):
     """Operations in their order; all or nothing, unless ``atomic`` is false.
 
     Who did it counts for every operation that does not say so itself.
     """
 
-    operations: list[Annotated[Operation, Field(discriminator="op")]] = Field(
-        min_length=1, max_length=many_writes.MOST
-    )
+    # It stands before the operations because their validator reads it.
     atomic: Annotated[bool, Field(strict=True)] = True
+    operations: list[
+        Annotated[Operation, Field(discriminator="op"), WrapValidator(_read_leniently)]
+    ] = Field(min_length=1, max_length=many_writes.MOST)
     user_id: MaybeLine = Field(None, alias="userId")
     user_name: MaybeLine = Field(None, alias="userName")
     last_modified_by: MaybeLine = Field(None, alias="lastModifiedBy")
@@ -86,7 +127,7 @@ BulkOutcome = many_writes.Outcome[Status]
 class BulkStep:
     """An operation whose data has been read: an edit, or what is wrong with it."""
 
-    operation: Operation
+    operation: Operation | FaultyOperation
     edit: Edit = Edit({})  # noqa: RUF009  # it is frozen
     restore: RestoreBody | None = None
     fault: SignalbookError | None = None
@@ -100,8 +141,12 @@ class Undone(Exception):
         self.outcomes = outcomes
 
 
-def read_step(entity: type[Row], production: str, operation: Operation, actor: Actor) -> BulkStep:
+def read_step(
+    entity: type[Row], production: str, operation: Operation | FaultyOperation, actor: Actor
+) -> BulkStep:
     """Read an operation's data; ``actor`` did it if it names nobody."""
+    if isinstance(operation, FaultyOperation):
+        return BulkStep(operation, fault=operation.fault)
     unknown = unknown_members(operation)
     try:
         if isinstance(operation, BulkDelete):
@@ -154,7 +199,7 @@ async def _do(
     context: WriteContext, entity: type[Row], production: StoredRow, step: BulkStep
 ) -> BulkOutcome:
     operation, edit = step.operation, step.edit
-    if step.fault:
+    if isinstance(operation, FaultyOperation) or step.fault:
         return _failure(step.fault)
     if isinstance(operation, BulkCreate):
         return BulkOutcome("created", await create_in(context, entity, production, edit))

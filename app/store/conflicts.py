@@ -1,6 +1,6 @@
 """What others have changed since a client looked, and the refusal that lets people settle it."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,9 @@ from app.database.database import DatabaseConnection
 from app.entities import discovered
 from app.errors import VersionConflict
 from app.model.entity import Row, label_field
+from app.model.schemas import known_uuid
 from app.rules.merge import Base, Start
+from app.rules.wording import member_words, moment_words, sentence, value_words
 from app.sql.reads import statements
 from app.store.references import device_type, device_types
 
@@ -53,15 +55,29 @@ class ClientView:
         start, version = self.start, self.row["version"]
         if start == Start() or (start.version == version and not start.own):
             return {}
-        fields = self._fields
+        fields = self.fields
         versions = {name: at for name in fields if (at := start.of(name)) is not None}
         if start.version is not None:
             return {name: at for name, at in versions.items() if at != version}
         stored = self._versions(fields)
         return {n: at for n, at in versions.items() if not stored.get(n, 1) <= at <= version}
 
+    async def old_bases(
+        self, connection: DatabaseConnection, versions: Mapping[str, int], submitted: Values
+    ) -> dict[str, Base]:
+        """Return what these fields were at versions before the one that the client names."""
+        version: int = self.row["version"]
+        start = Start(field_versions=dict.fromkeys(self.fields, version) | {**versions})
+        bases = await self.starting(start).bases(connection, submitted)
+        return {name: base for name, base in bases.items() if base.is_known}
+
+    def starting(self, start: Start) -> "ClientView":
+        """Return the same row beside another start."""
+        return replace(self, start=start)
+
     @property
-    def _fields(self) -> list[str]:
+    def fields(self) -> list[str]:
+        """What a client may write, lists included."""
         return [*self.entity.editable(), *self.entity.parts]
 
     def _labels(self, bases: Mapping[str, Base]) -> Iterator[tuple[str, str, list[type[Row]]]]:
@@ -90,30 +106,72 @@ class ClientView:
                 return Base(label, changed=True)
         return Base(is_known=False, changed=True)
 
-    def refuse_conflicts(
-        self, values: Values, conflicts: Iterable[str], bases: Mapping[str, Base]
-    ) -> None:
+    async def refuse_conflicts(
+        self, connection: DatabaseConnection, values: Values, conflicts: Iterable[str],
+        bases: Mapping[str, Base],
+    ) -> None:  # fmt: skip
         """Raise VersionConflict if there are conflicts, or if the client is ahead of the row."""
         conflicts = list(conflicts)
-        version = self.row["version"]
+        version, noun = self.row["version"], self.entity.noun
         if not conflicts and not self.start.is_ahead_of(version):
             return
         details = self._details({name: values[name] for name in conflicts}, bases)
-        raise self._conflict(
-            f"This {self.entity.noun} is at version {version} and the edit started from "
-            f"{self._client_version(details)}: look at both and save again.",
-            details,
-        )
+        again = f"load this {noun} again (it is at version {version}), enter yours and save"
+        if self.start.is_ahead_of(version):
+            message = (
+                f"Nothing was saved: your edit started from version {self.start.version}, which "
+                f"this {noun} does not have. To go on, {again}."
+            )
+        else:
+            changed = await self._in_words(connection, details, bases)
+            theirs = "" if _has_lists(details) else " To keep theirs, enter it here and save again."
+            message = f"Nothing was saved: {changed}.{theirs} To put yours in its place, {again}."
+        raise self._conflict(message, details)
 
-    def delete_conflict(self, bases: Mapping[str, Base]) -> VersionConflict:
+    async def delete_conflict(
+        self, connection: DatabaseConnection, bases: Mapping[str, Base]
+    ) -> VersionConflict:
         """Return the error for deleting a row that others have changed since the client looked."""
         changed = dict.fromkeys(name for name, base in bases.items() if base.changed)
         details = self._details(changed, bases)
+        words = await self._in_words(connection, details, bases, entered=False)
+        noun, version = self.entity.noun, self.row["version"]
         return self._conflict(
-            f"This {self.entity.noun} was changed since you looked at it, so it was not deleted: "
-            "see what changed, then delete it again.",
+            f"This {noun} was not deleted: {words or 'it was changed meanwhile'}. If it is to be "
+            f"deleted all the same, load it again (it is at version {version}) and delete it.",
             details, reason="changed",
         )  # fmt: skip
+
+    async def _in_words(
+        self, connection: DatabaseConnection, details: Sequence[Values],
+        bases: Mapping[str, Base], *, entered: bool = True,
+    ) -> str:  # fmt: skip
+        """Return who changed each field from what to what and when, and what was entered here."""
+        names = [detail["fieldName"] for detail in details]
+        rows = await connection.fetch(log.LAST_CHANGES, *self.uuids, names)
+        last = {row["name"]: row for row in rows}
+        with_base = {self.entity.wire(name) for name, base in bases.items() if base.is_known}
+        parts = []
+        for detail in details:
+            name, row = detail["fieldName"], last.get(detail["fieldName"])
+            base, theirs, mine = [
+                await self._value_words(connection, name, detail[member])
+                for member in ("baseValue", "serverValue", "clientValue")
+            ]
+            before = f" from {base}" if name in with_base else ""
+            moment = f" on {moment_words(row['at'])}" if row else ""
+            own = f", and you entered {mine}" if entered else ""
+            words = f"{_person(row)} changed {member_words(name)}{before} to {theirs}{moment}{own}"
+            parts.append(words)
+        return sentence(parts)
+
+    async def _value_words(self, connection: DatabaseConnection, wire: str, value: Any) -> str:
+        """Return a value in words; that of a uuid is the label of what it points at."""
+        if wire.endswith("Uuid") and isinstance(value, str) and (uuid := known_uuid(value)):
+            for kind in device_types():
+                if label := await connection.fetchval(statements(kind).label, uuid):
+                    return value_words(label)
+        return value_words(value)
 
     def _conflict(
         self, message: str, details: list[dict[str, Any]], **reason: str
@@ -152,10 +210,10 @@ class ClientView:
         start = self.start
         if start == Start() or start.is_ahead_of(self.row["version"]):
             return start
-        last = dict.fromkeys(self._fields, 1) | self._versions(self._fields)
+        last = dict.fromkeys(self.fields, 1) | self._versions(self.fields)
         versions = {name: at for name, at in last.items() if at in own}
         if self.has_moved(own):
-            for name in self._fields:
+            for name in self.fields:
                 wire = self.entity.wire(name)
                 if isinstance(self.row.get(wire), list):
                     versions[name] = _undisturbed(wire, start.of(name) or 0, own, logged)
@@ -172,7 +230,7 @@ class ClientView:
             return bool(version - start.version > mine)
         return any(
             at not in own and (client := start.of(name)) is not None and at > client
-            for name, at in self._versions(self._fields).items()
+            for name, at in self._versions(self.fields).items()
         )
 
     def _versions(self, names: Iterable[str]) -> dict[str, int]:
@@ -181,6 +239,18 @@ class ClientView:
         entries = {name: stored.get(self.entity.wire(name)) for name in names}
         versions = {n: e.get("version") if isinstance(e, dict) else e for n, e in entries.items()}
         return {name: at for name, at in versions.items() if isinstance(at, int)}
+
+
+def _has_lists(details: Iterable[Values]) -> bool:
+    return any(isinstance(value, list) for detail in details for value in detail.values())
+
+
+def _person(row: Values | None) -> str:
+    """Return who wrote an entry of the log, "somebody" where nobody said it."""
+    if row is None or row["user_id"] == row["user_name"].lower() == "system":
+        return "somebody"
+    named = row["user_name"] != "System"
+    return str(row["user_name"] if named else row["user_id"])
 
 
 def _undisturbed(

@@ -27,7 +27,8 @@ class Edit:
 
     Values have the form that they have on the wire. ``alternate_values`` holds the other value of
     fields that were sent in both of their spellings. ``match`` holds the entity tags of which the
-    row must have one (RFC 9110, If-Match).
+    row must have one (RFC 9110, If-Match). ``is_form`` says that several values came together, and
+    ``updated_at`` is the row's time if it was sent back with them.
     """
 
     values: Mapping[str, Any]
@@ -37,19 +38,22 @@ class Edit:
     uuid: UUID | None = None
     alternate_values: Mapping[str, Any] = field(default_factory=dict)
     match: bytes = b""
+    is_form: bool = False
+    updated_at: str | None = None
 
     @property
     def is_blind(self) -> bool:
         """Whether it says nothing of what it started from."""
         return self.start == Start() and not self.match
 
-    def values_unlike(self, entity: type[Row], base: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values, of two spellings the one unlike ``base``. Raises Invalid for two."""
+    def values_unlike(self, entity: type[Row], *bases: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values, of two spellings the one unlike all bases. Raises Invalid for two."""
         values = dict(self.values)
         for name, other in self.alternate_values.items():
-            if same(values[name], base.get(name)):
+            echoes = [base[name] for base in bases if name in base]
+            if any(same(values[name], echo) for echo in echoes):
                 values[name] = other
-            elif not same(other, base.get(name)) and not same(other, values[name]):
+            elif not any(same(other, echo) for echo in [*echoes, values[name]]):
                 raise Invalid.at(entity.wire(name), "differs between its two spellings: send one")
         return values
 
@@ -88,7 +92,12 @@ def edit_of(entity: type[Row], body: BaseModel, request_id: str | None = None) -
     start = _start(entity, take("version", None), take("field_versions", None))
     uuid, production = take("uuid", None), take("production_id", None)
     values = {name: _on_wire(value) for name, value in members.items()}
-    return Edit(values, actor, start, production, uuid, _alternates(entity, body, values))
+    extra = body.model_extra or {}
+    moment = extra.get("updatedAt") or extra.get("updated_at")
+    return Edit(
+        values, actor, start, production, uuid, _alternates(entity, body, values),
+        is_form=len(values) > 1, updated_at=moment if isinstance(moment, str) else None,
+    )  # fmt: skip
 
 
 def edit_from(

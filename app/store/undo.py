@@ -183,7 +183,7 @@ async def _refuse_changed(context: WriteContext, change: LoggedChange, row: Stor
         if device.uuid and device.uuid not in bases and device_type(stored.get(device.kind) or ""):
             bases.pop(device.label, None)
     if bases:
-        raise view.delete_conflict(bases)
+        raise await view.delete_conflict(context.connection, bases)
     if entity is root() and await context.connection.fetchval(
         log.WORKED_IN, row.production, change.seq
     ):

@@ -1,7 +1,8 @@
 """Update a row: what the client changed is written, and what others changed meanwhile stays."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from pydantic_core import to_json
 
@@ -20,7 +21,8 @@ from app.store import parts, references
 from app.store.conflicts import ClientView
 from app.store.edit import Edit, tidy_values
 from app.store.read import find_uuid
-from app.store.write_context import StoredRow, WriteContext, log_values
+from app.store.stale_forms import OldValues, old_versions, stale_form
+from app.store.write_context import StaleForm, StoredRow, WriteContext, log_values
 
 
 async def update(context: WriteContext, entity: type[Row], key: str, edit: Edit) -> bytes:
@@ -37,9 +39,20 @@ async def update(context: WriteContext, entity: type[Row], key: str, edit: Edit)
     await _refuse_other_production(context.connection, row, edit.production)
     view = ClientView(entity, edit.start, row.members, (row.production, row.uuid))
     bases = await view.bases(context.connection, edit.values)
-    change = RowChange(entity, row, edit, bases)
+    old = OldValues(old_versions(entity, row.members, edit, row.stale_forms))
+    if old.versions:
+        older = await view.old_bases(context.connection, old.versions, edit.values)
+        old = replace(old, bases=older)
+    claimed, bases = bases, {**bases, **old.lists()}
+    change = RowChange(entity, row, edit, bases, old.echoes())
     conflicts = await change.settle(context.connection)
-    view.refuse_conflicts(change.values, conflicts, bases)
+    if bases or old.bases:
+        is_new = not conflicts and bool(change.values)
+        result = change.result(conflicts)
+        saw = stale_form(entity, edit.start, old, claimed, change.submitted, result)
+        form = StaleForm(row.uuid, row.version + is_new, edit.actor.user_id, saw, is_new)
+        context.stale_forms.append(form)
+    await view.refuse_conflicts(context.connection, change.values, conflicts, bases)
     if not change.values:
         return row.body
     body = await change.write(context)
@@ -65,18 +78,24 @@ async def _with_clash(
 class RowChange:
     """An edit of a stored row: ``values`` are first what was sent, in the end what is written.
 
-    ``bases`` tell of the fields that others have changed since the client looked.
+    ``bases`` tell of the fields that others have changed since the client looked. ``echoes`` are
+    what its form may show besides: it is not touched, either.
     """
 
     def __init__(
-        self, entity: type[Row], row: StoredRow, edit: Edit, bases: Mapping[str, Base]
-    ) -> None:
+        self, entity: type[Row], row: StoredRow, edit: Edit, bases: Mapping[str, Base],
+        echoes: Mapping[str, Base] | None = None,
+    ) -> None:  # fmt: skip
         self.entity, self.row, self.edit = entity, row, edit
         self.stored = entity.by_field(row.members)
         """The row as it is, by field."""
         self.started = self.stored | {n: b.value for n, b in bases.items() if b.is_known}
         """The row as the client saw it, as far as that is known."""
-        self.values = tidy_values(entity, touched(bases, edit.values_unlike(entity, self.started)))
+        echoes = echoes or {}
+        old = {name: base.value for name, base in echoes.items()}
+        self.submitted = edit.values_unlike(entity, self.started, old)
+        """What was sent, of two spellings the one that was meant."""
+        self.values = tidy_values(entity, touched(echoes, touched(bases, self.submitted)))
         self._bases = bases
 
     async def settle(self, connection: DatabaseConnection) -> list[str]:
@@ -114,6 +133,15 @@ class RowChange:
         former = FORMER_LABELS, self.row.production, self.row.uuid, labels
         own: list[str] = await connection.fetchval(*former)
         return own
+
+    def result(self, conflicts: Collection[str]) -> Mapping[str, Any]:
+        """Return the row as it will be, and as it is where nothing can be written.
+
+        What is in conflict counts as sent: its user is told of it.
+        """
+        if not conflicts:
+            return self.stored | self.values
+        return self.stored | {name: self.submitted.get(name) for name in conflicts}
 
     async def write(self, context: WriteContext) -> bytes:
         """Write the values and log them; return the row as JSON."""

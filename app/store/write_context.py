@@ -9,7 +9,7 @@ A writer that lost such a race, or that has several rows to write, starts again 
 that locks the production first. There nobody can overtake it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
@@ -26,6 +26,15 @@ from app.sql.registry import statement
 from app.sql.writes import write_statements
 from app.store.read import find_row
 
+# Adds the answers $2 to those of row $1, each a JSON object by version and user, and keeps the
+# newest. No Idempotency-Key has a blank. They stay for 30 days longer than keys do.
+REMEMBER: Final = statement(
+    "INSERT INTO idempotency_keys AS known (key, fingerprint, headers, at) VALUES "
+    "('form ' || $1::uuid, '', $2, statement_timestamp() + interval '30 days') "
+    "ON CONFLICT (key) DO UPDATE SET at = excluded.at, headers = (SELECT json_object_agg(key, "
+    "value) FROM (SELECT key, value FROM jsonb_each(known.headers::jsonb || "
+    "excluded.headers::jsonb) ORDER BY split_part(key, ' ', 1)::bigint DESC LIMIT 50) AS newest)"
+)
 LOCK: Final = statement("SELECT FROM productions WHERE uuid = $1 FOR NO KEY UPDATE")
 
 
@@ -40,6 +49,8 @@ class StoredRow:
     members: Mapping[str, Any]
     is_deleted: bool = False
     in_deleted_production: bool = False
+    stale_forms: bytes | None = None
+    """What answers about it are remembered (``app.store.stale_forms``), as JSON."""
 
     @property
     def version(self) -> int:
@@ -54,6 +65,21 @@ class StoredRow:
 
 
 @dataclass(frozen=True)
+class StaleForm:
+    """What a client's form shows otherwise than the answer that it gets, which names ``version``.
+
+    ``saw`` has the versions of these fields by wire name. ``is_new``: this very write makes the
+    version.
+    """
+
+    row: UUID
+    version: int
+    user: str | None
+    saw: Mapping[str, int]
+    is_new: bool = False
+
+
+@dataclass(frozen=True)
 class WriteContext:
     """A connection to write with: in autocommit, or ``locked``, in a transaction."""
 
@@ -62,6 +88,8 @@ class WriteContext:
     locked_productions: set[UUID] = field(default_factory=set)
     keys: dict[str, UUID] = field(default_factory=dict)
     """The production of each key that the write has met."""
+    stale_forms: list[StaleForm] = field(default_factory=list)
+    """What is to be remembered of the answers, whatever becomes of the write."""
 
     def require_lock(self) -> None:
         """Raise WriteRace in autocommit, so that the write starts again in a transaction."""
@@ -91,13 +119,15 @@ class WriteContext:
     async def read_any(self, entity: type[Row], key: str) -> StoredRow:
         """Read the row with a uuid, deleted or not, else the live row that has the label."""
         row = await self.find(entity, write_statements(entity).with_deleted, key)
-        return self._stored(row, row["deleted"], row["closed"])
+        return self._stored(row, deleted=row["deleted"], closed=row["closed"])
 
-    def _stored(self, row: Any, *states: bool) -> StoredRow:
+    def _stored(self, row: Any, *, deleted: bool = False, closed: bool = False) -> StoredRow:
         members = from_json(row["body"])
         self.keys[members["uuid"]] = row["production"]
         uuid = UUID(members["uuid"])
-        return StoredRow(uuid, row["production"], row["seq"], row["body"], members, *states)
+        return StoredRow(
+            uuid, row["production"], row["seq"], row["body"], members, deleted, closed, row["forms"]
+        )
 
     async def write(self, sql: str, *args: object) -> bytes:
         """Run a statement of ``write_statements`` and return the row as JSON. Raises WriteRace."""
@@ -115,3 +145,12 @@ def log_values(changes: Mapping[str, Any], actor: Actor, *, blind: bool = False)
     """Return what a write tells the log: ``[before, after]`` by wire name, and who wrote."""
     who = (actor.user_id or "system", actor.user_name or "System")
     return (to_json(changes).decode(), *who, actor.request_id, uuid7(), blind)
+
+
+async def remember(connection: DatabaseConnection, forms: Iterable[StaleForm]) -> None:
+    """Remember what clients still show, before they are answered."""
+    rows: dict[Any, dict[str, Mapping[str, int]]] = {}
+    for form in forms:
+        rows.setdefault(form.row, {})[f"{form.version} {form.user or ''}"] = form.saw
+    for row, answers in rows.items():
+        await connection.execute(REMEMBER, row, to_json(answers))

@@ -8,14 +8,14 @@ may be any name of a production, and one that is not known yet has a queue of it
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Concatenate, Final, ParamSpec, TypeVar
 from uuid import UUID
 
 from app.database.database import Database, DatabaseConnection
-from app.errors import Busy, WriteRace
-from app.store.write_context import WriteContext
+from app.errors import Busy, SignalbookError, WriteRace
+from app.store.write_context import StaleForm, WriteContext, remember
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -89,13 +89,13 @@ class Writer:
         nothing of a try that failed. Raises Busy, and whatever ``work`` does.
         """
         try:
-            async with self._queue.slot(key):
+            async with self._queue.slot(key), self._remembering() as forms:
                 try:
                     async with self._database.write_connection() as connection:
-                        with self._context(connection) as context:
+                        with self._context(connection, forms) as context:
                             return await work(context, *args, **named)
                 except WriteRace:
-                    return await self.locked(work, *args, **named)
+                    return await self._locked(forms, work, *args, **named)
         except TimeoutError:
             raise Busy(_CROWDED) from None
 
@@ -111,21 +111,48 @@ class Writer:
 
     async def locked(self, work: Work[P, T], *args: P.args, **named: P.kwargs) -> T:
         """Run ``work`` in a transaction, under the locks that it takes. Raises Busy."""
+        async with self._remembering() as forms:
+            return await self._locked(forms, work, *args, **named)
+
+    async def _locked(
+        self, forms: list[StaleForm], work: Work[P, T], *args: P.args, **named: P.kwargs
+    ) -> T:
+        """Run ``work`` in a transaction, under the locks that it takes. Raises Busy."""
         for _ in range(_TRIES):
             try:
+                forms.clear()
                 async with self._database.transaction() as connection:
-                    with self._context(connection, locked=True) as context:
+                    with self._context(connection, forms, locked=True) as context:
                         return await work(context, *args, **named)
             except WriteRace:
                 continue
         raise Busy("Another service keeps changing this row: try again in a moment.")
 
+    @asynccontextmanager
+    async def _remembering(self) -> AsyncIterator[list[StaleForm]]:
+        """Provide a list of stale forms, and remember them before the client is answered.
+
+        Of what failed nothing was written, but a refusal names a version as well.
+        """
+        forms: list[StaleForm] = []
+        try:
+            yield forms
+        except SignalbookError:
+            await self._remember([form for form in forms if not form.is_new])
+            raise
+        await self._remember(forms)
+
+    async def _remember(self, forms: Sequence[StaleForm]) -> None:
+        if forms:
+            async with self._database.write_connection() as connection:
+                await remember(connection, forms)
+
     @contextmanager
     def _context(
-        self, connection: DatabaseConnection, *, locked: bool = False
+        self, connection: DatabaseConnection, forms: list[StaleForm], *, locked: bool = False
     ) -> Iterator[WriteContext]:
         """Provide a context, and remember in the end the keys that the write has met."""
-        context = WriteContext(connection, locked=locked)
+        context = WriteContext(connection, locked=locked, stale_forms=forms)
         try:
             yield context
         finally:

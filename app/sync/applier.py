@@ -32,9 +32,11 @@ from app.store import parts
 from app.store.conflicts import ClientView
 from app.store.create import create_in
 from app.store.delete import delete
+from app.store.edit import Edit
 from app.store.many_writes import RecordingContext, find_in, is_key_of
+from app.store.stale_forms import OldValues, stale_form
 from app.store.update import update
-from app.store.write_context import StoredRow, WriteContext
+from app.store.write_context import StaleForm, StoredRow, WriteContext
 from app.sync.label_aliases import LabelAliases
 from app.sync.mutations import MutationOutcome, MutationStep, Status, failed_outcome
 from app.sync.records import APPLIED, AppliedMutation
@@ -125,7 +127,28 @@ class MutationApplier:
             ))  # fmt: skip
         entity = discovered().get(applied.collection)
         stored = await self._stored_row(entity, applied.entity) if entity else None
+        if entity and stored and not stored["deleted"] and step.op != "delete":
+            start = step.edit.start if step.op == "update" else Start()
+            if start == Start():
+                start = Start(version=applied.version or 1)
+            await self._note_stale_form(entity, stored, step.edit, start)
         return MutationOutcome("duplicate", stored and stored["body"])
+
+    async def _note_stale_form(
+        self, entity: type[Row], stored: Any, edit: Edit, start: Start
+    ) -> None:
+        """Note what a client still shows that is answered with a row that others have changed."""
+        row = from_json(stored["body"])
+        uuid = UUID(row["uuid"])
+        view = self._view(entity, start, row, uuid)
+        view = view.starting(await self._with_own(view))
+        bases = await view.bases(self._context.connection, edit.values)
+        if bases:
+            saw = stale_form(
+                entity, view.start, OldValues(), bases, edit.values, entity.by_field(row)
+            )
+            form = StaleForm(uuid, row["version"], edit.actor.user_id, saw)
+            self._context.stale_forms.append(form)
 
     async def _create(self, step: MutationStep) -> MutationOutcome:
         entity, edit = step.entity, self._aliases.edit(step.entity, step.edit, {})
@@ -134,6 +157,7 @@ class MutationApplier:
                 raise DuplicateUuid("That uuid is a row's of another production: make a new one.")
             if stored["deleted"]:
                 raise await self._delete_conflict(entity, stored, Start())
+            await self._note_stale_form(entity, stored, edit, Start(version=1))
             return MutationOutcome("duplicate", stored["body"])
         label, written_before = edit.values.get("id"), len(self._context.bodies)
         try:
@@ -191,7 +215,8 @@ class MutationApplier:
         view = replace(view, start=await self._with_own(view))
         moved = view.has_moved(self._own_versions[uuid])
         if view.start.is_ahead_of(view.row["version"]) or moved:
-            raise view.delete_conflict(await view.bases(self._context.connection, {}))
+            connection = self._context.connection
+            raise await view.delete_conflict(connection, await view.bases(connection, {}))
 
     def _view(self, entity: type[Row], start: Start, row: Any, uuid: UUID) -> ClientView:
         return ClientView(entity, start, row, (self._production.uuid, uuid))

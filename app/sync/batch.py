@@ -62,8 +62,12 @@ async def _apply(
 async def _undoable(context: WriteContext) -> AsyncIterator[None]:
     """Undo what the block did if it raises _RollBack, and nothing else of the transaction."""
     with suppress(_RollBack):
-        async with context.connection.transaction():
-            yield
+        try:
+            async with context.connection.transaction():
+                yield
+        except _RollBack:
+            context.stale_forms[:] = [f for f in context.stale_forms if not f.is_new]
+            raise
 
 
 async def _with_feed(

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, W
 
 from app.changelog.log import Actor
 from app.entities import discovered, root
-from app.errors import Invalid, SignalbookError, VersionConflict
+from app.errors import BrokenJson, Invalid, SignalbookError, VersionConflict
 from app.model.entity import Row
 from app.model.fields import NO_NUL, MaybeLine, MaybeUuid
 from app.model.schemas import (
@@ -25,6 +25,7 @@ from app.model.schemas import (
     unknown_members,
     update_schema,
 )
+from app.rules.json_items import Unreadable
 from app.store.edit import Edit, creation_from, edit_from, validate
 from app.store.many_writes import Outcome
 
@@ -115,8 +116,11 @@ def failed_outcome(error: SignalbookError) -> MutationOutcome:
 def _read_leniently(value: Any, _: object) -> Mutation | MutationStep:
     """Return the mutation, or else a step with the error and with what can be read all the same."""
     try:
+        if isinstance(value, Unreadable):
+            raise BrokenJson(f"This mutation is not JSON: {value.reason}.")
         return validate(Mutation, value)
-    except Invalid as error:
+    except SignalbookError as error:
+        value = value.members if isinstance(value, Unreadable) else value
         step = MutationStep(mutation_id=_mutation_id(value), error=error)
         creates = isinstance(value, dict) and value.get("op") == "create"
         # The collection may be a value that cannot be hashed, so this is a list.

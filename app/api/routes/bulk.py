@@ -19,7 +19,7 @@ from app.errors import BulkFailed, Conflict, Invalid, NotFound
 from app.model.entity import Entity, Row
 from app.model.schemas import read_schema
 from app.store import bulk
-from app.store.bulk import Bulk, BulkCreate, BulkOutcome, BulkStep, Status, Undone
+from app.store.bulk import Bulk, BulkOutcome, BulkStep, Status, Undone
 from app.store.renumber import Renumber, renumber, summary
 from app.store.write_context import WriteContext
 
@@ -97,9 +97,10 @@ def _answer(
 def _results(path: str, outcomes: Sequence[BulkOutcome], steps: Sequence[BulkStep]) -> list[bytes]:
     results = []
     for index, (outcome, step) in enumerate(zip(outcomes, steps, strict=True)):
-        key = "" if isinstance(step.operation, BulkCreate) else f"/{step.operation.key}"
+        key = getattr(step.operation, "key", "")
         end = "/restore" if step.restore else ""
-        results.append(outcome_json(b'"index":%d' % index, outcome, f"/api/{path}{key}{end}"))
+        instance = f"/api/{path}{key and f'/{key}'}{end}"
+        results.append(outcome_json(b'"index":%d' % index, outcome, instance))
     return results
 
 
