@@ -398,7 +398,7 @@ def test_a_body_of_another_shape_is_refused_as_a_whole(
     assert answer.json()["errors"][0]["path"]
 
 
-@pytest.mark.parametrize("content", [b"{", b'{"operations": [NaN]}', b"[" * 100_000, b"\xff"])
+@pytest.mark.parametrize("content", [b"{", b"[" * 100_000, b"\xff"])
 def test_what_is_not_json_is_a_400(client: httpx.Client, production: Made, content: bytes) -> None:
     path = f"/api/productions/{production['uuid']}/{SCOPED[0].collection}/bulk"
     answer = client.post(path, content=content, headers={"content-type": "application/json"})

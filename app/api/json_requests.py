@@ -73,7 +73,8 @@ class JsonRequest(Request):
             return read_json(body)
         except ValueError as error:
             reason = str(error)
-        if items := _ITEMS.get(self.scope["path"].rpartition("/")[2]):
+        items = _ITEMS.get(self.scope["path"].rpartition("/")[2])
+        if items and json.detect_encoding(body).startswith("utf-8"):
             try:
                 return read_items(body.removeprefix(BOM_UTF8), *items)
             except ValueError as error:

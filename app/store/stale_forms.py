@@ -111,4 +111,4 @@ def stale_form(
 def uuids_of_labels(entity: type[Row]) -> dict[str, str]:
     """Return the fields that hold labels, each with the field of the uuid that it stands for."""
     labels = {label_field(name): name for name in entity.references()}
-    return labels | {d.label: d.uuid for d in entity.device_references if d.uuid}
+    return labels | {label: uuid for uuid, label in entity.ends().items()}
