@@ -136,7 +136,7 @@ async def test_a_show_that_is_renamed_while_it_is_joined_is_called_by_its_new_na
             gate.open()
             await joining
         await one.one("production:updated", seq=2)
-        assert (await other.join(tour))["productionUuid"] == second["uuid"]
+        assert (await other.join(second["uuid"]))["productionId"] == tour
         assert (await other.join(last))["productionId"] == last
 
 

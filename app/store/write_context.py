@@ -28,7 +28,7 @@ from app.store.read import find_row
 
 # Adds the answers $2 to those of row $1, each a JSON object by version and user, and keeps the
 # newest. No Idempotency-Key has a blank. They stay for 30 days longer than keys do.
-REMEMBER: Final = statement(
+REMEMBER_FORMS: Final = statement(
     "INSERT INTO idempotency_keys AS known (key, fingerprint, headers, at) VALUES "
     "('form ' || $1::uuid, '', $2, statement_timestamp() + interval '30 days') "
     "ON CONFLICT (key) DO UPDATE SET at = excluded.at, headers = (SELECT json_object_agg(key, "
@@ -153,4 +153,4 @@ async def remember(connection: DatabaseConnection, forms: Iterable[StaleForm]) -
     for form in forms:
         rows.setdefault(form.row, {})[f"{form.version} {form.user or ''}"] = form.saw
     for row, answers in rows.items():
-        await connection.execute(REMEMBER, row, to_json(answers))
+        await connection.execute(REMEMBER_FORMS, row, to_json(answers))
