@@ -97,8 +97,13 @@ def test_a_former_label_writes_to_neither_show(
     camera = {"productionId": label, "name": "A"}
     bulk = {"operations": [{"op": "create", "data": {"name": "A"}}]}
     renamed = created(client, "cameras", productionId=shows[0], name="A")
+    lookalike = {**camera, "productionId": f"{label.lower()} "}
+    narrow = {"production": label}
     for answer in (
         client.post("/api/cameras", json=camera),
+        client.post("/api/cameras", json=lookalike),
+        client.put("/api/cameras/CAM 1", params=narrow, json={"name": "x"}),
+        client.delete("/api/cameras/CAM 1", params=narrow),
         client.post(f"/api/productions/{label}/cameras/bulk", json=bulk),
         client.post(f"/api/productions/{label}/cameras/renumber", json={"prefix": "X"}),
         client.put(f"/api/productions/{label}", json={"name": "x", "version": 1}),
@@ -124,9 +129,10 @@ def test_a_former_label_writes_to_neither_show(
 async def test_nor_is_its_room_joined(client: httpx.Client, moved: tuple[str, list[str]]) -> None:
     label, shows = moved
     async with tab(str(client.base_url)) as page:
-        refused = await page.ask("production:join", {"productionId": label, "userId": "ann"})
-        assert refused["code"] == "AMBIGUOUS_ID"
-        assert refused["candidates"]
+        for key in (label, label.lower()):
+            refused = await page.ask("production:join", {"productionId": key, "userId": "ann"})
+            assert refused["code"] == "AMBIGUOUS_ID"
+            assert refused["candidates"]
         joined = await page.ask("production:join", {"productionId": shows[1], "userId": "ann"})
         assert joined["productionId"] == label
 
@@ -145,3 +151,16 @@ def test_a_show_that_is_renamed_back_has_its_label_again(
     for version, name in ((1, f"{label} OLD"), (2, label)):
         client.put(path, json={"id": name, "version": version}).raise_for_status()
     assert created(client, "cameras", productionId=label, name="A")["productionId"] == label
+
+
+@pytest.mark.parametrize("change", [str.lower, lambda label: f"{label} "], ids=["case", "blank"])
+def test_a_show_is_its_own_however_it_is_written(
+    client: httpx.Client, make: Any, production: dict[str, Any], change: Any
+) -> None:
+    written = change(production["id"])
+    camera = make("cameras", name="A")
+    edit = {"productionId": written, "name": "B"}
+    assert client.put(f"/api/cameras/{camera['uuid']}", json=edit).json()["name"] == "B"
+    bulk = {"operations": [{"op": "create", "data": edit}]}
+    path = f"/api/productions/{production['uuid']}/cameras/bulk"
+    assert client.post(path, json=bulk).json()["results"][0]["status"] == "created"

@@ -16,9 +16,11 @@ scoped = pytest.mark.parametrize("entity", SCOPED, ids=named)
 strict = pytest.mark.parametrize(
     "entity", [e for e in SCOPED if not e.allow_duplicate_labels], ids=named
 )
-LOOKALIKES = ("CAM 1 ", " CAM 1", "CAM\u00a01", "CAM\u200b 1", "CAM 1\u200d", "\ufeffCAM 1",
-              "CAM  1", "\u2066CAM 1\u2069", "CA\u00adM 1", "cam 1", "Cam 1",
-              "CAM\u30001")  # fmt: skip
+LOOKALIKES = (
+    "CAM 1 ", " CAM 1", "CAM\u00a01", "CAM\u200b 1", "CAM 1\u200d", "\ufeffCAM 1", "CAM  1",
+    "\u2066CAM 1\u2069", "CA\u00adM 1", "CAM 1\u200d\u2060", "CAM\u200c\u200b 1", "CAM\u034f 1",
+    "CAM\u2028 1", "cam 1", "Cam 1", "CAM\u30001",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("label", LOOKALIKES)
@@ -52,7 +54,9 @@ def test_nor_of_a_show(client: httpx.Client, production: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize("entity", ALL, ids=named)
-@pytest.mark.parametrize("blank", [" ", "\u00a0", "\u200b", " \u2060\ufeff "])
+@pytest.mark.parametrize(
+    "blank", [" ", "\u00a0", "\u200b", " \u2060\ufeff ", "\u3164\u2800", "\ufe0f"]
+)
 def test_a_label_of_blanks_is_refused(
     make: Any, client: httpx.Client, entity: type[Row], blank: str
 ) -> None:
@@ -122,7 +126,11 @@ def test_a_new_row_counts_with_its_neighbours_zeros(make: Any) -> None:
     assert make("cable-snakes", name="x")["id"] == "SNAKE 08"
 
 
-@given(st.text(max_size=70))
+# Of what is hidden, of what combines, and of what is neither.
+HIDDEN = "\u200b\u200c\u200d\u2060\ufeff\u202e\u00ad\u034f\u3164\u2800\u0301\u00a0\u2028 Aé漢1👩"
+
+
+@given(st.one_of(st.text(max_size=70), st.text(HIDDEN, max_size=12)))
 def test_tidy_is_stable(text: str) -> None:
     for kept in (tidy(text), tidy_label(text)):
         assert (tidy(kept), kept.strip()) == (kept, kept)

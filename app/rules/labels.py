@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import count, product
 from typing import Final
 
@@ -19,33 +20,51 @@ _SHAPE: Final = re.compile(
     r"(?P<before>.*?)(?P<digits>[0-9]{1,64})(?P<after>[^0-9]*)", re.ASCII | re.DOTALL
 )
 # Blanks of all widths; a line break or a tab is a control character, which no label has.
-_BLANKS: Final = re.compile(r"[ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+")
+_BLANKS: Final = re.compile(r"[ \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
 # Zero-width joiners: between other scripts' letters, and within emoji, they are part of the text.
 _JOINERS: Final = "\u200c\u200d"
+_JOINER_RUNS: Final = re.compile(f"([{_JOINERS}])[{_JOINERS}]+")
+# They have a place and no shape: of Hangul and Braille, and the invisible joiner of graphemes.
+_FILLERS: Final = "\u034f\u115f\u1160\u2800\u3164\uffa0"
+# What one pass takes out may bring together what the next one joins.
+_PASSES: Final = 4
 _MOST_SPELLINGS: Final = 256
 
 
 def tidy(text: str) -> str:
     """Return a text that people typed as it is kept: NFC, without blanks at its ends.
 
-    Format characters, which nobody sees, are taken out: zero-width blanks, marks of direction,
-    soft hyphens. Joiners stay where they join.
+    What nobody sees is taken out: zero-width blanks, marks of direction, soft hyphens, fillers.
+    Joiners stay where they join.
     """
     if text.isascii():
         return text.strip()
-    text = unicodedata.normalize("NFC", text)
-    visible = (
+    for _ in range(_PASSES):
+        before, text = text, _pass_over(text)
+        if text == before:
+            break
+    return text
+
+
+def _pass_over(text: str) -> str:
+    visible = "".join(c for c in text if c in _JOINERS or not _is_hidden(c))
+    visible = _JOINER_RUNS.sub(r"\1", visible)
+    joined = (
         char
-        for before, char, after in zip(f" {text}", text, f"{text[1:]} ", strict=False)
-        if unicodedata.category(char) != "Cf"
-        or (char in _JOINERS and not (before + after).isascii() and " " not in before + after)
+        for before, char, after in zip(f" {visible}", visible, f"{visible[1:]} ", strict=False)
+        if char not in _JOINERS or not (before.isascii() or after.isascii())
     )
-    return "".join(visible).strip()
+    return unicodedata.normalize("NFC", "".join(joined)).strip()
+
+
+def _is_hidden(char: str) -> bool:
+    return char in _FILLERS or unicodedata.category(char) == "Cf"
 
 
 def tidy_label(label: str) -> str:
-    """Return a label as it is kept: a tidy text with single, ordinary blanks."""
-    return _BLANKS.sub(" ", tidy(_BLANKS.sub(" ", label).strip(" ")))
+    """Return a label as it is kept: a tidy text with single, ordinary blanks; "" for no letter."""
+    label = _BLANKS.sub(" ", tidy(_BLANKS.sub(" ", label).strip(" ")))
+    return label if any(unicodedata.category(char)[0] in "LNPSC" for char in label) else ""
 
 
 def folded(label: str) -> str:
@@ -89,8 +108,7 @@ class Shape:
         if match is None or int(match["digits"]) >= BEYOND:
             return None
         digits = match["digits"]
-        width = len(digits) if digits.startswith("0") and len(digits) > 1 else 0
-        return cls(match["before"], int(digits), match["after"], width)
+        return cls(match["before"], int(digits), match["after"], _width(digits))
 
     def __str__(self) -> str:
         return f"{self.before}{self.number:0{self.width}}{self.after}"
@@ -110,11 +128,23 @@ def next_free(prefix: str, labels: Iterable[str]) -> str:
     >>> next_free("CAM", ["CAM 01", "CAM 02"])
     'CAM 03'
     """
-    used = list(labels)
-    own = (label for label in used if parse(label)[0].lower() == prefix.lower())
-    shapes = (shape for label in own if (shape := Shape.of(label)) and not shape.after)
-    highest = max(shapes, key=lambda shape: (shape.number, shape.width), default=Shape("", 0))
-    return _after(replace(highest, before=f"{prefix} ".lstrip()), used)
+    used, (number, width) = list(labels), (0, 0)
+    is_numbered = _numbered(prefix).fullmatch
+    for label in used:
+        if (match := is_numbered(label)) and (counted := int(match[1])) < BEYOND:
+            number, width = max((number, width), (counted, _width(match[1])))
+    return _after(Shape(f"{prefix} ".lstrip(), number, width=width), used)
+
+
+@lru_cache(maxsize=64)
+def _numbered(prefix: str) -> re.Pattern[str]:
+    """Return the pattern of a prefix with a number: reading each label would take thrice as long."""
+    blanks = r"\s+" if prefix[-1:].isdigit() else r"\s*"
+    return re.compile(f"{re.escape(prefix)}{blanks}([0-9]{{1,64}})", re.IGNORECASE)
+
+
+def _width(digits: str) -> int:
+    return len(digits) if digits.startswith("0") and len(digits) > 1 else 0
 
 
 def suggestion(label: str, labels: Iterable[str], *, longest: int = 64) -> str:

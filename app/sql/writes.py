@@ -90,11 +90,11 @@ _LATELY: Final = "statement_timestamp() - interval '3 days'"
 FORMER: Final = f""", CASE WHEN place.created_at > {_LATELY} OR EXISTS (
     SELECT FROM changes AS renaming WHERE renaming.production_uuid = place.uuid
       AND renaming.entity_uuid = place.uuid AND renaming.at > {_LATELY}
-      AND renaming.changes -> 'id' ->> 1 = $1)
+      AND lower(renaming.changes -> 'id' ->> 1) = lower($1))
   THEN (SELECT json_build_object('uuid', former.uuid, 'productionId', former.id)
     FROM changes AS renaming JOIN productions AS former ON former.uuid = renaming.entity_uuid
     WHERE renaming.collection = 'productions' AND renaming.operation = 'UPDATE'
-      AND renaming.at > {_LATELY} AND renaming.changes -> 'id' ->> 0 = $1
+      AND renaming.at > {_LATELY} AND lower(renaming.changes -> 'id' ->> 0) = lower($1)
       AND former.uuid <> place.uuid AND NOT former.is_deleted LIMIT 1) END AS former"""
 
 

@@ -17,9 +17,10 @@ from app.entities import root
 from app.errors import SignalbookError, Unavailable
 from app.model.entity import Row
 from app.model.schemas import can_be_stored, known_uuid
+from app.rules.labels import folded
 from app.sql.reads import statements
 from app.store import references
-from app.store.read import ambiguous, find_uuid, not_found
+from app.store.read import ambiguous, not_found
 from app.store.write_context import StoredRow, WriteContext
 
 T = TypeVar("T")
@@ -123,13 +124,15 @@ async def is_key_of(connection: DatabaseConnection, production: StoredRow, key: 
         return False
     label = await connection.fetchval(statements(root()).label, production.uuid)
     former = FORMER_LABEL, production.uuid, production.uuid, key
-    return key == label or bool(await connection.fetchval(*former))
+    return folded(key) == folded(label) or bool(await connection.fetchval(*former))
 
 
 async def find_in_show(database: Database, entity: type[Row], production: str, label: str) -> UUID:
     """Return the uuid of the row with a label in a production. Raises NotFound and AmbiguousId."""
     async with database.connection() as connection:
-        show = known_uuid(production) or await find_uuid(connection, root(), production)
+        show = known_uuid(production)
+        if show is None:
+            show = (await WriteContext(connection).read(root(), production)).uuid
         return _only(
             entity, label, production, await references.find_uuids(connection, entity, show, label)
         )

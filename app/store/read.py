@@ -146,7 +146,9 @@ async def find_row(
         row = rows[0] if len(rows) == 1 else None
         if row is None:
             uuid = await find_uuid(connection, entity, key)
-            row = await connection.fetchrow(by_uuid, uuid, *args)
+            label = await connection.fetchval(statements(entity).label, uuid)
+            rows = await connection.fetch(by_label, label, *args)
+            row = rows[0] if len(rows) == 1 else await connection.fetchrow(by_uuid, uuid, *args)
     if row is None:
         raise not_found(entity, key)
     return row

@@ -187,8 +187,8 @@ async def _refuse_other_production(
     if key is None or key == own or known_uuid(key) == row.production:
         return
     try:
-        if can_be_stored(key):
-            await find_uuid(connection, root(), key)
+        if can_be_stored(key) and await find_uuid(connection, root(), key) == row.production:
+            return
     except AmbiguousId:
         pass
     except NotFound:

@@ -171,7 +171,8 @@ class Rooms:
             if uuid := known_uuid(key):
                 rows = await connection.fetch(BY_UUID, uuid)
             rows = rows or await connection.fetch(BY_LABEL, key)
-            rows = rows or await connection.fetch(BY_SPELLINGS, labels.spellings(key))
+            if not rows and (alike := await connection.fetch(BY_SPELLINGS, labels.spellings(key))):
+                rows = alike if len(alike) > 1 else await connection.fetch(BY_LABEL, alike[0]["id"])
         if not rows:
             raise ProductionNotFound(f"No production is called {key!r}.", productionId=key)
         if len(rows) > 1:
