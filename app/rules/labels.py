@@ -138,7 +138,7 @@ def next_free(prefix: str, labels: Iterable[str]) -> str:
 
 @lru_cache(maxsize=64)
 def _numbered(prefix: str) -> re.Pattern[str]:
-    """Return the pattern of a prefix with a number: reading each label would take thrice as long."""
+    """Return the pattern of a prefix with a number: reading each label takes thrice as long."""
     blanks = r"\s+" if prefix[-1:].isdigit() else r"\s*"
     return re.compile(f"{re.escape(prefix)}{blanks}([0-9]{{1,64}})", re.IGNORECASE)
 
