@@ -105,7 +105,24 @@ class RowChange:
         # What the rules add is nothing that the client sent: it conflicts with nobody.
         bases = {name: base for name, base in self._bases.items() if name in values}
         entity.before_write(stored, values)
-        # Three views of the lists, all with the ids that the row's label after this write gives.
+        theirs = await self._settle_lists(connection, bases) if entity.parts else stored
+        merged, conflicts = merge(bases, theirs, values)
+        if entity.parts:
+            is_renamed = values.get("id") not in {None, stored["id"]}
+            followers = {n: theirs[n] for n in entity.parts if is_renamed}
+            merged = parts.in_order(entity, followers | merged, stored)
+        self.values = merged
+        refuse_unbounded(entity, merged)
+        return conflicts
+
+    async def _settle_lists(
+        self, connection: DatabaseConnection, bases: dict[str, Base]
+    ) -> dict[str, Any]:
+        """Complete the lists, and return the row as it is, with lists that follow its new label.
+
+        All three views of them get the ids that the row's label after this write gives.
+        """
+        entity, stored, values = self.entity, self.stored, self.values
         now, base, label = stored["id"], self.started["id"], values.get("id") or stored["id"]
         for former in await self._former_labels(connection):
             values |= parts.relabelled(entity, values, former, base)
@@ -116,11 +133,7 @@ class RowChange:
         for name in bases.keys() & entity.parts.keys():
             if bases[name].is_known:
                 bases[name] = replace(bases[name], value=started[name])
-        merged, conflicts = merge(bases, theirs, values)
-        followers = {name: theirs[name] for name in entity.parts if label != now}
-        self.values = parts.in_order(entity, followers | merged, stored)
-        refuse_unbounded(entity, self.values)
-        return conflicts
+        return theirs
 
     async def _former_labels(self, connection: DatabaseConnection) -> list[str]:
         """Return the row's former labels that still stand in the ids of the lists that were sent.
