@@ -80,28 +80,30 @@ async def with_derived(
     The rows are as they are now, which may be later than the entry. If several entries change what
     one row shows, the last entry gets it. Raises what the database does.
     """
-    relabelling = {
-        entry.entity: entry
+    relabelling = [
+        entry
         for entry in entries
         if entry.operation != "DELETE"
         and not entry.changes.keys().isdisjoint({"id", *_lists(entry)})
-    }
+    ]
     if not relabelling:
         return entries
     derived: dict[int, dict[str, Derived]] = defaultdict(dict)
     async with database.connection() as connection:
-        for entry in relabelling.values():
-            if (
-                "id" in entry.changes
-                and entry.collection == root().collection
-                and _existed_before(entry)
-            ):
-                rows = await _all_rows(connection, production)
-                derived[entry.seq] |= {row.uuid: row for row in rows}
+        of_show = [
+            entry
+            for entry in relabelling
+            if "id" in entry.changes
+            and entry.collection == root().collection
+            and _existed_before(entry)
+        ]
+        for entry in of_show[-1:]:
+            rows = await _all_rows(connection, production)
+            derived[entry.seq] |= {row.uuid: row for row in rows}
         for pointer in pointers():
             seqs = {
                 uuid: entry.seq
-                for entry in relabelling.values()
+                for entry in relabelling
                 if _may_be_named(pointer, entry)
                 for uuid in _renamed(pointer, entry)
             }
