@@ -85,6 +85,19 @@ def test_names_are_tidy_and_say_something(make: Any, client: httpx.Client) -> No
     assert client.put(path, json=echo).json()["version"] == 2, "nothing differs"
 
 
+def test_a_show_that_two_may_be_is_neither(client: httpx.Client, make: Any) -> None:
+    """Each has its own spelling; a third one names both, in a list as in a row."""
+    first, second = (make("productions", name="x") for _ in range(2))
+    spelled = f"Twin {first['uuid'][-6:]}x"
+    for show, label in ((first, spelled), (second, spelled.upper())):
+        edit = {"id": label, "version": 1}
+        client.put(f"/api/productions/{show['uuid']}", json=edit).raise_for_status()
+        assert client.get(f"/api/cameras/production/{label}").json() == []
+    for path in ("cameras/production", "productions"):
+        answer = client.get(f"/api/{path}/{spelled.lower()}")
+        assert (answer.status_code, answer.json()["code"]) == (409, "AMBIGUOUS_ID"), path
+
+
 def test_a_reference_is_found_by_what_was_typed(make: Any) -> None:
     ccu = make("ccus", name="CCU", id="CCU 1")
     for label in ("ccu 1", "CCU 1 ", "CCU\u00a01"):

@@ -107,8 +107,11 @@ async def _by_production(
     if row is not None and is_there(row):
         return row
     async with database.connection() as connection:
-        uuids = await uuids_alike(connection, root(), key)
-    return await database.row(by_uuid, uuids[0], *args) if len(uuids) == 1 else row
+        try:
+            uuid = await find_uuid(connection, root(), key)
+        except NotFound:
+            return row
+    return await database.row(by_uuid, uuid, *args)
 
 
 def _state(row: asyncpg.Record | None) -> str:
@@ -168,12 +171,6 @@ async def find_uuid(connection: DatabaseConnection, entity: type[Row], label: st
         raise ambiguous(label, [(row["uuid"], row["production"]) for row in rows])
     uuid: UUID = rows[0]["uuid"]
     return uuid
-
-
-async def uuids_alike(connection: DatabaseConnection, entity: type[Row], label: str) -> list[UUID]:
-    """Return the live rows of all productions whose label counts as the same."""
-    rows = await connection.fetch(statements(entity).keys_alike, labels.spellings(label))
-    return [row["uuid"] for row in rows]
 
 
 def ambiguous(label: str, candidates: Sequence[tuple[UUID, str]]) -> AmbiguousId:
