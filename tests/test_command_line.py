@@ -30,6 +30,7 @@ from app.entities import discovered
 from app.releases.verdict import Verdict
 from app.settings import PROJECT, Settings
 from tests.support import databases, forks
+from tests.support.processes import plain
 
 PATIENCE: Final = 60  # seconds; a busy machine is slow, and a hanging process is not
 NOWHERE: Final = "postgresql://somebody:hunter2hunter2@127.0.0.1:1/nothing"
@@ -203,7 +204,7 @@ async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
 async def _stop_amid_a_write(service: Serving, url: str, *, let_go: bool) -> httpx.Response:
     """Send SIGTERM while a PUT waits for a lock; let go of the lock once nobody new gets in."""
     database = await asyncpg.connect(**DatabaseUrl.parse(url).connect_args())
-    client = httpx.AsyncClient(base_url=service.root, timeout=PATIENCE)
+    client = plain(base_url=service.root, timeout=PATIENCE)
 
     async def waits() -> bool:
         sql = """SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'

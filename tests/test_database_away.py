@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import asyncpg
-import httpx
 import pytest
 
 from app.database import embedded
@@ -23,7 +22,7 @@ from tests.support.bodies import REPRESENTATIVES, minimal, named
 from tests.support.chaos import Chaos, Size
 from tests.support.checker import verdicts
 from tests.support.processes import processes
-from tests.support.service import service
+from tests.support.service import PlainClient, service
 
 every = pytest.mark.parametrize("entity", REPRESENTATIVES, ids=named)
 
@@ -71,7 +70,7 @@ async def test_a_full_pool_is_a_503_and_soon_over(own_database: str) -> None:
             await connection.execute("SELECT FROM productions FOR UPDATE")
             waiting = other.submit(client.put, path, json={"name": "late", "version": 1})
             await databases.until_blocked(own_database)
-            with httpx.Client(base_url=client.base_url) as second:
+            with PlainClient(base_url=client.base_url) as second:
                 answer = second.get("/api/productions")
         await connection.close()
         assert (answer.status_code, answer.json()["code"]) == (503, "BUSY")

@@ -5,10 +5,10 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 import pytest
@@ -46,6 +46,9 @@ GRANTS: Final = (
     f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {ROLE}",
 )
 
+# What SQLAlchemy asks of a catalogue is compiled once for all databases.
+COMPILED: Final[dict[Any, Any]] = {}
+
 OLDER: Final = ("_prisma_migrations", "media_servers")
 DATABASES: Final = "SELECT datname FROM pg_database"
 
@@ -62,7 +65,7 @@ class Bases:
         for statement in DRESS:
             asyncio.run(execute(self._urls["dressed"], statement))
         for url in self._urls.values():
-            asyncio.run(_run(url, GRANTS))
+            asyncio.run(_granted(url))
         self.expected = {name: asyncio.run(taken(url)) for name, url in self._urls.items()}
         self._said: dict[tuple[str, str | None], set[str]] = {}
 
@@ -126,22 +129,24 @@ async def alembic(url: str, base: str, table: str | None) -> set[str]:
             found = compare_metadata(context, models)
         return {re.sub(r" at 0x\w+", "", repr(difference)) for difference in found}
 
-    async with make_engine(url).connect() as connection:
+    engine = make_engine(url).execution_options(compiled_cache=COMPILED)
+    async with engine.connect() as connection:
         return await connection.run_sync(asked)
 
 
-async def mended(url: str, found: list[Finding]) -> None:
+async def mended(connection: asyncpg.Connection, found: list[Finding]) -> None:
     """Run every mend; where it is all comments, its steps."""
     for finding in found:
         by_hand = all(line.startswith("--") for line in finding.mend)
         steps = [line[5:] for line in finding.mend if line.startswith("--   ")]
         live = [line for line in finding.mend if not line.startswith("--")]
-        await _run(url, steps if by_hand else live)
+        for statement in steps if by_hand else live:
+            await connection.execute(statement)
 
 
-async def _run(url: str, statements: Iterable[str]) -> None:
+async def _granted(url: str) -> None:
     async with connected(url) as connection:
-        for statement in statements:
+        for statement in GRANTS:
             await connection.execute(statement)
 
 
@@ -153,24 +158,25 @@ def seeded(case: Drift, url: str) -> str:
 @pytest.mark.parametrize("case", DRIFTS, ids=lambda case: case.name)
 async def test_a_seeded_drift_is_found_and_mended(case: Drift, copy: str, bases: Bases) -> None:
     should = bases.expected[case.base]
-    await execute(copy, seeded(case, copy))
-    live = await taken(copy)
-    found = compare(should, live)
+    async with connected(copy) as connection:
+        await connection.execute(seeded(case, copy))
+        live = await read_snapshot(connection, ROLE)
+        found = compare(should, live)
 
-    wanted = (case.kind, case.table, case.object.replace("{role}", ROLE))
-    assert wanted in [(finding.kind, finding.table, finding.object) for finding in found]
-    assert {finding.kind for finding in found} <= {case.kind, *case.also}
-    for finding in found:
-        assert finding.object.rpartition(".")[2] in finding.words
-        assert finding.table is None or finding.table in finding.words
-    assert fingerprint(live.beside(should)) != fingerprint(should)
-    assert bool(await bases.alembic(case.base, case.table, copy)) == case.alembic
+        wanted = (case.kind, case.table, case.object.replace("{role}", ROLE))
+        assert wanted in [(finding.kind, finding.table, finding.object) for finding in found]
+        assert {finding.kind for finding in found} <= {case.kind, *case.also}
+        for finding in found:
+            assert finding.object.rpartition(".")[2] in finding.words
+            assert finding.table is None or finding.table in finding.words
+        assert fingerprint(live.beside(should)) != fingerprint(should)
+        assert bool(await bases.alembic(case.base, case.table, copy)) == case.alembic
 
-    for _ in range(3):  # a mend may uncover what the drift hid
-        await mended(copy, found)
-        if not (found := compare(should, await taken(copy))):
-            return
-    pytest.fail(f"still there: {found}")
+        for _ in range(3):  # a mend may uncover what the drift hid
+            await mended(connection, found)
+            if not (found := compare(should, await read_snapshot(connection, ROLE))):
+                return
+        pytest.fail(f"still there: {found}")
 
 
 async def test_a_clean_database_has_no_drift_at_any_revision(
@@ -237,8 +243,9 @@ async def test_what_a_failed_concurrent_build_left_is_found(
     (found,) = compare(should, await taken(copy_of_head))
     assert (found.kind, found.object) == ("index_invalid", "cameras_id_idx")
     assert "INVALID" in found.words
-    await mended(copy_of_head, [found])
-    assert compare(should, await taken(copy_of_head)) == []
+    async with connected(copy_of_head) as connection:
+        await mended(connection, [found])
+        assert compare(should, await read_snapshot(connection, ROLE)) == []
 
 
 async def test_an_invalid_leftover_of_another_name_stands_in_for_nothing(bases: Bases) -> None:

@@ -16,6 +16,7 @@ from app.database.database import Database
 from app.database.url import DatabaseUrl
 from app.settings import PROJECT
 from tests.support import databases
+from tests.support.processes import plain
 from tests.support.service import service, settings
 
 BROKEN = (
@@ -98,7 +99,7 @@ async def test_writers_that_wait_leave_readers_their_connections(own_database: s
         made = client.post("/api/productions", json={"name": "x"}).json()
         path = f"/api/productions/{made['uuid']}"
         connection = await asyncpg.connect(**DatabaseUrl.parse(own_database).connect_args())
-        async with httpx.AsyncClient(base_url=client.base_url, timeout=30) as editors:
+        async with plain(base_url=client.base_url, timeout=30) as editors:
             async with connection.transaction():
                 await connection.execute("SELECT FROM productions FOR UPDATE")
                 edits: list[Any] = [

@@ -18,7 +18,7 @@ from app.releases.verdict import Verdict
 from tests.support import databases
 from tests.support.databases import Server, execute
 from tests.support.gates import ran
-from tests.support.service import examined, service
+from tests.support.service import PlainClient, examined, service
 
 SHADOW = "CREATE SCHEMA evil; CREATE TABLE evil.cameras (LIKE public.cameras INCLUDING ALL)"
 
@@ -268,7 +268,7 @@ async def test_a_pool_that_is_merely_busy_is_healthy(own_database: str) -> None:
             await connection.execute("SELECT FROM productions FOR UPDATE")
             waiting = other.submit(client.put, path, json={"name": "late", "version": 1})
             await databases.until_blocked(own_database)
-            with httpx.Client(base_url=client.base_url) as second:
+            with PlainClient(base_url=client.base_url) as second:
                 for _ in range(4):
                     assert second.get("/api/productions").json()["code"] == "BUSY"
                 assert second.get("/health").status_code == 200

@@ -19,6 +19,7 @@ from app.settings import PROJECT
 from tests.support.databases import column, execute
 from tests.support.gates import ran
 from tests.support.pgbouncer import needed, pgbouncer
+from tests.support.processes import plain
 from tests.support.service import created, examined, service
 
 pytestmark = needed
@@ -222,6 +223,6 @@ async def test_many_through_few_sessions(through: httpx.Client) -> None:
         (await client.get("/health")).raise_for_status()
         assert (await client.get(f"/api/cameras/{made['uuid']}")).json()["note"] == "n"
 
-    async with httpx.AsyncClient(base_url=through.base_url, timeout=30) as client:
+    async with plain(base_url=through.base_url, timeout=30) as client:
         await asyncio.gather(*(work(number, client) for number in range(12)))
     assert len(through.get(f"/api/cameras/production/{production['id']}").json()) == 12

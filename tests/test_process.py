@@ -20,6 +20,7 @@ from app import json_lines
 from app.settings import PROJECT
 from tests.support import forks
 from tests.support.processes import plain
+from tests.support.service import PlainClient
 from tests.support.sockets import tab
 
 PATIENCE: Final = 60  # seconds; a busy machine is slow, and a hanging process is not
@@ -82,7 +83,7 @@ def served(folder: Path, url: str, **settings: str) -> Iterator[Served]:
 def misbehave(root: str) -> None:
     """Ask well and badly, and leave a request in its middle with a reset."""
     address = httpx.URL(root)
-    with httpx.Client(base_url=root, timeout=PATIENCE) as client:
+    with PlainClient(base_url=root, timeout=PATIENCE) as client:
         assert client.get("/health").status_code in {200, 503}
         client.get("/api/productions")
         client.post("/api/productions", content=b"{\xff")

@@ -20,7 +20,8 @@ from app.settings import PROJECT
 from app.sql.registry import CATALOGUE, statement, statements_of
 from tests.support.bodies import ALL, SCOPED, full, minimal, named
 from tests.support.offline import changing, deleting, making
-from tests.support.service import created
+from tests.support.processes import plain
+from tests.support.service import PlainClient, created
 from tests.support.sockets import posted, served, tab
 from tests.test_writer import opened
 
@@ -103,7 +104,7 @@ def test_the_life_of_a_row_runs_only_registered_statements(
     root: tuple[str, set[str]], entity: type[Row]
 ) -> None:
     address, texts = root
-    with httpx.Client(base_url=address, timeout=30) as client:
+    with PlainClient(base_url=address, timeout=30) as client:
         show = created(client, "productions", name="A show", id="MINE")
         members = {"productionId": "MINE", **full(entity)}
         row = created(client, entity.collection, **members)
@@ -147,7 +148,7 @@ def test_writes_of_many_rows_run_only_registered_statements(
     root: tuple[str, set[str]], entity: type[Row]
 ) -> None:
     address, texts = root
-    with httpx.Client(base_url=address, timeout=30) as client:
+    with PlainClient(base_url=address, timeout=30) as client:
         show = created(client, "productions", name="A show")
         rows = f"/api/productions/{show['uuid']}/{entity.collection}"
         operations = [
@@ -183,7 +184,7 @@ async def test_what_is_read_pushed_and_removed_runs_only_registered_statements(
             await watcher.join(key)
             await watcher.ask("production-list:join", {})
         await one.ask("production:change", {"productionId": show["id"], "data": "said"})
-        async with httpx.AsyncClient(base_url=address, timeout=30) as client:
+        async with plain(base_url=address, timeout=30) as client:
             await client.put(f"/api/cameras/{camera['uuid']}", json={**camera, "id": "NEW"})
             await client.put(f"/api/productions/{show['uuid']}", json={**show, "id": "NEW"})
             await other.one("entity:updated")

@@ -14,6 +14,7 @@ from app.releases.migrations import revisions
 from app.releases.migrations.alembic_runner import upgrade
 from tests.legacy import quiet
 from tests.support.images import Image
+from tests.support.service import PlainClient
 
 NEW = "0030_cameras_housing"
 ADDS = """def upgrade() -> None:
@@ -52,7 +53,7 @@ def served(image: Image, url: str) -> Iterator[httpx.Client]:
     try:
         assert process.stderr is not None
         line = process.stderr.readline()
-        with httpx.Client(base_url=line.split()[-1], timeout=20) as client:
+        with PlainClient(base_url=line.split()[-1], timeout=20) as client:
             yield client
     finally:
         process.terminate()

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from app.live.sockets.limits import SocketLimits
+from tests.support.processes import plain
 from tests.support.sockets import posted, served, tab
 
 TIGHT = SocketLimits(
@@ -71,7 +71,7 @@ async def ended(watching: ClientConnection, within: float = 60.0) -> int:
 async def written(root: str, show: dict[str, Any], count: int) -> None:
     """Write rows of some 20 kB, a hundred in a transaction."""
     made = {"op": "create", "data": {"name": "C", "note": "n" * 20_000}}
-    async with httpx.AsyncClient(base_url=root, timeout=60) as client:
+    async with plain(base_url=root, timeout=60) as client:
         for _ in range(count // 100):
             path = f"/api/productions/{show['uuid']}/ccus/bulk"
             answer = await client.post(path, json={"operations": [made] * 100})
@@ -206,7 +206,7 @@ async def test_a_message_that_is_too_large_ends_its_connection(root: str) -> Non
 
 
 async def test_a_poll_that_sends_too_much_ends_its_session_and_is_answered(root: str) -> None:
-    async with httpx.AsyncClient(base_url=root, timeout=5) as client:
+    async with plain(base_url=root, timeout=5) as client:
         opened = await client.get("/socket.io/?EIO=4&transport=polling")
         address = f"/socket.io/?EIO=4&transport=polling&sid={json.loads(opened.text[1:])['sid']}"
         answer = await client.post(address, content=b"4" + b"x" * 300_000)
@@ -218,7 +218,7 @@ async def test_a_poll_that_sends_too_much_ends_its_session_and_is_answered(root:
 
 
 async def test_who_does_not_say_connect_is_dropped(root: str) -> None:
-    async with raw(root, greeted=False) as mute, httpx.AsyncClient(base_url=root) as client:
+    async with raw(root, greeted=False) as mute, plain(base_url=root) as client:
         opened = await client.get("/socket.io/?EIO=4&transport=polling")
         sid = json.loads(opened.text[1:])["sid"]
         await ended(mute)
@@ -227,7 +227,7 @@ async def test_who_does_not_say_connect_is_dropped(root: str) -> None:
 
 
 async def test_a_takeover_from_polling_must_come_to_its_end_and_be_the_only_one(root: str) -> None:
-    async with httpx.AsyncClient(base_url=root) as client:
+    async with plain(base_url=root) as client:
         opened = await client.get("/socket.io/?EIO=4&transport=polling")
         sid = json.loads(opened.text[1:])["sid"]
         address = f"/socket.io/?EIO=4&transport=polling&sid={sid}"
@@ -243,7 +243,7 @@ async def test_a_takeover_from_polling_must_come_to_its_end_and_be_the_only_one(
 
 async def test_there_are_no_more_sockets_than_allowed(shared_database: str) -> None:
     with served(shared_database, SocketLimits(sockets=2)) as url:
-        async with tab(url), httpx.AsyncClient(base_url=url) as client:
+        async with tab(url), plain(base_url=url) as client:
             async with tab(url, "polling"):
                 opened = await client.get("/socket.io/?EIO=4&transport=polling")
                 assert (opened.status_code, opened.json()["code"]) == (503, "BUSY")

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
-import httpx
 import pytest
 
 from app.errors import DatabaseAway
@@ -16,6 +15,7 @@ from app.live.sockets.limits import SocketLimits
 from app.live.sockets.rooms import Rooms
 from tests.support.databases import execute
 from tests.support.live import KILL
+from tests.support.processes import plain
 from tests.support.sockets import posted, served, tab
 
 QUICK = SocketLimits(linger=0.2, retry=0.1, sweep=0.5)
@@ -97,7 +97,7 @@ async def test_a_database_from_a_backup_is_told_as_lost_and_then_what_is_written
 
 
 async def test_a_show_is_left_by_what_it_was_called_when_it_was_joined(root: str) -> None:
-    async with tab(root) as one, tab(root) as other, httpx.AsyncClient(base_url=root) as client:
+    async with tab(root) as one, tab(root) as other, plain(base_url=root) as client:
         tour = f"TOUR {one.sid}"
         first = await posted(root, "productions", name="First", id=tour)
         await one.join(tour, "one")
@@ -123,7 +123,7 @@ async def test_a_show_that_is_renamed_while_it_is_joined_is_called_by_its_new_na
         await gate.wait()
         return found
 
-    async with tab(root) as one, tab(root) as other, httpx.AsyncClient(base_url=root) as client:
+    async with tab(root) as one, tab(root) as other, plain(base_url=root) as client:
         tour, last = f"TOUR {one.sid}", f"LAST TOUR {one.sid}"
         first = await posted(root, "productions", name="First", id=tour)
         with monkeypatch.context() as patch:
@@ -201,7 +201,7 @@ async def test_a_show_that_is_deleted_while_it_is_joined_is_not_found_afterwards
         await gate.wait()
         return room
 
-    async with tab(root) as one, tab(root) as other, httpx.AsyncClient(base_url=root) as client:
+    async with tab(root) as one, tab(root) as other, plain(base_url=root) as client:
         await other.join(show["id"])
         with monkeypatch.context() as patch:
             patch.setattr(Rooms, "_find_room", slow)

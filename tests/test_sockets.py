@@ -13,6 +13,7 @@ from app.live.sockets.limits import SocketLimits
 from app.model.entity import Entity
 from tests.support.bodies import SCOPED, minimal, named
 from tests.support.databases import execute
+from tests.support.processes import plain
 from tests.support.sockets import Tab, posted, refused, served, several, tab
 
 TOKEN = "a-token-for-the-crew"
@@ -39,7 +40,7 @@ async def pair(request: Any, roots: list[str]) -> AsyncIterator[tuple[Tab, Tab]]
 
 @pytest.fixture
 async def http(roots: list[str]) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=roots[0], timeout=30) as client:
+    async with plain(base_url=roots[0], timeout=30) as client:
         yield client
 
 
@@ -188,7 +189,7 @@ async def test_who_comes_back_gets_every_entry_once_while_others_write(
     """Two come back, from numbers of the past, while two writers go on on both processes."""
 
     async def write(root: str, count: int) -> None:
-        async with httpx.AsyncClient(base_url=root, timeout=30) as client:
+        async with plain(base_url=root, timeout=30) as client:
             for _ in range(count):
                 body = {"productionId": show["id"], "name": "C"}
                 (await client.post("/api/ccus", json=body)).raise_for_status()
@@ -324,7 +325,7 @@ async def test_who_does_not_is_told_so_and_disconnected(
 
 @pytest.mark.parametrize("name", ["token", "access_token", "auth", "authorization"])
 async def test_a_token_in_the_address_is_refused(guarded: str, name: str) -> None:
-    async with httpx.AsyncClient(base_url=guarded) as client:
+    async with plain(base_url=guarded) as client:
         address = f"/socket.io/?EIO=4&transport=polling&{name}={TOKEN}"
         answer = await client.get(address, headers={"authorization": f"Bearer {TOKEN}"})
     assert (answer.status_code, answer.json()["code"]) == (400, "BAD_REQUEST")
@@ -333,7 +334,7 @@ async def test_a_token_in_the_address_is_refused(guarded: str, name: str) -> Non
 
 async def test_pages_of_other_origins_are_let_in_as_settings_say(shared_database: str) -> None:
     with served(shared_database, QUICK, cors_origins=("https://show.example",)) as root:
-        async with httpx.AsyncClient(base_url=root) as client:
+        async with plain(base_url=root) as client:
             for origin, status in (
                 ("https://show.example", 200), (root, 200), ("https://evil.example", 400),
             ):  # fmt: skip

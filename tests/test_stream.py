@@ -22,7 +22,7 @@ from tests.legacy import connected
 from tests.support import databases
 from tests.support.live import KILL, logged
 from tests.support.pace import at_most
-from tests.support.service import created, running, settings
+from tests.support.service import PlainClient, created, running, settings
 
 TOKEN = "a-token-of-this-test"
 
@@ -67,13 +67,13 @@ class Served:
 
     def __init__(self, app: FastAPI, root: str) -> None:
         self.app, self.root = app, root
-        self.client = httpx.Client(base_url=root, timeout=20)
+        self.client = PlainClient(base_url=root, timeout=20)
 
     @contextmanager
     def stream(self, production: Any, **how: Any) -> Iterator[Stream]:
         path = f"/api/productions/{production}/changes/stream"
         with (
-            httpx.Client(base_url=self.root, timeout=20) as own,
+            PlainClient(base_url=self.root, timeout=20) as own,
             own.stream(
                 "GET", path, params=how.pop("params", None), headers=how.pop("headers", None)
             ) as response,

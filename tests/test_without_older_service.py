@@ -3,14 +3,13 @@
 import shutil
 from pathlib import Path
 
-import httpx
 import pytest
 
 import app.older_service
 from app.releases import product
 from app.releases.verdict import Verdict
 from tests.support.images import Image
-from tests.support.processes import Process
+from tests.support.processes import Process, plain
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ async def test_the_rest_serves_without_the_folder(
     process.start()
     try:
         await process.ready()
-        async with httpx.AsyncClient(base_url=process.root) as client:
+        async with plain(base_url=process.root) as client:
             sent = {"name": "A show"}
             made = await client.post("/api/productions", json=sent)
             assert made.status_code == 201, made.text

@@ -8,7 +8,7 @@ sentence that names the cause and the remedy.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 import asyncpg
@@ -62,9 +62,9 @@ _NOT_TO_CALL: Final = _catalogue("""SELECT DISTINCT p.oid::regprocedure::text AS
   AND p.pronamespace IN ('pg_catalog'::regnamespace, 'public'::regnamespace)
   AND NOT has_function_privilege(p.oid, 'EXECUTE')""")
 _WRITES: Final = {
-    "INSERT": r"\bINSERT INTO (\w+)",
-    "UPDATE": r"\bUPDATE (\w+)",
-    "DELETE": r"\bDELETE FROM (\w+)",
+    "INSERT": re.compile(r"\bINSERT INTO (\w+)"),
+    "UPDATE": re.compile(r"\bUPDATE (\w+)"),
+    "DELETE": re.compile(r"\bDELETE FROM (\w+)"),
 }
 _UPSERT: Final = re.compile(r"\bINSERT INTO (\w+)(?:(?!\bINSERT INTO\b).)*\bDO UPDATE\b", re.DOTALL)
 _WORD: Final = re.compile(r"\b[a-z_]\w*\b")
@@ -103,19 +103,25 @@ class Findings:
 
 def needs_of(statements: Mapping[str, Iterable[str]]) -> Needs:
     """Read from statements which tables, privileges and functions they use."""
-    tables, privileges, functions = {}, set(), set()
+    tables: dict[str, frozenset[str]] = {}
+    privileges, functions = {(_VERSION, "SELECT")}, set[str]()
     for name, texts in statements.items():
-        words: set[str] = set()
-        for text in texts:
-            words |= set(_WORD.findall(text))
-            functions |= set(_CALL.findall(text))
-            for how, form in _WRITES.items():
-                privileges |= {(table, how) for table in re.findall(form, text)}
-            privileges |= {(table, "UPDATE") for table in _UPSERT.findall(text)}
-        tables[name] = frozenset(words & _DECLARED.keys())
-    reads = {(table, "SELECT") for names in tables.values() for table in names}
-    writes = {(table, privilege) for table, privilege in privileges if table in _DECLARED}
-    return Needs(tables, frozenset(reads | writes | {(_VERSION, "SELECT")}), frozenset(functions))
+        used = [_used_by(text) for text in texts]
+        tables[name] = frozenset[str]().union(*(named for named, _, _ in used))
+        privileges |= {(table, "SELECT") for table in tables[name]}
+        privileges.update(*(written for _, written, _ in used))
+        functions.update(*(called for _, _, called in used))
+    return Needs(tables, frozenset(privileges), frozenset(functions))
+
+
+@cache  # as few texts as there are statements, and half a millisecond each
+def _used_by(text: str) -> tuple[frozenset[str], frozenset[tuple[str, str]], frozenset[str]]:
+    """Return which tables a statement names, which privileges its writes need, what it calls."""
+    tables = _DECLARED.keys() & _WORD.findall(text)
+    privileges = {(table, how) for how, form in _WRITES.items() for table in form.findall(text)}
+    privileges |= {(table, "UPDATE") for table in _UPSERT.findall(text)}
+    written = frozenset((table, how) for table, how in privileges if table in _DECLARED)
+    return frozenset(tables), written, frozenset(_CALL.findall(text))
 
 
 async def findings(connection: asyncpg.Connection, needs: Needs) -> Findings:

@@ -1,14 +1,16 @@
 """A running service: the real application behind a real socket, in a thread of the test."""
 
+import asyncio
 import os
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, cast
 
 import httpx
+import uvicorn.server
 from fastapi import FastAPI
 from pydantic import SecretStr
 
@@ -29,6 +31,20 @@ def settings(**changes: Any) -> Settings:
     return Settings.model_construct(**{**Settings().model_dump(), **base, **changes})
 
 
+class _Hasty:
+    """``asyncio`` for Uvicorn, which sleeps a tenth of a second at each turn of its shutdown."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep for a tenth of what was asked."""
+        await asyncio.sleep(seconds / 10)
+
+
+cast("Any", uvicorn.server).asyncio = _Hasty()
+
+
 @contextmanager
 def running(app: FastAPI) -> Iterator[str]:
     """Serve an application on a port of the loopback; give its root URL."""
@@ -47,7 +63,14 @@ def running(app: FastAPI) -> Iterator[str]:
         listening.close()
 
 
-class ServiceClient(httpx.Client):
+class PlainClient(httpx.Client):
+    """A client for HTTP without TLS: certificates take longer to load than many requests."""
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(verify=False, trust_env=False, **how)  # see above
+
+
+class ServiceClient(PlainClient):
     """A client that has the application it asks at hand."""
 
     service_app: FastAPI

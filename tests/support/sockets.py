@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any
 
 import aiohttp
-import httpx
 import socketio
 
 from app.database.url import DatabaseUrl
 from app.live.sockets.limits import SocketLimits
 from app.main import create_app
+from tests.support.processes import plain
 from tests.support.service import running, settings
 
 Told = tuple[str, Any]
@@ -137,7 +137,7 @@ def several(url: str, count: int, **changes: Any) -> Iterator[list[str]]:
 
 async def posted(root: str, collection: str, /, **body: Any) -> dict[str, Any]:
     """Create a row over HTTP and give it."""
-    async with httpx.AsyncClient(base_url=root, timeout=30) as client:
+    async with plain(base_url=root, timeout=30) as client:
         answer = await client.post(f"/api/{collection}", json=body)
         row: dict[str, Any] = answer.raise_for_status().json()
         return row

@@ -7,7 +7,7 @@ snapshots are compared only when they come from one server. The order of columns
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, Final, Literal
 
@@ -184,7 +184,7 @@ class Snapshot:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        return asdict(self)
+        return dict(json.loads(json.dumps(self, default=vars)))
 
 
 def from_json(stored: Mapping[str, Any]) -> Snapshot:
@@ -194,11 +194,13 @@ def from_json(stored: Mapping[str, Any]) -> Snapshot:
 
 def fingerprint(snapshot: Snapshot) -> str:
     """Return the SHA-256 of its canonical form; the app's role may have any name."""
-    content = snapshot.as_json()
-    del content["role"]
-    content["traits"] = {
-        kind: {name: (trait.table, trait.value) for name, trait in traits.items()}
-        for kind, traits in snapshot.traits.items()
+    traits = {
+        kind: {name: (trait.table, trait.value) for name, trait in of_kind.items()}
+        for kind, of_kind in snapshot.traits.items()
     }
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    content = {name: part for name, part in vars(snapshot).items() if name != "role"}
+    canonical = json.dumps(
+        content | {"traits": traits},
+        default=vars, sort_keys=True, separators=(",", ":"), ensure_ascii=False,
+    )  # fmt: skip
     return sha256(canonical.encode()).hexdigest()
