@@ -1,12 +1,15 @@
 """The drill: few commands, each killed once, carry an older database over while it is written."""
 
+import asyncio
 import re
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import pytest
 
 from app.settings import PROJECT
 from scripts.drills.drill import FOR_THE_CONTRACTS, TO_THE_DEPLOY, drill
+from tests.support.forks import ForkedProcess
 
 PAGE: Final = PROJECT / "docs" / "carrying-over.md"
 
@@ -14,7 +17,7 @@ PAGE: Final = PROJECT / "docs" / "carrying-over.md"
 @pytest.mark.slow
 async def test_killed_at_every_command_it_goes_on(empty_database: str) -> None:
     lines: list[str] = []
-    outcome = await drill(empty_database, lines.append, killing=True)
+    outcome = await drill(empty_database, lines.append, killing=True, python=forked)
     assert outcome.faults == [], "\n".join(lines)
     assert outcome.to_the_deploy <= TO_THE_DEPLOY
     assert outcome.for_the_contracts <= FOR_THE_CONTRACTS
@@ -22,6 +25,35 @@ async def test_killed_at_every_command_it_goes_on(empty_database: str) -> None:
     killed = [line for line in lines if line.startswith("    killed")]
     assert len(killed) == sum("  $ python" in line for line in lines) - 1, "every one but serving"
     assert commands(lines) <= documented(), "what the page says is what is typed"
+
+
+async def forked(line: Sequence[str], environment: Mapping[str, str]) -> "Forked":
+    return Forked(ForkedProcess(line[1], *line[2:], env=environment, joined=True))
+
+
+class Forked:
+    """A forked process, used as one of ``asyncio``."""
+
+    def __init__(self, process: ForkedProcess) -> None:
+        self._process, self.stdout = process, self
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.poll()
+
+    async def readline(self) -> bytes:
+        assert self._process.stdout is not None
+        return (await asyncio.to_thread(self._process.stdout.readline)).encode()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    async def wait(self) -> int:
+        return await asyncio.to_thread(self._process.wait)
+
+    async def communicate(self) -> tuple[bytes, None]:
+        written, _ = await asyncio.to_thread(self._process.communicate)
+        return written.encode(), None
 
 
 def commands(lines: list[str]) -> set[str]:

@@ -207,8 +207,6 @@ def _whole(
     else:
         first = [own, "counted AS (SELECT change_seq FROM written)"]
     parts = _lists(entity, first_logged + len(_LOGGED) + named) if lists else []
-    # Nothing else announces the change; it is heard when the change is committed.
-    announced = f"pg_notify('{CHANNEL}', $1::uuid || ' ' || change_seq || ' {entity.collection}')"
     rows = projection(entity, "true", from_write=True, lists_from_write=lists)
     steps = [
         *first,
@@ -218,9 +216,14 @@ def _whole(
     ]
     return (
         f"WITH {', '.join(steps)} SELECT body, change_seq AS seq, "
-        f"1 / (SELECT count(*) FROM written) AS rows, {announced} "
+        f"1 / (SELECT count(*) FROM written) AS rows, {_announced(entity)} "
         "FROM counted LEFT JOIN shown ON true"
     )
+
+
+def _announced(entity: type[Row]) -> str:
+    # Nothing else announces the change; it is heard when the change is committed.
+    return f"pg_notify('{CHANNEL}', $1::uuid || ' ' || change_seq || ' {entity.collection}')"
 
 
 def _logged(entity: type[Row], operation: str, first: int) -> str:

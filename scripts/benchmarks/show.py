@@ -1,6 +1,5 @@
 """The rows that are measured: made by the service's own store, then vacuumed and analysed."""
 
-import json
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -144,16 +143,9 @@ async def _loaded(url: str, shows: list[dict[str, Any]]) -> list[str]:
     database = Database(DatabaseUrl.parse(url), Settings())
     await database.open()
     try:
-        return [await _load(database, show) for show in shows]
+        return [await load(database, show, _quietly) for show in shows]
     finally:
         await database.close()
-
-
-async def _load(database: Database, show: dict[str, Any]) -> str:
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "show.json"
-        file.write_text(json.dumps(show))
-        return await load(database, file, _quietly)
 
 
 async def _settled(url: str, find: Fill) -> Show:

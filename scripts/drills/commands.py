@@ -5,9 +5,9 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from app.database.embedded_home import pg_bin
 from app.settings import PROJECT
@@ -16,6 +16,27 @@ from scripts.adoption_drill.gate import environment
 # No waiting between two commands.
 SITTING: Final = {"SOAK_HOURS": "0", "CONTRACT_QUIET_MINUTES": "0", "LOG_LEVEL": "WARNING"}
 _SHORTEST_LIFE: Final = 0.5  # seconds until a command without a line to be killed at is killed
+
+
+class Output(Protocol):
+    """What a command prints, line by line."""
+
+    async def readline(self) -> bytes: ...
+
+
+class Started(Protocol):
+    """A command that runs, as ``asyncio`` has its processes."""
+
+    @property
+    def stdout(self) -> Output | None: ...
+    @property
+    def returncode(self) -> int | None: ...
+    def kill(self) -> None: ...
+    async def wait(self) -> int: ...
+    async def communicate(self) -> tuple[bytes, bytes | None]: ...
+
+
+Start = Callable[[Sequence[str], Mapping[str, str]], Awaitable[Started]]
 
 
 class DrillFailed(Exception):
@@ -40,6 +61,8 @@ class Operator:
     url: str
     say: Callable[[str], None]
     killing: bool = False
+    python: Start | None = None
+    """Starts Python with these words and this environment, if it is not to be a process anew."""
     count: int = 0
     commands: list[Command] = field(default_factory=list)
 
@@ -98,7 +121,9 @@ class Operator:
         await process.communicate()
         self.say(f"    killed {where[:100]}; once more:")
 
-    async def _start(self, line: Sequence[str]) -> asyncio.subprocess.Process:
+    async def _start(self, line: Sequence[str]) -> Started:
+        if self.python and line[0] == "python":
+            return await self.python(line[1:], environment(self.url, **SITTING))
         program = sys.executable if line[0] == "python" else str(pg_bin() / line[0])
         return await asyncio.create_subprocess_exec(
             program, *(_for_libpq(word) for word in line[1:]),

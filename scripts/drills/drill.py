@@ -20,7 +20,7 @@ from scripts.adoption_drill.older import OlderWriter
 from scripts.adoption_drill.older_database import Sizes
 from scripts.adoption_drill.serving import served
 from scripts.adoption_drill.timings import Board, Timings
-from scripts.drills.commands import DrillFailed, Operator
+from scripts.drills.commands import DrillFailed, Operator, Start
 from tests import foreign_tables, legacy
 from tests.legacy import connected
 
@@ -43,16 +43,19 @@ class Outcome:
     older_operations: int = 0
 
 
-async def drill(url: str, say: Callable[[str], None], *, killing: bool = False) -> Outcome:
+async def drill(
+    url: str, say: Callable[[str], None], *, killing: bool = False, python: Start | None = None
+) -> Outcome:
     """Make an older database of an empty one and carry it to head. Faults are in the outcome.
 
+    ``python`` starts the commands otherwise than as new processes.
     Raise DrillFailed if a command ends with another exit code than expected.
     """
     async with connected(url) as connection:
         say(f"Making an older service's database of {SHOWS} shows …")
         sizes = Sizes(cameras=60, sources=60, events=300, shows=SHOWS)
         await older_database.make(url, connection, sizes, lambda _: None)
-        return await _Drill(url, connection, Operator(url, say, killing)).through()
+        return await _Drill(url, connection, Operator(url, say, killing, python)).through()
 
 
 class _Drill:

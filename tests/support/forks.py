@@ -2,7 +2,8 @@
 
 They have an environment, outputs and signals of their own, as if Python had started anew; only the
 second that importing takes is saved, and what the code's own revisions build, which is remembered.
-``test_command_line``'s services, ``test_start_up``, the drill and all images start Python itself.
+``test_command_line``'s services, ``test_start_up``, ``scripts/drill`` and all images start Python
+itself.
 """
 
 import multiprocessing
@@ -34,15 +35,16 @@ class ForkedProcess:
 
     def __init__(
         self, module: str, *words: str, env: Mapping[str, str], cwd: Path | str = PROJECT,
-        output: IO[Any] | None = None,
+        output: IO[Any] | None = None, joined: bool = False,
     ) -> None:  # fmt: skip
+        """Start it. Its errors go into the output as well if that is given, or if ``joined``."""
         self.stdout: IO[str] | None = None
         self._errors = output or tempfile.TemporaryFile("w+")  # noqa: SIM115  # communicate closes it
         written = self._errors.fileno()
         if output is None:
             read, written = os.pipe()
             self.stdout = os.fdopen(read)
-        ends = _Descriptor(written), _Descriptor(self._errors.fileno())
+        ends = _Descriptor(written), _Descriptor(written if joined else self._errors.fileno())
         arguments = (module, words, dict(env), str(cwd), *ends)
         self._process = _CONTEXT.Process(target=_run, args=arguments)
         self._process.start()
