@@ -61,6 +61,7 @@ def halt_at_step(method: str, number: int, stage: str) -> None:
 
     def halting(self: LiveSteps, *arguments: Any, **named: Any) -> Any:
         if next(calls) == number:
+            applying.CANCEL_PATIENCE = 0.5  # type: ignore[misc]  # no statement of ours is to end
             print("halted", flush=True)  # noqa: T201  # the test waits for it
             self.pause(3_600)
         return do(self, *arguments, **named)
