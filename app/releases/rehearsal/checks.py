@@ -7,7 +7,6 @@ from typing import Any, Final, Protocol
 
 import asyncpg
 
-from app.releases.connection.open_connection import open_connection
 from app.releases.connection.server_faults import raise_if_server_fault
 from app.releases.migrations import alembic_runner, revisions
 from app.releases.migrations.phased_change import PointOfNoReturn
@@ -70,11 +69,13 @@ class RehearsalChecks:
     _failed: Mapping[str, Failures]
 
     def __init__(
-        self, copy: Copy, plan: Plan, should: Snapshot, say: Say, progress: Progress
-    ) -> None:
+        self, connection: asyncpg.Connection, copy: Copy, plan: Plan, should: Snapshot, say: Say,
+        progress: Progress,
+    ) -> None:  # fmt: skip
         self.findings: list[str] = []
         self.evidence: dict[str, Any] = {"copy": copy.as_json(), "contents": {}}
         self.url, self._plan, self._should = copy.url, plan, should
+        self._connection = connection
         self._say, self._progress = say, progress
         self._others: Mapping[str, Probe] = {}
         self._previous: Statements = {}
@@ -89,15 +90,14 @@ class RehearsalChecks:
         """
         self._say("Looking at the copy as it is now.")
         self._previous = previous
-        async with open_connection(self.url) as connection:
-            there = await read_copy_snapshot(connection)
-            self._before = _without_work(there, clean, self._should) if clean else there
-            self._all = {name: list(table.columns) for name, table in self._before.tables.items()}
-            self._sizes = {r["name"]: r["size"] for r in await connection.fetch(_SIZES)}
-            await self._hold_contents(connection)
-            if others and not self._plan.is_final:
-                self._others = await others(self._before)
-            self._failed = await self._probe(connection, self._all)
+        there = await self._snapshot()
+        self._before = _without_work(there, clean, self._should) if clean else there
+        self._all = {name: list(table.columns) for name, table in self._before.tables.items()}
+        self._sizes = {r["name"]: r["size"] for r in await self._connection.fetch(_SIZES)}
+        await self._hold_contents()
+        if others and not self._plan.is_final:
+            self._others = await others(self._before)
+        self._failed = await self._probe(self._all)
         self.evidence["failed_before"] = [
             f"{whose}: {what} on {table}: {error}"
             for whose, failed in self._failed.items()
@@ -108,11 +108,10 @@ class RehearsalChecks:
         """Apply the revisions one by one; return whether all of them succeeded."""
         recorder = StatementRecorder(self._progress)
         try:
-            async with open_connection(self.url) as beside:
-                for revision in self._plan.revisions:
-                    self._say(f"Rehearsing {revision}.")
-                    async with recorder.revision(beside, revision):
-                        await alembic_runner.upgrade(self.url, revision, self._say, recorder)
+            for revision in self._plan.revisions:
+                self._say(f"Rehearsing {revision}.")
+                async with recorder.revision(self._connection, revision):
+                    await alembic_runner.upgrade(self.url, revision, self._say, recorder)
         except Exception as failed:  # noqa: BLE001  # whatever a revision raises is a finding
             raise_if_server_fault(failed)
             self.findings.append(f"{revision} fails on the copy: {_error_words(failed)}")
@@ -135,15 +134,16 @@ class RehearsalChecks:
     async def try_statements(self, own: Statements) -> None:
         """Try the statements of every version that uses the database before, during or after it."""
         self._say("Trying the statements of the versions that serve meanwhile.")
+        # What was prepared before may have other columns by now.
+        await self._connection.reload_schema_state()
         final = self._plan.is_final
         columns = contents.standing(self._all, self._after) if final else self._all
-        async with open_connection(self.url) as connection:
-            after = await self._probe(connection, columns)
-            after["A write of the previous version"] = await probes.narrowed(
-                connection, self._before, self._after
-            )
-            if _serves(self._plan.target):
-                after["This image's own statements"] = await probes.prepared(connection, own)
+        after = await self._probe(columns)
+        after["A write of the previous version"] = await probes.narrowed(
+            self._connection, self._before, self._after
+        )
+        if _serves(self._plan.target):
+            after["This image's own statements"] = await probes.prepared(self._connection, own)
         for whose, failed in after.items():
             before = self._failed.get(whose, {})
             self.findings += [
@@ -170,13 +170,12 @@ class RehearsalChecks:
         """Compare what the tables hold, by the schema as it is now, with what they held."""
         columns, before = self._shared if when == "after" else self._same
         now = (schema or await self._snapshot()).tables
-        async with open_connection(self.url) as connection:
-            there = {
-                table: names
-                for table, names in columns.items()
-                if table in now and now[table].columns.keys() >= set(names)
-            }
-            after = await contents.read_contents(connection, there)
+        there = {
+            table: names
+            for table, names in columns.items()
+            if table in now and now[table].columns.keys() >= set(names)
+        }
+        after = await contents.read_contents(self._connection, there)
         self.evidence["contents"][when] = contents.as_json(after)
         for table in columns.keys() - now.keys():
             if not any(s.destroys and table in s.tables for s in self._plan.statements):
@@ -210,17 +209,16 @@ class RehearsalChecks:
         await self.compare_contents(words, "back", back)
 
     async def _snapshot(self) -> Snapshot:
-        async with open_connection(self.url) as connection:
-            return await read_copy_snapshot(connection)
+        return await read_copy_snapshot(self._connection)
 
-    async def _probe(self, connection: asyncpg.Connection, columns: Columns) -> dict[str, Failures]:
+    async def _probe(self, columns: Columns) -> dict[str, Failures]:
         return {
             "the previous version's columns": await probes.every_table(
-                connection, self._before, columns
+                self._connection, self._before, columns
             ),
-            **{whose: await probe(connection) for whose, probe in self._others.items()},
+            **{whose: await probe(self._connection) for whose, probe in self._others.items()},
             "a statement of the image that serves now": await probes.prepared(
-                connection, self._previous
+                self._connection, self._previous
             ),
         }
 
@@ -239,14 +237,14 @@ class RehearsalChecks:
                     f"{seconds:.2f} s, and others may wait {stall_budget} s at most: {step.sql}"
                 )
 
-    async def _hold_contents(self, connection: asyncpg.Connection) -> None:
+    async def _hold_contents(self) -> None:
         """Store what the tables hold, each set of columns once."""
         same = contents.lasting(self._all, self._before, contents.changed_on_purpose(self._plan))
         shared = contents.lasting(same, self._should, {})
-        values = await contents.read_contents(connection, same)
+        values = await contents.read_contents(self._connection, same)
         fewer = {table: names for table, names in shared.items() if names != same[table]}
         self._same = same, values
-        self._shared = shared, values | await contents.read_contents(connection, fewer)
+        self._shared = shared, values | await contents.read_contents(self._connection, fewer)
         self.evidence["contents"]["before"] = contents.as_json(values)
 
 

@@ -6,7 +6,6 @@ before is not blamed on the migration.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Final
 
 import asyncpg
@@ -94,12 +93,13 @@ async def attempt(
     connection: asyncpg.Connection, failed: Failures, key: tuple[str, str], tried: Tried
 ) -> bool:
     """Try something behind a savepoint; note an error, and go on."""
+    await connection.execute("SAVEPOINT attempt")
     try:
-        async with connection.transaction():
-            await tried(connection)
-            await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        await tried(connection)
+        await connection.execute("SET CONSTRAINTS ALL IMMEDIATE; RELEASE SAVEPOINT attempt")
     except _ERRORS as error:
         raise_if_server_fault(error)
+        await connection.execute("ROLLBACK TO SAVEPOINT attempt; RELEASE SAVEPOINT attempt")
         failed.setdefault(key, _error_words(error))
         return False
     return True
@@ -108,17 +108,19 @@ async def attempt(
 async def _like_another(connection: asyncpg.Connection, rows: Rows, failed: Failures) -> None:
     if not await attempt(connection, failed, (rows.table, "SELECT"), rows.look):
         return
-    await attempt(connection, failed, (rows.table, "SELECT"), lambda c: c.fetch(rows.select()))
-    place = ""  # of the row that is written; a trigger may swallow it
+    await attempt(connection, failed, (rows.table, "SELECT"), _script(rows.select()))
+    if await attempt(connection, failed, (rows.table, "INSERT"), _script(rows.insert())):
+        await attempt(connection, failed, (rows.table, "UPDATE"), _script(rows.update()))
+        await attempt(connection, failed, (rows.table, "DELETE"), _script(rows.delete()))
 
-    async def write(sql: str, there: asyncpg.Connection) -> None:
-        nonlocal place
-        place = await there.fetchval(sql) or ""
 
-    if await attempt(connection, failed, (rows.table, "INSERT"), partial(write, rows.insert())):
-        for word, change in (("UPDATE", rows.update), ("DELETE", rows.delete)):
-            if place:
-                await attempt(connection, failed, (rows.table, word), partial(write, change(place)))
+def _script(sql: str) -> Tried:
+    """Run SQL as one message, without preparing it."""
+
+    async def run(connection: asyncpg.Connection) -> None:
+        await connection.execute(sql)
+
+    return run
 
 
 def _edge(value: str, kind: str) -> Tried:

@@ -6,6 +6,7 @@ and compared again. Every check that fails is a finding, and the others are made
 
 import time
 
+from app.releases.connection.open_connection import open_connection
 from app.releases.migrations.alembic_runner import kept_connections
 from app.releases.plan.plan import Plan
 from app.releases.rehearsal.checks import ClientTrial, OtherClients, RehearsalChecks, Statements
@@ -31,8 +32,12 @@ async def rehearse(
     began = time.monotonic()
     should = await expected_snapshot(url, plan.target)
     clean = await expected_snapshot(url, plan.before) if half_done and plan.before else None
-    async with copy_of(url, say, progress) as copy, kept_connections(copy.url):
-        trial = RehearsalChecks(copy, plan, should, say, progress)
+    async with (
+        copy_of(url, say, progress) as copy,
+        kept_connections(copy.url),
+        open_connection(copy.url) as connection,
+    ):
+        trial = RehearsalChecks(connection, copy, plan, should, say, progress)
         await trial.look_before(previous, clean, others)
         if round_trip:
             await round_trip.look_before(copy.url)

@@ -16,7 +16,13 @@ _UNIQUE: Final = """SELECT indexrelid::text AS index, quote_ident(attname) AS na
   FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY(indkey)
   WHERE indrelid = to_regclass('public.' || $1::text) AND indisunique"""
 
-_PLACE: Final = "RETURNING ctid::text"
+# A write notes the place (``ctid``) of its row for the next one in its transaction. A trigger may
+# swallow the row: then there is none.
+_NOTING: Final = (
+    "WITH written AS ({} RETURNING ctid) "
+    "SELECT set_config('probe.place', ctid::text, true) FROM written"
+)
+_AT_PLACE: Final = "WHERE ctid = nullif(current_setting('probe.place', true), '')::tid"
 _NEXT: Final = "(SELECT max({0}) + 1 FROM {1})"
 _FRESH: Final[Mapping[str, str]] = {
     "text": "'rehearsed ' || gen_random_uuid()",
@@ -72,20 +78,21 @@ class Rows:
         return f"SELECT {', '.join(self._read)} FROM {self._name} LIMIT 1"
 
     def insert(self) -> str:
-        """Return the SQL that inserts a row and returns its place (``ctid``)."""
+        """Return the SQL that inserts a row, and notes and returns its place."""
         values = ", ".join(self._value(name) for name in self._writable)
         source = "" if self.empty else f" FROM {self._name} t LIMIT 1"
         columns = ", ".join(self._writable)
-        return f"INSERT INTO {self._name} ({columns}) SELECT {values}{source} {_PLACE}"
+        insert = f"INSERT INTO {self._name} ({columns}) SELECT {values}{source}"
+        return _NOTING.format(insert)
 
-    def update(self, place: str) -> str:
-        """Return the SQL that writes every column of the row at ``place``, and its new place."""
+    def update(self) -> str:
+        """Return the SQL that writes every column of the row that was noted, and notes it anew."""
         values = ", ".join(f"{name} = {name}" for name in self._writable)
-        return f"UPDATE {self._name} SET {values} WHERE ctid = '{place}' {_PLACE}"
+        return _NOTING.format(f"UPDATE {self._name} SET {values} {_AT_PLACE}")
 
-    def delete(self, place: str) -> str:
-        """Return the SQL that deletes the row at ``place``."""
-        return f"DELETE FROM {self._name} WHERE ctid = '{place}' {_PLACE}"
+    def delete(self) -> str:
+        """Return the SQL that deletes the row that was noted."""
+        return f"DELETE FROM {self._name} {_AT_PLACE}"
 
     def _value(self, name: str) -> str:
         if self.empty:
