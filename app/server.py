@@ -1,5 +1,6 @@
 """Runs the application: binds the port, serves, and drains on SIGTERM."""
 
+import errno
 import gc
 import signal
 import socket
@@ -114,11 +115,8 @@ def listen(settings: Settings, silence: int = 60) -> socket.socket:
     Where the system can, it ends a connection whose other end acknowledges nothing for ``silence``
     seconds. The application could close it only after everything is sent.
     """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        listener = socket.create_server((settings.host, settings.port), family=family,
-                                        backlog=2_048,
-                                        dualstack_ipv6=settings.host == "::")  # fmt: skip
+        listener = _bound(settings.host, settings.port)
     except OSError as error:
         raise BadSettings(
             f"Cannot listen on {settings.host} port {settings.port} ({error.strerror}): "
@@ -127,6 +125,21 @@ def listen(settings: Settings, silence: int = 60) -> socket.socket:
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, silence * 1_000)
     return listener
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """Bind a port. ``::`` takes both address families, or IPv4 alone on a system without IPv6."""
+    is_any = host == "::"
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server(
+            (host, port), family=family, backlog=2_048,
+            dualstack_ipv6=is_any and socket.has_dualstack_ipv6(),
+        )  # fmt: skip
+    except OSError as error:
+        if is_any and error.errno in {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}:
+            return _bound("0.0.0.0", port)  # noqa: S104  # all that :: stands for here
+        raise
 
 
 def _root(settings: Settings, port: int) -> str:
