@@ -3,13 +3,14 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.routing import BaseRoute
 
 from app import VERSION
-from app.api import access, error_responses, openapi
+from app.api import access, document, error_responses
 from app.api.fast_path import FastPath
 from app.api.idempotent import REPLAYED
 from app.api.middleware import (
@@ -78,7 +79,7 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
     incidents = Incidents()
     sockets = SocketServer(settings, limits)
 
-    app = _empty_app(lifespan)
+    app = _empty_app(lifespan, settings)
     app.state.settings, app.state.url, app.state.recorder = settings, url, recorder
     app.state.shutdown = shutdown
     app.state.streams = EventStreams(shutdown)
@@ -90,24 +91,31 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
     app.state.checkup = check.Checkup(examine, settings.health_cache)
     _add_middleware(app, settings, _add_routes(app, settings), sockets.sessions)
     error_responses.install(app)
-    openapi.install(app)
+    document.install(app)
     return app
 
 
-def _empty_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
-    """Return the application without routes."""
-    return FastAPIOffline(
-        title="Signalbook",
-        version=VERSION,
-        summary="The video equipment of live shows: what there is, and how it is connected.",
-        description=openapi.DESCRIPTION,
-        lifespan=lifespan,
-        redoc_url=None,
-        strict_content_type=False,
-        telemetry={"tracing": False, "metrics": False, "logs": False},
-        redirect_slashes=False,
-        swagger_ui_parameters={"docExpansion": "none", "tryItOutEnabled": True},
-    )
+def _empty_app(
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]], settings: Settings
+) -> FastAPI:
+    """Return the application without routes, with the API's pages unless they are closed."""
+    about: dict[str, Any] = {
+        "title": "Signalbook",
+        "version": VERSION,
+        "summary": "The video equipment of live shows: what there is, and how it is connected.",
+        "description": document.DESCRIPTION,
+        "lifespan": lifespan,
+        "strict_content_type": False,
+        "telemetry": {"tracing": False, "metrics": False, "logs": False},
+        "redirect_slashes": False,
+    }
+    if not settings.api_pages:
+        return FastAPI(openapi_url=None, **about)
+    pages = {
+        "docExpansion": "none", "tryItOutEnabled": True, "persistAuthorization": True,
+        "displayRequestDuration": True, "defaultModelsExpandDepth": 0,
+    }  # fmt: skip
+    return FastAPIOffline(redoc_url=None, swagger_ui_parameters=pages, **about)
 
 
 def _server_url(settings: Settings, url: DatabaseUrl) -> DatabaseUrl:
@@ -125,7 +133,8 @@ def _add_routes(app: FastAPI, settings: Settings) -> list[BaseRoute]:
     """Add the routes. Return those under /api that the fast path looks at."""
     fast, others = _routers()
     app.include_router(health_routes.router)
-    app.include_router(start_page.router)
+    if settings.api_pages:
+        app.include_router(start_page.router)
     operators = [admin.router] if access.operators_exist(settings) else []
     for router in (*fast, *others, *operators):
         app.include_router(router, prefix="/api")

@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     anonymous: Literal["none", "editor"] = "none"
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
     server_name: str = "Signalbook"
+    api_pages: bool = True
     pool_size: int = Field(default=10, ge=1, le=200)
     pool_wait: float = Field(default=5.0, gt=0)
     statement_timeout: float = Field(default=15.0, gt=0)

@@ -10,7 +10,8 @@ from app.settings import BadSettings, load_settings
 from tests.support.service import service
 
 TOKEN = "a-token-for-the-crew"
-PATHS = ("/api/productions", "/api/cameras/production/x", "/docs", "/openapi.json", "/api/nothing")
+PATHS = ("/api/productions", "/api/cameras/production/x", "/api/nothing", "/docs/x", "/static")
+PAGES = ("/docs", "/openapi.json", "/static-offline-docs/swagger-ui.css")
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +43,34 @@ def test_with_the_token_all_is_open(guarded: httpx.Client, scheme: str) -> None:
     assert guarded.get("/docs", headers=headers).status_code == 200
 
 
+@pytest.mark.parametrize("path", PAGES)
+def test_the_pages_of_the_api_are_open_and_say_what_the_api_asks_for(
+    guarded: httpx.Client, path: str
+) -> None:
+    answer = guarded.get(path)
+    assert answer.status_code == 200
+    if path == "/openapi.json":
+        document = answer.json()
+        assert document["components"]["securitySchemes"]["accessToken"]["scheme"] == "bearer"
+        assert document["paths"]["/api/productions"]["get"]["security"] == [{"accessToken": []}]
+        assert document["paths"]["/health"]["get"]["security"] == []
+
+
+def test_a_setting_closes_the_pages(shared_database: str) -> None:
+    with service(shared_database, api_pages=False) as client:
+        for path in ("/", *PAGES):
+            assert client.get(path).status_code == 404, path
+        assert client.get("/health").status_code == 200
+
+
 @pytest.mark.parametrize("path", ["/health", "/livez", "/api/health", "/api/server/info"])
 def test_health_answers_everybody(guarded: httpx.Client, path: str) -> None:
     assert guarded.get(path).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/health/", "//health", "/HEALTH", "/api/health/../productions"])
+@pytest.mark.parametrize(
+    "path", ["/health/", "/x//health", "/HEALTH", "/api/health/../productions"]
+)
 def test_a_path_that_resembles_health_does_not_open_the_door(
     guarded: httpx.Client, path: str
 ) -> None:

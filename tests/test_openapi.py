@@ -5,8 +5,10 @@ OPENAPI_EXAMPLES enlarges the run: so many random requests for each operation.
 
 import asyncio
 import os
+import re
 import zlib
 from collections.abc import Callable, Iterator
+from difflib import unified_diff
 from typing import Any
 
 import httpx
@@ -24,9 +26,11 @@ from schemathesis.specs.openapi.checks import (
 from app.database.url import DatabaseUrl
 from app.entities import discovered
 from app.main import create_app
+from app.model.entity import Entity
 from app.model.schemas import create_schema, update_schema
 from app.releases.ledger import soak
-from tests.support.bodies import minimal
+from scripts.openapi_document import FILE, text
+from tests.support.bodies import SCOPED, minimal
 from tests.support.ledgers import opened, plan, proposed
 from tests.support.service import settings as service_settings
 
@@ -112,6 +116,60 @@ def test_no_request_meets_a_500_or_an_answer_outside_the_schema(
     )  # fmt: skip
 
 
+def test_the_committed_document_is_this_one() -> None:
+    committed, now = FILE.read_text().splitlines(), text().splitlines()
+    changed = list(unified_diff(committed, now, "committed", "now", lineterm="", n=1))
+    assert not changed, "\n".join(["Run scripts/openapi, and look at what it changes:", *changed])
+
+
+def test_an_operation_is_named_as_a_person_would() -> None:
+    names = {operation["operationId"] for _, _, operation in OPERATIONS}
+    assert {"get_camera", "list_cameras", "create_checklist_item", "update_cable_snake"} <= names
+    assert {"bulk_ccus", "restore_send", "list_source_history", "delete_production"} <= names
+    assert {name for name in names if not re.fullmatch("[a-z]+(_[a-z]+)*", name)} == set()
+
+
+def test_what_does_the_same_says_so() -> None:
+    for path, method, operation in OPERATIONS:
+        is_alias = method == "put" or "/computers" in path
+        assert ("x-alias-of" in operation) == is_alias, (method, path)
+
+
+@pytest.mark.parametrize("entity", SCOPED, ids=lambda entity: entity.collection)
+def test_a_row_in_bulk_has_its_members_by_name(entity: type[Entity]) -> None:
+    schemas, name = DOCUMENT["components"]["schemas"], entity.__name__
+    path = f"/api/productions/{{production}}/{entity.collection}/bulk"
+    body = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert body == {"$ref": f"#/components/schemas/{name}Bulk"}
+    row = schemas[f"{name}BulkRow"]
+    assert row["properties"].keys() == schemas[f"{name}Create"]["properties"].keys()
+    assert "productionId" not in row["required"], "the path has it"
+    assert "additionalProperties" not in row, "generators would take any member"
+
+
+def test_an_error_has_the_members_that_it_is_said_to_have(client: httpx.Client, make: Any) -> None:
+    camera = make("cameras", name="x")
+    path = f"/api/cameras/{camera['uuid']}"
+    answers = [
+        client.get("/api/cameras/nobody"),
+        client.post("/api/cameras", json={"productionId": camera["productionId"]}),
+        client.post("/api/cameras", json={**camera, "uuid": None, "name": "y"}),
+        client.put(path, json={"name": 7}),
+        client.put(
+            f"/api/cameras/{camera['uuid']}", json={"name": "z"}, headers={"if-match": '"1-9"'}
+        ),
+    ]
+    by_code = {
+        schema["properties"]["code"]["const"]: schema
+        for schema in DOCUMENT["components"]["schemas"].values()
+        if "const" in schema.get("properties", {}).get("code", {})
+    }
+    for answer in answers:
+        schema = by_code[answer.json()["code"]]
+        assert answer.json().keys() <= schema["properties"].keys(), answer.text
+        assert answer.json().keys() >= set(schema["required"]), answer.text
+
+
 def test_every_operation_has_a_name_a_summary_and_its_errors() -> None:
     names = [operation["operationId"] for _, _, operation in OPERATIONS]
     assert len(names) == len(set(names))
@@ -123,7 +181,9 @@ def test_every_operation_has_a_name_a_summary_and_its_errors() -> None:
             assert {"400", "401", "500", "503"} <= operation["responses"].keys()
             for status, answer in operation["responses"].items():
                 if int(status) >= 400:
-                    assert list(answer["content"]) == ["application/problem+json"], (path, status)
+                    shared = answer["$ref"].removeprefix("#/components/responses/")
+                    content = DOCUMENT["components"]["responses"][shared]["content"]
+                    assert list(content) == ["application/problem+json"], (path, status)
 
 
 def test_every_path_parameter_is_declared() -> None:
@@ -143,7 +203,8 @@ def test_schemas_have_proper_names_and_every_reference_resolves() -> None:
         assert schemas[f"{name}Create"]["example"]
     assert not [name for name in schemas if "__" in name or "-" in name]
     for reference in _references(DOCUMENT):
-        assert reference.removeprefix("#/components/schemas/") in schemas
+        kind, name = reference.removeprefix("#/components/").split("/")
+        assert name in DOCUMENT["components"][kind]
 
 
 def _references(node: Any) -> Iterator[str]:

@@ -23,6 +23,8 @@ from app.settings import Settings
 
 OPEN_PATHS: Final = frozenset({"/health", "/livez", "/api/health", "/api/server/info"})
 """Served without a token: the platform and the frontend have none yet."""
+_PAGES: Final = frozenset({"/", "/docs", "/openapi.json"})
+_PAGES_ASSETS: Final = "/static-offline-docs/"
 OPERATOR_PATHS: Final = "/api/admin/"
 """What the paths of operators begin with."""
 _FORWARDED: Final = re.compile(
@@ -30,6 +32,11 @@ _FORWARDED: Final = re.compile(
 )
 _PROXY_HTTP: Final = "1.0"  # only proxies still speak it: nginx, unless it is configured
 _SAME_SITE: Final = frozenset({"same-origin", "none"})
+
+
+def is_open(path: str) -> bool:
+    """Whether a path is served without a token: health, and the pages that describe the API."""
+    return path in OPEN_PATHS or path in _PAGES or path.startswith(_PAGES_ASSETS)
 
 
 def has_token(scope: Scope, token: bytes) -> bool:

@@ -12,7 +12,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from app.api.access import OPERATOR_PATHS
-from app.api.openapi import PROBLEM_TYPE
+from app.api.problem_schemas import PROBLEM_TYPE
 from app.errors import (
     BadRequest,
     BrokenJson,

@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.access import OPEN_PATHS, OPERATOR_PATHS, has_token
+from app.api.access import OPEN_PATHS, OPERATOR_PATHS, has_token, is_open
 from app.api.error_responses import problem_response
 from app.api.responses import IGNORED, header, ignored_names
 from app.errors import BadRequest, MethodNotAllowed, SignalbookError, Unauthorized, Unavailable
@@ -218,8 +218,8 @@ class AccessTokenMiddleware:
 
     def _may_pass(self, scope: Scope) -> bool:
         path, operator = scope["path"], self._operator
-        is_open = path in OPEN_PATHS or scope["method"] == "OPTIONS"
-        if is_open or has_token(scope, self._token):
+        is_free = is_open(path) or scope["method"] == "OPTIONS"
+        if is_free or has_token(scope, self._token):
             return True
         for_operators = path.startswith(OPERATOR_PATHS)
         return operator is not None and for_operators and has_token(scope, operator)

@@ -1,26 +1,13 @@
-"""The OpenAPI document beyond what FastAPI derives: errors, entity tags, raw parameters."""
+"""What routes say of themselves in the OpenAPI document: errors, entity tags, raw parameters."""
 
 from typing import Any, Final
 
-from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict
 
 from app import errors
+from app.api.problem_schemas import problems
 from app.errors import SignalbookError
 
-PROBLEM_TYPE: Final = "application/problem+json"
-DESCRIPTION: Final = """
-Every entity has a `uuid`, which identifies it for ever, and an `id` ("CAM 1"), which is for
-people: editable, and free again after a delete. Wherever a path takes a `{key}`, either will do,
-as long as exactly one live row holds the label.
-
-Members that a request does not know are ignored and named in `X-Ignored-Fields`. Absent members
-stay untouched; `null` and `""` empty an optional one. An edit that says which `version` it
-started from is refused with a 409 where somebody else was faster; the answer carries what it
-was, what they made of it, and what you sent.
-
-Errors are `application/problem+json`; `code` is stable, `error` and `message` are for people.
-"""
 _ON_ANY_ROUTE: Final[tuple[type[SignalbookError], ...]] = (
     SignalbookError, errors.BadRequest, errors.Unauthorized, errors.BodyTooLarge,
     errors.UnsupportedMediaType, errors.Unavailable,
@@ -57,11 +44,7 @@ class Problem(BaseModel):
 
 def documented(*refusals: type[SignalbookError]) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI responses of these errors and of those that any request may meet."""
-    content = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {
-        error.status: {"description": (error.__doc__ or "").strip(), "content": content}
-        for error in (*_ON_ANY_ROUTE, *refusals)
-    }
+    return problems((*_ON_ANY_ROUTE, *refusals))
 
 
 def answers(model: Any, *refusals: type[SignalbookError]) -> dict[int | str, dict[str, Any]]:
@@ -105,18 +88,3 @@ IF_MATCH: Final = parameter(
     "If-Match", "header",
     "The ETag of the row that the edit started from: 412 where it has changed.",
 )  # fmt: skip
-
-
-def install(app: FastAPI) -> None:
-    """Add the schema of problems, which the routes refer to, to the application's document."""
-    derive = app.openapi
-
-    def document() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            derived = derive()
-            problem = Problem.model_json_schema()
-            derived.setdefault("components", {}).setdefault("schemas", {})["Problem"] = problem
-            app.openapi_schema = derived
-        return app.openapi_schema
-
-    app.openapi = document  # type: ignore[method-assign]  # FastAPI documents this override

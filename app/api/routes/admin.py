@@ -15,7 +15,7 @@ from app.api.dependencies import DatabaseUrlDep, IdempotentWriterDep, Limit, Set
 from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.openapi import answers, documented
 from app.api.responses import json_response
-from app.errors import Conflict, Forbidden, Invalid, NotFound
+from app.errors import Conflict, Forbidden, Invalid, KeyReused, NotFound
 from app.model.fields import NO_NUL
 from app.releases.ledger.decisions import decide
 from app.releases.ledger.ledger import Ledger, Row
@@ -73,7 +73,7 @@ async def _ledger_reader(url: DatabaseUrlDep, settings: SettingsDep) -> OpenLedg
 OpenLedgerDep = Annotated[OpenLedger, Depends(_ledger_reader)]
 
 
-@router.get("/migration-status", operation_id="migration_status",
+@router.get("/migration-status", operation_id="get_migration_status",
             responses=answers(Status, Forbidden, Invalid))  # fmt: skip
 async def migration_status(url: DatabaseUrlDep, *, look: Look = False) -> Response:
     """Return where the schema stands, what is pending, and what runs now and may be cancelled.
@@ -116,7 +116,7 @@ async def plan(open_ledger: OpenLedgerDep, digest: Digest) -> Response:
 @router.post("/releases/plans/{digest}/decisions", operation_id="decide_release_plan",
              status_code=201,
              responses={201: {"model": Decided},
-                        **documented(Forbidden, NotFound, Conflict, Invalid)},
+                        **documented(Forbidden, NotFound, Conflict, Invalid, KeyReused)},
              openapi_extra={"parameters": [IDEMPOTENCY_KEY]})  # fmt: skip
 async def decision(writer: IdempotentWriterDep, digest: Digest, body: DecisionBody) -> Response:
     """Approve the plan after its last rehearsal, or withhold it. The gate's next run obeys."""

@@ -13,9 +13,9 @@ from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.json_requests import actor_in
 from app.api.openapi import AnswerModel, Problem, answers
 from app.api.responses import json_response, outcome_json
-from app.api.routes.routers import production_router
+from app.api.routes.routers import names_of, production_router
 from app.entities import discovered
-from app.errors import BulkFailed, Conflict, Invalid, NotFound
+from app.errors import BulkFailed, Conflict, Invalid, KeyReused, NotFound
 from app.model.entity import Entity, Row
 from app.model.schemas import read_schema
 from app.store import bulk
@@ -62,11 +62,13 @@ def router() -> APIRouter:
 
 
 def _add_bulk(router: APIRouter, entity: type[Row], path: str) -> None:
-    @router.post(f"/{path}/bulk", operation_id=f"bulk_{path.replace('-', '_')}",
+    name = names_of(entity, path)
+
+    @router.post(f"/{path}/bulk", operation_id=f"bulk_{name.many}",
                  summary=f"Create, change, delete and restore many of: {entity.noun}",
                  description=_OPERATIONS, tags=[entity.noun],
-                 responses=answers(_answer_model(entity), NotFound, Conflict, Invalid),
-                 openapi_extra={"parameters": [IDEMPOTENCY_KEY]})  # fmt: skip
+                 responses=answers(_answer_model(entity), NotFound, Conflict, Invalid, KeyReused),
+                 openapi_extra={"parameters": [IDEMPOTENCY_KEY], **name.extra})  # fmt: skip
     async def edit_rows(
         production: ProductionKey, body: Bulk, writer: IdempotentWriterDep, request_id: RequestIdDep
     ) -> Response:
@@ -129,11 +131,13 @@ def _answer_model(entity: type[Row]) -> type[BaseModel]:
 
 
 def _add_renumber(router: APIRouter, entity: type[Row], path: str) -> None:
-    @router.post(f"/{path}/renumber", operation_id=f"renumber_{path.replace('-', '_')}",
+    name = names_of(entity, path)
+
+    @router.post(f"/{path}/renumber", operation_id=f"renumber_{name.many}",
                  summary=f"Give new labels that count on to many of: {entity.noun}",
                  description=_LABELS, tags=[entity.noun],
-                 responses=answers(Renumbered, NotFound, Conflict, Invalid),
-                 openapi_extra={"parameters": [IDEMPOTENCY_KEY]})  # fmt: skip
+                 responses=answers(Renumbered, NotFound, Conflict, Invalid, KeyReused),
+                 openapi_extra={"parameters": [IDEMPOTENCY_KEY], **name.extra})  # fmt: skip
     async def renumber_rows(
         production: ProductionKey, body: Renumber, writer: IdempotentWriterDep,
         request_id: RequestIdDep,

@@ -23,13 +23,13 @@ from app.api.openapi import answers, documented
 from app.api.responses import json_response, outcome_json
 from app.api.routes.routers import production_router
 from app.changelog import events, feed
-from app.errors import Conflict, Invalid, InvalidTimestamp, LogTrimmed, NotFound
+from app.errors import Conflict, Invalid, InvalidTimestamp, KeyReused, LogTrimmed, NotFound
 from app.live.sse.event_stream import EventStream
 from app.model.fields import EPOCH_MS_MAX, NO_NUL
 from app.model.schemas import DeleteBody, WireMoment
 from app.store.undo import LoggedChange, UndoOutcome, undo, undo_request
 
-router: Final = production_router("Events")
+router: Final = production_router("Changes")
 _NEWEST: Final = 2**63 - 1
 Key = Annotated[str, Path(pattern=NO_NUL, description="The row's uuid or label.")]
 Since = Annotated[int, Query(ge=0, le=_NEWEST, description="The last answer's `next`.")]
@@ -105,6 +105,7 @@ class UndoneRequest(BaseModel):
     results: list[UndoneRow]
 
 
+_UNDO_ERRORS: Final = (NotFound, Conflict, LogTrimmed, Invalid, KeyReused)
 _EVENTS: Final = answers(list[Event], NotFound, Invalid)
 
 
@@ -193,7 +194,7 @@ bulk or a renumbering, the last one first: all of them, or none (409 `BULK_FAILE
 
 @router.post("/changes/{seq}/undo", operation_id="undo_change", summary="Undo a change",
              description=_UNDO, openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
-             responses=answers(_Row, NotFound, Conflict, LogTrimmed, Invalid))  # fmt: skip
+             responses=answers(_Row, *_UNDO_ERRORS))  # fmt: skip
 async def undo_change(
     writer: IdempotentWriterDep, request_id: RequestIdDep, production: ProductionKey, seq: Seq,
     body: DeleteBody | None = None,
@@ -207,10 +208,10 @@ async def undo_change(
     )
 
 
-@router.post("/changes/{seq}/undo-request", operation_id="undo_request",
+@router.post("/changes/{seq}/undo-request", operation_id="undo_request_of_change",
              summary="Undo all changes of a request", description=_UNDO_REQUEST,
              openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
-             responses=answers(UndoneRequest, NotFound, Conflict, LogTrimmed, Invalid))  # fmt: skip
+             responses=answers(UndoneRequest, *_UNDO_ERRORS))  # fmt: skip
 async def undo_whole_request(
     writer: IdempotentWriterDep, request_id: RequestIdDep, production: ProductionKey, seq: Seq,
     body: DeleteBody | None = None,

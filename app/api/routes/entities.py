@@ -29,9 +29,9 @@ from app.api.openapi import (
     path_parameter,
 )
 from app.api.responses import ReadResponse, created_response, json_response
-from app.api.routes.routers import entity_routers
+from app.api.routes.routers import Names, entity_routers
 from app.changelog.log import Actor
-from app.errors import AmbiguousId, Conflict, Invalid, NotFound, PreconditionFailed
+from app.errors import AmbiguousId, Conflict, Invalid, KeyReused, NotFound, PreconditionFailed
 from app.model.entity import Entity, Row
 from app.model.fields import NO_NUL
 from app.model.schemas import (
@@ -55,7 +55,7 @@ _KEY: Final = path_parameter(
     "key", "The row's uuid, or its label where exactly one live row holds it."
 )
 _PRODUCTION: Final = path_parameter("production", "The production's uuid or label.")
-_CREATE_ERRORS: Final = documented(Conflict, Invalid)
+_CREATE_ERRORS: Final = documented(Conflict, Invalid, KeyReused)
 _UPDATE_ERRORS: Final = documented(NotFound, Conflict, PreconditionFailed, Invalid)
 _DELETE_ERRORS: Final = documented(NotFound, AmbiguousId, PreconditionFailed, Invalid)
 Person = Annotated[str | None, Query(max_length=1_000, pattern=NO_NUL)]
@@ -77,7 +77,7 @@ def _key_of(entity: type[Row]) -> list[dict[str, Any]]:
     return [_KEY, IN_SHOW] if issubclass(entity, Entity) else [_KEY]
 
 
-def _add_routes(router: APIRouter, entity: type[Row], name: str) -> None:
+def _add_routes(router: APIRouter, entity: type[Row], name: Names) -> None:
     _add_list(router, entity, name)
     _add_get(router, entity, name)
     _add_create(router, entity, name)
@@ -85,7 +85,7 @@ def _add_routes(router: APIRouter, entity: type[Row], name: str) -> None:
     _add_delete(router, entity, name)
 
 
-def _add_list(router: APIRouter, entity: type[Row], name: str) -> None:
+def _add_list(router: APIRouter, entity: type[Row], name: Names) -> None:
     version = fingerprint(statements(entity).list, revisions.head())
 
     scoped = issubclass(entity, Entity)
@@ -94,11 +94,14 @@ def _add_list(router: APIRouter, entity: type[Row], name: str) -> None:
 
     @router.get(
         "/production/{production}" if scoped else "",
-        operation_id=f"list_{name}",
+        operation_id=f"list_{name.many}",
         summary=f"List every {entity.noun}",
         description=f"All live rows, {order}.",
         responses={**conditional(schema), **documented(*([AmbiguousId] if scoped else []))},
-        openapi_extra={"parameters": [*([_PRODUCTION] if scoped else []), IF_NONE_MATCH]},
+        openapi_extra={
+            "parameters": [*([_PRODUCTION] if scoped else []), IF_NONE_MATCH],
+            **name.extra,
+        },
     )
     async def list_rows(
         database: DatabaseDep, production: ProductionDep, if_none_match: IfNoneMatchDep
@@ -111,13 +114,14 @@ def _add_list(router: APIRouter, entity: type[Row], name: str) -> None:
         return ReadResponse([rows.body], list_tag(rows.state, version), compressible=True)
 
 
-def _add_get(router: APIRouter, entity: type[Row], name: str) -> None:
+def _add_get(router: APIRouter, entity: type[Row], name: Names) -> None:
     @router.get(
         "/{key}",
-        operation_id=f"get_{name}",
+        operation_id=f"get_{name.one}",
         summary=f"Get one {entity.noun}",
+        description="By its uuid, or by its label where exactly one live row holds it.",
         responses={**conditional(read_schema(entity)), **documented(NotFound, AmbiguousId)},
-        openapi_extra={"parameters": [*_key_of(entity), IF_NONE_MATCH]},
+        openapi_extra={"parameters": [*_key_of(entity), IF_NONE_MATCH], **name.extra},
     )
     async def get_row(
         database: DatabaseDep, key: KeyDep, if_none_match: IfNoneMatchDep
@@ -127,16 +131,17 @@ def _add_get(router: APIRouter, entity: type[Row], name: str) -> None:
         return ReadResponse(None if matches(if_none_match, etag) else [row], etag)
 
 
-def _add_create(router: APIRouter, entity: type[Row], name: str) -> None:
+def _add_create(router: APIRouter, entity: type[Row], name: Names) -> None:
     schema: Any = create_schema(entity)
 
     @router.post(
         "",
         status_code=201,
-        operation_id=f"create_{name}",
+        operation_id=f"create_{name.one}",
         summary=f"Create a {entity.noun}",
+        description="Without an `id` it gets the next free label, and without a `uuid` a new one.",
         responses={201: {"model": read_schema(entity)}, **_CREATE_ERRORS},
-        openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
+        openapi_extra={"parameters": [IDEMPOTENCY_KEY], **name.extra},
     )
     async def create_row(
         body: schema, writer: IdempotentWriterDep, request_id: RequestIdDep
@@ -149,7 +154,7 @@ def _add_create(router: APIRouter, entity: type[Row], name: str) -> None:
         )
 
 
-def _add_update(router: APIRouter, entity: type[Row], name: str) -> None:
+def _add_update(router: APIRouter, entity: type[Row], name: Names) -> None:
     schema: Any = update_schema(entity)
 
     async def update_row(
@@ -163,20 +168,21 @@ def _add_update(router: APIRouter, entity: type[Row], name: str) -> None:
         etag = "" if isinstance(row, Clashing) else entity_tag(row)
         return json_response(row, etag=etag, request_body=body, aliases=aliases)
 
-    for method in ("PATCH", "PUT"):
+    for method, verb in (("PATCH", "update"), ("PUT", "put")):
+        other = {"x-alias-of": "PATCH"} if method == "PUT" else {}
         router.add_api_route(
             "/{key}",
             update_row,
             methods=[method],
-            operation_id=f"{method.lower()}_{name}",
+            operation_id=f"{verb}_{name.one}",
             summary=f"Change a {entity.noun}",
             description="Members that are absent stay untouched, whichever the method.",
             responses={200: {"model": updated_schema(entity)}, **_UPDATE_ERRORS},
-            openapi_extra={"parameters": [*_key_of(entity), IF_MATCH]},
+            openapi_extra={"parameters": [*_key_of(entity), IF_MATCH], **other, **name.extra},
         )
 
 
-def _add_delete(router: APIRouter, entity: type[Row], name: str) -> None:
+def _add_delete(router: APIRouter, entity: type[Row], name: Names) -> None:
     async def delete_row(
         key: KeyDep,
         writer: WriterDep,
@@ -200,9 +206,10 @@ def _add_delete(router: APIRouter, entity: type[Row], name: str) -> None:
         "/{key}",
         delete_row,
         methods=["DELETE"],
-        operation_id=f"delete_{name}",
+        operation_id=f"delete_{name.one}",
         summary=f"Delete a {entity.noun}",
+        description="It leaves every list. Its history stays, and a restore brings it back.",
         responses={200: {"model": Deleted}, **_DELETE_ERRORS},
-        openapi_extra={"parameters": [*_key_of(entity), IF_MATCH]},
+        openapi_extra={"parameters": [*_key_of(entity), IF_MATCH], **name.extra},
         route_class_override=JsonRoute,
     )

@@ -11,9 +11,11 @@ from pydantic import BaseModel, Field
 
 from app import VERSION
 from app.api.dependencies import CheckupDep, ListenerDep, SettingsDep
+from app.api.problem_schemas import problems
+from app.errors import MethodNotAllowed
 from app.timestamps import wire_moment
 
-router: Final = APIRouter(tags=["Health"])
+router: Final = APIRouter(tags=["Health"], responses=problems([MethodNotAllowed]))
 _STARTED: Final = time.monotonic()
 
 
@@ -87,7 +89,7 @@ def _uptime() -> float:
     return round(time.monotonic() - _STARTED, 3)
 
 
-@router.get("/health", operation_id="health",
+@router.get("/health", operation_id="get_health",
             responses={200: {"model": HealthReport}, 503: {"model": HealthReport}})  # fmt: skip
 async def health(settings: SettingsDep, checkup: CheckupDep, listener: ListenerDep) -> Response:
     """Answer 200 only when the service can really serve, otherwise 503 with the ``cause``.
@@ -112,13 +114,13 @@ async def health(settings: SettingsDep, checkup: CheckupDep, listener: ListenerD
     return JSONResponse(body, 200 if report.healthy else 503, {"cache-control": "no-store"})
 
 
-@router.get("/livez", operation_id="livez")
+@router.get("/livez", operation_id="get_liveness")
 async def livez() -> Alive:
     """Answer for the process alone: 200 also while the database is away."""
     return _alive("alive", "signalbook")
 
 
-@router.get("/api/health", operation_id="api_health",
+@router.get("/api/health", operation_id="get_api_health",
             responses={200: {"model": Reachable}, 503: {"model": Reachable}})  # fmt: skip
 async def api_health(settings: SettingsDep, checkup: CheckupDep) -> Response:
     """Answer 200 where `/health` does, otherwise 503 with the cause as `message`.
@@ -136,7 +138,7 @@ def _alive(status: str, server: str) -> Alive:
     return Alive(status=status, timestamp=now, server=server, version=VERSION)
 
 
-@router.get("/api/server/info", operation_id="server_info")
+@router.get("/api/server/info", operation_id="get_server_info")
 async def server_info(settings: SettingsDep) -> ServerInfo:
     """Return where this server can be reached, for a frontend opened on another machine."""
     everywhere = settings.host in {"0.0.0.0", "::"}  # noqa: S104  # compared with, not bound to

@@ -11,8 +11,8 @@ from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.json_requests import actor_in
 from app.api.openapi import IN_SHOW, answers, path_parameter
 from app.api.responses import json_response
-from app.api.routes.routers import entity_routers
-from app.errors import AmbiguousId, Conflict, Invalid, LogTrimmed, NotFound
+from app.api.routes.routers import Names, entity_routers
+from app.errors import AmbiguousId, Conflict, Invalid, KeyReused, LogTrimmed, NotFound
 from app.model.entity import Entity, Row
 from app.model.schemas import WireMoment, read_schema
 from app.store import history
@@ -61,17 +61,17 @@ def _key_of(entity: type[Row]) -> list[dict[str, Any]]:
     return [key, IN_SHOW] if issubclass(entity, Entity) else [key]
 
 
-def _add_routes(router: APIRouter, entity: type[Row], name: str) -> None:
+def _add_routes(router: APIRouter, entity: type[Row], name: Names) -> None:
     _add_history(router, entity, name)
     _add_restore(router, entity, name)
 
 
-def _add_history(router: APIRouter, entity: type[Row], name: str) -> None:
-    @router.get("/history", operation_id=f"list_{name}_history",
+def _add_history(router: APIRouter, entity: type[Row], name: Names) -> None:
+    @router.get("/history", operation_id=f"list_{name.one}_history",
                 summary=f"Tell who changed what of a {entity.noun}",
                 description="Newest first, as far as the change log goes back.",
                 responses=answers(History, NotFound, AmbiguousId, Invalid),
-                openapi_extra={"parameters": _key_of(entity)})  # fmt: skip
+                openapi_extra={"parameters": _key_of(entity), **name.extra})  # fmt: skip
     async def list_history(
         database: DatabaseDep,
         key: KeyDep,
@@ -83,11 +83,14 @@ def _add_history(router: APIRouter, entity: type[Row], name: str) -> None:
         return json_response(entries)
 
 
-def _add_restore(router: APIRouter, entity: type[Row], name: str) -> None:
-    @router.post("/restore", operation_id=f"restore_{name}", description=_RESTORE,
+def _add_restore(router: APIRouter, entity: type[Row], name: Names) -> None:
+    @router.post("/restore", operation_id=f"restore_{name.one}", description=_RESTORE,
                  summary=f"Bring a {entity.noun} back",
-                 responses=answers(read_schema(entity), NotFound, Conflict, LogTrimmed, Invalid),
-                 openapi_extra={"parameters": [*_key_of(entity), IDEMPOTENCY_KEY]})  # fmt: skip
+                 responses=answers(read_schema(entity), NotFound, Conflict, LogTrimmed, Invalid,
+                                   KeyReused),
+                 openapi_extra={
+                     "parameters": [*_key_of(entity), IDEMPOTENCY_KEY], **name.extra,
+                 })  # fmt: skip
     async def restore_row(
         writer: IdempotentWriterDep, request_id: RequestIdDep, key: KeyDep,
         body: RestoreBody | None = None,

@@ -24,7 +24,7 @@ from app.api.routes.changes import Change
 from app.api.routes.routers import production_router
 from app.changelog.events import production_of
 from app.entities import discovered
-from app.errors import Conflict, Invalid, NotFound, SignalbookError, SyncFailed
+from app.errors import Conflict, Invalid, KeyReused, NotFound, SignalbookError, SyncFailed
 from app.model.schemas import WireMoment, read_schema
 from app.store.many_writes import first_error
 from app.sync import batch, records
@@ -76,9 +76,9 @@ class SyncAnswer(AnswerModel):
     resync: Resync = Field(default=None)  # type: ignore[assignment]  # absent, never null
 
 
-@router.post("/sync", operation_id="sync", description=_BATCH,
+@router.post("/sync", operation_id="sync_production", description=_BATCH,
              summary="Bring in what was done offline, and tell what others did",
-             responses=answers(SyncAnswer, NotFound, Conflict, Invalid),
+             responses=answers(SyncAnswer, NotFound, Conflict, Invalid, KeyReused),
              openapi_extra={"parameters": [IDEMPOTENCY_KEY]})  # fmt: skip
 async def sync(
     production: ProductionKey, body: Sync, writer: IdempotentWriterDep, request_id: RequestIdDep,

@@ -1,0 +1,200 @@
+"""The OpenAPI document as a whole: what it says of the service, and what tools need to read it.
+
+FastAPI derives the routes and the schemas. Here come the schemas of errors, the credentials, the
+groups of routes, and the names under which generated clients call the operations.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from itertools import chain, count
+from typing import Any, Final
+
+from fastapi import FastAPI
+
+from app.api import problem_schemas
+from app.entities import discovered
+from app.model.entity import Entity
+
+VERSION: Final = "1.0.0"
+"""The document's own: a client made from an earlier one goes on while the first number is the same.
+"""
+DESCRIPTION: Final = """
+Every entity has a `uuid`, which identifies it for ever, and an `id` ("CAM 1"), which is for
+people: editable, and free again after a delete. Wherever a path takes a `{key}`, either will do,
+as long as exactly one live row holds the label.
+
+Members that a request does not know are ignored and named in `X-Ignored-Fields`. Absent members
+stay untouched; `null` and `""` empty an optional one. An edit that says which `version` it
+started from is refused with a 409 where somebody else was faster; the answer carries what it
+was, what they made of it, and what you sent.
+
+Errors are `application/problem+json`; `code` is stable, `error` and `message` are for people.
+"""
+_INFO: Final = {
+    "contact": {"name": "The Signalbook developers"},
+    "license": {"name": "MIT", "identifier": "MIT"},
+}
+_SERVERS: Final = [{"url": "/", "description": "The service that this document was read from."}]
+_CREDENTIALS: Final = {
+    "accessToken": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The service's ACCESS_TOKEN. Without that setting none is asked for.",
+    },
+    "operatorToken": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The service's OPERATOR_TOKEN, for the routes under /api/admin.",
+    },
+}
+_TAGS: Final = {
+    "Changes": "What changed in a production: to catch up on, to listen to, to undo.",
+    "Sync": "The work of a client that was offline, as one batch.",
+    "Releases": "For operators: the state of the database's migrations.",
+    "Health": "Whether the service can serve. No token is needed.",
+}
+# Keys whose values are data, not schemas.
+_DATA: Final = frozenset({"example", "examples", "default", "const", "enum", "mapping"})
+_REFERENCE: Final = re.compile('"#/components/schemas/([^"]+)"')
+# Generators make code of a pattern that no value ever breaks by accident.
+_NOISE: Final = frozenset({"title", "pattern"})
+
+
+def install(app: FastAPI) -> None:
+    """Let the application describe itself by this document; it is made when it is first read."""
+    derive = app.openapi
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _completed(derive())
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]  # FastAPI documents this override
+
+
+def _completed(derived: dict[str, Any]) -> dict[str, Any]:
+    components = derived.setdefault("components", {})
+    components.setdefault("schemas", {}).update(problem_schemas.schemas())
+    components["securitySchemes"] = _CREDENTIALS
+    _tidy(derived["paths"])
+    _tidy(components["schemas"])
+    for path, operation in _operations(derived):
+        operation["security"] = _security(path, operation)
+        operation.setdefault("description", f"{operation['summary']}.")
+        _simplify_body(operation)
+        _share_refusals(operation, components.setdefault("responses", {}))
+    for entity in discovered().values():
+        if issubclass(entity, Entity):
+            _type_bulk(derived, entity)
+    _drop_unused(derived)
+    info = {**derived.pop("info"), **_INFO, "version": VERSION}
+    return {
+        "openapi": derived.pop("openapi"), "info": info, "servers": _SERVERS,
+        "tags": list(_tags(derived)), **derived,
+    }  # fmt: skip
+
+
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            yield path, operation
+
+
+def _tags(document: dict[str, Any]) -> Iterator[dict[str, str]]:
+    """Yield each group of routes with what it is for, in the order of the routes."""
+    words = dict(_TAGS)
+    for entity in discovered().values():
+        words[entity.noun] = entity.__doc__ or ""
+        for path in entity.path_aliases:
+            words[f"{entity.noun} ({path})"] = f"The same rows as /api/{entity.collection}."
+    used = dict.fromkeys(tag for _, each in _operations(document) for tag in each["tags"])
+    for tag in used:
+        yield {"name": tag, "description": " ".join(words[tag].replace("``", "`").split())}
+
+
+def _security(path: str, operation: dict[str, Any]) -> list[dict[str, list[str]]]:
+    if "401" not in operation["responses"]:
+        return []
+    return [{"operatorToken" if path.startswith("/api/admin/") else "accessToken": []}]
+
+
+def _simplify_body(operation: dict[str, Any]) -> None:
+    """Say of a body that may be left out that it is optional, and not that it may be null."""
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        others = [part for part in content["schema"].get("anyOf", ()) if part != {"type": "null"}]
+        if len(others) == 1:
+            content["schema"] = others[0]
+
+
+def _type_bulk(document: dict[str, Any], entity: type[Entity]) -> None:
+    """Say of an entity type's operations in bulk which members their rows have."""
+    schemas, name = document["components"]["schemas"], entity.__name__
+    row = schemas[f"{name}BulkRow"] = deepcopy(schemas[f"{name}Create"])
+    row["required"].remove("productionId")  # the path has it
+    operations = {}
+    for kind, data in (("Create", f"{name}BulkRow"), ("Update", f"{name}Update")):
+        operation = deepcopy(schemas[f"Bulk{kind}"])
+        operation["properties"]["data"] = _reference(data)
+        schemas[f"{name}Bulk{kind}"] = operation
+        operations[kind.lower()] = f"{name}Bulk{kind}"
+    operations |= {"delete": "BulkDelete", "restore": "BulkRestore"}
+    bulk = deepcopy(schemas["Bulk"])
+    bulk["properties"]["operations"]["items"] = _one_of("op", operations)
+    schemas[f"{name}Bulk"] = bulk
+    for path in (entity.collection, *entity.path_aliases):
+        operation = document["paths"][f"/api/productions/{{production}}/{path}/bulk"]["post"]
+        operation["requestBody"]["content"]["application/json"]["schema"] = _reference(
+            f"{name}Bulk"
+        )
+
+
+def _reference(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _one_of(member: str, names: Mapping[str, str]) -> dict[str, Any]:
+    """Return the schema of one of several, told apart by the value of a member."""
+    references = {value: _reference(name) for value, name in names.items()}
+    mapping = {value: reference["$ref"] for value, reference in references.items()}
+    return {
+        "oneOf": [*references.values()],
+        "discriminator": {"propertyName": member, "mapping": mapping},
+    }
+
+
+def _share_refusals(operation: dict[str, Any], shared: dict[str, Any]) -> None:
+    """Replace each response with errors by a reference to one that all operations share."""
+    for status, response in operation["responses"].items():
+        if (content := response.get("content", {}).get(problem_schemas.PROBLEM_TYPE)) is None:
+            continue
+        schema = content["schema"]
+        first = schema.get("oneOf", [schema])[0]["$ref"].rpartition("/")[2]
+        names = chain([first], (f"{first}{number}" for number in count(2)))
+        name = next(n for n in names if shared.get(n, response) == response)
+        shared[name] = response
+        operation["responses"][status] = {"$ref": f"#/components/responses/{name}"}
+
+
+def _drop_unused(document: dict[str, Any]) -> None:
+    """Drop the schemas that nothing refers to: what only sockets say, what was made narrower."""
+    schemas = document["components"]["schemas"]
+    while unused := schemas.keys() - set(_REFERENCE.findall(json.dumps(document))):
+        for name in unused:
+            del schemas[name]
+
+
+def _tidy(part: Any) -> None:
+    """Take the noise out of schemas: titles that repeat a name, patterns, what holds anyway."""
+    if isinstance(part, list):
+        for each in part:
+            _tidy(each)
+    elif isinstance(part, dict):
+        for name in [n for n in part if n in _NOISE and isinstance(part[n], str)]:
+            del part[name]
+        if part.get("additionalProperties") is True and "properties" in part:
+            del part["additionalProperties"]  # it goes without saying, and generators take it back
+        for name, value in part.items():
+            if name not in _DATA:
+                _tidy(value)

@@ -1,0 +1,130 @@
+"""The JSON schema of each error: what all have, the one code that it bears, and its own members."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from app import errors
+from app.errors import SignalbookError
+
+PROBLEM_TYPE: Final = "application/problem+json"
+_OBJECT: Final = {"type": "object", "additionalProperties": True}
+_RESULTS: Final = {
+    "results": {
+        "type": "array", "items": _OBJECT,
+        "description": "One for each operation sent; the failed one carries its own error.",
+    },
+}  # fmt: skip
+_ROW: Final = {
+    "currentVersion": {"type": "integer", "description": "The row's version now."},
+    "serverData": {**_OBJECT, "description": "The row as it is stored now."},
+}
+
+# What every error has.
+_COMMON: Final[Mapping[str, Any]] = {
+    "type": {"type": "string", "description": "Always `about:blank`: `code` says more."},
+    "title": {"type": "string", "description": "The status in words."},
+    "status": {"type": "integer", "description": "The HTTP status."},
+    "detail": {"type": "string", "description": "The same as `message`."},
+    "instance": {"type": "string", "description": "The path of the request."},
+    "error": {"type": "string", "description": "A short text for people; it may change."},
+    "message": {"type": "string", "description": "What happened, to what, and what to do next."},
+}
+
+# The members that some errors have besides; those that are always there come first.
+_OWN: Final[Mapping[type[SignalbookError], Mapping[str, Any]]] = {
+    errors.Invalid: {
+        "errors": {
+            "type": "array", "description": "Each problem, and where in the request it is.",
+            "items": {
+                "type": "object", "required": ["path", "message"],
+                "properties": {
+                    "path": {"type": "string", "description": "The member, as `tiles[0].name`."},
+                    "message": {"type": "string", "description": "What is wrong with it."},
+                },
+            },
+        },
+    },
+    errors.DuplicateId: {
+        "suggestedId": {"type": "string", "description": "The next label that is free."},
+    },
+    errors.AmbiguousId: {
+        "candidates": {
+            "type": "array", "description": "The rows that it may be, or the digests of plans.",
+            "items": {"anyOf": [_OBJECT, {"type": "string"}]},
+        },
+    },
+    errors.VersionConflict: {
+        "clientVersion": {"type": "integer", "description": "The version that the edit began at."},
+        **_ROW,
+        "conflicts": {
+            "type": "array", "items": _OBJECT,
+            "description": "Each field in conflict: what it was, what is sent, what is stored.",
+        },
+        "reason": {"type": "string", "description": "`deleted` where the row is gone."},
+        "restore": {"type": "string", "description": "The path that brings a deleted row back."},
+    },
+    errors.BulkFailed: _RESULTS,
+    errors.SyncFailed: _RESULTS,
+    errors.Destroys: {
+        "destroys": {"type": "string", "description": "The tables that the approval must name."},
+    },
+    errors.PreconditionFailed: _ROW,
+    errors.LogTrimmed: {
+        "oldest": {"type": ["integer", "null"], "description": "The first change still held."},
+        "latest": {"type": "integer", "description": "The last change."},
+        "resync": {"type": "string", "description": "The path that gives the whole show anew."},
+    },
+}  # fmt: skip
+
+
+def problems(kinds: Iterable[type[SignalbookError]]) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI responses of errors and of all that are kinds of them, by status."""
+    by_status: dict[int, dict[str, type[SignalbookError]]] = {}
+    for kind in kinds:
+        for each in _with_kinds(kind):
+            by_status.setdefault(each.status, {})[each.code] = each
+    return {status: _response(by_code) for status, by_code in by_status.items()}
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """Return the schema of every error, by its name in the document."""
+    kinds = [SignalbookError]
+    for narrower in SignalbookError.__subclasses__():
+        kinds += _with_kinds(narrower)
+    return {_name(kind): _schema(kind) for kind in kinds}
+
+
+def _with_kinds(kind: type[SignalbookError]) -> Iterator[type[SignalbookError]]:
+    """Yield an error and all that are kinds of it; of the root, itself alone."""
+    yield kind
+    if kind is not SignalbookError:
+        for narrower in kind.__subclasses__():
+            yield from _with_kinds(narrower)
+
+
+def _name(kind: type[SignalbookError]) -> str:
+    return "InternalError" if kind is SignalbookError else f"{kind.__name__}Error"
+
+
+def _words(kind: type[SignalbookError]) -> str:
+    return " ".join((kind.__doc__ or "").replace("``", "`").split())
+
+
+def _schema(kind: type[SignalbookError]) -> dict[str, Any]:
+    code = {"type": "string", "const": kind.code, "description": "Stable: programs go by it."}
+    return {
+        "type": "object", "description": _words(kind), "additionalProperties": True,
+        "required": [*_COMMON, "code"],
+        "properties": {**_COMMON, "code": code, **_OWN.get(kind, {})},
+    }  # fmt: skip
+
+
+def _response(by_code: Mapping[str, type[SignalbookError]]) -> dict[str, Any]:
+    names = {code: f"#/components/schemas/{_name(kind)}" for code, kind in by_code.items()}
+    references = [{"$ref": name} for name in names.values()]
+    several = {
+        "oneOf": references, "discriminator": {"propertyName": "code", "mapping": names},
+    }  # fmt: skip
+    schema = references[0] if len(references) == 1 else several
+    lines = [f"`{code}`: {_words(kind)}" for code, kind in by_code.items()]
+    return {"description": "\n\n".join(lines), "content": {PROBLEM_TYPE: {"schema": schema}}}
