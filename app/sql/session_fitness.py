@@ -107,10 +107,10 @@ def needs_of(statements: Mapping[str, Iterable[str]]) -> Needs:
     privileges, functions = {(_VERSION, "SELECT")}, set[str]()
     for name, texts in statements.items():
         used = [_used_by(text) for text in texts]
-        tables[name] = frozenset[str]().union(*(named for named, _, _ in used))
+        tables[name] = frozenset[str]().union(*(names for names, _, _ in used))
         privileges |= {(table, "SELECT") for table in tables[name]}
-        privileges.update(*(written for _, written, _ in used))
-        functions.update(*(called for _, _, called in used))
+        privileges.update(*(writes for _, writes, _ in used))
+        functions.update(*(calls for _, _, calls in used))
     return Needs(tables, frozenset(privileges), frozenset(functions))
 
 
@@ -120,8 +120,8 @@ def _used_by(text: str) -> tuple[frozenset[str], frozenset[tuple[str, str]], fro
     tables = _DECLARED.keys() & _WORD.findall(text)
     privileges = {(table, how) for how, form in _WRITES.items() for table in form.findall(text)}
     privileges |= {(table, "UPDATE") for table in _UPSERT.findall(text)}
-    written = frozenset((table, how) for table, how in privileges if table in _DECLARED)
-    return frozenset(tables), written, frozenset(_CALL.findall(text))
+    writes = frozenset((table, how) for table, how in privileges if table in _DECLARED)
+    return frozenset(tables), writes, frozenset(_CALL.findall(text))
 
 
 async def findings(connection: asyncpg.Connection, needs: Needs) -> Findings:
