@@ -1,4 +1,4 @@
-"""The command line: ``python -m app serve | release … | load FILE | status | drift | unresolved``.
+"""The command line: ``python -m app serve | release … | load | export | status | drift | …``.
 
 It declares the commands and their options; ``app.cli.commands`` runs them.
 """
@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from app import json_lines
+from app import VERSION, json_lines
 from app.cli import commands, release
 
 cli = typer.Typer(
@@ -19,10 +19,27 @@ cli = typer.Typer(
     "from the environment (docs/operations.md lists them); without DATABASE_URL it runs a "
     "PostgreSQL of its own in DATA_DIR.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 cli.add_typer(release.words, name="release")
+
+
+def _print_version(is_wanted: bool) -> None:  # an option's callback
+    if is_wanted:
+        typer.echo(VERSION)
+        raise typer.Exit
+
+
+@cli.callback()
+def options(
+    version: Annotated[  # its callback has done it
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Take what stands before the command."""
 
 
 @cli.command()
@@ -51,9 +68,21 @@ def load(
         Path,
         typer.Argument(help="A show as JSON; app/sample/show.json is one. - is standard input."),
     ],
+    as_copy: Annotated[
+        bool,
+        typer.Option("--as-copy", help="Give every row a new uuid: the show is here already."),
+    ] = False,
 ) -> None:
     """Load a show from FILE, all of it or nothing, as a new production."""
-    commands.run("load", file=file)
+    commands.run("load", file=file, as_copy=as_copy)
+
+
+@cli.command()
+def export(
+    production: Annotated[str, typer.Argument(help="The show's uuid, or its label: SHOW 1.")],
+) -> None:
+    """Print a show as the JSON that ``load`` reads, as it is at this moment."""
+    commands.run("export", production=production)
 
 
 @cli.command()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -121,10 +122,24 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as wrong:
-        faults = [f"{str(e['loc'][0]).upper()}: {_readable(e['msg'])}" for e in wrong.errors()]
-        raise BadSettings("; ".join(faults)) from None
+        faults = [f"{str(e['loc'][0]).upper()} {_in_words(e)}" for e in wrong.errors()]
+        raise BadSettings(
+            f"{'; '.join(faults)}. docs/operations.md says what each may be."
+        ) from None
 
 
-def _readable(message: str) -> str:
-    """Return Pydantic's message for people: it calls the characters of a secret items."""
-    return message.partition(" after validation")[0].replace(" items", " characters")
+def _in_words(error: ErrorDetails) -> str:
+    """Return what a setting must be. Pydantic calls the characters of a secret items."""
+    kind, context = error["type"], error.get("ctx", {})
+    if kind.startswith("int"):
+        return "must be a whole number"
+    if kind.startswith("float"):
+        return "must be a number"
+    if kind.startswith("bool"):
+        return "must be true or false"
+    if kind == "literal_error":
+        return f"must be {context['expected']}"
+    words = error["msg"].partition(" after validation")[0].replace(" items", " characters")
+    for theirs, ours in (("Input should be ", "must be "), ("Value should have ", "must have ")):
+        words = words.replace(theirs, ours)
+    return words

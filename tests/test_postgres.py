@@ -352,7 +352,7 @@ def test_a_server_that_does_not_start_shows_its_log(folder: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_named(empty: Path) -> None:
     empty.write_text("a file")
-    with pytest.raises(EmbeddedPostgresError, match=f"{empty}.*choose another"):
+    with pytest.raises(EmbeddedPostgresError, match=f"{empty}.*set DATA_DIR to another"):
         started(empty)
     empty.unlink()
 

@@ -1,13 +1,14 @@
-"""Loads a whole show from a JSON file, in one transaction: all of it or nothing.
+"""Loads a whole show from a JSON file, in one transaction, and writes one: all of it or nothing.
 
 The file holds ``production`` (an object) and, each optional, one array per collection under its
 name in camel case: ``sources``, ``cableSnakes``, ``checklistItems`` … Members have their names
 of the wire; ``productionId`` is filled in. Rows come out of lists in the order of the file.
 """
 
+import json
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -15,21 +16,26 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic_core import from_json
+from uuid_utils.compat import uuid7
 
+from app import VERSION
 from app.cli.startup import BadShow
 from app.database.database import Database
 from app.database.url import DatabaseUrl
 from app.entities import discovered, root
-from app.errors import SignalbookError
+from app.errors import DuplicateId, DuplicateUuid, SignalbookError
 from app.model.entity import Row
 from app.model.schemas import create_schema
 from app.rules.json_text import read_json
 from app.settings import Settings
+from app.store import read as read_store
 from app.store.create import create
 from app.store.edit import edit_of
 from app.store.write_context import WriteContext
 
 _ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(7305791, 2)"
+_BESIDE: Final = "To load the show beside the one that is here: load --as-copy."
+_LABEL: Final = ("id", "productionId")
 STANDARD_INPUT: Final = Path("-")
 SAMPLE: Final = Path(__file__).parents[1] / "sample" / "show.json"
 
@@ -52,8 +58,11 @@ async def load(
 
     Raises BadShow, and what the database raises. Loading a show twice makes two productions.
     """
-    async with database.transaction() as connection:
-        return await _load(WriteContext(connection, locked=True), show, say)
+    try:
+        async with database.transaction() as connection:
+            return await _load(WriteContext(connection, locked=True), show, say)
+    except DuplicateUuid as error:
+        raise BadShow(f"{error.message} {_BESIDE}") from None
 
 
 async def load_sample_if_empty(database: Database, say: Callable[[str], None]) -> None:
@@ -87,6 +96,45 @@ def read(file: Path) -> dict[str, Any]:
     return show
 
 
+async def export(database: Database, production: str) -> str:
+    """Return a show as ``load`` reads it. Raises NotFound and AmbiguousId.
+
+    What the service counts itself, such as versions and times, is in it and is not read again.
+    """
+    lists = (await read_store.show(database, production)).members
+    show = {name: from_json(rows) for name, rows in lists.items()}
+    return json.dumps({"signalbook": VERSION, **show}, indent=1, ensure_ascii=False)
+
+
+def with_new_uuids(show: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a show whose rows, and the parts in their lists, all have new uuids.
+
+    What refers to one of them refers to the new one. The show itself gets the next free label.
+    """
+    new = {uuid: str(uuid7()) for uuid in _own_uuids(show)}
+    unnamed = {name: value for name, value in show["production"].items() if name not in _LABEL}
+
+    def replaced(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: replaced(each) for name, each in value.items()}
+        if isinstance(value, list):
+            return [replaced(each) for each in value]
+        return new.get(value, value) if isinstance(value, str) else value
+
+    return dict(replaced({**show, "production": unnamed}))
+
+
+def _own_uuids(value: Any) -> Iterator[str]:
+    """Yield the uuids that rows and parts of them bear."""
+    if isinstance(value, dict):
+        if isinstance(uuid := value.get("uuid"), str) and uuid:
+            yield uuid
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            yield from _own_uuids(each)
+
+
 async def _create_all(
     context: WriteContext, show: Mapping[str, Any], production: str
 ) -> Counter[str]:
@@ -117,5 +165,8 @@ async def _create(
         first = wrong.errors(include_input=False)[0]
         path = ".".join(map(str, first["loc"]))
         raise BadShow(f"{where}.{path}: {first['msg']}") from None
+    except DuplicateId as error:
+        hint = "" if production else f" {_BESIDE}"
+        raise BadShow(f"{where}: {error.message}{hint}") from None
     except SignalbookError as error:
         raise BadShow(f"{where}: {error.message}") from None

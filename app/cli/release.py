@@ -24,7 +24,9 @@ Who = Annotated[str, typer.Option("--who", help="Your name; it is kept.")]
 Why = Annotated[str, typer.Option("--why", help="Your reason; it is kept.")]
 Runner = Annotated[str, typer.Option("--who", help="Who runs it; kept with the run.")]
 Contract = Annotated[bool, typer.Option(
-    "--contract", help="Insist on the next contract, although this image serves without it."
+    "--contract",
+    help="Take the next contract now: remove what only older versions used. Without it, contracts "
+    "wait, since this version serves without them."
 )]  # fmt: skip
 Override = Annotated[str | None, typer.Option(
     "--override-soak", help="Pass over an unfinished or red soak, for this reason."

@@ -1,5 +1,6 @@
 """Translates what asyncpg raises into the errors that the service answers with."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -70,7 +71,7 @@ def _data_error(error: Exception) -> errors.SignalbookError | None:
     """Return our error for a value that the database, or the driver, does not take."""
     if isinstance(error, pg.UniqueViolationError):
         if (error.constraint_name or "").endswith("_pkey"):
-            return errors.DuplicateUuid("That uuid is already a row's: make a new one.")
+            return errors.DuplicateUuid(_uuid_words(error))
         return errors.DuplicateId("That label is taken: choose another.")
     if isinstance(error, pg.CardinalityViolationError):
         return errors.AmbiguousId("Several live rows hold that label: use the uuid.")
@@ -80,6 +81,16 @@ def _data_error(error: Exception) -> errors.SignalbookError | None:
     if isinstance(error, pg.DataError) or cannot_be_encoded:
         return errors.Invalid.at("body", "a value does not fit its column")
     return None
+
+
+def _uuid_words(error: pg.UniqueViolationError) -> str:
+    """Return words for a uuid that the client made and that is a row's; PostgreSQL names both."""
+    uuid = re.search(r"=\(([0-9a-f-]{36})\)", error.detail or "")
+    row = f"a row of {error.table_name}" if error.table_name else "a row"
+    return (
+        f"The uuid {uuid[1] if uuid else 'that was sent'} is already that of {row}, perhaps a "
+        "deleted one: change or restore that row, or make a new uuid for another one."
+    )
 
 
 def _pooler_error(error: Exception) -> errors.SignalbookError | None:

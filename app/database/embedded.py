@@ -113,7 +113,7 @@ def start(
     except OSError as error:
         raise EmbeddedPostgresError(
             f"The embedded PostgreSQL cannot be kept in {folder} by user id {os.geteuid()} "
-            f"({error}): make that folder writable or choose another."
+            f"({error}): make that folder writable, or set DATA_DIR to another one."
         ) from error
 
 

@@ -1,0 +1,24 @@
+"""``python -m app export SHOW``: print a show as the JSON that ``load`` reads."""
+
+import asyncio
+
+import typer
+
+from app.cli import load_show
+from app.cli.startup import BadShow, started
+from app.errors import SignalbookError
+from app.settings import Settings
+
+
+def run(*, production: str) -> None:
+    """Print the show that has this uuid or label."""
+    with started() as (settings, url):
+        typer.echo(asyncio.run(_export(settings, url, production)))
+
+
+async def _export(settings: Settings, url: str, production: str) -> str:
+    async with load_show.opened(settings, url) as database:
+        try:
+            return await load_show.export(database, production)
+        except SignalbookError as error:
+            raise BadShow(error.message) from None

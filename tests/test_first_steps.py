@@ -1,0 +1,69 @@
+"""What somebody new meets: scripts from anywhere, the version, settings that are wrong."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from app import VERSION
+from app.settings import PROJECT, BadSettings, load_settings
+from tests.support import forks
+
+SCRIPTS = [
+    path
+    for path in sorted((PROJECT / "scripts").iterdir())
+    if path.is_file() and path.read_bytes().startswith(b"#!")
+]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_a_link_to_a_script_finds_the_project(script: Path) -> None:
+    """A person links it into a folder of the PATH; the folder of the link is not the project's."""
+    (line,) = [each for each in script.read_text().splitlines() if each.startswith("cd ")][:1]
+    assert "readlink -f" in line
+
+
+def test_a_linked_script_runs(tmp_path: Path) -> None:
+    link = tmp_path / "install"
+    link.symlink_to(PROJECT / "scripts" / "install")
+    done = subprocess.run([link, "all"], cwd="/", capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "usage: scripts/install [serve|dev]\n")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_takes_no_environment_is_named(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "install").write_text((PROJECT / "scripts" / "install").read_text())
+    tmp_path.chmod(0o500)
+    done = subprocess.run(
+        ["bash", tmp_path / "scripts" / "install"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert f"may not write in {tmp_path}" in done.stderr
+    assert "mkdir" not in done.stderr
+
+
+def test_the_version_is_told() -> None:
+    done = forks.run("app", "--version", env=os.environ)
+    assert (done.returncode, done.stdout) == (0, f"{VERSION}\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("PORT", "eighty", "PORT must be a whole number"),
+        ("PORT", "70000", "PORT must be less than or equal to 65535"),
+        ("POOL_WAIT", "soon", "POOL_WAIT must be a number"),
+        ("API_PAGES", "perhaps", "API_PAGES must be true or false"),
+        ("LOG_LEVEL", "LOUD", "LOG_LEVEL must be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
+        ("OPERATOR_TOKEN", "short", "OPERATOR_TOKEN must have at least 16 characters"),
+    ],
+)
+def test_a_wrong_setting_is_told_in_plain_words(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(BadSettings) as refused:
+        load_settings()
+    assert str(refused.value) == f"{words}. docs/operations.md says what each may be."
