@@ -312,7 +312,7 @@ def test_every_bad_setting_is_named_at_once() -> None:
         "ENVIRONMENT": "moon",
     }  # fmt: skip
     line = _refused(_run("serve", **wrong))
-    assert all(f"{name}: " in line for name in wrong)
+    assert all(f"{name} must " in line for name in wrong)
     assert "hunter2" not in line
 
 
