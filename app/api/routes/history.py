@@ -44,7 +44,7 @@ class HistoryEntry(BaseModel):
     entity: Any = None
 
 
-class History(BaseModel):
+class RowHistory(BaseModel):
     """Writes of a row, newest first. ``next`` is null where no older ones are held."""
 
     history: list[HistoryEntry]
@@ -70,7 +70,7 @@ def _add_history(router: APIRouter, entity: type[Row], name: Names) -> None:
     @router.get("/history", operation_id=f"list_{name.one}_history",
                 summary=f"Tell who changed what of a {entity.noun}",
                 description="Newest first, as far as the change log goes back.",
-                responses=answers(History, NotFound, AmbiguousId, Invalid),
+                responses=answers(RowHistory, NotFound, AmbiguousId, Invalid),
                 openapi_extra={"parameters": _key_of(entity), **name.extra})  # fmt: skip
     async def list_history(
         database: DatabaseDep,
