@@ -1,4 +1,4 @@
-"""The clients that generators make: compiled strictly, their samples done against a real service."""
+"""The clients that generators make: compiled strictly, their samples run against a real service."""
 
 import os
 import shutil
