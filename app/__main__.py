@@ -94,13 +94,27 @@ def status(
 
 
 @cli.command()
-def drift() -> None:
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Say what is wrong with this installation, and what mends it; exit 1 where something is.
+
+    Looks at the settings, who can get in, the port, the folder, the database, whether the service
+    could serve, what the release gate would do next, and whether a release could be rehearsed.
+    """
+    commands.run("doctor", as_json=as_json)
+
+
+@cli.command()
+def drift(
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
     """List where the live schema differs from what its migrations build; exit 1 where it does.
 
     Builds the schema once more in a scratch database beside it, compares the two catalogues, and
     tells each difference with the SQL that mends it. Nothing of the live database is changed.
     """
-    commands.run("drift")
+    commands.run("drift", as_json=as_json)
 
 
 @cli.command()

@@ -23,8 +23,8 @@ class BadShow(Exception):
 
 
 Answer = TypeVar("Answer")
-_EXPECTED: Final = (
-    BadSettings, SignalbookError, EmbeddedPostgresError, MigrationError, BadShow,
+EXPECTED: Final = (
+    BadSettings, SignalbookError, EmbeddedPostgresError, MigrationError, BadShow, BadDatabaseUrl,
 )  # fmt: skip
 _VERDICTS: Final[dict[type[SignalbookError], Verdict]] = {
     DatabaseAway: Verdict.UNREACHABLE,
@@ -54,11 +54,11 @@ def started() -> Iterator[tuple[Settings, str]]:
         logs.configure(settings)
         settings.refuse_without_database()
         _refuse_unusable(settings)
-        with _database(settings) as url:
+        with database(settings) as url:
             yield settings, url
     except BadDatabaseUrl as bad:
         give_up(bad, int(Verdict.MISCONFIGURED))
-    except _EXPECTED as expected:
+    except EXPECTED as expected:
         give_up(getattr(expected, "message", expected))
 
 
@@ -104,7 +104,7 @@ def _refuse_unusable(settings: Settings) -> None:
 
 
 @contextmanager
-def _database(settings: Settings) -> Iterator[str]:
+def database(settings: Settings) -> Iterator[str]:
     """Yield the database's URL; without one, run the embedded PostgreSQL meanwhile."""
     if settings.database_url is not None:
         yield settings.database_url.get_secret_value()

@@ -1,5 +1,6 @@
 """``python -m app drift``: where the live schema differs from what its migrations build."""
 
+import json
 from collections.abc import Callable
 
 import typer
@@ -7,19 +8,24 @@ import typer
 from app.cli.startup import answered, gate_url, service_role
 from app.releases.connection.open_connection import open_connection
 from app.releases.ledger.ledger import Ledger
+from app.releases.output import discard_line
 from app.releases.product import older_service
 from app.releases.schema.comparison.finding import Finding
 from app.releases.schema.drift import inspect
 from app.settings import Settings
 
 
-def run() -> None:
+def run(*, as_json: bool) -> None:
     """Print each difference with its mend; exit with 1 where there is one."""
+    say = discard_line if as_json else typer.echo
 
     async def compared(settings: Settings, url: str) -> list[Finding]:
-        return await drift(gate_url(settings, url), typer.echo, service_role(settings, url))
+        return await drift(gate_url(settings, url), say, service_role(settings, url))
 
-    if answered(compared):
+    findings = answered(compared)
+    if as_json:
+        typer.echo(json.dumps([finding.as_json() for finding in findings]))
+    if findings:
         raise typer.Exit(1)
 
 

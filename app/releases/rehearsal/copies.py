@@ -110,6 +110,12 @@ async def _place(live: asyncpg.Connection, copy: asyncpg.Connection) -> None:
             await copy.execute("INSERT INTO public.alembic_version VALUES ($1)", row[0])
 
 
+async def find_programs(url: str) -> str:
+    """Return the name and version of the pg_dump that would copy this database. Raises Stopped."""
+    async with open_connection(url) as connection:
+        return (await _programs(connection.get_server_version().major))[1]
+
+
 async def _programs(server: int) -> tuple[Path, str]:
     """Find pg_dump and psql that know this server's version. Raises Stopped."""
     versions: list[str] = []

@@ -1,0 +1,125 @@
+"""``python -m app doctor``: what is wrong with this installation, and what mends it."""
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import typer
+
+from app.cli.load_show import opened
+from app.cli.startup import EXPECTED, database, gate_url
+from app.health import check
+from app.releases.rehearsal.copies import find_programs
+from app.releases.status.status import status
+from app.releases.verdict import Stopped
+from app.server import listen
+from app.settings import Settings, load_settings
+
+_WIDTH: Final = 12
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was looked at, whether it is well, and in words how it is or what mends it."""
+
+    subject: str
+    is_well: bool
+    words: str
+
+
+def run(*, as_json: bool) -> None:
+    """Print a line for each part of the installation; exit with 1 where one is not well."""
+    diagnoses = list(_examined())
+    if as_json:
+        typer.echo(json.dumps([asdict(each) for each in diagnoses]))
+    else:
+        for each in diagnoses:
+            mark = "ok" if each.is_well else "!!"
+            typer.echo(f"{mark} {each.subject:<{_WIDTH}}{each.words}")
+    if not all(each.is_well for each in diagnoses):
+        raise typer.Exit(1)
+
+
+def _examined() -> Iterator[Diagnosis]:
+    """Yield what is found, part by part; later parts need those before them."""
+    try:
+        settings = load_settings()
+    except EXPECTED as wrong:
+        yield Diagnosis("settings", False, str(wrong))  # its field
+        return
+    yield Diagnosis("settings", True, f"read; {settings.environment}")  # as above
+    yield _diagnosed("door", lambda: _door(settings))
+    yield _diagnosed("port", lambda: _port(settings))
+    if settings.database_url is None:
+        yield _diagnosed("folder", lambda: _folder(settings))
+    try:
+        settings.refuse_without_database()
+        with database(settings) as url:
+            yield from asyncio.run(_of_database(settings, url))
+    except EXPECTED as wrong:
+        yield Diagnosis("database", False, _words(wrong))  # as above
+
+
+def _diagnosed(subject: str, look: Callable[[], str]) -> Diagnosis:
+    try:
+        return Diagnosis(subject, True, look())  # its field
+    except EXPECTED as wrong:
+        return Diagnosis(subject, False, _words(wrong))  # its field
+
+
+def _words(error: Exception) -> str:
+    return str(getattr(error, "message", error))
+
+
+def _door(settings: Settings) -> str:
+    settings.refuse_exposed()
+    if not settings.beyond_loopback:
+        return "only this machine can reach the service"
+    return "other machines need the access token" if settings.access_token else "open to everybody"
+
+
+def _port(settings: Settings) -> str:
+    with listen(settings) as listener:
+        return f"{settings.host} port {listener.getsockname()[1]} is free"
+
+
+def _folder(settings: Settings) -> str:
+    """Say where the embedded PostgreSQL keeps its data; its start tells a folder that is shut."""
+    there = next(each for each in (settings.data_dir, *settings.data_dir.parents) if each.exists())
+    free = os.statvfs(there).f_bavail * os.statvfs(there).f_frsize / 1e9
+    return f"DATA_DIR is {Path(settings.data_dir)}, {free:.0f} GB are free"
+
+
+async def _of_database(settings: Settings, url: str) -> list[Diagnosis]:
+    async with opened(settings, url) as pool:
+        health = await check.examine(pool, settings.health_timeout)
+    latency = f"answers in {health.latency_ms} ms" if health.connected else "does not answer"
+    faults = dict.fromkeys(word for word in health.resources.values() if word != "ok")
+    return [
+        Diagnosis("database", health.connected, latency),
+        Diagnosis("service", health.healthy, "; ".join(faults) or health.cause or "can serve"),
+        *(Diagnosis("note", True, note) for note in health.notes),  # its field
+        await _release(settings, url, health),
+        await _rehearsal(settings, url),
+    ]
+
+
+async def _release(settings: Settings, url: str, health: check.Health) -> Diagnosis:
+    """Say what the release gate would have done next: no fault while the service can serve."""
+    following = (await status(gate_url(settings, url), within=5.0))["nextCommand"]
+    command = following["command"]
+    words = f"{following['words']}{f' Run: {command}' if command else ''}"
+    return Diagnosis("release", command is None or health.healthy, words)
+
+
+async def _rehearsal(settings: Settings, url: str) -> Diagnosis:
+    """Say whether a release could be rehearsed here: it needs PostgreSQL's own programs."""
+    try:
+        program = await find_programs(gate_url(settings, url))
+    except Stopped as missing:
+        return Diagnosis("rehearsal", False, missing.words)  # its field
+    return Diagnosis("rehearsal", True, f"possible with {program}")  # its field

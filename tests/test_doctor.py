@@ -1,0 +1,67 @@
+"""The doctor: each part of an installation, well or not, with what mends it."""
+
+import json
+import os
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+from tests.support import forks
+from tests.support.databases import execute
+
+
+def told(*words: str, **settings: str) -> CompletedProcess[str]:
+    """Run a command of ours with these settings and no other."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return forks.run("app", *words, env=kept | {"PORT": "0", "LOG_LEVEL": "ERROR", **settings})
+
+
+def diagnoses(**settings: str) -> dict[str, tuple[bool, str]]:
+    done = told("doctor", "--json", **settings)
+    found = {each["subject"]: (each["is_well"], each["words"]) for each in json.loads(done.stdout)}
+    assert done.returncode == (0 if all(well for well, _ in found.values()) else 1), done.stderr
+    return found
+
+
+def test_what_is_well_is_said_line_by_line(own_database: str) -> None:
+    done = told("doctor", DATABASE_URL=own_database)
+    assert done.returncode == 0, done.stdout + done.stderr
+    subjects = [line.split()[1] for line in done.stdout.splitlines()]
+    assert subjects == ["settings", "door", "port", "database", "service", "release", "rehearsal"]
+    assert all(line.startswith("ok ") for line in done.stdout.splitlines())
+
+
+def test_a_database_that_lacks_its_migrations_names_the_command(empty_database: str) -> None:
+    found = diagnoses(DATABASE_URL=empty_database)
+    assert found["database"][0]
+    well, words = found["release"]
+    assert (well, "python -m app release" in words) == (False, True), words
+    assert found["service"][0] is False
+
+
+@pytest.mark.parametrize(("settings", "subject", "words"), [
+    ({"POOL_SIZE": "many"}, "settings", "POOL_SIZE must be a whole number"),
+    ({"HOST": "0.0.0.0"}, "door", "set ACCESS_TOKEN"),
+    ({"HOST": "192.0.2.1", "ANONYMOUS": "editor"}, "port", "set HOST or PORT"),
+    ({"DATABASE_URL": "postgresql://u:s3cret@127.0.0.1:1/x"}, "database", "does not answer"),
+    ({"DATABASE_URL": "mysql://u:s3cret@db/x"}, "database", "DATABASE_URL"),
+    ({"ENVIRONMENT": "production"}, "database", "DATABASE_URL is not set"),
+], ids=str)  # fmt: skip
+def test_what_is_not_well_says_what_mends_it(
+    settings: dict[str, str], subject: str, words: str
+) -> None:
+    nowhere = {"DATABASE_URL": "postgresql://u:s3cret@127.0.0.1:1/x"}
+    if settings.get("ENVIRONMENT") == "production":
+        nowhere = {}
+    found = diagnoses(**{**nowhere, **settings})
+    assert (found[subject][0], words in found[subject][1]) == (False, True), found
+    assert "s3cret" not in str(found)
+
+
+async def test_drift_is_told_to_machines(own_database: str) -> None:
+    assert json.loads(told("drift", "--json", DATABASE_URL=own_database).stdout) == []
+    await execute(own_database, "ALTER TABLE cameras ALTER COLUMN name DROP NOT NULL")
+    done = told("drift", "--json", DATABASE_URL=own_database)
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    assert (done.returncode, [each["object"] for each in found]) == (1, ["name"])
