@@ -111,11 +111,7 @@ def _empty_app(
     }
     if not settings.api_pages:
         return FastAPI(openapi_url=None, **about)
-    pages = {
-        "docExpansion": "none", "tryItOutEnabled": True, "persistAuthorization": True,
-        "displayRequestDuration": True, "defaultModelsExpandDepth": 0,
-    }  # fmt: skip
-    return FastAPIOffline(redoc_url=None, swagger_ui_parameters=pages, **about)
+    return FastAPIOffline(docs_url=None, redoc_url=None, **about)
 
 
 def _server_url(settings: Settings, url: DatabaseUrl) -> DatabaseUrl:
