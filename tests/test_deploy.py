@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from typer.core import TyperGroup
@@ -222,6 +223,23 @@ def test_railway_waits_longer_than_the_service_drains() -> None:
     assert type(draining) is int
     assert draining > Settings.model_fields["drain"].default + 5
     assert type(RAILWAY["deploy"]["overlapSeconds"]) is int
+
+
+# One machine with Docker
+
+
+def test_the_composed_service_waits_for_its_release() -> None:
+    """``scripts/check`` holds the file to the Compose specification."""
+    services = yaml.safe_load((PROJECT / "compose.yaml").read_text())["services"]
+    release, service = services["release"], services["signalbook"]
+    assert release["command"][:3] == ["python", "-m", "app"]
+    assert release["command"][3] in COMMANDS
+    assert service["depends_on"]["release"]["condition"] == "service_completed_successfully"
+    assert {name.lower() for name in service["environment"]} <= Settings.model_fields.keys()
+    assert service["environment"] == release["environment"]
+    assert [port.split(":")[0] for port in service["ports"]] == ["127.0.0.1"]
+    grace = int(service["stop_grace_period"].removesuffix("s"))
+    assert grace > Settings.model_fields["drain"].default + 5
 
 
 # The locks
