@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]  # it has none
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from typer.core import TyperGroup
