@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from app.health.check import Checkup, Health
 from app.releases.migrations import alembic_runner, revisions
@@ -96,6 +97,21 @@ def test_an_unmigrated_database_is_not_healthy(empty_database: str) -> None:
         assert set(waited.json()) == {"status", "timestamp", "server", "version", "message"}
         assert waited.json()["status"] == "unavailable"
         assert "migrations" in waited.json()["message"]
+
+
+async def test_an_image_that_starts_ungated_serves_nothing_and_migrates_nothing(
+    empty_database: str,
+) -> None:
+    """As on a platform, between making a service and telling it of the gate."""
+    production = {"environment": "production", "access_token": SecretStr("a" * 16)}
+    with service(empty_database, **production) as client:
+        answer = client.get("/health")
+        assert (answer.status_code, answer.json()["schema"]["state"]) == (503, "unmigrated")
+        assert "python -m app release" in answer.json()["cause"]
+        listed = client.get("/api/productions", headers={"authorization": f"Bearer {'a' * 16}"})
+        assert (listed.status_code, listed.json()["code"]) == (503, "SCHEMA_MISMATCH")
+    tables = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+    assert await databases.column(empty_database, tables) == []
 
 
 async def test_a_schema_behind_what_the_code_needs_is_not_healthy(empty_database: str) -> None:

@@ -99,7 +99,7 @@ async def _examine_on(connection: asyncpg.Connection, database: Database, head: 
         return Health(True, latency, None, head, "unclear", _for_all(str(unclear)))
     health = Health(True, latency, revision, head, revisions.state(revision))
     if health.state == "unmigrated":
-        words = "the database has no schema yet: run the migrations"
+        words = "the database has no schema yet: run the migrations (python -m app release)"
         return replace(health, resources=_for_all(words))
     notes = await _settings_not_passed(database, connection)
     resources, locked = await _resources(database, connection)
