@@ -30,6 +30,16 @@ def _print_version(is_wanted: bool) -> None:  # an option's callback
         raise typer.Exit
 
 
+def _name_the_setting(option: typer.CallbackParam, value: str | None) -> None:
+    """Refuse an option that other servers have: here it is a setting."""
+    if value is not None:
+        name = str(option.name).upper()
+        raise typer.BadParameter(f"that is a setting here: {name}={value} python -m app serve")
+
+
+Setting = Annotated[str | None, typer.Option(hidden=True, callback=_name_the_setting)]
+
+
 @cli.callback()
 def options(
     version: Annotated[  # its callback has done it
@@ -52,6 +62,8 @@ def serve(
             "DATABASE_URL; refused in production, and wherever a database holds something to lose."
         ),
     ] = None,
+    host: Setting = None,  # noqa: ARG001  # refused by its callback
+    port: Setting = None,  # noqa: ARG001  # refused by its callback
 ) -> None:
     """Serve the API on HOST and PORT (127.0.0.1:3010) until SIGINT or SIGTERM."""
     if json_lines.applies(os.environ):

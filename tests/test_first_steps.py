@@ -67,3 +67,10 @@ def test_a_wrong_setting_is_told_in_plain_words(
     with pytest.raises(BadSettings) as refused:
         load_settings()
     assert str(refused.value) == f"{words}. docs/operations.md says what each may be."
+
+
+@pytest.mark.parametrize(("option", "value"), [("--port", "8080"), ("--host", "::")])
+def test_an_option_of_other_servers_leads_to_its_setting(option: str, value: str) -> None:
+    done = forks.run("app", "serve", option, value, env=os.environ)
+    assert done.returncode == 2
+    assert f"that is a setting here: {option[2:].upper()}={value} python" in done.stderr
