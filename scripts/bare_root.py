@@ -79,7 +79,8 @@ class Root:
 
 def main(
     folder: Annotated[
-        Path | None, typer.Argument(help="Where the root is made; else in /var/tmp, and removed.")
+        Path | None,
+        typer.Argument(help="Where the root is made and kept; else in /var/tmp, and removed."),
     ] = None,
 ) -> None:
     """Run the image's steps, its release and its start in a bare Debian; exit 1 where one fails."""
@@ -90,13 +91,15 @@ def main(
     place = folder or Path(
         tempfile.mkdtemp(prefix="signalbook-root-", dir="/var/tmp")
     )  # /tmp may be in memory
+    place.mkdir(parents=True, exist_ok=True)
     place.chmod(0o755)
     try:
         root = _bare(place)
-        for word, rest in steps():
-            typer.echo(f"{word} {rest[:90]}")
-            root.step(word, rest)
-        _try_image(root)
+        with _proc(place):
+            for word, rest in steps():
+                typer.echo(f"{word} {rest[:90]}")
+                root.step(word, rest)
+            _try_image(root)
     except Failed as failed:
         typer.echo(f"scripts/bare-root: {failed}", err=True)
         raise typer.Exit(1) from None
@@ -119,8 +122,9 @@ def steps() -> Iterator[tuple[str, str]]:
 
 
 def _bare(place: Path) -> Root:
-    typer.echo(f"Making a bare Debian 12 in {place} …")
-    _run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(place)])
+    if not (place / "usr" / "bin" / "python3").exists():
+        typer.echo(f"Making a bare Debian 12 in {place} …")
+        _run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(place)])
     for file in ("/etc/resolv.conf", "/etc/ssl/certs/ca-certificates.crt", *PIP):
         if (source := Path(file).expanduser()).is_file():
             target = "/etc/pip.conf" if source.name == "pip.conf" else file
@@ -129,6 +133,16 @@ def _bare(place: Path) -> Root:
     root.environment |= {k: v for k, v in os.environ.items() if k.startswith("PIP_")}
     _run(root.words("sh", "-c", PREPARE))
     return root
+
+
+@contextmanager
+def _proc(place: Path) -> Iterator[None]:
+    """Mount /proc, as containers have it: programs find their own libraries through it."""
+    _run(["mount", "-t", "proc", "proc", str(place / "proc")])
+    try:
+        yield
+    finally:
+        _run(["umount", str(place / "proc")])
 
 
 def _copy(sources: list[str], place: Path, target: str) -> None:
@@ -143,9 +157,15 @@ def _copy(sources: list[str], place: Path, target: str) -> None:
 
 def _try_image(root: Root) -> None:
     """Release on an empty database, serve it, and stop the service by SIGTERM."""
-    with embedded.start(root.folder / "srv" / "database", fast=True) as server:
+    database = root.folder / "srv" / "database"
+    shutil.rmtree(database, ignore_errors=True)  # of an earlier trial in the same folder
+    with embedded.start(database, fast=True) as server:
         url = server.url.replace(str(root.folder), "")
+        sockets = database / "run"
+        for private in (database, sockets, *sockets.iterdir()):
+            private.chmod(0o777)  # the image's account is a stranger there
         given = {"DATABASE_URL": url, "ACCESS_TOKEN": TOKEN, "NEW_DATABASE": "true"}
+        given["CONNECT_PATIENCE"] = "5"
         typer.echo("The release, as the image's account:")
         _run(root.words("python", "-m", "app", "release", **given))
         served = {**given, "HOST": "127.0.0.1", "PORT": str(PORT)}
