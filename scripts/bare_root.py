@@ -164,14 +164,16 @@ def _try_image(root: Root) -> None:
         sockets = database / "run"
         for private in (database, sockets, *sockets.iterdir()):
             private.chmod(0o777)  # the image's account is a stranger there
-        given = {"DATABASE_URL": url, "ACCESS_TOKEN": TOKEN, "NEW_DATABASE": "true"}
-        given["CONNECT_PATIENCE"] = "5"
+        settings = {
+            "DATABASE_URL": url, "ACCESS_TOKEN": TOKEN, "NEW_DATABASE": "true",
+            "CONNECT_PATIENCE": "5",
+        }  # fmt: skip
         typer.echo("The release, as the image's account:")
-        _run(root.words("python", "-m", "app", "release", **given))
-        served = {**given, "HOST": "127.0.0.1", "PORT": str(PORT)}
+        _run(root.words("python", "-m", "app", "release", **settings))
+        serving = {**settings, "HOST": "127.0.0.1", "PORT": str(PORT)}
         typer.echo(f"The image's command {root.command}:")
         words = [word.strip('" ') for word in root.command.strip("[]").split(",")]
-        with _served(root.words(*words, **served)) as process:
+        with _served(root.words(*words, **serving)) as process:
             _look(f"http://127.0.0.1:{PORT}", process)
             process.send_signal(signal.SIGTERM)
             if (code := process.wait(60)) != 0:
@@ -204,9 +206,9 @@ def _look(origin: str, process: "subprocess.Popen[bytes]") -> None:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(command, stdout=sys.stderr, check=False)
-    if done.returncode:
-        raise Failed(f"{shlex.join(command)[:200]} … ended with {done.returncode}.")
+    code = subprocess.run(command, stdout=sys.stderr, check=False).returncode
+    if code:
+        raise Failed(f"{shlex.join(command)[:200]} … ended with {code}.")
 
 
 if __name__ == "__main__":
