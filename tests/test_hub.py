@@ -585,15 +585,16 @@ async def test_a_row_restored_under_another_label_tells_who_names_it(
     _, source, row = await _sourced(one, place)
     await one.delete("sources", source["uuid"])
     watch = await one.hub.subscribe(place, ear.hear)
-    number = await raw.fetchval(f"{COUNT} RETURNING change_seq", place)
-    await raw.execute("UPDATE sources SET id = 'BACK', is_deleted = false WHERE uuid = $1",
-                      source["uuid"])  # fmt: skip
-    await raw.execute(
-        "INSERT INTO changes (production_uuid, seq, collection, entity_uuid, operation, version, "
-        "changes, user_id, user_name, at) VALUES ($1, $2, 'sources', $3, 'CREATE', 3, "
-        """'{"isDeleted": [true, false], "id": ["SRC 1", "BACK"]}', 'u', 'U', now())""",
-        place, number, source["uuid"],
-    )  # fmt: skip
+    async with raw.transaction():  # as the service writes: a number is never seen without its entry
+        number = await raw.fetchval(f"{COUNT} RETURNING change_seq", place)
+        await raw.execute("UPDATE sources SET id = 'BACK', is_deleted = false WHERE uuid = $1",
+                          source["uuid"])  # fmt: skip
+        await raw.execute(
+            "INSERT INTO changes (production_uuid, seq, collection, entity_uuid, operation, "
+            "version, changes, user_id, user_name, at) VALUES ($1, $2, 'sources', $3, 'CREATE', 3, "
+            """'{"isDeleted": [true, false], "id": ["SRC 1", "BACK"]}', 'u', 'U', now())""",
+            place, number, source["uuid"],
+        )  # fmt: skip
     await ear.until(1)
     [derived] = ear.heard[0].derived
     assert (derived.uuid, derived.body["sourceId"]) == (row["uuid"], "BACK")
