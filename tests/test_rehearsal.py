@@ -16,9 +16,11 @@ from app.releases.migrations.alembic_runner import current, upgrade
 from app.releases.migrations.revisions import Phase
 from app.releases.plan.plan import Plan
 from app.releases.product import other_clients
-from app.releases.rehearsal import checks
+from app.releases.rehearsal import checks, probes
 from app.releases.rehearsal.rehearsal import rehearse
+from app.releases.schema.introspection.introspect import read_snapshot
 from tests import legacy
+from tests.legacy import connected
 from tests.support.databases import Server, column
 from tests.support.images import Image, forget, known_here
 
@@ -376,3 +378,16 @@ async def test_the_copy_is_gone_when_the_rehearsal_is_stopped(
         await rehearsed(live, revision(image, ADD, DROP))
     assert where
     assert not set(where) & set(await column(live, SCRATCHES))
+
+
+async def test_a_rule_that_does_something_as_well_hides_no_write(own_database: str) -> None:
+    """A statement that such a rule makes fail before and after a release would be no finding."""
+    async with connected(own_database) as connection:
+        await connection.execute("CREATE TABLE written (id text)")
+        await connection.execute(
+            "CREATE RULE noted AS ON INSERT TO productions DO ALSO INSERT INTO written "
+            "VALUES (NEW.id)"
+        )
+        schema = await read_snapshot(connection)
+        columns = {"productions": list(schema.tables["productions"].columns)}
+        assert await probes.every_table(connection, schema, columns) == {}

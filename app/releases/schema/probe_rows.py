@@ -18,10 +18,7 @@ _UNIQUE: Final = """SELECT indexrelid::text AS index, quote_ident(attname) AS na
 
 # A write notes the place (``ctid``) of its row for the next one in its transaction. A trigger may
 # swallow the row: then there is none.
-_NOTING: Final = (
-    "WITH written AS ({} RETURNING ctid) "
-    "SELECT set_config('probe.place', ctid::text, true) FROM written"
-)
+_NOTING: Final = "RETURNING set_config('probe.place', ctid::text, true)"
 _AT_PLACE: Final = "WHERE ctid = nullif(current_setting('probe.place', true), '')::tid"
 _NEXT: Final = "(SELECT max({0}) + 1 FROM {1})"
 _FRESH: Final[Mapping[str, str]] = {
@@ -82,13 +79,12 @@ class Rows:
         values = ", ".join(self._value(name) for name in self._writable)
         source = "" if self.empty else f" FROM {self._name} t LIMIT 1"
         columns = ", ".join(self._writable)
-        insert = f"INSERT INTO {self._name} ({columns}) SELECT {values}{source}"
-        return _NOTING.format(insert)
+        return f"INSERT INTO {self._name} ({columns}) SELECT {values}{source} {_NOTING}"
 
     def update(self) -> str:
         """Return the SQL that writes every column of the row that was noted, and notes it anew."""
         values = ", ".join(f"{name} = {name}" for name in self._writable)
-        return _NOTING.format(f"UPDATE {self._name} SET {values} {_AT_PLACE}")
+        return f"UPDATE {self._name} SET {values} {_AT_PLACE} {_NOTING}"
 
     def delete(self) -> str:
         """Return the SQL that deletes the row that was noted."""
