@@ -3,10 +3,9 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
-from typing import Any
 
 from fastapi import APIRouter, FastAPI
-from fastapi_offline import FastAPIOffline
+from fastapi.staticfiles import StaticFiles
 from starlette.routing import BaseRoute
 
 from app import VERSION
@@ -79,7 +78,7 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
     incidents = Incidents()
     sockets = SocketServer(settings, limits)
 
-    app = _empty_app(lifespan, settings)
+    app = _empty_app(lifespan)
     app.state.settings, app.state.url, app.state.recorder = settings, url, recorder
     app.state.shutdown = shutdown
     app.state.streams = EventStreams(shutdown)
@@ -95,23 +94,19 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
     return app
 
 
-def _empty_app(
-    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]], settings: Settings
-) -> FastAPI:
-    """Return the application without routes, with the API's pages unless they are closed."""
-    about: dict[str, Any] = {
-        "title": "Signalbook",
-        "version": VERSION,
-        "summary": "The video equipment of live shows: what there is, and how it is connected.",
-        "description": document.DESCRIPTION,
-        "lifespan": lifespan,
-        "strict_content_type": False,
-        "telemetry": {"tracing": False, "metrics": False, "logs": False},
-        "redirect_slashes": False,
-    }
-    if not settings.api_pages:
-        return FastAPI(openapi_url=None, **about)
-    return FastAPIOffline(docs_url=None, redoc_url=None, **about)
+def _empty_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
+    """Return the application without routes."""
+    return FastAPI(
+        title="Signalbook",
+        version=VERSION,
+        summary="The video equipment of live shows: what there is, and how it is connected.",
+        description=document.DESCRIPTION,
+        lifespan=lifespan,
+        openapi_url=None,  # start_page has the pages, and serves others while they are made
+        strict_content_type=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+        redirect_slashes=False,
+    )
 
 
 def _server_url(settings: Settings, url: DatabaseUrl) -> DatabaseUrl:
@@ -131,6 +126,7 @@ def _add_routes(app: FastAPI, settings: Settings) -> list[BaseRoute]:
     app.include_router(health_routes.router)
     if settings.api_pages:
         app.include_router(start_page.router)
+        app.mount(start_page.ASSETS, StaticFiles(directory=start_page.FILES))
     operators = [admin.router] if access.operators_exist(settings) else []
     for router in (*fast, *others, *operators):
         app.include_router(router, prefix="/api")

@@ -319,8 +319,7 @@ def test_every_post_documents_it_and_takes_it() -> None:
     }
     assert len(found) > len(POSTS) // 2
     for path, parameters in found.items():
-        told = parameters["Idempotency-Key"]["description"]
-        assert told == once_route.IDEMPOTENCY_KEY["description"], path
+        assert parameters["Idempotency-Key"] == once_route.IDEMPOTENCY_KEY, path
 
 
 def test_a_page_of_another_origin_may_read_whether_it_is_replayed(client: httpx.Client) -> None:

@@ -1,14 +1,14 @@
 """The OpenAPI document as a whole: what it says of the service, and what tools need to read it.
 
 FastAPI derives the routes and the schemas. Here come the schemas of errors, the credentials, the
-groups of routes, and the names under which generated clients call the operations.
+groups of routes and the rows in bulk, and what only disturbs generators goes.
 """
 
 import json
 import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from itertools import chain, count
+from threading import Lock
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from app.api import problem_schemas
 from app.entities import discovered
 from app.model.entity import Entity
+from app.model.fields import NO_CONTROLS, NO_NUL
 
 VERSION: Final = "1.0.0"
 """The document's own: a client made from an earlier one goes on while the first number is the same.
@@ -58,8 +59,20 @@ _TAGS: Final = {
 # Keys whose values are data, not schemas.
 _DATA: Final = frozenset({"example", "examples", "default", "const", "enum", "mapping"})
 _REFERENCE: Final = re.compile('"#/components/schemas/([^"]+)"')
-# Generators make code of a pattern that no value ever breaks by accident.
-_NOISE: Final = frozenset({"title", "pattern"})
+# They only keep control characters out, and generators make code of each.
+_NOISE: Final = frozenset({NO_NUL, NO_CONTROLS})
+
+
+_FEW: Final = 2
+_one_at_a_time: Final = Lock()
+
+
+def content(app: FastAPI) -> bytes:
+    """Return the document of an application as JSON; it is made once, in more than a second."""
+    with _one_at_a_time:
+        if not hasattr(app.state, "document"):
+            app.state.document = json.dumps(app.openapi(), ensure_ascii=False).encode()
+        return bytes(app.state.document)
 
 
 def install(app: FastAPI) -> None:
@@ -170,10 +183,11 @@ def _share_refusals(operation: dict[str, Any], shared: dict[str, Any]) -> None:
         if (content := response.get("content", {}).get(problem_schemas.PROBLEM_TYPE)) is None:
             continue
         schema = content["schema"]
-        first = schema.get("oneOf", [schema])[0]["$ref"].rpartition("/")[2]
-        names = chain([first], (f"{first}{number}" for number in count(2)))
-        name = next(n for n in names if shared.get(n, response) == response)
-        shared[name] = response
+        errors = [each["$ref"].rpartition("/")[2] for each in schema.get("oneOf", [schema])]
+        # Of two errors both names, of a whole family that of its head.
+        name = "Or".join(errors) if len(errors) <= _FEW else errors[0]
+        if shared.setdefault(name, response) != response:
+            raise ValueError(f"Two different responses would be called {name}.")
         operation["responses"][status] = {"$ref": f"#/components/responses/{name}"}
 
 
@@ -191,10 +205,14 @@ def _tidy(part: Any) -> None:
         for each in part:
             _tidy(each)
     elif isinstance(part, dict):
-        for name in [n for n in part if n in _NOISE and isinstance(part[n], str)]:
-            del part[name]
+        if isinstance(part.get("title"), str):
+            del part["title"]
+        if part.get("pattern") in _NOISE:
+            del part["pattern"]
         if part.get("additionalProperties") is True and "properties" in part:
             del part["additionalProperties"]  # it goes without saying, and generators take it back
         for name, value in part.items():
-            if name not in _DATA:
+            if name == "properties":  # its keys are members' names, whatever they are
+                _tidy([*value.values()])
+            elif name not in _DATA:
                 _tidy(value)

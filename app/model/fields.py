@@ -30,6 +30,7 @@ EPOCH_MS_MAX: Final = 253_402_300_799_999
 DEEPEST: Final = 100
 # PostgreSQL's text cannot hold NUL.
 NO_NUL: Final = r"^[^\x00]*$"
+NO_CONTROLS: Final = r"^[^\x00-\x1f\x7f-\x9f]+$"
 MOMENT_SCHEMA: Final[dict[str, Any]] = {
     "anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]
 }
@@ -116,7 +117,7 @@ _Flag = Annotated[bool, Limits(strict=True)]
 
 Label = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$"),
+    StringConstraints(min_length=1, max_length=64, pattern=NO_CONTROLS),
     BeforeValidator(_tidy_label),
     Field(sa_type=sa.Text),
 ]
