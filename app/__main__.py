@@ -24,7 +24,8 @@ cli = typer.Typer(
 cli.add_typer(release.words, name="release")
 
 
-def _print_version(is_wanted: bool) -> None:  # an option's callback
+def _print_version(is_wanted: bool) -> None:
+    """Print the version and end, where ``--version`` asks for it."""
     if is_wanted:
         typer.echo(VERSION)
         raise typer.Exit
@@ -42,7 +43,7 @@ Setting = Annotated[str | None, typer.Option(hidden=True, callback=_name_the_set
 
 @cli.callback()
 def options(
-    version: Annotated[  # its callback has done it
+    version: Annotated[
         bool,
         typer.Option(
             "--version", help="Print the version.", callback=_print_version, is_eager=True

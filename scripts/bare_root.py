@@ -23,6 +23,7 @@ import httpx
 import typer
 
 from app.database import embedded
+from app.database.embedded_home import EmbeddedPostgresError
 from app.settings import PROJECT
 
 PACKAGES: Final = "ca-certificates,python3,python3-venv,python3-pip"
@@ -100,7 +101,7 @@ def main(
                 typer.echo(f"{word} {rest[:90]}")
                 root.step(word, rest)
             _try_image(root)
-    except Failed as failed:
+    except (Failed, EmbeddedPostgresError) as failed:
         typer.echo(f"scripts/bare-root: {failed}", err=True)
         raise typer.Exit(1) from None
     finally:

@@ -68,13 +68,12 @@ def test_health_answers_everybody(guarded: httpx.Client, path: str) -> None:
     assert guarded.get(path).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "path", ["/health/", "/x//health", "/HEALTH", "/api/health/../productions"]
-)
+@pytest.mark.parametrize("path", ["/health/", "//health", "/HEALTH", "/api/health/../productions"])
 def test_a_path_that_resembles_health_does_not_open_the_door(
     guarded: httpx.Client, path: str
 ) -> None:
-    answer = guarded.send(guarded.build_request("GET", path), follow_redirects=False)
+    # As it stands: joined to the client's address, two slashes would begin a host's name.
+    answer = guarded.get(f"{str(guarded.base_url).rstrip('/')}{path}", follow_redirects=False)
     assert answer.status_code in {401, 404}
 
 

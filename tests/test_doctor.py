@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 from subprocess import CompletedProcess
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.support import forks
 from tests.support.databases import execute
+from tests.support.service import service
 
 
 def told(*words: str, **settings: str) -> CompletedProcess[str]:
@@ -57,6 +59,19 @@ def test_what_is_not_well_says_what_mends_it(
     found = diagnoses(**{**nowhere, **settings})
     assert (found[subject][0], words in found[subject][1]) == (False, True), found
     assert "s3cret" not in str(found)
+
+
+def test_the_port_of_a_service_that_runs_is_well(own_database: str) -> None:
+    with service(own_database) as running:
+        port = str(running.base_url.port)
+        found = diagnoses(DATABASE_URL=own_database, PORT=port)
+    assert found["port"] == (True, f"port {port} is where Signalbook serves now")
+
+
+def test_a_port_of_somebody_else_is_not(own_database: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        found = diagnoses(DATABASE_URL=own_database, PORT=str(other.getsockname()[1]))
+    assert (found["port"][0], "set HOST or PORT" in found["port"][1]) == (False, True)
 
 
 async def test_drift_is_told_to_machines(own_database: str) -> None:

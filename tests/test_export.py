@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -46,7 +47,7 @@ async def test_a_copy_holds_what_the_show_holds(own_database: str) -> None:
     assert first != second
     assert set(UUID.findall(exported)).isdisjoint(UUID.findall(again))
     assert contents(again, second) == contents(exported, first)
-    assert len(json.loads(exported)) == len(discovered()) + 1, "every collection, and the version"
+    assert len(json.loads(exported)) == len(discovered()) + 1, "every collection, and the format"
 
 
 @pytest.fixture
@@ -76,3 +77,20 @@ async def test_a_show_that_is_here_already_is_refused_and_says_how(own_database:
         uuid = exported["production"]["uuid"]
         with pytest.raises(BadShow, match=f"The uuid {uuid} is already .* productions.*--as-copy"):
             await load(database, exported, quiet)
+
+
+def test_a_reference_in_other_letters_follows_its_row() -> None:
+    uuid = "01A21ED6-AE53-7750-823C-57623E25BAE5"
+    show = {"production": {"id": "SHOW 1"}, "ccus": [{"uuid": uuid}],
+            "cameras": [{"ccuUuid": uuid.lower(), "note": f"not {uuid}"}]}  # fmt: skip
+    copied = with_new_uuids(show)
+    assert copied["cameras"][0]["ccuUuid"] == copied["ccus"][0]["uuid"] != uuid
+    assert copied["cameras"][0]["note"] == f"not {uuid}"
+    assert copied["production"] == {}
+
+
+def test_a_file_of_another_format_is_refused_by_its_number(tmp_path: Path) -> None:
+    file = tmp_path / "show.json"
+    file.write_text('{"format": 2, "production": {}}')
+    with pytest.raises(BadShow, match="is of format 2, and this version reads 1"):
+        read(file)

@@ -3,6 +3,7 @@
 The file holds ``production`` (an object) and, each optional, one array per collection under its
 name in camel case: ``sources``, ``cableSnakes``, ``checklistItems`` … Members have their names
 of the wire; ``productionId`` is filled in. Rows come out of lists in the order of the file.
+``format`` is the number of this shape, 1 where it is absent.
 """
 
 import json
@@ -18,7 +19,6 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import from_json
 from uuid_utils.compat import uuid7
 
-from app import VERSION
 from app.cli.startup import BadShow
 from app.database.database import Database
 from app.database.url import DatabaseUrl
@@ -36,6 +36,7 @@ from app.store.write_context import WriteContext
 _ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(7305791, 2)"
 _BESIDE: Final = "To load the show beside the one that is here: load --as-copy."
 _LABEL: Final = ("id", "productionId")
+FORMAT: Final = 1
 STANDARD_INPUT: Final = Path("-")
 SAMPLE: Final = Path(__file__).parents[1] / "sample" / "show.json"
 
@@ -93,6 +94,11 @@ def read(file: Path) -> dict[str, Any]:
         raise BadShow(f"{file} is not JSON: {error}") from None
     if not isinstance(show, dict) or not isinstance(show.get("production"), dict):
         raise BadShow(f"{file} has no object named 'production'")
+    if show.get("format", FORMAT) != FORMAT:
+        raise BadShow(
+            f"{file} is of format {show['format']!r}, and this version reads {FORMAT}: load it "
+            "with the version that wrote it, or a newer one"
+        )
     return show
 
 
@@ -103,7 +109,7 @@ async def export(database: Database, production: str) -> str:
     """
     lists = (await read_store.show(database, production)).members
     show = {name: from_json(rows) for name, rows in lists.items()}
-    return json.dumps({"signalbook": VERSION, **show}, indent=1, ensure_ascii=False)
+    return json.dumps({"format": FORMAT, **show}, indent=1, ensure_ascii=False)
 
 
 def with_new_uuids(show: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,7 +117,7 @@ def with_new_uuids(show: Mapping[str, Any]) -> dict[str, Any]:
 
     What refers to one of them refers to the new one. The show itself gets the next free label.
     """
-    new = {uuid: str(uuid7()) for uuid in _own_uuids(show)}
+    new = {uuid.lower(): str(uuid7()) for uuid in _own_uuids(show)}
     unnamed = {name: value for name, value in show["production"].items() if name not in _LABEL}
 
     def replaced(value: Any) -> Any:
@@ -119,7 +125,7 @@ def with_new_uuids(show: Mapping[str, Any]) -> dict[str, Any]:
             return {name: replaced(each) for name, each in value.items()}
         if isinstance(value, list):
             return [replaced(each) for each in value]
-        return new.get(value, value) if isinstance(value, str) else value
+        return new.get(value.lower(), value) if isinstance(value, str) else value
 
     return dict(replaced({**show, "production": unnamed}))
 

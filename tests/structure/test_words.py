@@ -82,12 +82,15 @@ def test_docstrings_say_return_rather_than_give() -> None:
 
 def test_what_is_let_pass_says_why() -> None:
     """A linter or a type checker is silenced on a line only with the reason beside it."""
-    silenced = re.compile(r"# (?:noqa(?::|$)|type: ignore)")
-    explained = re.compile(r"# (?:noqa: [A-Z0-9, ]+|type: ignore\[[a-z, -]+\])  # \S")
+    silenced = re.compile(r"# (?:noqa(?::|$)|type: ignore)|// @ts-")
+    explained = re.compile(
+        r"# (?:noqa: [A-Z0-9, ]+|type: ignore\[[a-z, -]+\])  # \S|// @ts-expect-error: \S"
+    )
+    clients = [path for path in (PROJECT / "clients").rglob("*.*") if path.suffix in {".py", ".ts"}]
     # Of the textbook's, its modules' docstrings say why: they are the same on each line.
     assert not [
         f"{name(path)}:{number}"
-        for path in [*PYTHON, *SCRIPTS]
+        for path in [*PYTHON, *SCRIPTS, *clients]
         if not path.stem.startswith("textbook") and path != Path(__file__)
         for number, line in enumerate(path.read_text().splitlines(), 1)
         if silenced.search(line) and not explained.search(line)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+import httpx
 import typer
 
 from app.cli.load_show import opened
@@ -17,7 +18,7 @@ from app.releases.rehearsal.copies import find_programs
 from app.releases.status.status import status
 from app.releases.verdict import Stopped
 from app.server import listen
-from app.settings import Settings, load_settings
+from app.settings import BadSettings, Settings, load_settings
 
 _WIDTH: Final = 12
 
@@ -49,26 +50,26 @@ def _examined() -> Iterator[Diagnosis]:
     try:
         settings = load_settings()
     except EXPECTED as wrong:
-        yield Diagnosis("settings", False, str(wrong))  # its field
+        yield Diagnosis("settings", is_well=False, words=_words(wrong))
         return
-    yield Diagnosis("settings", True, f"read; {settings.environment}")  # as above
-    yield _diagnosed("door", lambda: _door(settings))
-    yield _diagnosed("port", lambda: _port(settings))
+    yield Diagnosis("settings", is_well=True, words=f"read; {settings.environment}")
+    yield _diagnose("door", lambda: _door(settings))
+    yield _diagnose("port", lambda: _port(settings))
     if settings.database_url is None:
-        yield _diagnosed("folder", lambda: _folder(settings))
+        yield _diagnose("folder", lambda: _folder(settings))
     try:
         settings.refuse_without_database()
         with database(settings) as url:
             yield from asyncio.run(_of_database(settings, url))
     except EXPECTED as wrong:
-        yield Diagnosis("database", False, _words(wrong))  # as above
+        yield Diagnosis("database", is_well=False, words=_words(wrong))
 
 
-def _diagnosed(subject: str, look: Callable[[], str]) -> Diagnosis:
+def _diagnose(subject: str, look: Callable[[], str]) -> Diagnosis:
     try:
-        return Diagnosis(subject, True, look())  # its field
+        return Diagnosis(subject, is_well=True, words=look())
     except EXPECTED as wrong:
-        return Diagnosis(subject, False, _words(wrong))  # its field
+        return Diagnosis(subject, is_well=False, words=_words(wrong))
 
 
 def _words(error: Exception) -> str:
@@ -83,8 +84,23 @@ def _door(settings: Settings) -> str:
 
 
 def _port(settings: Settings) -> str:
-    with listen(settings) as listener:
-        return f"{settings.host} port {listener.getsockname()[1]} is free"
+    try:
+        with listen(settings) as listener:
+            return f"{settings.host} port {listener.getsockname()[1]} is free"
+    except BadSettings:
+        if _is_ours(settings):
+            return f"port {settings.port} is where Signalbook serves now"
+        raise
+
+
+def _is_ours(settings: Settings) -> bool:
+    """Whether this service answers on the port already."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104  # asked, not bound
+    try:
+        alive = httpx.get(f"http://{host}:{settings.port}/livez", timeout=2, trust_env=False)
+        return bool(alive.json()["server"] == "signalbook")
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError):
+        return False
 
 
 def _folder(settings: Settings) -> str:
@@ -99,10 +115,11 @@ async def _of_database(settings: Settings, url: str) -> list[Diagnosis]:
         health = await check.examine(pool, settings.health_timeout)
     latency = f"answers in {health.latency_ms} ms" if health.connected else "does not answer"
     faults = dict.fromkeys(word for word in health.resources.values() if word != "ok")
+    service = "; ".join(faults) or health.cause or "can serve"
     return [
-        Diagnosis("database", health.connected, latency),
-        Diagnosis("service", health.healthy, "; ".join(faults) or health.cause or "can serve"),
-        *(Diagnosis("note", True, note) for note in health.notes),  # its field
+        Diagnosis("database", is_well=health.connected, words=latency),
+        Diagnosis("service", is_well=health.healthy, words=service),
+        *(Diagnosis("note", is_well=True, words=note) for note in health.notes),
         await _release(settings, url, health),
         await _rehearsal(settings, url),
     ]
@@ -113,7 +130,7 @@ async def _release(settings: Settings, url: str, health: check.Health) -> Diagno
     following = (await status(gate_url(settings, url), within=5.0))["nextCommand"]
     command = following["command"]
     words = f"{following['words']}{f' Run: {command}' if command else ''}"
-    return Diagnosis("release", command is None or health.healthy, words)
+    return Diagnosis("release", is_well=command is None or health.healthy, words=words)
 
 
 async def _rehearsal(settings: Settings, url: str) -> Diagnosis:
@@ -121,5 +138,5 @@ async def _rehearsal(settings: Settings, url: str) -> Diagnosis:
     try:
         program = await find_programs(gate_url(settings, url))
     except Stopped as missing:
-        return Diagnosis("rehearsal", False, missing.words)  # its field
-    return Diagnosis("rehearsal", True, f"possible with {program}")  # its field
+        return Diagnosis("rehearsal", is_well=False, words=missing.words)
+    return Diagnosis("rehearsal", is_well=True, words=f"possible with {program}")
