@@ -1,16 +1,21 @@
 """Writes the service's OpenAPI document into ``openapi.json``: scripts/openapi.
 
+``scripts/openapi --record http://127.0.0.1:3010`` first records its examples anew, from a service
+that is described in ``scripts/recorded_examples.py``.
+
 It is committed, so that a review shows what a change does to clients. ``tests/test_openapi.py``
 holds it to the code.
 """
 
 import json
+import sys
 from pathlib import Path
 from typing import Final
 
 from app.database.url import DatabaseUrl
 from app.main import create_app
 from app.settings import PROJECT, Settings
+from scripts import recorded_examples
 
 FILE: Final = PROJECT / "openapi.json"
 
@@ -29,4 +34,6 @@ def main(file: Path = FILE) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--record"]:
+        recorded_examples.main(*sys.argv[2:])
     main()

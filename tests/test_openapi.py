@@ -32,7 +32,6 @@ from app.entities import discovered
 from app.main import create_app
 from app.model.entity import Entity
 from app.model.fields import NO_NUL
-from app.model.schemas import create_schema, update_schema
 from app.releases.ledger import soak
 from scripts.openapi_document import FILE, text
 from tests.support.bodies import SCOPED, minimal
@@ -254,28 +253,6 @@ def _references(node: Any) -> Iterator[str]:
     if isinstance(node, list):
         for inner in node:
             yield from _references(inner)
-
-
-@pytest.mark.parametrize("entity", discovered().values(), ids=discovered())
-def test_the_examples_are_valid(entity: Any) -> None:
-    for shape in (create_schema(entity), update_schema(entity)):
-        example = shape.model_json_schema()["example"]
-        assert not shape.model_validate(example).model_extra
-
-
-@pytest.mark.parametrize("entity", discovered().values(), ids=discovered())
-def test_the_create_examples_work_as_they_stand(
-    client: httpx.Client, production: dict[str, Any], make: Any, entity: Any
-) -> None:
-    make("ccus", name="CCU", id="CCU 1")
-    make("sources", name="x", type="y", id="SRC 1")
-    make("sends", name="x", type="y", id="SEND 1")
-    example = create_schema(entity).model_json_schema()["example"]
-    body = {**example, "productionId": production["id"]}
-    if entity.collection == "ccus":
-        body["id"] = "CCU 9"
-    answer = client.post(f"/api/{entity.collection}", json=body)
-    assert answer.status_code == 201, answer.text
 
 
 def test_the_pages_need_nothing_from_elsewhere(client: httpx.Client) -> None:

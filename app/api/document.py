@@ -8,12 +8,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
 from fastapi import FastAPI
 
-from app.api import problem_schemas
+from app.api import member_words, problem_schemas
 from app.entities import discovered
 from app.model.entity import Entity
 from app.model.fields import NO_CONTROLS, NO_NUL
@@ -56,6 +57,9 @@ _TAGS: Final = {
     "Releases": "For operators: the state of the database's migrations.",
     "Health": "Whether the service can serve. No token is needed.",
 }
+EXAMPLES: Final = Path(__file__).with_name("examples.json")
+"""Made by scripts/recorded_examples.py, from a service with the sample show."""
+
 # Keys whose values are data, not schemas.
 _DATA: Final = frozenset({"example", "examples", "default", "const", "enum", "mapping"})
 _REFERENCE: Final = re.compile('"#/components/schemas/([^"]+)"')
@@ -91,6 +95,7 @@ def _completed(derived: dict[str, Any]) -> dict[str, Any]:
     components = derived.setdefault("components", {})
     components.setdefault("schemas", {}).update(problem_schemas.schemas())
     components["securitySchemes"] = _CREDENTIALS
+    member_words.describe(components["schemas"])
     _tidy(derived["paths"])
     _tidy(components["schemas"])
     for path, operation in _operations(derived):
@@ -102,6 +107,7 @@ def _completed(derived: dict[str, Any]) -> dict[str, Any]:
         if issubclass(entity, Entity):
             _type_bulk(derived, entity)
     _drop_unused(derived)
+    _add_examples(derived)
     info = {**derived.pop("info"), **_INFO, "version": VERSION}
     return {
         "openapi": derived.pop("openapi"), "info": info, "servers": _SERVERS,
@@ -149,7 +155,7 @@ def _type_bulk(document: dict[str, Any], entity: type[Entity]) -> None:
     operations = {}
     for kind, data in (("Create", f"{name}BulkRow"), ("Update", f"{name}Update")):
         operation = deepcopy(schemas[f"Bulk{kind}"])
-        operation["properties"]["data"] = _reference(data)
+        operation["properties"]["data"] |= {"$ref": _reference(data)["$ref"]}
         schemas[f"{name}Bulk{kind}"] = operation
         operations[kind.lower()] = f"{name}Bulk{kind}"
     operations |= {"delete": "BulkDelete", "restore": "BulkRestore"}
@@ -189,6 +195,18 @@ def _share_refusals(operation: dict[str, Any], shared: dict[str, Any]) -> None:
         if shared.setdefault(name, response) != response:
             raise ValueError(f"Two different responses would be called {name}.")
         operation["responses"][status] = {"$ref": f"#/components/responses/{name}"}
+
+
+def _add_examples(document: dict[str, Any]) -> None:
+    """Add what was recorded: to the schemas, and to answers that are of none of them."""
+    examples = json.loads(EXAMPLES.read_text())
+    for name, schema in document["components"]["schemas"].items():
+        if name in examples:
+            schema["example"] = examples[name]
+    for _, operation in _operations(document):
+        for content in operation["responses"].get("200", {}).get("content", {}).values():
+            if operation["operationId"] in examples:
+                content["example"] = examples[operation["operationId"]]
 
 
 def _drop_unused(document: dict[str, Any]) -> None:

@@ -1,8 +1,8 @@
 """What routes say of themselves in the OpenAPI document: errors, entity tags, raw parameters."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from app import errors
 from app.api.problem_schemas import problems
@@ -40,6 +40,17 @@ class Problem(BaseModel):
     error: str
     message: str
     code: str
+
+
+def result_members(row: Any, status: Any) -> dict[str, Any]:
+    """Return the members of what became of one operation of many, for ``create_model``."""
+    where = "Its place among those that were sent, from 0."
+    return {
+        "index": (Annotated[int, Field(description=where)], ...),
+        "status": (Annotated[status, Field(description="What became of it.")], ...),
+        "entity": (Annotated[row, Field(description="The row as it is now.")], None),
+        "error": (Annotated[Problem, Field(description="Why it was refused.")], None),
+    }
 
 
 def documented(*refusals: type[SignalbookError]) -> dict[int | str, dict[str, Any]]:

@@ -10,17 +10,37 @@ PROBLEM_TYPE: Final = "application/problem+json"
 _OBJECT: Final = {"type": "object", "additionalProperties": True}
 _RESULTS: Final = {
     "results": {
-        "type": "array", "items": _OBJECT,
-        "description": "One for each operation sent; the failed one carries its own error.",
+        "type": "array", "description": "What became of each that was sent, in their order.",
+        "items": {
+            "type": "object", "additionalProperties": True, "required": ["index", "status"],
+            "properties": {
+                "index": {"type": "integer", "description": "Its place, from 0."},
+                "mutationId": {"type": "string", "description": "In offline work its name."},
+                "status": {
+                    "type": "string",
+                    "description": "`failed`, `conflict` and `rejected` have an `error` of their "
+                    "own; `undone` could have been done.",
+                },
+                "error": {"$ref": "#/components/schemas/Problem", "description": "Why not."},
+            },
+        },
     },
 }  # fmt: skip
+_FIELD: Final = {
+    "fieldName": {"type": "string", "description": "The member in conflict."},
+    "clientVersion": {"type": ["integer", "null"], "description": "The version you started from."},
+    "serverVersion": {"type": "integer", "description": "The version at which it last changed."},
+    "baseValue": {"description": "What it was at your version; null if that is not known."},
+    "clientValue": {"description": "What you sent."},
+    "serverValue": {"description": "What is stored."},
+}
 _ROW: Final = {
     "currentVersion": {"type": "integer", "description": "The row's version now."},
     "serverData": {**_OBJECT, "description": "The row as it is stored now."},
 }
 
 # What every error has.
-_COMMON: Final[Mapping[str, Any]] = {
+COMMON: Final[Mapping[str, Any]] = {
     "type": {"type": "string", "description": "Always `about:blank`: `code` says more."},
     "title": {"type": "string", "description": "The status in words."},
     "status": {"type": "integer", "description": "The HTTP status."},
@@ -28,6 +48,7 @@ _COMMON: Final[Mapping[str, Any]] = {
     "instance": {"type": "string", "description": "The path of the request."},
     "error": {"type": "string", "description": "A short text for people; it may change."},
     "message": {"type": "string", "description": "What happened, to what, and what to do next."},
+    "code": {"type": "string", "description": "Stable: programs go by it."},
 }
 
 # The members that some errors have besides; those that are always there come first.
@@ -46,6 +67,10 @@ _OWN: Final[Mapping[type[SignalbookError], Mapping[str, Any]]] = {
     },
     errors.DuplicateId: {
         "suggestedId": {"type": "string", "description": "The next label that is free."},
+        "holders": {
+            "type": "array", "items": _OBJECT,
+            "description": "When renumbering: the rows that keep such a label.",
+        },
     },
     errors.AmbiguousId: {
         "candidates": {
@@ -57,22 +82,41 @@ _OWN: Final[Mapping[type[SignalbookError], Mapping[str, Any]]] = {
         "clientVersion": {"type": "integer", "description": "The version that the edit began at."},
         **_ROW,
         "conflicts": {
-            "type": "array", "items": _OBJECT,
+            "type": "array", "items": {"type": "object", "properties": _FIELD},
             "description": "Each field in conflict: what it was, what is sent, what is stored.",
         },
         "reason": {"type": "string", "description": "`deleted` where the row is gone."},
         "restore": {"type": "string", "description": "The path that brings a deleted row back."},
     },
     errors.BulkFailed: _RESULTS,
-    errors.SyncFailed: _RESULTS,
+    errors.SyncFailed: {
+        **_RESULTS,
+        "runUuid": {"type": "string", "description": "The key to look the batch up with."},
+        "latest": {"type": "integer", "description": "The number of the show's newest change."},
+    },
+    errors.ProductionNotFound: {
+        "productionId": {"type": "string", "description": "What was sent."},
+    },
+    errors.NotRehearsed: {
+        "rehearsal": {"type": "integer", "description": "The number of the one that failed."},
+    },
     errors.Destroys: {
         "destroys": {"type": "string", "description": "The tables that the approval must name."},
+        "statements": {
+            "type": "array", "items": {"type": "string"},
+            "description": "What the plan takes away, a sentence each.",
+        },
     },
     errors.PreconditionFailed: _ROW,
     errors.LogTrimmed: {
         "oldest": {"type": ["integer", "null"], "description": "The first change still held."},
         "latest": {"type": "integer", "description": "The last change."},
         "resync": {"type": "string", "description": "The path that gives the whole show anew."},
+        "oldestVersion": {
+            "type": ["integer", "null"],
+            "description": "Of a restore: the first version that the log holds.",
+        },
+        "currentVersion": {"type": "integer", "description": "Of a restore: the row's version."},
     },
 }  # fmt: skip
 
@@ -111,12 +155,20 @@ def _words(kind: type[SignalbookError]) -> str:
 
 
 def _schema(kind: type[SignalbookError]) -> dict[str, Any]:
-    code = {"type": "string", "const": kind.code, "description": "Stable: programs go by it."}
+    code = {**COMMON["code"], "const": kind.code}
     return {
         "type": "object", "description": _words(kind), "additionalProperties": True,
-        "required": [*_COMMON, "code"],
-        "properties": {**_COMMON, "code": code, **_OWN.get(kind, {})},
+        "required": [*COMMON],
+        "properties": {**COMMON, "code": code, **_OWN.get(kind, {})},
+        "example": _instance(kind).body("/api/cameras/CAM 1"),
     }  # fmt: skip
+
+
+def _instance(kind: type[SignalbookError]) -> SignalbookError:
+    """Return an error whose message is what its class says of itself."""
+    error = kind.__new__(kind)
+    SignalbookError.__init__(error, _words(kind))
+    return error
 
 
 def _response(by_code: Mapping[str, type[SignalbookError]]) -> dict[str, Any]:

@@ -18,6 +18,10 @@ class CableSnake(Entity, table=True):
     example: ClassVar[Mapping[str, Any]] = {"name": "FIBER SNAKE 01", "model": "LC x 12"}
 
     name: Name
+    """What the crew calls it: "FIBER SNAKE 01"."""
     manufacturer: MaybeLine = None
+    """Who makes the device: "Sony"."""
     model: MaybeLine = None
+    """The kind of trunk: "LC x 12"."""
     equipment_uuid: MaybeUuid = None
+    """The uuid of the device in the catalogue of equipment, where it was chosen from there."""

@@ -26,11 +26,21 @@ class Ccu(Entity, table=True):
     }
 
     name: Name
+    """What the CCU is called."""
     manufacturer: MaybeLine = None
+    """Who makes the device: "Sony"."""
     model: MaybeLine = None
+    """The maker's name for the device: "HDC-3500"."""
     format_mode: MaybeLine = None
+    """The format that it works in, as the trade writes it: "1080p59.94"."""
     fiber_input: MaybeLine = None
+    """What the cable of the camera ends at: "SMPTE 311M"."""
     reference_input: MaybeLine = None
+    """The sync signal that it locks to: "BLACKBURST", "TRI-LEVEL"."""
     outputs: MaybeRows = None
+    """Its outputs, an object each: "id", "type", "label" and "format" are what the frontend keeps.
+    """
     equipment_uuid: MaybeUuid = None
+    """The uuid of the device in the catalogue of equipment, where it was chosen from there."""
     sort_order: Whole = defaulted(0, sa.Integer)
+    """The position in lists that people order by hand, from 0."""

@@ -37,17 +37,29 @@ class ChecklistItem(Entity, table=True):
     }  # fmt: skip
 
     title: Name
+    """What is to be done."""
     completed: Flag = defaulted(False, sa.Boolean)
+    """Whether it is done."""
     completed_at: MaybeEpochMs = None
+    """When it was done, in milliseconds since 1970-01-01 UTC. The service sets and clears it."""
     completion_date: MaybeMoment = None
+    """The day that people say it was done, in UTC."""
     completion_note_list: MaybeItems = None
+    """Notes on how it was done, in their order."""
     more_info_list: MaybeItems = None
+    """What helps to do it, in its order."""
     category: MaybeLine = None
+    """The group of the list that it stands in: "VERIFICATIONS"."""
     assigned_to: MaybeLine = None
+    """Who is to do it."""
     days_before_show: MaybeWhole = None
+    """How many days before the show it must be done."""
     due_date: MaybeMoment = None
+    """The day by which it must be done, in UTC."""
     reference: MaybeLine = None
+    """Where to read on: a link, a page, a drawing."""
     sort_order: MaybeWhole = None
+    """The position in lists that people order by hand, from 0."""
 
     @classmethod
     def before_write(cls, before: Mapping[str, Any] | None, values: dict[str, Any]) -> None:

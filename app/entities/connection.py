@@ -32,19 +32,32 @@ class Connection(Entity, table=True):
         ),
     )  # fmt: skip
     example: ClassVar[Mapping[str, Any]] = {
-        "sourceId": "SRC 1", "destinationType": "SEND", "destinationId": "SEND 1",
+        "sourceId": "SRC 1", "destinationType": "SEND", "destinationId": "DST 1",
     }  # fmt: skip
 
     name: MaybeLine = None
+    """What the path is called."""
     source_uuid: MaybeUuid = reference("sources", on_delete="keep")
+    """The uuid of the source that the signal comes from."""
     source_output_id: MaybeLine = None
+    """The label of the output of the source: "SRC 1-OUT2"."""
     source_output_uuid: MaybeUuid = None
+    """The uuid of that output."""
     intermediate_type: MaybeLine = None
+    """The type of the device that the signal passes: an entity type, or free text."""
     intermediate_id: MaybeLine = None
+    """The label of that device."""
     intermediate_uuid: MaybeUuid = None
+    """The uuid of that device, where it is a row of the show."""
     intermediate_input: MaybeLine = None
+    """The input at which the signal enters that device."""
     intermediate_output: MaybeLine = None
+    """The output at which the signal leaves it."""
     destination_type: Name
+    """The type of the device that the signal ends at: an entity type, or free text."""
     destination_id: MaybeLine = None
+    """The label of that device."""
     destination_uuid: MaybeUuid = None
+    """The uuid of that device, where it is a row of the show."""
     signal_path: MaybeJson = None
+    """The way of the signal as the frontend draws it: free JSON."""

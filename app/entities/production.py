@@ -39,14 +39,23 @@ class Production(Row, table=True):
     }  # fmt: skip
 
     client: Line = ""
+    """Who the show is for."""
     show_name: Name
+    """What the show is called."""
     venue: MaybeLine = None
+    """The house that it takes place in."""
     room: MaybeLine = None
+    """The hall or room of the venue."""
     load_in: MaybeMoment = None
+    """The day on which the crew loads in, in UTC."""
     load_out: MaybeMoment = None
+    """The day on which the crew loads out, in UTC."""
     show_info_url: MaybeLine = None
+    """A link to more about the show."""
     status: Status = defaulted("PLANNING", sa.Enum(*get_args(Status), name="ProductionStatus"))
+    """How far the show is."""
     source_types: MaybeItems = Field(default_factory=lambda: list(SOURCE_TYPES), sa_type=JSONB)
+    """The kinds of sources that its pages offer, in their order."""
     change_seq: int = defaulted(0, sa.BigInteger)
 
     __table_args__ = (

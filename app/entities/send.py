@@ -27,11 +27,20 @@ class Send(Entity, table=True):
     }  # fmt: skip
 
     type: Name
+    """The kind of destination: "PROJECTOR", "MONITOR", "RECORD"."""
     name: Name
+    """What it is called: "SCREEN 1A"."""
     h_res: MaybeWhole = None
+    """The width of the picture in pixels."""
     v_res: MaybeWhole = None
+    """The height of the picture in pixels."""
     rate: MaybeNumber = None
+    """Frames a second, of an interlaced format fields a second, in Hz."""
     standard: MaybeLine = None
+    """The standard of the signal by name: "SMPTE 274M"."""
     secondary_device: MaybeLine = None
+    """The device between the signal and the destination, as people call it."""
     output_connector: MaybeLine = None
+    """The connector that feeds it: "HDMI", "SDI"."""
     equipment_uuid: MaybeUuid = None
+    """The uuid of the device in the catalogue of equipment, where it was chosen from there."""

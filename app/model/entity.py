@@ -160,14 +160,23 @@ class Row(SQLModel):
     uuid: UUID = Field(
         primary_key=True, sa_column_kwargs={"server_default": sa.text("gen_random_uuid()")}
     )
+    """The key of the row for ever. A client may choose it when it creates the row."""
     id: Label
+    """The label that people give the row: "CAM 1". It may change, and is free after a delete."""
     version: int = defaulted(1, sa.Integer)
+    """How often the row was written, from 1. An edit says which version it started from."""
     field_versions: dict[str, Any] | None = Field(default=None, sa_type=JSONB)
+    """For each field the version at which it last changed, and when."""
     is_deleted: bool = defaulted(False, sa.Boolean)
+    """Whether the row was deleted. Lists leave such rows out."""
     created_at: datetime = Field(sa_type=_MOMENT, sa_column_kwargs=_NOW)
+    """When the row was made, in UTC."""
     updated_at: datetime = Field(sa_type=_MOMENT, sa_column_kwargs=_NOW)
+    """When the row was last written, in UTC."""
     last_modified_by: MaybeLine = None
+    """Who wrote the row last, as the client said."""
     synced_at: datetime | None = Field(default=None, sa_type=_MOMENT)
+    """When an older service last sent the row to a server, in UTC. Nothing writes it now."""
 
     @declared_attr.directive
     @classmethod
@@ -230,7 +239,9 @@ class Entity(Row):
     """What every entity inside a production has besides."""
 
     production_uuid: UUID = Field(foreign_key="productions.uuid", ondelete="CASCADE")
+    """The uuid of the show that the row belongs to."""
     note: MaybeText = None
+    """Anything that people should know about it, as free text."""
 
     @declared_attr.directive
     @classmethod

@@ -61,7 +61,9 @@ class FieldVersion(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     version: Version
+    """The version of the row at which the field last changed."""
     updatedAt: Any = None
+    """When that was, as the answer had it."""
 
 
 def _incoming(
@@ -195,8 +197,11 @@ class DeleteBody(RequestModel):
     """Who deletes, where the client says."""
 
     user_id: MaybeLine = _incoming("user_id", None)
+    """Who does it, by the id that the client has for people."""
     user_name: MaybeLine = _incoming("user_name", None)
+    """Who does it, by name. Others are shown it."""
     last_modified_by: MaybeLine = _incoming("last_modified_by", None)
+    """The same person once more, where an older client sends it so."""
 
 
 @cache
@@ -226,7 +231,9 @@ class LabelHolder(BaseModel):
     model_config = _ANSWER
 
     uuid: str
+    """The key of the row."""
     id: str
+    """Its label."""
 
 
 @cache

@@ -45,6 +45,7 @@ class BulkCreate(RequestModel):
     """Make a row; ``productionId`` may be left out."""
 
     op: Literal["create"]
+    """What to do."""
     data: _Members
 
 
@@ -52,7 +53,9 @@ class BulkUpdate(RequestModel):
     """Change the row under a uuid or a label of this production."""
 
     op: Literal["update"]
+    """What to do."""
     key: Key
+    """The uuid of the row, or its label in this show."""
     data: _Members
 
 
@@ -60,7 +63,9 @@ class BulkDelete(RequestModel):
     """Delete the row under a uuid or a label of this production."""
 
     op: Literal["delete"]
+    """What to do."""
     key: Key
+    """The uuid of the row, or its label in this show."""
 
 
 class BulkRestore(RequestModel):
@@ -70,8 +75,11 @@ class BulkRestore(RequestModel):
     """
 
     op: Literal["restore"]
+    """What to do."""
     key: Key
+    """The uuid of the row, deleted or not, or its label in this show."""
     data: _Members | None = None
+    """What a restore of a single row takes."""
 
 
 Operation = BulkCreate | BulkUpdate | BulkDelete | BulkRestore
@@ -111,12 +119,17 @@ class Bulk(RequestModel):
 
     # It stands before the operations because their validator reads it.
     atomic: Annotated[bool, Field(strict=True)] = True
+    """Whether all is undone where one operation is refused."""
     operations: list[
         Annotated[Operation, Field(discriminator="op"), WrapValidator(_read_leniently)]
     ] = Field(min_length=1, max_length=many_writes.MOST)
+    """What to do, in this order."""
     user_id: MaybeLine = Field(None, alias="userId")
+    """Who does it, by the id that the client has for people."""
     user_name: MaybeLine = Field(None, alias="userName")
+    """Who does it, by name. Others are shown it."""
     last_modified_by: MaybeLine = Field(None, alias="lastModifiedBy")
+    """The same person once more, where an older client sends it so."""
 
 
 Status = Literal["created", "updated", "unchanged", "deleted", "restored", "failed", "undone"]

@@ -106,7 +106,9 @@ class RestoreBody(DeleteBody):
     """What to bring back, and who does. Without ``version`` a deleted row comes back as it was."""
 
     version: Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)] | None = None
+    """The version to bring back. Without it a deleted row comes back as it was last."""
     fields: Annotated[list[str], Field(min_length=1, max_length=1_000)] | None = None
+    """The members to bring back; without it all."""
 
 
 async def restore(

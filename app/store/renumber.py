@@ -37,12 +37,19 @@ class Renumber(RequestModel):
     """
 
     order: Annotated[list[Key], Field(min_length=1, max_length=MOST)] | None = None
+    """The uuids or labels of the rows in their new order. Without it: all, as the list has them."""
     prefix: Annotated[_Prefix | None, BeforeValidator(blank_to_none)] = None
+    """The text before the number. Without it: that of the type, as "CAM"."""
     start: _First | None = None
+    """The first number; 1 where it is left out."""
     width: _Width | None = None
+    """The least number of digits: 2 gives "CAM 01"."""
     user_id: MaybeLine = Field(None, alias="userId")
+    """Who does it, by the id that the client has for people."""
     user_name: MaybeLine = Field(None, alias="userName")
+    """Who does it, by name. Others are shown it."""
     last_modified_by: MaybeLine = Field(None, alias="lastModifiedBy")
+    """The same person once more, where an older client sends it so."""
 
     def label(self, entity: type[Row], index: int) -> str:
         """Return the label of the row at this position, counted from 0."""

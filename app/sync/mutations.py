@@ -60,6 +60,7 @@ def _require_collection(name: str) -> str:
 
 class _Identified(RequestModel):
     mutation_id: _Word = Field(alias="mutationId")
+    """Names the mutation for as long as the log is kept: sent again, it is not done again."""
 
 
 class Mutation(_Identified):
@@ -70,16 +71,23 @@ class Mutation(_Identified):
     """
 
     op: Literal["create", "update", "delete"]
+    """What was done."""
     collection: Annotated[
         str,
         AfterValidator(_require_collection),
         WithJsonSchema({"type": "string", "enum": [*entities_by_name()]}),
     ]
+    """The collection of the row, as in the paths."""
     uuid: MaybeUuid = None
+    """The uuid of the row; of a new one the uuid that the client made."""
     key: Key | None = None
+    """The uuid or the label of the row, where `uuid` is left out."""
     data: dict[str, Any] | None = None
+    """What POST or PATCH of a single row takes."""
     version: Version | None = None
+    """The version of the row that the server last told the client."""
     field_versions: dict[str, FieldVersion | Version] | None = Field(None, alias="fieldVersions")
+    """The versions of its fields that the server last told the client."""
 
 
 @dataclass(frozen=True)
@@ -151,15 +159,25 @@ class Sync(RequestModel):
     mutations: list[Annotated[Mutation, WrapValidator(_read_leniently)]] = Field(
         max_length=MAX_MUTATIONS
     )
+    """What was done, in this order. None at all only asks for changes."""
     since: Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)] | None = None
+    """The number of the last change that the client knows. Without it no changes are returned."""
     limit: Annotated[int, Field(strict=True, ge=1, le=1_000)] = 500
+    """The most changes to return."""
     client_id: _Word | None = Field(None, alias="clientId")
+    """Which client it is. Names of mutations count within it."""
     atomic: Annotated[bool, Field(strict=True)] = False
+    """Whether nothing is done where one mutation cannot be."""
     dry_run: Annotated[bool, Field(strict=True)] = Field(default=False, alias="dryRun")
+    """Whether only to say what would happen."""
     relabel: Annotated[bool, Field(strict=True)] = False
+    """Whether a new row whose label is taken gets the next free one."""
     user_id: MaybeLine = Field(None, alias="userId")
+    """Who does it, by the id that the client has for people."""
     user_name: MaybeLine = Field(None, alias="userName")
+    """Who does it, by name. Others are shown it."""
     last_modified_by: MaybeLine = Field(None, alias="lastModifiedBy")
+    """The same person once more, where an older client sends it so."""
 
 
 def read_steps(production: str, sync: Sync, actor: Actor) -> list[MutationStep]:

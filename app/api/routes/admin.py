@@ -20,9 +20,10 @@ from app.model.fields import NO_NUL
 from app.releases.ledger.decisions import decide
 from app.releases.ledger.ledger import Ledger, Row
 from app.releases.status import run_history
+from app.releases.status.plan_schemas import Decision, Release
 from app.releases.status.running import living_run
 from app.releases.status.running_schemas import WireModel
-from app.releases.status.schemas import Decision, Release, Run, RunEvidence, Status
+from app.releases.status.schemas import Run, RunEvidence, Status
 from app.releases.status.status import reading, status
 from app.store.write_context import WriteContext
 
@@ -46,8 +47,11 @@ class DecisionBody(BaseModel):
     }})  # fmt: skip
 
     decision: Literal["approve", "withhold"]
+    """Whether the plan may be carried out."""
     who: Annotated[str, _Text, Field(max_length=200)]
+    """Who decides."""
     why: Annotated[str, _Text, Field(max_length=2_000)]
+    """The reason, for those who read it later."""
     destroys: Annotated[str, StringConstraints(max_length=200, pattern=NO_NUL)] | None = Field(
         default=None, description="The table that the plan takes something from."
     )
@@ -57,7 +61,9 @@ class Decided(Decision):
     """The decision as it was stored."""
 
     id: int
+    """The number of the decision."""
     digest: str
+    """The digest of the plan that it is about."""
 
 
 def _answer(content: WireModel | list[Run] | dict[str, Any], status: int = 200) -> Response:

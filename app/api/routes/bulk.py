@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field, create_model
@@ -11,7 +11,7 @@ from pydantic_core import from_json, to_json
 from app.api.dependencies import IdempotentWriterDep, ProductionKey, RequestIdDep
 from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.json_requests import actor_in
-from app.api.openapi import AnswerModel, Problem, answers
+from app.api.openapi import AnswerModel, answers, result_members
 from app.api.responses import json_response, outcome_json
 from app.api.routes.routers import names_of, production_router
 from app.entities import discovered
@@ -35,19 +35,27 @@ _LABELS = (
 )
 
 
+_RESULTS: Final = "What became of each operation, in their order."
+
+
 class Relabelled(AnswerModel):
     """A row that was listed, with its label before and after."""
 
     uuid: str
+    """The key of the row."""
     before: str = Field(alias="from")
+    """Its label before."""
     to: str
+    """Its label now."""
 
 
 class Renumbered(AnswerModel):
     """The rows in their order; ``renamed`` counts those whose label changed."""
 
     results: list[Relabelled]
+    """The rows in their order."""
     renamed: int
+    """How many of them got another label."""
 
 
 def router() -> APIRouter:
@@ -117,16 +125,19 @@ def _failure(outcomes: Sequence[BulkOutcome], results: Sequence[bytes]) -> BulkF
 @cache
 def _answer_model(entity: type[Row]) -> type[BaseModel]:
     """Return the model of a bulk answer."""
-    row: Any = read_schema(entity)
     result = create_model(
         f"{entity.__name__}BulkResult", __base__=AnswerModel,
         __doc__="What became of one operation: the row as it is now, or why it was refused.",
-        index=(int, ...), status=(Status, ...), entity=(row, None), error=(Problem, None),
+        **result_members(read_schema(entity), Status),
     )  # fmt: skip
+    members: dict[str, Any] = {
+        "results": (Annotated[list[result], Field(description=_RESULTS)], ...),
+        "failed": (Annotated[int, Field(description="How many were refused.")], ...),
+    }
     return create_model(
         f"{entity.__name__}BulkAnswer", __base__=AnswerModel,
         __doc__="The results in the order of the operations, and how many of them failed.",
-        results=(list[result], ...), failed=(int, ...),
+        **members,
     )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ from app.store.undo import LoggedChange, UndoOutcome, undo, undo_request
 router: Final = production_router("Changes")
 _NEWEST: Final = 2**63 - 1
 Key = Annotated[str, Path(pattern=NO_NUL, description="The row's uuid or label.")]
+Milliseconds = Annotated[str, Path(description="Milliseconds since 1970-01-01 UTC.")]
 Since = Annotated[int, Query(ge=0, le=_NEWEST, description="The last answer's `next`.")]
 MaybeSince = Annotated[
     int | None,
@@ -46,63 +47,101 @@ class Event(BaseModel):
     """One write, as it was logged. ``seq`` is null for what the older service logged."""
 
     uuid: str
+    """The key of the entry."""
     seq: int | None
+    """The number of the change within its show; null for what the older service logged."""
     productionId: str
+    """The label of the show."""
     productionUuid: str
+    """The uuid of the show."""
     eventType: str
+    """The type of the row in capitals: "CAMERA"."""
     operation: str
+    """What was done: "CREATE", "UPDATE" or "DELETE"."""
     entityId: str
+    """The uuid of the row."""
     entityData: Any
+    """The row as it was after the change, as it was logged."""
     changes: Any
+    """What changed, as it was logged."""
     userId: str
+    """Who did it, by the id that the client has for people."""
     userName: str | None
+    """Who did it, by name."""
     version: int
+    """The version of the row after the change."""
     timestamp: WireMoment
+    """When it was done, in UTC."""
 
 
 class Change(BaseModel):
     """One write, as it was logged; a ``blind`` one did not name the version it started from."""
 
     uuid: str
+    """The key of the entry."""
     seq: int
+    """The number of the change within its show; numbers have no gap."""
     productionId: str
+    """The label of the show."""
     productionUuid: str
+    """The uuid of the show."""
     eventType: str
+    """The type of the row in capitals: "CAMERA"."""
     collection: str
+    """The collection of the row, as in the paths."""
     entityType: str
+    """The type of the row as pushed messages have it."""
     operation: Literal["CREATE", "UPDATE", "DELETE"]
+    """What was done."""
     entityId: str
+    """The uuid of the row."""
     entityData: Any
+    """The row as it was after the change."""
     changes: dict[str, list[Any]]
+    """For each member that changed its value before and after."""
     blind: bool
+    """Whether the writer did not say which version the edit started from."""
     userId: str
+    """Who did it, by the id that the client has for people."""
     userName: str
+    """Who did it, by name."""
     version: int
+    """The version of the row after the change."""
     timestamp: WireMoment
+    """When it was done, in UTC."""
 
 
 class Feed(BaseModel):
     """Changes in the order of their numbers; ``next`` is what to ask for next time."""
 
     changes: list[Change]
+    """The changes, oldest first."""
     next: int
+    """The number to send as `since` next time."""
     latest: int
+    """The number of the newest change of the show."""
     more: bool
+    """Whether there are more: ask again at once."""
 
 
 class UndoneRow(BaseModel):
     """A change that was undone, ``unchanged`` where nothing was left of it, and its row now."""
 
     seq: int
+    """The number of the change that was undone."""
     collection: str
+    """The collection of its row."""
     status: Literal["undone", "unchanged"]
+    """Whether something was written."""
     entity: Any
+    """The row as it is now."""
 
 
 class UndoneRequest(BaseModel):
     """The changes of a request in the order in which they were undone: the last one first."""
 
     results: list[UndoneRow]
+    """The changes in the order in which they were undone."""
 
 
 _UNDO_ERRORS: Final = (NotFound, Conflict, LogTrimmed, Invalid, KeyReused)
@@ -126,7 +165,10 @@ async def of_entity(
 @router.get("/events/since/{milliseconds}", operation_id="list_events_since",
             responses={**_EVENTS, **documented(InvalidTimestamp)})  # fmt: skip
 async def since(
-    database: DatabaseDep, production: ProductionKey, milliseconds: str, limit: Limit = 1_000
+    database: DatabaseDep,
+    production: ProductionKey,
+    milliseconds: Milliseconds,
+    limit: Limit = 1_000,
 ) -> Response:
     """List the events after a time in milliseconds since 1970-01-01 UTC, oldest first."""
     if not (milliseconds.isascii() and milliseconds.isdigit() and len(milliseconds) < 16):

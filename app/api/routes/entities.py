@@ -58,13 +58,17 @@ _PRODUCTION: Final = path_parameter("production", "The production's uuid or labe
 _CREATE_ERRORS: Final = documented(Conflict, Invalid, KeyReused)
 _UPDATE_ERRORS: Final = documented(NotFound, Conflict, PreconditionFailed, Invalid)
 _DELETE_ERRORS: Final = documented(NotFound, AmbiguousId, PreconditionFailed, Invalid)
-Person = Annotated[str | None, Query(max_length=1_000, pattern=NO_NUL)]
+Person = Annotated[
+    str | None,
+    Query(max_length=1_000, pattern=NO_NUL, description="Who deletes, if the body does not say."),
+]
 
 
 class Deleted(BaseModel):
     """The row is gone from every list; its history stays."""
 
     success: bool = True
+    """Always true."""
 
 
 def routers() -> list[APIRouter]:

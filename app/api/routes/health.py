@@ -23,21 +23,29 @@ class DatabaseHealth(BaseModel):
     """Whether the database answers, and how long it took."""
 
     connected: bool
+    """Whether the database answers."""
     latencyMs: float | None
+    """How long its answer took, in milliseconds; null without one."""
 
 
 class SchemaHealth(BaseModel):
     """Which migration the database is at, beside the newest one this version has."""
 
     revision: str | None
+    """The migration that the database is at; null where none can be told."""
     head: str
+    """The newest migration that this version has."""
     state: str
+    """How the two compare: "head", "ready", "ahead", "behind", "unmigrated", "unclear" or
+    "unknown".
+    """
 
 
 class LiveHealth(BaseModel):
     """Whether this process hears of others' writes. Without it, push is late but loses nothing."""
 
     listening: bool
+    """Whether this process hears at once what others write."""
 
 
 class HealthReport(BaseModel):
@@ -48,41 +56,62 @@ class HealthReport(BaseModel):
     """
 
     status: str
+    """"healthy", or "unhealthy" with a 503."""
     timestamp: str
+    """When this was said, in UTC."""
     uptime: float
+    """Seconds since the process started."""
     version: str
+    """The version of the program."""
     environment: str
+    """"development", "test" or "production"."""
     database: DatabaseHealth
+    """Whether the database answers."""
     schema_: SchemaHealth = Field(alias="schema")
+    """How far the migrations of the database are."""
     resources: dict[str, str]
+    """For each collection "ok", or what is wrong with its table."""
     cause: str | None
+    """The first thing that is wrong; null where nothing is."""
     notes: list[str]
+    """What is not as it should be and stops nobody."""
     live: LiveHealth
+    """Whether changes are pushed at once."""
 
 
 class Alive(BaseModel):
     """The process answers."""
 
     status: str
+    """"alive", or what the route says of the service."""
     timestamp: str
+    """When this was said, in UTC."""
     server: str
+    """The name of this server (SERVER_NAME)."""
     version: str
+    """The version of the program."""
 
 
 class Reachable(Alive):
     """Whether a page may begin: ``status`` is "ok", or "unavailable" with the cause."""
 
     message: str | None = None
+    """Why it is not available, if it is not."""
 
 
 class ServerInfo(BaseModel):
     """Where this server can be reached."""
 
     serverName: str
+    """The name of this server (SERVER_NAME)."""
     port: int
+    """The port that it listens on."""
     addresses: list[str]
+    """The addresses that it can be reached at."""
     isLANServer: bool
+    """Whether other machines can reach it."""
     uptime: float
+    """Seconds since the process started."""
 
 
 def _uptime() -> float:

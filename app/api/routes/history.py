@@ -34,21 +34,32 @@ class HistoryEntry(BaseModel):
     """
 
     seq: int
+    """The number of the change within its show; numbers have no gap."""
     version: int
+    """The version of the row after the change."""
     operation: Literal["CREATE", "UPDATE", "DELETE"]
+    """What was done."""
     timestamp: WireMoment
+    """When it was done, in UTC."""
     userId: str
+    """Who did it, by the id that the client has for people."""
     userName: str
+    """Who did it, by name."""
     blind: bool
+    """Whether the writer did not say which version the edit started from."""
     changes: dict[str, list[Any]]
+    """For each member that changed its value before and after."""
     entity: Any = None
+    """The row as it was after the change, where it was asked for."""
 
 
 class RowHistory(BaseModel):
     """Writes of a row, newest first. ``next`` is null where no older ones are held."""
 
     history: list[HistoryEntry]
+    """The writes, newest first."""
     next: int | None
+    """The number to send as `before` for older ones; null where none are held."""
 
 
 def routers() -> list[APIRouter]:

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel, Field, create_model
 
 from app.api import openapi
 from app.api.dependencies import DatabaseDep, IfNoneMatchDep, ProductionDep
@@ -29,13 +29,14 @@ _COLLECTIONS: Final = openapi.parameter(
 _PARAMETERS: Final = [_PRODUCTION, _COLLECTIONS, openapi.IF_NONE_MATCH]
 # Below this length joining the pieces costs less than sending them one by one.
 _WORTH_PIECES: Final = 200_000
+_LIST: Final = "All rows of the collection; absent where it was not asked for."
 
 
 def _answer_model() -> type[BaseModel]:
     fields: dict[str, Any] = {
-        name: (list[read_schema(kind)], None)  # type: ignore[misc]  # made at run time
+        name: (Annotated[list[read_schema(kind)], Field(description=_LIST)], None)  # type: ignore[misc]  # made at run time
         if issubclass(kind, Entity)
-        else (read_schema(kind), ...)
+        else (Annotated[read_schema(kind), Field(description="The show itself.")], ...)
         for name, kind in members().items()
     }
     words = "A production with all that belongs to it."
@@ -81,8 +82,11 @@ class LabelClash(openapi.AnswerModel):
     """A label that several live rows of one collection have, whatever its case."""
 
     collection: str
+    """The collection of the rows."""
     id: str
+    """The label that they share."""
     rows: list[LabelHolder]
+    """The rows that have it."""
 
 
 @router.get("/{production}/label-clashes", operation_id="list_label_clashes",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Final, Union
 from uuid import UUID
 
-from fastapi import Query, Response
+from fastapi import Path, Query, Response
 from pydantic import Field, create_model
 from pydantic_core import from_json, to_json
 
@@ -18,7 +18,7 @@ from app.api.dependencies import (
 from app.api.error_responses import problem_response
 from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.json_requests import actor_in
-from app.api.openapi import AnswerModel, Problem, answers
+from app.api.openapi import AnswerModel, answers, result_members
 from app.api.responses import json_response, outcome_json
 from app.api.routes.changes import Change
 from app.api.routes.routers import production_router
@@ -34,6 +34,7 @@ from app.sync.records import BatchResult
 router: Final = production_router("Sync")
 Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
 Before = Annotated[UUID | None, Query(description="The last answer's `next`.")]
+Run = Annotated[UUID, Path(description="The `runUuid` of the batch's answer.")]
 _BATCH: Final = (
     "Does each mutation once, in the order given, in one transaction; a batch that is sent again "
     "changes nothing more. One that is refused spoils no other, unless the batch is `atomic`: then "
@@ -46,17 +47,23 @@ class Resync(AnswerModel):
     """The log does not hold what followed ``since``: load the show, then go on from ``latest``."""
 
     message: str
+    """What happened, and what to do."""
     oldest: int
+    """The number of the first change that the log holds."""
     latest: int
+    """The number to go on from once the show is loaded."""
     show: str
+    """The path to load the show from."""
 
 
 _ENTITY: Final[Any] = Union[tuple(read_schema(entity) for entity in discovered().values())]  # noqa: UP007  # made at run time
+_MUTATION: Final[dict[str, Any]] = {
+    "mutationId": (Annotated[str | None, Field(description="The name of the mutation.")], ...)
+}
 Result: Final = create_model(
     "SyncResult", __base__=AnswerModel,
     __doc__="What became of one mutation: its row as it is now, or why it was refused.",
-    index=(int, ...), mutationId=(str | None, ...), status=(Status, ...), entity=(_ENTITY, None),
-    error=(Problem, None),
+    **result_members(_ENTITY, Status), **_MUTATION,
 )  # fmt: skip
 
 
@@ -67,13 +74,21 @@ class SyncAnswer(AnswerModel):
     """
 
     runUuid: str
+    """The key under which the batch can be looked up later."""
     dryRun: bool
+    """Whether nothing was done."""
     results: list[Result]
+    """What became of each mutation, in their order."""
     changes: list[Change]
+    """What was changed since the number that the client knew, this batch included."""
     next: int | None
+    """The number to send as `since` next time; null where no changes are returned."""
     latest: int
+    """The number of the newest change of the show."""
     more: bool
+    """Whether there are more changes: ask the feed."""
     resync: Resync = Field(default=None)  # type: ignore[assignment]  # absent, never null
+    """Where to begin anew, if the log does not hold what followed."""
 
 
 @router.post("/sync", operation_id="sync_production", description=_BATCH,
@@ -140,41 +155,62 @@ class SyncFate(AnswerModel):
     """What became of a mutation; ``version`` is the one that it made of its row, if it did."""
 
     mutationId: str | None
+    """The name of the mutation."""
     status: Status
+    """What became of it."""
     collection: str | None
+    """The collection of its row."""
     entityUuid: str | None
+    """The uuid of its row."""
     version: int | None
+    """The version of the row afterwards."""
     code: str | None
+    """The code of the error, if it was refused."""
     message: str | None
+    """What was wrong, if it was refused."""
 
 
 class SyncRun(AnswerModel):
     """A batch that came, and how many of its mutations met each status."""
 
     uuid: str
+    """The key of the batch."""
     timestamp: WireMoment
+    """When it came, in UTC."""
     clientId: str | None
+    """Which client sent it."""
     since: int | None
+    """The number up to which the client knew the show."""
     latest: int
+    """The number of the newest change afterwards."""
     atomic: bool
+    """Whether it was all or nothing."""
     dryRun: bool
+    """Whether it only asked what would happen."""
     userId: str
+    """Who did it, by the id that the client has for people."""
     userName: str
+    """Who did it, by name."""
     counts: dict[Status, int]
+    """How many mutations came to each status."""
 
 
 class SyncRunEvidence(SyncRun):
     """A batch with what became of each of its mutations."""
 
     requestId: str | None
+    """The id of the request that brought it."""
     results: list[SyncFate]
+    """What became of each mutation."""
 
 
 class SyncRuns(AnswerModel):
     """Batches, newest first. ``next`` is null where no older ones are held."""
 
     runs: list[SyncRun]
+    """The batches, newest first."""
     next: str | None
+    """What to send as `before` for older ones; null where there are none."""
 
 
 @router.get("/sync/runs", operation_id="list_sync_runs",
@@ -191,7 +227,7 @@ async def list_runs(
 @router.get("/sync/runs/{run}", operation_id="get_sync_run",
             summary="Tell what became of one batch",
             responses=answers(SyncRunEvidence, NotFound, Invalid))  # fmt: skip
-async def get_run(database: DatabaseDep, production: ProductionKey, run: UUID) -> Response:
+async def get_run(database: DatabaseDep, production: ProductionKey, run: Run) -> Response:
     """Return one batch with what became of each mutation."""
     uuid = await production_of(database, production)
     run_json = await records.read_run(database, uuid, run)

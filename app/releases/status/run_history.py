@@ -7,8 +7,9 @@ from app.releases.apply.backends import foreign_sessions
 from app.releases.ledger import decisions
 from app.releases.ledger.ledger import Ledger, Row
 from app.releases.plan.plan import from_json
-from app.releases.status import schemas
-from app.releases.status.schemas import Release, Run, RunEvidence
+from app.releases.status import plan_schemas, schemas
+from app.releases.status.plan_schemas import Release
+from app.releases.status.schemas import Run, RunEvidence
 
 KILLED: Final = {"verdict": "KILLED", "words": "The process ended in the middle."}
 _RUNS: Final = "SELECT * FROM release_runs ORDER BY id DESC LIMIT $1"
@@ -70,7 +71,7 @@ async def describe_plan(ledger: Ledger, row: Row) -> Release:
         "changed_at": row["changed_at"],
         "no_way_back": plan.is_final,
         "connected": list(map(str, await foreign_sessions(ledger))) if plan.is_final else [],
-        "lint": [schemas.Lint(**finding) for finding in lint],
+        "lint": [plan_schemas.Lint(**finding) for finding in lint],
         "rehearsal": _rehearsal(rehearsal),
         "decision": _decision(await ledger.decision(plan.digest), rehearsal),
     })  # fmt: skip
@@ -87,10 +88,14 @@ def _with_verdict(row: Row, running_id: int | None) -> Row:
     return row | KILLED if row["finished_at"] is None and row["id"] != running_id else row
 
 
-def _rehearsal(row: Row | None) -> schemas.Rehearsal | None:
-    return schemas.Rehearsal(**row, findings=row["evidence"].get("findings") or []) if row else None
+def _rehearsal(row: Row | None) -> plan_schemas.Rehearsal | None:
+    return (
+        plan_schemas.Rehearsal(**row, findings=row["evidence"].get("findings") or [])
+        if row
+        else None
+    )
 
 
-def _decision(row: Row | None, rehearsal: Row | None) -> schemas.Decision | None:
+def _decision(row: Row | None, rehearsal: Row | None) -> plan_schemas.Decision | None:
     passed = rehearsal["id"] if rehearsal and rehearsal["passed"] else None
-    return schemas.Decision(**row, valid=decisions.valid(row, passed)) if row else None
+    return plan_schemas.Decision(**row, valid=decisions.valid(row, passed)) if row else None

@@ -7,233 +7,228 @@ from typing import Any
 
 from pydantic import Field
 
+from app.releases.status.plan_schemas import PendingRevision, Release
 from app.releases.status.running_schemas import BLOCKER, LastBlocker, Moment, Running, WireModel
-
-
-class PendingRevision(WireModel):
-    """A revision that this image has and the database does not."""
-
-    revision: str
-    phase: str
-    table: str | None
-
-
-class PlannedStatement(WireModel):
-    """A statement of a plan: how it runs, the strongest lock it takes, and whether it destroys."""
-
-    revision: str
-    step: int
-    way: str
-    sql: str
-    tables: list[str] = Field(default=[])
-    lock: str = ""
-    destroys: bool = False
-
-
-class Lint(WireModel):
-    """What the linters said about a plan."""
-
-    rule: str = ""
-    level: str = ""
-    words: str = ""
-
-
-class Rehearsal(WireModel):
-    """The last rehearsal of a plan. ``findings`` say what went wrong on the copy."""
-
-    id: int
-    passed: bool
-    findings: list[Any]
-    finished_at: Moment
-
-
-class Decision(WireModel):
-    """The last decision about a plan; ``valid`` when it approves it after its last rehearsal."""
-
-    decision: str
-    who: str
-    why: str
-    at: Moment
-    rehearsal: int | None
-    destroys: str | None
-    valid: bool
-
-
-class Release(WireModel):
-    """A release: what is known of it before it is planned, and all of it afterwards.
-
-    ``state`` is null until a plan was proposed, then "proposed", "applying", "applied",
-    "verified", "taking back" or "rolled back". ``destroyed`` is the table that an approval must
-    name, several with commas, null where nothing is taken away. ``tables`` are those of a release
-    that takes several together. Of a contract, from which there is no way back, ``connected`` are
-    the sessions that are not this service's.
-    """
-
-    revisions: list[str]
-    phase: str
-    table: str | None
-    digest: str | None = None
-    before: str | None = None
-    state: str | None = None
-    proposed_at: Moment | None = None
-    changed_at: Moment | None = None
-    sql: str | None = None
-    destroys: bool | None = None
-    destroyed: str | None = None
-    tables: list[str] = Field(default=[])
-    no_way_back: bool = False
-    connected: list[str] = Field(default=[])
-    statements: list[PlannedStatement] = Field(default=[])
-    lint: list[Lint] = Field(default=[])
-    rehearsal: Rehearsal | None = None
-    decision: Decision | None = None
 
 
 class Drift(WireModel):
     """A difference between the live schema and what its revisions build."""
 
     kind: str
+    """The kind of object: "column", "index", "constraint"."""
     table: str | None
+    """The table that it belongs to."""
     object: str
+    """The name of the object."""
     expected: str | None
+    """What the revisions build; null where it should not be there."""
     there: str | None
+    """What the database has; null where it is missing."""
     words: str
+    """The difference as a sentence."""
     mend: list[str]
+    """The statements that mend it; empty where people must decide."""
 
 
 class SignalSeen(WireModel):
     """What the serving app noted while a release soaked."""
 
     kind: str
+    """Whether it was an error or a drift."""
     code: str
+    """The SQLSTATE, or the kind of drift."""
     words: str
+    """What was said, without any value of a request."""
     source: str
+    """The route that met it, by its template."""
     count: int
+    """How often it was seen."""
     at: Moment
+    """When first, in UTC."""
     last_at: Moment
+    """When last, in UTC."""
 
 
 class SoakClock(WireModel):
-    """How the soak of the last release stands: running, green, red, overridden or taking back.
-
-    ``last_look_at`` is when a serving app last finished a look for drift; null for never.
-    """
+    """How the soak of the last release stands."""
 
     digest: str
+    """The digest of the release."""
     table: str | None
+    """The table that it changed."""
     revisions: list[str]
+    """The revisions that it applied."""
     state: str
+    """"running", "green", "red", "overridden" or "taking back"."""
     started_at: Moment
+    """When the soak began, in UTC."""
     seconds: float
+    """How long it lasts in all, in seconds."""
     remaining_seconds: float
+    """How long it still lasts, in seconds."""
     last_look_at: Moment | None
+    """When a serving process last finished a look for drift, in UTC; null for never."""
     reasons: list[str]
+    """Why it is red."""
     signals: list[SignalSeen]
+    """What was noted while it ran."""
 
 
 class Override(WireModel):
     """A rule that somebody passed over."""
 
     run: int
+    """The number of the run that did it."""
     rule: str
+    """The rule that was passed over."""
     who: str
+    """Who did it."""
     why: str
+    """The reason."""
     at: Moment
+    """When, in UTC."""
 
 
 class Stage(WireModel):
     """A stage of a run; ``seconds`` and ``outcome`` are null while it runs, or was killed."""
 
     stage: str
+    """The name of the stage."""
     outcome: str | None
+    """How it ended; null while it runs, or if it was killed."""
     words: str | None
+    """What came of it, as a sentence."""
     seconds: float | None
+    """How long it took, in seconds; null while it runs, or if it was killed."""
 
 
 class Run(WireModel):
     """A run of the gate. One whose process was killed has the verdict KILLED."""
 
     id: int
+    """The number of the run."""
     word: str
+    """What was asked for: "release", "rehearse", "rollback"."""
     who: str
+    """Who asked for it."""
     why: str | None
+    """The reason, where one was given."""
     before: str | None
+    """The revision that the database was at before."""
     after: str | None
+    """The revision that it was at afterwards."""
     digest: str | None
+    """The digest of the plan that it was about."""
     head: str | None = None
+    """The newest revision of the image that ran it."""
     verdict: str | None
+    """How it ended; null while it runs, KILLED if its process was."""
     exit_code: int | None
+    """The exit code of its process."""
     words: str | None
+    """The verdict as a sentence."""
     started_at: Moment
+    """When it began, in UTC."""
     finished_at: Moment | None
+    """When it ended, in UTC."""
     stages: list[Stage] = Field(default=[])
+    """Its stages, in their order."""
 
 
 class StageEvidence(Stage):
     """A stage with what it found out."""
 
     started_at: Moment
+    """When it began, in UTC."""
     finished_at: Moment | None
+    """When it ended, in UTC."""
     evidence: dict[str, Any]
+    """What it found out."""
 
 
 class StatementRun(WireModel):
     """A statement as it ran: how long, how long others waited for it, and how it failed."""
 
     stage: str
+    """The stage that ran it."""
     kind: str
+    """The kind of statement."""
     sql: str
+    """The statement, with its literals emptied where they may be secrets."""
     lock: str
+    """The strongest lock that it took."""
     started_at: Moment
+    """When it began, in UTC."""
     seconds: float | None
+    """How long it took, in seconds."""
     predicted_seconds: float | None = Field(validation_alias="predicted")
+    """How long the rehearsal had let expect, in seconds."""
     tries: int
+    """How often it was tried."""
     stall: float
+    """How long it made others wait in all, in seconds."""
     error: str | None
+    """How it failed; null if it did not."""
     last_blocker: LastBlocker | None = Field(default=None, validation_alias=BLOCKER)
+    """Who last held what it waited for."""
 
 
 class RunEvidence(Run):
     """A run with all its evidence."""
 
     needed: str
+    """The revision that its image needs."""
     stages: list[StageEvidence] = Field(default=[])  # type: ignore[assignment]  # each says more than a Stage
+    """Its stages with what they found out."""
     statements: list[StatementRun] = Field(default=[])
+    """The statements that it ran."""
 
 
 class NextCommand(WireModel):
     """What stands, in a sentence, and the one command to run next; null where none helps."""
 
     words: str
+    """What stands, in a sentence."""
     command: str | None
+    """The one command to run next; null where none helps."""
 
 
 class Status(WireModel):
-    """Where the database stands, what is pending, what runs now, and what ran before.
-
-    ``unread`` names the members that are null because something had locked what they are read
-    from, or the time was over. ``content`` is what stands in a database that was never migrated:
-    nothing, "adoptable", "lost" (ours, without its revision) or "strange"; ``unclear`` says why its
-    revision cannot be told. ``drift`` is what was found at ``drift_checked_at`` by
-    ``drift_checked_by``: the gate's last run ("gate"), a serving app ("app"), or this very
-    question ("question"). All three are null where nobody looked at the live revision yet; by whom
-    is null too where an older version noted only the time.
-    """
+    """Where the database stands, what is pending, what runs now, and what ran before."""
 
     revision: str | None
+    """The revision that the database is at; null where none can be told."""
     head: str
+    """The newest revision of this version."""
     needed: str
+    """The revision that this version needs."""
     state: str | None
+    """How the two compare, as in /health."""
     pending: list[PendingRevision] | None
+    """What is still to be applied."""
     next: Release | None
+    """The next release."""
     drift: list[Drift] | None
+    """Where the live schema differs from its revisions; null where nobody looked yet."""
     drift_checked_at: Moment | None
+    """When that was looked at, in UTC."""
     drift_checked_by: str | None
+    """Who looked: "gate", "app", or "question" for this very request."""
     soak: SoakClock | None
+    """How the soak of the last release stands."""
     running: Running | None
+    """What the gate is doing now; null where it is not."""
     overrides: list[Override] | None
+    """The rules that were passed over."""
     runs: list[Run] | None
+    """The last runs, newest first."""
     unread: list[str]
+    """The members that are null because their tables were locked or the time was over."""
     content: str | None = None
+    """What stands in a database that was never migrated: null for nothing, "adoptable", "lost"
+    (ours, without its revision) or "strange".
+    """
     unclear: str | None = None
+    """Why the revision cannot be told."""
     next_command: NextCommand | None = None
+    """What to do next."""

@@ -21,12 +21,13 @@ from app.releases.ledger.soak import Clock, Standing, utc_now
 from app.releases.migrations import revisions
 from app.releases.migrations.revisions import next_release
 from app.releases.migrations.version_row import BadVersionRow, live_revision
-from app.releases.status import run_history, schemas
+from app.releases.status import plan_schemas, run_history, schemas
 from app.releases.status.next_command import TAKING_BACK, next_command
 from app.releases.status.partial_reader import PartialReader
+from app.releases.status.plan_schemas import Release
 from app.releases.status.recheck import look_at
 from app.releases.status.running import living_run, running
-from app.releases.status.schemas import Release, SoakClock, Status
+from app.releases.status.schemas import SoakClock, Status
 
 _RUNS: Final = 20
 _DATABASE_SQL: Final = f"""SELECT to_regclass('release_runs') IS NOT NULL
@@ -158,13 +159,15 @@ async def _runs(ledger: Ledger) -> list[schemas.Run]:
     return await run_history.read_runs(ledger, _RUNS, await living_run(ledger))
 
 
-def _pending(revision: str | None) -> list[schemas.PendingRevision]:
+def _pending(revision: str | None) -> list[plan_schemas.PendingRevision]:
     if revision is not None and not revisions.has_revision(revision):
         return []
     every = revisions.history()
     names = [each.name for each in every]
     after = every[names.index(revision) + 1 if revision else 0 :]
-    return [schemas.PendingRevision(revision=r.name, phase=r.phase, table=r.table) for r in after]
+    return [
+        plan_schemas.PendingRevision(revision=r.name, phase=r.phase, table=r.table) for r in after
+    ]
 
 
 async def _next(ledger: Ledger, revision: str | None, *, is_gated: bool) -> Release | None:

@@ -1,0 +1,255 @@
+"""Records the examples of the OpenAPI document from a service with the sample show.
+
+It takes three commands with a new ``DATA_DIR``: ``.venv/bin/python -m app release --new``, so that
+there is a release to be looked at; ``scripts/serve``; and ``scripts/openapi --record``.
+
+What was accepted and what was answered is kept by the name of its schema in
+``app/api/examples.json``; the document has them from there. Keys and times are replaced by others
+that stay the same from one recording to the next.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from app.entities import discovered
+from app.model.entity import Entity
+
+FILE: Final = Path(__file__).parents[1] / "app" / "api" / "examples.json"
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+_MINUTE: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC")
+_FOLDER: Final = re.compile(r"host=[^&\"]+/run\b")
+_FEW: Final = 2
+_LONG: Final = 300
+_DIGEST: Final = re.compile(r"\b[0-9a-f]{64}\b")
+_JSON: Final = "application/json"
+_MADE: Final = "00000000-0000-4000-8000-00000000"
+"""The first figures of the uuids that the examples choose themselves."""
+
+
+class Recorder:
+    """Sends requests and keeps one example of each schema of the document."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self.client = client
+        self.document = client.get("/openapi.json").json()
+        self.examples: dict[str, Any] = {}
+        self._paths = [
+            (re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), methods)
+            for path, methods in sorted(self.document["paths"].items(), key=_least_open)
+        ]
+        self._codes = {
+            schema["properties"]["code"]["const"]: name
+            for name, schema in self.document["components"]["schemas"].items()
+            if "const" in schema.get("properties", {}).get("code", {})
+        }
+
+    def __call__(self, method: str, path: str, body: Any = None) -> Any:
+        """Send a request, keep its body and its answer, and return the answer.
+
+        Raise httpx.HTTPStatusError if it is refused.
+        """
+        answer = self.client.request(method, quote(path, safe="/?=&"), json=body)
+        answer.raise_for_status()
+        operation = self._operation(method, path)
+        if body is not None:
+            self._keep(_name(operation["requestBody"]["content"][_JSON]["schema"]), body)
+        schema = operation["responses"][str(answer.status_code)]["content"][_JSON]["schema"]
+        value = answer.json()
+        if schema.get("type") == "array":
+            self._keep(_name(schema["items"]), value[0] if value else None)
+        else:
+            self._keep(_name(schema) or operation["operationId"], value)
+        return value
+
+    def refuse(self, method: str, path: str, body: Any = None, **more: Any) -> None:
+        """Send a request that is a mistake, and keep what it is told."""
+        answer = self.client.request(method, quote(path, safe="/?=&"), json=body, **more)
+        assert answer.is_error, answer.text
+        self._keep(self._codes[answer.json()["code"]], answer.json())
+
+    def _keep(self, name: str, example: Any) -> None:
+        if name and example is not None:
+            self.examples.setdefault(name, example)
+
+    def _operation(self, method: str, path: str) -> dict[str, Any]:
+        plain = urlsplit(path).path
+        for pattern, methods in self._paths:
+            if pattern.fullmatch(plain) and method.lower() in methods:
+                return dict(methods[method.lower()])
+        return {}
+
+
+def _least_open(item: tuple[str, Any]) -> tuple[int, str]:
+    return item[0].count("{"), item[0]
+
+
+def _name(schema: dict[str, Any]) -> str:
+    return str(schema.get("$ref", "")).rpartition("/")[2]
+
+
+def record(client: httpx.Client) -> dict[str, Any]:
+    """Return the examples that a service with a fresh sample show gives."""
+    ask = Recorder(client)
+    show = ask("GET", "/api/productions")[0]["uuid"]
+    for entity in discovered().values():
+        if issubclass(entity, Entity):
+            _record_type(ask, entity, show)
+    _record_show(ask, show)
+    _record_errors(ask, show)
+    for path in ("/health", "/livez", "/api/health", "/api/server/info"):
+        ask("GET", path)
+    _record_operations(ask)
+    ask.examples["stream_changes"] = _event(ask.examples["Feed"]["changes"][0])
+    return _steady(ask.examples)
+
+
+def _record_type(ask: Recorder, entity: type[Entity], show: str) -> None:
+    """Walk a row of one type through its life."""
+    path, many = f"/api/{entity.collection}", f"/api/productions/{show}/{entity.collection}"
+    own = {**entity.example}
+    ask("GET", f"{path}/production/{show}")
+    created = ask("POST", path, {"productionId": "SHOW 1", **own})
+    row = f"{path}/{created['uuid']}"
+    ask("GET", row)
+    changed = {"version": created["version"], "note": "Checked on the day.", "userName": "Anna"}
+    ask("PATCH", row, changed)
+    ask("GET", f"{row}/history")
+    ask("POST", f"{many}/bulk", {
+        "operations": [
+            {"op": "create", "data": own},
+            {"op": "update", "key": created["uuid"], "data": {"note": "Spare."}},
+        ],
+        "userName": "Anna",
+    })  # fmt: skip
+    ask("POST", f"{many}/renumber", {"prefix": entity.prefix, "start": 1, "userName": "Anna"})
+    ask("DELETE", row, {"userName": "Anna"})
+    ask("POST", f"{row}/restore", {"userName": "Anna"})
+
+
+def _record_show(ask: Recorder, show: str) -> None:
+    """Ask what there is to know of a whole show, and write what concerns it alone."""
+    path = f"/api/productions/{show}"
+    version = ask("GET", path)["version"]
+    ask("POST", "/api/productions", {**discovered()["productions"].example})
+    ask("PATCH", path, {"version": version, "room": "Hall 3", "userName": "Anna"})
+    opened = ask("GET", f"{path}/show")
+    camera = opened["cameras"][0]
+    ask("PATCH", f"/api/cameras/{camera['uuid']}", {"id": opened["cameras"][1]["id"]})
+    ask("GET", f"{path}/label-clashes")
+    ask("PATCH", f"/api/cameras/{camera['uuid']}", {"id": camera["id"], "userName": "Anna"})
+    latest = ask("GET", f"{path}/changes?since=0&limit=1")["latest"]
+    ask("POST", f"{path}/changes/{latest}/undo", {"userName": "Bob"})
+    bulk = {"operations": [{"op": "delete", "key": opened["cameras"][2]["uuid"]}]}
+    ask("POST", f"{path}/cameras/bulk", bulk)
+    ask("POST", f"{path}/changes/{latest + 2}/undo-request", {"userName": "Bob"})
+    ask("GET", f"{path}/events")
+    sync = {
+        "clientId": "laptop-7", "since": latest + 3, "userName": "Anna",
+        "mutations": [{
+            "mutationId": "m1", "op": "create", "collection": "ccus", "uuid": f"{_MADE}0001",
+            "data": {"name": "STAGE LEFT"},
+        }],
+    }  # fmt: skip
+    run = ask("POST", f"{path}/sync", sync)["runUuid"]
+    ask("GET", f"{path}/sync/runs")
+    ask("GET", f"{path}/sync/runs/{run}")
+
+
+def _record_errors(ask: Recorder, show: str) -> None:
+    """Make the mistakes that a client can make."""
+    many, cameras = f"/api/productions/{show}", "/api/cameras"
+    first, second = ask("GET", f"{cameras}/production/{show}")[:2]
+    row, start = f"{cameras}/{first['uuid']}", first["version"]
+    new = {"productionId": "SHOW 1", "name": "JIB"}
+    ask.refuse("GET", f"{cameras}/CAM 99")
+    ask.refuse("POST", cameras, {**new, "id": first["id"]})
+    ask.refuse("POST", cameras, {**new, "uuid": first["uuid"]})
+    ask.refuse("POST", cameras, {**new, "productionId": "SHOW 99"})
+    ask.refuse("POST", cameras, {"productionId": "SHOW 1", "maxZoom": "long"})
+    ask("PATCH", row, {"version": start, "name": "CRANE", "userName": "Anna"})
+    ask.refuse("PATCH", row, {"version": start, "name": "JIB", "userName": "Bob"})
+    ask.refuse("PATCH", row, {"name": "JIB"}, headers={"if-match": '"1-1"'})
+    ask.refuse("PATCH", row, {"productionId": "SHOW 2"})
+    ask.refuse("PATCH", many, {"room": "Hall 4"})
+    ask("PATCH", row, {"id": second["id"]})
+    ask.refuse("GET", f"{cameras}/{second['id']}")
+    ask("PATCH", row, {"id": first["id"]})
+    ask.refuse("PUT", cameras)
+    ask.refuse("GET", f"{many}/events/since/yesterday")
+    ask.refuse("GET", f"{many}/changes?since=999999")
+    bulk = {"operations": [{"op": "delete", "key": "CAM 99"}]}
+    ask.refuse("POST", f"{many}/cameras/bulk", bulk)
+    mutation = {"mutationId": "m9", "op": "delete", "collection": "cameras", "key": "CAM 99"}
+    ask.refuse("POST", f"{many}/sync", {"atomic": True, "mutations": [mutation]})
+    key = {"idempotency-key": f"{_MADE}0002"}
+    ask.client.post(cameras, json=new, headers=key)
+    ask.refuse("POST", cameras, {**new, "name": "CRANE"}, headers=key)
+    ask.refuse("POST", cameras, content=b"{", headers={"content-type": _JSON})
+    ask.refuse("POST", cameras, content=b"name: JIB", headers={"content-type": "text/yaml"})
+    ask.refuse("POST", cameras, content=b" " * 6_000_000, headers={"content-type": _JSON})
+
+
+def _event(change: dict[str, Any]) -> str:
+    """Return a change as the stream of events sends it."""
+    return f"id: {change['seq']}\nevent: change\ndata: {json.dumps(change)}\n\n"
+
+
+def _record_operations(ask: Recorder) -> None:
+    """Ask what operators ask of a database that the gate has built."""
+    ask("GET", "/api/admin/migration-status")
+    run = ask("GET", "/api/admin/releases")[0]
+    ask("GET", f"/api/admin/releases/{run['id']}")
+    plan = f"/api/admin/releases/plans/{run['digest']}"
+    ask("GET", plan)
+    decision = {"decision": "approve", "who": "Ann", "why": "rehearsed, and the crew is told"}
+    ask.refuse("POST", f"{plan}/decisions", decision)
+    ask.examples["Decided"] = {
+        **decision, "id": 1, "digest": run["digest"], "at": run["finishedAt"], "rehearsal": 1,
+        "destroys": None, "valid": True,
+    }  # fmt: skip
+
+
+def _shortened(value: Any) -> Any:
+    """Return a value whose lists and texts are short enough to be read."""
+    if isinstance(value, dict):
+        return {name: _shortened(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_shortened(inner) for inner in value[:_FEW]]
+    if isinstance(value, str) and len(value) > _LONG:
+        return f"{value[:_LONG]}…"
+    return value
+
+
+def _steady(examples: dict[str, Any]) -> dict[str, Any]:
+    """Replace keys and times by others that do not differ from one recording to the next."""
+    text = json.dumps(_shortened(dict(sorted(examples.items()))), ensure_ascii=False)
+    text = _FOLDER.sub("host=/run/postgresql", _MINUTE.sub("2027-05-16 08:00 UTC", text))
+    for number, uuid in enumerate(_each(_UUID, text)):
+        if not uuid.startswith(_MADE):
+            text = text.replace(uuid, f"019b0000-0000-7000-8000-{number:012x}")
+    for number, digest in enumerate(_each(_DIGEST, text)):
+        text = text.replace(digest, f"{number:064x}")
+    for number, time in enumerate(sorted(_each(_TIME, text))):
+        if not time.endswith("T00:00:00.000Z"):
+            text = text.replace(time, f"2027-05-16T{8 + number // 3600:02}:"
+                                f"{number // 60 % 60:02}:{number % 60:02}.000Z")  # fmt: skip
+    return dict(json.loads(text))
+
+
+def _each(pattern: re.Pattern[str], text: str) -> Iterator[str]:
+    return iter(dict.fromkeys(pattern.findall(text)))
+
+
+def main(url: str = "http://127.0.0.1:3010") -> None:
+    """Write the file."""
+    with httpx.Client(base_url=url) as client:
+        examples = record(client)
+    FILE.write_text(json.dumps(examples, indent=1, ensure_ascii=False) + "\n")
+    print(f"Wrote {FILE}: examples of {len(examples)} schemas.")  # said to who runs it
