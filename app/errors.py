@@ -53,7 +53,7 @@ from uuid import UUID
 
 
 class SignalbookError(Exception):
-    """The root of all; raised itself only for the unforeseen."""
+    """Something that nobody foresaw. All other errors are kinds of it."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "INTERNAL"

@@ -1,6 +1,7 @@
 """The clients that generators make: compiled strictly, their samples run against a real service."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from app.settings import PROJECT
 
 pytestmark = pytest.mark.slow
+EXAMPLE = re.compile(r"(?ms)^```js\n(.*?)^```$\n+^```text\n(.*?)^```$")
 
 
 def client_of(folder: Path, language: str) -> Path:
@@ -27,8 +29,17 @@ def client_of(folder: Path, language: str) -> Path:
 def test_the_typescript_client_does_the_whole_sample(client: httpx.Client, tmp_path: Path) -> None:
     if not shutil.which("node") or not shutil.which("npm"):
         pytest.skip("no Node here: the TypeScript client was neither compiled nor run")
-    sample = client_of(tmp_path, "typescript") / "dist" / "sample.js"
-    assert ran("node", sample, str(client.base_url)) == "The whole sample was done.\n"
+    folder = client_of(tmp_path, "typescript")
+    origin = str(client.base_url).rstrip("/")
+    assert ran("node", folder / "dist" / "sample.js", origin) == "The whole sample was done.\n"
+
+    # The example of live push in JavaScript: the one in Python is run by test_examples.
+    text = (PROJECT / "docs" / "feed-and-live-push.md").read_text()
+    program, shown = EXAMPLE.search(text).groups()  # type: ignore[union-attr]  # or else it fails
+    client.post("/api/productions", json={"id": "DEMO", "showName": "Demo"})
+    client.post("/api/cameras", json={"productionId": "DEMO", "name": "JIB"})
+    (folder / "example.mjs").write_text(program.replace("http://127.0.0.1:3010", origin))
+    assert ran("node", folder / "example.mjs") == shown
 
 
 def test_the_python_client_does_the_whole_sample(client: httpx.Client, tmp_path: Path) -> None:

@@ -1,18 +1,23 @@
 """The examples in the documents do what stands below them.
 
 A ``sh`` block of curl calls is sent to a service with the sample show. Of the ``json`` block after
-it the last answer must have every member; "…" stands for any value, or for further members.
+it the last answer must have every member; "…" stands for any value, or for further members. A
+``python`` block is run; what it prints is the ``text`` block after it, as is what a call with
+``-N`` reads of a stream. A ``sql`` block is executed.
 """
 
 import asyncio
 import json
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
 
+import asyncpg
 import httpx
 import pytest
 
@@ -23,12 +28,18 @@ from app.settings import PROJECT
 from tests.support.service import service, settings
 
 ANY: Final = "…"
-EXAMPLE: Final = re.compile(r"```sh\n(curl .*?)```\n+```json\n(.*?)```", re.DOTALL)
+ORIGIN: Final = "http://127.0.0.1:3010"
+BLOCK: Final = re.compile(
+    r"(?ms)^```(sh|python|sql)\n(.*?)^```$(?:\n+^```(json|text)\n(.*?)^```$)?"
+)
+CURL: Final = re.compile(r"(?m)^(?=curl )")
 PAGES: Final = [
     page
     for page in (PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")))
-    if EXAMPLE.search(page.read_text())
+    if any("curl " in block[1] or block[0] != "sh" for block in BLOCK.findall(page.read_text()))
 ]
+# What no URL holds as it is: curl refuses it.
+NOT_OF_A_URL: Final = re.compile(r"[^!-~]|[\"<>\\^`{|}]")
 
 
 @pytest.fixture
@@ -48,8 +59,8 @@ def served(own_database: str) -> Iterator[httpx.Client]:
         yield client
 
 
-def sent(client: httpx.Client, command: str) -> httpx.Response:
-    """Send what a curl command says."""
+def request_of(client: httpx.Client, command: str) -> httpx.Request:
+    """Return what a curl command sends."""
     words = iter(shlex.split(command.replace("\\\n", " "))[1:])
     method, headers, body, url = "", {}, None, ""
     for word in words:
@@ -60,11 +71,14 @@ def sent(client: httpx.Client, command: str) -> httpx.Response:
             headers[name] = value
         elif word == "-d":
             body = next(words).encode()
-        else:
+        elif word != "-N":
             url = word
-    address = urlsplit(url)
-    path = quote(address.path) + (f"?{address.query}" if address.query else "")
-    return client.request(method or "GET", path, headers=headers, content=body)
+    assert url.startswith(ORIGIN), f"{url} is not the address that scripts/serve serves at"
+    assert not NOT_OF_A_URL.search(url), f"curl refuses {url}"
+    return client.build_request(
+        method or ("POST" if body else "GET"), url.removeprefix(ORIGIN),
+        headers=headers, content=body,
+    )  # fmt: skip
 
 
 def differs(shown: Any, answer: Any, where: str = "") -> Iterator[str]:
@@ -83,13 +97,53 @@ def differs(shown: Any, answer: Any, where: str = "") -> Iterator[str]:
         yield f"{where}: {shown!r} is shown, and it is {answer!r}"
 
 
+def check_calls(client: httpx.Client, block: str, shown: str) -> None:
+    calls = [request_of(client, call) for call in CURL.split(block)[1:]]
+    *_, answer = [client.send(call) for call in calls]
+    assert list(differs(json.loads(shown), answer.json())) == [], block
+
+
+def check_stream(client: httpx.Client, block: str, shown: str) -> None:
+    """Compare as many lines of a stream as are shown."""
+    lines = shown.splitlines()
+    answer = client.send(request_of(client, block), stream=True)
+    read = [*islice(answer.iter_lines(), len(lines))]
+    answer.close()
+    for one, other in zip(lines, read, strict=True):
+        assert other.startswith(one.removesuffix(ANY)) if one.endswith(ANY) else other == one
+
+
+def check_python(client: httpx.Client, program: str, shown: str) -> None:
+    program = program.replace(ORIGIN, str(client.base_url).rstrip("/"))
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == (shown, "")
+
+
+async def execute(database: str, sql: str) -> None:
+    connection = await asyncpg.connect(**DatabaseUrl.parse(database).connect_args())
+    try:
+        # An update of nothing tells as well whether the tables and columns are there.
+        await connection.execute(sql.replace(ANY, "gen_random_uuid()"))
+    finally:
+        await connection.close()
+
+
 def test_there_are_examples() -> None:
     assert PROJECT / "README.md" in PAGES
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_example_does_what_it_says(page: Path, served: httpx.Client) -> None:
-    for block, shown in EXAMPLE.findall(page.read_text()):
-        calls = re.split(r"(?m)^(?=curl )", block)[1:]
-        *_, answer = [sent(served, call) for call in calls]
-        assert list(differs(json.loads(shown), answer.json())) == [], block
+def test_every_example_does_what_it_says(
+    page: Path, served: httpx.Client, own_database: str
+) -> None:
+    for language, block, kind, shown in BLOCK.findall(page.read_text()):
+        if language == "sql":
+            asyncio.run(execute(own_database, block))
+        elif language == "python":
+            check_python(served, block, shown)
+        elif kind == "json":
+            check_calls(served, block, shown)
+        elif block.startswith("curl "):
+            check_stream(served, block, shown)

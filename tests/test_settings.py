@@ -9,6 +9,7 @@ from app import errors
 from app.settings import PROJECT, BadSettings, Settings, load_settings
 
 OPERATIONS = PROJECT / "docs" / "operations.md"
+ERRORS = PROJECT / "docs" / "errors.md"
 
 
 def every_error() -> list[type[errors.SignalbookError]]:
@@ -25,10 +26,14 @@ def test_every_setting_is_documented_and_none_besides() -> None:
 
 
 def test_every_error_code_is_documented_and_drawn_in_the_tree() -> None:
-    table, tree = OPERATIONS.read_text(), errors.__doc__ or ""
+    table, tree = ERRORS.read_text(), errors.__doc__ or ""
     for error in every_error():
         assert re.search(rf"^\| `{error.code}` \|", table, re.MULTILINE), error.code
         assert re.search(rf"\b{error.__name__}\b.*\b{error.code}\b", tree), error.__name__
+    codes = dict(re.findall(r"^\| `([A-Z_]+)` \| (\d+|–) \|", table, re.MULTILINE))
+    statuses = {error.code: str(error.status) for error in every_error()}
+    to_sockets = {code for code, status in codes.items() if status == "–"}
+    assert {**statuses, **dict.fromkeys(to_sockets, "–")} == codes
 
 
 def test_error_codes_are_each_ones_own() -> None:

@@ -133,3 +133,9 @@ def test_no_line_is_long() -> None:
         for number, line in enumerate(prose(document).splitlines(), 1):
             bound = TABLE_LINE if line.startswith("|") else LINE
             assert len(line) <= bound, f"{short(document)}: {number}: {line[:60]}…"
+
+
+def test_every_page_is_in_its_index() -> None:
+    for folder in (PROJECT / "docs", PROJECT / "docs" / "decisions"):
+        listed = set(LINK.findall(text(folder / "README.md")))
+        assert not {page.name for page in folder.glob("*.md")} - listed - {"README.md"}
