@@ -3,9 +3,11 @@
 It declares the commands and their options; ``app.cli.commands`` runs them.
 """
 
+# ruff: isort: off
+from app.cli import quiet_start  # before all others: it is about their imports
+
+# ruff: isort: on
 import os
-import signal
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -43,7 +45,7 @@ Setting = Annotated[str | None, typer.Option(hidden=True, callback=_name_the_set
 
 @cli.callback()
 def options(
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001  # its callback prints it
         bool,
         typer.Option(
             "--version", help="Print the version.", callback=_print_version, is_eager=True
@@ -51,6 +53,7 @@ def options(
     ] = False,
 ) -> None:
     """Take what stands before the command."""
+    quiet_start.end()
 
 
 @cli.command()
@@ -69,9 +72,7 @@ def serve(
     """Serve the API on HOST and PORT (127.0.0.1:3010) until SIGINT or SIGTERM."""
     if json_lines.applies(os.environ):
         json_lines.capture()
-    # Until the server takes them: while it starts there is nothing to wait for.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: sys.exit(0))
+    quiet_start.exit_on_signals()
     commands.run("serve", prepare=prepare)
 
 
@@ -141,3 +142,5 @@ def unresolved() -> None:
 
 if __name__ == "__main__":
     cli(prog_name="python -m app")
+else:
+    quiet_start.end()

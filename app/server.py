@@ -26,10 +26,14 @@ from app.settings import BadSettings, Settings
 _log: Final = structlog.get_logger()
 
 
-def serve(settings: Settings, url: DatabaseUrl, say: Callable[[str], None]) -> None:
+def serve(
+    settings: Settings, url: DatabaseUrl, say: Callable[[str], None],
+    is_stopped: Callable[[], bool],
+) -> None:  # fmt: skip
     """Serve until SIGINT or SIGTERM, then wait up to ``DRAIN`` seconds for running requests.
 
-    Raises BadSettings where the port cannot be bound.
+    ``is_stopped`` says whether such a signal came before the server could handle it. Raises
+    BadSettings where the port cannot be bound.
     """
     listener = listen(settings)
     app = create_app(settings, url)
@@ -45,7 +49,7 @@ def serve(settings: Settings, url: DatabaseUrl, say: Callable[[str], None]) -> N
         _log.info("serving", url=root)
     else:
         say(_greeting(root))
-    Server(config).run(sockets=[listener])
+    Server(config, is_stopped).run(sockets=[listener])
 
 
 def uvicorn_config(app: FastAPI, **options: Any) -> uvicorn.Config:
@@ -90,12 +94,19 @@ class Server(uvicorn.Server):
     follow change nothing: ``DRAIN`` bounds the wait.
     """
 
+    def __init__(
+        self, config: uvicorn.Config, is_stopped: Callable[[], bool] = lambda: False
+    ) -> None:
+        super().__init__(config)
+        self.is_stopped = is_stopped
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Handle signals until the process ends: one that comes after the drain must not kill."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, self.handle_exit)
+        self.should_exit = self.is_stopped()
         yield
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  # a handler's

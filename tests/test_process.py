@@ -135,6 +135,34 @@ def test_a_signal_while_it_starts_ends_it_with_0(tmp_path: Path, sent: signal.Si
         service.lines()
 
 
+DROPPED: Final = """
+import os, signal, weakref
+from app.cli import quiet_start
+from app.cli.commands import serve
+
+class Thing:
+    pass
+
+quiet_start.exit_on_signals()
+thing = Thing()
+reference = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+del thing
+print("goes on", flush=True)
+serve.run(prepare=False)
+"""
+
+
+def test_a_signal_whose_exit_python_drops_ends_it_as_well(own_database: str) -> None:
+    """What is raised in a weak reference's callback goes no further: the service was started."""
+    environment = {"PATH": os.environ["PATH"], "DATABASE_URL": own_database, "PORT": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", DROPPED], cwd=PROJECT, env=environment, timeout=PATIENCE,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "goes on\n"), done.stderr
+    assert "SystemExit" not in done.stderr
+
+
 def _catches(pid: int, sent: signal.Signals) -> bool:
     """Whether a process handles a signal in a way of its own; Python itself does so with SIGINT."""
     status = Path(f"/proc/{pid}/status").read_text()

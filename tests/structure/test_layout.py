@@ -43,7 +43,7 @@ def graph() -> Graph:
 
 
 def test_imports_between_rooms_point_one_way() -> None:
-    """``page`` raises CycleError for rooms that import each other."""
+    """Drawing them raises CycleError for rooms that import each other."""
     assert main(["--check"]) == 0
 
 

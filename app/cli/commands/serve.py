@@ -3,7 +3,7 @@
 import asyncio
 
 from app import server
-from app.cli import load_show
+from app.cli import load_show, quiet_start
 from app.cli.startup import say, started
 from app.database.dial import reject_pooler
 from app.database.url import DatabaseUrl
@@ -21,7 +21,7 @@ def run(*, prepare: bool | None) -> None:
         if prepare or (prepare is None and settings.database_url is None):
             asyncio.run(_prepare(settings, url))
         asyncio.run(reject_pooler(DatabaseUrl.parse(url)))
-        server.serve(settings, DatabaseUrl.parse(url), say)
+        server.serve(settings, DatabaseUrl.parse(url), say, quiet_start.is_stopped)
 
 
 async def _prepare(settings: Settings, url: str) -> None:
