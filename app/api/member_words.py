@@ -5,9 +5,10 @@ They are read from the source when the document is made, so that a start pays no
 
 import ast
 import inspect
+import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from itertools import pairwise
-from textwrap import dedent
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -82,16 +83,18 @@ def _docstrings(model: type[BaseModel]) -> Mapping[str, str]:
     words: dict[str, str] = {}
     for each in reversed(model.__mro__):
         if each.__module__.startswith("app."):
-            words |= _below_fields(each)
+            words |= _of_module(each.__module__).get(each.__qualname__, {})
     return words
 
 
-def _below_fields(model: type) -> Mapping[str, str]:
-    try:
-        declaration = ast.parse(dedent(inspect.getsource(model))).body[0]
-    except OSError:  # it is made at run time
-        return {}
-    assert isinstance(declaration, ast.ClassDef)
+@cache
+def _of_module(name: str) -> Mapping[str, Mapping[str, str]]:
+    """Return the words of each class in a module; one that is made at run time has none."""
+    tree = ast.parse(inspect.getsource(sys.modules[name]))
+    return {node.name: _below_fields(node) for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
+def _below_fields(declaration: ast.ClassDef) -> Mapping[str, str]:
     return {
         field.target.id: " ".join(str(below.value.value).split())
         for field, below in pairwise(declaration.body)
