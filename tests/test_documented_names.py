@@ -3,6 +3,7 @@
 ``test_settings`` does the same for settings and error codes, ``test_documents`` for files.
 """
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -106,3 +107,15 @@ def test_every_script_is_named() -> None:
     together = " ".join(TEXT.values())
     scripts = [each.name for each in (PROJECT / "scripts").iterdir() if each.is_file()]
     assert not [n for n in scripts if "." not in n and f"scripts/{n}" not in together]
+
+
+def test_the_generators_are_the_versions_that_are_tried() -> None:
+    page = TEXT[PROJECT / "clients" / "README.md"]
+    package = json.loads((PROJECT / "clients" / "typescript" / "package.json").read_text())
+    tools = {**package["dependencies"], **package["devDependencies"]}
+    for name in ("openapi-fetch", "openapi-typescript", "typescript"):
+        assert f"{name}@{tools[name]}" in page
+    assert package["scripts"]["generate"].partition("schema.ts ")[2] in page
+    locked = (PROJECT / "requirements-clients.lock").read_text()
+    (generator,) = re.findall(r"(?m)^openapi-python-client==\S+", locked)
+    assert generator in page

@@ -196,3 +196,14 @@ def test_the_root_leads_to_the_pages(client: httpx.Client) -> None:
         assert client.get(link).status_code == 200
     followed = client.get("/", follow_redirects=True)
     assert followed.headers["content-type"].startswith("text/html")
+
+
+@pytest.mark.parametrize("collection", ["cameras", "computers", "cable-snakes"])
+def test_who_looks_for_a_list_below_its_show_is_told_where_it_is(
+    client: httpx.Client, production: dict[str, Any], collection: str
+) -> None:
+    answer = client.get(f"/api/productions/{production['uuid']}/{collection}")
+    assert answer.status_code == 404
+    assert f"/api/{collection}/production/" in answer.json()["message"]
+    other = client.get(f"/api/productions/{production['uuid']}/nothing")
+    assert "list" not in other.json()["message"]

@@ -15,6 +15,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 
 from app.api import member_words, problem_schemas
+from app.api.openapi import Problem
 from app.entities import discovered
 from app.model.entity import Entity
 from app.model.fields import NO_CONTROLS, NO_NUL
@@ -106,6 +107,7 @@ def _completed(derived: dict[str, Any]) -> dict[str, Any]:
     for entity in discovered().values():
         if issubclass(entity, Entity):
             _type_bulk(derived, entity)
+    _type_refusals(components["schemas"])
     _drop_unused(derived)
     _add_examples(derived)
     info = {**derived.pop("info"), **_INFO, "version": VERSION}
@@ -167,6 +169,14 @@ def _type_bulk(document: dict[str, Any], entity: type[Entity]) -> None:
         operation["requestBody"]["content"]["application/json"]["schema"] = _reference(
             f"{name}Bulk"
         )
+
+
+def _type_refusals(schemas: dict[str, Any]) -> None:
+    """Say of what one of many operations is told which errors it may be."""
+    for schema in schemas.values():
+        error = schema.get("properties", {}).get("error", {})
+        if error.get("$ref") == _reference(Problem.__name__)["$ref"]:
+            error |= _reference(problem_schemas.REFUSAL)
 
 
 def _reference(name: str) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Turns every failure into a response: ``application/problem+json`` (see ``app.errors``)."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from app.api.access import OPERATOR_PATHS
 from app.api.problem_schemas import PROBLEM_TYPE
+from app.entities import discovered
 from app.errors import (
     BadRequest,
     BrokenJson,
@@ -37,6 +39,9 @@ _REFUSED_BY_SERVER: Final = (
     pg.ReadOnlySQLTransactionError, pg.InvalidAuthorizationSpecificationError,
     pg.InvalidCatalogNameError, pg.ProtocolViolationError,
 )  # fmt: skip
+_LISTS: Final = frozenset(
+    path for entity in discovered().values() for path in (entity.collection, *entity.path_aliases)
+)
 _log: Final = structlog.get_logger()
 
 
@@ -122,9 +127,17 @@ async def answer_http(request: Request, error: Exception) -> Response:
             return Response(status_code=204, headers={"allow": allow})
         return problem_response(MethodNotAllowed(request.method, allow), path)
     if error.status_code in {404, 405}:
-        message = f"Nothing answers {request.method} {path!r}."
+        message = f"Nothing answers {request.method} {path!r}.{_elsewhere(path)}"
         return problem_response(NotFound(message, error="Route not found"), path)
     return problem_response(BadRequest(str(error.detail)), path)
+
+
+def _elsewhere(path: str) -> str:
+    """Return where the list is that somebody looked for below its show."""
+    collection = path.rstrip("/").rpartition("/")[2]
+    if re.fullmatch(r"/api/productions/[^/]+/[^/]+/?", path) and collection in _LISTS:
+        return f" The list is at '/api/{collection}/production/…'."
+    return ""
 
 
 def _allowed_methods(request: Request) -> str:

@@ -1,12 +1,14 @@
 """The JSON schema of each error: what all have, the one code that it bears, and its own members."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from app import errors
 from app.errors import SignalbookError
 
 PROBLEM_TYPE: Final = "application/problem+json"
+REFUSAL: Final = "Refusal"
+"""The name of the schema of what one of many operations is told."""
 _OBJECT: Final = {"type": "object", "additionalProperties": True}
 _RESULTS: Final = {
     "results": {
@@ -21,7 +23,7 @@ _RESULTS: Final = {
                     "description": "`failed`, `conflict` and `rejected` have an `error` of their "
                     "own; `undone` could have been done.",
                 },
-                "error": {"$ref": "#/components/schemas/Problem", "description": "Why not."},
+                "error": {"$ref": f"#/components/schemas/{REFUSAL}", "description": "Why not."},
             },
         },
     },
@@ -79,13 +81,19 @@ _OWN: Final[Mapping[type[SignalbookError], Mapping[str, Any]]] = {
         },
     },
     errors.VersionConflict: {
-        "clientVersion": {"type": "integer", "description": "The version that the edit began at."},
+        "clientVersion": {
+            "type": ["integer", "null"], "description": "The version that the edit began at.",
+        },
         **_ROW,
         "conflicts": {
             "type": "array", "items": {"type": "object", "properties": _FIELD},
             "description": "Each field in conflict: what it was, what is sent, what is stored.",
         },
-        "reason": {"type": "string", "description": "`deleted` where the row is gone."},
+        "reason": {
+            "type": "string", "enum": ["changed", "deleted"],
+            "description": "`deleted`: the row is gone. `changed`: you delete what others changed. "
+            "Absent where both changed the same fields.",
+        },
         "restore": {"type": "string", "description": "The path that brings a deleted row back."},
     },
     errors.BulkFailed: _RESULTS,
@@ -120,6 +128,27 @@ _OWN: Final[Mapping[type[SignalbookError], Mapping[str, Any]]] = {
     },
 }  # fmt: skip
 
+# Those of them that are always there.
+_ALWAYS: Final[Mapping[type[SignalbookError], Sequence[str]]] = {
+    errors.Invalid: ("errors",),
+    errors.VersionConflict: ("currentVersion", "clientVersion", "serverData", "conflicts"),
+    errors.PreconditionFailed: ("currentVersion", "serverData"),
+    errors.BulkFailed: ("results",),
+    errors.SyncFailed: ("results", "runUuid", "latest"),
+    errors.ProductionNotFound: ("productionId",),
+    errors.Destroys: ("destroys", "statements"),
+}
+_EXAMPLES: Final[Mapping[type[SignalbookError], Mapping[str, Any]]] = {
+    errors.Destroys: {
+        "destroys": "table_name", "statements": ["drops a column of table_name, and what it holds"],
+    },
+}  # fmt: skip
+"""Of members that are always there, where no error is recorded."""
+_OF_ONE: Final = (
+    errors.BadRequest, errors.NotFound, errors.Conflict, errors.LogTrimmed, errors.Invalid,
+)  # fmt: skip
+"""What one of many operations may be told, with all kinds of them."""
+
 
 def problems(kinds: Iterable[type[SignalbookError]]) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI responses of errors and of all that are kinds of them, by status."""
@@ -135,7 +164,9 @@ def schemas() -> dict[str, dict[str, Any]]:
     kinds = [SignalbookError]
     for narrower in SignalbookError.__subclasses__():
         kinds += _with_kinds(narrower)
-    return {_name(kind): _schema(kind) for kind in kinds}
+    of_one = {each.code: each for kind in _OF_ONE for each in _with_kinds(kind)}
+    refusal = {"description": "Why one of many operations was refused.", **_one_of(of_one)}
+    return {_name(kind): _schema(kind) for kind in kinds} | {REFUSAL: refusal}
 
 
 def _with_kinds(kind: type[SignalbookError]) -> Iterator[type[SignalbookError]]:
@@ -158,9 +189,9 @@ def _schema(kind: type[SignalbookError]) -> dict[str, Any]:
     code = {**COMMON["code"], "const": kind.code}
     return {
         "type": "object", "description": _words(kind), "additionalProperties": True,
-        "required": [*COMMON],
+        "required": [*COMMON, *_ALWAYS.get(kind, ())],
         "properties": {**COMMON, "code": code, **_OWN.get(kind, {})},
-        "example": _instance(kind).body("/api/cameras/CAM 1"),
+        "example": {**_instance(kind).body("/api/cameras/CAM 1"), **_EXAMPLES.get(kind, {})},
     }  # fmt: skip
 
 
@@ -171,12 +202,16 @@ def _instance(kind: type[SignalbookError]) -> SignalbookError:
     return error
 
 
-def _response(by_code: Mapping[str, type[SignalbookError]]) -> dict[str, Any]:
+def _one_of(by_code: Mapping[str, type[SignalbookError]]) -> dict[str, Any]:
+    """Return the schema of one of several errors, told apart by their code."""
     names = {code: f"#/components/schemas/{_name(kind)}" for code, kind in by_code.items()}
     references = [{"$ref": name} for name in names.values()]
-    several = {
-        "oneOf": references, "discriminator": {"propertyName": "code", "mapping": names},
-    }  # fmt: skip
-    schema = references[0] if len(references) == 1 else several
+    if len(references) == 1:
+        return references[0]
+    return {"oneOf": references, "discriminator": {"propertyName": "code", "mapping": names}}
+
+
+def _response(by_code: Mapping[str, type[SignalbookError]]) -> dict[str, Any]:
     lines = [f"`{code}`: {_words(kind)}" for code, kind in by_code.items()]
-    return {"description": "\n\n".join(lines), "content": {PROBLEM_TYPE: {"schema": schema}}}
+    content = {PROBLEM_TYPE: {"schema": _one_of(by_code)}}
+    return {"description": "\n\n".join(lines), "content": content}

@@ -90,7 +90,7 @@ class SocketServer:
     async def _on_event(self, name: str, socket: str, *args: Any) -> dict[str, Any]:
         try:
             if name not in self._events:
-                words = "No event is called so: see the API's pages for those that are."
+                words = f"No event is called so: there are {', '.join(self._events)}."
                 raise NotFound(words, error="Unknown event")  # noqa: TRY301  # answered below
             schema, handle = self._events[name]
             return await handle(socket, schema.read(args))
