@@ -1,7 +1,6 @@
 """Writes the service's OpenAPI document into ``openapi.json``: scripts/openapi.
 
-``scripts/openapi --record http://127.0.0.1:3010`` first records its examples anew, from a service
-that is described in ``scripts/recorded_examples.py``.
+``scripts/openapi --record`` first records its examples anew (``scripts/recorded_examples.py``).
 
 It is committed, so that a review shows what a change does to clients. ``tests/test_openapi.py``
 holds it to the code.
@@ -35,5 +34,5 @@ def main(file: Path = FILE) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--record"]:
-        recorded_examples.main(*sys.argv[2:])
+        recorded_examples.main()
     main()

@@ -1,7 +1,7 @@
 """Records the examples of the OpenAPI document from a service with the sample show.
 
-It takes three commands with a new ``DATA_DIR``: ``.venv/bin/python -m app release --new``, so that
-there is a release to be looked at; ``scripts/serve``; and ``scripts/openapi --record``.
+``scripts/openapi --record`` builds a database by the release gate, so that there is a release to be
+looked at, serves it with the sample show, and walks through all there is to ask.
 
 What was accepted and what was answered is kept by the name of its schema in
 ``app/api/examples.json``; the document has them from there. Keys and times are replaced by others
@@ -9,9 +9,15 @@ that stay the same from one recording to the next.
 """
 
 import json
+import os
 import re
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -27,6 +33,7 @@ _MINUTE: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC")
 _FOLDER: Final = re.compile(r"host=[^&\"]+/run\b")
 _FEW: Final = 2
 _LONG: Final = 300
+_SERVING: Final = re.compile(r'"url": ?"(http[^"]+)"')
 _DIGEST: Final = re.compile(r"\b[0-9a-f]{64}\b")
 _JSON: Final = "application/json"
 _MADE: Final = "00000000-0000-4000-8000-00000000"
@@ -236,9 +243,9 @@ def _steady(examples: dict[str, Any]) -> dict[str, Any]:
             text = text.replace(uuid, f"019b0000-0000-7000-8000-{number:012x}")
     for number, digest in enumerate(_each(_DIGEST, text)):
         text = text.replace(digest, f"{number:064x}")
-    for number, time in enumerate(sorted(_each(_TIME, text))):
-        if not time.endswith("T00:00:00.000Z"):
-            text = text.replace(time, f"2027-05-16T{8 + number // 3600:02}:"
+    for number, moment in enumerate(sorted(_each(_TIME, text))):
+        if not moment.endswith("T00:00:00.000Z"):
+            text = text.replace(moment, f"2027-05-16T{8 + number // 3600:02}:"
                                 f"{number // 60 % 60:02}:{number % 60:02}.000Z")  # fmt: skip
     return dict(json.loads(text))
 
@@ -247,9 +254,28 @@ def _each(pattern: re.Pattern[str], text: str) -> Iterator[str]:
     return iter(dict.fromkeys(pattern.findall(text)))
 
 
-def main(url: str = "http://127.0.0.1:3010") -> None:
+@contextmanager
+def served() -> Iterator[str]:
+    """Serve a new database with the sample show; yield the address."""
+    with TemporaryDirectory() as folder, (Path(folder) / "log").open("w+") as log:
+        Path(folder).chmod(0o755)  # the account that runs PostgreSQL must reach it
+        command = [sys.executable, "-m", "app"]
+        env = {**os.environ, "DATA_DIR": folder, "PORT": "0", "LOG_FORMAT": "json"}
+        subprocess.run([*command, "release", "--new"], env=env, check=True, stderr=log)
+        with subprocess.Popen([*command, "serve"], env=env, stderr=log) as process:
+            try:
+                while not (url := _SERVING.search(Path(log.name).read_text())):
+                    if process.poll() is not None:
+                        raise RuntimeError(Path(log.name).read_text())
+                    time.sleep(0.1)
+                yield url[1]
+            finally:
+                process.terminate()
+
+
+def main() -> None:
     """Write the file."""
-    with httpx.Client(base_url=url) as client:
+    with served() as url, httpx.Client(base_url=url) as client:
         examples = record(client)
     FILE.write_text(json.dumps(examples, indent=1, ensure_ascii=False) + "\n")
     print(f"Wrote {FILE}: examples of {len(examples)} schemas.")  # said to who runs it

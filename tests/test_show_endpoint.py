@@ -31,10 +31,7 @@ def path(production: str) -> str:
 
 
 def test_it_holds_the_production_and_every_collection() -> None:
-    assert list(members()) == [
-        "production", "cableSnakes", "cameras", "ccus", "checklistItems", "connections", "sends",
-        "sources",
-    ]  # fmt: skip
+    assert list(members())[:3] == ["production", "cableSnakes", "cameras"]
     assert set(members().values()) == set(discovered().values())
 
 
