@@ -5,8 +5,9 @@ import gc
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any, Final, cast
 
@@ -16,6 +17,7 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from app.background import Tasks
 from app.database.url import DatabaseUrl
 from app.live.shutdown import Shutdown
 from app.live.sockets.limits import SocketLimits
@@ -49,7 +51,14 @@ def serve(
         _log.info("serving", url=root)
     else:
         say(_greeting(root))
-    Server(config, is_stopped).run(sockets=[listener])
+    Server(config, is_stopped, partial(_warn_if_unhealthy, app)).run(sockets=[listener])
+
+
+async def _warn_if_unhealthy(app: FastAPI) -> None:
+    """Log why the service cannot serve: it starts all the same, and waits for the database."""
+    report = await app.state.checkup()
+    if not report.healthy:
+        _log.warning("unhealthy", cause=report.cause)
 
 
 def uvicorn_config(app: FastAPI, **options: Any) -> uvicorn.Config:
@@ -95,10 +104,20 @@ class Server(uvicorn.Server):
     """
 
     def __init__(
-        self, config: uvicorn.Config, is_stopped: Callable[[], bool] = lambda: False
-    ) -> None:
+        self, config: uvicorn.Config, is_stopped: Callable[[], bool] = lambda: False,
+        greet: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    ) -> None:  # fmt: skip
+        """Create it. ``greet`` runs beside the requests once it listens."""
         super().__init__(config)
         self.is_stopped = is_stopped
+        self.greet = greet
+        self.greeting = Tasks()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        await super().startup(sockets)
+        if self.greet:
+            self.greeting.start(self.greet())
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -117,6 +136,7 @@ class Server(uvicorn.Server):
         """Stop listening, wait for running requests, close connections."""
         graceful: Shutdown = cast("FastAPI", self.config.app).state.shutdown
         graceful.begin()
+        await self.greeting.cancel()
         await super().shutdown(sockets)
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from app.database.url import DatabaseUrl
+from app.releases.schema.scratch_database import sibling_url
 from tests.support import forks
-from tests.support.databases import execute
+from tests.support.databases import Server, execute
 from tests.support.service import service
 
 
@@ -80,3 +82,28 @@ async def test_drift_is_told_to_machines(own_database: str) -> None:
     done = told("drift", "--json", DATABASE_URL=own_database)
     found: list[dict[str, Any]] = json.loads(done.stdout)
     assert (done.returncode, [each["object"] for each in found]) == (1, ["name"])
+
+
+def test_a_role_that_may_create_no_database_is_named(
+    postgres_server: Server, own_database: str
+) -> None:
+    name = f"role_of_{DatabaseUrl.parse(own_database).database}"
+    postgres_server.run(f"CREATE ROLE {name} LOGIN")
+    try:
+        found = diagnoses(DATABASE_URL=own_database.replace("//postgres@", f"//{name}@"))
+    finally:
+        postgres_server.run(f"DROP ROLE {name}")
+    well, words = found["rehearsal"]
+    assert (well, f"ALTER ROLE {name} CREATEDB" in words) == (False, True), words
+
+
+def test_a_database_that_is_not_there_is_named(own_database: str) -> None:
+    found = diagnoses(DATABASE_URL=sibling_url(own_database, "no_such_database"))
+    well, words = found["database"]
+    assert (well, "does not exist" in words) == (False, True), words
+
+
+def test_production_without_tokens_says_what_that_means(own_database: str) -> None:
+    done = told("doctor", DATABASE_URL=own_database, ENVIRONMENT="production")
+    assert "no ACCESS_TOKEN is set" in done.stdout
+    assert "no OPERATOR_TOKEN is set" in done.stdout

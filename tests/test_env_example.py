@@ -5,10 +5,12 @@ import re
 from app.settings import PROJECT, Settings
 
 
-def test_it_names_every_setting_once_and_no_other() -> None:
-    named = re.findall(r"(?m)^# ([A-Z_]+)=", (PROJECT / ".env.example").read_text())
-    assert len(named) == len(set(named))
-    assert {name.lower() for name in named} == Settings.model_fields.keys()
+def test_it_names_every_setting_once_and_what_compose_asks_for() -> None:
+    names = re.findall(r"(?m)^# ([A-Z_]+)=", (PROJECT / ".env.example").read_text())
+    assert len(names) == len(set(names))
+    asked = re.findall(r"\$\{([A-Z_]+):", (PROJECT / "compose.yaml").read_text())
+    settings = {name.upper() for name in Settings.model_fields}
+    assert set(names) == settings | set(asked)
 
 
 def test_what_it_proposes_is_the_default() -> None:

@@ -2,12 +2,13 @@
 
 A ``sh`` block of curl calls is sent to a service with the sample show. Of the ``json`` block after
 it the last answer must have every member; "…" stands for any value, or for further members. A
-``python`` block is run; what it prints is the ``text`` block after it, as is what a call with
-``-N`` reads of a stream. A ``sql`` block is executed.
+``python`` block and commands of ours are run; what they print is the ``text`` block after them, as
+is what a call with ``-N`` reads of a stream. A ``sql`` block is executed.
 """
 
 import asyncio
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -28,6 +29,7 @@ from app.settings import PROJECT
 from tests.support.service import service, settings
 
 ANY: Final = "…"
+OURS: Final = ".venv/bin/python -m app"
 ORIGIN: Final = "http://127.0.0.1:3010"
 BLOCK: Final = re.compile(
     r"(?ms)^```(sh|python|sql)\n(.*?)^```$(?:\n+^```(json|text)\n(.*?)^```$)?"
@@ -121,6 +123,16 @@ def check_python(client: httpx.Client, program: str, shown: str) -> None:
     assert (done.stdout, done.stderr) == (shown, "")
 
 
+def check_commands(database: str, folder: Path, block: str, shown: str) -> None:
+    """Run commands of the command line, in a folder of their own."""
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "DATABASE_URL": database}
+    script = block.replace(OURS, f"{sys.executable} -m app")
+    done = subprocess.run(
+        ["sh", "-ec", script], cwd=folder, env=env, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, shown), done.stderr
+
+
 async def execute(database: str, sql: str) -> None:
     connection = await asyncpg.connect(**DatabaseUrl.parse(database).connect_args())
     try:
@@ -136,7 +148,7 @@ def test_there_are_examples() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_example_does_what_it_says(
-    page: Path, served: httpx.Client, own_database: str
+    page: Path, served: httpx.Client, own_database: str, tmp_path: Path
 ) -> None:
     for language, block, kind, shown in BLOCK.findall(page.read_text()):
         if language == "sql":
@@ -147,3 +159,5 @@ def test_every_example_does_what_it_says(
             check_calls(served, block, shown)
         elif block.startswith("curl "):
             check_stream(served, block, shown)
+        elif block.startswith(OURS):
+            check_commands(own_database, tmp_path, block, shown)

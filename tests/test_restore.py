@@ -382,3 +382,15 @@ async def test_a_restore_that_two_processes_run_at_once_is_logged_once(
     assert len(set(given)) == 1
     logged = "SELECT version FROM changes WHERE entity_uuid = $1 ORDER BY seq"
     assert await databases.column(own_database, logged, row["uuid"]) == [1, 2, 3]
+
+
+def test_who_looks_for_a_deleted_row_by_label_is_told_where_its_uuid_is(
+    client: httpx.Client, make: Any
+) -> None:
+    camera = make("cameras", name="x", id="CAM GONE")
+    client.delete(f"/api/cameras/{camera['uuid']}").raise_for_status()
+    answer = client.post("/api/cameras/CAM GONE/restore", json={})
+    assert answer.status_code == 404
+    assert "entityId" in answer.json()["message"]
+    never = client.post(f"/api/cameras/{uuid4()}/restore", json={})
+    assert "entityId" not in never.json()["message"]

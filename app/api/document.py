@@ -20,7 +20,7 @@ from app.entities import discovered
 from app.model.entity import Entity
 from app.model.fields import NO_CONTROLS, NO_NUL
 
-VERSION: Final = "1.0.0"
+VERSION: Final = "1.1.0"
 """The document's own: a client made from an earlier one goes on while the first number is the same.
 """
 DESCRIPTION: Final = """

@@ -85,18 +85,19 @@ async def _load(context: WriteContext, show: Mapping[str, Any], say: Callable[[s
 
 def read(file: Path) -> dict[str, Any]:
     """Return what a file, or with "-" standard input, holds. Raises BadShow if it is no show."""
+    name = "standard input" if file == STANDARD_INPUT else str(file)
     try:
         content = sys.stdin.buffer.read() if file == STANDARD_INPUT else file.read_bytes()
         show = read_json(content)
     except OSError as error:
-        raise BadShow(f"{file}: {error.strerror}") from None
+        raise BadShow(f"{name}: {error.strerror}") from None
     except ValueError as error:
-        raise BadShow(f"{file} is not JSON: {error}") from None
+        raise BadShow(f"{name} is not JSON: {error}") from None
     if not isinstance(show, dict) or not isinstance(show.get("production"), dict):
-        raise BadShow(f"{file} has no object named 'production'")
+        raise BadShow(f"{name} has no object named 'production'")
     if show.get("format", FORMAT) != FORMAT:
         raise BadShow(
-            f"{file} is of format {show['format']!r}, and this version reads {FORMAT}: load it "
+            f"{name} is of format {show['format']!r}, and this version reads {FORMAT}: load it "
             "with the version that wrote it, or a newer one"
         )
     return show

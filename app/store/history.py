@@ -15,7 +15,7 @@ from pydantic_core import from_json, to_json
 from app.changelog.log import Actor
 from app.database.database import Database
 from app.entities import root
-from app.errors import Conflict, Invalid, LogTrimmed
+from app.errors import Conflict, Invalid, LogTrimmed, NotFound
 from app.model.entity import Entity, Row, label_field
 from app.model.schemas import DeleteBody, known_uuid, refuse_unbounded
 from app.rules.merge import Start, differing
@@ -121,7 +121,7 @@ async def restore(
     """
     context.require_lock()
     names = _fields(entity, request.fields)
-    row = await context.read_any(entity, key)
+    row = await _read_any(context, entity, key)
     _refuse_partly(row, request)
     refuse_in_deleted_production(entity, row)
     stored = values_of(entity, row.members)
@@ -136,6 +136,19 @@ async def restore(
         values |= parts.relabelled(entity, values, earlier["id"], stored["id"])
     edit = Edit(values, actor, Start(version=row.version))
     return await update(context, entity, str(row.uuid), edit)
+
+
+async def _read_any(context: WriteContext, entity: type[Row], key: str) -> StoredRow:
+    """Read a row, deleted or not. Raises NotFound, which says where a deleted row's uuid stands."""
+    try:
+        return await context.read_any(entity, key)
+    except NotFound as error:
+        if known_uuid(key):
+            raise
+        raise NotFound(
+            f"{error.message} A deleted one is restored by its uuid, which is the entityId of its "
+            "DELETE in GET /api/productions/…/events.", error=error.error,
+        ) from None  # fmt: skip
 
 
 def refuse_in_deleted_production(entity: type[Row], row: StoredRow) -> None:

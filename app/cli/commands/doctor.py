@@ -3,10 +3,10 @@
 import asyncio
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import typer
@@ -15,6 +15,7 @@ from app.cli.load_show import opened
 from app.cli.startup import EXPECTED, database, gate_url
 from app.health import check
 from app.releases.rehearsal.copies import find_programs
+from app.releases.schema.scratch_database import refuse_without_right
 from app.releases.status.status import status
 from app.releases.verdict import Stopped
 from app.server import listen
@@ -54,6 +55,7 @@ def _examined() -> Iterator[Diagnosis]:
         return
     yield Diagnosis("settings", is_well=True, words=f"read; {settings.environment}")
     yield _diagnose("door", lambda: _door(settings))
+    yield from _tokens(settings)
     yield _diagnose("port", lambda: _port(settings))
     if settings.database_url is None:
         yield _diagnose("folder", lambda: _folder(settings))
@@ -73,7 +75,7 @@ def _diagnose(subject: str, look: Callable[[], str]) -> Diagnosis:
 
 
 def _words(error: Exception) -> str:
-    return str(getattr(error, "message", error))
+    return str(getattr(error, "message", getattr(error, "words", error)))
 
 
 def _door(settings: Settings) -> str:
@@ -81,6 +83,16 @@ def _door(settings: Settings) -> str:
     if not settings.beyond_loopback:
         return "only this machine can reach the service"
     return "other machines need the access token" if settings.access_token else "open to everybody"
+
+
+def _tokens(settings: Settings) -> Iterator[Diagnosis]:
+    """Say what a production without tokens means: on loopback it starts all the same."""
+    if settings.environment == "production" and not settings.access_token:
+        words = "no ACCESS_TOKEN is set: who reaches the service, through a proxy too, may edit"
+        yield Diagnosis("note", is_well=True, words=words)
+    if settings.environment == "production" and not settings.operator_token:
+        words = "no OPERATOR_TOKEN is set: the routes under /api/admin do not exist"
+        yield Diagnosis("note", is_well=True, words=words)
 
 
 def _port(settings: Settings) -> str:
@@ -113,16 +125,25 @@ def _folder(settings: Settings) -> str:
 async def _of_database(settings: Settings, url: str) -> list[Diagnosis]:
     async with opened(settings, url) as pool:
         health = await check.examine(pool, settings.health_timeout)
-    latency = f"answers in {health.latency_ms} ms" if health.connected else "does not answer"
+    if not health.connected:
+        return [Diagnosis("database", is_well=False, words=str(health.cause))]
     faults = dict.fromkeys(word for word in health.resources.values() if word != "ok")
     service = "; ".join(faults) or health.cause or "can serve"
     return [
-        Diagnosis("database", is_well=health.connected, words=latency),
+        Diagnosis("database", is_well=True, words=f"answers in {health.latency_ms} ms"),
         Diagnosis("service", is_well=health.healthy, words=service),
         *(Diagnosis("note", is_well=True, words=note) for note in health.notes),
-        await _release(settings, url, health),
-        await _rehearsal(settings, url),
+        await _with_faults("release", _release(settings, url, health)),
+        await _with_faults("rehearsal", _rehearsal(settings, url)),
     ]
+
+
+async def _with_faults(subject: str, diagnosis: Coroutine[Any, Any, Diagnosis]) -> Diagnosis:
+    """Return a diagnosis, or what kept it from being made."""
+    try:
+        return await diagnosis
+    except (*EXPECTED, Stopped) as wrong:
+        return Diagnosis(subject, is_well=False, words=_words(wrong))
 
 
 async def _release(settings: Settings, url: str, health: check.Health) -> Diagnosis:
@@ -135,8 +156,6 @@ async def _release(settings: Settings, url: str, health: check.Health) -> Diagno
 
 async def _rehearsal(settings: Settings, url: str) -> Diagnosis:
     """Say whether a release could be rehearsed here: it needs PostgreSQL's own programs."""
-    try:
-        program = await find_programs(gate_url(settings, url))
-    except Stopped as missing:
-        return Diagnosis("rehearsal", is_well=False, words=missing.words)
+    program = await find_programs(gate_url(settings, url))
+    await refuse_without_right(gate_url(settings, url))
     return Diagnosis("rehearsal", is_well=True, words=f"possible with {program}")

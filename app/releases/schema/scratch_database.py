@@ -42,6 +42,7 @@ _LIKE_LIVE: Final = """SELECT format('ENCODING %L LC_COLLATE %L LC_CTYPE %L',
     coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') AS locale
   WHERE datname = current_database()"""
 
+_MAY_CREATE: Final = "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
 # What is set for the role holds in a scratch database too, and could keep it from being built.
 _PLAIN: Final = ("default_transaction_read_only = off", "search_path = public")
 
@@ -157,18 +158,28 @@ def sibling_url(url: str, database: str) -> str:
     return f"{bare}{'&' if '?' in bare else '?'}dbname={database}"
 
 
+async def refuse_without_right(url: str) -> None:
+    """Raise NoScratch if the role may not create databases."""
+    async with open_connection(url) as connection:
+        if not await connection.fetchval(_MAY_CREATE):
+            raise await _no_scratch(connection)
+
+
+async def _no_scratch(connection: asyncpg.Connection) -> NoScratch:
+    role = await connection.fetchval("SELECT quote_ident(current_user)")
+    return NoScratch(
+        "What the revisions build is read from a scratch database, a release is rehearsed in one, "
+        f"and the role may not create any: let an administrator run ALTER ROLE {role} CREATEDB."
+    )
+
+
 async def _create(keeper: asyncpg.Connection, name: str) -> str:
     # template0: nobody is connected to it, and nothing was ever added to it.
     try:
         like_live = await keeper.fetchval(_LIKE_LIVE)
         await keeper.execute(f"CREATE DATABASE {name} TEMPLATE template0 {like_live}")
     except asyncpg.InsufficientPrivilegeError as refused:
-        role = await keeper.fetchval("SELECT quote_ident(current_user)")
-        raise NoScratch(
-            "What the revisions build is read from a scratch database, a release is rehearsed in "
-            "one, and the role may not create any: let an administrator run "
-            f"ALTER ROLE {role} CREATEDB."
-        ) from refused
+        raise await _no_scratch(keeper) from refused
     guard.note_made(name)
     return name
 
