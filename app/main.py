@@ -22,7 +22,17 @@ from app.api.middleware import (
     UnhandledErrorMiddleware,
 )
 from app.api.responses import IGNORED
-from app.api.routes import admin, bulk, changes, entities, history, shows, start_page, sync
+from app.api.routes import (
+    admin,
+    bulk,
+    changes,
+    entities,
+    history,
+    show_documents,
+    shows,
+    start_page,
+    sync,
+)
 from app.api.routes import health as health_routes
 from app.database.database import Database
 from app.database.url import DatabaseUrl
@@ -137,7 +147,9 @@ def _add_routes(app: FastAPI, settings: Settings) -> list[BaseRoute]:
 def _routers() -> tuple[list[APIRouter], list[APIRouter]]:
     """Return the routers that the fast path looks at, and the others. To make them takes long."""
     fast = [*entities.routers(), shows.router]
-    others = [*history.routers(), changes.router, sync.router, bulk.router()]
+    others = [
+        *history.routers(), show_documents.router, changes.router, sync.router, bulk.router(),
+    ]  # fmt: skip
     return fast, others
 
 

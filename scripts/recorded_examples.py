@@ -147,6 +147,12 @@ def _record_show(ask: Recorder, show: str) -> None:
     ask("POST", "/api/productions", {**discovered()["productions"].example})
     ask("PATCH", path, {"version": version, "room": "Hall 3", "userName": "Anna"})
     opened = ask("GET", f"{path}/show")
+    exported = ask("GET", f"{path}/export")
+    ask("POST", "/api/productions/import?uuids=new", _small(exported))
+    ask("POST", f"{path}/copy", {
+        "showName": "Northwind Partner Summit 2028", "loadIn": "2028-05-15",
+        "collections": ["cameras", "ccus", "checklistItems"], "userName": "Anna",
+    })  # fmt: skip
     camera = opened["cameras"][0]
     ask("PATCH", f"/api/cameras/{camera['uuid']}", {"id": opened["cameras"][1]["id"]})
     ask("GET", f"{path}/label-clashes")
@@ -167,6 +173,15 @@ def _record_show(ask: Recorder, show: str) -> None:
     run = ask("POST", f"{path}/sync", sync)["runUuid"]
     ask("GET", f"{path}/sync/runs")
     ask("GET", f"{path}/sync/runs/{run}")
+
+
+def _small(exported: dict[str, Any]) -> dict[str, Any]:
+    """Return a show of one CCU and its camera, with the members that a person would write."""
+    row = {**discovered()["cameras"].example, "ccuId": "CCU 1"}
+    return {
+        "format": exported["format"], "production": {"showName": "Summer Gala"},
+        "ccus": [{"id": "CCU 1", "name": "STAGE"}], "cameras": [row],
+    }  # fmt: skip
 
 
 def _record_errors(ask: Recorder, show: str) -> None:

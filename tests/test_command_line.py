@@ -366,17 +366,17 @@ def test_load_gives_the_shows_label(own_database: str) -> None:
 
 
 BROKEN: Final[list[tuple[Any, str]]] = [
-    ({}, "no object named 'production'"),
+    ({}, "production: expected an object"),
     ({"production": {"client": "Nobody"}}, "production.showName"),
-    ({"production": {"name": "X"}, "sends": {}}, "sends is not an array"),
-    ({"production": {"name": "X"}, "sends": ["DST 1"]}, "sends.0 is not an object"),
+    ({"production": {"name": "X"}, "sends": {}}, "sends: expected an array"),
+    ({"production": {"name": "X"}, "sends": ["DST 1"]}, "sends.0: expected an object"),
     (
         {"production": {"name": "X"}, "cameras": [{"name": "A"}, {"name": "B", "maxZoom": "far"}]},
         "cameras.1.maxZoom",
     ),
     (
         {"production": {"name": "X"}, "cameras": [{"name": "A", "ccuId": "CCU 9"}]},
-        "cameras.0: ccuId: no CCU 'CCU 9'",
+        "cameras.0.ccuId: no CCU 'CCU 9'",
     ),
 ]
 

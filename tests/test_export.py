@@ -8,9 +8,11 @@ from typing import Any, Final
 
 import pytest
 
-from app.cli.load_show import SAMPLE, export, load, opened, read, with_new_uuids
+from app.cli.load_show import SAMPLE, load, opened, read
 from app.cli.startup import BadShow
 from app.entities import discovered
+from app.shows.copying import with_new_uuids
+from app.shows.show_document import export
 from tests.support.databases import Server
 from tests.support.service import settings
 

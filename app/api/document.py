@@ -16,9 +16,10 @@ from fastapi import FastAPI
 
 from app.api import member_words, problem_schemas
 from app.api.openapi import Problem
-from app.entities import discovered
+from app.entities import discovered, root
 from app.model.entity import Entity
 from app.model.fields import NO_CONTROLS, NO_NUL
+from app.shows.show_document import lists_of
 
 VERSION: Final = "1.1.0"
 """The document's own: a client made from an earlier one goes on while the first number is the same.
@@ -107,6 +108,7 @@ def _completed(derived: dict[str, Any]) -> dict[str, Any]:
     for entity in discovered().values():
         if issubclass(entity, Entity):
             _type_bulk(derived, entity)
+    _type_import(components["schemas"])
     _type_refusals(components["schemas"])
     _drop_unused(derived)
     _add_examples(derived)
@@ -169,6 +171,16 @@ def _type_bulk(document: dict[str, Any], entity: type[Entity]) -> None:
         operation["requestBody"]["content"]["application/json"]["schema"] = _reference(
             f"{name}Bulk"
         )
+
+
+def _type_import(schemas: dict[str, Any]) -> None:
+    """Say of a show that comes in which members its rows have."""
+    members = schemas["ShowImport"]["properties"]
+    for name, kind in lists_of().items():
+        members[name]["items"] = _reference(f"{kind.__name__}BulkRow")
+    members["production"] |= _reference(f"{root().__name__}Create")
+    for needless in ("type", "additionalProperties"):
+        members["production"].pop(needless, None)
 
 
 def _type_refusals(schemas: dict[str, Any]) -> None:

@@ -32,6 +32,9 @@ class ChecklistItem(Entity, table=True):
         "completion_note_list": "completionNote",
         "more_info_list": "moreInfo",
     }
+    ticks: ClassVar[tuple[str, ...]] = (
+        "completed", "completed_at", "completion_date", "completion_note_list",
+    )  # fmt: skip
     example: ClassVar[Mapping[str, Any]] = {
         "title": "Power requirements", "category": "VERIFICATIONS", "daysBeforeShow": 14,
     }  # fmt: skip

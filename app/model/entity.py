@@ -19,6 +19,7 @@ answer schemas, SQL, change log, health check and tests. It may say:
 - ``parts``: lists stored in a table of their own (see ``PartList``);
 - ``part_references``: fields that point at a part (see ``PartReference``);
 - ``device_references``: fields that name a device of any type (see ``DeviceReference``);
+- ``ticks``: fields that say that something was done; a copied show begins without them;
 - ``before_write``: adjusts the values of a write, for rules between fields.
 """
 
@@ -151,6 +152,7 @@ class Row(SQLModel):
     parts: ClassVar[Mapping[str, PartList]] = {}
     part_references: ClassVar[Mapping[str, PartReference]] = {}
     device_references: ClassVar[tuple[DeviceReference, ...]] = ()
+    ticks: ClassVar[tuple[str, ...]] = ()
     example: ClassVar[Mapping[str, Any]] = {}
     server_fields: ClassVar[frozenset[str]] = frozenset(
         {"uuid", "production_uuid", "version", "field_versions", "is_deleted", "created_at",

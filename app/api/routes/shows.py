@@ -1,7 +1,7 @@
 """The route of a whole show: all that a client opens it with, in one request."""
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -32,7 +32,9 @@ _WORTH_PIECES: Final = 200_000
 _LIST: Final = "All rows of the collection; absent where it was not asked for."
 
 
-def _answer_model() -> type[BaseModel]:
+@cache
+def show_model() -> type[BaseModel]:
+    """Return the model of a whole show."""
     fields: dict[str, Any] = {
         name: (Annotated[list[read_schema(kind)], Field(description=_LIST)], None)  # type: ignore[misc]  # made at run time
         if issubclass(kind, Entity)
@@ -61,7 +63,7 @@ CollectionsDep = Annotated[tuple[str, ...] | None, Depends(_collections)]
 @router.get("/{production}/show", operation_id="get_show", summary="Get a whole show",
             description="The production and all its live rows, as they were at one moment. "
             "Each list is the same as the one under its own path.",
-            responses={**openapi.conditional(_answer_model()),
+            responses={**openapi.conditional(show_model()),
                        **openapi.documented(NotFound, AmbiguousId, Invalid)},
             openapi_extra={"parameters": _PARAMETERS})  # fmt: skip
 async def get_show(

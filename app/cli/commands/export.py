@@ -8,6 +8,7 @@ from app.cli import load_show
 from app.cli.startup import BadShow, started
 from app.errors import SignalbookError
 from app.settings import Settings
+from app.shows import show_document
 
 
 def run(*, production: str) -> None:
@@ -19,6 +20,6 @@ def run(*, production: str) -> None:
 async def _export(settings: Settings, url: str, production: str) -> str:
     async with load_show.opened(settings, url) as database:
         try:
-            return await load_show.export(database, production)
+            return await show_document.export(database, production)
         except SignalbookError as error:
             raise BadShow(error.message) from None
