@@ -180,6 +180,10 @@ STATES: Final[dict[str, tuple[dict[str, Any], str | None, tuple[str, ...]]]] = {
         {"state": None, "revision": None, "unread": ["revision", "running"]}, f"{GATE} status",
         ("cannot be read", "revision"),
     ),
+    "the last run failed": (
+        {"next": RELEASE, "runs": [RUN | {"verdict": "FAILED", "words": "The role may not."}]},
+        GATE, ("The last run, 7, failed; mend this first: The role may not.",),
+    ),
     "the plan is locked": ({"next": None, "unread": ["next"]}, f"{GATE} status", ("next",)),
     "the soak is locked": (
         {"next": RELEASE, "unread": ["soak", "runs"]}, GATE, ("Not read: soak, runs",),

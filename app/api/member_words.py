@@ -37,6 +37,9 @@ def describe(schemas: Mapping[str, dict[str, Any]]) -> None:
         for parts in entity.parts.values():
             for name in (parts.model.__name__, f"{parts.model.__name__}Input"):
                 words[name] = _of_model(parts.model)
+        if entity.version_required:
+            version = schemas[f"{entity.__name__}Update"]["properties"]["version"]
+            version["description"] += " This or `fieldVersions` must be sent."
     for name, schema in schemas.items():
         for member, part in schema.get("properties", {}).items():
             if text := words.get(name, {}).get(member):

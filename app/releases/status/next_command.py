@@ -33,10 +33,19 @@ def next_command(status: Status) -> NextCommand:
     advice = next(filter(None, (rule(status) for rule in _RULES)), None)
     all_well = f"All is done: the database is at {status.revision}, and this image may be deployed."
     command, words = advice or (None, all_well)
+    words += _last_failure(status, command)
     missing = [name for name in status.unread if name not in words]
     if missing and command != _LOOK:
         words += f" Not read: {', '.join(missing)}; look again before you act."
     return NextCommand(words=words, command=command)
+
+
+def _last_failure(status: Status, command: str | None) -> str:
+    """Return why the last run failed, where the same command would fail again."""
+    run = _last(status)
+    if run is None or run.verdict != "FAILED" or not (command or "").startswith(RELEASE):
+        return ""
+    return f" The last run, {run.id}, failed; mend this first: {run.words}"
 
 
 def unreachable(words: str) -> NextCommand:
