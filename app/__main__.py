@@ -9,14 +9,18 @@ from app.cli import quiet_start  # before all others: it is about their imports
 # ruff: isort: on
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from app import VERSION, json_lines
 from app.cli import commands, release
 
+# A shell completes one word, so there is no completion for ``python -m app``.
+_COMMAND: Final = os.environ.get("SIGNALBOOK_COMMAND", "")
+
 cli = typer.Typer(
+    add_completion=bool(_COMMAND),
     help="Signalbook keeps the video equipment of live shows and serves it as JSON. Settings come "
     "from the environment (docs/operations.md lists them); without DATABASE_URL it runs a "
     "PostgreSQL of its own in DATA_DIR.",
@@ -141,6 +145,6 @@ def unresolved() -> None:
 
 
 if __name__ == "__main__":
-    cli(prog_name="python -m app")
+    cli(prog_name=_COMMAND or "python -m app")
 else:
     quiet_start.end()

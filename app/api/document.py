@@ -18,7 +18,7 @@ from app.api import member_words, problem_schemas
 from app.api.openapi import Problem
 from app.entities import discovered, root
 from app.model.entity import Entity
-from app.model.fields import NO_CONTROLS, NO_NUL
+from app.model.fields import MAYBE_NO_CONTROLS, NO_CONTROLS, NO_NUL
 from app.shows.show_document import lists_of
 
 VERSION: Final = "1.1.0"
@@ -66,7 +66,7 @@ EXAMPLES: Final = Path(__file__).with_name("examples.json")
 _DATA: Final = frozenset({"example", "examples", "default", "const", "enum", "mapping"})
 _REFERENCE: Final = re.compile('"#/components/schemas/([^"]+)"')
 # They only keep control characters out, and generators make code of each.
-_NOISE: Final = frozenset({NO_NUL, NO_CONTROLS})
+_NOISE: Final = frozenset({NO_NUL, NO_CONTROLS, MAYBE_NO_CONTROLS})
 
 
 _FEW: Final = 2
@@ -225,10 +225,32 @@ def _add_examples(document: dict[str, Any]) -> None:
     for name, schema in document["components"]["schemas"].items():
         if name in examples:
             schema["example"] = examples[name]
-    for _, operation in _operations(document):
+    for path, operation in _operations(document):
+        for parameter in operation.get("parameters", ()):
+            if parameter["in"] == "path":
+                parameter["example"] = _path_example(path, parameter["name"], examples)
         for content in operation["responses"].get("200", {}).get("content", {}).values():
             if operation["operationId"] in examples:
                 content["example"] = examples[operation["operationId"]]
+
+
+def _path_example(path: str, name: str, examples: Mapping[str, Any]) -> str | int:
+    """Return what leads to something in a service with the sample show."""
+    by_path = {
+        each: entity.__name__
+        for entity in discovered().values()
+        for each in (entity.collection, *entity.path_aliases)
+    }
+    run = examples["SyncAnswer"]["runUuid"] if "/sync/" in path else examples["Run"]["id"]
+    others: dict[str, str | int] = {
+        "seq": 1, "milliseconds": "0", "run": run, "digest": examples["Run"]["digest"][:8],
+    }  # fmt: skip
+    if name in others:
+        return others[name]
+    # The key of any row will do below a show.
+    of_show = name == "production" or path.split("/")[3] == "{key}"
+    kind = by_path[path.split("/")[2]] if of_show else next(reversed(by_path.values()))
+    return str(examples[kind]["id"])
 
 
 def _drop_unused(document: dict[str, Any]) -> None:

@@ -31,6 +31,7 @@ DEEPEST: Final = 100
 # PostgreSQL's text cannot hold NUL.
 NO_NUL: Final = r"^[^\x00]*$"
 NO_CONTROLS: Final = r"^[^\x00-\x1f\x7f-\x9f]+$"
+MAYBE_NO_CONTROLS: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
 MOMENT_SCHEMA: Final[dict[str, Any]] = {
     "anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]
 }

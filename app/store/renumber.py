@@ -11,7 +11,7 @@ from pydantic_core import from_json
 from app.changelog.log import Actor
 from app.errors import DuplicateId, Invalid
 from app.model.entity import Row
-from app.model.fields import MaybeLine, blank_to_none
+from app.model.fields import MAYBE_NO_CONTROLS, MaybeLine, blank_to_none
 from app.model.schemas import Key, RequestModel, known_uuid
 from app.rules import labels
 from app.rules.merge import Start
@@ -23,7 +23,7 @@ from app.store.update import update
 from app.store.write_context import WriteContext
 
 # A label has 64 characters; the rest are for a space and the number.
-_Prefix = Annotated[str, StringConstraints(max_length=57, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+_Prefix = Annotated[str, StringConstraints(max_length=57, pattern=MAYBE_NO_CONTROLS)]
 _First = Annotated[int, Field(strict=True, ge=1, le=9_999)]
 _Width = Annotated[int, Field(strict=True, ge=0, le=6)]
 _MOST_HOLDERS: Final = 20

@@ -11,6 +11,9 @@ from tests.structure.test_house import project_files
 DOCUMENTS = [
     PROJECT / "README.md",
     PROJECT / "CONTRIBUTING.md",
+    PROJECT / "CHANGELOG.md",
+    PROJECT / "SECURITY.md",
+    PROJECT / "clients" / "README.md",
     *sorted((PROJECT / "docs").rglob("*.md")),
 ]
 LINE = 100

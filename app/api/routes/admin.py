@@ -80,6 +80,7 @@ OpenLedgerDep = Annotated[OpenLedger, Depends(_ledger_reader)]
 
 
 @router.get("/migration-status", operation_id="get_migration_status",
+            summary="Tell where the migrations stand",
             responses=answers(Status, Forbidden, Invalid))  # fmt: skip
 async def migration_status(url: DatabaseUrlDep, *, look: Look = False) -> Response:
     """Return where the schema stands, what is pending, and what runs now and may be cancelled.
@@ -91,7 +92,7 @@ async def migration_status(url: DatabaseUrlDep, *, look: Look = False) -> Respon
     return _answer(await status(url, within=_WITHIN, look=look))
 
 
-@router.get("/releases", operation_id="list_releases",
+@router.get("/releases", operation_id="list_releases", summary="List the runs of the release gate",
             responses=answers(list[Run], Forbidden, Invalid))  # fmt: skip
 async def releases(open_ledger: OpenLedgerDep, limit: Limit = 20) -> Response:
     """List the runs of the release gate, newest first."""
@@ -101,7 +102,7 @@ async def releases(open_ledger: OpenLedgerDep, limit: Limit = 20) -> Response:
         return _answer(await run_history.read_runs(ledger, limit, await living_run(ledger)))
 
 
-@router.get("/releases/{run}", operation_id="get_release",
+@router.get("/releases/{run}", operation_id="get_release", summary="Get one run with its evidence",
             responses=answers(RunEvidence, Forbidden, NotFound, Invalid))  # fmt: skip
 async def release(open_ledger: OpenLedgerDep, run: Number) -> Response:
     """Return one run with the evidence of each stage and every statement."""
@@ -112,6 +113,7 @@ async def release(open_ledger: OpenLedgerDep, run: Number) -> Response:
 
 
 @router.get("/releases/plans/{digest}", operation_id="get_release_plan",
+            summary="Get a plan, statement by statement",
             responses=answers(Release, Forbidden, NotFound, Conflict, Invalid))  # fmt: skip
 async def plan(open_ledger: OpenLedgerDep, digest: Digest) -> Response:
     """Return a plan: every statement with its lock, its last rehearsal, and the decisions."""
@@ -120,6 +122,7 @@ async def plan(open_ledger: OpenLedgerDep, digest: Digest) -> Response:
 
 
 @router.post("/releases/plans/{digest}/decisions", operation_id="decide_release_plan",
+            summary="Approve or withhold a plan",
              status_code=201,
              responses={201: {"model": Decided},
                         **documented(Forbidden, NotFound, Conflict, Invalid, KeyReused)},

@@ -148,13 +148,23 @@ _UNDO_ERRORS: Final = (NotFound, Conflict, LogTrimmed, Invalid, KeyReused)
 _EVENTS: Final = answers(list[Event], NotFound, Invalid)
 
 
-@router.get("/events", operation_id="list_events", responses=_EVENTS)
+@router.get(
+    "/events",
+    operation_id="list_events",
+    summary="List the newest events of a production",
+    responses=_EVENTS,
+)
 async def newest(database: DatabaseDep, production: ProductionKey, limit: Limit = 100) -> Response:
     """List the last events, newest first."""
     return json_response(await events.newest(database, production, limit))
 
 
-@router.get("/events/entity/{key}", operation_id="list_entity_events", responses=_EVENTS)
+@router.get(
+    "/events/entity/{key}",
+    operation_id="list_entity_events",
+    summary="List the events of one row",
+    responses=_EVENTS,
+)
 async def of_entity(
     database: DatabaseDep, production: ProductionKey, key: Key, limit: Limit = 100
 ) -> Response:
@@ -163,6 +173,7 @@ async def of_entity(
 
 
 @router.get("/events/since/{milliseconds}", operation_id="list_events_since",
+            summary="List the events after a time",
             responses={**_EVENTS, **documented(InvalidTimestamp)})  # fmt: skip
 async def since(
     database: DatabaseDep,

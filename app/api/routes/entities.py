@@ -180,7 +180,7 @@ def _add_update(router: APIRouter, entity: type[Row], name: Names) -> None:
             methods=[method],
             operation_id=f"{verb}_{name.one}",
             summary=f"Change a {entity.noun}",
-            description="Members that are absent stay untouched, whichever the method.",
+            description="Members that are absent stay untouched. PUT and PATCH do the same.",
             responses={200: {"model": updated_schema(entity)}, **_UPDATE_ERRORS},
             openapi_extra={"parameters": [*_key_of(entity), IF_MATCH], **other, **name.extra},
         )

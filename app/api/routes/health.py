@@ -118,7 +118,7 @@ def _uptime() -> float:
     return round(time.monotonic() - _STARTED, 3)
 
 
-@router.get("/health", operation_id="get_health",
+@router.get("/health", operation_id="get_health", summary="Tell whether the service can serve",
             responses={200: {"model": HealthReport}, 503: {"model": HealthReport}})  # fmt: skip
 async def health(settings: SettingsDep, checkup: CheckupDep, listener: ListenerDep) -> Response:
     """Answer 200 only when the service can really serve, otherwise 503 with the ``cause``.
@@ -143,13 +143,13 @@ async def health(settings: SettingsDep, checkup: CheckupDep, listener: ListenerD
     return JSONResponse(body, 200 if report.healthy else 503, {"cache-control": "no-store"})
 
 
-@router.get("/livez", operation_id="get_liveness")
+@router.get("/livez", operation_id="get_liveness", summary="Tell whether the process answers")
 async def livez() -> Alive:
     """Answer for the process alone: 200 also while the database is away."""
     return _alive("alive", "signalbook")
 
 
-@router.get("/api/health", operation_id="get_api_health",
+@router.get("/api/health", operation_id="get_api_health", summary="Tell a page whether to begin",
             responses={200: {"model": Reachable}, 503: {"model": Reachable}})  # fmt: skip
 async def api_health(settings: SettingsDep, checkup: CheckupDep) -> Response:
     """Answer 200 where `/health` does, otherwise 503 with the cause as `message`.
@@ -167,7 +167,8 @@ def _alive(status: str, server: str) -> Alive:
     return Alive(status=status, timestamp=now, server=server, version=VERSION)
 
 
-@router.get("/api/server/info", operation_id="get_server_info")
+@router.get("/api/server/info", operation_id="get_server_info",
+            summary="Tell where the server can be reached")  # fmt: skip
 async def server_info(settings: SettingsDep) -> ServerInfo:
     """Return where this server can be reached, for a frontend opened on another machine."""
     everywhere = settings.host in {"0.0.0.0", "::"}  # noqa: S104  # compared with, not bound to
