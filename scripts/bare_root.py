@@ -45,7 +45,10 @@ class Root:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.environment = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/tmp"}  # noqa: S108  # within the root
+        self.environment = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+            "HOME": "/tmp",  # noqa: S108  # within the root
+        }
         self.place, self.account, self.command = "/", "0:0", ""
 
     def words(self, *command: str, **more: str) -> list[str]:

@@ -31,6 +31,7 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _MINUTE: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC")
 _FOLDER: Final = re.compile(r"host=[^&\"]+/run\b")
+_PATIENCE: Final = 120  # seconds for a service to start
 _FEW: Final = 2
 _LONG: Final = 300
 _SERVING: Final = re.compile(r'"url": ?"(http[^"]+)"')
@@ -275,12 +276,14 @@ def served() -> Iterator[str]:
     with TemporaryDirectory() as folder, (Path(folder) / "log").open("w+") as log:
         Path(folder).chmod(0o755)  # the account that runs PostgreSQL must reach it
         command = [sys.executable, "-m", "app"]
-        env = {**os.environ, "DATA_DIR": folder, "PORT": "0", "LOG_FORMAT": "json"}
+        # No setting of whoever runs this counts: what is written here must be nobody's database.
+        env = {"PATH": os.environ["PATH"], "DATA_DIR": folder, "PORT": "0", "LOG_FORMAT": "json"}
         subprocess.run([*command, "release", "--new"], env=env, check=True, stderr=log)
         with subprocess.Popen([*command, "serve"], env=env, stderr=log) as process:
             try:
+                give_up = time.monotonic() + _PATIENCE
                 while not (url := _SERVING.search(Path(log.name).read_text())):
-                    if process.poll() is not None:
+                    if process.poll() is not None or time.monotonic() > give_up:
                         raise RuntimeError(Path(log.name).read_text())
                     time.sleep(0.1)
                 yield url[1]

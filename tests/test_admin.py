@@ -373,7 +373,7 @@ WAITING = """SELECT pid FROM pg_locks JOIN pg_stat_activity USING (pid)
 
 async def waiting(url: str, count: int) -> None:
     async with asyncio.timeout(60):
-        while len(await databases.column(url, WAITING)) < count:  # noqa: ASYNC110  # PostgreSQL tells no event
+        while len(await databases.column(url, WAITING)) < count:  # noqa: ASYNC110  # no event
             await asyncio.sleep(0.01)
 
 

@@ -78,7 +78,9 @@ def test_a_device_is_there_once(tmp_path: Path) -> None:
     ("SDI", "576i25", "270M"), ("SDI", "720p60", "1.5G"), ("SDI", "1080i59.94", "1.5G"),
     ("SDI", "1080p29.97", "1.5G"), ("SDI", "1080psf25", "1.5G"), ("SDI", "1080p59.94", "3G"),
     ("SDI", "2160p30", "6G"), ("SDI", "2160p50", "12G"), ("SDI", "4320p60", "24G"),
-    ("HDMI", "1080p60", "1.3"), ("HDMI", "2160p30", "1.4"), ("HDMI", "2160p60", "2.0"),
+    ("SDI", "720p120", "3G"), ("HDMI", "1440p60", "1.3"), ("HDMI", "1080p240", "2.0"),
+    ("HDMI", "2560x1080@144", "2.0"), ("HDMI", "1080p60", "1.3"),
+    ("HDMI", "2160p30", "1.4"), ("HDMI", "2160p60", "2.0"),
     ("HDMI", "3840x2160@120", "2.1"), ("REFERENCE", "1080p60", None),
 ])  # fmt: skip
 def test_the_link_that_a_format_needs(family: str, most: str, link: str | None) -> None:

@@ -60,7 +60,7 @@ async def pid(connections: ConnectionPool) -> int:
 async def backends(url: str, count: int) -> None:
     """Wait until so many of ours are left in the server."""
     async with asyncio.timeout(60):
-        while len(await databases.column(url, BACKENDS)) != count:  # noqa: ASYNC110  # a server tells no event
+        while len(await databases.column(url, BACKENDS)) != count:  # noqa: ASYNC110  # no event
             await asyncio.sleep(0.01)
 
 
@@ -235,7 +235,10 @@ async def test_connections_that_died_idle_cost_no_request(own_database: str) -> 
         await databases.execute(own_database, KILL)
         await backends(own_database, 0)
         async with asyncio.timeout(60):
-            while not all(lent.is_closed() for lent, _ in connections._idle):  # noqa: ASYNC110, SLF001  # the driver tells no event
+            while not all(  # noqa: ASYNC110  # the driver tells no event
+                lent.is_closed()
+                for lent, _ in connections._idle  # noqa: SLF001  # what waits there
+            ):
                 await asyncio.sleep(0.01)
         assert await pid(connections)
         assert opening.opened == 5
@@ -308,7 +311,7 @@ async def test_chaos_leaks_nothing(own_database: str, seed: int) -> None:
     async def use(connections: ConnectionPool) -> None:
         nonlocal most
         async with connections.connection() as connection:
-            most = max(most, len(connections._open))  # noqa: SLF001  # what must never exceed the size
+            most = max(most, len(connections._open))  # noqa: SLF001  # must never exceed the size
             await connection.fetchval("SELECT pg_sleep($1)", chance.random() / 500)
 
     async with lending(own_database, 4) as (connections, _):

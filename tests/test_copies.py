@@ -286,7 +286,7 @@ async def test_killed_in_the_middle_nothing_is_left(live: str) -> None:
     process.stdout.close()
     assert busy
     async with asyncio.timeout(60):
-        while await column(live, connected_ones):  # noqa: ASYNC110  # another process tells no event
+        while await column(live, connected_ones):  # noqa: ASYNC110  # a process tells no event
             await asyncio.sleep(0.01)
     assert left in await column(live, SCRATCHES)
     async with scratch_database(live):

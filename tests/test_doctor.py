@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
@@ -107,3 +108,15 @@ def test_production_without_tokens_says_what_that_means(own_database: str) -> No
     done = told("doctor", DATABASE_URL=own_database, ENVIRONMENT="production")
     assert "no ACCESS_TOKEN is set" in done.stdout
     assert "no OPERATOR_TOKEN is set" in done.stdout
+
+
+def test_looking_makes_no_database(tmp_path: Path) -> None:
+    found = diagnoses(DATA_DIR=str(tmp_path / "data"))
+    assert found["folder"][0]
+    assert (found["database"][0], "scripts/serve" in found["database"][1]) == (False, True)
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_folder_that_takes_nothing_is_named() -> None:
+    well, words = diagnoses(DATA_DIR="/proc/nothing")["folder"]
+    assert (well, "set DATA_DIR" in words) == (False, True), words

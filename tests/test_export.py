@@ -43,9 +43,9 @@ def contents(exported: str, label: str) -> Any:
 async def test_a_copy_holds_what_the_show_holds(own_database: str) -> None:
     async with opened(settings(), own_database) as database:
         first = await load(database, read(SAMPLE), quiet)
-        exported = await export(database, first)
+        exported = (await export(database, first)).decode()
         second = await load(database, with_new_uuids(json.loads(exported)), quiet)
-        again = await export(database, second)
+        again = (await export(database, second)).decode()
     assert first != second
     assert set(UUID.findall(exported)).isdisjoint(UUID.findall(again))
     assert contents(again, second) == contents(exported, first)
@@ -62,10 +62,10 @@ async def test_it_comes_in_elsewhere_with_the_same_keys(
     own_database: str, other_database: str
 ) -> None:
     async with opened(settings(), own_database) as database:
-        exported = await export(database, await load(database, read(SAMPLE), quiet))
+        exported = (await export(database, await load(database, read(SAMPLE), quiet))).decode()
     async with opened(settings(), other_database) as database:
         label = await load(database, json.loads(exported), quiet)
-        there = await export(database, label)
+        there = (await export(database, label)).decode()
     assert contents(there, label) == contents(exported, label)
     assert set(UUID.findall(there)) == set(UUID.findall(exported))
 

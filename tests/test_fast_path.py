@@ -24,7 +24,9 @@ from tests.test_create import (  # noqa: F401  # run here once more
     test_the_client_may_bring_the_uuid_once,
     test_unknown_members_are_ignored_and_named,
 )
-from tests.test_etags import test_one_row_is_confirmed_until_it_changes  # noqa: F401  # run again here
+from tests.test_etags import (  # noqa: F401  # run again here
+    test_one_row_is_confirmed_until_it_changes,
+)
 from tests.test_hostile_input import test_missing_members_are_named  # noqa: F401  # run again here
 from tests.test_preconditions import (  # noqa: F401  # run again here
     test_a_write_to_another_state_is_refused_and_changes_nothing,

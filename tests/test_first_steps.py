@@ -74,3 +74,29 @@ def test_an_option_of_other_servers_leads_to_its_setting(option: str, value: str
     done = forks.run("app", "serve", option, value, env=os.environ)
     assert done.returncode == 2
     assert f"that is a setting here: {option[2:].upper()}={value} python" in done.stderr
+
+
+def completed(*words: str) -> list[str]:
+    """Return what a shell is told to complete the last of these words with."""
+    asked = {"COMP_WORDS": " ".join(("signalbook", *words)), "COMP_CWORD": str(len(words)),
+             "_SIGNALBOOK_COMPLETE": "complete_bash", "PATH": os.environ["PATH"]}  # fmt: skip
+    done = subprocess.run(
+        [PROJECT / "scripts" / "signalbook"], env=asked, capture_output=True, text=True, check=False
+    )
+    return done.stdout.split()
+
+
+def test_a_shell_completes_our_words() -> None:
+    assert completed("rel") == ["release"]
+    assert completed("release", "res") == ["resume"]
+    assert "--as-copy" in completed("load", "--")
+
+
+def test_what_a_shell_is_given_is_for_our_word_alone() -> None:
+    script = f"source <({PROJECT}/scripts/signalbook --show-completion) && complete -p"
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, check=False,
+        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")},
+    )  # fmt: skip
+    assert "signalbook" in done.stdout, done.stderr
+    assert "python" not in done.stdout

@@ -91,8 +91,9 @@ async def _killed(url: str, made: list[Process]) -> None:
             await asyncio.wait_for(each.listener.listening.wait(), 60)
         [count] = await databases.column(url, KILL)
         assert int(str(count)) >= len(made), "one killed before may still be there"
+        connected = [each.listener.listening for each in made]
         async with asyncio.timeout(60):
-            while any(each.listener.listening.is_set() for each in made):  # noqa: ASYNC110  # no event
+            while any(each.is_set() for each in connected):  # noqa: ASYNC110  # no event of it
                 await asyncio.sleep(0.001)
 
 

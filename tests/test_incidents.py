@@ -107,4 +107,4 @@ def test_it_stays_small() -> None:
         incidents.count_request()
         incidents.count_failure(f"CODE {number}")
     assert len(incidents._seconds) == WINDOW  # noqa: SLF001  # its memory is what is looked at
-    assert all(len(second[2]) <= 21 for second in incidents._seconds)  # noqa: SLF001  # its bound is inside
+    assert all(len(second[2]) <= 21 for second in incidents._seconds)  # noqa: SLF001  # its bound

@@ -116,7 +116,7 @@ async def test_a_silent_network_is_noticed(own_database: str) -> None:
             await heard.connect()
             wire.flows.clear()
             async with asyncio.timeout(60):
-                while heard.listener.listening.is_set():  # noqa: ASYNC110  # the listener tells no event
+                while heard.listener.listening.is_set():  # noqa: ASYNC110  # it tells no event
                     await asyncio.sleep(0.01)
             wire.flows.set()
             await heard.connect()

@@ -1,6 +1,7 @@
 """Railway's project file says what ``railway.toml`` says, as long as both are read."""
 
 import json
+import re
 import shutil
 import subprocess
 import tomllib
@@ -8,8 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from pydantic import SecretStr
 
 from app.settings import PROJECT, Settings
+from tests.support.service import service
+from tests.test_examples import CURL, ORIGIN, request_of
 
 FOLDER: Final = PROJECT / ".railway"
 TOML: Final = tomllib.loads((PROJECT / "railway.toml").read_text())
@@ -62,3 +66,21 @@ def test_the_lock_names_no_registry() -> None:
     lock = (FOLDER / "package-lock.json").read_text()
     assert "://" not in lock
     assert lock.count('"integrity": "sha512-') == lock.count('"node_modules/')
+
+
+def test_the_checks_of_the_guide_say_what_it_says(own_database: str) -> None:
+    """Each call of the guide is sent to a service with two tokens and no show."""
+    tokens = {"ACCESS_TOKEN": "a" * 32, "OPERATOR_TOKEN": "o" * 32}
+    guide = (PROJECT / "docs" / "railway.md").read_text().replace("https://YOUR-DOMAIN", ORIGIN)
+    for name, value in tokens.items():
+        guide = guide.replace(f"${name}", value)
+    calls = [c for block in re.findall(r"(?ms)^```sh\n(curl .*?)^```", guide)
+             for c in CURL.split(block)[1:]]  # fmt: skip
+    secrets = {name.lower(): SecretStr(value) for name, value in tokens.items()}
+    with service(own_database, **secrets) as client:
+        health, shows, status, created = [client.send(request_of(client, c)) for c in calls]
+        assert client.get("/api/productions").status_code == 401
+    assert (health.json()["status"], health.json()["schema"]["state"]) == ("healthy", "head")
+    assert shows.json() == []
+    assert (status.status_code, status.json()["pending"]) == (200, [])
+    assert (created.status_code, created.json()["showName"]) == (201, "My first show")

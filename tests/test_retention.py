@@ -161,7 +161,9 @@ async def until(happened: Callable[[], bool]) -> None:
 
 async def until_left(url: str, show: dict[str, Any], numbers: list[int]) -> None:
     async with asyncio.timeout(60):
-        while await databases.column(url, LEFT, show["uuid"]) != numbers:  # noqa: ASYNC110  # the database tells no event
+        while (  # noqa: ASYNC110  # the database tells no event
+            await databases.column(url, LEFT, show["uuid"]) != numbers
+        ):
             await asyncio.sleep(0.01)
 
 

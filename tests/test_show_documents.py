@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.entities import discovered
 from app.shows.copying import moved_to, only, with_new_uuids
-from app.shows.show_document import lists_of
+from app.shows.references_within import lists_of
 from tests.support.bodies import SCOPED, full
 
 UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -103,7 +103,6 @@ def test_it_comes_back_as_it_was_after_its_rows_are_gone(client: httpx.Client, s
 @pytest.mark.parametrize(("change", "path"), [
     ({"cameras": [{"name": "x", "ccuId": "CCU 9"}]}, "cameras.0.ccuId"),
     ({"cameras": [{"name": "x"}, {"maxZoom": "long"}]}, "cameras.1.name"),
-    ({"cameras": [{"name": "x", "id": "C"}, {"name": "y", "id": "C"}]}, "cameras.1"),
     ({"cameras": ["x"]}, "cameras.0"),
     ({"cameras": {}}, "cameras"),
     ({"production": {}}, "production.showName"),
@@ -175,6 +174,117 @@ def test_what_is_not_there_is_not_copied(client: httpx.Client) -> None:
         method = "POST" if path == "copy" else "GET"
         answer = client.request(method, f"/api/productions/{uuid4()}/{path}")
         assert answer.status_code == 404, answer.text
+
+
+def imported(client: httpx.Client, document: Json, **query: str) -> httpx.Response:
+    answer = client.post("/api/productions/import", json=document, params=query)
+    assert answer.status_code == 201, answer.text
+    return answer
+
+
+def test_a_label_that_reads_as_another_shows_key_leads_nowhere(
+    client: httpx.Client, show: Json
+) -> None:
+    """The rows go into the new show, whatever its label says."""
+    label = show["production"]["uuid"]
+    rows = [{"id": "CAM EVIL", "name": "x"}]
+    document = {"production": {"id": label, "showName": "T"}, "cameras": rows}
+    made = imported(client, document).json()
+    listed = client.get(f"/api/cameras/production/{made['uuid']}").json()
+    assert [row["id"] for row in listed] == ["CAM EVIL"]
+    assert "CAM EVIL" not in json.dumps(exported(client, show["production"]["uuid"]))
+
+
+def test_a_label_that_another_show_gave_up_may_be_taken(client: httpx.Client, show: Json) -> None:
+    key, label = show["production"]["uuid"], show["production"]["id"]
+    renamed = {"id": f"NEW {uuid4().hex[:8]}", "version": show["production"]["version"]}
+    client.patch(f"/api/productions/{key}", json=renamed).raise_for_status()
+    assert copied(client, key, id=label)["cameras"]
+
+
+def test_what_leads_nowhere_any_more_is_emptied(client: httpx.Client, show: Json) -> None:
+    """A deleted source stays named in its show; a copy has nothing that it could name."""
+    key = show["production"]["uuid"]
+    client.delete(f"/api/sources/{show['sources'][0]['uuid']}").raise_for_status()
+    assert exported(client, key)["connections"][0]["sourceUuid"]
+    answer = client.post(f"/api/productions/{key}/copy", json={})
+    assert answer.status_code == 201, answer.text
+    assert "connections.0.sourceUuid" in answer.headers["x-ignored-fields"]
+    (connection,) = exported(client, answer.json()["uuid"])["connections"]
+    assert (connection["sourceUuid"], connection["sourceId"]) == (None, None)
+
+
+def test_two_rows_of_one_label_are_copied_apart(client: httpx.Client, show: Json) -> None:
+    key = show["production"]["uuid"]
+    new = {"productionId": key, "name": "other"}
+    other = client.post("/api/cameras", json=new).raise_for_status().json()
+    client.patch(f"/api/cameras/{other['uuid']}", json={"id": "CAM 1"}).raise_for_status()
+    answer = client.post(f"/api/productions/{key}/copy", json={})
+    assert answer.headers["x-ignored-fields"] == "cameras.1.id"
+    rows = exported(client, answer.json()["uuid"])["cameras"]
+    assert sorted(row["id"] for row in rows) == ["CAM 1", "CAM 2"]
+
+
+def test_a_device_that_is_only_text_is_left_out_where_its_type_is_ours(
+    client: httpx.Client,
+) -> None:
+    text = {"destinationType": "CAMERA", "destinationId": "CAM 44"}
+    document: Json = {"production": {"showName": "T"}, "connections": [text]}
+    typed = client.post("/api/productions/import", json=document)
+    assert typed.status_code == 422, "a typing mistake"
+    document["connections"] = [{**text, "unresolved": ["destination"]}]
+    answer = imported(client, document)
+    assert "connections.0.destinationId" in answer.headers["x-ignored-fields"]
+
+
+@pytest.mark.parametrize(("dates", "load_in"), [
+    ({"loadIn": "2024-01-01", "loadOut": "9999-12-31"}, "2025-01-01"),
+    ({"loadIn": "9999-12-30", "loadOut": "0001-01-02"}, "0001-01-01"),
+])  # fmt: skip
+def test_dates_that_would_leave_the_calendar_are_refused(
+    client: httpx.Client, dates: Json, load_in: str
+) -> None:
+    made = imported(client, {"production": {"showName": "T", **dates}}).json()
+    answer = client.post(f"/api/productions/{made['uuid']}/copy", json={"loadIn": load_in})
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["path"] == "loadIn"
+
+
+def test_only_keys_are_replaced(client: httpx.Client) -> None:
+    """A text that stands where a uuid should is no key, and free JSON has none of its own."""
+    document = {
+        "production": {"showName": "Opening"},
+        "connections": [{"destinationType": "ROUTER", "signalPath": [{"uuid": "Opening"}]}],
+    }
+    made = imported(client, document, uuids="new").json()
+    assert made["showName"] == "Opening"
+    assert exported(client, made["uuid"])["connections"][0]["signalPath"] == [{"uuid": "Opening"}]
+
+
+def test_a_copy_is_made_once_for_a_key_whatever_happens_then(
+    client: httpx.Client, show: Json
+) -> None:
+    path, key = f"/api/productions/{show['production']['uuid']}", {"idempotency-key": str(uuid4())}
+    first = client.post(f"{path}/copy", json={}, headers=key)
+    assert first.status_code == 201, first.text
+    client.delete(path).raise_for_status()
+    assert client.post(f"{path}/copy", json={}, headers=key).json() == first.json()
+
+
+def test_what_was_done_stays_when_it_was(client: httpx.Client, show: Json) -> None:
+    key = show["production"]["uuid"]
+    item = show["checklistItems"][0]
+    done = {"completionDate": "2027-02-10"}
+    client.patch(f"/api/checklist-items/{item['uuid']}", json=done).raise_for_status()
+    copy = copied(client, key, keepTicks=True, loadIn="2028-03-01")
+    assert copy["checklistItems"][0]["completionDate"][:10] == "2027-02-10"
+
+
+def test_a_show_of_too_many_rows_is_told_the_other_way(client: httpx.Client) -> None:
+    document = {"production": {"showName": "T"}, "sends": [{"type": "x", "name": "x"}] * 1_001}
+    answer = client.post("/api/productions/import", json=document)
+    assert answer.status_code == 422, answer.text
+    assert "python -m app load" in answer.json()["message"]
 
 
 documents = st.fixed_dictionaries({

@@ -216,7 +216,7 @@ async def first(ledger: Ledger) -> dict[str, Any]:
     """Wait for the first signal."""
     async with asyncio.timeout(60):
         query = "SELECT * FROM release_signals ORDER BY id LIMIT 1"
-        while not (row := await ledger.fetch_row(query)):  # noqa: ASYNC110  # a table tells no event
+        while not (row := await ledger.fetch_row(query)):  # noqa: ASYNC110  # it tells no event
             await asyncio.sleep(0.02)
     return row
 

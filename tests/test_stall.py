@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from functools import partial
 from typing import Final
 
 import asyncpg
@@ -224,8 +223,8 @@ async def test_a_cancel_never_hits_the_next_statement(url: str) -> None:
             begun = asyncio.Event()
             meant = asyncio.create_task(_in_flight(watcher, ours, number % 5 / 1_000, begun))
             await begun.wait()
-            cancel = partial(watcher._cancel, eyes, [ours.get_server_pid()], number * 2 + 1)  # noqa: SLF001  # the race is inside
-            cancelling = asyncio.create_task(cancel())
+            cancel = watcher._cancel  # noqa: SLF001  # the race is inside
+            cancelling = asyncio.create_task(cancel(eyes, [ours.get_server_pid()], number * 2 + 1))
             hit += await meant
             assert not await _in_flight(watcher, ours, 0.003), f"hit the next, after {number}"
             await cancelling

@@ -19,7 +19,7 @@ from app.api.openapi import Problem
 from app.entities import discovered, root
 from app.model.entity import Entity
 from app.model.fields import MAYBE_NO_CONTROLS, NO_CONTROLS, NO_NUL
-from app.shows.show_document import lists_of
+from app.shows.references_within import lists_of
 
 VERSION: Final = "1.1.0"
 """The document's own: a client made from an earlier one goes on while the first number is the same.
@@ -221,7 +221,7 @@ def _share_refusals(operation: dict[str, Any], shared: dict[str, Any]) -> None:
 
 def _add_examples(document: dict[str, Any]) -> None:
     """Add what was recorded: to the schemas, and to answers that are of none of them."""
-    examples = json.loads(EXAMPLES.read_text())
+    examples = json.loads(EXAMPLES.read_text(encoding="utf-8"))
     for name, schema in document["components"]["schemas"].items():
         if name in examples:
             schema["example"] = examples[name]

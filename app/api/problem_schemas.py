@@ -61,7 +61,7 @@ _OWN: Final[Mapping[type[SignalbookError], Mapping[str, Any]]] = {
             "items": {
                 "type": "object", "required": ["path", "message"],
                 "properties": {
-                    "path": {"type": "string", "description": "The member, as `tiles[0].name`."},
+                    "path": {"type": "string", "description": "The member, as `tiles.0.name`."},
                     "message": {"type": "string", "description": "What is wrong with it."},
                 },
             },

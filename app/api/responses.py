@@ -59,7 +59,9 @@ class ReadResponse(Response):
             self.raw_headers.append(_VARY)
         self._pieces, self._compressible = pieces, compressible
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # ASGI's signature
+    async def __call__(
+        self, scope: Scope, receive: Receive, send: Send,  # noqa: ARG002  # ASGI's signature
+    ) -> None:  # fmt: skip
         """Send the answer."""
         headers, pieces = self.raw_headers, self._pieces
         if pieces is None:

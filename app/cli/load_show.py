@@ -19,7 +19,7 @@ from app.errors import Conflict, SignalbookError
 from app.rules.json_text import read_json
 from app.settings import Settings
 from app.shows import show_document
-from app.shows.show_document import Document
+from app.shows.references_within import Document
 from app.store.write_context import WriteContext
 
 _ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(7305791, 2)"

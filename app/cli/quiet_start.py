@@ -9,14 +9,17 @@ import sys
 from types import FrameType
 from typing import Any
 
-_before = signal.getsignal(signal.SIGINT)
-signal.signal(signal.SIGINT, signal.SIG_DFL)
+# Whoever started us may have said that Ctrl-C is not for us (nohup): that stays.
+_is_ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+if _is_ours:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 _signals: list[int] = []
 
 
 def end() -> None:
     """Let Ctrl-C raise KeyboardInterrupt again, which the command line knows how to end by."""
-    signal.signal(signal.SIGINT, _before)
+    if _is_ours:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def exit_on_signals() -> None:

@@ -130,7 +130,9 @@ class CataloguePage(_Entry):
 def read_catalogue(folder: Path = FOLDER) -> list[CataloguePage]:
     """Return all pages. Raise BadEntry with the file and the entry that cannot be."""
     pages = [_read(file) for file in sorted(folder.glob("*.toml"))]
-    names = [(d.manufacturer, d.model) for page in pages for d in page.devices]
+    names = [
+        (d.manufacturer.casefold(), d.model.casefold()) for page in pages for d in page.devices
+    ]
     if doubled := {name for name in names if names.count(name) > 1}:
         raise BadEntry(f"in the catalogue twice: {sorted(doubled)}")
     return pages
@@ -138,9 +140,9 @@ def read_catalogue(folder: Path = FOLDER) -> list[CataloguePage]:
 
 def _read(file: Path) -> CataloguePage:
     try:
-        content = tomllib.loads(file.read_text())
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
         return CataloguePage.model_validate(content)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadEntry(f"{file.name} is no TOML: {error}") from None
     except ValidationError as error:
         raise BadEntry(

@@ -7,7 +7,7 @@ and 24G in ST 2083). HDMI 1.4 has a pixel clock of up to 340 MHz, 2.0 of up to 6
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from app.rules.formats import Format
+from app.rules.formats import USUAL_WIDTHS, Format
 
 _COAX: Final = ("SDI", "REFERENCE", "COMPOSITE")
 CARRIES: Final[Mapping[str, Sequence[str]]] = {
@@ -42,27 +42,27 @@ def link_for(family: str, most: Format) -> str | None:
     if family == "SDI":
         return _sdi(most.lines, float(most.rate), is_progressive=most.scan == "p")
     if family == "HDMI":
-        return _hdmi(most.lines, float(most.rate))
+        return _hdmi(most.width or USUAL_WIDTHS[most.lines], most.lines, float(most.rate))
     return None
 
 
 def _sdi(lines: int, rate: float, *, is_progressive: bool) -> str:
-    """Return the class: a picture of more than 30 whole frames a second needs the next one."""
+    """Return the class: a picture of more whole frames than usual needs the next one."""
     if lines <= 576:
         return "270M"
-    doubled = is_progressive and rate > 30
     if lines <= 720:
-        return "1.5G"
+        return "3G" if rate > 60 else "1.5G"
+    is_doubled = is_progressive and rate > 30
     if lines <= 1200:
-        return "3G" if doubled else "1.5G"
+        return "3G" if is_doubled else "1.5G"
     if lines <= 2160:
-        return "12G" if doubled else "6G"
+        return "12G" if is_doubled else "6G"
     return "24G"
 
 
-def _hdmi(lines: int, rate: float) -> str:
-    if lines <= 1200:
-        return "1.3" if rate <= 60 else "1.4"
-    if lines <= 2160 and rate <= 60:
-        return "1.4" if rate <= 30 else "2.0"
-    return "2.1"
+def _hdmi(width: int, lines: int, rate: float) -> str:
+    """Return the version whose pixel clock is fast enough, with a tenth for reduced blanking."""
+    clock = width * lines * rate * 1.1 / 1e6
+    if clock <= 340:
+        return "1.3" if lines <= 1600 else "1.4"
+    return "2.0" if clock <= 600 else "2.1"

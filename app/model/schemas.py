@@ -100,7 +100,9 @@ def refuse_unbounded(entity: type[Row], values: Mapping[str, Any]) -> None:
 
 
 @cache
-def _adapter(entity: type[Row], name: str, lenient: bool) -> TypeAdapter[Any]:  # noqa: FBT001  # a cache's key
+def _adapter(
+    entity: type[Row], name: str, lenient: bool,  # noqa: FBT001  # a cache's key
+) -> TypeAdapter[Any]:  # fmt: skip
     field = entity.model_fields[name]
     return TypeAdapter(_lenient(field) if lenient else _annotation(field))
 

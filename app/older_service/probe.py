@@ -32,7 +32,9 @@ _VALUES: Final[Mapping[str, Any]] = {
     "double precision": 59.94,
     "boolean": True,
     "jsonb": '{"a": [1, null, "ü"]}',
-    "timestamp(3) without time zone": datetime(2026, 3, 29, 2, 30, 0, 123_000),  # noqa: DTZ001  # it writes UTC without saying so
+    "timestamp(3) without time zone": datetime(  # noqa: DTZ001  # it writes UTC without saying so
+        2026, 3, 29, 2, 30, 0, 123_000
+    ),
 }
 
 

@@ -6,9 +6,8 @@ the wire; ``productionId`` is filled in. Rows come out of lists in the order of 
 ``format`` is the number of this shape, 1 where it is absent.
 """
 
-import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,37 +19,36 @@ from app.entities import root
 from app.errors import DuplicateUuid, Invalid, SignalbookError
 from app.model.entity import Row
 from app.model.schemas import create_schema
-from app.sql.reads import members
+from app.shows.references_within import Document, lists_of, self_contained
 from app.store import read
 from app.store.create import create
 from app.store.edit import edit_from
 from app.store.write_context import WriteContext
 
 FORMAT: Final = 1
-Document = Mapping[str, Any]
+_PERSON: Final = frozenset({"userId", "userName", "lastModifiedBy"})
 
 
 @dataclass(frozen=True)
 class NewShow:
-    """A show that was made: its production as JSON, and how many rows of each collection it has."""
+    """A show that was made: its production as JSON, and how many rows of each collection it has.
+
+    ``ignored`` are the paths of references that led out of the document.
+    """
 
     production: bytes
     counts: Mapping[str, int]
+    ignored: Sequence[str] = ()
 
 
-def lists_of() -> Mapping[str, type[Row]]:
-    """Return the entity types within a show by the names of their arrays."""
-    return {name: kind for name, kind in members().items() if kind is not root()}
-
-
-async def export(database: Database, production: str) -> str:
-    """Return a show as ``load`` takes it. Raises NotFound and AmbiguousId.
+async def export(database: Database, production: str) -> bytes:
+    """Return a show as ``load`` takes it, as JSON. Raises NotFound and AmbiguousId.
 
     What the service counts itself, such as versions and times, is in it and is not read again.
     """
     lists = (await read.show(database, production)).members
-    show = {name: from_json(rows) for name, rows in lists.items()}
-    return json.dumps({"format": FORMAT, **show}, indent=1, ensure_ascii=False)
+    members = [b'"%b":%b' % (name.encode(), rows) for name, rows in lists.items()]
+    return b'{"format":%d,%b}' % (FORMAT, b",".join(members))
 
 
 def check(document: Any) -> Document:
@@ -69,21 +67,30 @@ def check(document: Any) -> Document:
     return document
 
 
+def count(document: Document) -> int:
+    """Return how many rows a document has."""
+    return sum(len(document.get(name, [])) for name in lists_of())
+
+
 async def load(context: WriteContext, document: Document, actor: Actor) -> NewShow:
     """Make a show of a document that was checked.
 
-    Raises Invalid with the path of a row that is refused; of the production itself DuplicateId
-    (with ``suggestedId``); and DuplicateUuid for what is there already.
+    References to what is not in it are emptied, and of two rows with one label the later gets the
+    next free one: a live show may have both. Raises Invalid with the path of a row that is refused;
+    of the production itself DuplicateId (with ``suggestedId``); and DuplicateUuid for what is there
+    already.
     """
     context.require_lock()
     body = await _create(context, root(), document["production"], "production", actor)
-    label = from_json(body)["id"]
+    production = from_json(body)["uuid"]  # its label may lead elsewhere
     counts: Counter[str] = Counter()
+    document, ignored = self_contained(document)
     for name, kind in _in_order():
-        for index, row in enumerate(document.get(name, [])):
-            await _create_row(context, kind, row, f"{name}.{index}", label, actor)
-        counts[kind.collection] = len(document.get(name, []))
-    return NewShow(body, counts)
+        rows = document.get(name, [])
+        for index, row in enumerate(rows):
+            await _create_row(context, kind, row, f"{name}.{index}", production, actor)
+        counts[kind.collection] = len(rows)
+    return NewShow(body, counts, ignored)
 
 
 def _in_order() -> Iterator[tuple[str, type[Row]]]:
@@ -95,15 +102,15 @@ def _in_order() -> Iterator[tuple[str, type[Row]]]:
 
 
 async def _create_row(
-    context: WriteContext, kind: type[Row], row: Any, where: str, label: str, actor: Actor
+    context: WriteContext, kind: type[Row], row: Any, where: str, production: str, actor: Actor
 ) -> None:
     if not isinstance(row, dict):
         raise Invalid.at(where, "expected an object")
     try:
-        await _create(context, kind, {**row, "productionId": label}, where, actor)
-    except (DuplicateUuid, Invalid):
-        raise
+        await _create(context, kind, {**row, "productionId": production}, where, actor)
     except SignalbookError as error:
+        if isinstance(error, DuplicateUuid | Invalid) or error.status >= 500:
+            raise
         raise Invalid.at(where, error.message) from None
 
 
@@ -111,6 +118,8 @@ async def _create(
     context: WriteContext, kind: type[Row], row: Mapping[str, Any], where: str, actor: Actor
 ) -> bytes:
     """Create a row. Raises Invalid with its place in the document."""
+    if actor != Actor():  # who brings it in has written it
+        row = {name: value for name, value in row.items() if name not in _PERSON}
     try:
         edit, _ = edit_from(kind, create_schema(kind), row, actor)
         return await create(context, kind, edit)

@@ -1,4 +1,5 @@
-// What the compiler refuses. Each line below its comment is an error, or this file does not compile.
+// What the compiler refuses. Each line below its comment is an error, or this file does
+// not compile.
 import type { components } from "./schema.js";
 
 type Bulk = components["schemas"]["CameraBulk"];

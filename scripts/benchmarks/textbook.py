@@ -77,7 +77,7 @@ def _live(model: Any, *relations: Any) -> Any:
     return (
         select(model)
         .join(Production)
-        .where(model.is_deleted == False, Production.is_deleted == False)  # noqa: E712  # SQL, not Python
+        .where(model.is_deleted == False, Production.is_deleted == False)  # noqa: E712  # it is SQL
         .options(contains_eager(model.production), *relations)
     )
 
@@ -94,7 +94,10 @@ _ccus = _live(Ccu)
 _sources = _live(Source, selectinload(Source.outputs))  # type: ignore[arg-type]  # a value to mypy
 _sends = _live(Send)
 _snakes = _live(CableSnake)
-_connections = _live(Connection, joinedload(Connection.source))  # type: ignore[arg-type]  # a value to mypy
+_connections = _live(
+    Connection,
+    joinedload(Connection.source),  # type: ignore[arg-type]  # a value to mypy
+)
 
 
 @app.get("/api/cameras/production/{production}", response_model=list[CameraRead])

@@ -180,6 +180,27 @@ def test_the_project_speaks_of_itself_alone() -> None:
             assert not found, f"{path}: {found}"
 
 
+def test_no_source_line_is_long() -> None:
+    """A formatter passes over long comments and pragmas, and over what is not Python."""
+    files = [path for path in project_files() if is_source(path)]
+    found = {name(path) for path in files}
+    assert found >= {"Dockerfile", "compose.yaml", ".ci/run", "scripts/install"}
+    assert {path.suffix for path in files} >= {".py", ".ts", ".js"}
+    assert not [
+        f"{name(path)}:{number}"
+        for path in files
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if len(line) > 100
+    ]
+
+
+def is_source(path: Path) -> bool:
+    """Whether people write it: Python, TypeScript, JavaScript, a shell script or how to deploy."""
+    is_script = not path.suffix and path.parent in {PROJECT / "scripts", PROJECT / ".ci"}
+    is_code = path.suffix in {".py", ".ts", ".js", ".sh"} and "node_modules" not in path.parts
+    return is_script or is_code or path.name in {"Dockerfile", "compose.yaml"}
+
+
 def project_files() -> Iterator[Path]:
     """Return the files of the project; what tools and databases keep comes and goes meanwhile."""
     kept = (".venv", ".git", ".data", ".mypy", ".ruff", ".pytest", ".hypothesis", ".import")

@@ -39,7 +39,7 @@ class ForkedProcess:
     ) -> None:  # fmt: skip
         """Start it. Its errors go into the output as well if that is given, or if ``joined``."""
         self.stdout: IO[str] | None = None
-        self._errors = output or tempfile.TemporaryFile("w+")  # noqa: SIM115  # communicate closes it
+        self._errors = output or tempfile.TemporaryFile("w+")  # noqa: SIM115  # see communicate
         written = self._errors.fileno()
         if output is None:
             read, written = os.pipe()

@@ -14,19 +14,26 @@ from app.api.dependencies import (
     ProductionKey,
     RequestIdDep,
 )
-from app.api.idempotent import IDEMPOTENCY_KEY, IdempotentWriter
+from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.json_requests import JsonRoute, actor_in
 from app.api.openapi import answers, documented
-from app.api.responses import created_response
+from app.api.responses import json_response
 from app.api.routes.shows import show_model
 from app.entities import root
 from app.errors import AmbiguousId, Conflict, Invalid, KeyReused, NotFound
 from app.model.fields import MaybeLine, MaybeMoment
 from app.model.schemas import DeleteBody, MaybeLabel, read_schema
+from app.rules.etags import entity_tag
 from app.shows import copying, show_document
-from app.shows.show_document import Document, lists_of
+from app.shows.references_within import Document, lists_of
+from app.shows.show_document import NewShow
+from app.store.write_context import WriteContext
 
 router: Final = APIRouter(prefix=f"/{root().collection}", tags=[root().noun], route_class=JsonRoute)
+_MOST: Final = 1_000
+"""Rows of one request, as of a bulk: nobody else can make a show meanwhile."""
+_SLOT: Final = "the making of whole shows"
+"""What these writes wait for among themselves, one at a time in each process."""
 _EXPORTED: Final = (
     "All that `POST /api/productions/import` needs to make the same show elsewhere. History and "
     "people who are there are not in it."
@@ -75,7 +82,7 @@ class ShowCopy(DeleteBody):
     """The new day of the load-in: all other dates move with it."""
     collections: list[str] | None = None
     """The lists to copy, by their names in the export; without it all."""
-    keep_ticks: bool = Field(default=False, alias="keepTicks")
+    keep_ticks: Annotated[bool, Field(strict=True)] = Field(default=False, alias="keepTicks")
     """Whether what is done stays done; else the checklist begins anew."""
 
 
@@ -93,9 +100,9 @@ ShowDocument: Final = create_model(
             responses=answers(ShowDocument, NotFound, AmbiguousId, Invalid))  # fmt: skip
 async def export_show(database: DatabaseDep, production: ProductionKey) -> Response:
     """Answer with the document."""
-    text = await show_document.export(database, production)
+    content = await show_document.export(database, production)
     headers = {"content-disposition": 'attachment; filename="show.json"'}
-    return Response(text, media_type="application/json", headers=headers)
+    return Response(content, media_type="application/json", headers=headers)
 
 
 @router.post("/import", status_code=201, operation_id="import_production",
@@ -108,9 +115,12 @@ async def import_show(
     show = show_document.check({
         "production": body.production, **{name: getattr(body, name) for name in lists_of()}
     })  # fmt: skip
+    _refuse_more_than_most(show)
     if uuids == "new":
         show = copying.with_new_uuids(show)
-    return await _create(writer, "", body, show, request_id)
+    actor = actor_in(body, request_id)
+    work = partial(show_document.load, document=show, actor=actor)
+    return await writer.write(_SLOT, work, partial(_answer, body))
 
 
 @router.post("/{production}/copy", status_code=201, operation_id="copy_production",
@@ -123,35 +133,51 @@ async def copy_show(
 ) -> Response:  # fmt: skip
     """Make the copy."""
     body = body or ShowCopy()
-    show: Document = from_json(await show_document.export(database, production))
+    actor = actor_in(body, request_id)
+
+    async def copy(context: WriteContext) -> NewShow:
+        context.require_lock()
+        exported: Document = from_json(await show_document.export(database, production))
+        return await show_document.load(context, _changed(exported, body), actor)
+
+    _require_lists(body.collections or ())
+    return await writer.write(_SLOT, copy, partial(_answer, body))
+
+
+def _changed(show: Document, body: ShowCopy) -> Document:
+    """Return the document of the copy. Raises Invalid."""
     if body.collections is not None:
-        show = copying.only(show, _require_lists(body.collections))
+        show = copying.only(show, body.collections)
+    _refuse_more_than_most(show)
     if not body.keep_ticks:
         show = copying.without_ticks(show)
     if body.load_in is not None:
         show = copying.moved_to(show, body.load_in)
     show = copying.with_new_uuids(show)
-    names = {"id": body.id, "showName": body.show_name}
-    own = {name: value for name, value in names.items() if value}
-    show["production"] |= own
-    return await _create(writer, production, body, show, request_id)
+    own = {"id": body.id, "showName": body.show_name}
+    names = {name: value for name, value in own.items() if value}
+    return {**show, "production": {**show["production"], **names}}
 
 
-def _require_lists(names: Sequence[str]) -> Sequence[str]:
-    """Return the names of lists. Raises Invalid for one that is none."""
+def _refuse_more_than_most(show: Document) -> None:
+    """Raise Invalid for a show whose making would let others wait."""
+    rows = sum(len(show.get(name, [])) for name in lists_of())
+    if rows > _MOST:
+        raise Invalid.at("production", f"the show has {rows} rows, and a request takes {_MOST}: "
+                         "export it and load it with `python -m app load`")  # fmt: skip
+
+
+def _require_lists(names: Sequence[str]) -> None:
+    """Raise Invalid for a name that is no list's."""
     for index, name in enumerate(names):
         if name not in lists_of():
             choices = ", ".join(lists_of())
-            raise Invalid.at(f"collections.{index}", f"{name!r} is none of {choices}")
-    return names
+            raise Invalid.at(f"collections.{index}", f"{name[:100]!r} is none of {choices}")
 
 
-async def _create(
-    writer: IdempotentWriter, key: str, body: DeleteBody, show: Document, request_id: str | None
-) -> Response:
-    """Write the show, and answer with its production."""
-    return await writer.write(
-        key,
-        partial(show_document.load, document=show, actor=actor_in(body, request_id)),
-        lambda new_show: created_response(body, new_show.production),
+def _answer(body: DeleteBody, new_show: NewShow) -> Response:
+    """Answer with the production; the references that led nowhere are named as ignored."""
+    row = new_show.production
+    return json_response(
+        row, status=201, etag=entity_tag(row), request_body=body, ignored=new_show.ignored
     )

@@ -36,7 +36,13 @@ _LIST: Final = "All rows of the collection; absent where it was not asked for."
 def show_model() -> type[BaseModel]:
     """Return the model of a whole show."""
     fields: dict[str, Any] = {
-        name: (Annotated[list[read_schema(kind)], Field(description=_LIST)], None)  # type: ignore[misc]  # made at run time
+        name: (
+            Annotated[
+                list[read_schema(kind)],  # type: ignore[misc]  # made at run time
+                Field(description=_LIST),
+            ],
+            None,
+        )
         if issubclass(kind, Entity)
         else (Annotated[read_schema(kind), Field(description="The show itself.")], ...)
         for name, kind in members().items()

@@ -56,7 +56,9 @@ class Resync(AnswerModel):
     """The path to load the show from."""
 
 
-_ENTITY: Final[Any] = Union[tuple(read_schema(entity) for entity in discovered().values())]  # noqa: UP007  # made at run time
+_ENTITY: Final[Any] = Union[  # noqa: UP007  # made at run time
+    tuple(read_schema(entity) for entity in discovered().values())
+]
 _MUTATION: Final[dict[str, Any]] = {
     "mutationId": (Annotated[str | None, Field(description="The name of the mutation.")], ...)
 }

@@ -8,11 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import asyncpg
 import httpx
 import typer
 
 from app.cli.load_show import opened
 from app.cli.startup import EXPECTED, database, gate_url
+from app.database.embedded_home import existing_homes
 from app.health import check
 from app.releases.rehearsal.copies import find_programs
 from app.releases.schema.scratch_database import refuse_without_right
@@ -22,6 +24,8 @@ from app.server import listen
 from app.settings import BadSettings, Settings, load_settings
 
 _WIDTH: Final = 12
+_LEAST: Final = 0.5
+"""GB that an embedded PostgreSQL needs for a start: a new cluster has 40 MB, its log files more."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,10 @@ def _examined() -> Iterator[Diagnosis]:
     yield _diagnose("port", lambda: _port(settings))
     if settings.database_url is None:
         yield _diagnose("folder", lambda: _folder(settings))
+    if settings.database_url is None and not _has_cluster(settings):
+        words = "there is none yet: scripts/serve makes it, with the sample show"
+        yield Diagnosis("database", is_well=False, words=words)
+        return
     try:
         settings.refuse_without_database()
         with database(settings) as url:
@@ -107,7 +115,8 @@ def _port(settings: Settings) -> str:
 
 def _is_ours(settings: Settings) -> bool:
     """Whether this service answers on the port already."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104  # asked, not bound
+    local = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  # asked, not bound
+    host = local.get(settings.host, settings.host)
     try:
         alive = httpx.get(f"http://{host}:{settings.port}/livez", timeout=2, trust_env=False)
         return bool(alive.json()["server"] == "signalbook")
@@ -119,7 +128,20 @@ def _folder(settings: Settings) -> str:
     """Say where the embedded PostgreSQL keeps its data; its start tells a folder that is shut."""
     there = next(each for each in (settings.data_dir, *settings.data_dir.parents) if each.exists())
     free = os.statvfs(there).f_bavail * os.statvfs(there).f_frsize / 1e9
+    if not os.access(there, os.W_OK) or free < _LEAST:
+        raise BadSettings(
+            f"{there} takes no database ({free:.1f} GB are free, {_LEAST} are needed, and it must "
+            "be writable): set DATA_DIR to another folder."
+        )
     return f"DATA_DIR is {Path(settings.data_dir)}, {free:.0f} GB are free"
+
+
+def _has_cluster(settings: Settings) -> bool:
+    """Whether an embedded PostgreSQL was made before; production never makes one."""
+    homes = existing_homes(settings.data_dir / "postgres")
+    return settings.environment == "production" or any(
+        (home.data / "PG_VERSION").exists() for home in homes
+    )
 
 
 async def _of_database(settings: Settings, url: str) -> list[Diagnosis]:
@@ -142,7 +164,7 @@ async def _with_faults(subject: str, diagnosis: Coroutine[Any, Any, Diagnosis]) 
     """Return a diagnosis, or what kept it from being made."""
     try:
         return await diagnosis
-    except (*EXPECTED, Stopped) as wrong:
+    except (*EXPECTED, Stopped, asyncpg.PostgresError, OSError) as wrong:
         return Diagnosis(subject, is_well=False, words=_words(wrong))
 
 

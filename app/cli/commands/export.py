@@ -1,8 +1,10 @@
 """``python -m app export SHOW``: print a show as the JSON that ``load`` reads."""
 
 import asyncio
+import json
 
 import typer
+from pydantic_core import from_json
 
 from app.cli import load_show
 from app.cli.startup import BadShow, started
@@ -20,6 +22,7 @@ def run(*, production: str) -> None:
 async def _export(settings: Settings, url: str, production: str) -> str:
     async with load_show.opened(settings, url) as database:
         try:
-            return await show_document.export(database, production)
+            content = await show_document.export(database, production)
         except SignalbookError as error:
             raise BadShow(error.message) from None
+    return json.dumps(from_json(content), indent=1, ensure_ascii=False)

@@ -81,7 +81,9 @@ class EventStream(StreamingResponse):
         self._sending = asyncio.Lock()
         self._stalled = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # ASGI's shape
+    async def __call__(
+        self, scope: Scope, receive: Receive, send: Send,  # noqa: ARG002  # ASGI's shape
+    ) -> None:  # fmt: skip
         """Send until the client leaves or takes nothing, or the service stops."""
         self._send = send
         with self._streams.count(self._over.set):

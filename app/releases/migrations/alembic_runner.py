@@ -33,7 +33,10 @@ from app.releases.verdict import MigrationError
 T = TypeVar("T")
 Say = Callable[[str], None]
 _CONFIGURATION: Final = ROOT / "pyproject.toml"
-_KEPT: ContextVar[Mapping[str, AsyncEngine]] = ContextVar("kept engines", default={})  # noqa: B039  # replaced, never changed
+_KEPT: ContextVar[Mapping[str, AsyncEngine]] = ContextVar(
+    "kept engines",
+    default={},  # noqa: B039  # replaced, never changed
+)
 
 
 async def upgrade(

@@ -103,7 +103,7 @@ def shorter(one: str, other: str) -> str:
 
 
 def _milliseconds(timeout: str) -> int:
-    number, unit = re.fullmatch(r"(\d+)(ms|s)", timeout).groups()  # type: ignore[union-attr]  # ours
+    number, unit = re.fullmatch(r"(\d+)(m?s)", timeout).groups()  # type: ignore[union-attr]  # ours
     return int(number) * (1 if unit == "ms" else 1000)
 
 

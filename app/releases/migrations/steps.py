@@ -60,7 +60,7 @@ class Steps:
         None, after a pause, when others were in the way and nothing was done: try a smaller one.
         """
 
-    def rows(self, query: str, *values: object) -> Sequence[Sequence[Any]]:  # noqa: ARG002  # a text
+    def rows(self, query: str, *values: object) -> Sequence[Sequence[Any]]:  # noqa: ARG002  # text
         """Return the rows of a query."""
         return []
 
@@ -193,7 +193,7 @@ class ScriptSteps(Steps):
         for statement in ("BEGIN", *_timeouts(lock_timeout), *statements, "COMMIT"):
             self.patient(statement)
 
-    def patient(self, statement: str, *, undo: str = "") -> None:  # noqa: ARG002  # nothing is tried
+    def patient(self, statement: str, *, undo: str = "") -> None:  # noqa: ARG002  # none is tried
         self._print(f"{statement};")
 
     def batch(self, backfill: str, *_batch: object) -> None:

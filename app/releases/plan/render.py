@@ -58,7 +58,9 @@ class StatementCollector(Steps):
         self.statements: list[Statement] = []
         self.revisions: list[str] = []
 
-    def brief(self, *statements: str, lock_timeout: str = LOCK_TIMEOUT) -> None:  # noqa: ARG002  # of Steps
+    def brief(
+        self, *statements: str, lock_timeout: str = LOCK_TIMEOUT,  # noqa: ARG002  # of Steps
+    ) -> None:  # fmt: skip
         self._note("brief", statements)
 
     def patient(self, statement: str, *, undo: str = "") -> None:  # noqa: ARG002  # of Steps

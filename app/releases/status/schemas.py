@@ -178,7 +178,7 @@ class RunEvidence(Run):
 
     needed: str
     """The revision that its image needs."""
-    stages: list[StageEvidence] = Field(default=[])  # type: ignore[assignment]  # each says more than a Stage
+    stages: list[StageEvidence] = Field(default=[])  # type: ignore[assignment]  # each says more
     """Its stages with what they found out."""
     statements: list[StatementRun] = Field(default=[])
     """The statements that it ran."""

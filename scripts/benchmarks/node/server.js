@@ -21,12 +21,20 @@ const OUTPUTS = `(SELECT coalesce(json_agg(json_build_object('id', o.id, 'connec
   'standard', o.standard, 'uuid', o.uuid) ORDER BY o.output_index, o.uuid), '[]')
   FROM source_outputs o WHERE o.source_uuid = r.uuid) AS outputs`;
 const COLLECTIONS = {
-  cameras: { table: "cameras", more: ", c.id AS ccu_id", join: "LEFT JOIN ccus c ON c.uuid = r.ccu_uuid" },
+  cameras: {
+    table: "cameras",
+    more: ", c.id AS ccu_id",
+    join: "LEFT JOIN ccus c ON c.uuid = r.ccu_uuid",
+  },
   ccus: { table: "ccus" },
   sources: { table: "sources", more: `, ${OUTPUTS}` },
   sends: { table: "sends", more: ", r.output_connector AS output" },
   "cable-snakes": { table: "cable_snakes" },
-  connections: { table: "connections", more: ", s.id AS source_id", join: "LEFT JOIN sources s ON s.uuid = r.source_uuid" },
+  connections: {
+    table: "connections",
+    more: ", s.id AS source_id",
+    join: "LEFT JOIN sources s ON s.uuid = r.source_uuid",
+  },
 };
 
 function selecting({ table, more = "", join = "" }, condition) {
@@ -55,7 +63,8 @@ function shaped(row) {
 for (const [path, collection] of Object.entries(COLLECTIONS)) {
   const list = selecting(collection, `p.uuid = $1 ${LIVE} ORDER BY r.created_at, r.uuid`);
   app.get(`/api/${path}/production/:production`, async (request, response) => {
-    const { rows } = await pool.query({ name: `list ${path}`, text: list, values: [request.params.production] });
+    const values = [request.params.production];
+    const { rows } = await pool.query({ name: `list ${path}`, text: list, values });
     response.json(rows.map(shaped));
   });
 }
@@ -91,21 +100,31 @@ async function inTransaction(work) {
 async function log(query, client, production, uuid, operation, changes) {
   const body = await camera(client, uuid);
   const numbered = await query(
-    "number", "UPDATE productions SET change_seq = change_seq + 1 WHERE uuid = $1 RETURNING change_seq", [production],
+    "number",
+    "UPDATE productions SET change_seq = change_seq + 1 WHERE uuid = $1 RETURNING change_seq",
+    [production],
   );
   const seq = numbered.rows[0].change_seq;
   await query(
     "log",
-    `INSERT INTO changes (uuid, production_uuid, seq, collection, entity_uuid, operation, version, changes, entity,
-     user_id, user_name) VALUES ($1, $2, $3, 'cameras', $4, $5, $6, $7, $8, 'system', 'System')`,
-    [randomUUID(), production, seq, uuid, operation, body.version, JSON.stringify(changes), JSON.stringify(body)],
+    `INSERT INTO changes (uuid, production_uuid, seq, collection, entity_uuid, operation, version,
+     changes, entity, user_id, user_name)
+     VALUES ($1, $2, $3, 'cameras', $4, $5, $6, $7, $8, 'system', 'System')`,
+    [
+      randomUUID(), production, seq, uuid, operation, body.version,
+      JSON.stringify(changes), JSON.stringify(body),
+    ],
   );
   await query("announce", "SELECT pg_notify('benchmark', $1)", [`${production} ${seq}`]);
   return body;
 }
 
 async function freeLabel(query, production) {
-  const { rows } = await query("labels", "SELECT id FROM cameras WHERE production_uuid = $1 AND NOT is_deleted", [production]);
+  const { rows } = await query(
+    "labels",
+    "SELECT id FROM cameras WHERE production_uuid = $1 AND NOT is_deleted",
+    [production],
+  );
   const numbers = rows.map(({ id }) => Number(/^CAM (\d+)$/.exec(id)?.[1] ?? 0));
   return `CAM ${Math.max(0, ...numbers) + 1}`;
 }
@@ -113,16 +132,19 @@ async function freeLabel(query, production) {
 async function isTaken(query, production, label) {
   const { rows } = await query(
     "taken",
-    "SELECT EXISTS (SELECT FROM cameras WHERE production_uuid = $1 AND id = $2 AND NOT is_deleted) AS taken",
+    `SELECT EXISTS (
+      SELECT FROM cameras WHERE production_uuid = $1 AND id = $2 AND NOT is_deleted
+    ) AS taken`,
     [production, label],
   );
   return rows[0].taken;
 }
 
 const WRITABLE = [
-  "name", "note", "manufacturer", "model", "formatMode", "lensType", "maxZoom", "shootingDistance", "calculatedZoom",
-  "focalLength", "smpteCableLength", "hasHeavyTripod", "hasMediumTripod", "hasTripod", "hasShortTripod", "hasDolly",
-  "hasJib", "hasSteadicam", "hasMagicArm", "equipmentUuid",
+  "name", "note", "manufacturer", "model", "formatMode", "lensType", "maxZoom", "shootingDistance",
+  "calculatedZoom", "focalLength", "smpteCableLength", "hasHeavyTripod", "hasMediumTripod",
+  "hasTripod", "hasShortTripod", "hasDolly", "hasJib", "hasSteadicam", "hasMagicArm",
+  "equipmentUuid",
 ];
 const column = (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 const INSERT = `INSERT INTO cameras (uuid, production_uuid, id, ${WRITABLE.map(column).join(", ")})
@@ -132,17 +154,23 @@ app.post("/api/cameras", async (request, response) => {
   const sent = request.body;
   const [status, body] = await inTransaction(async (query, client) => {
     const { rows } = await query(
-      "lock by label", "SELECT uuid FROM productions WHERE id = $1 AND NOT is_deleted FOR NO KEY UPDATE", [sent.productionId],
+      "lock by label",
+      "SELECT uuid FROM productions WHERE id = $1 AND NOT is_deleted FOR NO KEY UPDATE",
+      [sent.productionId],
     );
     if (!rows.length) return [404, { error: "Production not found" }];
     const production = rows[0].uuid;
-    if (sent.id && (await isTaken(query, production, sent.id))) return [409, { error: "Duplicate id" }];
+    if (sent.id && (await isTaken(query, production, sent.id))) {
+      return [409, { error: "Duplicate id" }];
+    }
     const label = sent.id ?? (await freeLabel(query, production));
     const uuid = randomUUID();
     await query("insert", INSERT, [uuid, production, label, ...WRITABLE.map((name) => sent[name])]);
     const made = { id: label };
     for (const name of WRITABLE) if (sent[name] !== undefined) made[name] = sent[name];
-    const changes = Object.fromEntries(Object.entries(made).map(([name, value]) => [name, [null, value]]));
+    const changes = Object.fromEntries(
+      Object.entries(made).map(([name, value]) => [name, [null, value]]),
+    );
     return [201, await log(query, client, production, uuid, "CREATE", changes)];
   });
   response.status(status).json(body);
@@ -153,12 +181,15 @@ app.patch("/api/cameras/:uuid", async (request, response) => {
   const [status, body] = await inTransaction(async (query, client) => {
     const { rows } = await query(
       "lock",
-      `SELECT p.uuid ${OF_PRODUCTION.replace("{}", "cameras")} WHERE r.uuid = $1 ${LIVE} FOR NO KEY UPDATE OF p`,
+      `SELECT p.uuid ${OF_PRODUCTION.replace("{}", "cameras")}
+       WHERE r.uuid = $1 ${LIVE} FOR NO KEY UPDATE OF p`,
       [uuid],
     );
     if (!rows.length) return [404, { error: "Camera not found" }];
     const before = await camera(client, uuid);
-    const changed = WRITABLE.filter((name) => name in request.body && request.body[name] !== before[name]);
+    const changed = WRITABLE.filter(
+      (name) => name in request.body && request.body[name] !== before[name],
+    );
     if (!changed.length) return [200, before];
     const version = before.version + 1;
     const stamps = {};
