@@ -132,7 +132,11 @@ def signal_svg() -> str:
     edges: dict[Edge, None] = {}
     layers: list[dict[str, None]] = [{}, {}, {}]
     for each in show["connections"]:
-        way = [names[each["sourceId"]], each["intermediateId"], names[each["destinationId"]]]
+        way = [
+            names.get(each["sourceId"], each["sourceId"]),
+            each.get("intermediateId") or "direct",
+            names.get(each["destinationId"], each["destinationId"]),
+        ]
         for layer, box in zip(layers, way, strict=True):
             layer[box] = None
         edges |= {Edge(start, end, way[0]): None for start, end in pairwise(way)}

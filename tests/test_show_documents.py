@@ -250,6 +250,21 @@ def test_dates_that_would_leave_the_calendar_are_refused(
     assert answer.json()["errors"][0]["path"] == "loadIn"
 
 
+def test_a_member_that_no_row_has_is_named(client: httpx.Client) -> None:
+    document = {"production": {"showName": "T", "nmae": 1}, "ccus": [{"name": "x", "lable": 1}]}
+    answer = imported(client, document)
+    assert answer.headers["x-ignored-fields"] == "production.nmae, ccus.0.lable"
+
+
+def test_one_key_for_two_rows_is_refused_where_it_stands(client: httpx.Client) -> None:
+    uuid = str(uuid4())
+    rows = [{"uuid": uuid, "name": "x"}, {"uuid": uuid, "name": "y"}]
+    document = {"production": {"showName": "T"}, "ccus": rows}
+    answer = client.post("/api/productions/import", json=document)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["path"] == "ccus.1.uuid"
+
+
 def test_only_keys_are_replaced(client: httpx.Client) -> None:
     """A text that stands where a uuid should is no key, and free JSON has none of its own."""
     document = {

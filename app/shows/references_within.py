@@ -32,6 +32,17 @@ def own_uuids(document: Document) -> set[UUID]:
     return {uuid for uuid in uuids if uuid}
 
 
+def repeated_keys(document: Document) -> Iterator[str]:
+    """Yield the paths of the rows that have the uuid of an earlier one."""
+    uuids = set[UUID]()
+    for name in lists_of():
+        for index, row in enumerate(document.get(name, [])):
+            if uuid := _uuid_of(row):
+                if uuid in uuids:
+                    yield f"{name}.{index}.uuid"
+                uuids.add(uuid)
+
+
 def self_contained(document: Document) -> tuple[dict[str, Any], list[str]]:
     """Return a document in which nothing leads out of it, and the paths of what was emptied.
 

@@ -16,10 +16,10 @@ from pydantic_core import from_json
 from app.changelog.log import Actor
 from app.database.database import Database
 from app.entities import root
-from app.errors import DuplicateUuid, Invalid, SignalbookError
+from app.errors import Invalid, SignalbookError
 from app.model.entity import Row
-from app.model.schemas import create_schema
-from app.shows.references_within import Document, lists_of, self_contained
+from app.model.schemas import create_schema, read_schema
+from app.shows.references_within import Document, lists_of, repeated_keys, self_contained
 from app.store import read
 from app.store.create import create
 from app.store.edit import edit_from
@@ -64,6 +64,9 @@ def check(document: Any) -> Document:
     for name in lists_of():
         if not isinstance(document.get(name, []), list):
             raise Invalid.at(name, "expected an array")
+    if paths := [*repeated_keys(document)]:
+        words = "another row of this document has that uuid: give each its own"
+        raise Invalid([{"path": path, "message": words} for path in paths[:100]])
     return document
 
 
@@ -77,18 +80,18 @@ async def load(context: WriteContext, document: Document, actor: Actor) -> NewSh
 
     References to what is not in it are emptied, and of two rows with one label the later gets the
     next free one: a live show may have both. Raises Invalid with the path of a row that is refused;
-    of the production itself DuplicateId (with ``suggestedId``); and DuplicateUuid for what is there
-    already.
+    of the production itself DuplicateId (with ``suggestedId``), and DuplicateUuid if it is there.
     """
     context.require_lock()
-    body = await _create(context, root(), document["production"], "production", actor)
+    document, ignored = self_contained(document)
+    loader = _Loader(context, actor, ignored)
+    body = await loader.create(root(), document["production"], "production")
     production = from_json(body)["uuid"]  # its label may lead elsewhere
     counts: Counter[str] = Counter()
-    document, ignored = self_contained(document)
     for name, kind in _in_order():
         rows = document.get(name, [])
         for index, row in enumerate(rows):
-            await _create_row(context, kind, row, f"{name}.{index}", production, actor)
+            await loader.create_within(kind, row, f"{name}.{index}", production)
         counts[kind.collection] = len(rows)
     return NewShow(body, counts, ignored)
 
@@ -101,28 +104,36 @@ def _in_order() -> Iterator[tuple[str, type[Row]]]:
     )
 
 
-async def _create_row(
-    context: WriteContext, kind: type[Row], row: Any, where: str, production: str, actor: Actor
-) -> None:
-    if not isinstance(row, dict):
-        raise Invalid.at(where, "expected an object")
-    try:
-        await _create(context, kind, {**row, "productionId": production}, where, actor)
-    except SignalbookError as error:
-        if isinstance(error, DuplicateUuid | Invalid) or error.status >= 500:
-            raise
-        raise Invalid.at(where, error.message) from None
+@dataclass(frozen=True)
+class _Loader:
+    """Creates rows; ``ignored`` gets the paths of members that no row of their type has."""
 
+    context: WriteContext
+    actor: Actor
+    ignored: list[str]
 
-async def _create(
-    context: WriteContext, kind: type[Row], row: Mapping[str, Any], where: str, actor: Actor
-) -> bytes:
-    """Create a row. Raises Invalid with its place in the document."""
-    if actor != Actor():  # who brings it in has written it
-        row = {name: value for name, value in row.items() if name not in _PERSON}
-    try:
-        edit, _ = edit_from(kind, create_schema(kind), row, actor)
-        return await create(context, kind, edit)
-    except Invalid as error:
-        faults = error.members["errors"]
-        raise Invalid([{**fault, "path": f"{where}.{fault['path']}"} for fault in faults]) from None
+    async def create_within(self, kind: type[Row], row: Any, where: str, production: str) -> None:
+        """Create a row of the show. Raises Invalid with its place in the document."""
+        if not isinstance(row, dict):
+            raise Invalid.at(where, "expected an object")
+        try:
+            await self.create(kind, {**row, "productionId": production}, where)
+        except SignalbookError as error:
+            if isinstance(error, Invalid) or error.status >= 500:
+                raise
+            raise Invalid.at(where, error.message) from None
+
+    async def create(self, kind: type[Row], row: Mapping[str, Any], where: str) -> bytes:
+        """Create a row. Raises Invalid with its place in the document, and what ``create`` does."""
+        if self.actor != Actor():  # who brings it in has written it
+            row = {name: value for name, value in row.items() if name not in _PERSON}
+        try:
+            edit, unknown = edit_from(kind, create_schema(kind), row, self.actor)
+            answered = read_schema(kind).model_fields
+            self.ignored.extend(f"{where}.{name}" for name in unknown if name not in answered)
+            return await create(self.context, kind, edit)
+        except Invalid as error:
+            faults = [
+                {**fault, "path": f"{where}.{fault['path']}"} for fault in error.members["errors"]
+            ]
+            raise Invalid(faults) from None
