@@ -26,8 +26,9 @@ cli = typer.Typer(
     "PostgreSQL of its own in DATA_DIR.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain lines: a command in a box cannot be copied
 )
-cli.add_typer(release.words, name="release")
+cli.add_typer(release.words, name="release", short_help="The gate before every deploy.")
 
 
 def _print_version(is_wanted: bool) -> None:
@@ -55,6 +56,8 @@ def options(
             "--version", help="Print the version.", callback=_print_version, is_eager=True
         ),
     ] = False,
+    host: Setting = None,  # noqa: ARG001  # refused by its callback
+    port: Setting = None,  # noqa: ARG001  # refused by its callback
 ) -> None:
     """Take what stands before the command."""
     quiet_start.end()
@@ -73,7 +76,7 @@ def serve(
     host: Setting = None,  # noqa: ARG001  # refused by its callback
     port: Setting = None,  # noqa: ARG001  # refused by its callback
 ) -> None:
-    """Serve the API on HOST and PORT (127.0.0.1:3010) until SIGINT or SIGTERM."""
+    """Serve the API on HOST and PORT until SIGINT or SIGTERM."""
     if json_lines.applies(os.environ):
         json_lines.capture()
     quiet_start.exit_on_signals()
@@ -91,7 +94,7 @@ def load(
         typer.Option("--as-copy", help="Give every row a new uuid: the show is here already."),
     ] = False,
 ) -> None:
-    """Load a show from FILE, all of it or nothing, as a new production."""
+    """Load a show from FILE as a new one: all of it or nothing."""
     commands.run("load", file=file, as_copy=as_copy)
 
 
@@ -99,7 +102,7 @@ def load(
 def export(
     production: Annotated[str, typer.Argument(help="The show's uuid, or its label: SHOW 1.")],
 ) -> None:
-    """Print a show as the JSON that ``load`` reads, as it is at this moment."""
+    """Print a show, as it is now, as the JSON that load reads."""
     commands.run("export", production=production)
 
 
@@ -107,7 +110,10 @@ def export(
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
-    """Say whether the database is what this version of the code needs; exit 1 where it is not."""
+    """Say whether the database is what this version needs.
+
+    Exit with 1 where it is not.
+    """
     commands.run("status", as_json=as_json)
 
 
@@ -115,7 +121,9 @@ def status(
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
-    """Say what is wrong with this installation, and what mends it; exit 1 where something is.
+    """Say what is wrong with this installation and what mends it.
+
+    Exit with 1 where something is.
 
     Looks at the settings, who can get in, the port, the folder, the database, whether the service
     could serve, what the release gate would do next, and whether a release could be rehearsed.
@@ -127,7 +135,9 @@ def doctor(
 def drift(
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
-    """List where the live schema differs from what its migrations build; exit 1 where it does.
+    """List where the live schema differs from its migrations.
+
+    Exit with 1 where it does.
 
     Builds the schema once more in a scratch database beside it, compares the two catalogues, and
     tells each difference with the SQL that mends it. Nothing of the live database is changed.
@@ -137,7 +147,9 @@ def drift(
 
 @cli.command()
 def unresolved() -> None:
-    """List the ends of connections that are kept as text, since no row of the show bears it.
+    """List the ends of connections that are only text.
+
+    No row of the show bears it.
 
     A router that nobody keeps here is such a text, and so is what an older service left behind.
     """

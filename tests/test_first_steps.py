@@ -20,7 +20,8 @@ SCRIPTS = [
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_a_link_to_a_script_finds_the_project(script: Path) -> None:
     """A person links it into a folder of the PATH; the folder of the link is not the project's."""
-    (line,) = [each for each in script.read_text().splitlines() if each.startswith("cd ")][:1]
+    finding = ("cd ", "here=")  # one script stays where it is called: files are named to it
+    (line,) = [each for each in script.read_text().splitlines() if each.startswith(finding)][:1]
     assert "readlink -f" in line
 
 
@@ -69,11 +70,21 @@ def test_a_wrong_setting_is_told_in_plain_words(
     assert str(refused.value) == f"{words}. docs/operations.md says what each may be."
 
 
+@pytest.mark.parametrize("words", [("serve",), ()], ids=["serve", "alone"])
 @pytest.mark.parametrize(("option", "value"), [("--port", "8080"), ("--host", "::")])
-def test_an_option_of_other_servers_leads_to_its_setting(option: str, value: str) -> None:
-    done = forks.run("app", "serve", option, value, env=os.environ)
+def test_an_option_of_other_servers_leads_to_its_setting(
+    option: str, value: str, words: tuple[str, ...]
+) -> None:
+    done = forks.run("app", *words, option, value, env=os.environ)
     assert done.returncode == 2
-    assert f"that is a setting here: {option[2:].upper()}={value} python" in done.stderr
+    command = f"{option[2:].upper()}={value} python -m app serve"
+    assert f"that is a setting here: {command}\n" in done.stderr, "on one line, to be copied"
+
+
+def test_help_says_each_command_whole() -> None:
+    for words in ((), ("release",)):
+        lines = forks.run("app", *words, "--help", env=os.environ).stdout.splitlines()
+        assert not [line for line in lines if line.rstrip().endswith("...") and "Usage" not in line]
 
 
 def completed(*words: str) -> list[str]:

@@ -14,6 +14,7 @@ words: Final = typer.Typer(
     "Without a word it runs the whole. docs/migrations.md tells what each exit code asks for.",
     invoke_without_command=True,
     no_args_is_help=False,
+    rich_markup_mode=None,
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.")]
@@ -65,13 +66,16 @@ def release(
 
 @words.command()
 def plan(as_json: Json = False, whole: Whole = False) -> None:
-    """Show what the next release would do, statement by statement; change nothing."""
+    """Show what the next release would do; change nothing."""
     commands.run("run_release", word="plan", as_json=as_json, contract=True, whole=whole)
 
 
 @words.command()
 def rehearse(as_json: Json = False, whole: Whole = False) -> None:
-    """Rehearse the next release on a copy, anew; an approval that was there is void."""
+    """Rehearse the next release on a copy, anew.
+
+    An approval that was there is void.
+    """
     commands.run(
         "run_release", word="rehearse", as_json=as_json, contract=True, anew=True, whole=whole
     )
@@ -87,13 +91,19 @@ def resume(plan_anew: PlanAnew = None, who: Runner = NOBODY, as_json: Json = Fal
 
 @words.command()
 def rollback(who: Who, why: Why, as_json: Json = False) -> None:
-    """Go back to before the last release, with its data; not from a contract."""
+    """Go back to before the last release, with its data.
+
+    There is no way back from a contract.
+    """
     commands.run("run_release", word="rollback", as_json=as_json, who=who, why=why)
 
 
 @words.command()
 def adopt(who: Who, why: Why, as_json: Json = False) -> None:
-    """Take over the older service's database as it stands, or say where it differs."""
+    """Take over the older service's database as it stands.
+
+    Or say where it differs from what is expected.
+    """
     commands.run("run_release", word="adopt", as_json=as_json, who=who, why=why)
 
 
@@ -116,7 +126,10 @@ def approve(
 
 @words.command()
 def status(as_json: Json = False, look: Look = False) -> None:
-    """Say where the database stands, what is pending, what runs now, and what ran before."""
+    """Say where the database stands and what to do next.
+
+    That is: what is pending, what runs now, and what ran before.
+    """
     commands.run("release_status", as_json=as_json, look=look)
 
 
@@ -127,5 +140,8 @@ def compare(
     ],
     as_json: Json = False,
 ) -> None:
-    """Lay another database's history and schema beside this one's; exit 1 where they differ."""
+    """Lay another database's history and schema beside this one's.
+
+    Exit with 1 where they differ.
+    """
     commands.run("compare", url=url, as_json=as_json)
