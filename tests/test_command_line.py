@@ -204,12 +204,14 @@ async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
 async def _stop_amid_a_write(service: Serving, url: str, *, let_go: bool) -> httpx.Response:
     """Send SIGTERM while a PUT waits for a lock; let go of the lock once nobody new gets in."""
     database = await asyncpg.connect(**DatabaseUrl.parse(url).connect_args())
+    # Not the same: within a transaction PostgreSQL shows its sessions as they were at first.
+    eyes = await asyncpg.connect(**DatabaseUrl.parse(url).connect_args())
     client = plain(base_url=service.root, timeout=PATIENCE)
 
     async def waits() -> bool:
         sql = """SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'
           AND datname = current_database())"""
-        return bool(await database.fetchval(sql))
+        return bool(await eyes.fetchval(sql))
 
     async def is_closed() -> bool:
         return not await asyncio.to_thread(service.listens)
@@ -230,6 +232,7 @@ async def _stop_amid_a_write(service: Serving, url: str, *, let_go: bool) -> htt
         return await put
     finally:
         await client.aclose()
+        await eyes.close()
         await database.close()
 
 
@@ -406,8 +409,8 @@ HELP: Final = {
     "serve": ("HOST and PORT", "SIGTERM", "--prepare", "sample show"),
     "release": ("gate", "rehearses", "exit code", "rollback"),
     "load": ("FILE", "all of it or nothing"),
-    "status": ("exit 1", "--json"),
-    "drift": ("differs from what its migrations build",),
+    "status": ("Exit with 1", "--json"),
+    "drift": ("differs from its migrations",),
 }
 
 
