@@ -33,7 +33,8 @@ _PERSON: Final = frozenset({"userId", "userName", "lastModifiedBy"})
 class NewShow:
     """A show that was made: its production as JSON, and how many rows of each collection it has.
 
-    ``ignored`` are the paths of references that led out of the document.
+    ``ignored`` are the paths of what was left out: references that lead out of the document, labels
+    that an earlier row has, and members that no row of their type has.
     """
 
     production: bytes

@@ -161,7 +161,7 @@ def _changed(show: Document, body: ShowCopy) -> Document:
 
 def _refuse_more_than_most(show: Document) -> None:
     """Raise Invalid for a show whose making would let others wait."""
-    rows = sum(len(show.get(name, [])) for name in lists_of())
+    rows = show_document.count(show)
     if rows > _MOST:
         raise Invalid.at("production", f"the show has {rows} rows, and a request takes {_MOST}: "
                          "export it and load it with `python -m app load`")  # fmt: skip
