@@ -15,6 +15,7 @@ from sqlmodel import SQLModel
 
 import app.changelog.log
 import app.entities  # a model that is not imported would have its table dropped
+import app.installation.tables
 import app.model.other_tables  # noqa: F401  # as above
 from alembic import context
 from app.releases.migrations import guard

@@ -160,6 +160,10 @@ class DuplicateUuid(Conflict, code="DUPLICATE_UUID", error="Duplicate UUID"):
     """The uuid that the client made belongs to a row already."""
 
 
+class DuplicateValue(Conflict, code="DUPLICATE_VALUE", error="Duplicate value"):
+    """Another live row of the production has a value that only one may have."""
+
+
 class AmbiguousId(Conflict, code="AMBIGUOUS_ID", error="Ambiguous ID"):
     """Several live rows hold that label, or another show did lately; ``candidates`` lists them."""
 

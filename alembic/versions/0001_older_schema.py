@@ -1,7 +1,7 @@
 """The older service's database, as it left it: text keys, times in UTC without a zone.
 
-On an empty database this creates its ten tables that Signalbook carries forward; a live one is
-adopted as it stands. The keys on these tables' ``id`` make a label unique across all productions.
+On an empty database this creates its tables that Signalbook carries forward; a live one is adopted
+as it stands. The tables of its later versions are in ``alembic/further_older_tables.sql``. The keys on these tables' ``id`` make a label unique across all productions.
 
 Revision 0001_older_schema, the first.
 """
@@ -9,6 +9,7 @@ Revision 0001_older_schema, the first.
 from typing import Final
 
 from alembic import op
+from app.releases.migrations.further_tables import further_statements, further_tables
 
 revision = "0001_older_schema"
 down_revision = None
@@ -30,6 +31,11 @@ TYPES: Final = (
     'PLANNING', 'READY', 'ACTIVE', 'COMPLETED', 'ARCHIVED'
 )""",
 )
+
+ENUMS: Final = (
+    "EventOperation", "EventType", "ProductionStatus", "EquipmentCategory", "IoArchitecture",
+    "PortType",
+)  # fmt: skip
 
 TABLES: Final = {
     "productions": """CREATE TABLE productions (
@@ -271,16 +277,16 @@ class RowsWouldBeLost(RuntimeError):
 
 def upgrade() -> None:
     """Create what the older service would have found."""
-    for statement in (*TYPES, *TABLES.values(), *INDEXES):
+    for statement in (*TYPES, *TABLES.values(), *INDEXES, *further_statements()):
         op.execute(statement)
 
 
 def downgrade() -> None:
     """Drop it, if it is empty. Raises RowsWouldBeLost when it is not."""
     _raise_if_rows_would_be_lost()
-    for name in reversed(TABLES):
+    for name in reversed([*TABLES, *further_tables()]):
         op.execute(f"DROP TABLE {name}")
-    for name in ("EventOperation", "EventType", "ProductionStatus"):
+    for name in ENUMS:
         op.execute(f'DROP TYPE "{name}"')
 
 

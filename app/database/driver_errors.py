@@ -30,6 +30,8 @@ _MIXED_SESSIONS: Final = (
 )  # fmt: skip
 # The same, in the words with which poolers close a connection.
 _MIXED_SESSION_WORDS: Final = ("bind message", "prepared statement", "pooling mode")
+# The index of a field that is unique in a production, and what the older service called it.
+_UNIQUE_FIELD: Final = re.compile(r"_production_(?:uuid|id)_(\w+)_key$")
 _FULL_POOLER_WORDS: Final = ("no more connections allowed", "max_client_conn")
 # The schemas let no value through that is NULL where it must not be, or that breaks a CHECK.
 _MISMATCH: Final = (
@@ -72,6 +74,10 @@ def _data_error(error: Exception) -> errors.SignalbookError | None:
     if isinstance(error, pg.UniqueViolationError):
         if (error.constraint_name or "").endswith("_pkey"):
             return errors.DuplicateUuid(_uuid_words(error))
+        if field := _UNIQUE_FIELD.search(error.constraint_name or ""):
+            return errors.DuplicateValue(
+                f"Another row of this production has that {field[1]}: change one of the two."
+            )
         return errors.DuplicateId("That label is taken: choose another.")
     if isinstance(error, pg.CardinalityViolationError):
         return errors.AmbiguousId("Several live rows hold that label: use the uuid.")

@@ -19,6 +19,8 @@ answer schemas, SQL, change log, health check and tests. It may say:
 - ``parts``: lists stored in a table of their own (see ``PartList``);
 - ``part_references``: fields that point at a part (see ``PartReference``);
 - ``device_references``: fields that name a device of any type (see ``DeviceReference``);
+- ``list_order``: fields that lists are ordered by, before the time of making;
+- ``unique``: fields whose value one live row of a production has at most;
 - ``ticks``: fields that say that something was done; a copied show begins without them;
 - ``before_write``: adjusts the values of a write, for rules between fields.
 """
@@ -101,14 +103,15 @@ class DeviceReference:
     """Fields that name a device of any type: ``kind`` is its type, beside its label and uuid.
 
     A device whose type is an entity type must be in the same production, and is kept by uuid. Any
-    other type (a router, a switcher) is the client's own text. ``likely`` is the collection that
-    most rows name: it is looked at first.
+    other type (a patch panel) is the client's own text. ``likely`` is the collection that most rows
+    name: it is looked at first. The row of a device that ``is_owner`` lives and dies with it.
     """
 
     kind: str
     label: str
     uuid: str
     likely: str = ""
+    is_owner: bool = False
 
 
 def label_field(reference: str) -> str:
@@ -133,6 +136,14 @@ def live_index(*columns: str) -> sa.Index:
     return sa.Index(None, *columns, postgresql_where=sa.text("NOT is_deleted"))
 
 
+def unique_index(table: str, field: str) -> sa.Index:
+    """Declare that one live row of a production has a value at most."""
+    return sa.Index(
+        f"{table}_production_uuid_{field}_key", "production_uuid", field, unique=True,
+        postgresql_where=sa.text("NOT is_deleted"),
+    )  # fmt: skip
+
+
 class Row(SQLModel):
     """What every entity has, the production included."""
 
@@ -152,6 +163,8 @@ class Row(SQLModel):
     parts: ClassVar[Mapping[str, PartList]] = {}
     part_references: ClassVar[Mapping[str, PartReference]] = {}
     device_references: ClassVar[tuple[DeviceReference, ...]] = ()
+    list_order: ClassVar[tuple[str, ...]] = ()
+    unique: ClassVar[tuple[str, ...]] = ()
     ticks: ClassVar[tuple[str, ...]] = ()
     example: ClassVar[Mapping[str, Any]] = {}
     server_fields: ClassVar[frozenset[str]] = frozenset(
@@ -248,8 +261,13 @@ class Entity(Row):
     @declared_attr.directive
     @classmethod
     def __table_args__(cls) -> tuple[sa.Index, ...]:
-        """Declare the indexes for the list and the look-up by label, over live rows only."""
-        return live_index("production_uuid", "created_at", "uuid"), live_index("id")
+        """Declare the indexes for the list, the look-up by label and ``unique``: of live rows."""
+        return (
+            live_index("production_uuid", "created_at", "uuid"),
+            live_index("id"),
+            *(live_index(device.uuid) for device in cls.device_references if device.is_owner),
+            *(unique_index(cls.collection.replace("-", "_"), field) for field in cls.unique),
+        )
 
 
 def reference(collection: str, *, on_delete: OnDelete) -> Any:

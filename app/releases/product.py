@@ -13,7 +13,8 @@ import asyncpg
 from sqlmodel import SQLModel
 
 import app.changelog.log
-import app.entities  # noqa: F401  # a table whose model is not imported would not be protected
+import app.entities  # a table whose model is not imported would not be protected
+import app.installation.tables  # noqa: F401  # as above
 from app.all_statements import required_statements
 from app.releases.ledger.ledger import Ledger
 from app.releases.rehearsal.probes import Probe

@@ -1,7 +1,8 @@
-"""The phased change of one table, in three revisions.
+"""The phased change of one table, in two or three revisions.
 
 - ``Expand`` adds the new columns beside the old, keeps both in step and fills them;
 - ``Switch`` makes ``uuid`` the primary key, in one brief transaction;
+- ``ExpandAndSwitch`` does both in one revision, where a table is small;
 - ``Contract`` drops the old columns, once the older service is retired: no way back from here.
 
 Until its contract a table serves both services: by ``id`` and text keys, and by ``uuid``.
@@ -166,6 +167,48 @@ class Switch:
   ADD CONSTRAINT {key} PRIMARY KEY USING INDEX {to.name(self.table)}""",
             *(_add_unchecked(other) for other in moved),
         ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpandAndSwitch(Expand):
+    """Both in one revision, for a small table that no other points at."""
+
+    def upgrade(self) -> None:
+        """Add the new columns, fill them, and make ``uuid`` the primary key."""
+        super().upgrade()
+        Switch(table=self.table).upgrade()
+
+    def downgrade(self) -> None:
+        """Make ``id`` the primary key again, and drop the new columns."""
+        Switch(table=self.table).downgrade()
+        super().downgrade()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddKey:
+    """Add a ``uuid``, and other new columns, to a table whose text key stays its primary key."""
+
+    table: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    def upgrade(self) -> None:
+        """Add the columns, and fill the key."""
+        with beside() as steps:
+            ddl.add_key(steps, self.table)
+            if self.columns:
+                ddl.add_columns(steps, self.table, self.columns)
+            self._fill(steps)
+            ddl.build_index(steps, self.table, KEY)
+            self._fill(steps)  # what those wrote who had begun before the default stood
+            ddl.set_not_null(steps, self.table, "uuid")
+
+    def downgrade(self) -> None:
+        """Drop them."""
+        with beside() as steps:
+            steps.brief(ddl.drop_columns(self.table, ["uuid", *self.columns]))
+
+    def _fill(self, steps: Steps) -> None:
+        fill(steps, Backfill(self.table, {"uuid": "gen_random_uuid()"}, "t.uuid IS NULL"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,12 +1,12 @@
 """Productions: the primary key becomes uuid. This is the last switch: the new version can serve.
 
-Revision 0025_productions_switch, after 0024_productions_numbers.
+Revision 0039_productions_switch, after 0038_projection_surfaces.
 """
 
 from app.releases.migrations.phased_change import Switch, production_of
 
-revision = "0025_productions_switch"
-down_revision = "0024_productions_numbers"
+revision = "0039_productions_switch"
+down_revision = "0038_projection_surfaces"
 branch_labels = None
 depends_on = None
 
@@ -24,6 +24,15 @@ step = Switch(
         production_of("connections"),
         production_of("checklist_items"),
         production_of("events"),
+        production_of("cam_switchers"),
+        production_of("ip_addresses"),
+        production_of("led_screens"),
+        production_of("media_servers"),
+        production_of("projection_screens"),
+        production_of("records"),
+        production_of("routers"),
+        production_of("streams"),
+        production_of("vision_switchers"),
     ],
 )
 

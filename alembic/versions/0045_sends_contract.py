@@ -1,22 +1,22 @@
-"""CCUs: what only the older service used is dropped.
+"""Sends: what only the older service used is dropped.
 
-Revision 0028_ccus_contract, after 0027_cameras_contract.
+Revision 0045_sends_contract, after 0044_sources_contract.
 """
 
 from app.releases.migrations.phased_change import Contract, production_of
 
-revision = "0028_ccus_contract"
-down_revision = "0027_cameras_contract"
+revision = "0045_sends_contract"
+down_revision = "0044_sources_contract"
 branch_labels = None
 depends_on = None
 
 phase = "contract"
-table = "ccus"
+table = "sends"
 
 step = Contract(
-    table="ccus",
-    links=[production_of("ccus")],
-    obsolete=["ccus_production_uuid_idx"],
+    table="sends",
+    links=[production_of("sends")],
+    obsolete=["sends_production_uuid_idx", "sends_type_idx"],
 )
 
 

@@ -1,0 +1,30 @@
+"""Vision switchers get their uuid, and what else the new service keeps of them.
+
+Revision 0033_vision_switchers_switch, after 0032_streams_switch.
+"""
+
+from app.releases.migrations.phased_change import ExpandAndSwitch, production_of
+
+revision = "0033_vision_switchers_switch"
+down_revision = "0032_streams_switch"
+branch_labels = None
+depends_on = None
+
+phase = "switch"
+table = "vision_switchers"
+
+step = ExpandAndSwitch(
+    table="vision_switchers",
+    columns={"field_versions": "jsonb", "equipment_uuid": "uuid"},
+    links=[production_of("vision_switchers")],
+)
+
+
+def upgrade() -> None:
+    """Add beside the old, fill, keep both in step, and make uuid the primary key."""
+    step.upgrade()
+
+
+def downgrade() -> None:
+    """Make id the primary key again, and forget the new columns."""
+    step.downgrade()
