@@ -1,7 +1,8 @@
 """The older service's database, as it left it: text keys, times in UTC without a zone.
 
 On an empty database this creates its tables that Signalbook carries forward; a live one is adopted
-as it stands. The tables of its later versions are in ``alembic/further_older_tables.sql``. The keys on these tables' ``id`` make a label unique across all productions.
+as it stands. The tables of its later versions are in ``alembic/further_older_tables.sql``. The keys
+on these tables' ``id`` make a label unique across all productions.
 
 Revision 0001_older_schema, the first.
 """

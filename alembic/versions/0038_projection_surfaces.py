@@ -55,8 +55,9 @@ def upgrade() -> None:
         if key_column(steps, "projection_surfaces") is None:
             steps.brief(PROJECTION_SURFACES)
         add_foreign_key(
-            steps, "projection_surfaces", "production_uuid", "productions", actions="ON DELETE CASCADE"
-        )
+            steps, "projection_surfaces", "production_uuid", "productions",
+            actions="ON DELETE CASCADE",
+        )  # fmt: skip
         for columns in ("id", "production_uuid, created_at, uuid"):
             build_index(steps, "projection_surfaces", Index(columns, LIVE))
 

@@ -72,13 +72,7 @@ def translate(error: Exception) -> errors.SignalbookError | None:
 def _data_error(error: Exception) -> errors.SignalbookError | None:
     """Return our error for a value that the database, or the driver, does not take."""
     if isinstance(error, pg.UniqueViolationError):
-        if (error.constraint_name or "").endswith("_pkey"):
-            return errors.DuplicateUuid(_uuid_words(error))
-        if field := _UNIQUE_FIELD.search(error.constraint_name or ""):
-            return errors.DuplicateValue(
-                f"Another row of this production has that {field[1]}: change one of the two."
-            )
-        return errors.DuplicateId("That label is taken: choose another.")
+        return _duplicate(error)
     if isinstance(error, pg.CardinalityViolationError):
         return errors.AmbiguousId("Several live rows hold that label: use the uuid.")
     if isinstance(error, pg.ForeignKeyViolationError):
@@ -87,6 +81,18 @@ def _data_error(error: Exception) -> errors.SignalbookError | None:
     if isinstance(error, pg.DataError) or cannot_be_encoded:
         return errors.Invalid.at("body", "a value does not fit its column")
     return None
+
+
+def _duplicate(error: pg.UniqueViolationError) -> errors.Conflict:
+    """Return our error for a value that another row has."""
+    index = error.constraint_name or ""
+    if index.endswith("_pkey"):
+        return errors.DuplicateUuid(_uuid_words(error))
+    if field := _UNIQUE_FIELD.search(index):
+        return errors.DuplicateValue(
+            f"Another row of this production has that {field[1]}: change one of the two."
+        )
+    return errors.DuplicateId("That label is taken: choose another.")
 
 
 def _uuid_words(error: pg.UniqueViolationError) -> str:

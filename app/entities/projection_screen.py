@@ -17,7 +17,8 @@ class ProjectionScreen(Entity, table=True):
     prefix: ClassVar[str] = "PROJECTOR"
     allow_duplicate_labels: ClassVar[bool] = True
     example: ClassVar[Mapping[str, Any]] = {
-        "name": "MAIN PROJECTOR", "manufacturer": "Barco", "model": "UDX-4K32", "hRes": 1920, "vRes": 1200,
+        "name": "MAIN PROJECTOR", "manufacturer": "Barco", "model": "UDX-4K32",
+        "hRes": 1920, "vRes": 1200,
     }  # fmt: skip
 
     name: Name

@@ -14,7 +14,7 @@ MaybeType = Annotated[_Type | None, blank_or(_Type), Field(sa_type=sa.Text)]
 
 
 class ProjectionSurface(Entity, table=True):
-    """A surface with its size and place, and the projectors that throw on it, in metres and degrees.
+    """A surface with its size and place, and who throws on it; in metres and degrees.
 
     The middle of the stage's edge is where places are measured from.
     """

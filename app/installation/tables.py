@@ -59,7 +59,7 @@ def _child(name: str, parent: str) -> sa.Column[Any]:
 
 
 def _ports() -> tuple[sa.Column[Any], ...]:
-    """Return the columns of a port; ``details`` has what signal flow needs beyond the older ones."""
+    """Return the columns of a port; ``details`` has what signal flow needs besides."""
     return (
         sa.Column("port_type", _PORT_TYPE, nullable=False), _text("io_type"),
         _text("label", nullable=True), _text("format", nullable=True),
@@ -71,7 +71,8 @@ def _ports() -> tuple[sa.Column[Any], ...]:
 equipment_specs: Final = sa.Table(
     "equipment_specs", metadata, _key(), sa.Column("category", _CATEGORY, nullable=False),
     _text("manufacturer"), _text("model"),
-    sa.Column("io_architecture", _ARCHITECTURE, nullable=False), sa.Column("card_slots", sa.Integer),
+    sa.Column("io_architecture", _ARCHITECTURE, nullable=False),
+    sa.Column("card_slots", sa.Integer),
     _flag("format_by_io", default=True), _flag("is_secondary_device"),
     sa.Column("device_formats", JSONB), sa.Column("specs", JSONB), *_times(),
     sa.Column("synced_at", TIMESTAMP(precision=3)), _text("last_modified_by", nullable=True),
