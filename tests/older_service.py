@@ -15,7 +15,11 @@ LINKS: Final = (
     ("cameras", "ccu", "ccus"),
     ("source_outputs", "source", "sources"),
     ("connections", "source", "sources"),
+    ("equipment_cards", "equipment", "equipment_specs"),
+    ("equipment_io_ports", "equipment", "equipment_specs"),
+    ("equipment_card_io", "card", "equipment_cards"),
 )  # fmt: skip
+"""Who refers to whom: a table, what its column is called before ``_id``, and the parent."""
 _SCOPED: Final = frozenset(table for table, stem, _ in LINKS if stem == "production")
 _PORT: Final = {"port_type": "INPUT", "io_type": "12G-SDI", "label": "SDI 1", "port_index": 1}
 

@@ -49,7 +49,7 @@ GRANTS: Final = (
 # What SQLAlchemy asks of a catalogue is compiled once for all databases.
 COMPILED: Final[dict[Any, Any]] = {}
 
-OLDER: Final = ("_prisma_migrations", "media_servers")
+OLDER: Final = ("_prisma_migrations", "crew_calls")
 DATABASES: Final = "SELECT datname FROM pg_database"
 
 

@@ -25,11 +25,11 @@ from app.releases.migrations.alembic_runner import (
     upgrade,
 )
 from app.releases.migrations.phased_change import PointOfNoReturn
-from tests import legacy
+from tests import legacy, older_rows
 from tests.legacy import connected, quiet
 
-FIRST_CONTRACT: Final = "0026_cable_snakes_contract"
-LAST_WAY_BACK: Final = "0025_productions_switch"
+FIRST_CONTRACT: Final = "0040_cable_snakes_contract"
+LAST_WAY_BACK: Final = "0039_productions_switch"
 
 
 @pytest.fixture
@@ -67,6 +67,30 @@ async def test_the_older_database_is_not_dropped_with_rows(empty_database: str) 
     with pytest.raises(RuntimeError, match="nothing was changed"):
         await downgrade(empty_database, "base", say=quiet)
     assert await current(empty_database) == older
+
+
+@pytest.mark.parametrize("table", ["productions", *older_rows.INSTALLATION])
+async def test_rows_that_hang_on_no_show_keep_it_too(empty_database: str, table: str) -> None:
+    older = revisions.history()[0].name
+    await upgrade(empty_database, older, say=quiet)
+    async with connected(empty_database) as connection:
+        await legacy.populate(connection, 0.001)
+        await connection.execute("DELETE FROM productions")
+        for name in ("equipment_specs", *older_rows.LISTS, "settings"):
+            if name not in {table, _DEVICES.get(table)}:
+                await connection.execute(f"DELETE FROM {name}")
+        count = await connection.fetchval(f"SELECT count(*) FROM {table}")
+    if table == "productions":
+        await downgrade(empty_database, "base", say=quiet)
+        return
+    assert count
+    with pytest.raises(RuntimeError, match=_DEVICES.get(table, table)):
+        await downgrade(empty_database, "base", say=quiet)
+
+
+_DEVICES: Final = dict.fromkeys(
+    ("equipment_cards", "equipment_card_io", "equipment_io_ports"), "equipment_specs"
+)
 
 
 async def test_the_rendered_script_builds_what_the_migrations_build(
