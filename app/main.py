@@ -26,6 +26,7 @@ from app.api.routes import (
     admin,
     bulk,
     changes,
+    device_lists,
     entities,
     history,
     show_documents,
@@ -91,7 +92,7 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
     app = _empty_app(lifespan)
     app.state.settings, app.state.url, app.state.recorder = settings, url, recorder
     app.state.shutdown = shutdown
-    app.state.streams = EventStreams(shutdown)
+    app.state.event_streams = EventStreams(shutdown)
     app.state.incidents = incidents
 
     async def examine() -> check.Health:
@@ -148,7 +149,8 @@ def _routers() -> tuple[list[APIRouter], list[APIRouter]]:
     """Return the routers that the fast path looks at, and the others. To make them takes long."""
     fast = [*entities.routers(), shows.router]
     others = [
-        *history.routers(), show_documents.router, changes.router, sync.router, bulk.router(),
+        *device_lists.routers(), *history.routers(), show_documents.router, changes.router,
+        sync.router, bulk.router(),
     ]  # fmt: skip
     return fast, others
 

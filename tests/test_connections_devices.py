@@ -99,7 +99,7 @@ async def test_both_services_write_and_each_finds_the_other_side_filled(
             client.patch(loose, json=linked).raise_for_status()
             query = "SELECT destination_id FROM connections WHERE id = 'x loose'"
             assert await connection.fetchval(query) == "x DST 1"
-            free = {"destinationType": "ROUTER", "destinationId": "x WALL"}
+            free = {"destinationType": "PATCHBAY", "destinationId": "x WALL"}
             client.patch(loose, json=free).raise_for_status()
             assert listed(client, "connections")["loose"]["destinationUuid"] is None
         await downgrade(empty_database, BEFORE, say=quiet)

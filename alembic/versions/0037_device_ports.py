@@ -43,6 +43,7 @@ DEVICE_PORTS = """CREATE TABLE device_ports (
     link_class TEXT,
     loop_uuid UUID,
     is_unlisted BOOLEAN DEFAULT 'false' NOT NULL,
+    deleted_with_uuid UUID,
     CONSTRAINT device_ports_pkey PRIMARY KEY (uuid)
 )"""
 

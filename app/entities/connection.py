@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from app.model.entity import DeviceReference, Entity, PartReference, reference
+from app.model.entity import DeviceReference, Entity, PartReference, PortName, reference
 from app.model.fields import MaybeJson, MaybeLine, MaybeUuid, Name
 
 
@@ -31,6 +31,11 @@ class Connection(Entity, table=True):
             likely="cameras",
         ),
     )  # fmt: skip
+    port_names: ClassVar[Mapping[str, PortName]] = {
+        "source_output_id": PortName("source_uuid", "OUTPUT"),
+        "intermediate_input": PortName("intermediate_uuid", "INPUT"),
+        "intermediate_output": PortName("intermediate_uuid", "OUTPUT"),
+    }
     example: ClassVar[Mapping[str, Any]] = {
         "sourceId": "SRC 1", "destinationType": "SEND", "destinationId": "DST 1",
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlmodel import Field
@@ -29,6 +30,10 @@ class DevicePort(Entity, table=True):
             kind="device_type", label="device_id", uuid="device_uuid", likely="ccus", is_owner=True
         ),
     )
+    same_by: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("spec_port_uuid",), ("direction", "port_label"),
+    )  # fmt: skip
+    hidden: ClassVar[frozenset[str]] = frozenset({"deleted_with_uuid"})
     example: ClassVar[Mapping[str, Any]] = {
         "deviceId": "CCU 1", "deviceType": "ccu", "portLabel": "SDI 1", "ioType": "SDI",
         "direction": "OUTPUT", "connector": "BNC", "linkClass": "3G",
@@ -64,3 +69,5 @@ class DevicePort(Entity, table=True):
     """The uuid of the port that it loops through."""
     is_unlisted: Flag = defaulted(False, sa.Boolean)
     """Whether the last list of the device's ports left it out while a connection used it."""
+    deleted_with_uuid: UUID | None = None
+    """The device with which it was deleted, and with which it comes back."""

@@ -31,7 +31,7 @@ class Production(Row, table=True):
     version_required: ClassVar[bool] = True
     delete_is_idempotent: ClassVar[bool] = True
     synonyms: ClassVar[Mapping[str, str]] = {"name": "show_name", "created_at": "created_at"}
-    server_fields: ClassVar[frozenset[str]] = Row.server_fields | {"change_seq"}
+    hidden: ClassVar[frozenset[str]] = frozenset({"change_seq"})
     example: ClassVar[Mapping[str, Any]] = {
         "showName": "Annual Sales Meeting", "client": "Example Client",
         "venue": "Convention Center", "room": "Hall A", "loadIn": "2027-03-01",

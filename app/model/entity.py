@@ -19,8 +19,11 @@ answer schemas, SQL, change log, health check and tests. It may say:
 - ``parts``: lists stored in a table of their own (see ``PartList``);
 - ``part_references``: fields that point at a part (see ``PartReference``);
 - ``device_references``: fields that name a device of any type (see ``DeviceReference``);
+- ``port_names``: fields that name a port of a device (see ``PortName``);
+- ``same_by``: by which fields a row in a whole list of its device is one that is there;
 - ``list_order``: fields that lists are ordered by, before the time of making;
 - ``unique``: fields whose value one live row of a production has at most;
+- ``hidden``: columns that no client reads or writes;
 - ``ticks``: fields that say that something was done; a copied show begins without them;
 - ``before_write``: adjusts the values of a write, for rules between fields.
 """
@@ -29,7 +32,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, ClassVar, Final, Literal, cast
+from typing import Any, ClassVar, Final, Literal, NamedTuple, cast
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -114,6 +117,13 @@ class DeviceReference:
     is_owner: bool = False
 
 
+class PortName(NamedTuple):
+    """A field that names a port by its label, its id or its uuid: of which device, which way."""
+
+    device: str
+    direction: Literal["INPUT", "OUTPUT"]
+
+
 def label_field(reference: str) -> str:
     """Return the member that names a reference by label: ``ccu_uuid`` goes with ``ccu_id``."""
     return f"{reference.removesuffix('_uuid')}_id"
@@ -163,8 +173,11 @@ class Row(SQLModel):
     parts: ClassVar[Mapping[str, PartList]] = {}
     part_references: ClassVar[Mapping[str, PartReference]] = {}
     device_references: ClassVar[tuple[DeviceReference, ...]] = ()
+    port_names: ClassVar[Mapping[str, PortName]] = {}
+    same_by: ClassVar[tuple[tuple[str, ...], ...]] = ()
     list_order: ClassVar[tuple[str, ...]] = ()
     unique: ClassVar[tuple[str, ...]] = ()
+    hidden: ClassVar[frozenset[str]] = frozenset()
     ticks: ClassVar[tuple[str, ...]] = ()
     example: ClassVar[Mapping[str, Any]] = {}
     server_fields: ClassVar[frozenset[str]] = frozenset(
@@ -246,7 +259,8 @@ class Row(SQLModel):
     @cache
     def editable(cls) -> tuple[str, ...]:
         """Return the columns a client may write, in order of declaration, label first."""
-        own = [name for name in cls.model_fields if name not in cls.server_fields | {"id"}]
+        theirs = cls.server_fields | cls.hidden | {"id"}
+        own = [name for name in cls.model_fields if name not in theirs]
         return ("id", *own)
 
 

@@ -211,7 +211,7 @@ def read_schema(entity: type[Row]) -> type[BaseModel]:
     """Return the model of every answer that holds the entity: no member is ever missing."""
     fields: dict[str, Any] = {}
     for member in entity.model_fields:
-        if member not in {"change_seq", "field_versions"}:
+        if member not in {"field_versions", *entity.hidden}:
             fields[entity.wire(member)] = (_outgoing(entity.model_fields[member]), ...)
     for name in entity.references():
         fields[to_camel(label_field(name))] = (str | None, ...)

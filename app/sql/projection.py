@@ -66,7 +66,7 @@ def _from(entity: type[Row], *, from_write: bool) -> str:
 
 def _members(entity: type[Row], *, lists_from_write: bool) -> dict[str, str]:
     """Return the SQL of each member's value by wire name."""
-    own = [c for c in entity.model_fields if c not in {*_FIRST, *_LAST, "change_seq"}]
+    own = [c for c in entity.model_fields if c not in {*_FIRST, *_LAST, *entity.hidden}]
     first = [c for c in _FIRST if c in entity.model_fields]
     members = {entity.wire(c): _value(entity, c) for c in [*first, *own, *_LAST]}
     for field in entity.references():
@@ -110,13 +110,18 @@ def _part_list(owner: str, parts: PartList, step: str) -> str:
     return f"(SELECT coalesce(json_agg(row_to_json(part)), '[]') FROM ({rows}) AS part)"
 
 
+def all_devices(columns: str, likely: str) -> str:
+    """Return the SELECT of columns of every row that may be a device; likely ones come first."""
+    kinds = [entity for entity in discovered().values() if issubclass(entity, Entity)]
+    return " UNION ALL ".join(
+        f"SELECT {columns} FROM {table(entity)}"
+        for entity in sorted(kinds, key=lambda entity: entity.collection != likely)
+    )
+
+
 def _device_label(owner: str, device: DeviceReference) -> str:
     """Return the SQL of the label that the device has today, else of the text that is stored."""
-    kinds = [entity for entity in discovered().values() if issubclass(entity, Entity)]
-    devices = " UNION ALL ".join(
-        f"SELECT id, uuid, production_uuid FROM {table(entity)}"
-        for entity in sorted(kinds, key=lambda entity: entity.collection != device.likely)
-    )
+    devices = all_devices("id, uuid, production_uuid", device.likely)
     # The first table that has the uuid counts: clients make uuids, and two devices of different
     # types may have the same.
     today = (

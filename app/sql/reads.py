@@ -104,15 +104,11 @@ def _tag(condition: str) -> str:
     )
 
 
-def columns_of_order(entity: type[Row]) -> tuple[str, ...]:
-    """Return the columns that a list of rows of a production is ordered by."""
-    return (*entity.list_order, "created_at", "uuid")
-
-
 def aggregate(entity: type[Row], condition: str) -> str:
     """Return the SELECT of the entity's rows as one JSON array, in the order of lists."""
     name = table(entity)
-    order = f" ORDER BY {', '.join(f'{name}.{c}' for c in columns_of_order(entity))}"
+    columns = (*entity.list_order, "created_at", "uuid")
+    order = f" ORDER BY {', '.join(f'{name}.{column}' for column in columns)}"
     if not issubclass(entity, Entity):
         order = f" ORDER BY {name}.created_at DESC, {name}.uuid DESC"
     rows = projection(entity, condition, order=order)

@@ -15,7 +15,7 @@ from app.rules import labels
 from app.sql.reads import statements
 from app.sql.registry import statement
 from app.sql.writes import write_statements
-from app.store import parts, references
+from app.store import owned_rows, parts, references
 from app.store.edit import Edit
 from app.store.many_writes import is_key_of
 from app.store.write_context import StoredRow, WriteContext, log_values
@@ -35,7 +35,8 @@ async def create(context: WriteContext, entity: type[Row], edit: Edit) -> bytes:
     target = await find_target(context, entity, edit.production, edit.values.get("id"), uuid)
     values = dict(edit.values)
     await references.resolve(context.connection, entity, target.production, None, values)
-    values["id"] = await assign_label(context, entity, target, values.get("id"))
+    own = await owned_rows.label_of(context, entity, target.production, values)
+    values["id"] = await assign_label(context, entity, target, values.get("id") or own)
     entity.before_write(None, values)
     await parts.forget_foreign_uuids(context.connection, entity, values)
     lists = parts.complete(entity, values, {}, {})

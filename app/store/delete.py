@@ -10,6 +10,7 @@ from app.model.schemas import can_be_stored, known_uuid
 from app.rules.merge import Start
 from app.sql.reads import statements
 from app.sql.writes import write_statements
+from app.store import owned_rows
 from app.store.edit import Edit
 from app.store.update import RowChange, refuse_other_tag
 from app.store.write_context import StoredRow, WriteContext, log_values
@@ -33,6 +34,7 @@ async def delete(
     refuse_other_tag(entity, row, match)
     for other in discovered().values():
         row = await _clear_references(context, other, entity, row, actor)
+    row = await owned_rows.delete_with(context, row, actor)
     await context.write(
         write_statements(entity).delete,
         row.production, row.seq, row.uuid, row.version, actor.row_value,

@@ -22,7 +22,7 @@ from app.rules.merge import Start, differing
 from app.sql.projection import MOMENT, table
 from app.sql.registry import statements_of_entities
 from app.sql.writes import write_statements
-from app.store import parts, references
+from app.store import owned_rows, parts, references
 from app.store.create import assign_label, find_target
 from app.store.edit import Edit
 from app.store.read import find_row
@@ -239,9 +239,14 @@ async def _undelete(
     refuse_unbounded(entity, new)
     changes = entity.on_wire({name: [stored.get(name), value] for name, value in new.items()})
     own = {name: value for name, value in new.items() if name not in lists}
-    return await context.write(
+    body = await context.write(
         write_statements(entity).undelete,
         row.production, row.seq, row.uuid, row.version, to_json(own), actor.row_value,
         *log_values({"isDeleted": [True, False], **changes}, actor), list(changes),
         *parts.rows(entity, row.uuid, lists),
     )  # fmt: skip
+    for kind, uuid, label in await owned_rows.deleted_with(context, entity, row, values["id"]):
+        owned = await context.read_any(kind, str(uuid))
+        back = {**values_of(kind, owned.members), "id": label}
+        await _undelete(context, kind, owned, back, actor)
+    return body

@@ -3,10 +3,11 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 from pydantic_core import to_json
 
-from app.changelog.log import FORMER_LABEL, FORMER_LABELS
+from app.changelog.log import FORMER_LABEL, FORMER_LABELS, Actor
 from app.database.database import DatabaseConnection
 from app.entities import root
 from app.errors import AmbiguousId, NotFound, PreconditionFailed, VersionMissing, WrongProduction
@@ -17,7 +18,7 @@ from app.rules.etags import allows, entity_tag
 from app.rules.merge import Base, Start, merge, touched
 from app.sql.reads import statements
 from app.sql.writes import write_statements
-from app.store import parts, references
+from app.store import owned_rows, parts, references
 from app.store.conflicts import ClientView
 from app.store.edit import Edit, tidy_values
 from app.store.read import find_uuid
@@ -55,10 +56,23 @@ async def update(context: WriteContext, entity: type[Row], key: str, edit: Edit)
     await view.refuse_conflicts(context.connection, change.values, conflicts, bases)
     if not change.values:
         return row.body
+    label = change.values.get("id") or row.label
+    if label == row.label:
+        return await change.write(context)
+    followers = await owned_rows.followers(context, row, label)
     body = await change.write(context)
-    if (label := change.values.get("id")) is None or label == row.label:
-        return body
+    for kind, follower, new in followers:
+        await _relabel(context, kind, follower, new, edit.actor)
     return await _with_clash(context.connection, entity, row, label, body)
+
+
+async def _relabel(
+    context: WriteContext, entity: type[Row], uuid: UUID, label: str, actor: Actor
+) -> None:
+    """Write another label of a row that follows its device."""
+    row = await context.read(entity, str(uuid))
+    edit = Edit({"id": label}, actor, Start(version=row.version))
+    await RowChange(entity, row, edit, {}).write(context)
 
 
 class Clashing(bytes):
