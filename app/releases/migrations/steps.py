@@ -108,8 +108,11 @@ class LiveSteps(Steps):
         return driver is None or bool(driver.is_closed())
 
     def close(self) -> None:
-        """Give the connection back."""
-        self._connection.close()
+        """Give the connection back; one that is gone is thrown away."""
+        if self.is_closed:
+            self._connection.invalidate()
+        else:
+            self._connection.close()
 
     def brief(self, *statements: str, lock_timeout: str = LOCK_TIMEOUT) -> None:
         timeouts = _timeouts(shorter(lock_timeout, self._observer.lock_timeout))
@@ -242,6 +245,8 @@ def beside() -> Iterator[Steps]:
     op.get_bind().exec_driver_sql(f"SET LOCAL lock_timeout = '{observer.lock_timeout}'")
     steps = attributes.get(_KEPT)
     if steps is None or steps.is_closed:
+        if steps is not None:
+            steps.close()
         connection = op.get_bind().engine.raw_connection()
         steps = LiveSteps(connection, attributes.get("say") or print, observer)
         attributes[_KEPT] = steps
