@@ -64,7 +64,7 @@ async def prepared(
     for name, each in statements.items():
         for sql in each:
             try:
-                await connection.prepare(sql)
+                await connection.prepare(sql, name="")  # nothing has to be closed then
             except _ERRORS as error:
                 raise_if_server_fault(error)
                 failed[name, f"statement {_short(sql)}"] = _error_words(error)
