@@ -68,7 +68,8 @@ def full(entity: type[Row], **members: Any) -> dict[str, Any]:
     skipped |= {label_field(name) for name in (*entity.references(), *entity.part_references)}
     skipped |= {*entity.ends(), *entity.ends().values()}
     made = {
-        entity.wire(name): _least(entity, name) if name in entity.unique
+        entity.wire(name): _least(entity, name)
+        if name in entity.unique
         else value(field.annotation, name)
         for name, field in create_schema(entity).model_fields.items()
         if name not in skipped
