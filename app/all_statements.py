@@ -9,13 +9,13 @@ from app.entities import discovered
 from app.live.feed import derived_rows, hub, production_list
 from app.live.sockets import broadcast, presence, rooms_sql
 from app.ports import port_lists
-from app.sql import reads, writes
+from app.sql import reads, show_reads, writes
 from app.sql.registry import CHANGE_LOG, SHOW, named_statements, statements_of
 from app.store import create, history, idempotency, owned_rows, write_context
 from app.sync import records
 
 MODULES = (
-    reads, writes, history, port_lists, owned_rows, write_context, log, feed, events, retention,
+    reads, show_reads, writes, history, port_lists, owned_rows, write_context, log, feed, events, retention,
     idempotency, create, records, hub, derived_rows, production_list, presence, broadcast,
     rooms_sql,
 )  # fmt: skip
