@@ -15,9 +15,9 @@ from app.store import create, history, idempotency, owned_rows, write_context
 from app.sync import records
 
 MODULES = (
-    reads, show_reads, writes, history, port_lists, owned_rows, write_context, log, feed, events, retention,
-    idempotency, create, records, hub, derived_rows, production_list, presence, broadcast,
-    rooms_sql,
+    reads, show_reads, writes, history, port_lists, owned_rows, write_context, log, feed, events,
+    retention, idempotency, create, records, hub, derived_rows, production_list, presence,
+    broadcast, rooms_sql,
 )  # fmt: skip
 """The modules with statements; a test finds one that is missing."""
 

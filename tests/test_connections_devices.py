@@ -5,9 +5,10 @@ from typing import Any
 
 import httpx
 
+from app.entities import device_types
 from app.releases.migrations.alembic_runner import downgrade, upgrade
 from app.releases.migrations.revisions import FOLDER, needed
-from app.store.references import device_type, device_types
+from app.store.references import device_type
 from tests.legacy import connected, quiet
 from tests.older_service import OlderService
 from tests.support.service import service

@@ -31,7 +31,7 @@ def path(production: str) -> str:
 
 
 def test_it_holds_the_production_and_every_collection() -> None:
-    assert list(members())[:3] == ["production", "cableSnakes", "cameras"]
+    assert list(members())[:3] == ["production", "cableSnakes", "camSwitchers"]
     assert set(members().values()) == set(discovered().values())
 
 
