@@ -17,6 +17,7 @@
     ├── Conflict                        409  CONFLICT
     │   ├── DuplicateId                      DUPLICATE_ID
     │   ├── DuplicateUuid                    DUPLICATE_UUID
+    │   ├── DuplicateValue                   DUPLICATE_VALUE
     │   ├── AmbiguousId                      AMBIGUOUS_ID
     │   ├── VersionConflict                  VERSION_CONFLICT
     │   ├── BulkFailed                       BULK_FAILED

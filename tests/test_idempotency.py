@@ -547,7 +547,8 @@ async def test_of_ten_at_once_one_is_done_and_all_get_its_answer(
 ) -> None:  # fmt: skip
     path, body = f"/api/{entity.collection}", minimal(entity, productionId=production["id"])
     if expired:
-        send(client, path, body | {"note": "Yesterday's"}, key).raise_for_status()
+        older = minimal(entity, productionId=production["id"], note="Yesterday's")
+        send(client, path, older, key).raise_for_status()
         await databases.execute(shared_database, AGE, key, 25)
     before = await number(shared_database, LOGGED)
     together = threading.Barrier(10)
