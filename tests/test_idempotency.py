@@ -112,7 +112,11 @@ async def test_a_post_that_comes_again_gets_its_first_answer_and_does_nothing(
     assert ("etag" in first.headers) == (post.kind == "create")
 
 
-@representative
+@pytest.mark.parametrize(
+    "post",
+    [post for post in POSTS if post.entity in REPRESENTATIVES and not post.entity.unique],
+    ids=str,
+)
 async def test_without_a_key_nothing_is_noted_and_each_post_counts(
     client: httpx.Client, production: Made, shared_database: str, post: Post
 ) -> None:
