@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from app.api import member_words, problem_schemas
 from app.api.openapi import Problem
 from app.entities import discovered, root
+from app.installation.lists import LISTS
 from app.model.entity import Entity
 from app.model.fields import MAYBE_NO_CONTROLS, NO_CONTROLS, NO_NUL
 from app.shows.references_within import lists_of
@@ -55,6 +56,8 @@ _CREDENTIALS: Final = {
 }
 _TAGS: Final = {
     "Changes": "What changed in a production: to catch up on, to listen to, to undo.",
+    "Formats": "The video formats to choose from: those that ship, and those of users.",
+    "Settings": "What pages choose from, in lists, and what else they store for everybody.",
     "Sync": "The work of a client that was offline, as one batch.",
     "Releases": "For operators: the state of the database's migrations.",
     "Health": "Whether the service can serve. No token is needed.",
@@ -69,6 +72,7 @@ _REFERENCE: Final = re.compile('"#/components/schemas/([^"]+)"')
 _NOISE: Final = frozenset({NO_NUL, NO_CONTROLS, MAYBE_NO_CONTROLS})
 
 
+_ANY_UUID: Final = "019b0000-0000-7000-8000-000000000000"
 _FEW: Final = 2
 _one_at_a_time: Final = Lock()
 
@@ -247,6 +251,10 @@ def _path_example(path: str, name: str, examples: Mapping[str, Any]) -> str | in
     }  # fmt: skip
     if name in others:
         return others[name]
+    if name == "name":
+        return next(each.defaults[0] for each in LISTS if f"/{each.path}/" in path)
+    if path == "/api/formats/{key}":
+        return str(examples.get("VideoFormat", {}).get("uuid", _ANY_UUID))
     # The key of any row will do below a show.
     of_show = name == "production" or path.split("/")[3] == "{key}"
     kind = by_path[path.split("/")[2]] if of_show else next(reversed(by_path.values()))
