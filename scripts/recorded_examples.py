@@ -24,7 +24,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from app.entities import discovered
-from app.installation.lists import FRAME_RATES, LISTS, RESOLUTIONS
+from app.installation.lists import CONNECTOR_TYPES, FRAME_RATES, LISTS, RESOLUTIONS
 from app.model.entity import Entity
 
 FILE: Final = Path(__file__).parents[1] / "app" / "api" / "examples.json"
@@ -32,7 +32,7 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _MINUTE: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC")
 _FOLDER: Final = re.compile(r"host=[^&\"]+/run\b")
-_PATIENCE: Final = 120  # seconds for a service to start
+_PATIENCE: Final = 120  # seconds for a service to start, or to answer beside other work
 _FEW: Final = 2
 _LONG: Final = 300
 _SERVING: Final = re.compile(r'"url": ?"(http[^"]+)"')
@@ -207,8 +207,9 @@ def _record_settings(ask: Recorder) -> None:
     for words in LISTS:
         own = f"{path}/{words.path}"
         ask("GET", own)
-        ask("POST", own, {"rate" if words is FRAME_RATES else "name": "CUSTOM"})
-        ask("DELETE", f"{own}/CUSTOM")
+        word = {CONNECTOR_TYPES: "HDMI 2.1", FRAME_RATES: "119.88"}.get(words, "CUSTOM")
+        ask("POST", own, {"rate" if words is FRAME_RATES else "name": word})
+        ask("DELETE", f"{own}/{word}")
         member = {FRAME_RATES: "rates", RESOLUTIONS: "resolutions"}.get(words, "types")
         ask("PUT", f"{own}/reorder", {member: [words.defaults[1], words.defaults[0]]})
         ask("POST", f"{own}/restore-defaults")
@@ -324,7 +325,7 @@ def served() -> Iterator[str]:
 
 def main() -> None:
     """Write the file."""
-    with served() as url, httpx.Client(base_url=url) as client:
+    with served() as url, httpx.Client(base_url=url, timeout=_PATIENCE) as client:
         examples = record(client)
     FILE.write_text(json.dumps(examples, indent=1, ensure_ascii=False) + "\n")
     print(f"Wrote {FILE}: examples of {len(examples)} schemas.")  # said to who runs it
