@@ -18,6 +18,7 @@ from app.api import member_words, problem_schemas
 from app.api.openapi import Problem
 from app.entities import discovered, root
 from app.installation.lists import LISTS
+from app.installation.system_formats import SYSTEM_FORMATS, system_uuid
 from app.model.entity import Entity
 from app.model.fields import MAYBE_NO_CONTROLS, NO_CONTROLS, NO_NUL
 from app.shows.references_within import lists_of
@@ -72,7 +73,6 @@ _REFERENCE: Final = re.compile('"#/components/schemas/([^"]+)"')
 _NOISE: Final = frozenset({NO_NUL, NO_CONTROLS, MAYBE_NO_CONTROLS})
 
 
-_ANY_UUID: Final = "019b0000-0000-7000-8000-000000000000"
 _FEW: Final = 2
 _one_at_a_time: Final = Lock()
 
@@ -254,7 +254,7 @@ def _path_example(path: str, name: str, examples: Mapping[str, Any]) -> str | in
     if name == "name":
         return next(each.defaults[0] for each in LISTS if f"/{each.path}/" in path)
     if path == "/api/formats/{key}":
-        return str(examples.get("VideoFormat", {}).get("uuid", _ANY_UUID))
+        return str(system_uuid(SYSTEM_FORMATS[0]))
     # The key of any row will do below a show.
     of_show = name == "production" or path.split("/")[3] == "{key}"
     kind = by_path[path.split("/")[2]] if of_show else next(reversed(by_path.values()))
