@@ -132,7 +132,7 @@ class Unauthorized(
 
 
 class Forbidden(SignalbookError, status=403, code="FORBIDDEN", error="Forbidden"):
-    """Only this machine itself may request this, and no web page of another origin."""
+    """Nobody may change what ships with the service; or only this machine may request this."""
 
 
 class NotFound(SignalbookError, status=404, code="NOT_FOUND", error="Not found"):
