@@ -28,6 +28,7 @@ from app.api.routes import (
     changes,
     device_lists,
     entities,
+    equipment,
     history,
     show_documents,
     shows,
@@ -150,7 +151,7 @@ def _routers() -> tuple[list[APIRouter], list[APIRouter]]:
     fast = [*entities.routers(), shows.router]
     others = [
         *device_lists.routers(), *history.routers(), show_documents.router, changes.router,
-        sync.router, bulk.router(),
+        sync.router, bulk.router(), equipment.router,
     ]  # fmt: skip
     return fast, others
 

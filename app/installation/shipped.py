@@ -1,0 +1,26 @@
+"""What ships with the service and is loaded into each installation: the one place that says what.
+
+The release gate calls it once the database is as this image needs it, and so do ``serve --prepare``
+and the first reader of an installation that has nothing. To do it again changes nothing.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from app.database.database import DatabaseConnection
+from app.installation.shipped_devices import load_devices
+
+Loader = Callable[[DatabaseConnection], Awaitable[str | None]]
+"""Adds what is missing, in an open transaction; returns what it did, in words, if anything."""
+
+LOADERS: Final[tuple[Loader, ...]] = (load_devices,)
+"""Each is safe beside another process that does the same."""
+
+
+async def load_shipped(connection: DatabaseConnection) -> str:
+    """Load all that ships, in an open transaction; return what was done, in words.
+
+    What people have edited or archived is never overwritten.
+    """
+    words = [await load(connection) for load in LOADERS]
+    return "; ".join(each for each in words if each) or "all that ships is there"
