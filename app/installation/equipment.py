@@ -6,7 +6,7 @@ whole, in one transaction, and everybody is told. What an edit leaves as it is, 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 from uuid import UUID, uuid4
 
 from pydantic_core import from_json, to_json
@@ -71,27 +71,38 @@ class DeviceEdit:
         return {**device, **own, "equipment_io_ports": ports, "equipment_cards": cards}
 
 
-async def list_devices(database: Database, wanted: DeviceFilter) -> bytes:
-    """Return devices as JSON, ordered by category, manufacturer and model.
+class ListedDevices(NamedTuple):
+    """Devices as JSON, and a token that every change of any device changes."""
+
+    body: bytes
+    state: str
+
+
+async def list_devices(database: Database, only: DeviceFilter) -> ListedDevices:
+    """Return devices, ordered by category, manufacturer and model.
 
     A database that no release has filled gets the shipped devices now: a page must have something
     to choose from.
     """
-    body = await _list(database, wanted)
-    if body == b"[]" and wanted.is_everything:
+    devices = await _list(database, only)
+    if devices.body == b"[]" and only.is_everything:
         async with database.transaction() as connection:
             await load_shipped(connection)
-        body = await _list(database, wanted)
-    return body
+        devices = await _list(database, only)
+    return devices
 
 
-async def _list(database: Database, wanted: DeviceFilter) -> bytes:
-    category = tidy_category(wanted.category) or None
-    words = [word.lower() for word in wanted.words]
-    return (
-        await database.read(sql.LIST, wanted.archived, category, wanted.manufacturer or None, words)
-        or b"[]"
-    )
+async def state_token(database: Database) -> str:
+    """Return the token that ``list_devices`` would return, for much less."""
+    return str(await database.read(sql.STATE))
+
+
+async def _list(database: Database, only: DeviceFilter) -> ListedDevices:
+    category = tidy_category(only.category) or None
+    words = [word.lower() for word in only.words]
+    row = await database.row(sql.LIST, only.archived, category, only.manufacturer or None, words)
+    assert row is not None, "an aggregate has a row"
+    return ListedDevices(row["body"], row["state"])
 
 
 async def get_device(database: Database, key: str) -> bytes:

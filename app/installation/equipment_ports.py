@@ -107,8 +107,8 @@ def cards_after(stored: Members, cards: Members) -> list[Member]:
     for card in sorted(cards, key=lambda each: int(each["slot_number"])):
         slot = card["slot_number"]
         before = by_slot.get(slot, {"id": str(uuid4()), "equipment_card_io": []})
-        left = [port for port in before["equipment_card_io"] if port in pool]
-        ports = ports_after(left, card.get("inputs"), card.get("outputs"), pool)
+        own = [port for port in before["equipment_card_io"] if port in pool]
+        ports = ports_after(own, card.get("inputs"), card.get("outputs"), pool)
         result.append({"id": before["id"], "slot_number": slot, "equipment_card_io": ports})
         ids = {port["id"] for port in ports}
         pool = [port for port in pool if port["id"] not in ids]

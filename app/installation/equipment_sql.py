@@ -50,11 +50,21 @@ _SEARCHED: Final = (
     f"lower(manufacturer || ' ' || model || ' ' || {_CATEGORY} || ' ' "
     f"|| replace({_CATEGORY}, '_', ' '))"
 )
-# All devices that are archived or not ($1), of category $2 and of manufacturer $3 where those are
-# named, whose names hold each of the words $4.
+_TABLES: Final = ("equipment_specs", "equipment_io_ports", "equipment_cards", "equipment_card_io")
+_EACH: Final = " UNION ALL ".join(
+    f"SELECT hashtextextended(concat_ws(' ', id, version, updated_at), 0) AS digest FROM {table}"
+    for table in _TABLES
+)
+# A token that every write of every device changes, the older service's too: each raises one of the
+# two or adds or removes a row.
+_STATE: Final = f"SELECT coalesce(sum(digest::numeric), 0)::text FROM ({_EACH}) AS rows"
+STATE: Final = _installation(_STATE)
+# The same token, and as ``body`` all devices that are archived or not ($1), of category $2 and of
+# manufacturer $3 where those are named, whose names hold each of the words $4.
 LIST: Final = _installation(
-    f"SELECT coalesce(json_agg(row_to_json(device)), '[]') FROM (SELECT {_MEMBERS} "
-    f"FROM equipment_specs WHERE is_deleted = $1 AND ($2::text IS NULL OR {_CATEGORY} = $2) "
+    f"SELECT coalesce(json_agg(row_to_json(device)), '[]') AS body, ({_STATE}) AS state "
+    f"FROM (SELECT {_MEMBERS} FROM equipment_specs WHERE is_deleted = $1 "
+    f"AND ($2::text IS NULL OR {_CATEGORY} = $2) "
     "AND ($3::text IS NULL OR lower(manufacturer) = lower($3)) "
     f"AND NOT EXISTS (SELECT FROM unnest($4::text[]) AS word WHERE strpos({_SEARCHED}, word) = 0) "
     f'ORDER BY {_CATEGORY} COLLATE "C", lower(manufacturer) COLLATE "C", lower(model) COLLATE "C",'

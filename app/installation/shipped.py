@@ -4,17 +4,29 @@ The release gate calls it once the database is as this image needs it, and so do
 and the first reader of an installation that has nothing. To do it again changes nothing.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from app.database.database import DatabaseConnection
-from app.installation.shipped_devices import load_devices
+from app.installation.shipped_devices import OURS, load_devices
 
 Loader = Callable[[DatabaseConnection], Awaitable[str | None]]
 """Adds what is missing, in an open transaction; returns what it did, in words, if anything."""
 
 LOADERS: Final[tuple[Loader, ...]] = (load_devices,)
 """Each is safe beside another process that does the same."""
+
+PROTECTED: Final[Mapping[str, str]] = {
+    "equipment_specs": f"last_modified_by IS DISTINCT FROM '{OURS}'",
+    # These rows live with a device.
+    "equipment_io_ports": "false",
+    "equipment_cards": "false",
+    "equipment_card_io": "false",
+}
+"""Which rows of these tables somebody would miss, as SQL: those that do not ship.
+
+The columns are those that the older service's tables have.
+"""
 
 
 async def load_shipped(connection: DatabaseConnection) -> str:

@@ -101,9 +101,14 @@ async def load_devices(connection: DatabaseConnection) -> str | None:
     await _insert(connection, new)
     await _update(connection, outdated)
     counts = {"added": len(new), "corrected": len(outdated)}
-    done = [f"{count} devices {verb}" for verb, count in counts.items() if count]
     edited = sum(not row["is_untouched"] for row in rows.values())
-    return ", ".join([*done, *([f"{edited} left as people have them"] if edited else [])]) or None
+    counts |= {"left as people have it": edited}
+    words = [
+        f"{count} device{'s' if count > 1 else ''} {what}"
+        for what, count in counts.items()
+        if count
+    ]
+    return ", ".join(words) or None
 
 
 def _folded(manufacturer: str, model: str) -> tuple[str, str]:

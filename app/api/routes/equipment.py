@@ -23,9 +23,11 @@ from app.api.routes.equipment_models import Equipment, EquipmentCreate, Equipmen
 from app.errors import Conflict, Invalid, KeyReused, NotFound, PreconditionFailed
 from app.installation import equipment
 from app.installation.equipment import DeviceEdit, DeviceFilter
+from app.installation.equipment_sql import LIST
 from app.model.fields import NO_NUL
 from app.model.schemas import DeleteBody
-from app.rules.etags import entity_tag, matches
+from app.releases.migrations import revisions
+from app.rules.etags import entity_tag, fingerprint, list_tag, matches
 from app.store.write_context import WriteContext
 
 router: Final = APIRouter(prefix="/equipment", tags=["Equipment"], route_class=JsonRoute)
@@ -33,7 +35,7 @@ _SLOT: Final = "the equipment"
 """What these writes wait for among themselves, in each process."""
 _DELETED: Final = b'{"success":true}'
 _KEY: Final = path_parameter("key", "The uuid of the device, else its text id.")
-_LIST: Final = (
+_LISTED: Final = (
     "By category, manufacturer and model. Archived ones are listed by themselves. `q` finds "
     "devices that have all its words in their manufacturer, model or category."
 )
@@ -56,7 +58,7 @@ Archived = Annotated[bool, Query(description="The archived devices, and no other
 
 
 @router.get("", operation_id="list_equipment", summary="List the devices to choose from",
-            description=_LIST,
+            description=_LISTED,
             responses={**conditional(list[Equipment]), **documented(Invalid)},
             openapi_extra={"parameters": [IF_NONE_MATCH]})  # fmt: skip
 async def list_equipment(
@@ -65,11 +67,14 @@ async def list_equipment(
     archived: Archived = False,  # noqa: FBT002  # a parameter of the query
 ) -> Response:  # fmt: skip
     """Answer with the list."""
-    wanted = DeviceFilter(archived, category, manufacturer, tuple(q.split()))
-    body = await equipment.list_devices(database, wanted)
-    etag = f"W/{entity_tag(body)}"
-    pieces = None if matches(if_none_match, etag) else [body]
-    return ReadResponse(pieces, etag, compressible=True)
+    version = fingerprint(LIST, revisions.head())
+    if if_none_match:
+        etag = list_tag(await equipment.state_token(database), version)
+        if matches(if_none_match, etag):
+            return ReadResponse(None, etag, compressible=True)
+    only = DeviceFilter(archived, category, manufacturer, tuple(q.split()))
+    devices = await equipment.list_devices(database, only)
+    return ReadResponse([devices.body], list_tag(devices.state, version), compressible=True)
 
 
 @router.get("/{key}", operation_id="get_equipment", summary="Get one device",

@@ -142,8 +142,8 @@ class EquipmentBody(DeleteBody):
 
     def edit(self, request_id: str | None, if_match: bytes = b"") -> DeviceEdit:
         """Return what it says, as an edit."""
-        known = {*type(self).model_fields} - {*DeleteBody.model_fields, "version"}
-        members = self.model_dump(exclude_unset=True, include=known)
+        names = {*type(self).model_fields} - {*DeleteBody.model_fields, "version"}
+        members = self.model_dump(exclude_unset=True, include=names)
         version = getattr(self, "version", None)
         return DeviceEdit(members, version, if_match, actor_in(self, request_id).row_value)
 
