@@ -11,15 +11,16 @@ from app.entities import discovered
 from app.installation import announcements, equipment_sql, shipped_devices
 from app.live.feed import derived_rows, hub, production_list
 from app.live.sockets import broadcast, presence, rooms_sql
-from app.sql import reads, writes
+from app.ports import port_lists
+from app.sql import reads, show_reads, writes
 from app.sql.registry import CHANGE_LOG, INSTALLATION, SHOW, named_statements, statements_of
-from app.store import create, device_lists, history, idempotency, owned_rows, write_context
+from app.store import create, history, idempotency, owned_rows, write_context
 from app.sync import records
 
 MODULES = (
-    reads, writes, history, device_lists, owned_rows, write_context, log, feed, events, retention,
-    idempotency, create, records, hub, derived_rows, production_list, presence, broadcast,
-    rooms_sql, announcements, equipment_sql, shipped_devices,
+    reads, show_reads, writes, history, port_lists, owned_rows, write_context, log, feed, events,
+    retention, idempotency, create, records, hub, derived_rows, production_list, presence,
+    broadcast, rooms_sql, announcements, equipment_sql, shipped_devices,
 )  # fmt: skip
 """The modules with statements; a test finds one that is missing."""
 _OWNERS: Final = (CHANGE_LOG, SHOW, INSTALLATION)

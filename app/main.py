@@ -93,7 +93,7 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
     app = _empty_app(lifespan)
     app.state.settings, app.state.url, app.state.recorder = settings, url, recorder
     app.state.shutdown = shutdown
-    app.state.streams = EventStreams(shutdown)
+    app.state.event_streams = EventStreams(shutdown)
     app.state.incidents = incidents
 
     async def examine() -> check.Health:

@@ -18,7 +18,14 @@ from app.store.create import create as create_row
 from app.store.edit import edit_of
 from tests.legacy import quiet
 from tests.support import databases
-from tests.support.bodies import SCOPED, SCOPED_REPRESENTATIVES, minimal, named
+from tests.support.bodies import (
+    OLDER,
+    SCOPED,
+    SCOPED_REPRESENTATIVES,
+    UNIQUE_LABELS,
+    minimal,
+    named,
+)
 from tests.support.holding import after, counted, logged
 from tests.support.service import created, service
 from tests.test_writer import listening
@@ -445,7 +452,7 @@ async def test_while_labels_are_unique_everywhere_a_clash_is_one_operations_own(
 ) -> None:
     with service(older) as client:
         show, other = (created(client, "productions", name=name) for name in "ab")
-        for entity in SCOPED:
+        for entity in OLDER:
             many = [create(entity), create(entity, id="HELD")]
             send(client, show, entity, *many).raise_for_status()
             operations = [create(entity), update(f"{entity.prefix} 2", id="HELD"), create(entity)]
@@ -496,7 +503,7 @@ def test_what_a_bulk_deleted_a_bulk_brings_back(
 
 
 @pytest.mark.parametrize("atomic", [True, False], ids=["all or nothing", "each for itself"])
-@scoped
+@pytest.mark.parametrize("entity", UNIQUE_LABELS, ids=named)
 def test_a_restore_that_is_refused_is_refused_as_alone(
     client: httpx.Client, production: Made, make: Any, entity: type[Row], atomic: bool
 ) -> None:

@@ -5,9 +5,10 @@ from typing import Any
 
 import httpx
 
+from app.entities import device_types
 from app.releases.migrations.alembic_runner import downgrade, upgrade
 from app.releases.migrations.revisions import FOLDER, needed
-from app.store.references import device_type, device_types
+from app.store.references import device_type
 from tests.legacy import connected, quiet
 from tests.older_service import OlderService
 from tests.support.service import service
@@ -99,7 +100,7 @@ async def test_both_services_write_and_each_finds_the_other_side_filled(
             client.patch(loose, json=linked).raise_for_status()
             query = "SELECT destination_id FROM connections WHERE id = 'x loose'"
             assert await connection.fetchval(query) == "x DST 1"
-            free = {"destinationType": "ROUTER", "destinationId": "x WALL"}
+            free = {"destinationType": "PATCHBAY", "destinationId": "x WALL"}
             client.patch(loose, json=free).raise_for_status()
             assert listed(client, "connections")["loose"]["destinationUuid"] is None
         await downgrade(empty_database, BEFORE, say=quiet)

@@ -97,7 +97,7 @@ def test_deleting_a_source_leaves_its_connections_for_the_checks(
     client: httpx.Client, make: Any
 ) -> None:
     source = make("sources", name="GFX", type="LAPTOP")
-    path = make("connections", sourceUuid=source["uuid"], destinationType="ROUTER")
+    path = make("connections", sourceUuid=source["uuid"], destinationType="PATCHBAY")
     client.delete(f"/api/sources/{source['uuid']}")
     after = client.get(f"/api/connections/{path['uuid']}").json()
     assert (after["sourceUuid"], after["version"]) == (source["uuid"], 1)

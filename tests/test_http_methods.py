@@ -94,7 +94,7 @@ def test_without_the_token_a_head_is_refused(shared_database: str) -> None:
 def test_the_head_of_a_stream_is_sent_and_the_stream_closed(
     client: ServiceClient, production: dict[str, Any]
 ) -> None:
-    streams = client.service_app.state.streams
+    streams = client.service_app.state.event_streams
     raw = http.client.HTTPConnection(client.base_url.host, client.base_url.port or 80, timeout=20)
     path = f"/api/productions/{production['uuid']}/changes/stream"
     for since in ("", "?since=0"):

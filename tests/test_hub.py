@@ -510,7 +510,7 @@ async def _camera(one: Process, place: UUID) -> tuple[str, Made, Made]:
 
 async def _sourced(one: Process, place: UUID) -> tuple[str, Made, Made]:
     source = await one.create("sources", place, name="S", type="LAPTOP")
-    path = {"source_uuid": source["uuid"], "destination_type": "ROUTER"}
+    path = {"source_uuid": source["uuid"], "destination_type": "PATCHBAY"}
     return "sources", source, await one.create("connections", place, **path)
 
 
@@ -606,7 +606,7 @@ async def test_a_device_made_with_a_uuid_that_an_older_row_names_is_told(
     one: Process, raw: asyncpg.Connection
 ) -> None:
     place, ear, uuid = await one.show(), Ear(), uuid4()
-    path = {"destination_type": "ROUTER", "destination_id": "as it was"}
+    path = {"destination_type": "PATCHBAY", "destination_id": "as it was"}
     row = await one.create("connections", place, **path)
     await raw.execute("UPDATE connections SET destination_uuid = $1 WHERE uuid = $2",
                       uuid, row["uuid"])  # fmt: skip

@@ -267,9 +267,9 @@ def test_no_connection_ends_up_on_an_output_of_another_source(
     outputs = [{"id": f"OUT {n}", "connector": "SDI"} for n in (1, 2)]
     sources = [make("sources", name="x", type="LAPTOP", outputs=outputs)]
     sources.append(make("sources", name="y", type="LAPTOP", outputs=[{"connector": "DP"}]))
-    row = make("connections", destinationType="ROUTER", sourceId=sources[0]["id"],
+    row = make("connections", destinationType="PATCHBAY", sourceId=sources[0]["id"],
                sourceOutputId="OUT 1")  # fmt: skip
-    alone = make("connections", destinationType="ROUTER", sourceId=sources[0]["id"],
+    alone = make("connections", destinationType="PATCHBAY", sourceId=sources[0]["id"],
                  sourceOutputId="OUT 1")  # fmt: skip
     assert patch(alone, sourceUuid=sources[1]["uuid"])["sourceOutputId"] is None
     patch(row, version=1, sourceOutputId="OUT 2")

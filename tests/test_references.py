@@ -114,10 +114,10 @@ def test_a_destination_by_uuid_or_label_in_any_spelling(make: Any, word: str) ->
         assert (path["destinationUuid"], path["destinationId"]) == (send["uuid"], send["id"])
 
 
-def test_a_router_is_the_frontends_own_word(make: Any) -> None:
-    path = make("connections", destinationType="ROUTER", destinationId="RTR 1",
+def test_a_patchbay_is_the_frontends_own_word(make: Any) -> None:
+    path = make("connections", destinationType="PATCHBAY", destinationId="PB 1",
                 intermediateType="SWITCHER", intermediateId="E2")  # fmt: skip
-    assert (path["destinationId"], path["destinationUuid"]) == ("RTR 1", None)
+    assert (path["destinationId"], path["destinationUuid"]) == ("PB 1", None)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_router_is_the_frontends_own_word(make: Any) -> None:
     [
         ({"destinationType": "SEND", "destinationId": "NOBODY"}, "destinationId"),
         ({"destinationType": "SEND", "destinationUuid": SOME_UUID}, "destinationUuid"),
-        ({"destinationType": "ROUTER", "destinationUuid": SOME_UUID}, "destinationUuid"),
+        ({"destinationType": "PATCHBAY", "destinationUuid": SOME_UUID}, "destinationUuid"),
         ({"intermediateType": "CCU", "intermediateId": "NOBODY"}, "intermediateId"),
         ({"sourceId": "NOBODY"}, "sourceId"),
         ({"sourceOutputId": "NOBODY"}, "sourceOutputId"),
@@ -134,7 +134,7 @@ def test_a_router_is_the_frontends_own_word(make: Any) -> None:
 def test_what_a_connection_names_must_live_in_its_production(
     client: httpx.Client, production: dict[str, Any], said: dict[str, str], member: str
 ) -> None:
-    body = {"productionId": production["id"], "destinationType": "ROUTER", **said}
+    body = {"productionId": production["id"], "destinationType": "PATCHBAY", **said}
     answer = client.post("/api/connections", json=body)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["path"] == member
@@ -144,7 +144,7 @@ def test_an_output_must_be_its_own_sources(client: httpx.Client, make: Any) -> N
     one, two = (
         make("sources", name="x", type="y", outputs=[{"connector": "HDMI"}]) for _ in range(2)
     )
-    path = make("connections", destinationType="ROUTER", sourceId=one["id"],
+    path = make("connections", destinationType="PATCHBAY", sourceId=one["id"],
                 sourceOutputId=one["outputs"][0]["uuid"])  # fmt: skip
     theirs = {"sourceOutputId": two["outputs"][0]["id"]}
     assert client.put(f"/api/connections/{path['uuid']}", json=theirs).status_code == 422
@@ -163,9 +163,9 @@ def test_redirecting_a_connection_by_label_beside_its_old_uuid(
     back = {**after, "destinationUuid": one["uuid"]}
     after = client.put(f"/api/connections/{path['uuid']}", json=back).json()
     assert (after["destinationUuid"], after["destinationId"]) == (one["uuid"], one["id"])
-    router = {**after, "destinationType": "ROUTER", "destinationId": "RTR 1"}
-    after = client.put(f"/api/connections/{path['uuid']}", json=router).json()
-    assert (after["destinationUuid"], after["destinationId"]) == (None, "RTR 1")
+    patchbay = {**after, "destinationType": "PATCHBAY", "destinationId": "PB 1"}
+    after = client.put(f"/api/connections/{path['uuid']}", json=patchbay).json()
+    assert (after["destinationUuid"], after["destinationId"]) == (None, "PB 1")
 
 
 def words_of(entity: type[Row]) -> list[str]:
@@ -201,7 +201,7 @@ def test_a_kept_type_in_any_spelling_is_kept_by_uuid(
         assert "'NEW 1'" in answer.json()["message"]
 
 
-@pytest.mark.parametrize("word", ["BANANA", "ROUTER", "snakeish", "camera 1", "x"])
+@pytest.mark.parametrize("word", ["BANANA", "PATCHBAY", "snakeish", "camera 1", "x"])
 def test_a_type_that_nobody_keeps_is_text_and_says_so(
     client: httpx.Client, make: Any, word: str
 ) -> None:
@@ -224,10 +224,10 @@ def test_a_type_that_nobody_keeps_is_text_and_says_so(
 
 def test_a_device_without_a_type_is_kept_where_only_one_is_called_so(make: Any) -> None:
     camera = make("cameras", name="x", id="ROBO")
-    path = make("connections", destinationType="ROUTER", intermediateId="ROBO")
+    path = make("connections", destinationType="PATCHBAY", intermediateId="ROBO")
     assert (path["intermediateUuid"], path["unresolved"]) == (camera["uuid"], [])
     make("ccus", name="x", id="ROBO")
-    path = make("connections", destinationType="ROUTER", intermediateId="ROBO")
+    path = make("connections", destinationType="PATCHBAY", intermediateId="ROBO")
     assert (path["intermediateUuid"], path["unresolved"]) == (None, ["intermediate"])
 
 
@@ -236,7 +236,7 @@ def test_a_form_with_a_former_label_alone_leaves_the_device(
 ) -> None:
     """The frontend's form has labels only; a rename in between changes no version of the row."""
     camera = make("cameras", name="x", id="CAM 1")
-    path = make("connections", destinationType="ROUTER", intermediateType="camera",
+    path = make("connections", destinationType="PATCHBAY", intermediateType="camera",
                 intermediateId="CAM 1")  # fmt: skip
     client.patch(f"/api/cameras/{camera['uuid']}", json={"id": "JIB"}).raise_for_status()
     form = {"intermediateType": "camera", "intermediateId": "CAM 1", "note": "new", "version": 1}
@@ -251,7 +251,7 @@ def test_a_stale_form_does_not_move_a_connection_to_another_output(
     one, two = (
         make("sources", name="x", type="y", outputs=[{"connector": "HDMI"}]) for _ in range(2)
     )
-    path = make("connections", destinationType="ROUTER", sourceUuid=one["uuid"],
+    path = make("connections", destinationType="PATCHBAY", sourceUuid=one["uuid"],
                 sourceOutputId=one["outputs"][0]["id"])  # fmt: skip
     assert path["sourceOutputUuid"] == one["outputs"][0]["uuid"]
     where = f"/api/productions/{production['uuid']}/sources/renumber"
@@ -273,7 +273,7 @@ def test_a_stale_form_does_not_move_a_connection_to_another_output(
 
 def test_an_output_that_is_gone_says_so(client: httpx.Client, make: Any) -> None:
     source = make("sources", name="x", type="y", outputs=[{"connector": "HDMI"}])
-    path = make("connections", destinationType="ROUTER", sourceId=source["id"],
+    path = make("connections", destinationType="PATCHBAY", sourceId=source["id"],
                 sourceOutputId=source["outputs"][0]["id"])  # fmt: skip
     client.patch(f"/api/sources/{source['uuid']}", json={"outputs": []}).raise_for_status()
     after = client.get(f"/api/connections/{path['uuid']}").json()

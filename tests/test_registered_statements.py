@@ -108,8 +108,9 @@ def test_the_life_of_a_row_runs_only_registered_statements(
         show = created(client, "productions", name="A show", id="MINE")
         members = {"productionId": "MINE", **full(entity)}
         row = created(client, entity.collection, **members)
-        created(client, entity.collection, **{**members, "id": "WISH", "uuid": str(uuid4())})
-        client.post(f"/api/{entity.collection}", json={**members, "id": "WISH"})
+        other = {**members, **full(entity), "id": "WISH"}
+        created(client, entity.collection, **{**other, "uuid": str(uuid4())})
+        client.post(f"/api/{entity.collection}", json=other)
         path = f"/api/{entity.collection}/{row['uuid']}"
         _edit(client, path, row)
         for key in (row["uuid"], row["id"], "NOBODY", str(uuid4())):

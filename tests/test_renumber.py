@@ -16,7 +16,7 @@ from app.releases.migrations.revisions import history, needed
 from app.store.delete import delete
 from app.store.renumber import Renaming, Renumber, one_holder, renumber
 from tests.legacy import quiet
-from tests.support.bodies import SCOPED, SCOPED_REPRESENTATIVES, minimal, named
+from tests.support.bodies import OLDER, SCOPED, SCOPED_REPRESENTATIVES, minimal, named
 from tests.support.holding import after, counted, logged
 from tests.support.service import created, service
 from tests.test_writer import listening
@@ -279,7 +279,7 @@ async def test_while_labels_are_unique_everywhere_they_are_swapped_all_the_same(
 ) -> None:
     with service(older) as client:
         show, other = (created(client, "productions", name=name) for name in "ab")
-        for entity in SCOPED:
+        for entity in OLDER:
             made = rows(client, entity, show, "P 1", "P 2", "P 3", "A")
             order = [made[n]["uuid"] for n in (2, 0, 1, 3)]
             answer = send(client, show, entity, order=order, prefix="P")

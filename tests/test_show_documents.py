@@ -269,7 +269,7 @@ def test_only_keys_are_replaced(client: httpx.Client) -> None:
     """A text that stands where a uuid should is no key, and free JSON has none of its own."""
     document = {
         "production": {"showName": "Opening"},
-        "connections": [{"destinationType": "ROUTER", "signalPath": [{"uuid": "Opening"}]}],
+        "connections": [{"destinationType": "PATCHBAY", "signalPath": [{"uuid": "Opening"}]}],
     }
     made = imported(client, document, uuids="new").json()
     assert made["showName"] == "Opening"

@@ -94,7 +94,7 @@ class Served:
             time.sleep(0.01)
 
     def until_left(self) -> None:
-        self.until(lambda: self.app.state.hub.idle and not self.app.state.streams.open)
+        self.until(lambda: self.app.state.hub.idle and not self.app.state.event_streams.open)
 
 
 @contextmanager
@@ -195,7 +195,7 @@ def test_rows_that_read_differently_follow_the_change(served: Served, show: dict
 def test_a_quiet_stream_shows_that_it_is_alive(
     served: Served, show: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(served.app.state.streams, "heartbeat", 0.02)
+    monkeypatch.setattr(served.app.state.event_streams, "heartbeat", 0.02)
     with served.stream(show["uuid"]) as stream:
         assert [stream.block() for _ in range(3)] == [{"": "still here"}] * 3
         ccu(served, show)
@@ -271,7 +271,7 @@ def test_a_deleted_show_can_be_watched_to_its_end(served: Served, show: dict[str
 def test_there_are_only_so_many_streams(
     served: Served, show: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(served.app.state.streams, "most", 2)
+    monkeypatch.setattr(served.app.state.event_streams, "most", 2)
     with served.stream(show["uuid"]), served.stream(show["uuid"]):
         assert served.refused(show["uuid"]) == (503, "BUSY")
     served.until_left()
@@ -339,17 +339,17 @@ def test_a_stopping_service_takes_no_more(served: Served, show: dict[str, Any]) 
 def test_a_client_that_takes_nothing_is_left_and_holds_nobody_up(
     served: Served, show: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(served.app.state.streams, "patience", 0.3)
+    monkeypatch.setattr(served.app.state.event_streams, "patience", 0.3)
     at = urlsplit(served.root)
     deaf = socket.socket()
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     deaf.connect((at.hostname, at.port))
     path = f"/api/productions/{show['uuid']}/changes/stream"
     deaf.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-    served.until(lambda: served.app.state.streams.open == 1)
+    served.until(lambda: served.app.state.event_streams.open == 1)
     with served.stream(show["uuid"]) as stream:
         heard: list[int] = []
-        while served.app.state.streams.open == 2:
+        while served.app.state.event_streams.open == 2:
             ccu(served, show, note="n" * 90_000)
             heard += [int(event.id or 0) for event in stream.take(1)]
             assert len(heard) < 400

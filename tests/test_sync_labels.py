@@ -118,7 +118,7 @@ def test_a_label_of_another_type_is_left_alone(
     sends = [make("sends", name="x", type="MONITOR", id=word) for word in "12"]
     make("cameras", name="Theirs", id="1")
     kept = {"destinationType": "SEND", "destinationUuid": sends[1]["uuid"]}
-    wires = [make("connections", **kept, intermediateType="ROUTER") for _ in range(2)]
+    wires = [make("connections", **kept, intermediateType="PATCHBAY") for _ in range(2)]
     body = synced(
         client, production, making(CAMERAS, id="1"),
         changing(CONNECTIONS, wires[0]["uuid"], destinationId="1"),

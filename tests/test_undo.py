@@ -11,7 +11,7 @@ import pytest
 
 from app.entities import root
 from app.model.entity import Row
-from app.sql.reads import members as show_members
+from app.sql.show_reads import members as show_members
 from tests.support import databases
 from tests.support.bodies import ALL, REPRESENTATIVES, SCOPED, full, minimal, named
 from tests.test_restore import content, emptied, entries, path

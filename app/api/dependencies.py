@@ -43,7 +43,7 @@ WriterDep = Annotated[Writer, Depends(_service("writer"))]
 CheckupDep = Annotated[Checkup, Depends(_service("checkup"))]
 HubDep = Annotated[Hub, Depends(_service("hub"))]
 ListenerDep = Annotated[Listener, Depends(_service("listener"))]
-StreamsDep = Annotated[EventStreams, Depends(_service("streams"))]
+StreamsDep = Annotated[EventStreams, Depends(_service("event_streams"))]
 
 
 async def _idempotent_writer(request: Request) -> IdempotentWriter:

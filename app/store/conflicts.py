@@ -7,14 +7,14 @@ from uuid import UUID
 
 from app.changelog import log
 from app.database.database import DatabaseConnection
-from app.entities import discovered
+from app.entities import device_types, discovered
 from app.errors import VersionConflict
 from app.model.entity import Row, label_field
 from app.model.schemas import known_uuid
 from app.rules.merge import Base, Start
 from app.rules.wording import member_words, moment_words, sentence, value_words
 from app.sql.reads import statements
-from app.store.references import device_type, device_types
+from app.store.references import device_type
 
 Values = Mapping[str, Any]
 

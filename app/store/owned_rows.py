@@ -26,7 +26,7 @@ class OwnedStatements:
     """
 
     owned: Mapping[str, str]
-    """``live``: its rows with their labels. ``gone``: those that were deleted with it. ``label``:
+    """``live``: its rows with their labels. ``dead``: those that were deleted with it. ``label``:
     the ``label`` of the device and the labels that are ``taken``. ``mark``: the rows $2 were
     deleted with the device $1. ``clear``: the row $1 is back."""
 
@@ -41,7 +41,7 @@ def owned_statements(entity: type[Row]) -> OwnedStatements:
     devices = all_devices("id, uuid, production_uuid, is_deleted", owner.likely)
     return OwnedStatements({
         "live": f"SELECT uuid, id {of_device} AND NOT is_deleted ORDER BY created_at, uuid",
-        "gone": f"SELECT uuid, id {of_device} AND is_deleted AND deleted_with_uuid = $1 "
+        "dead": f"SELECT uuid, id {of_device} AND is_deleted AND deleted_with_uuid = $1 "
         "ORDER BY created_at, uuid",
         "label": f"SELECT (SELECT id FROM ({devices}) AS device WHERE uuid = $1 AND "
         "production_uuid = $2 AND NOT is_deleted LIMIT 1) AS label, "
@@ -113,9 +113,9 @@ async def deleted_with(
     """
     if owner_of(entity):
         await context.connection.execute(owned_statements(entity).owned["clear"], row.uuid)
-    gone = await _rows(context, row, "gone")
+    dead = await _rows(context, row, "dead")
     return [
-        _renamed(each, row.label, label) if _follows(each, row.label) else each for each in gone
+        _renamed(each, row.label, label) if _follows(each, row.label) else each for each in dead
     ]
 
 

@@ -7,14 +7,14 @@ from pydantic import Field, create_model
 
 from app.api.dependencies import DatabaseDep, RequestIdDep, WriterDep
 from app.api.json_requests import JsonRoute, actor_in
-from app.api.openapi import documented
+from app.api.openapi import answers
 from app.api.responses import json_response
 from app.api.routes.routers import Names, names_of
 from app.errors import BadRequest, Conflict, Invalid, NotFound
 from app.model.entity import Entity
 from app.model.fields import NO_NUL, MaybeLine
 from app.model.schemas import DeleteBody, Key, read_schema
-from app.store.device_lists import read_list, write_list
+from app.ports.port_lists import read_list, write_list
 from app.store.many_writes import MOST
 from app.store.owned_rows import owned_types
 
@@ -56,7 +56,7 @@ def _add_read(router: APIRouter, entity: type[Entity], name: Names) -> None:
         operation_id=f"list_{name.many}_of_device",
         summary=f"List every {entity.noun} of a device",
         description="Inputs first, then in the order of their labels; an unknown device has none.",
-        responses={200: {"model": schema}},
+        responses=answers(schema),
     )
     async def list_of_device(database: DatabaseDep, device: Device) -> Response:
         return json_response(await read_list(database, entity, device))
@@ -77,7 +77,7 @@ def _add_write(router: APIRouter, entity: type[Entity], name: Names) -> None:
             "`specPortUuid`, else its direction and label. One that is left out is deleted; where "
             "a connection names it, it stays with `isUnlisted`."
         ),
-        responses={200: {"model": schema}, **documented(BadRequest, NotFound, Conflict, Invalid)},
+        responses=answers(schema, BadRequest, NotFound, Conflict, Invalid),
     )
     async def sync_device(
         device: Device, body: body_model, writer: WriterDep, request_id: RequestIdDep

@@ -174,41 +174,38 @@ class ExpandAndSwitch(Expand):
     """Both in one revision, for a small table that no other points at."""
 
     def upgrade(self) -> None:
-        """Add the new columns, fill them, and make ``uuid`` the primary key."""
+        """Expand, then switch."""
         super().upgrade()
         Switch(table=self.table).upgrade()
 
     def downgrade(self) -> None:
-        """Make ``id`` the primary key again, and drop the new columns."""
+        """Switch back, then drop the new columns."""
         Switch(table=self.table).downgrade()
         super().downgrade()
 
 
 @dataclass(frozen=True, kw_only=True)
 class AddKey:
-    """Add a ``uuid``, and other new columns, to a table whose text key stays its primary key."""
+    """Add a ``uuid`` and other new columns to a table whose text key stays its primary key."""
 
     table: str
-    columns: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, str]
 
     def upgrade(self) -> None:
         """Add the columns, and fill the key."""
         with beside() as steps:
             ddl.add_key(steps, self.table)
-            if self.columns:
-                ddl.add_columns(steps, self.table, self.columns)
-            self._fill(steps)
+            ddl.add_columns(steps, self.table, self.columns)
+            missing = Backfill(self.table, {"uuid": "gen_random_uuid()"}, "t.uuid IS NULL")
+            fill(steps, missing)
             ddl.build_index(steps, self.table, KEY)
-            self._fill(steps)  # what those wrote who had begun before the default stood
+            fill(steps, missing)  # of those who had begun to write before the default stood
             ddl.set_not_null(steps, self.table, "uuid")
 
     def downgrade(self) -> None:
         """Drop them."""
         with beside() as steps:
             steps.brief(ddl.drop_columns(self.table, ["uuid", *self.columns]))
-
-    def _fill(self, steps: Steps) -> None:
-        fill(steps, Backfill(self.table, {"uuid": "gen_random_uuid()"}, "t.uuid IS NULL"))
 
 
 @dataclass(frozen=True, kw_only=True)

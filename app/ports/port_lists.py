@@ -84,7 +84,7 @@ async def read_list(database: Database, entity: type[Row], device: str) -> bytes
     if uuid is None:
         return b"[]"
     row = await database.row(list_statements(entity).whole["list"], uuid)
-    return bytes(row[0])
+    return bytes(row[0]) if row else b"[]"
 
 
 async def write_list(
