@@ -189,7 +189,7 @@ def _small(exported: dict[str, Any]) -> dict[str, Any]:
 def _record_equipment(ask: Recorder) -> None:
     """Read the devices that ship, and walk one of users through its life."""
     path = "/api/equipment"
-    shipped = ask("GET", f"{path}?q=micro+converter+hdmi")[0]
+    shipped = ask("GET", f"{path}?q=micro converter hdmi")[0]
     ask("GET", f"{path}/{shipped['uuid']}")
     created = ask("POST", path, {
         "category": "CONVERTER", "manufacturer": "Example", "model": "HD Cross",
@@ -310,7 +310,7 @@ def served() -> Iterator[str]:
 
 def main() -> None:
     """Write the file."""
-    with served() as url, httpx.Client(base_url=url) as client:
+    with served() as url, httpx.Client(base_url=url, timeout=60) as client:
         examples = record(client)
     FILE.write_text(json.dumps(examples, indent=1, ensure_ascii=False) + "\n")
     print(f"Wrote {FILE}: examples of {len(examples)} schemas.")  # said to who runs it

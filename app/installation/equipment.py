@@ -22,6 +22,8 @@ from app.model.schemas import can_be_stored, known_uuid
 from app.rules.etags import allows, entity_tag
 
 EVENT: Final = "equipment:updated"
+NO_ROWS: Final = "0"
+"""The state of an installation without any device."""
 _OWN: Final = (
     "category", "manufacturer", "model", "io_architecture", "card_slots", "format_by_io",
     "is_secondary_device", "device_formats", "specs", "is_deleted",
@@ -40,11 +42,6 @@ class DeviceFilter:
     category: str = ""
     manufacturer: str = ""
     words: tuple[str, ...] = ()
-
-    @property
-    def is_everything(self) -> bool:
-        """Whether nothing is left out but what is archived."""
-        return self == DeviceFilter()
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ async def list_devices(database: Database, only: DeviceFilter) -> ListedDevices:
     to choose from.
     """
     devices = await _list(database, only)
-    if devices.body == b"[]" and only.is_everything:
+    if devices.state == NO_ROWS:
         async with database.transaction() as connection:
             await load_shipped(connection)
         devices = await _list(database, only)

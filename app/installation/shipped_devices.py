@@ -29,6 +29,8 @@ _SENDS_BY_BOTH: Final = frozenset({"CAMERA", "PTZ", "COMPUTER", "STREAM_ENCODER"
 """Categories whose ports for both directions are outputs, as a picture begins or goes on there."""
 _BETWEEN: Final = frozenset({"CONVERTER", "DISTRIBUTION_AMPLIFIER", "FRAME_SYNC"})
 """Categories of secondary devices: those that stand behind a source or before a destination."""
+_COLUMNS: Final = {"manufacturer", "model", "ports", "slots", "cards", "frame_sync"}
+"""What an entry has that is said elsewhere, or under another name."""
 _NAMED_LINKS: Final = frozenset({"3G", "6G", "12G", "24G"})
 _BY_CONNECTOR: Final = {
     "MINI_DP": "MINI DP", "USB_C": "USB-C", "OPTICALCON": "OPTICALCON", "TRIAX": "TRIAX",
@@ -173,11 +175,11 @@ def _specs(category: str, device: Device) -> Member:
         {"model": card.model, **_by_direction(_ports(category, card.ports))}
         for card in device.cards
     ]
-    facts = {"note": device.note, "cards": cards or None, "frameSync": device.frame_sync}
-    return {
-        "verified": device.verified, "source": device.source,
-        **{name: value for name, value in facts.items() if value is not None},
+    facts = {
+        **device.model_dump(exclude=_COLUMNS), "frameSync": device.frame_sync,
+        "cards": cards or None,
     }  # fmt: skip
+    return {name: value for name, value in facts.items() if value is not None}
 
 
 def _by_direction(ports: Iterable[Member]) -> dict[str, list[Member]]:

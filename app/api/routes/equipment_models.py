@@ -165,13 +165,18 @@ class EquipmentCreate(EquipmentBody):
     """The maker's name for it."""
 
 
+def _describe_update(schema: dict[str, Any]) -> None:
+    """Say nothing of defaults, since what is absent stays as it is, and give an example."""
+    for part in schema["properties"].values():
+        part.pop("default", None)
+    port = {"type": "HDMI", "label": "HDMI OUT", "format": "1080p59.94"}
+    schema["example"] = {"version": 1, "outputs": [port], "userName": "Anna"}
+
+
 class EquipmentUpdate(EquipmentBody):
     """What changes of a device: absent members stay untouched."""
 
-    model_config = ConfigDict(json_schema_extra={"example": {
-        "version": 1, "outputs": [{"type": "HDMI", "label": "HDMI OUT", "format": "1080p59.94"}],
-        "userName": "Anna",
-    }})  # fmt: skip
+    model_config = ConfigDict(json_schema_extra=_describe_update)
 
     category: Category = ""
     """What it is, in any case: "CAMERA", "led tile"."""
