@@ -28,6 +28,7 @@ from app.api.routes import (
     changes,
     device_lists,
     entities,
+    equipment,
     formats,
     history,
     show_documents,
@@ -152,7 +153,7 @@ def _routers() -> tuple[list[APIRouter], list[APIRouter]]:
     fast = [*entities.routers(), shows.router]
     others = [
         *device_lists.routers(), *history.routers(), show_documents.router, changes.router,
-        sync.router, bulk.router(), formats.router, settings_routes.router,
+        sync.router, bulk.router(), equipment.router, formats.router, settings_routes.router,
     ]  # fmt: skip
     return fast, others
 

@@ -113,6 +113,7 @@ def record(client: httpx.Client) -> dict[str, Any]:
     _record_show(ask, show)
     _record_formats(ask)
     _record_settings(ask)
+    _record_equipment(ask)
     _record_errors(ask, show)
     for path in ("/health", "/livez", "/api/health", "/api/server/info"):
         ask("GET", path)
@@ -215,6 +216,22 @@ def _record_settings(ask: Recorder) -> None:
         ask("POST", f"{own}/restore-defaults")
     for method in ("PATCH", "PUT"):
         ask(method, path, {"theme": "dark", "userName": "Anna"})
+
+
+def _record_equipment(ask: Recorder) -> None:
+    """Read the devices that ship, and walk one of users through its life."""
+    path = "/api/equipment"
+    shipped = ask("GET", f"{path}?q=micro converter hdmi")[0]
+    ask("GET", f"{path}/{shipped['uuid']}")
+    created = ask("POST", path, {
+        "category": "CONVERTER", "manufacturer": "Example", "model": "HD Cross",
+        "inputs": [{"type": "3G-SDI", "label": "SDI IN"}],
+        "outputs": [{"type": "HDMI", "label": "HDMI OUT"}], "userName": "Anna",
+    })  # fmt: skip
+    row = f"{path}/{created['uuid']}"
+    hdmi = {"type": "HDMI", "label": "HDMI OUT", "format": "1080p59.94"}
+    ask("PATCH", row, {"version": created["version"], "outputs": [hdmi], "userName": "Anna"})
+    ask("DELETE", row, {"userName": "Anna"})
 
 
 def _record_errors(ask: Recorder, show: str) -> None:

@@ -29,6 +29,7 @@ from schemathesis.specs.openapi.checks import (
 from app.api import document
 from app.database.url import DatabaseUrl
 from app.entities import discovered
+from app.installation.shipped_devices import shipped_devices
 from app.main import create_app
 from app.model.entity import Entity
 from app.model.fields import NO_NUL
@@ -91,7 +92,10 @@ def existing(
     client: httpx.Client, make: Any, production: dict[str, Any], released: dict[str, str]
 ) -> Callable[[str], dict[str, str]]:
     """Return the keys of a row of a collection, made when it is first asked for."""
-    made: dict[str, dict[str, str]] = {"admin": released, "settings": {"name": "HDMI"}}
+    made: dict[str, dict[str, str]] = {
+        "admin": released, "settings": {"name": "HDMI"},
+        "equipment": {"key": next(iter(shipped_devices()))},
+    }  # fmt: skip
 
     def keys(collection: str) -> dict[str, str]:
         if collection == "formats" and collection not in made:

@@ -14,6 +14,7 @@ from app.cli.load_show import SAMPLE, load, opened, read
 from app.database.url import DatabaseUrl
 from app.entities import discovered
 from app.errors import SignalbookError
+from app.installation.shipped import load_shipped
 from app.main import create_app
 from app.model.schemas import create_schema, update_schema
 from app.settings import PROJECT
@@ -145,3 +146,5 @@ def sample(template: str, postgres_server: Server) -> Iterator[httpx.Client]:
 async def _load_sample(url: str) -> None:
     async with opened(settings(), url) as database:
         await load(database, read(SAMPLE), lambda _: None)
+        async with database.transaction() as connection:
+            await load_shipped(connection)

@@ -77,7 +77,8 @@ SYSTEM_FORMATS: Final = tuple(dict.fromkeys(_with_widths(map(parse_format, _text
 ADD: Final = statement(
     "INSERT INTO formats (uuid, id, h_res, v_res, rate_numerator, rate_denominator, is_interlaced, "
     "blanking, is_system) SELECT shipped.*, true FROM unnest($1::uuid[], $2::text[], $3::int[], "
-    "$4::int[], $5::int[], $6::int[], $7::boolean[], $8::text[]) AS shipped ON CONFLICT DO NOTHING",
+    "$4::int[], $5::int[], $6::int[], $7::boolean[], $8::text[]) AS shipped ON CONFLICT DO NOTHING "
+    "RETURNING id",
     INSTALLATION,
 )
 # A format that users had made before it shipped becomes one of the system: its uuid stays.
@@ -93,8 +94,12 @@ def system_uuid(video: Format) -> UUID:
     return uuid5(_NAMESPACE, video.display_id)
 
 
-async def load_system_formats(connection: DatabaseConnection) -> None:
-    """Add the system formats that are missing; all else stays as it is. May be called again."""
+async def load_system_formats(connection: DatabaseConnection) -> str | None:
+    """Add the system formats that are missing; all else stays as it is. May be called again.
+
+    Return what was done, in words; None where nothing was.
+    """
     rows = [(system_uuid(video), *FormatRow.of(video)) for video in SYSTEM_FORMATS]
-    await connection.execute(ADD, *map(list, zip(*rows, strict=True)))
+    added = await connection.fetch(ADD, *map(list, zip(*rows, strict=True)))
     await connection.execute(ADOPT, [video.display_id for video in SYSTEM_FORMATS])
+    return f"{len(added)} formats added" if added else None
