@@ -52,6 +52,14 @@ ONE: Final = statement(
     "WHERE uuid = $1 AND NOT is_deleted) AS each",
     INSTALLATION,
 )
+
+
+def format_of(uuid: str) -> str:
+    """Return the SQL of the live format that has the uuid of this expression, as JSON, or NULL."""
+    row = f"SELECT {_MEMBERS} FROM formats WHERE formats.uuid = {uuid} AND NOT formats.is_deleted"
+    return f"(SELECT row_to_json(each) FROM ({row}) AS each)"
+
+
 # Whoever writes formats waits for whoever does so already.
 LOCK: Final = statement("SELECT pg_advisory_xact_lock(7305791, 3)", INSTALLATION)
 # Whether another than $2 is live under the id $1.
