@@ -4,7 +4,7 @@ So nobody can ask for the statements before they are there. ``/health`` and the 
 """
 
 from app import retention
-from app.changelog import events, feed, log
+from app.changelog import events, feed, former_secrets, log
 from app.entities import discovered
 from app.live.feed import derived_rows, hub, production_list
 from app.live.sockets import broadcast, presence, rooms_sql
@@ -14,9 +14,9 @@ from app.store import create, device_lists, history, idempotency, owned_rows, wr
 from app.sync import records
 
 MODULES = (
-    reads, writes, history, device_lists, owned_rows, write_context, log, feed, events, retention,
-    idempotency, create, records, hub, derived_rows, production_list, presence, broadcast,
-    rooms_sql,
+    reads, writes, history, device_lists, owned_rows, write_context, log, former_secrets, feed,
+    events, retention, idempotency, create, records, hub, derived_rows, production_list, presence,
+    broadcast, rooms_sql,
 )  # fmt: skip
 """The modules with statements; a test finds one that is missing."""
 
