@@ -7,7 +7,7 @@ all of them return what they were handed. docs/decisions/0039-secrets-of-a-show.
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, create_model
 from pydantic_core import from_json, to_json
@@ -57,7 +57,10 @@ def public_schema(entity: type[Row]) -> type[BaseModel]:
     if not entity.secrets:
         return whole
     fields: dict[str, Any] = {
-        name: (field.annotation, ...)
+        name: (
+            Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation,
+            ...,
+        )
         for name, field in whole.model_fields.items()
         if name not in secret_members(entity)
     }
