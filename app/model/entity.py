@@ -25,6 +25,7 @@ answer schemas, SQL, change log, health check and tests. It may say:
 - ``list_order``: fields that lists are ordered by, before the time of making;
 - ``unique``: fields whose value one live row of a production has at most;
 - ``hidden``: columns that no client reads or writes;
+- ``secrets``: texts that who may edit sees, and nobody else (see ``app.model.secret_fields``);
 - ``ticks``: fields that say that something was done; a copied show begins without them;
 - ``before_write``: adjusts the values of a write, for rules between fields.
 """
@@ -180,6 +181,7 @@ class Row(SQLModel):
     list_order: ClassVar[tuple[str, ...]] = ()
     unique: ClassVar[tuple[str, ...]] = ()
     hidden: ClassVar[frozenset[str]] = frozenset()
+    secrets: ClassVar[tuple[str, ...]] = ()
     ticks: ClassVar[tuple[str, ...]] = ()
     example: ClassVar[Mapping[str, Any]] = {}
     server_fields: ClassVar[frozenset[str]] = frozenset(
@@ -222,11 +224,6 @@ class Row(SQLModel):
     def wire(cls, field: str) -> str:
         """Return the member's name on the wire: ``ccu_uuid`` is ``ccuUuid``."""
         return cls.wire_names.get(field, to_camel(field))
-
-    @classmethod
-    def on_wire(cls, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return values by wire name."""
-        return {cls.wire(name): value for name, value in values.items()}
 
     @classmethod
     def by_field(cls, members: Mapping[str, Any]) -> dict[str, Any]:

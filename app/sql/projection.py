@@ -53,6 +53,22 @@ def projection(
     return f"SELECT {members} FROM {tables} WHERE {condition}{order}"
 
 
+def as_json(entity: type[Row], rows: str) -> str:
+    """Return the SELECT of ``rows`` of a projection as ``body``, JSON, with their ``version``.
+
+    Where they have secrets, ``public_body`` is the same without them.
+    """
+    if not entity.secrets:
+        return f'SELECT row_to_json(r) AS body, r."version" FROM ({rows}) AS r'
+    secrets = {entity.wire(name) for name in entity.secrets}
+    names = (name for name in _members(entity, lists_from_write=False) if name not in secrets)
+    public = ", ".join(f'r."{name}"' for name in names)
+    return (
+        'SELECT row_to_json(r) AS body, row_to_json(public_row) AS public_body, r."version" '
+        f"FROM ({rows}) AS r, LATERAL (SELECT {public}) AS public_row"
+    )
+
+
 def _from(entity: type[Row], *, from_write: bool, within_show: bool) -> str:
     """Return the tables: the entity's, its production's, and those its references point at."""
     name = table(entity)
