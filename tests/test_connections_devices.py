@@ -119,7 +119,9 @@ def revision_words() -> dict[str, tuple[str, ...]]:
 
 
 def test_the_revision_takes_the_words_that_the_service_takes() -> None:
-    words = revision_words()
-    for entity in device_types():
-        for word in words[str(entity.__tablename__)]:
-            assert device_type(word) is entity
+    """Those of devices that were there when it was written; the others keep their texts."""
+    words, kinds = revision_words(), {str(kind.__tablename__): kind for kind in device_types()}
+    assert kinds.keys() & words.keys() == words.keys() - {"checklist_items", "connections"}
+    for name in kinds.keys() & words.keys():
+        for word in words[name]:
+            assert device_type(word) is kinds[name]

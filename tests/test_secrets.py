@@ -22,8 +22,8 @@ from app.database.url import DatabaseUrl
 from app.model.entity import Row
 from app.model.secret_fields import public
 from app.settings import PROJECT
-from app.sql.reads import members
 from app.sql.registry import named_statements
+from app.sql.show_reads import members
 from tests.support import databases
 from tests.support.bodies import ALL, minimal, named
 from tests.support.offline import changing, making

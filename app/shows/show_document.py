@@ -21,7 +21,7 @@ from app.model.entity import Row
 from app.model.schemas import create_schema, read_schema
 from app.model.secret_fields import public_json
 from app.shows.references_within import Document, lists_of, repeated_keys, self_contained
-from app.sql.reads import members as kinds_by_name
+from app.sql.show_reads import members as kinds_by_name
 from app.store import read
 from app.store.create import create
 from app.store.edit import edit_from
