@@ -23,7 +23,7 @@ from app.releases.migrations.alembic_runner import make_engine, read_revision
 from app.releases.migrations.migration_session import lock, set_up, set_up_sql, unlock
 from app.releases.migrations.observer import Observer, observe
 from app.releases.migrations.revisions import head
-from app.releases.migrations.steps import observer_of
+from app.releases.migrations.steps import close_beside, observer_of
 from app.releases.migrations.version_row import BadVersionRow
 
 target_metadata = SQLModel.metadata
@@ -71,6 +71,7 @@ def migrate(connection: Connection) -> None:
         with observe(connection, observer), context.begin_transaction():
             context.run_migrations()
     finally:
+        close_beside(context.config)
         unlock(connection)
 
 

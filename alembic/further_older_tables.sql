@@ -1,5 +1,6 @@
 -- The tables of an older service that came with its later versions. Revision 0001 creates them; the
 -- adoption of a database that lacks one creates that one, empty. A blank line ends a statement.
+-- Foreign keys stand apart, since only they lock another table.
 
 CREATE TYPE "EquipmentCategory" AS ENUM (
     'CAMERA', 'CCU', 'CAM_SWITCHER', 'VISION_SWITCHER', 'ROUTER', 'LED_PROCESSOR',
@@ -29,10 +30,12 @@ CREATE TABLE cam_switchers (
     is_deleted boolean NOT NULL DEFAULT false,
     last_modified_by text,
     synced_at timestamp(3),
-    CONSTRAINT cam_switchers_pkey PRIMARY KEY (id),
-    CONSTRAINT cam_switchers_production_id_fkey FOREIGN KEY (production_id)
-        REFERENCES productions(id) ON UPDATE CASCADE ON DELETE CASCADE
+    CONSTRAINT cam_switchers_pkey PRIMARY KEY (id)
 );
+
+ALTER TABLE cam_switchers
+    ADD CONSTRAINT cam_switchers_production_id_fkey FOREIGN KEY (production_id)
+    REFERENCES productions(id) ON UPDATE CASCADE ON DELETE CASCADE;
 
 CREATE INDEX cam_switchers_production_id_idx ON cam_switchers (production_id);
 
@@ -49,10 +52,12 @@ CREATE TABLE ip_addresses (
     updated_at timestamp(3) NOT NULL,
     version integer NOT NULL DEFAULT 1,
     last_modified_by text,
-    CONSTRAINT ip_addresses_pkey PRIMARY KEY (id),
-    CONSTRAINT ip_addresses_production_id_fkey FOREIGN KEY (production_id)
-        REFERENCES productions(id) ON UPDATE CASCADE ON DELETE CASCADE
+    CONSTRAINT ip_addresses_pkey PRIMARY KEY (id)
 );
+
+ALTER TABLE ip_addresses
+    ADD CONSTRAINT ip_addresses_production_id_fkey FOREIGN KEY (production_id)
+    REFERENCES productions(id) ON UPDATE CASCADE ON DELETE CASCADE;
 
 CREATE INDEX ip_addresses_production_id_idx ON ip_addresses (production_id);
 
@@ -74,10 +79,12 @@ CREATE TABLE led_screens (
     is_deleted boolean NOT NULL DEFAULT false,
     last_modified_by text,
     synced_at timestamp(3),
-    CONSTRAINT led_screens_pkey PRIMARY KEY (id),
-    CONSTRAINT led_screens_production_id_fkey FOREIGN KEY (production_id)
-        REFERENCES productions(id) ON UPDATE CASCADE ON DELETE CASCADE
+    CONSTRAINT led_screens_pkey PRIMARY KEY (id)
 );
+
+ALTER TABLE led_screens
+    ADD CONSTRAINT led_screens_production_id_fkey FOREIGN KEY (production_id)
+    REFERENCES productions(id) ON UPDATE CASCADE ON DELETE CASCADE;
 
 CREATE INDEX led_screens_production_id_idx ON led_screens (production_id);
 
@@ -95,10 +102,12 @@ CREATE TABLE media_servers (
     is_deleted boolean NOT NULL DEFAULT false,
     last_modified_by text,
     synced_at timestamp(3),
-    CONSTRAINT media_servers_pkey PRIMARY KEY (id),
-    CONSTRAINT media_servers_production_id_fkey FOREIGN KEY (production_id)
-        REFERENCES productions(id) ON UPDATE CASCADE ON DELETE CASCADE
+    CONSTRAINT media_servers_pkey PRIMARY KEY (id)
 );
+
+ALTER TABLE media_servers
+    ADD CONSTRAINT media_servers_production_id_fkey FOREIGN KEY (production_id)
+    REFERENCES productions(id) ON UPDATE CASCADE ON DELETE CASCADE;
 
 CREATE INDEX media_servers_production_id_idx ON media_servers (production_id);
 
@@ -118,10 +127,12 @@ CREATE TABLE projection_screens (
     is_deleted boolean NOT NULL DEFAULT false,
     last_modified_by text,
     synced_at timestamp(3),
-    CONSTRAINT projection_screens_pkey PRIMARY KEY (id),
-    CONSTRAINT projection_screens_production_id_fkey FOREIGN KEY (production_id)
-        REFERENCES productions(id) ON UPDATE CASCADE ON DELETE CASCADE
+    CONSTRAINT projection_screens_pkey PRIMARY KEY (id)
 );
+
+ALTER TABLE projection_screens
+    ADD CONSTRAINT projection_screens_production_id_fkey FOREIGN KEY (production_id)
+    REFERENCES productions(id) ON UPDATE CASCADE ON DELETE CASCADE;
 
 CREATE INDEX projection_screens_production_id_idx ON projection_screens (production_id);
 
@@ -139,10 +150,12 @@ CREATE TABLE records (
     is_deleted boolean NOT NULL DEFAULT false,
     last_modified_by text,
     synced_at timestamp(3),
-    CONSTRAINT records_pkey PRIMARY KEY (id),
-    CONSTRAINT records_production_id_fkey FOREIGN KEY (production_id)
-        REFERENCES productions(id) ON UPDATE CASCADE ON DELETE CASCADE
+    CONSTRAINT records_pkey PRIMARY KEY (id)
 );
+
+ALTER TABLE records
+    ADD CONSTRAINT records_production_id_fkey FOREIGN KEY (production_id)
+    REFERENCES productions(id) ON UPDATE CASCADE ON DELETE CASCADE;
 
 CREATE INDEX records_production_id_idx ON records (production_id);
 
@@ -161,10 +174,12 @@ CREATE TABLE routers (
     is_deleted boolean NOT NULL DEFAULT false,
     last_modified_by text,
     synced_at timestamp(3),
-    CONSTRAINT routers_pkey PRIMARY KEY (id),
-    CONSTRAINT routers_production_id_fkey FOREIGN KEY (production_id)
-        REFERENCES productions(id) ON UPDATE CASCADE ON DELETE CASCADE
+    CONSTRAINT routers_pkey PRIMARY KEY (id)
 );
+
+ALTER TABLE routers
+    ADD CONSTRAINT routers_production_id_fkey FOREIGN KEY (production_id)
+    REFERENCES productions(id) ON UPDATE CASCADE ON DELETE CASCADE;
 
 CREATE INDEX routers_production_id_idx ON routers (production_id);
 
@@ -182,10 +197,12 @@ CREATE TABLE streams (
     is_deleted boolean NOT NULL DEFAULT false,
     last_modified_by text,
     synced_at timestamp(3),
-    CONSTRAINT streams_pkey PRIMARY KEY (id),
-    CONSTRAINT streams_production_id_fkey FOREIGN KEY (production_id)
-        REFERENCES productions(id) ON UPDATE CASCADE ON DELETE CASCADE
+    CONSTRAINT streams_pkey PRIMARY KEY (id)
 );
+
+ALTER TABLE streams
+    ADD CONSTRAINT streams_production_id_fkey FOREIGN KEY (production_id)
+    REFERENCES productions(id) ON UPDATE CASCADE ON DELETE CASCADE;
 
 CREATE INDEX streams_production_id_idx ON streams (production_id);
 
@@ -205,10 +222,12 @@ CREATE TABLE vision_switchers (
     is_deleted boolean NOT NULL DEFAULT false,
     last_modified_by text,
     synced_at timestamp(3),
-    CONSTRAINT vision_switchers_pkey PRIMARY KEY (id),
-    CONSTRAINT vision_switchers_production_id_fkey FOREIGN KEY (production_id)
-        REFERENCES productions(id) ON UPDATE CASCADE ON DELETE CASCADE
+    CONSTRAINT vision_switchers_pkey PRIMARY KEY (id)
 );
+
+ALTER TABLE vision_switchers
+    ADD CONSTRAINT vision_switchers_production_id_fkey FOREIGN KEY (production_id)
+    REFERENCES productions(id) ON UPDATE CASCADE ON DELETE CASCADE;
 
 CREATE INDEX vision_switchers_production_id_idx ON vision_switchers (production_id);
 
@@ -243,10 +262,12 @@ CREATE TABLE equipment_cards (
     created_at timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
     updated_at timestamp(3) NOT NULL,
     version integer NOT NULL DEFAULT 1,
-    CONSTRAINT equipment_cards_pkey PRIMARY KEY (id),
-    CONSTRAINT equipment_cards_equipment_id_fkey FOREIGN KEY (equipment_id)
-        REFERENCES equipment_specs(id) ON UPDATE CASCADE ON DELETE CASCADE
+    CONSTRAINT equipment_cards_pkey PRIMARY KEY (id)
 );
+
+ALTER TABLE equipment_cards
+    ADD CONSTRAINT equipment_cards_equipment_id_fkey FOREIGN KEY (equipment_id)
+    REFERENCES equipment_specs(id) ON UPDATE CASCADE ON DELETE CASCADE;
 
 CREATE UNIQUE INDEX equipment_cards_equipment_id_slot_number_key ON
     equipment_cards (equipment_id, slot_number);
@@ -262,10 +283,12 @@ CREATE TABLE equipment_card_io (
     created_at timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
     updated_at timestamp(3) NOT NULL,
     version integer NOT NULL DEFAULT 1,
-    CONSTRAINT equipment_card_io_pkey PRIMARY KEY (id),
-    CONSTRAINT equipment_card_io_card_id_fkey FOREIGN KEY (card_id)
-        REFERENCES equipment_cards(id) ON UPDATE CASCADE ON DELETE CASCADE
+    CONSTRAINT equipment_card_io_pkey PRIMARY KEY (id)
 );
+
+ALTER TABLE equipment_card_io
+    ADD CONSTRAINT equipment_card_io_card_id_fkey FOREIGN KEY (card_id)
+    REFERENCES equipment_cards(id) ON UPDATE CASCADE ON DELETE CASCADE;
 
 CREATE INDEX equipment_card_io_card_id_idx ON equipment_card_io (card_id);
 
@@ -280,10 +303,12 @@ CREATE TABLE equipment_io_ports (
     created_at timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
     updated_at timestamp(3) NOT NULL,
     version integer NOT NULL DEFAULT 1,
-    CONSTRAINT equipment_io_ports_pkey PRIMARY KEY (id),
-    CONSTRAINT equipment_io_ports_equipment_id_fkey FOREIGN KEY (equipment_id)
-        REFERENCES equipment_specs(id) ON UPDATE CASCADE ON DELETE CASCADE
+    CONSTRAINT equipment_io_ports_pkey PRIMARY KEY (id)
 );
+
+ALTER TABLE equipment_io_ports
+    ADD CONSTRAINT equipment_io_ports_equipment_id_fkey FOREIGN KEY (equipment_id)
+    REFERENCES equipment_specs(id) ON UPDATE CASCADE ON DELETE CASCADE;
 
 CREATE INDEX equipment_io_ports_equipment_id_idx ON equipment_io_ports (equipment_id);
 

@@ -1,4 +1,4 @@
-"""What else an older service keeps beside the ten tables: 21 tables of its own, and its history.
+"""What else an older database holds: three tables of that service, and some of nobody we know.
 
 None of it is ours. Whatever is done to a database that has them must leave both their rows and
 their catalogue as they were, save foreign keys that the contracts drop by name.
@@ -25,40 +25,46 @@ _SCOPED: Final = """id text NOT NULL,
 
 # Tables that hang on a production, with the column each has of its own.
 _OF_PRODUCTIONS: Final = {
-    "cam_switchers": "inputs jsonb,",
-    "ip_addresses": "address text, mask text DEFAULT '255.255.255.0',",
-    "led_screens": "pixel_pitch double precision, h_res integer, v_res integer,",
-    "media_servers": "outputs jsonb NOT NULL DEFAULT '[]',",
-    "projection_screens": "width double precision, height double precision,",
-    "records": "codec text, bitrate integer,",
-    "routers": "inputs jsonb, outputs jsonb,",
-    "streams": "url text, stream_key text,",
-    "vision_switchers": "mes integer NOT NULL DEFAULT 2,",
+    "crew_calls": "mask text DEFAULT '255.255.255.0',",
+    "cue_sheets": "cues jsonb NOT NULL DEFAULT '[]', mes integer NOT NULL DEFAULT 2,",
 }
 
-# Tables that stand for themselves, or hang on another of these.
+_ENUMS: Final = {
+    "ConflictResolution": ("PENDING", "CLOUD_WINS", "LOCAL_WINS", "MANUAL"),
+    "SyncDirection": ("UPLOAD", "DOWNLOAD", "BIDIRECTIONAL"),
+    "SyncStatus": ("STARTED", "COMPLETED", "FAILED", "PARTIAL"),
+    "RentalKind": ("SWITCHER", "ROUTER", "CONVERTER"),
+}
+
+# Tables that stand for themselves, or hang on another of these. The first three are the older
+# service's own; the others might be anybody's.
 _OTHERS: Final = {
-    "connector_types": "id text PRIMARY KEY, label text NOT NULL UNIQUE",
-    "frame_rates": "id text PRIMARY KEY, rate double precision NOT NULL, is_active boolean "
-    "NOT NULL DEFAULT true",
-    "resolution_presets": "id text PRIMARY KEY, h_res integer NOT NULL, v_res integer NOT NULL, "
-    "CONSTRAINT resolution_presets_check CHECK (h_res > 0 AND v_res > 0)",
-    "source_types": "id text PRIMARY KEY, label text NOT NULL, sort_order smallint",
-    "settings": "key text PRIMARY KEY, value jsonb NOT NULL",
-    "server_registry": "id uuid PRIMARY KEY DEFAULT gen_random_uuid(), host inet NOT NULL, "
-    "seen_at timestamp(3) NOT NULL",
-    "equipment_specs": """id text PRIMARY KEY, kind "EquipmentKind" NOT NULL, maker text,
+    "server_registry": """id text PRIMARY KEY, server_name text NOT NULL, ip_address text NOT NULL,
+    port integer NOT NULL, is_active boolean NOT NULL DEFAULT true,
+    last_heartbeat timestamp(3) NOT NULL,
+    created_at timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP, updated_at timestamp(3) NOT NULL""",
+    "sync_conflicts": """id text PRIMARY KEY, table_name text NOT NULL, record_id text NOT NULL,
+    cloud_version integer, local_version integer, cloud_data jsonb, local_data jsonb,
+    cloud_updated_at timestamp(3), local_updated_at timestamp(3),
+    resolution "ConflictResolution" NOT NULL DEFAULT 'PENDING', resolved_at timestamp(3),
+    resolved_by text, created_at timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP""",
+    "sync_log": """id text PRIMARY KEY, sync_direction "SyncDirection" NOT NULL,
+    started_at timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP, completed_at timestamp(3),
+    status "SyncStatus" NOT NULL, records_synced integer NOT NULL DEFAULT 0,
+    conflicts_detected integer NOT NULL DEFAULT 0, errors jsonb, server_id text,
+    created_at timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP""",
+    "pixel_maps": "id text PRIMARY KEY, h_res integer NOT NULL, v_res integer NOT NULL, "
+    "CONSTRAINT pixel_maps_check CHECK (h_res > 0 AND v_res > 0)",
+    "preferences": "key text PRIMARY KEY, value jsonb NOT NULL, host inet, "
+    "token uuid NOT NULL UNIQUE DEFAULT gen_random_uuid()",
+    "rentals": """id text PRIMARY KEY, kind "RentalKind" NOT NULL, maker text,
     model text NOT NULL""",
-    "equipment_cards": "id text PRIMARY KEY, spec_id text NOT NULL REFERENCES equipment_specs(id) "
-    "ON UPDATE CASCADE ON DELETE CASCADE, slot integer NOT NULL",
-    "equipment_card_io": "id text PRIMARY KEY, card_id text NOT NULL REFERENCES equipment_cards(id)"
-    " ON UPDATE CASCADE ON DELETE CASCADE, direction text NOT NULL",
-    "equipment_io_ports": "id text PRIMARY KEY, spec_id text NOT NULL REFERENCES "
-    "equipment_specs(id) ON UPDATE CASCADE ON DELETE CASCADE, source_id text REFERENCES "
+    "rental_parts": "id text PRIMARY KEY, rental_id text NOT NULL REFERENCES rentals(id) "
+    "ON UPDATE CASCADE ON DELETE CASCADE, source_id text REFERENCES "
     "sources(id) ON UPDATE CASCADE ON DELETE SET NULL",
-    "sync_conflicts": "id text PRIMARY KEY, production_id text NOT NULL REFERENCES productions(id) "
+    "cue_notes": "id text PRIMARY KEY, production_id text NOT NULL REFERENCES productions(id) "
     "ON UPDATE CASCADE ON DELETE CASCADE, local jsonb NOT NULL, remote jsonb NOT NULL",
-    "sync_log": "number bigserial PRIMARY KEY, production_id text REFERENCES productions(id) "
+    "cue_log": "number bigserial PRIMARY KEY, production_id text REFERENCES productions(id) "
     "ON UPDATE CASCADE ON DELETE CASCADE, source_id text REFERENCES sources(id) ON UPDATE CASCADE "
     "ON DELETE CASCADE, said text NOT NULL, at timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP",
 }
@@ -76,42 +82,39 @@ SELECT gen_random_uuid()::text, md5(name), now(), name, 1 FROM unnest(ARRAY[
     '20241015120000_events', '20241130170000_snakes', '20250220140000_checklist']) AS name"""
 
 _FILLINGS: Final = (
-    "INSERT INTO connector_types SELECT name, name FROM unnest(ARRAY['HDMI', 'SDI', 'LC']) name",
-    "INSERT INTO frame_rates SELECT r::text, r FROM unnest(ARRAY[23.98, 50, 59.94]) r",
-    "INSERT INTO resolution_presets VALUES ('HD', 1920, 1080), ('UHD', 3840, 2160)",
-    "INSERT INTO source_types VALUES ('LAPTOP', 'Laptop', 1), ('SERVER', 'Media server', NULL)",
-    """INSERT INTO settings VALUES ('hue', '"dark"'), ('none', 'null'), ('deep', '{"a": [{}]}')""",
-    "INSERT INTO server_registry (host, seen_at) VALUES ('10.0.0.7', '2026-03-29 02:30:00.123')",
-    (
-        "INSERT INTO equipment_specs VALUES ('spec 1', 'SWITCHER', NULL, '🎥'),"
-        " ('s2', 'ROUTER', '', 'x')"
-    ),
-    "INSERT INTO equipment_cards SELECT 'card ' || n, 'spec 1', n FROM generate_series(1, 8) n",
-    (
-        "INSERT INTO equipment_card_io SELECT 'io ' || n, 'card ' || 1 + n % 8, 'IN'"
-        " FROM generate_series(1, 64) n"
-    ),
-    (
-        "INSERT INTO equipment_io_ports SELECT 'port ' || row_number() OVER (), 's2', id"
-        " FROM (SELECT id FROM sources ORDER BY id LIMIT 200) chosen"
-    ),
-    """INSERT INTO sync_conflicts SELECT 'conflict ' || row_number() OVER (), id, '{}', '[1, null]'
+    """INSERT INTO server_registry (id, server_name, ip_address, port, last_heartbeat, updated_at)
+    SELECT 's ' || n, '🎬', '10.0.0.7', n, '2026-03-29 02:30:00.123', '0001-01-01 00:00:00.001'
+    FROM generate_series(1, 3) n""",
+    """INSERT INTO sync_conflicts (id, table_name, record_id, cloud_data, local_data)
+    SELECT 'conflict ' || row_number() OVER (), 'productions', id, '{}', '[1, null]'
     FROM (SELECT id FROM productions ORDER BY id LIMIT 50) chosen""",
-    (
-        "INSERT INTO sync_log (production_id, source_id, said) SELECT production_id, id, 'pushed'"
-        " FROM (SELECT * FROM sources ORDER BY id LIMIT 500) chosen"
-    ),
+    """INSERT INTO sync_log (id, sync_direction, status, errors)
+    SELECT 'run ' || n, 'UPLOAD', 'PARTIAL', 'null' FROM generate_series(1, 40) n""",
+    "INSERT INTO pixel_maps VALUES ('HD', 1920, 1080), ('UHD', 3840, 2160)",
+    """INSERT INTO preferences VALUES ('hue', '"dark"', '10.0.0.7'), ('none', 'null', NULL),
+    ('deep', '{"a": [{}]}', NULL)""",
+    "INSERT INTO rentals VALUES ('spec 1', 'SWITCHER', NULL, '🎥'), ('s2', 'ROUTER', '', 'x')",
+    """INSERT INTO rental_parts SELECT 'part ' || row_number() OVER (), 's2', id
+    FROM (SELECT id FROM sources ORDER BY id LIMIT 200) chosen""",
+    """INSERT INTO cue_notes SELECT 'note ' || row_number() OVER (), id, '{}', '[1, null]'
+    FROM (SELECT id FROM productions ORDER BY id LIMIT 50) chosen""",
+    """INSERT INTO cue_log (production_id, source_id, said) SELECT production_id, id, 'pushed'
+    FROM (SELECT * FROM sources ORDER BY id LIMIT 500) chosen""",
 )
 
 
 async def add(connection: asyncpg.Connection, rows: int = 2) -> None:
     """Add all of them, with ``rows`` rows for each production where a table hangs on one."""
-    enum = """CREATE TYPE "EquipmentKind" AS ENUM ('SWITCHER', 'ROUTER', 'CONVERTER')"""
     scoped = {t: _SCOPED.format(table=t, own=own) for t, own in _OF_PRODUCTIONS.items()}
     async with connection.transaction():
-        await connection.execute(enum)
+        for name, labels in _ENUMS.items():
+            await connection.execute(f"""CREATE TYPE "{name}" AS ENUM {labels}""")
         for table, columns in (_OTHERS | scoped).items():
             await connection.execute(f"CREATE TABLE {table} ({columns})")
+        await connection.execute(
+            "CREATE INDEX server_registry_is_active_last_heartbeat_idx ON server_registry"
+            " (is_active, last_heartbeat)"
+        )
         await connection.execute(_HISTORY_SQL)
         for table in scoped:
             await connection.execute(
@@ -161,8 +164,10 @@ async def catalogue(connection: asyncpg.Connection) -> list[str]:
         UNION ALL SELECT i::text FROM pg_index i WHERE indrelid IN (TABLE theirs)
         UNION ALL SELECT t::text FROM pg_trigger t WHERE tgrelid IN (TABLE theirs)
         UNION ALL SELECT s::text FROM pg_sequence s WHERE seqrelid IN (TABLE related)
-        UNION ALL SELECT e::text FROM pg_enum e WHERE enumtypid = '"EquipmentKind"'::regtype
+        UNION ALL SELECT e::text FROM pg_enum e WHERE enumtypid IN
+            (SELECT oid FROM pg_type WHERE typname = ANY($2))
         ORDER BY 1""",
         list(NAMES),
+        list(_ENUMS),
     )
     return [row["line"] for row in found]

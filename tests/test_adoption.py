@@ -1,23 +1,26 @@
 """Adopting the older service's database: whole or not at all, and under its very feet."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 import pytest
 
 from app.database.url import DatabaseUrl
 from app.older_service import adoption
-from app.older_service.adoption import ACQUAINTED, Adopted, adopt
+from app.older_service.adoption import ACQUAINTED, CREATED, Adopted, adopt
+from app.older_service.missing_tables import add_foreign_keys
 from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.alembic_runner import current, upgrade
+from app.releases.migrations.further_tables import further_tables
 from app.releases.migrations.revisions import history
 from app.releases.plan.seals import hash_of
 from app.releases.schema.drift import inspect
 from app.releases.verdict import Stopped, Verdict
-from tests import foreign_tables, legacy
+from tests import foreign_tables, legacy, older_rows
 from tests.legacy import connected, quiet
 from tests.older_service import OlderService
 from tests.support.as_gate import upgrade_as_gate
@@ -28,7 +31,7 @@ FIRST: Final = history()[0].name
 
 @pytest.fixture(scope="session")
 def live_older_template(postgres_server: Server) -> str:
-    """Return a database as the older service has it: no history of ours, 22 tables of its own."""
+    """Return a database as the older service has it: no history of ours, tables not ours."""
 
     async def fill(url: str) -> None:
         async with connected(url) as connection:
@@ -90,7 +93,7 @@ async def test_a_live_older_database_is_adopted_and_nothing_of_it_is_touched(
     assert await everything(older_url) == before
 
     assert (answer.revision, answer.acquainted) == (FIRST, foreign_tables.NAMES)
-    assert "22 tables that are not ours stay as they are" in answer.words
+    assert f"{len(foreign_tables.NAMES)} tables that are not ours stay as they are" in answer.words
     assert await current(older_url) == FIRST
     async with ledger_of(older_url) as ledger:
         assert await ledger.get_fact(ACQUAINTED) == list(foreign_tables.NAMES)
@@ -209,6 +212,25 @@ DIFFERENCES: Final = {
     "a view in the way": (
         "CREATE VIEW camera_names AS SELECT name FROM cameras",
         "The view camera_names reads cameras", 1),
+    "column missing of a later table": (
+        "ALTER TABLE streams DROP COLUMN stream_key", "Column stream_key of streams", 1),
+    "a later table of another shape": (
+        ("DROP TABLE settings; "
+        "CREATE TABLE settings (id text CONSTRAINT settings_pkey PRIMARY KEY, key text NOT NULL)"),
+        "Column value of settings", 5),
+    "a later enum without a label": (
+        """ALTER TYPE "PortType" RENAME VALUE 'INPUT' TO 'IN'""",
+        """The enum "PortType" lacks the label 'INPUT'""", 2),
+    "a later table of another name": (
+        "ALTER TABLE routers RENAME TO matrices", "Table routers is called matrices now", 1),
+    "a later table in another schema": (
+        "CREATE SCHEMA aside; ALTER TABLE records SET SCHEMA aside",
+        "Table records is not in the schema public", 1),
+    "a view in the place of a later table": (
+        "DROP TABLE streams; CREATE VIEW streams AS SELECT 1 AS id",
+        "Table streams is not there: a view streams stands in its place", 1),
+    "a later table lost from under its children": (
+        "DROP TABLE equipment_specs CASCADE", "Table equipment_specs is missing", 3),
 }  # fmt: skip
 
 
@@ -250,8 +272,9 @@ async def test_an_empty_database_is_not_adopted(empty_database: str) -> None:
 @pytest.mark.parametrize(
     ("sql", "words"),
     [
-        ("CREATE TABLE cameras (id serial PRIMARY KEY)", "It lacks 9 of its 10 tables"),
-        ("CREATE TABLE customers (id serial PRIMARY KEY)", "It lacks 10 of its 10 tables"),
+        ("CREATE TABLE cameras (id serial PRIMARY KEY)", "It lacks 9 of the 10 tables"),
+        ("CREATE TABLE customers (id serial PRIMARY KEY)", "It lacks 10 of the 10 tables"),
+        ("CREATE TABLE settings (id text PRIMARY KEY)", "It lacks 10 of the 10 tables"),
         ("CREATE TABLE _prisma_migrations (id text)", "_prisma_migrations is there, but lacks 10"),
     ],
 )
@@ -287,6 +310,167 @@ class Killed(BaseException):
     """Ends a process in the middle."""
 
 
+FURTHER: Final = (*older_rows.COLLECTIONS, *older_rows.INSTALLATION)
+# What an older database may lack, each after those that refer to it.
+LACKING: Final = {
+    "all": tuple(reversed(FURTHER)),
+    "those of no show": tuple(reversed(older_rows.INSTALLATION)),
+    "one list": ("frame_rates",),
+    "one collection": ("ip_addresses",),
+    "the ports of equipment": ("equipment_io_ports", "equipment_card_io", "equipment_cards"),
+}
+
+
+@pytest.mark.parametrize("lacking", LACKING.values(), ids=LACKING)
+async def test_what_an_earlier_version_lacks_is_created_empty(
+    older_url: str, lacking: tuple[str, ...]
+) -> None:
+    async with connected(older_url) as connection:
+        await legacy.lose(connection, lacking)
+        kept = await legacy.columns(connection)
+        before = await legacy.contents(connection, kept), await foreign_tables.contents(connection)
+    said: list[str] = []
+    answer = await adopted(older_url, said.append)
+
+    assert answer.created == tuple(table for table in further_tables() if table in lacking)
+    assert f"{len(lacking)} table" in answer.words
+    assert all(table in answer.words for table in lacking)
+    assert any(line.startswith("Creating ") for line in said)
+    async with connected(older_url) as connection:
+        after = await legacy.contents(connection, kept), await foreign_tables.contents(connection)
+        assert after == before
+        for table in lacking:
+            assert await connection.fetchval(f"SELECT count(*) FROM {table}") == 0
+        await OlderService(connection, "later").a_show()
+        await OlderService(connection, "later").an_installation()
+    async with ledger_of(older_url) as ledger:
+        assert await ledger.get_fact(CREATED) == list(answer.created)
+    assert (await inspect(older_url, acquainted=answer.acquainted)).findings == []
+    again = await adopted(older_url)
+    assert (again.created, again.acquainted) == (answer.created, answer.acquainted)
+
+
+async def test_what_was_created_is_carried_to_the_head(older_url: str) -> None:
+    async with connected(older_url) as connection:
+        await legacy.lose(connection, LACKING["all"])
+    acquainted = (await adopted(older_url)).acquainted
+    await upgrade_as_gate(older_url)
+    assert (await inspect(older_url, acquainted=acquainted)).findings == []
+
+
+async def test_a_difference_elsewhere_creates_nothing(older_url: str) -> None:
+    """Either all is well with what is there, or nothing is changed."""
+    async with connected(older_url) as connection:
+        await legacy.lose(connection, LACKING["those of no show"])
+    await execute(older_url, "ALTER TABLE streams DROP COLUMN url")
+    before = await everything(older_url)
+    stopped = await refused(older_url)
+    assert stopped.verdict == Verdict.DRIFTED
+    assert [finding["table"] for finding in stopped.evidence["findings"]] == ["streams"]
+    assert await everything(older_url) == before
+
+
+@pytest.mark.parametrize("words", ["Creating", "Stamping", "keys"])
+async def test_ended_while_it_creates_nothing_is_created(
+    older_url: str, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    async with connected(older_url) as connection:
+        await legacy.lose(connection, LACKING["all"])
+    before = await everything(older_url)
+
+    def say(line: str) -> None:
+        if line.startswith(words):
+            raise Killed
+
+    async def keys(*given: Any) -> None:
+        await add_foreign_keys(*given)
+        say("keys")
+
+    with monkeypatch.context() as killing:
+        killing.setattr(adoption, "add_foreign_keys", keys)
+        with pytest.raises(Killed):
+            await adopted(older_url, say)
+    assert await current(older_url) is None
+    assert await everything(older_url) == before
+    assert {*(await adopted(older_url)).created} == {*FURTHER}
+    assert (await inspect(older_url, acquainted=foreign_tables.NAMES)).findings == []
+
+
+async def test_who_writes_waits_for_no_foreign_key(older_url: str) -> None:
+    """The new tables refer to productions; a transaction that stays open is not waited for."""
+    async with connected(older_url) as connection:
+        await legacy.lose(connection, ["streams"])
+    async with connected(older_url) as one, connected(older_url) as other:
+        async with one.transaction():
+            await one.execute("UPDATE productions SET client = 'c'")
+            adopting = asyncio.create_task(adopted(older_url))
+            await other.execute("SET lock_timeout = '250ms'")
+            for number in itertools.count():
+                if adopting.done():
+                    break
+                older = OlderService(other, f"round {number}")
+                for table, name in (("productions", "show"), ("ccus", "ccu a"), ("cameras", "c")):
+                    await older.insert(table, name)
+            with pytest.raises(Stopped, match="stays open") as stopped:
+                await adopting
+        assert stopped.value.verdict == Verdict.CONTENDED
+    assert await current(older_url) is None
+    assert (await adopted(older_url)).created == ("streams",)
+
+
+async def test_a_newer_state_that_gave_a_table_up_is_not_adopted(older_url: str) -> None:
+    await execute(
+        older_url,
+        "DROP TABLE streams; INSERT INTO _prisma_migrations (id, checksum, finished_at,"
+        " migration_name) VALUES ('8', '', now(), '20260101000000_no_streams')",
+    )
+    stopped = await refused(older_url)
+    assert stopped.verdict == Verdict.REFUSED
+    assert "has come further" in stopped.words
+
+
+async def test_an_earlier_state_that_lacks_a_table_is_adopted(older_url: str) -> None:
+    await execute(
+        older_url,
+        "DROP TABLE streams; DELETE FROM _prisma_migrations WHERE migration_name LIKE '2025%'",
+    )
+    assert (await adopted(older_url)).created == ("streams",)
+
+
+async def test_a_role_that_may_not_create_is_told(older_url: str, role: str) -> None:
+    async with connected(older_url) as connection:
+        await legacy.lose(connection, ["streams", "records"])
+    await execute(
+        older_url,
+        f"ALTER ROLE {role} LOGIN CREATEDB; REVOKE CREATE ON SCHEMA public FROM public;"
+        f" GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}",
+    )
+    before = await everything(older_url)
+    url = older_url.replace("postgres@", f"{role}@")
+    async with ledger_of(older_url) as ledger:
+        with pytest.raises(Stopped, match=f"GRANT CREATE ON SCHEMA public TO {role}") as stopped:
+            await adopt(url, ledger, service_role=None, say=quiet)
+    assert stopped.value.verdict == Verdict.REFUSED
+    assert stopped.value.evidence == {"missing": ["records", "streams"]}
+    assert await everything(older_url) == before
+
+
+async def test_what_is_created_is_the_services_too(older_url: str, role: str) -> None:
+    """Default privileges that let everybody in are taken back, and the service gets its own."""
+    await execute(
+        older_url,
+        f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role};"
+        "ALTER DEFAULT PRIVILEGES REVOKE USAGE ON TYPES FROM public;"
+        "ALTER DEFAULT PRIVILEGES GRANT SELECT, UPDATE ON TABLES TO public",
+    )
+    async with connected(older_url) as connection:
+        await legacy.lose(connection, LACKING["all"])
+    answer = await adopted(older_url, role=role)
+    assert len(answer.created) == len(FURTHER)
+    found = await inspect(older_url, acquainted=answer.acquainted, role=role)
+    assert found.findings == []
+
+
 @pytest.mark.parametrize("words", ["Building", "Comparing", "Stamping", "hash"])
 async def test_ended_anywhere_it_is_adopted_the_next_time(
     older_url: str, monkeypatch: pytest.MonkeyPatch, words: str
@@ -310,7 +494,7 @@ async def test_ended_anywhere_it_is_adopted_the_next_time(
 
 
 async def test_the_older_service_never_waits(older_url: str) -> None:
-    """Also not behind a lock that we wait for: its own transactions hold all ten tables."""
+    """Also not behind a lock that we wait for: its own transactions hold all its tables."""
     locks: set[tuple[str, str]] = set()
     began = asyncio.Event()
     over = asyncio.Event()
@@ -322,6 +506,8 @@ async def test_the_older_service_never_waits(older_url: str) -> None:
             older = OlderService(connection, f"round {rounds}")
             async with connection.transaction():
                 await older.a_show()
+                await older.an_installation()
+            await older.clear_installation()
             await older.update("ccus", "ccu b", id=older.id("ccu z"))
             await older.delete("productions", "show")
             rounds += 1

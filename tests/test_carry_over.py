@@ -11,7 +11,7 @@ import pytest
 
 from app.releases.migrations import revisions
 from app.releases.migrations.alembic_runner import downgrade, upgrade
-from tests import legacy
+from tests import legacy, older_rows
 from tests.legacy import connected, quiet
 from tests.older_service import (
     OlderService,
@@ -86,7 +86,7 @@ async def test_everything_survives_to_the_head(
         row["id"]: (row["more_info_list"], row["completion_note_list"])
         for row in await connection.fetch("SELECT * FROM checklist_items")
     }
-    expected = dict(legacy.NOTES)
+    expected = dict(older_rows.NOTES)
     for item, *texts in notes:
         found = [None if text is None else json.loads(text) for text in lists[item]]
         assert found == [expected[text] for text in texts]
@@ -153,21 +153,21 @@ async def test_tables_that_are_not_ours_stay(
     older_url: str, connection: asyncpg.Connection
 ) -> None:
     await connection.execute(
-        "CREATE TABLE media_servers (id text PRIMARY KEY, production_id text NOT NULL"
+        "CREATE TABLE crew_calls (id text PRIMARY KEY, production_id text NOT NULL"
         " REFERENCES productions (id) ON UPDATE CASCADE ON DELETE CASCADE);"
         "CREATE TABLE _prisma_migrations (id text PRIMARY KEY);"
         "INSERT INTO _prisma_migrations VALUES ('1');"
-        "INSERT INTO media_servers SELECT id, id FROM productions"
+        "INSERT INTO crew_calls SELECT id, id FROM productions"
     )
     await upgrade(older_url, BOTH_SERVE[-1], say=quiet)
     with pytest.raises(asyncpg.ForeignKeyViolationError):
-        await connection.execute("INSERT INTO media_servers VALUES ('m', 'no such show')")
+        await connection.execute("INSERT INTO crew_calls VALUES ('m', 'no such show')")
     await connection.execute("UPDATE productions SET id = 'renamed' WHERE id = 'NULL'")
-    found = await connection.fetchval("SELECT production_id FROM media_servers WHERE id = 'NULL'")
+    found = await connection.fetchval("SELECT production_id FROM crew_calls WHERE id = 'NULL'")
     assert found == "renamed"
 
     said: list[str] = []
     await upgrade(older_url, say=said.append)
-    assert any("media_servers_production_id_fkey" in line for line in said)
-    assert await connection.fetchval("SELECT count(*) FROM media_servers") > 0
+    assert any("crew_calls_production_id_fkey" in line for line in said)
+    assert await connection.fetchval("SELECT count(*) FROM crew_calls") > 0
     assert await connection.fetchval("SELECT count(*) FROM _prisma_migrations") == 1

@@ -51,9 +51,9 @@ def filled(postgres_server: Server) -> str:
         async with open_connection(url) as connection:
             await legacy.populate(connection, 0.2)
             await connection.execute(
-                "CREATE TABLE media_servers (id text PRIMARY KEY, production_id text NOT NULL"
+                "CREATE TABLE crew_calls (id text PRIMARY KEY, production_id text NOT NULL"
                 " REFERENCES productions (id) ON UPDATE CASCADE);"
-                "INSERT INTO media_servers SELECT id, id FROM productions;"
+                "INSERT INTO crew_calls SELECT id, id FROM productions;"
                 "CREATE TABLE release_runs (id bigint GENERATED ALWAYS AS IDENTITY)"
             )
 
@@ -153,7 +153,7 @@ async def test_a_copy_that_fails_tells_the_last_words_and_no_secret(
         live,
         "CREATE FUNCTION has_show(text) RETURNS boolean LANGUAGE plpgsql"
         " AS 'BEGIN RETURN EXISTS (SELECT FROM productions WHERE id = $1); END';"
-        "ALTER TABLE media_servers ADD CHECK (has_show(production_id))",
+        "ALTER TABLE crew_calls ADD CHECK (has_show(production_id))",
     )
     url = f"{live}&password={SECRET}"
     with pytest.raises(Stopped, match=r'(?s)psql ended with code 3.*"productions" does') as stopped:
@@ -267,7 +267,7 @@ async def test_killed_in_the_middle_nothing_is_left(live: str) -> None:
     # Enough to fill every pipe, so that both programs are busy when their parent dies.
     await execute(
         live,
-        "INSERT INTO media_servers SELECT n || repeat(md5(n::text), 30), 'NULL'"
+        "INSERT INTO crew_calls SELECT n || repeat(md5(n::text), 30), 'NULL'"
         " FROM generate_series(1, 5000) n",
     )
     process = subprocess.Popen(

@@ -22,7 +22,7 @@ from app.releases.migrations.migration_session import MIGRATION_LOCK
 from app.releases.migrations.observer import StepBlocked
 from app.releases.migrations.steps import LiveSteps
 from app.releases.verdict import MigrationContended
-from tests import legacy
+from tests import legacy, older_rows
 from tests.legacy import connected, quiet
 
 OLDER: Final = revisions.history()[0].name
@@ -223,7 +223,7 @@ async def with_lists(empty_database: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def test_a_note_becomes_a_list(with_lists: asyncpg.Connection) -> None:
-    for text, expected in legacy.NOTES:
+    for text, expected in older_rows.NOTES:
         found = await with_lists.fetchval("SELECT text_to_list($1)", text)
         assert (found if found is None else json.loads(found)) == expected, text
     deep = "[" * 100_000

@@ -1,7 +1,11 @@
 """The migrations as a whole: what pytest-alembic asks of every history, and what we promise."""
 
+import asyncio
 import io
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import Thread
 from typing import Final
 
 import pytest
@@ -24,12 +28,14 @@ from app.releases.migrations.alembic_runner import (
     make_engine,
     upgrade,
 )
+from app.releases.migrations.observer import Kind, Observer
 from app.releases.migrations.phased_change import PointOfNoReturn
-from tests import legacy
+from tests import legacy, older_rows
 from tests.legacy import connected, quiet
+from tests.support.databases import execute
 
-FIRST_CONTRACT: Final = "0026_cable_snakes_contract"
-LAST_WAY_BACK: Final = "0025_productions_switch"
+FIRST_CONTRACT: Final = "0040_cable_snakes_contract"
+LAST_WAY_BACK: Final = "0039_productions_switch"
 
 
 @pytest.fixture
@@ -69,6 +75,30 @@ async def test_the_older_database_is_not_dropped_with_rows(empty_database: str) 
     assert await current(empty_database) == older
 
 
+@pytest.mark.parametrize("table", ["productions", *older_rows.INSTALLATION])
+async def test_rows_that_hang_on_no_show_keep_it_too(empty_database: str, table: str) -> None:
+    older = revisions.history()[0].name
+    await upgrade(empty_database, older, say=quiet)
+    async with connected(empty_database) as connection:
+        await legacy.populate(connection, 0.001)
+        await connection.execute("DELETE FROM productions")
+        for name in ("equipment_specs", *older_rows.LISTS, "settings"):
+            if name not in {table, _DEVICES.get(table)}:
+                await connection.execute(f"DELETE FROM {name}")
+        count = await connection.fetchval(f"SELECT count(*) FROM {table}")
+    if table == "productions":
+        await downgrade(empty_database, "base", say=quiet)
+        return
+    assert count
+    with pytest.raises(RuntimeError, match=_DEVICES.get(table, table)):
+        await downgrade(empty_database, "base", say=quiet)
+
+
+_DEVICES: Final = dict.fromkeys(
+    ("equipment_cards", "equipment_card_io", "equipment_io_ports"), "equipment_specs"
+)
+
+
 async def test_the_rendered_script_builds_what_the_migrations_build(
     empty_database: str, own_database: str
 ) -> None:
@@ -90,6 +120,36 @@ def statements(script: str) -> list[str]:
     """Split Alembic's script: a statement ends with a semicolon and an empty line."""
     without_comments = re.sub(r"(?m)^-- .*$", "", script)
     return [part for part in re.split(r";\n\n", without_comments) if part.strip()]
+
+
+class EndsSession(Observer):
+    """Ends the session of the steps once, behind the last step of a table's expand."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.pids: list[int] = []
+
+    def on_backend(self, pid: int) -> None:
+        self.pids.append(pid)
+
+    @contextmanager
+    def around_step(self, kind: Kind, statements: Sequence[str]) -> Iterator[None]:
+        yield
+        if statements[0].startswith("ANALYZE") and len(self.pids) == 2:
+            end = f"SELECT pg_terminate_backend({self.pids[-1]}, 5000)"
+            ending = Thread(target=lambda: asyncio.run(execute(self.url, end)))
+            ending.start()
+            ending.join()
+
+
+async def test_the_revisions_of_a_run_share_a_connection_while_it_lasts(
+    empty_database: str,
+) -> None:
+    names = revisions.names()
+    observer = EndsSession(empty_database)
+    await upgrade(empty_database, names[3], say=quiet, observer=observer)
+    assert await current(empty_database) == names[3]
+    assert len(set(observer.pids)) == 3, "Alembic's, and two of the steps of three revisions"
 
 
 def test_every_revision_says_its_phase_and_table() -> None:

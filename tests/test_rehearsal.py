@@ -31,11 +31,11 @@ RECIPE: Final = "app.releases.migrations.phased_change"
 SCRATCHES: Final = "SELECT datname FROM pg_database WHERE datname LIKE 'signalbook_scratch_%'"
 # What an older service's database holds beside our tables.
 OTHERS: Final = """
-  CREATE TABLE media_servers (id text PRIMARY KEY, production_id text NOT NULL
+  CREATE TABLE crew_calls (id text PRIMARY KEY, production_id text NOT NULL
     REFERENCES productions (id) ON UPDATE CASCADE ON DELETE CASCADE);
   CREATE TABLE _prisma_migrations (id text PRIMARY KEY, finished_at timestamptz);
   INSERT INTO _prisma_migrations VALUES ('1', now());
-  INSERT INTO media_servers SELECT id, id FROM productions"""
+  INSERT INTO crew_calls SELECT id, id FROM productions"""
 
 
 def unheard(_name: str, _done: int, _total: int) -> None:
@@ -133,7 +133,7 @@ async def test_a_good_revision_passes_and_leaves_its_evidence(image: Image, live
     contents = found.evidence["contents"]
     assert contents["before"] == contents["after"] == contents["back"]
     assert contents["before"]["cameras"]["rows"] == 120
-    assert {"media_servers", "_prisma_migrations"} <= contents["before"].keys()
+    assert {"crew_calls", "_prisma_migrations"} <= contents["before"].keys()
     assert found.evidence["downgrade"]["seconds"] > 0
     assert found.evidence["copy"]["method"].startswith("pg_dump")
     assert await current(live) == BEFORE
@@ -150,14 +150,14 @@ BAD: Final[dict[str, tuple[str, str, str]]] = {
     ),
     "touches a table that is not ours": (
         direct(
-            "DO $$ BEGIN IF to_regclass('media_servers') IS NOT NULL THEN"
-            " UPDATE media_servers SET id = id || 'x'; END IF; END $$"
+            "DO $$ BEGIN IF to_regclass('crew_calls') IS NOT NULL THEN"
+            " UPDATE crew_calls SET id = id || 'x'; END IF; END $$"
         ), "pass",
-        rf"After {OWN}, table media_servers has \d+ rows as before, but other values",
+        rf"After {OWN}, table crew_calls has \d+ rows as before, but other values",
     ),
     "drops a table": (
-        direct("DROP TABLE IF EXISTS media_servers"), "pass",
-        rf"After {OWN}, table media_servers is gone with all its rows",
+        direct("DROP TABLE IF EXISTS crew_calls"), "pass",
+        rf"After {OWN}, table crew_calls is gone with all its rows",
     ),
     "a downgrade that leaves a column": (
         ADD, "pass", rf"After the way back from {OWN} to {BEFORE}: .*zoom",
@@ -333,9 +333,16 @@ GROUPS: Final[dict[str, tuple[tuple[str, ...], Phase]]] = {
         ),
         "expand",
     ),
-    "the last switch": (("0024_productions_numbers", "0025_productions_switch"), "switch"),
-    "the first contract": (("0026_cable_snakes_contract",), "contract"),
-    "the last contract": (("0034_productions_contract",), "contract"),
+    "a collection of later versions": (("0025_cam_switchers_switch",), "switch"),
+    "addresses": (("0026_ip_addresses_switch",), "switch"),
+    "equipment": (("0034_equipment_specs_expand", "0035_equipment_card_io_expand"), "expand"),
+    "new collections": (
+        ("0036_formats", "0037_device_ports", "0038_projection_surfaces"), "expand"
+    ),
+    "the last switch": (("0039_productions_switch",), "switch"),
+    "the first contract": (("0040_cable_snakes_contract",), "contract"),
+    "the contract of addresses": (("0049_ip_addresses_contract",), "contract"),
+    "the last contract": (("0057_productions_contract",), "contract"),
 }
 
 

@@ -32,10 +32,10 @@ async def test_an_unapproved_plan_has_its_own_code(older: str) -> None:
 async def test_another_schema_voids_it(older: str) -> None:
     first = await ran(older)
     await approved(older, first)
-    await execute(older, "CREATE TABLE media_servers_2 (id text PRIMARY KEY)")
+    await execute(older, "CREATE TABLE crew_calls_2 (id text PRIMARY KEY)")
     await execute(
         older,
-        "UPDATE release_facts SET value = value || '[\"media_servers_2\"]'"
+        "UPDATE release_facts SET value = value || '[\"crew_calls_2\"]'"
         " WHERE name = 'acquainted'",
     )
     ended = await ran(older)

@@ -73,7 +73,7 @@ def downgrade() -> None:
 async def test_the_newest_revision_of_an_image_is_taken_back_by_it(
     image: Image, own_database: str
 ) -> None:
-    name = "0030_cameras_housing"
+    name = "0058_cameras_housing"
     image.revision(name, revisions.head(), phase="expand", table="cameras", body=HOUSING)
     await execute(own_database, A_SHOW)
     waiting = image.run("release", DATABASE_URL=own_database)
@@ -142,18 +142,18 @@ async def test_a_person_says_who_and_why(own_database: str, asked: dict[str, Any
 
 
 def test_two_heads_are_named(image: Image, empty_database: str) -> None:
-    for name in ("0030_left", "0030_right"):
+    for name in ("0058_left", "0058_right"):
         image.revision(name, revisions.head(), phase="expand", table="cameras", body=HOUSING)
     done = image.run("release", DATABASE_URL=empty_database)
     assert done.returncode == Verdict.BROKEN, done.stderr
-    assert "0030_left, 0030_right" in done.stderr
+    assert "0058_left, 0058_right" in done.stderr
 
 
 def test_a_revision_that_fails_on_an_empty_database_is_broken(
     image: Image, empty_database: str
 ) -> None:
     body = 'def upgrade() -> None:\n    raise KeyError("no such thing")\n'
-    image.revision("0030_wrong", revisions.head(), phase="expand", table="cameras", body=body)
+    image.revision("0058_wrong", revisions.head(), phase="expand", table="cameras", body=body)
     done = image.run("release", DATABASE_URL=empty_database)
     assert done.returncode == Verdict.BROKEN, done.stderr
     assert "no such thing" in done.stderr
@@ -164,7 +164,7 @@ async def test_a_revision_changes_the_table_that_it_names(
     image: Image, own_database: str, table: str | None
 ) -> None:
     body = HOUSING.replace("cameras", "cable_snakes")
-    image.revision("0030_other", revisions.head(), phase="expand", table=table, body=body)
+    image.revision("0058_other", revisions.head(), phase="expand", table=table, body=body)
     await execute(own_database, A_SHOW)
     done = image.run("release", DATABASE_URL=own_database)
     assert done.returncode == Verdict.REFUSED, done.stderr

@@ -16,7 +16,7 @@ from tests.legacy import quiet
 from tests.support.images import Image
 from tests.support.service import PlainClient
 
-NEW = "0030_cameras_housing"
+NEW = "0058_cameras_housing"
 ADDS = """def upgrade() -> None:
     with beside() as steps:
         ddl.add_columns(steps, "cameras", {"housing": "text"})

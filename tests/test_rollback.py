@@ -64,7 +64,8 @@ async def test_there_is_no_way_back_from_a_contract(empty_database: str) -> None
     await ran(empty_database)
     await execute(
         empty_database,
-        "UPDATE release_plans SET plan = jsonb_set(plan, '{before}', '\"0033_events_contract\"')",
+        "UPDATE release_plans SET plan ="
+        " jsonb_set(plan, '{before}', '\"0056_vision_switchers_contract\"')",
     )
     ended = await ran(empty_database, ROLLBACK, **WHO)
     assert ended.verdict.name == "REFUSED"

@@ -38,6 +38,11 @@ ENUMS: Final = (
     "PortType",
 )  # fmt: skip
 
+STANDING_ALONE: Final = (
+    "productions", "equipment_specs", "connector_types", "frame_rates", "resolution_presets",
+    "source_types", "settings",
+)  # fmt: skip
+
 TABLES: Final = {
     "productions": """CREATE TABLE productions (
     id text NOT NULL,
@@ -292,12 +297,12 @@ def downgrade() -> None:
 
 
 def _raise_if_rows_would_be_lost() -> None:
-    # Every other table's rows hang on a production.
-    if (
-        not op.get_context().as_sql
-        and op.get_bind().exec_driver_sql("SELECT 1 FROM productions LIMIT 1").first()
-    ):
-        raise RowsWouldBeLost(
-            "This downgrade would drop the older database with its productions; nothing was "
-            "changed: empty the table productions first if that is really meant."
-        )
+    # Every other table's rows hang on a row of one of these.
+    if op.get_context().as_sql:
+        return
+    for table in STANDING_ALONE:
+        if op.get_bind().exec_driver_sql(f"SELECT 1 FROM {table} LIMIT 1").first():
+            raise RowsWouldBeLost(
+                f"This downgrade would drop the older database with its {table}; nothing was "
+                f"changed: empty the table {table} first if that is really meant."
+            )

@@ -2,7 +2,7 @@
 
 A rate is a fraction, so that 60000/1001 stays what it is.
 
-Revision 0036_formats, after 0035_equipment_cards_expand.
+Revision 0036_formats, after 0035_equipment_card_io_expand.
 """
 
 from app.releases.migrations.catalogue import key_column
@@ -10,7 +10,7 @@ from app.releases.migrations.ddl import LIVE, Index, build_index
 from app.releases.migrations.steps import beside
 
 revision = "0036_formats"
-down_revision = "0035_equipment_cards_expand"
+down_revision = "0035_equipment_card_io_expand"
 branch_labels = None
 depends_on = None
 

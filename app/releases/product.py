@@ -37,12 +37,17 @@ MODELS: Final = SQLModel.metadata
 
 
 class Adoption(Protocol):
-    """A database that was taken over; ``acquainted`` are its tables that are not ours."""
+    """A database that was taken over.
+
+    ``acquainted`` are its tables that are not ours, ``created`` those that it lacked.
+    """
 
     @property
     def revision(self) -> str: ...
     @property
     def acquainted(self) -> tuple[str, ...]: ...
+    @property
+    def created(self) -> tuple[str, ...]: ...
     @property
     def words(self) -> str: ...
 

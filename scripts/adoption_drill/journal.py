@@ -9,11 +9,21 @@ from typing import Any, Final
 import asyncpg
 
 from tests import legacy
+from tests.older_rows import INSTALLATION
 from tests.older_service import LINKS
 
 Values = dict[str, Any]
-_GOES_ALONG: Final = {"source_outputs"}
+_GOES_ALONG: Final = {
+    "source_outputs", "equipment_cards", "equipment_io_ports", "equipment_card_io",
+}  # fmt: skip
 """Children that are deleted with a parent other than the production. Others lose their link."""
+_OWNED: Final = {
+    "source_outputs": ("source_id", "sources"),
+    "equipment_cards": ("equipment_id", "equipment_specs"),
+    "equipment_io_ports": ("equipment_id", "equipment_specs"),
+    "equipment_card_io": ("card_id", "equipment_cards"),
+}
+"""Tables whose rows are found by a parent other than the production."""
 
 
 class Journal:
@@ -38,10 +48,13 @@ class Journal:
     def deleted(self, table: str, key: str) -> None:
         """Record a delete: parts go too, other children lose their link to the row."""
         self.acknowledged += 1
+        self._delete(table, key)
+
+    def _delete(self, table: str, key: str) -> None:
         del self.rows[table][key]
         for child, link, row in list(self._children(table, key)):
             if child in _GOES_ALONG or table == "productions":
-                del self.rows[child][row["id"]]
+                self._delete(child, row["id"])
             else:
                 row[link] = None
 
@@ -84,11 +97,10 @@ class Journal:
 
     def _owners(self, table: str) -> tuple[str, list[str]]:
         """Return the column by which a writer's rows are found, and its values."""
-        if table == "productions":
-            return "id", list(self.rows["productions"])
-        if table == "source_outputs":
-            return "source_id", list(self.rows["sources"])
-        return "production_id", list(self.rows["productions"])
+        if table in ("productions", *INSTALLATION) and table not in _OWNED:
+            return "id", list(self.rows[table])
+        link, parent = _OWNED.get(table, ("production_id", "productions"))
+        return link, list(self.rows[parent])
 
 
 def _plain(value: Any, kind: str | None) -> Any:

@@ -13,9 +13,13 @@ import asyncpg
 from scripts.adoption_drill.journal import Journal
 from scripts.adoption_drill.timings import Board, Timings, message, number_in
 from tests.legacy import connected
+from tests.older_rows import COLLECTIONS, INSTALLATION, LISTS
 
 _ROWS_EACH: Final = 12  # rows that a writer keeps of each table; it deletes older ones
-_JSON: Final = frozenset({"outputs", "signal_path", "entity_data", "changes"})
+_JSON: Final = frozenset(
+    {"outputs", "signal_path", "entity_data", "changes", "specs", "device_formats", "value"}
+)
+_UNVERSIONED: Final = frozenset({*LISTS, "settings"})
 _LISTED: Final = {
     "cable_snakes": "id, production_id, name, manufacturer, model, note, created_at, updated_at",
     "ccus": "id, production_id, name, format_mode, outputs, note, created_at, updated_at, version",
@@ -23,7 +27,14 @@ _LISTED: Final = {
     "sources": "id, production_id, type, name, rate, h_res, v_res, note, created_at, updated_at",
     "sends": "id, production_id, type, name, output_connector, note, created_at, updated_at",
     "connections": "id, production_id, source_id, destination_type, signal_path, updated_at",
+    "media_servers": "id, production_id, name, manufacturer, model, note, created_at, updated_at",
+    "ip_addresses": "id, production_id, ip, device_name, category, subnet, updated_at, version",
+    "equipment_specs": "id, category::text, manufacturer, model, io_architecture::text, specs",
+    "settings": "id, key, value, category, updated_at",
 }  # fmt: skip
+
+
+_NAMED: Final = {"name": "n 🎬", "note": "a\nb"}
 
 
 class OlderWriter:
@@ -50,7 +61,7 @@ class OlderWriter:
 
     async def _new_show(self) -> None:
         self._show = await self._create("productions", client="c 🎬", show_name=self.who)
-        await self._create("cameras", key=f"{self.who} message", name=message(0))
+        await self._create("cameras", f"{self.who} message", name=message(0))
 
     async def _build(self) -> None:
         """Make one of everything; a source, its output and the event in one transaction."""
@@ -66,6 +77,38 @@ class OlderWriter:
                            signal_path=[source, {"via": None}])  # fmt: skip
         await self._create("checklist_items", title="power", more_info='["a", {"b": 1}]',
                            completion_note="call the venue")  # fmt: skip
+        for table in COLLECTIONS:
+            await self._create(table, **(self._address() if table == "ip_addresses" else _NAMED))
+        await self._build_installation()
+
+    async def _build_installation(self) -> None:
+        """Make what belongs to no show; a device with its ports in one transaction."""
+        async with self._together("insert device with ports"):
+            device = await self._insert("equipment_specs", {
+                "category": "ROUTER", "manufacturer": "m", "model": "🎥 12",
+                "io_architecture": "CARD_BASED", "format_by_io": True, "specs": {"a": [None]},
+            })  # fmt: skip
+            card = await self._insert("equipment_cards", {"equipment_id": device, "slot_number": 1})
+            await self._insert("equipment_card_io", {"card_id": card, **_port("OUTPUT")})
+            await self._insert("equipment_io_ports", {"equipment_id": device, **_port("INPUT")})
+        for table, word in LISTS.items():
+            await self._create(table, **{word: self._key(table)})
+        await self._create("settings", key=self._key("settings"), value={"dark": True})
+
+    async def _replace_ports(self) -> None:
+        """Save a device as its pages do: all its ports are deleted and made anew."""
+        device = self._keys["equipment_specs"][-1]
+        ports = self.journal.rows["equipment_io_ports"]
+        old = [key for key, row in ports.items() if row["equipment_id"] == device]
+        async with self._together("replace the ports of a device"):
+            await self._connection.execute(
+                "DELETE FROM equipment_io_ports WHERE (equipment_id = $1 AND 1=1)", device
+            )
+            for direction in ("INPUT", "OUTPUT"):
+                row = {"equipment_id": device, **_port(direction)}
+                await self._insert("equipment_io_ports", row)
+        for key in old:
+            self.journal.deleted("equipment_io_ports", key)
 
     async def _edit(self) -> None:
         number = next(self._numbers)
@@ -78,6 +121,13 @@ class OlderWriter:
                            {"more_info": f"by hand {number}", "completed": True})  # fmt: skip
         await self._upsert("sends", self._keys["sends"][-1], {"name": f"wall {number}"})
         await self._upsert("cable_snakes", self._key("cable_snakes"), {"name": "new by upsert"})
+        for table in COLLECTIONS:
+            await self._update(table, self._keys[table][-1], {"note": f"note {number}"})
+        await self._update("equipment_specs", self._keys["equipment_specs"][-1],
+                           {"model": f"model {number}", "specs": [number]})  # fmt: skip
+        await self._replace_ports()
+        await self._upsert("settings", self._keys["settings"][-1], {"value": {"number": number}})
+        await self._upsert("frame_rates", self._keys["frame_rates"][-1], {"sort_order": number})
 
     async def _look(self) -> None:
         """Read its own rows, a large production of others, and what the new service wrote last."""
@@ -106,7 +156,7 @@ class OlderWriter:
 
     async def _rename(self) -> None:
         """Change keys; rows that name them follow."""
-        for table in ("ccus", "sources"):
+        for table in ("ccus", "sources", "routers", "equipment_specs"):
             old = self._keys[table][-1]
             await self._change_key(table, old, f"{old} renamed")
             self._keys[table][-1] = f"{old} renamed"
@@ -130,6 +180,10 @@ class OlderWriter:
     def _key(self, table: str) -> str:
         return f"{self.who} {table} {next(self._numbers)}"
 
+    def _address(self) -> dict[str, Any]:
+        ip = f"10.0.0.{next(self._numbers)}"
+        return {"ip": ip, "device_name": "CCU 1", "category": "CCU", "subnet": "/24"}
+
     def _event(self, entity: str) -> dict[str, Any]:
         return {
             "event_type": "SOURCE", "operation": "CREATE", "entity_id": entity, "user_id": "u",
@@ -137,14 +191,14 @@ class OlderWriter:
         }  # fmt: skip
 
     def _row(self, table: str, key: str, values: dict[str, Any]) -> dict[str, Any]:
-        shared: dict[str, Any] = {"id": key, "version": 1}
-        if table not in {"productions", "source_outputs"}:
+        shared: dict[str, Any] = {"id": key} | ({} if table in _UNVERSIONED else {"version": 1})
+        if table not in {"productions", "source_outputs", *INSTALLATION}:
             shared["production_id"] = self._show
         if table not in {"source_outputs", "events"}:
             shared["updated_at"] = _now()
         return shared | values
 
-    async def _create(self, table: str, key: str = "", **values: Any) -> str:
+    async def _create(self, table: str, key: str = "", /, **values: Any) -> str:
         row = self._row(table, key or self._key(table), values)
         await self._execute(f"insert {table}", _insert(table, row), *_parameters(row))
         self._record(table, row, remember=not key)
@@ -214,6 +268,10 @@ class OlderWriter:
     async def _fetch(self, what: str, sql: str, *values: Any) -> list[asyncpg.Record]:
         with self._timings.timed(self.who, what):
             return await self._connection.fetch(sql, *values)
+
+
+def _port(direction: str) -> dict[str, Any]:
+    return {"port_type": direction, "io_type": "12G-SDI", "label": "SDI 1", "port_index": 1}
 
 
 def _now() -> datetime:

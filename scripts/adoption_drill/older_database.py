@@ -14,6 +14,7 @@ import asyncpg
 from app.releases.migrations.alembic_runner import upgrade
 from app.releases.migrations.revisions import history
 from tests import foreign_tables
+from tests.older_rows import COLLECTIONS, INSTALLATION, LISTS
 
 YOUNGER: Final = "2026-01-01"
 _A_ROUND: Final = 100_000  # rows in one INSERT, so that progress can be shown
@@ -55,6 +56,13 @@ class Sizes:
             "connections": max(shows, self.sources // 2),
             "checklist_items": max(shows, self.cameras // 10),
             "events": self.events,
+            **dict.fromkeys(COLLECTIONS, shows * 4),
+            "equipment_specs": 400,
+            "equipment_cards": 800,
+            "equipment_card_io": 3_200,
+            "equipment_io_ports": 4_000,
+            **dict.fromkeys(LISTS, 12),
+            "settings": 20,
         }
 
 
@@ -94,24 +102,34 @@ def _insert(table: str, sizes: Sizes, first: int, beyond: int) -> str:
 _PREFIXES: Final[Mapping[str, str]] = {
     "productions": "SHOW", "cable_snakes": "SNAKE", "ccus": "CCU", "cameras": "CAM",
     "sources": "SRC", "source_outputs": "OUT", "sends": "SEND", "connections": "CON",
-    "checklist_items": "CHK", "events": "EVT",
+    "checklist_items": "CHK", "events": "EVT", "cam_switchers": "CAMSW", "ip_addresses": "IP",
+    "led_screens": "WALL", "media_servers": "MS", "projection_screens": "SCREEN", "records": "REC",
+    "routers": "RTR", "streams": "STREAM", "vision_switchers": "VS", "equipment_specs": "DEVICE",
+    "equipment_cards": "CARD", "equipment_card_io": "CARD IO", "equipment_io_ports": "PORT",
+    **{name: name for name in (*LISTS, "settings")},
+}  # fmt: skip
+_PORT: Final = {
+    "port_type": """(enum_range(NULL::"PortType"))[1 + n % 2]""", "io_type": "'12G-SDI'",
+    "label": "'SDI ' || n % 8", "port_index": "n % 8",
 }  # fmt: skip
 
 
 def _shared(table: str, sizes: Sizes) -> dict[str, str]:
     """Return the columns that nearly every table has, as expressions over the row's number n."""
     moment = "timestamp '2024-01-01' + (n % 1600000) * interval '37.123 s'"
-    shared = {"id": f"'{_PREFIXES[table]} ' || n + 1", "version": "1 + n % 9"}
+    shared = {"id": f"'{_PREFIXES[table]} ' || n + 1"}
+    if table not in LISTS and table != "settings":
+        shared["version"] = "1 + n % 9"
     if table == "events":
         shared['"timestamp"'] = moment
     else:
         shared["created_at"] = moment
     if table not in {"events", "source_outputs"}:
         shared["updated_at"] = f"{moment} + interval '1 h'"
-    if table not in {"events", "source_outputs", "checklist_items"}:
+    if table not in {"events", "source_outputs", "checklist_items", "ip_addresses", *INSTALLATION}:
         shared["is_deleted"] = "n % 11 = 7"
         shared["last_modified_by"] = "CASE WHEN n % 3 = 0 THEN 'anna' END"
-    if table not in {"productions", "source_outputs"}:
+    if table not in {"productions", "source_outputs", *INSTALLATION}:
         shared["production_id"] = f"'SHOW ' || 1 + n % {sizes.productions}"
     return shared
 
@@ -158,5 +176,27 @@ def _own(table: str, sizes: Sizes) -> dict[str, str]:
             "entity_id": f"'CAM ' || 1 + n % {rows['cameras']}", "user_id": "'system'",
             "entity_data": "jsonb_build_object('name', n)",
         },
+        "ip_addresses": {
+            "ip": "'10.0.' || n / 250 || '.' || n % 250", "device_name": "'CCU ' || n",
+            "category": "'CCU'", "note": named["note"],
+        },
+        "equipment_specs": {
+            "category": """(enum_range(NULL::"EquipmentCategory"))[1 + n % 11]""",
+            "manufacturer": "'Maker ' || n % 20", "model": "'Model ' || n",
+            "io_architecture": """(enum_range(NULL::"IoArchitecture"))[1 + n % 2]""",
+            "specs": "jsonb_build_object('watts', n)",
+        },
+        "equipment_cards": {
+            "equipment_id": f"'DEVICE ' || 1 + n % {rows['equipment_specs']}",
+            "slot_number": f"1 + n / {rows['equipment_specs']}",
+        },
+        "equipment_card_io": _PORT | {
+            "card_id": f"'CARD ' || 1 + n % {rows['equipment_cards']}",
+        },
+        "equipment_io_ports": _PORT | {
+            "equipment_id": f"'DEVICE ' || 1 + n % {rows['equipment_specs']}",
+        },
+        **{name: {word: f"'{name} ' || n", "sort_order": "n"} for name, word in LISTS.items()},
+        "settings": {"key": "'key ' || n", "value": "jsonb_build_object('n', n)"},
     }  # fmt: skip
-    return own[table]
+    return own.get(table, named)

@@ -66,7 +66,9 @@ def fill(steps: Steps, backfill: Backfill) -> None:
         steps.batch(backfill.update(""), "")
         return
     pending_rows = _pending(steps, backfill)
-    steps.brief(CURSORS)
+    if not steps.has_cursors:
+        steps.brief(CURSORS)
+        steps.has_cursors = True
     while pending_rows:
         _Walk(steps, backfill, pending_rows).to_the_end()
         pending_rows, before = _pending(steps, backfill), pending_rows

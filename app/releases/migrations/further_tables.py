@@ -8,19 +8,22 @@ from typing import Final
 from app.releases.migrations.revisions import FOLDER
 
 _FILE: Final = FOLDER / "further_older_tables.sql"
-_TABLE: Final = re.compile(r"CREATE TABLE (\w+)|CREATE (?:UNIQUE )?INDEX \w+ ON\s+(\w+)")
+_TYPE: Final = re.compile(r'CREATE TYPE ("\w+")')
+_TABLE: Final = re.compile(r"(?:CREATE|ALTER) TABLE (\w+)|CREATE (?:UNIQUE )?INDEX \w+ ON\s+(\w+)")
 
 
 @cache
 def further_statements() -> tuple[str, ...]:
-    """Return all statements, types first; a table's indexes stand behind it."""
+    """Return all statements, types first; a table's foreign key and indexes stand behind it."""
     paragraphs = _FILE.read_text(encoding="utf-8").split("\n\n")
-    return tuple(each.strip().removesuffix(";") for each in paragraphs if each.startswith("CREATE"))
+    return tuple(p.strip().removesuffix(";") for p in paragraphs if not p.startswith("--"))
 
 
-def further_types() -> tuple[str, ...]:
-    """Return the statements that create the types of the tables."""
-    return tuple(each for each in further_statements() if each.startswith("CREATE TYPE"))
+@cache
+def further_types() -> Mapping[str, str]:
+    """Return what creates each type of the tables, by its name in quotes."""
+    matches = [(_TYPE.match(statement), statement) for statement in further_statements()]
+    return {named[1]: statement for named, statement in matches if named}
 
 
 @cache

@@ -57,7 +57,8 @@ class Expand:
         with beside() as steps:
             self._widen(steps)
             self._fill(steps)
-            ddl.build_index(steps, self.table, KEY)
+            if key_column(steps, self.table) != "uuid":  # else it is switched, and this its index
+                ddl.build_index(steps, self.table, KEY)
             ddl.build_index(steps, self.table, LABEL)
             # The builds waited for every transaction that had begun to write; what those left
             # unfilled is filled now, and nothing can come after.

@@ -31,6 +31,9 @@ from app.releases.migrations.observer import Kind, Observer
 # Below the deadlock check (1 s): when we and the older service hold rows the other wants, we yield.
 _ROW_LOCK_TIMEOUT: Final = "300ms"
 
+# Under this name Alembic's configuration holds the steps of a run.
+_KEPT: Final = "steps beside"
+
 # What an interrupted try left behind is dropped when it can be, and else by the next try or run.
 _CLEARING_TIMEOUT: Final = "1s"
 
@@ -42,6 +45,8 @@ class Steps:
     """
 
     offline = True
+    has_cursors = False
+    """Whether the table of the backfills' cursors was made already on this connection."""
 
     def brief(self, *statements: str, lock_timeout: str = LOCK_TIMEOUT) -> None:
         """Run statements that need locks for a moment, in one transaction, retried when busy."""
@@ -89,8 +94,25 @@ class LiveSteps(Steps):
     ) -> None:
         self._connection, self._say, self._observer = connection, say, observer
         self._lock_timeout, self._refusals = "0", 0
-        self._try(lambda raw: raw.execute(set_up_sql(observer.application_name)))
-        observer.on_backend(self.rows("SELECT pg_backend_pid()")[0][0])
+        try:
+            self._try(lambda raw: raw.execute(set_up_sql(observer.application_name)))
+            observer.on_backend(self.rows("SELECT pg_backend_pid()")[0][0])
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connection is gone, as when somebody ended its session."""
+        driver = self._connection.driver_connection
+        return driver is None or bool(driver.is_closed())
+
+    def close(self) -> None:
+        """Give the connection back; one that is gone is thrown away."""
+        if self.is_closed:
+            self._connection.invalidate()
+        else:
+            self._connection.close()
 
     def brief(self, *statements: str, lock_timeout: str = LOCK_TIMEOUT) -> None:
         timeouts = _timeouts(shorter(lock_timeout, self._observer.lock_timeout))
@@ -205,7 +227,7 @@ class ScriptSteps(Steps):
 
 @contextmanager
 def beside() -> Iterator[Steps]:
-    """Open the connection beside Alembic's for a migration's steps; a plan collects them."""
+    """Lend the connection beside Alembic's for a migration's steps; a plan collects them."""
     context = op.get_context()
     attributes = context.config.attributes if context.config else {}
     if collector := attributes.get("steps"):
@@ -221,11 +243,21 @@ def beside() -> Iterator[Steps]:
     # In the extended protocol Alembic's last SELECT (of the version) keeps its snapshot, for which
     # an index build would wait for ever, until the next statement is bound. A SET takes none.
     op.get_bind().exec_driver_sql(f"SET LOCAL lock_timeout = '{observer.lock_timeout}'")
-    connection = op.get_bind().engine.raw_connection()
-    try:
-        yield LiveSteps(connection, attributes.get("say") or print, observer)
-    finally:
-        connection.close()
+    steps = attributes.get(_KEPT)
+    if steps is None or steps.is_closed:
+        if steps is not None:
+            steps.close()
+        connection = op.get_bind().engine.raw_connection()
+        steps = LiveSteps(connection, attributes.get("say") or print, observer)
+        attributes[_KEPT] = steps
+    yield steps
+
+
+def close_beside(config: Config) -> None:
+    """Close the connection of the steps, which all revisions of a run share."""
+    steps: LiveSteps | None = config.attributes.pop(_KEPT, None)
+    if steps is not None:
+        steps.close()
 
 
 def observer_of(config: Config | None) -> Observer:

@@ -1,7 +1,7 @@
 """What the client of a sync round trip does offline: made from the declarations, for every type."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args, get_origin
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
@@ -17,14 +17,23 @@ BEFORE: Final = "before"
 
 
 def texts(entity: type[Row]) -> list[str]:
-    """Return the fields that hold free text or nothing, in order of declaration."""
+    """Return the fields that hold free text, those first that may hold nothing."""
     columns = SQLModel.metadata.tables[str(entity.__tablename__)].columns
-    naming = _naming(entity)
-    return [
+    fields = create_schema(entity).model_fields
+    others = {"id", *entity.unique, *_naming(entity)}
+    free = [
         name
         for name in entity.editable()
-        if name not in naming and columns[name].nullable and isinstance(columns[name].type, sa.Text)
+        if name not in others
+        and isinstance(columns[name].type, sa.Text)
+        and not _is_choice(fields[name].annotation)
     ]
+    return sorted(free, key=lambda name: not columns[name].nullable)
+
+
+def _is_choice(annotation: Any) -> bool:
+    """Return whether a field takes some words only."""
+    return get_origin(annotation) is Literal or any(map(_is_choice, get_args(annotation)))
 
 
 def _naming(entity: type[Row]) -> set[str]:

@@ -30,6 +30,10 @@ async def run(order: Order, ledger: Ledger, output: GateOutput) -> StageResult:
         await store_look(ledger, inspection, inspection.findings)
     return StageResult(
         adopted.words,
-        evidence={"revision": adopted.revision, "acquainted": list(adopted.acquainted)},
+        evidence={
+            "revision": adopted.revision,
+            "acquainted": list(adopted.acquainted),
+            "created": list(adopted.created),
+        },
         final_words=adopted.words,
     )

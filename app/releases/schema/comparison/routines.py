@@ -1,5 +1,6 @@
 """Compares what acts by itself or is shared: enums, functions, sequences, triggers and views."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from app.releases.schema import repair_sql
@@ -63,9 +64,22 @@ def _remade(expected: Snapshot, name: str, reason: str) -> repair_sql.Mend:
                 place = f"ALTER COLUMN {column}"
                 cast = f"{place} TYPE {name} USING {column}::text::{name}"
                 changes = [f"{place} DROP DEFAULT", cast, f"{place} SET DEFAULT {its.default}"]
+                bound = _bound_to(column, columns)
+                steps += [f"DROP TRIGGER IF EXISTS {trigger} ON {table}" for trigger in bound]
                 steps.append(repair_sql.alter(table, *changes if its.default else [cast]))
+                steps += bound.values()
     reason += " It is made anew, which rewrites its tables under an exclusive lock: choose the "
     return repair_sql.by_hand(f"{reason}hour.", *steps, f"DROP TYPE {old}")
+
+
+def _bound_to(column: str, table: Table) -> dict[str, str]:
+    """Return the triggers that fire at updates of the column: PostgreSQL keeps its type for them.
+
+    Each is the statement that creates it, by its name.
+    """
+    updates = re.compile(rf" UPDATE OF ([^ ]+, )*{re.escape(column)}[ ,]")
+    triggers = table.triggers.items()
+    return {name: t.definition for name, t in triggers if updates.search(t.definition)}
 
 
 def _quoted(label: str) -> str:
