@@ -337,7 +337,8 @@ GROUPS: Final[dict[str, tuple[tuple[str, ...], Phase]]] = {
     "addresses": (("0026_ip_addresses_switch",), "switch"),
     "equipment": (("0034_equipment_specs_expand", "0035_equipment_card_io_expand"), "expand"),
     "new collections": (
-        ("0036_formats", "0037_device_ports", "0038_projection_surfaces"), "expand"
+        ("0036_formats", "0037_device_ports", "0038_projection_surfaces"),
+        "expand",
     ),
     "the last switch": (("0039_productions_switch",), "switch"),
     "the first contract": (("0040_cable_snakes_contract",), "contract"),

@@ -35,8 +35,7 @@ async def test_another_schema_voids_it(older: str) -> None:
     await execute(older, "CREATE TABLE crew_calls_2 (id text PRIMARY KEY)")
     await execute(
         older,
-        "UPDATE release_facts SET value = value || '[\"crew_calls_2\"]'"
-        " WHERE name = 'acquainted'",
+        "UPDATE release_facts SET value = value || '[\"crew_calls_2\"]' WHERE name = 'acquainted'",
     )
     ended = await ran(older)
     assert ended.verdict is Verdict.AWAITING_APPROVAL
