@@ -111,6 +111,7 @@ def record(client: httpx.Client) -> dict[str, Any]:
         if issubclass(entity, Entity):
             _record_type(ask, entity, show)
     _record_show(ask, show)
+    _record_ports(ask, show)
     _record_formats(ask)
     _record_settings(ask)
     _record_equipment(ask)
@@ -133,9 +134,10 @@ def _record_type(ask: Recorder, entity: type[Entity], show: str) -> None:
     changed = {"version": created["version"], "note": "Checked on the day.", "userName": "Anna"}
     ask("PATCH", row, changed)
     ask("GET", f"{row}/history")
+    other = own | {name: f"{own[name]}0" for name in map(entity.wire, entity.unique)}
     ask("POST", f"{many}/bulk", {
         "operations": [
-            {"op": "create", "data": own},
+            {"op": "create", "data": other},
             {"op": "update", "key": created["uuid"], "data": {"note": "Spare."}},
         ],
         "userName": "Anna",
@@ -143,6 +145,15 @@ def _record_type(ask: Recorder, entity: type[Entity], show: str) -> None:
     ask("POST", f"{many}/renumber", {"prefix": entity.prefix, "start": 1, "userName": "Anna"})
     ask("DELETE", row, {"userName": "Anna"})
     ask("POST", f"{row}/restore", {"userName": "Anna"})
+
+
+def _record_ports(ask: Recorder, show: str) -> None:
+    """Read the ports of a device, and save them as they are."""
+    ccu = ask("GET", f"/api/ccus/production/{show}")[0]
+    path = f"/api/device-ports/device/{ccu['uuid']}"
+    names = ("uuid", "portLabel", "ioType", "direction")
+    ports = [{name: port[name] for name in names} for port in ask("GET", path)]
+    ask("POST", f"{path}/sync", {"productionId": show, "ports": ports, "userName": "Anna"})
 
 
 def _record_show(ask: Recorder, show: str) -> None:
