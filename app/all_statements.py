@@ -8,7 +8,15 @@ from typing import Final
 from app import retention
 from app.changelog import events, feed, log
 from app.entities import discovered
-from app.installation import announcements, equipment_sql, shipped_devices
+from app.installation import (
+    announcements,
+    equipment_sql,
+    formats,
+    lists,
+    settings,
+    shipped_devices,
+    system_formats,
+)
 from app.live.feed import derived_rows, hub, production_list
 from app.live.sockets import broadcast, presence, rooms_sql
 from app.ports import port_lists
@@ -20,7 +28,8 @@ from app.sync import records
 MODULES = (
     reads, show_reads, writes, history, port_lists, owned_rows, write_context, log, feed, events,
     retention, idempotency, create, records, hub, derived_rows, production_list, presence,
-    broadcast, rooms_sql, announcements, equipment_sql, shipped_devices,
+    broadcast, rooms_sql, announcements, equipment_sql, formats, lists, settings, shipped_devices,
+    system_formats,
 )  # fmt: skip
 """The modules with statements; a test finds one that is missing."""
 _OWNERS: Final = (CHANGE_LOG, SHOW, INSTALLATION)

@@ -20,6 +20,7 @@ from app.model.schemas import create_schema, update_schema
 from app.settings import PROJECT
 from tests.support.databases import Server
 from tests.support.service import service, settings
+from tests.test_installation_formats import load as load_formats
 
 DOCUMENT: dict[str, Any] = create_app(settings(), DatabaseUrl.parse("postgresql:///none")).openapi()
 SCHEMAS = DOCUMENT["components"]["schemas"]
@@ -137,6 +138,7 @@ def sample(template: str, postgres_server: Server) -> Iterator[httpx.Client]:
     """Serve the sample show."""
     with postgres_server.lent(template) as url:
         asyncio.run(_load_sample(url))
+        asyncio.run(load_formats(url))
         with service(url) as client:
             yield client
 

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from app.all_statements import required_statements
+from app.installation.lists import LISTS
 from app.model.entity import Row
 from app.releases.migrations import version_row
 from app.retention import AGING, EXPIRING, Retention
@@ -23,6 +24,7 @@ from tests.support.offline import changing, deleting, making
 from tests.support.processes import plain
 from tests.support.service import PlainClient, created
 from tests.support.sockets import posted, served, tab
+from tests.test_installation_formats import load
 from tests.test_writer import opened
 
 COMPLETE: Final = """
@@ -205,3 +207,27 @@ async def test_what_is_read_pushed_and_removed_runs_only_registered_statements(
         for what in (*EXPIRING, *AGING):
             await retention.prune(what)
     assert unregistered(texts) == set()
+
+
+async def test_what_belongs_to_no_show_runs_only_registered_statements(
+    root: tuple[str, set[str]], own_database: str
+) -> None:
+    address, texts = root
+    await load(own_database)
+    with PlainClient(base_url=address, timeout=30) as client:
+        row = created(client, "formats", hRes=2688, vRes=96, frameRate=60)
+        path = f"/api/formats/{row['uuid']}"
+        client.put(path, json={"frameRate": 50}).raise_for_status()
+        assert client.get(path).json()["frameRate"] == 50
+        assert row["uuid"] in client.get("/api/formats").text
+        client.delete(path).raise_for_status()
+        created(client, "formats", hRes=2688, vRes=96, frameRate=50)
+        for words in LISTS:
+            own = f"/api/settings/{words.path}"
+            client.post(own, json={"name": "NEW"}).raise_for_status()
+            assert client.get(own).json()[-1] == "NEW"
+        client.put("/api/settings", json={"theme": "dark", "units": None}).raise_for_status()
+        assert client.get("/api/settings").json()["theme"] == "dark"
+    assert unregistered(texts) == set()
+    registered = set(required_statements()["installation"])
+    assert len(registered & texts) > 20

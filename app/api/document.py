@@ -17,7 +17,9 @@ from fastapi import FastAPI
 from app.api import member_words, problem_schemas
 from app.api.openapi import Problem
 from app.entities import discovered, root
+from app.installation.lists import LISTS
 from app.installation.shipped_devices import shipped_devices
+from app.installation.system_formats import SYSTEM_FORMATS, system_uuid
 from app.model.entity import Entity
 from app.model.fields import MAYBE_NO_CONTROLS, NO_CONTROLS, NO_NUL
 from app.shows.references_within import lists_of
@@ -56,6 +58,8 @@ _CREDENTIALS: Final = {
 }
 _TAGS: Final = {
     "Changes": "What changed in a production: to catch up on, to listen to, to undo.",
+    "Formats": "The video formats to choose from: those that ship, and those of users.",
+    "Settings": "What pages choose from, in lists, and what else they store for everybody.",
     "Equipment": "The devices that everybody can choose: those that ship, and those of users.",
     "Sync": "The work of a client that was offline, as one batch.",
     "Releases": "For operators: the state of the database's migrations.",
@@ -249,6 +253,10 @@ def _path_example(path: str, name: str, examples: Mapping[str, Any]) -> str | in
     }  # fmt: skip
     if name in others:
         return others[name]
+    if name == "name":
+        return next(each.defaults[0] for each in LISTS if f"/{each.path}/" in path)
+    if path == "/api/formats/{key}":
+        return str(system_uuid(SYSTEM_FORMATS[0]))
     if path.startswith("/api/equipment/"):
         return next(iter(shipped_devices()))
     # The key of any row will do below a show.

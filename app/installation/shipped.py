@@ -9,11 +9,12 @@ from typing import Final
 
 from app.database.database import DatabaseConnection
 from app.installation.shipped_devices import OURS, load_devices
+from app.installation.system_formats import load_system_formats
 
 Loader = Callable[[DatabaseConnection], Awaitable[str | None]]
 """Adds what is missing, in an open transaction; returns what it did, in words, if anything."""
 
-LOADERS: Final[tuple[Loader, ...]] = (load_devices,)
+LOADERS: Final[tuple[Loader, ...]] = (load_devices, load_system_formats)
 """Each is safe beside another process that does the same."""
 
 PROTECTED: Final[Mapping[str, str]] = {
@@ -22,6 +23,7 @@ PROTECTED: Final[Mapping[str, str]] = {
     "equipment_io_ports": "false",
     "equipment_cards": "false",
     "equipment_card_io": "false",
+    "formats": "NOT is_system",
 }
 """Which rows of these tables somebody would miss, as SQL: those that do not ship.
 

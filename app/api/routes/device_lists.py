@@ -1,16 +1,18 @@
 """The routes of what a device owns, as a whole list: its ports, read and written at once."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Response
 from pydantic import Field, create_model
 
-from app.api.dependencies import DatabaseDep, RequestIdDep, WriterDep
+from app.api.dependencies import DatabaseDep, IdempotentWriterDep, RequestIdDep
+from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.json_requests import JsonRoute, actor_in
 from app.api.openapi import answers
 from app.api.responses import json_response
 from app.api.routes.routers import Names, names_of
-from app.errors import BadRequest, Conflict, Invalid, NotFound
+from app.errors import BadRequest, Conflict, Invalid, KeyReused, NotFound
 from app.model.entity import Entity
 from app.model.fields import NO_NUL, MaybeLine
 from app.model.schemas import DeleteBody, Key, read_schema
@@ -77,15 +79,18 @@ def _add_write(router: APIRouter, entity: type[Entity], name: Names) -> None:
             "`specPortUuid`, else its direction and label. One that is left out is deleted; where "
             "a connection names it, it stays with `isUnlisted`."
         ),
-        responses=answers(schema, BadRequest, NotFound, Conflict, Invalid),
+        responses=answers(schema, BadRequest, NotFound, Conflict, Invalid, KeyReused),
+        openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
     )
     async def sync_device(
-        device: Device, body: body_model, writer: WriterDep, request_id: RequestIdDep
+        device: Device, body: body_model, writer: IdempotentWriterDep, request_id: RequestIdDep
     ) -> Response:
         if body.production_id is None or body.ports is None:
             raise BadRequest("Send productionId, and ports: the whole list of the device.")
-        rows = await writer.in_transaction(
-            body.production_id, write_list, entity, device, body.production_id, body.ports,
-            actor_in(body, request_id),
+        work = partial(
+            write_list, entity=entity, device=device, production=body.production_id,
+            items=body.ports, actor=actor_in(body, request_id),
         )  # fmt: skip
-        return json_response(rows, request_body=body)
+        return await writer.write(
+            body.production_id, work, partial(json_response, request_body=body)
+        )
