@@ -2,17 +2,21 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
+from app.database.database import DatabaseConnection
+from app.installation.announcements import CHANNEL, RENDERERS
 from app.installation.categories import NEAREST, columns_of
 from app.installation.equipment_sql import UPDATE
 from app.installation.tables import OLDER_CATEGORIES
+from app.releases.connection.open_connection import open_connection
 from app.releases.product import grants, required_statements
-from tests.support.databases import execute
+from tests.support.databases import execute, until_blocked
 from tests.support.gates import rows
 from tests.support.service import PlainClient, service
 from tests.support.sockets import posted, several, tab
@@ -424,6 +428,44 @@ async def test_everybody_is_told_in_every_process(roots: list[str]) -> None:
                 assert told["equipment"] == back
                 actions = [event["action"] for event in each.of("equipment:updated")]
                 assert actions == ["created", "updated", "deleted", "restored"]
+
+
+async def test_any_module_can_tell_everybody(
+    roots: list[str], own_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def render(_: DatabaseConnection, key: str) -> Any:
+        if not key:
+            raise ValueError("cannot be read")
+        return None if key == "gone" else [key, "b"]
+
+    monkeypatch.setitem(RENDERERS, "test:list-updated", render)
+    async with tab(roots[0]) as one, tab(roots[1]) as other:
+        for text in ("newer:event x", "test:list-updated ", "test:list-updated gone",
+                     "test:list-updated a"):  # fmt: skip
+            await execute(own_database, "SELECT pg_notify($1, $2)", CHANNEL, text)
+        for each in (one, other):
+            await each.until(partial(each.of, "test:list-updated"))
+            assert each.told == [("test:list-updated", ["a", "b"])]
+
+
+async def test_an_edit_waits_for_one_that_began_earlier(
+    roots: list[str], own_database: str
+) -> None:
+    row = await posted(roots[0], "equipment", **BOX)
+    async with open_connection(own_database) as earlier:
+        transaction = earlier.transaction()
+        await transaction.start()
+        edit = "UPDATE equipment_specs SET model = 'Theirs', version = 2 WHERE id = $1"
+        await earlier.execute(edit, row["id"])
+        with PlainClient(base_url=roots[0], timeout=30) as client:
+            mine = {"model": "Mine", "version": 1}
+            path = f"{PATH}/{row['uuid']}"
+            later = asyncio.create_task(asyncio.to_thread(client.put, path, json=mine))
+            await until_blocked(own_database)
+            await transaction.commit()
+            answer = await later
+    assert answer.status_code == 409
+    assert answer.json()["serverData"]["model"] == "Theirs"
 
 
 def test_uuids_are_uuids(add: Any) -> None:

@@ -73,7 +73,7 @@ async def test_a_release_loads_it_and_says_so(empty_database: str) -> None:
     ended = await ran(empty_database)
     assert ended.verdict.name == "DONE", ended
     count = len(CATALOGUE)
-    assert words_of(ended) == f"{count} devices added"
+    assert words_of(ended).split("; ")[0] == f"{count} devices added"
     before = await contents(empty_database)
     assert len(before["equipment_specs"]) == count
     assert words_of(await ran(empty_database)) == "all that ships is there"
@@ -206,7 +206,7 @@ async def test_a_device_that_users_have_already_is_not_added_again(own_database:
         body = {"category": "ROUTER", "manufacturer": f" {MAKER.upper()}", "model": MODEL.lower()}
         own = client.post("/api/equipment", json=body).raise_for_status().json()
         client.delete(f"/api/equipment/{own['uuid']}").raise_for_status()
-    assert await loaded(own_database) == f"{len(CATALOGUE) - 1} devices added"
+    assert (await loaded(own_database)).split("; ")[0] == f"{len(CATALOGUE) - 1} devices added"
     assert await loaded(own_database) == "all that ships is there"
 
 
