@@ -231,3 +231,13 @@ async def test_what_belongs_to_no_show_runs_only_registered_statements(
     assert unregistered(texts) == set()
     registered = set(required_statements()["installation"])
     assert len(registered & texts) > 20
+
+
+def test_no_two_things_share_an_advisory_lock() -> None:
+    """Two that did would wait for each other, as a format's edit for the retention."""
+    texts = [path.read_text() for path in (PROJECT / "app").rglob("*.py")]
+    numbers = [
+        n for text in texts for n in re.findall(r"advisory_xact_lock\(7305791, (\d+)\)", text)
+    ]
+    numbers += [str(words.lock) for words in LISTS]
+    assert len(numbers) == len(set(numbers)) > 5

@@ -61,7 +61,7 @@ def format_of(uuid: str) -> str:
 
 
 # Whoever writes formats waits for whoever does so already.
-LOCK: Final = statement("SELECT pg_advisory_xact_lock(7305791, 3)", INSTALLATION)
+LOCK: Final = statement("SELECT pg_advisory_xact_lock(7305791, 9)", INSTALLATION)
 # Whether another than $2 is live under the id $1.
 EXISTS: Final = statement(
     "SELECT EXISTS (SELECT FROM formats WHERE id = $1 AND NOT is_deleted "
