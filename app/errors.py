@@ -17,6 +17,7 @@
     ├── Conflict                        409  CONFLICT
     │   ├── DuplicateId                      DUPLICATE_ID
     │   ├── DuplicateUuid                    DUPLICATE_UUID
+    │   ├── DuplicateValue                   DUPLICATE_VALUE
     │   ├── AmbiguousId                      AMBIGUOUS_ID
     │   ├── VersionConflict                  VERSION_CONFLICT
     │   ├── BulkFailed                       BULK_FAILED
@@ -131,7 +132,7 @@ class Unauthorized(
 
 
 class Forbidden(SignalbookError, status=403, code="FORBIDDEN", error="Forbidden"):
-    """Only this machine itself may request this, and no web page of another origin."""
+    """Nobody may change what ships with the service; or only this machine may request this."""
 
 
 class NotFound(SignalbookError, status=404, code="NOT_FOUND", error="Not found"):

@@ -28,6 +28,8 @@ from app.api.routes import (
     changes,
     device_lists,
     entities,
+    equipment,
+    formats,
     history,
     show_documents,
     shows,
@@ -35,6 +37,7 @@ from app.api.routes import (
     sync,
 )
 from app.api.routes import health as health_routes
+from app.api.routes import settings as settings_routes
 from app.database.database import Database
 from app.database.url import DatabaseUrl
 from app.health import check
@@ -150,7 +153,7 @@ def _routers() -> tuple[list[APIRouter], list[APIRouter]]:
     fast = [*entities.routers(), shows.router]
     others = [
         *device_lists.routers(), *history.routers(), show_documents.router, changes.router,
-        sync.router, bulk.router(),
+        sync.router, bulk.router(), equipment.router, formats.router, settings_routes.router,
     ]  # fmt: skip
     return fast, others
 

@@ -24,6 +24,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from app.entities import discovered
+from app.installation.lists import CONNECTOR_TYPES, FRAME_RATES, LISTS, RESOLUTIONS
 from app.model.entity import Entity
 
 FILE: Final = Path(__file__).parents[1] / "app" / "api" / "examples.json"
@@ -31,7 +32,7 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _MINUTE: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC")
 _FOLDER: Final = re.compile(r"host=[^&\"]+/run\b")
-_PATIENCE: Final = 120  # seconds for a service to start
+_PATIENCE: Final = 120  # seconds for a service to start, or to answer beside other work
 _FEW: Final = 2
 _LONG: Final = 300
 _SERVING: Final = re.compile(r'"url": ?"(http[^"]+)"')
@@ -70,7 +71,7 @@ class Recorder:
             self._keep(_name(operation["requestBody"]["content"][_JSON]["schema"]), body)
         schema = operation["responses"][str(answer.status_code)]["content"][_JSON]["schema"]
         value = answer.json()
-        if schema.get("type") == "array":
+        if schema.get("type") == "array" and "$ref" in schema["items"]:
             self._keep(_name(schema["items"]), value[0] if value else None)
         else:
             self._keep(_name(schema) or operation["operationId"], value)
@@ -110,6 +111,10 @@ def record(client: httpx.Client) -> dict[str, Any]:
         if issubclass(entity, Entity):
             _record_type(ask, entity, show)
     _record_show(ask, show)
+    _record_ports(ask, show)
+    _record_formats(ask)
+    _record_settings(ask)
+    _record_equipment(ask)
     _record_errors(ask, show)
     for path in ("/health", "/livez", "/api/health", "/api/server/info"):
         ask("GET", path)
@@ -129,9 +134,10 @@ def _record_type(ask: Recorder, entity: type[Entity], show: str) -> None:
     changed = {"version": created["version"], "note": "Checked on the day.", "userName": "Anna"}
     ask("PATCH", row, changed)
     ask("GET", f"{row}/history")
+    other = own | {name: f"{own[name]}0" for name in map(entity.wire, entity.unique)}
     ask("POST", f"{many}/bulk", {
         "operations": [
-            {"op": "create", "data": own},
+            {"op": "create", "data": other},
             {"op": "update", "key": created["uuid"], "data": {"note": "Spare."}},
         ],
         "userName": "Anna",
@@ -139,6 +145,15 @@ def _record_type(ask: Recorder, entity: type[Entity], show: str) -> None:
     ask("POST", f"{many}/renumber", {"prefix": entity.prefix, "start": 1, "userName": "Anna"})
     ask("DELETE", row, {"userName": "Anna"})
     ask("POST", f"{row}/restore", {"userName": "Anna"})
+
+
+def _record_ports(ask: Recorder, show: str) -> None:
+    """Read the ports of a device, and save them as they are."""
+    ccu = ask("GET", f"/api/ccus/production/{show}")[0]
+    path = f"/api/device-ports/device/{ccu['uuid']}"
+    names = ("uuid", "portLabel", "ioType", "direction")
+    ports = [{name: port[name] for name in names} for port in ask("GET", path)]
+    ask("POST", f"{path}/sync", {"productionId": show, "ports": ports, "userName": "Anna"})
 
 
 def _record_show(ask: Recorder, show: str) -> None:
@@ -183,6 +198,51 @@ def _small(exported: dict[str, Any]) -> dict[str, Any]:
         "format": exported["format"], "production": {"showName": "Summer Gala"},
         "ccus": [{"id": "CCU 1", "name": "STAGE"}], "cameras": [row],
     }  # fmt: skip
+
+
+def _record_formats(ask: Recorder) -> None:
+    """Walk a format of users through its life."""
+    path = "/api/formats"
+    ask("GET", path)
+    raster = {"hRes": 2688, "vRes": 96, "frameRate": 59.94, "isInterlaced": False}
+    created = ask("POST", path, {**raster, "blanking": "NONE", "userName": "Anna"})
+    own = f"{path}/{created['uuid']}"
+    ask("GET", own)
+    ask("PATCH", own, {"version": created["version"], "frameRate": 60, "userName": "Anna"})
+    ask("DELETE", own, {"userName": "Anna"})
+
+
+def _record_settings(ask: Recorder) -> None:
+    """Change each list and bring it back, and store a setting."""
+    path = "/api/settings"
+    ask("GET", path)
+    for words in LISTS:
+        own = f"{path}/{words.path}"
+        ask("GET", own)
+        word = {CONNECTOR_TYPES: "HDMI 2.1", FRAME_RATES: "119.88"}.get(words, "CUSTOM")
+        ask("POST", own, {"rate" if words is FRAME_RATES else "name": word})
+        ask("DELETE", f"{own}/{word}")
+        member = {FRAME_RATES: "rates", RESOLUTIONS: "resolutions"}.get(words, "types")
+        ask("PUT", f"{own}/reorder", {member: [words.defaults[1], words.defaults[0]]})
+        ask("POST", f"{own}/restore-defaults")
+    for method in ("PATCH", "PUT"):
+        ask(method, path, {"theme": "dark", "userName": "Anna"})
+
+
+def _record_equipment(ask: Recorder) -> None:
+    """Read the devices that ship, and walk one of users through its life."""
+    path = "/api/equipment"
+    shipped = ask("GET", f"{path}?q=micro converter hdmi")[0]
+    ask("GET", f"{path}/{shipped['uuid']}")
+    created = ask("POST", path, {
+        "category": "CONVERTER", "manufacturer": "Example", "model": "HD Cross",
+        "inputs": [{"type": "3G-SDI", "label": "SDI IN"}],
+        "outputs": [{"type": "HDMI", "label": "HDMI OUT"}], "userName": "Anna",
+    })  # fmt: skip
+    row = f"{path}/{created['uuid']}"
+    hdmi = {"type": "HDMI", "label": "HDMI OUT", "format": "1080p59.94"}
+    ask("PATCH", row, {"version": created["version"], "outputs": [hdmi], "userName": "Anna"})
+    ask("DELETE", row, {"userName": "Anna"})
 
 
 def _record_errors(ask: Recorder, show: str) -> None:
@@ -293,7 +353,7 @@ def served() -> Iterator[str]:
 
 def main() -> None:
     """Write the file."""
-    with served() as url, httpx.Client(base_url=url) as client:
+    with served() as url, httpx.Client(base_url=url, timeout=_PATIENCE) as client:
         examples = record(client)
     FILE.write_text(json.dumps(examples, indent=1, ensure_ascii=False) + "\n")
     print(f"Wrote {FILE}: examples of {len(examples)} schemas.")  # said to who runs it

@@ -131,7 +131,7 @@ def signal_svg() -> str:
     names = {row["id"]: f"{row['id']}  {row['name']}" for row in show["sources"] + show["sends"]}
     edges: dict[Edge, None] = {}
     layers: list[dict[str, None]] = [{}, {}, {}]
-    for each in show["connections"]:
+    for each in (one for one in show["connections"] if "sourceId" in one):
         way = [
             names.get(each["sourceId"], each["sourceId"]),
             each.get("intermediateId") or "direct",

@@ -365,7 +365,7 @@ def test_load_gives_the_shows_label(own_database: str) -> None:
     assert (first.stdout, second.stdout) == ("SHOW 1\n", "SHOW 2\n")
     listed = _run("unresolved", DATABASE_URL=own_database)
     assert listed.returncode == 0
-    assert "intermediate 'ROUTER' of type 'ROUTER'" in listed.stdout
+    assert "intermediate 'SCREEN PROCESSOR' of type 'SCREEN PROCESSOR'" in listed.stdout
 
 
 BROKEN: Final[list[tuple[Any, str]]] = [

@@ -31,8 +31,8 @@ def together(count: int, work: Any) -> list[httpx.Response]:
 async def test_fifty_creates_at_once_get_fifty_labels_and_numbers(
     client: httpx.Client, production: dict[str, Any], shared_database: str, entity: type[Row]
 ) -> None:
-    body = {"productionId": production["id"], **minimal(entity)}
-    answers = together(50, lambda _: client.post(f"/api/{entity.collection}", json=body))
+    path, show = f"/api/{entity.collection}", production["id"]
+    answers = together(50, lambda _: client.post(path, json=minimal(entity, productionId=show)))
     assert {answer.status_code for answer in answers} == {201}
     labels = {answer.json()["id"] for answer in answers}
     assert labels == {f"{entity.prefix} {n}" for n in range(1, 51)}
@@ -68,7 +68,7 @@ def test_two_that_swap_labels_both_succeed(client: httpx.Client, make: Any, enti
 def test_of_two_edits_from_the_same_version_one_wins_and_one_is_told(
     client: httpx.Client, make: Any, entity: type[Row]
 ) -> None:
-    name = next(iter(minimal(entity)))
+    name = next(name for name, value in minimal(entity).items() if value == "A name")
     for _ in range(5):
         row = make(entity.collection, **minimal(entity))
         path = f"/api/{entity.collection}/{row['uuid']}"

@@ -51,6 +51,17 @@ def test_ports_are_saved_and_found_again(client: httpx.Client, make: Make) -> No
     )
 
 
+def test_a_port_has_its_format_with_it(client: httpx.Client, make: Make) -> None:
+    raster = {"hRes": 3000, "vRes": 500, "frameRate": 59.94}
+    video = client.post("/api/formats", json=raster).raise_for_status().json()
+    ccu = make("ccus", name="C")
+    one, two = sync(client, ccu, {**OUT, "formatUuid": video["uuid"]}, {**OUT, "portLabel": "B"})
+    assert (one["format"], two["format"]) == (video, None)
+    client.delete(f"/api/formats/{video['uuid']}").raise_for_status()
+    one, two = ports_of(client, ccu)
+    assert (one["formatUuid"], one["format"]) == (video["uuid"], None)
+
+
 def test_a_port_stays_itself_by_uuid_by_spec_and_by_label(client: httpx.Client, make: Make) -> None:
     ccu, spec = make("ccus", name="C"), str(uuid4())
     one, two, three = sync(

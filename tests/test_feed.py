@@ -9,6 +9,7 @@ import pytest
 
 from app.changelog.feed import LARGEST
 from app.model.entity import Row
+from app.model.secret_fields import public
 from tests.support import databases
 from tests.support.bodies import REPRESENTATIVES, minimal, named
 
@@ -50,7 +51,10 @@ def test_each_write_is_an_entry_with_every_member(
     assert {(e["productionId"], e["productionUuid"]) for e in found} == {
         (row.get("productionId", row["id"]), show)
     }
-    assert [entry["entityData"] for entry in found[:2]] == [row, after]
+    assert [entry["entityData"] for entry in found[:2]] == [
+        public(entity, row),
+        public(entity, after),
+    ]
     assert (found[1]["userId"], found[1]["userName"]) == ("u1", "Ann")
     assert found[1]["changes"] == {name: [row[name], "After"]}
     assert found[2]["entityData"]["isDeleted"] is True

@@ -16,10 +16,13 @@ from app.rules.formats import (
     MOST_PIXELS,
     TRADE_RATES,
     USUAL_WIDTHS,
+    Blanking,
     Format,
+    Scan,
     family,
     parse_format,
     parse_rate,
+    raster_format,
     rate_text,
     same_rate,
 )
@@ -171,6 +174,21 @@ def test_what_is_printed_is_read_back(video: Format) -> None:
     page = parse_format(video.display_id)
     assert page == Format(width, video.lines, video.scan, video.rate, video.blanking)
     assert page.display_id == video.display_id
+
+
+@given(PIXELS, PIXELS, st.sampled_from(["p", "i", "psf"]), USUAL | ANY_RATE, BLANKINGS)
+def test_the_id_of_a_raster_is_read_back(
+    width: int, lines: int, scan: Scan, rate: Fraction, blanking: Blanking
+) -> None:
+    try:
+        video = raster_format(width, lines, rate, scan, blanking)
+    except ValueError as refusal:
+        assert "per second" in str(refusal)  # noqa: PT017  # either is right, by the rate
+        return
+    assert (video.width, video.lines, video.scan) == (width, lines, scan)
+    assert rate in {video.rate, video.trade_rate}
+    assert parse_format(video.display_id) == video
+    assert raster_format(width, lines, video.trade_rate, scan, blanking) == video
 
 
 @given(FORMATS)

@@ -34,7 +34,7 @@ def test_a_service_that_can_serve_is_healthy(client: httpx.Client) -> None:
     assert body["database"]["latencyMs"] >= 0
     head = revisions.head()
     assert body["schema"] == {"revision": head, "head": head, "state": "head"}
-    assert body["resources"] == dict.fromkeys([*TABLES, "changes", "show"], "ok")
+    assert body["resources"] == dict.fromkeys([*TABLES, "changes", "show", "installation"], "ok")
 
 
 @pytest.mark.parametrize("collection", TABLES)

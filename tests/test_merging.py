@@ -14,8 +14,9 @@ every = pytest.mark.parametrize("entity", REPRESENTATIVES, ids=named)
 
 
 def members(entity: type[Row]) -> tuple[str, str]:
-    """Return two members that every row of the type has, one of them required."""
-    return next(iter(minimal(entity))), "note" if entity in SCOPED else "venue"
+    """Return two members that every row of the type has, one of them required; both any text."""
+    required = next(name for name, value in minimal(entity).items() if value == "A name")
+    return required, "note" if entity in SCOPED else "venue"
 
 
 def put(client: httpx.Client, entity: type[Row], row: Any, /, **body: Any) -> httpx.Response:

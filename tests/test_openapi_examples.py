@@ -14,11 +14,13 @@ from app.cli.load_show import SAMPLE, load, opened, read
 from app.database.url import DatabaseUrl
 from app.entities import discovered
 from app.errors import SignalbookError
+from app.installation.shipped import load_shipped
 from app.main import create_app
 from app.model.schemas import create_schema, update_schema
 from app.settings import PROJECT
 from tests.support.databases import Server
 from tests.support.service import service, settings
+from tests.test_installation_formats import load as load_formats
 
 DOCUMENT: dict[str, Any] = create_app(settings(), DatabaseUrl.parse("postgresql:///none")).openapi()
 SCHEMAS = DOCUMENT["components"]["schemas"]
@@ -136,6 +138,7 @@ def sample(template: str, postgres_server: Server) -> Iterator[httpx.Client]:
     """Serve the sample show."""
     with postgres_server.lent(template) as url:
         asyncio.run(_load_sample(url))
+        asyncio.run(load_formats(url))
         with service(url) as client:
             yield client
 
@@ -143,3 +146,5 @@ def sample(template: str, postgres_server: Server) -> Iterator[httpx.Client]:
 async def _load_sample(url: str) -> None:
     async with opened(settings(), url) as database:
         await load(database, read(SAMPLE), lambda _: None)
+        async with database.transaction() as connection:
+            await load_shipped(connection)

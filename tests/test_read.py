@@ -91,7 +91,7 @@ def test_productions_are_listed_newest_first(client: httpx.Client, make: Any) ->
 
 
 def test_an_unknown_route_is_a_404_in_the_frontends_words(client: httpx.Client) -> None:
-    for path in ("/api/nothing", "/nothing", "/api/equipment", "/api/cameras/a/b/c"):
+    for path in ("/api/nothing", "/nothing", "/api/gadgets", "/api/cameras/a/b/c"):
         answer = client.get(path)
         assert (answer.status_code, answer.json()["error"]) == (404, "Route not found")
 

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from app.all_statements import required_statements
+from app.installation.lists import LISTS
 from app.model.entity import Row
 from app.releases.migrations import version_row
 from app.retention import AGING, EXPIRING, Retention
@@ -23,6 +24,7 @@ from tests.support.offline import changing, deleting, making
 from tests.support.processes import plain
 from tests.support.service import PlainClient, created
 from tests.support.sockets import posted, served, tab
+from tests.test_installation_formats import load
 from tests.test_writer import opened
 
 COMPLETE: Final = """
@@ -108,8 +110,9 @@ def test_the_life_of_a_row_runs_only_registered_statements(
         show = created(client, "productions", name="A show", id="MINE")
         members = {"productionId": "MINE", **full(entity)}
         row = created(client, entity.collection, **members)
-        created(client, entity.collection, **{**members, "id": "WISH", "uuid": str(uuid4())})
-        client.post(f"/api/{entity.collection}", json={**members, "id": "WISH"})
+        other = {**members, **full(entity), "id": "WISH"}
+        created(client, entity.collection, **{**other, "uuid": str(uuid4())})
+        client.post(f"/api/{entity.collection}", json=other)
         path = f"/api/{entity.collection}/{row['uuid']}"
         _edit(client, path, row)
         for key in (row["uuid"], row["id"], "NOBODY", str(uuid4())):
@@ -204,3 +207,37 @@ async def test_what_is_read_pushed_and_removed_runs_only_registered_statements(
         for what in (*EXPIRING, *AGING):
             await retention.prune(what)
     assert unregistered(texts) == set()
+
+
+async def test_what_belongs_to_no_show_runs_only_registered_statements(
+    root: tuple[str, set[str]], own_database: str
+) -> None:
+    address, texts = root
+    await load(own_database)
+    with PlainClient(base_url=address, timeout=30) as client:
+        row = created(client, "formats", hRes=2688, vRes=96, frameRate=60)
+        path = f"/api/formats/{row['uuid']}"
+        client.put(path, json={"frameRate": 50}).raise_for_status()
+        assert client.get(path).json()["frameRate"] == 50
+        assert row["uuid"] in client.get("/api/formats").text
+        client.delete(path).raise_for_status()
+        created(client, "formats", hRes=2688, vRes=96, frameRate=50)
+        for words in LISTS:
+            own = f"/api/settings/{words.path}"
+            client.post(own, json={"name": "NEW"}).raise_for_status()
+            assert client.get(own).json()[-1] == "NEW"
+        client.put("/api/settings", json={"theme": "dark", "units": None}).raise_for_status()
+        assert client.get("/api/settings").json()["theme"] == "dark"
+    assert unregistered(texts) == set()
+    registered = set(required_statements()["installation"])
+    assert len(registered & texts) > 20
+
+
+def test_no_two_things_share_an_advisory_lock() -> None:
+    """Two that did would wait for each other, as a format's edit for the retention."""
+    texts = [path.read_text() for path in (PROJECT / "app").rglob("*.py")]
+    numbers = [
+        n for text in texts for n in re.findall(r"advisory_xact_lock\(7305791, (\d+)\)", text)
+    ]
+    numbers += [str(words.lock) for words in LISTS]
+    assert len(numbers) == len(set(numbers)) > 5

@@ -50,10 +50,11 @@ def content(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def emptied(client: httpx.Client, entity: type[Row], row: dict[str, Any]) -> dict[str, Any]:
-    """Make a row of nothing but what is required, all in one write."""
+    """Make a row of nothing but what is required, all in one write; secrets would not go back."""
     optional = [
         entity.wire(name)
         for name in (*entity.editable(), *entity.parts)
+        if name not in entity.secrets
         if name in entity.parts or "None" in str(entity.model_fields[name].annotation)
     ]
     name = next(iter(minimal(entity)))

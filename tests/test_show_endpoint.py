@@ -16,7 +16,7 @@ from app.entities import discovered, root
 from app.model.entity import Row
 from app.model.schemas import read_schema
 from app.settings import PROJECT
-from app.sql.reads import SHOW_BY_UUID, members
+from app.sql.show_reads import SHOW_BY_UUID, members
 from app.store import read as reading
 from tests.legacy import connected
 from tests.support.bodies import SCOPED, SCOPED_REPRESENTATIVES, full, minimal, named
@@ -31,7 +31,7 @@ def path(production: str) -> str:
 
 
 def test_it_holds_the_production_and_every_collection() -> None:
-    assert list(members())[:3] == ["production", "cableSnakes", "cameras"]
+    assert list(members())[:3] == ["production", "cableSnakes", "camSwitchers"]
     assert set(members().values()) == set(discovered().values())
 
 
@@ -185,7 +185,7 @@ async def test_it_is_one_snapshot(
 
 NINTH = """
 import tests.support.ninth_type
-from app.sql.reads import SHOW_BY_UUID, members
+from app.sql.show_reads import SHOW_BY_UUID, members
 assert "multiViewers" in members()
 assert '"multiViewers"' in SHOW_BY_UUID
 """

@@ -11,6 +11,7 @@ from socketio.exceptions import ConnectionError as NotConnected
 
 from app.live.sockets.limits import SocketLimits
 from app.model.entity import Entity
+from app.model.secret_fields import public
 from tests.support.bodies import SCOPED, minimal, named
 from tests.support.databases import execute
 from tests.support.processes import plain
@@ -69,8 +70,8 @@ async def test_a_row_s_life_is_told_to_all_who_watch_and_to_its_author(
             (_, first), (_, second), _ = told
             assert [p["seq"] for _, p in told] == [2, 3, 4]
             assert {p["entityType"] for _, p in told} == {entity.entity_type}
-            assert (first["entity"], first["userId"]) == (made, "ann")
-            assert (second["entity"], second["userName"]) == (changed, "Bob")
+            assert (first["entity"], first["userId"]) == (public(entity, made), "ann")
+            assert (second["entity"], second["userName"]) == (public(entity, changed), "Bob")
             assert first["entityId"] == second["entityId"] == made["uuid"]
             assert gone["entityId"] == made["id" if entity.deleted_by_label else "uuid"]
 

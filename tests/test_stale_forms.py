@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.model.entity import Row
-from tests.support.bodies import ALL, REPRESENTATIVES, SCOPED, full, named
+from tests.support.bodies import ALL, REPRESENTATIVES, SCOPED, full, minimal, named, optional
 
 Made = dict[str, Any]
 every = pytest.mark.parametrize("entity", ALL, ids=named)
@@ -24,9 +24,12 @@ def texts(entity: type[Row]) -> tuple[str, str, str]:
     """Return three members that every row of the type has: theirs, and two of the form's user."""
     if entity not in SCOPED:
         return "venue", "client", "room"
-    free = {"connections": "intermediateInput", "checklist-items": "category"}
-    free |= {"cable-snakes": "manufacturer", "ccus": "manufacturer", "cameras": "manufacturer"}
-    return "note", "id", free.get(entity.collection, "secondaryDevice")
+    ends = {entity.wire(name) for name in (*entity.ends(), *entity.ends().values())}
+    ends |= {entity.wire(device.kind) for device in entity.device_references}
+    taken = {"note", *ends, *map(entity.wire, entity.synonyms.values())}
+    texts = [name for name, word in optional(entity).items() if word == "str"]
+    texts += [name for name, value in minimal(entity).items() if value == "A name"]
+    return "note", "id", next(name for name in texts if name not in taken)
 
 
 class OldForm:

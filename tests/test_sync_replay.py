@@ -17,6 +17,7 @@ from app.changelog.log import Actor
 from app.database.database import Database
 from app.errors import DatabaseAway
 from app.model.entity import Row
+from app.model.secret_fields import public
 from app.retention import Retention
 from app.store.write_context import WriteContext
 from app.store.writer import Writer
@@ -100,7 +101,7 @@ def test_a_duplicate_is_answered_with_the_row_as_it_is_now(
     path = f"/api/{entity.collection}/{uuid}"
     after = client.put(path, json={"note": "Theirs"}).raise_for_status().json()
     [result] = synced(client, production, *batch)["results"]
-    assert (result["status"], result["entity"]) == ("duplicate", after)
+    assert (result["status"], result["entity"]) == ("duplicate", public(entity, after))
     client.delete(path).raise_for_status()
     [result] = synced(client, production, *batch)["results"]
     assert (result["status"], result["entity"]["isDeleted"]) == ("duplicate", True)

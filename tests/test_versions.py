@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.model.entity import Row
+from app.model.secret_fields import public
 from app.rules.merge import differing, same
 from tests.support.bodies import (
     REPRESENTATIVES,
@@ -43,7 +44,7 @@ def test_a_stale_version_is_refused_with_all_that_is_needed(
     assert body["error"] == ERRORS.get(entity.collection, "Version conflict")
     assert body["code"] == "VERSION_CONFLICT"
     assert (body["currentVersion"], body["clientVersion"]) == (2, 1)
-    assert body["serverData"] == theirs
+    assert body["serverData"] == public(entity, theirs)
     assert body["conflicts"] == [
         {
             "fieldName": name, "clientVersion": 1, "serverVersion": 2, "baseValue": row[name],

@@ -17,6 +17,9 @@ from fastapi import FastAPI
 from app.api import member_words, problem_schemas
 from app.api.openapi import Problem
 from app.entities import discovered, root
+from app.installation.lists import LISTS
+from app.installation.shipped_devices import shipped_devices
+from app.installation.system_formats import SYSTEM_FORMATS, system_uuid
 from app.model.entity import Entity
 from app.model.fields import MAYBE_NO_CONTROLS, NO_CONTROLS, NO_NUL
 from app.shows.references_within import lists_of
@@ -55,6 +58,9 @@ _CREDENTIALS: Final = {
 }
 _TAGS: Final = {
     "Changes": "What changed in a production: to catch up on, to listen to, to undo.",
+    "Formats": "The video formats to choose from: those that ship, and those of users.",
+    "Settings": "What pages choose from, in lists, and what else they store for everybody.",
+    "Equipment": "The devices that everybody can choose: those that ship, and those of users.",
     "Sync": "The work of a client that was offline, as one batch.",
     "Releases": "For operators: the state of the database's migrations.",
     "Health": "Whether the service can serve. No token is needed.",
@@ -247,6 +253,12 @@ def _path_example(path: str, name: str, examples: Mapping[str, Any]) -> str | in
     }  # fmt: skip
     if name in others:
         return others[name]
+    if name == "name":
+        return next(each.defaults[0] for each in LISTS if f"/{each.path}/" in path)
+    if path == "/api/formats/{key}":
+        return str(system_uuid(SYSTEM_FORMATS[0]))
+    if path.startswith("/api/equipment/"):
+        return next(iter(shipped_devices()))
     # The key of any row will do below a show.
     of_show = name == "production" or path.split("/")[3] == "{key}"
     kind = by_path[path.split("/")[2]] if of_show else next(reversed(by_path.values()))

@@ -19,7 +19,7 @@ from app.entities import discovered
 from app.model.entity import Row, label_field
 from app.model.schemas import DeleteBody
 
-_SUFFIXES: Final = ("", "Create", "Update", "Updated", "BulkRow")
+_SUFFIXES: Final = ("", "Create", "Update", "Updated", "BulkRow", "Public")
 _COMMON: Final[Mapping[str, str]] = {
     "productionId": "The label of the show that the row belongs to; a request may send its uuid.",
     "unresolved": "The ends that are text only: no row of the show has that label.",
@@ -73,12 +73,16 @@ def _of_entity(entity: type[Row]) -> Mapping[str, str]:
 
 
 def _of_model(model: type[BaseModel]) -> Mapping[str, str]:
-    """Return the words of a model's members, by their names on the wire."""
+    """Return the words of a model's members, by their names on the wire.
+
+    A model of answers may write its own names, in snake_case.
+    """
+    words = _docstrings(model)
     aliases = {
         name: field.serialization_alias or field.alias or to_camel(name)
         for name, field in model.model_fields.items()
     }
-    return {aliases.get(name, name): text for name, text in _docstrings(model).items()}
+    return {**words, **{aliases.get(name, name): text for name, text in words.items()}}
 
 
 def _docstrings(model: type[BaseModel]) -> Mapping[str, str]:

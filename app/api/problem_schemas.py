@@ -32,7 +32,10 @@ _FIELD: Final = {
     "fieldName": {"type": "string", "description": "The member in conflict."},
     "clientVersion": {"type": ["integer", "null"], "description": "The version you started from."},
     "serverVersion": {"type": "integer", "description": "The version at which it last changed."},
-    "baseValue": {"description": "What it was at your version; null if that is not known."},
+    "baseValue": {
+        "description": "What it was at your version; null if that is not known, absent of a "
+        "secret, as are the next two.",
+    },
     "clientValue": {"description": "What you sent."},
     "serverValue": {"description": "What is stored."},
 }

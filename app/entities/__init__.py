@@ -20,6 +20,11 @@ def discovered() -> dict[str, type[Row]]:
     return {cls.collection: cls for cls in types}
 
 
+def device_types() -> list[type[Row]]:
+    """Return the types of device that live in a production."""
+    return [kind for kind in discovered().values() if issubclass(kind, Entity) and kind.is_device]
+
+
 def by_path() -> dict[str, type[Row]]:
     """Return every declared type by each of its paths."""
     return {

@@ -26,6 +26,7 @@ class ChecklistItem(Entity, table=True):
     entity_type: ClassVar[str] = "checklist-item"
     event_type: ClassVar[str] = "CHECKLIST_ITEM"
     prefix: ClassVar[str] = "CHK"
+    is_device: ClassVar[bool] = False
     allow_duplicate_labels: ClassVar[bool] = True
     synonyms: ClassVar[Mapping[str, str]] = {"name": "title"}
     wire_names: ClassVar[Mapping[str, str]] = {

@@ -19,6 +19,7 @@ class Connection(Entity, table=True):
     entity_type: ClassVar[str] = "connection"
     event_type: ClassVar[str] = "CONNECTION"
     prefix: ClassVar[str] = "CON"
+    is_device: ClassVar[bool] = False
     part_references: ClassVar[Mapping[str, PartReference]] = {
         "source_output_uuid": PartReference(reference="source_uuid", parts="outputs")
     }

@@ -24,6 +24,7 @@ class DevicePort(Entity, table=True):
     entity_type: ClassVar[str] = "devicePort"
     event_type: ClassVar[str] = "DEVICE_PORT"
     prefix: ClassVar[str] = "PORT"
+    is_device: ClassVar[bool] = False
     allow_duplicate_labels: ClassVar[bool] = True
     device_references: ClassVar[tuple[DeviceReference, ...]] = (
         DeviceReference(

@@ -15,6 +15,7 @@ class IpAddress(Entity, table=True):
     entity_type: ClassVar[str] = "ipAddress"
     event_type: ClassVar[str] = "IP_ADDRESS"
     prefix: ClassVar[str] = "IP"
+    is_device: ClassVar[bool] = False
     allow_duplicate_labels: ClassVar[bool] = True
     unique: ClassVar[tuple[str, ...]] = ("ip",)
     example: ClassVar[Mapping[str, Any]] = {

@@ -24,6 +24,7 @@ class ProjectionSurface(Entity, table=True):
     entity_type: ClassVar[str] = "projectionSurface"
     event_type: ClassVar[str] = "PROJECTION_SURFACE"
     prefix: ClassVar[str] = "SURFACE"
+    is_device: ClassVar[bool] = False
     allow_duplicate_labels: ClassVar[bool] = True
     example: ClassVar[Mapping[str, Any]] = {
         "name": "CENTER SCREEN", "widthM": 6.1, "heightM": 3.43, "surfaceType": "FRONT",

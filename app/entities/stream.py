@@ -16,6 +16,7 @@ class Stream(Entity, table=True):
     event_type: ClassVar[str] = "STREAM"
     prefix: ClassVar[str] = "STREAM"
     allow_duplicate_labels: ClassVar[bool] = True
+    secrets: ClassVar[tuple[str, ...]] = ("stream_key",)
     example: ClassVar[Mapping[str, Any]] = {
         "name": "MAIN STREAM", "platform": "YouTube", "url": "rtmp://a.rtmp.example.com/live2",
     }  # fmt: skip
@@ -27,6 +28,6 @@ class Stream(Entity, table=True):
     url: MaybeLine = None
     """The address that it is sent to."""
     stream_key: MaybeLine = None
-    """The key that lets a sender in at the address."""
+    """The key that lets a sender in at the address: a secret, which only the row itself shows."""
     equipment_uuid: MaybeUuid = None
     """The uuid of the device in the catalogue of equipment, where it was chosen from there."""

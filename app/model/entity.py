@@ -18,12 +18,14 @@ answer schemas, SQL, change log, health check and tests. It may say:
 - ``version_required``: an update must say what it started from;
 - ``parts``: lists stored in a table of their own (see ``PartList``);
 - ``part_references``: fields that point at a part (see ``PartReference``);
+- ``is_device``: whether a signal may enter or leave it, so that a path may name it;
 - ``device_references``: fields that name a device of any type (see ``DeviceReference``);
 - ``port_names``: fields that name a port of a device (see ``PortName``);
 - ``same_by``: by which fields a row in a whole list of its device is one that is there;
 - ``list_order``: fields that lists are ordered by, before the time of making;
 - ``unique``: fields whose value one live row of a production has at most;
 - ``hidden``: columns that no client reads or writes;
+- ``secrets``: texts that who may edit sees, and nobody else (see ``app.model.secret_fields``);
 - ``ticks``: fields that say that something was done; a copied show begins without them;
 - ``before_write``: adjusts the values of a write, for rules between fields.
 """
@@ -172,12 +174,14 @@ class Row(SQLModel):
     deleted_by_label: ClassVar[bool] = False
     parts: ClassVar[Mapping[str, PartList]] = {}
     part_references: ClassVar[Mapping[str, PartReference]] = {}
+    is_device: ClassVar[bool] = True
     device_references: ClassVar[tuple[DeviceReference, ...]] = ()
     port_names: ClassVar[Mapping[str, PortName]] = {}
     same_by: ClassVar[tuple[tuple[str, ...], ...]] = ()
     list_order: ClassVar[tuple[str, ...]] = ()
     unique: ClassVar[tuple[str, ...]] = ()
     hidden: ClassVar[frozenset[str]] = frozenset()
+    secrets: ClassVar[tuple[str, ...]] = ()
     ticks: ClassVar[tuple[str, ...]] = ()
     example: ClassVar[Mapping[str, Any]] = {}
     server_fields: ClassVar[frozenset[str]] = frozenset(
@@ -220,11 +224,6 @@ class Row(SQLModel):
     def wire(cls, field: str) -> str:
         """Return the member's name on the wire: ``ccu_uuid`` is ``ccuUuid``."""
         return cls.wire_names.get(field, to_camel(field))
-
-    @classmethod
-    def on_wire(cls, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return values by wire name."""
-        return {cls.wire(name): value for name, value in values.items()}
 
     @classmethod
     def by_field(cls, members: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ What the list leaves out is deleted, but for what another row of the show names:
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from pydantic_core import from_json
@@ -15,6 +15,7 @@ from app.changelog.log import Actor
 from app.database.database import Database, DatabaseConnection
 from app.entities import discovered
 from app.errors import Invalid, NotFound
+from app.installation.formats import format_of
 from app.model.entity import LABEL_NUMBER, LABEL_PREFIX, DeviceReference, Entity, Row
 from app.model.schemas import known_uuid, update_schema
 from app.rules.merge import Start
@@ -30,7 +31,8 @@ from app.store.update import update
 from app.store.write_context import StoredRow, WriteContext
 
 Members = Mapping[str, Any]
-UNLISTED = "is_unlisted"
+FORMAT: Final = 'entity."formatUuid"'
+UNLISTED: Final = "is_unlisted"
 """The field that marks a row which the last list left out though another row names it."""
 
 
@@ -55,7 +57,8 @@ def list_statements(entity: type[Row]) -> ListStatements:
     rows = projection(entity, f"{own}.{owner.uuid} = $1 AND {live(entity)}", order=order)
     devices = all_devices("id, uuid, production_uuid, is_deleted", owner.likely)
     return ListStatements({
-        "list": f"SELECT coalesce(json_agg(row_to_json(entity)), '[]') FROM ({rows}) AS entity",
+        "list": "SELECT coalesce(json_agg(row_to_json(owned)), '[]') FROM (SELECT entity.*, "
+        f"{format_of(FORMAT)} AS format FROM ({rows}) AS entity) AS owned",
         "used": f"SELECT uuid FROM {own} WHERE {owner.uuid} = $1 AND NOT is_deleted AND "
         f"({' OR '.join(_uses(own, owner))})",
         "device": f"SELECT id FROM ({devices}) AS device WHERE uuid = $1 AND production_uuid = $2 "
@@ -84,7 +87,7 @@ async def read_list(database: Database, entity: type[Row], device: str) -> bytes
     if uuid is None:
         return b"[]"
     row = await database.row(list_statements(entity).whole["list"], uuid)
-    return bytes(row[0])
+    return bytes(row[0]) if row else b"[]"
 
 
 async def write_list(

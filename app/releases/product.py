@@ -1,7 +1,8 @@
 """All that the release gate knows of Signalbook; no other module of ``app.releases`` knows any.
 
-It has the statements to prove, the tables that are ours, the round trip of a sync, and the older
-service while that is attached. ``identity`` has the names of tables that need no import.
+It has the statements to prove, the tables that are ours, what ships with the image, the round trip
+of a sync, and the older service while that is attached. ``identity`` has the names of tables that
+need no import.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ import app.changelog.log
 import app.entities  # a table whose model is not imported would not be protected
 import app.installation.tables  # noqa: F401  # as above
 from app.all_statements import required_statements
+from app.installation import shipped
 from app.releases.ledger.ledger import Ledger
 from app.releases.rehearsal.probes import Probe
 from app.releases.schema.snapshot import Snapshot
@@ -25,8 +27,8 @@ from app.sql.session_fitness import grants as grants_of
 from app.sync.rehearsal.round_trip import RoundTrip
 
 __all__ = [
-    "MODELS", "RoundTrip", "Statements", "grants", "older_service", "other_clients", "own_tables",
-    "required_statements", "session_faults", "statement_faults",
+    "MODELS", "RoundTrip", "Statements", "grants", "load_shipped", "older_service", "other_clients",
+    "own_tables", "required_statements", "session_faults", "statement_faults",
 ]  # fmt: skip
 
 Statements = Mapping[str, tuple[str, ...]]
@@ -69,9 +71,18 @@ older_service: Final = cast("OlderService", import_module(_FOLDER)) if find_spec
 """The older service whose databases are carried over, None once it is retired."""
 
 
-def own_tables() -> list[str]:
-    """Return the names of the tables in which a row must be protected, there or not."""
-    return list(MODELS.tables)
+def own_tables() -> dict[str, str]:
+    """Return the tables in which a row must be protected, there or not, by name.
+
+    The value is the SQL condition of such a row: what ships with an image can be loaded again.
+    """
+    return {**dict.fromkeys(MODELS.tables, "true"), **shipped.PROTECTED}
+
+
+async def load_shipped(connection: asyncpg.Connection) -> str:
+    """Load what ships with this image, in a transaction; return what was done, in words."""
+    async with connection.transaction():
+        return await shipped.load_shipped(connection)
 
 
 async def session_faults(connection: asyncpg.Connection, statements: Statements) -> list[str]:

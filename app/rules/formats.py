@@ -51,6 +51,8 @@ _FAMILIES: Final[dict[Family, frozenset[Fraction]]] = {
     "60": frozenset(map(Fraction, (24, 30, 60, 120))),
     "50": frozenset(map(Fraction, (25, 50, 100))),
 }
+_TOO_FAST: Final = 1_000
+"""No rate is as high."""
 _MOST_PLACES: Final = 3
 """Decimals of a rate that is kept as written."""
 
@@ -157,6 +159,19 @@ def parse_format(text: str) -> Format:
         ) from None
 
 
+def raster_format(
+    width: int, lines: int, rate: Fraction, scan: Scan, blanking: Blanking = "NONE"
+) -> Format:
+    """Return the format of a raster, whose rate may count fields or frames; see the module.
+
+    ``parse_format`` reads its ``display_id`` back as the same format. Raises ValueError.
+
+    >>> raster_format(1920, 1080, parse_rate("59.94"), "i").display_id
+    '1920 x 1080 @ 59.94i'
+    """
+    return Format(width, lines, scan, _frames(rate, scan), blanking)
+
+
 def parse_rate(text: str) -> Fraction:
     """Read a number per second exactly; raise ValueError with what is wrong and an example.
 
@@ -169,6 +184,13 @@ def parse_rate(text: str) -> Fraction:
         raise ValueError(
             f"{_quote(text)} is no rate: {error}; write, for example, 59.94 or 60"
         ) from None
+
+
+def rate_of_json(value: str | float) -> Fraction:
+    """Read a rate that was sent as a number or as text, as ``parse_rate`` does."""
+    if isinstance(value, str):
+        return parse_rate(value)
+    return parse_rate(str(value) if abs(value) < _TOO_FAST else f"{_TOO_FAST} or more")
 
 
 def rate_text(rate: Fraction) -> str:
@@ -212,9 +234,12 @@ def _read(text: str) -> Format:
         raise ValueError("it has no rate")
     width, rate = int(match["width"]) if match["width"] else None, _read_rate(match["rate"])
     scan = _scan(match["before"], match["after"], "" if width is None else "p")
-    if scan == "i" and rate >= _LEAST_FIELDS:
-        rate /= 2
-    return Format(width, int(match["lines"]), scan, rate, _blanking(match))
+    return Format(width, int(match["lines"]), scan, _frames(rate, scan), _blanking(match))
+
+
+def _frames(rate: Fraction, scan: Scan) -> Fraction:
+    """Return the frames per second of a rate that may count fields."""
+    return rate / 2 if scan == "i" and rate >= _LEAST_FIELDS else rate
 
 
 def _scan(before: str | None, after: str | None, default: str) -> Scan:

@@ -10,7 +10,7 @@ from app.entities import root
 from app.model.entity import Row, label_field
 from app.model.schemas import known_uuid
 from app.rules.labels import folded
-from app.sql.reads import members
+from app.sql.show_reads import members
 from app.store.references import device_type
 
 Document = Mapping[str, Any]

@@ -19,7 +19,9 @@ from app.entities import root
 from app.errors import Invalid, SignalbookError
 from app.model.entity import Row
 from app.model.schemas import create_schema, read_schema
+from app.model.secret_fields import public_json
 from app.shows.references_within import Document, lists_of, repeated_keys, self_contained
+from app.sql.show_reads import members as kinds_by_name
 from app.store import read
 from app.store.create import create
 from app.store.edit import edit_from
@@ -46,9 +48,13 @@ async def export(database: Database, production: str) -> bytes:
     """Return a show as ``load`` takes it, as JSON. Raises NotFound and AmbiguousId.
 
     What the service counts itself, such as versions and times, is in it and is not read again.
+    Secrets are not in it, since a document goes from hand to hand.
     """
     lists = (await read.show(database, production)).members
-    members = [b'"%b":%b' % (name.encode(), rows) for name, rows in lists.items()]
+    kinds = kinds_by_name()
+    members = [
+        b'"%b":%b' % (name.encode(), public_json(kinds[name], rows)) for name, rows in lists.items()
+    ]
     return b'{"format":%d,%b}' % (FORMAT, b",".join(members))
 
 

@@ -11,7 +11,7 @@ from typing import Final
 import sqlalchemy as sa
 from pydantic.alias_generators import to_camel
 
-from app.entities import discovered
+from app.entities import device_types, discovered
 from app.model.entity import (
     DeviceReference,
     Entity,
@@ -37,26 +37,43 @@ def table(entity: type[Row]) -> str:
 
 def projection(
     entity: type[Row], condition: str, *, order: str = "", from_write: bool = False,
-    lists_from_write: bool = False,
+    lists_from_write: bool = False, within_show: bool = False,
 ) -> str:  # fmt: skip
     """Return the SELECT of the entity's members under their wire names.
 
     A statement does not see in the tables what it writes itself. With ``from_write`` the row is
     therefore that of its step ``written``, and with ``lists_from_write`` the parts are those of its
-    steps ``<name>_now``.
+    steps ``<name>_now``. With ``within_show`` the statement around it has ``productions``.
     """
     members = ", ".join(
         f'{sql} AS "{wire}"'
         for wire, sql in _members(entity, lists_from_write=lists_from_write).items()
     )
-    return f"SELECT {members} FROM {_from(entity, from_write=from_write)} WHERE {condition}{order}"
+    tables = _from(entity, from_write=from_write, within_show=within_show)
+    return f"SELECT {members} FROM {tables} WHERE {condition}{order}"
 
 
-def _from(entity: type[Row], *, from_write: bool) -> str:
+def as_json(entity: type[Row], rows: str) -> str:
+    """Return the SELECT of ``rows`` of a projection as ``body``, JSON, with their ``version``.
+
+    Where they have secrets, ``public_body`` is the same without them.
+    """
+    if not entity.secrets:
+        return f'SELECT row_to_json(r) AS body, r."version" FROM ({rows}) AS r'
+    secrets = {entity.wire(name) for name in entity.secrets}
+    names = (name for name in _members(entity, lists_from_write=False) if name not in secrets)
+    public = ", ".join(f'r."{name}"' for name in names)
+    return (
+        'SELECT row_to_json(r) AS body, row_to_json(public_row) AS public_body, r."version" '
+        f"FROM ({rows}) AS r, LATERAL (SELECT {public}) AS public_row"
+    )
+
+
+def _from(entity: type[Row], *, from_write: bool, within_show: bool) -> str:
     """Return the tables: the entity's, its production's, and those its references point at."""
     name = table(entity)
     joins = [f"written AS {name}" if from_write else name]
-    if issubclass(entity, Entity):
+    if issubclass(entity, Entity) and not within_show:
         joins.append(f"JOIN productions ON productions.uuid = {name}.production_uuid")
     for field, reference in entity.references().items():
         other = table(discovered()[reference.collection])
@@ -112,20 +129,19 @@ def _part_list(owner: str, parts: PartList, step: str) -> str:
 
 def all_devices(columns: str, likely: str) -> str:
     """Return the SELECT of columns of every row that may be a device; likely ones come first."""
-    kinds = [entity for entity in discovered().values() if issubclass(entity, Entity)]
     return " UNION ALL ".join(
         f"SELECT {columns} FROM {table(entity)}"
-        for entity in sorted(kinds, key=lambda entity: entity.collection != likely)
+        for entity in sorted(device_types(), key=lambda entity: entity.collection != likely)
     )
 
 
 def _device_label(owner: str, device: DeviceReference) -> str:
     """Return the SQL of the label that the device has today, else of the text that is stored."""
-    devices = all_devices("id, uuid, production_uuid", device.likely)
+    every = all_devices("id, uuid, production_uuid", device.likely)
     # The first table that has the uuid counts: clients make uuids, and two devices of different
     # types may have the same.
     today = (
-        f"SELECT device.id FROM ({devices}) AS device WHERE device.uuid = {owner}.{device.uuid} "
+        f"SELECT device.id FROM ({every}) AS device WHERE device.uuid = {owner}.{device.uuid} "
         f"AND device.production_uuid = {owner}.production_uuid LIMIT 1"
     )
     return _today_or_stored(f"{owner}.{device.uuid}", today, f"{owner}.{device.label}")

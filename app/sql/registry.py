@@ -18,6 +18,8 @@ import asyncpg
 CHANGE_LOG: Final = "changes"
 """What is written beside the entities: the log, and what belongs to a process or a while."""
 SHOW: Final = "show"
+INSTALLATION: Final = "installation"
+"""What belongs to no show (``app.installation``)."""
 CATALOGUE: Final = "catalogue"
 """What reads PostgreSQL's own tables alone: no migration of ours can break it."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.model.entity import Entity, PartList, Row
-from app.sql.projection import MOMENT, live, object_or_empty, projection, table
+from app.sql.projection import MOMENT, as_json, live, object_or_empty, projection, table
 from app.sql.reads import few_labelled, unique_everywhere
 from app.sql.registry import statements_of_entities
 
@@ -19,6 +19,12 @@ from app.sql.registry import statements_of_entities
 NOW: Final = "statement_timestamp()"
 # Listeners hear which production changed, its number and the collection; the log has the rest.
 CHANNEL: Final = "signalbook_changes"
+# Where a row fails a constraint, PostgreSQL logs the whole row, unless it is told to be terse. Not
+# every role may tell it.
+_QUIET: Final = (
+    " AND CASE WHEN has_parameter_privilege('log_error_verbosity', 'SET') "
+    "THEN set_config('log_error_verbosity', 'terse', true) END IS DISTINCT FROM ''"
+)
 _LOGGED: Final = ("changes", "user_id", "user_name", "request_id", "uuid", "blind")
 
 
@@ -199,7 +205,8 @@ def _whole(
     """
     count = (
         "UPDATE productions SET change_seq = change_seq + 1 "
-        "WHERE uuid = $1::uuid AND change_seq = $2 RETURNING change_seq"
+        f"WHERE uuid = $1::uuid AND change_seq = $2{_QUIET if entity.secrets else ''} "
+        "RETURNING change_seq"
     )
     own = f"written AS ({write})"
     if issubclass(entity, Entity):
@@ -211,7 +218,7 @@ def _whole(
     steps = [
         *first,
         *parts,
-        f'shown AS (SELECT row_to_json(r) AS body, r."version" FROM ({rows}) AS r)',
+        f"shown AS ({as_json(entity, rows)})",
         f"logged AS ({_logged(entity, operation, first_logged)})",
     ]
     return (
@@ -228,11 +235,12 @@ def _announced(entity: type[Row]) -> str:
 
 def _logged(entity: type[Row], operation: str, first: int) -> str:
     changes, user, name, request, uuid, blind = (f"${first + n}" for n in range(len(_LOGGED)))
+    body = "public_body" if entity.secrets else "body"
     return (
         "INSERT INTO changes (uuid, production_uuid, seq, collection, entity_uuid, operation, "
         "version, changes, entity, blind, user_id, user_name, request_id, at) "
         f"SELECT {uuid}, $1::uuid, change_seq, '{entity.collection}', $3, '{operation}', version, "
-        f"{changes}::jsonb, body, {blind}::boolean, {user}::text, {name}::text, "
+        f"{changes}::jsonb, {body}, {blind}::boolean, {user}::text, {name}::text, "
         f"{request}::text, {NOW} "
         "FROM counted, shown"
     )

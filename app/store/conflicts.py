@@ -5,16 +5,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from app.changelog import log
+from app.changelog import former_secrets, log
 from app.database.database import DatabaseConnection
-from app.entities import discovered
+from app.entities import device_types, discovered
 from app.errors import VersionConflict
 from app.model.entity import Row, label_field
 from app.model.schemas import known_uuid
+from app.model.secret_fields import public, secret_members
 from app.rules.merge import Base, Start
 from app.rules.wording import member_words, moment_words, sentence, value_words
 from app.sql.reads import statements
-from app.store.references import device_type, device_types
+from app.store.references import device_type
 
 Values = Mapping[str, Any]
 
@@ -43,6 +44,9 @@ class ClientView:
         bases = {name: logged[wire] for name, wire in wires.items() if wire in logged}
         ahead = [name for name, at in versions.items() if at > version]
         bases |= {name: Base(is_known=False, changed=True) for name in ahead}
+        if secrets := self._changed_secrets(versions, bases):
+            row = self.uuids[1]
+            bases |= await former_secrets.bases(connection, row, secrets, submitted)
         for label, name, kinds in self._labels(bases):
             if name in bases and label in submitted:
                 bases[label] = await self._label_base(
@@ -61,6 +65,14 @@ class ClientView:
             return {name: at for name, at in versions.items() if at != version}
         stored = self._versions(fields)
         return {n: at for n, at in versions.items() if not stored.get(n, 1) <= at <= version}
+
+    def _changed_secrets(
+        self, versions: Mapping[str, int], bases: Collection[str]
+    ) -> dict[str, int]:
+        """Return the secrets that may have changed since these versions, as the row itself says."""
+        last = self._versions(self.entity.secrets)
+        secrets = {n: versions[n] for n in self.entity.secrets if n in versions}
+        return {n: at for n, at in secrets.items() if n in bases or last.get(n, 1) > at}
 
     async def old_bases(
         self, connection: DatabaseConnection, versions: Mapping[str, int], submitted: Values
@@ -154,6 +166,9 @@ class ClientView:
         parts = []
         for detail in details:
             name, row = detail["fieldName"], last.get(detail["fieldName"])
+            if name in secret_members(self.entity):
+                parts.append(_secret_words(name, row, entered=entered))
+                continue
             base, theirs, mine = [
                 await self._value_words(connection, name, detail[member])
                 for member in ("baseValue", "serverValue", "clientValue")
@@ -178,7 +193,8 @@ class ClientView:
     ) -> VersionConflict:
         return VersionConflict(
             message, error=self.entity.conflict_error, **reason, currentVersion=self.row["version"],
-            clientVersion=self._client_version(details), serverData=self.row, conflicts=details,
+            clientVersion=self._client_version(details), serverData=public(self.entity, self.row),
+            conflicts=details,
         )  # fmt: skip
 
     def _client_version(self, details: Iterable[Mapping[str, Any]]) -> Any:
@@ -187,17 +203,21 @@ class ClientView:
         return min((entry["clientVersion"] for entry in details), default=self.row["version"])
 
     def _details(self, values: Values, bases: Mapping[str, Base]) -> list[dict[str, Any]]:
-        """Return base, mine and theirs of each field in conflict."""
+        """Return base, mine and theirs of each field in conflict; of a secret none of them."""
         versions = self._versions(values)
-        return [
-            {
+        details = []
+        for name, value in values.items():
+            detail = {
                 "fieldName": self.entity.wire(name),
                 "clientVersion": self.start.of(name), "serverVersion": versions.get(name, 1),
-                "baseValue": bases[name].value, "clientValue": value,
-                "serverValue": self.row.get(self.entity.wire(name)),
-            }
-            for name, value in values.items()
-        ]  # fmt: skip
+            }  # fmt: skip
+            if name not in self.entity.secrets:
+                detail |= {
+                    "baseValue": bases[name].value, "clientValue": value,
+                    "serverValue": self.row.get(self.entity.wire(name)),
+                }  # fmt: skip
+            details.append(detail)
+        return details
 
     def with_own(self, own: Collection[int], logged: Mapping[int, Collection[str]]) -> Start:
         """Return the start with what the client wrote itself counted as seen.
@@ -251,6 +271,13 @@ def _person(row: Values | None) -> str:
         return "somebody"
     named = row["user_name"] != "System"
     return str(row["user_name"] if named else row["user_id"])
+
+
+def _secret_words(member: str, row: Values | None, *, entered: bool) -> str:
+    """Return who changed a secret and when, and no value."""
+    moment = f" on {moment_words(row['at'])}" if row else ""
+    own = ", and you entered another" if entered else ""
+    return f"{_person(row)} changed the {member_words(member)}{moment}{own}"
 
 
 def _undisturbed(

@@ -11,6 +11,7 @@ from uuid_utils.compat import uuid7
 from app.entities import root
 from app.errors import DuplicateId, NotFound, ProductionNotFound, WrongProduction
 from app.model.entity import Entity, Row
+from app.model.secret_fields import logged_changes
 from app.rules import labels
 from app.sql.reads import statements
 from app.sql.registry import statement
@@ -47,7 +48,7 @@ async def create(context: WriteContext, entity: type[Row], edit: Edit) -> bytes:
     return await context.write(
         write_statements(entity).create,
         target.production, target.seq, uuid, to_json(values), edit.actor.row_value,
-        *log_values(entity.on_wire(changes), edit.actor),
+        *log_values(logged_changes(entity, changes), edit.actor),
         *parts.rows(entity, uuid, lists),
     )  # fmt: skip
 

@@ -18,6 +18,7 @@ from app.entities import root
 from app.errors import Conflict, Invalid, LogTrimmed, NotFound
 from app.model.entity import Entity, Row, label_field
 from app.model.schemas import DeleteBody, known_uuid, refuse_unbounded
+from app.model.secret_fields import logged_changes, public
 from app.rules.merge import Start, differing
 from app.sql.projection import MOMENT, table
 from app.sql.registry import statements_of_entities
@@ -169,6 +170,9 @@ def _fields(entity: type[Row], members: Sequence[str] | None) -> list[str]:
     fields |= {word: name for word, name in entity.synonyms.items() if name in own}
     fields |= {to_camel(label_field(name)): name for name in entity.references()}
     for index, member in enumerate(members):
+        if fields.get(member) in entity.secrets:
+            words = "is a secret, and secrets do not go back: no log holds them, so enter it anew"
+            raise Invalid.at(f"fields.{index}", words)
         if member not in fields:
             raise Invalid.at(f"fields.{index}", f"a {entity.noun} has no such field to restore")
     return [fields[member] for member in members]
@@ -208,7 +212,7 @@ async def _values_at(
             "choose a version of its history.",
             oldestVersion=oldest, currentVersion=row.version,
         )  # fmt: skip
-    return values_of(entity, from_json(logged["entity"]))
+    return values_of(entity, public(entity, from_json(logged["entity"])))
 
 
 def echoes(entity: type[Row], earlier: Values, stored: Values) -> set[str]:
@@ -237,7 +241,7 @@ async def _undelete(
     lists = parts.complete(entity, values, stored, {})
     new = differing(stored, {**values, **lists})
     refuse_unbounded(entity, new)
-    changes = entity.on_wire({name: [stored.get(name), value] for name, value in new.items()})
+    changes = logged_changes(entity, {n: [stored.get(n), value] for n, value in new.items()})
     own = {name: value for name, value in new.items() if name not in lists}
     body = await context.write(
         write_statements(entity).undelete,

@@ -3,21 +3,39 @@
 The key is claimed in the transaction of the write itself, and the answer is stored there before the
 commit. So a crash leaves both or neither. A request with the same key meanwhile waits at the unique
 index until the transaction ends.
+
+An answer is stored without secrets: in place of each stands ``true``. When the answer is sent
+again, the secret is read from its row and put back there, so that the bytes are those of the first
+answer; only where somebody has replaced the secret meanwhile, it is the new one.
 """
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from typing import Final
+from uuid import UUID
 
 from pydantic_core import from_json, to_json
 
 from app.database.database import DatabaseConnection
 from app.database.driver_errors import translate
+from app.entities import discovered
 from app.errors import Invalid, KeyReused, SignalbookError, WriteRace
-from app.sql.registry import statement
+from app.model.entity import Row
+from app.model.secret_fields import secret_members
+from app.sql.projection import table
+from app.sql.registry import statement, statements_of_entities
 
 HEADER: Final = "Idempotency-Key"
 LONGEST: Final = 255
@@ -45,6 +63,10 @@ STORED: Final = statement(
 STORE: Final = statement(
     "UPDATE idempotency_keys SET status = $2, headers = $3, body = $4 WHERE key = $1"
 )
+# PostgreSQL writes a row without a blank between a member and its value, the uuid first. In free
+# JSON it writes a blank, and in a text it escapes the quotes: neither is taken for a secret.
+_UUID: Final = rb'"uuid":"([0-9a-f-]{36})"'
+_WITHHELD: Final = b"true"
 # Removes a batch of keys that are too old, except for those that are being claimed again.
 PRUNE: Final = statement(
     "WITH gone AS (DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY("
@@ -100,7 +122,7 @@ async def once(connection: DatabaseConnection, key: str, request: str, work: Wor
         return await _stored(connection, key, request)
     answer = await work()
     headers = to_json(dict(answer.headers))
-    await connection.execute(STORE, key, answer.status, headers, answer.body)
+    await connection.execute(STORE, key, answer.status, headers, without_secrets(answer.body))
     return answer
 
 
@@ -113,7 +135,8 @@ async def _stored(connection: DatabaseConnection, key: str, request: str) -> Kep
             f"This {HEADER} was sent with another request in the last 24 hours: "
             "make a new one for each thing that is to be done."
         )
-    return KeptAnswer(row["status"], from_json(row["headers"]), row["body"], replayed=True)
+    body = await with_secrets(connection, row["body"])
+    return KeptAnswer(row["status"], from_json(row["headers"]), body, replayed=True)
 
 
 @asynccontextmanager
@@ -133,3 +156,75 @@ async def refusable(connection: DatabaseConnection) -> AsyncIterator[None]:
         if ours is None or ours.status >= 500:
             raise
         raise ours from error
+
+
+@dataclass(frozen=True)
+class SecretStatements:
+    """The statements of a type that has secrets; none for any other type."""
+
+    secrets: Mapping[str, str]
+    """By wire name: the secret of each row with a uuid in $1, as JSON, with the row's uuid."""
+
+
+@statements_of_entities
+def secret_statements(entity: type[Row]) -> SecretStatements:
+    """Return the statements of a type."""
+    return SecretStatements({
+        entity.wire(name): f"SELECT {table(entity)}.uuid, coalesce("
+        f"to_json({table(entity)}.{name}), 'null') AS value FROM {table(entity)} "
+        f"WHERE {table(entity)}.uuid = ANY($1::uuid[])"
+        for name in entity.secrets
+    })  # fmt: skip
+
+
+@cache
+def _member() -> re.Pattern[bytes]:
+    """Return what matches a uuid, or a secret member with its value."""
+    names = {name for entity in discovered().values() for name in secret_members(entity)}
+    either = "|".join(sorted(map(re.escape, names))) or "(?!)"
+    return re.compile(rb'%b|"(%b)":("(?:[^"\\]|\\.)*"|true)' % (_UUID, either.encode()))
+
+
+def without_secrets(answer: bytes) -> bytes:
+    """Return an answer with each secret withheld."""
+    return _member().sub(
+        lambda match: b'"%b":%b' % (match[2], _WITHHELD) if match[2] else match[0], answer
+    )
+
+
+async def with_secrets(connection: DatabaseConnection, answer: bytes) -> bytes:
+    """Return an answer as it was before its secrets were withheld."""
+    places = list(_withheld(answer))
+    if not places:
+        return answer
+    values = await _read(connection, {UUID(row) for _, row in places})
+    following = iter(places)
+
+    def put_back(match: re.Match[bytes]) -> bytes:
+        if match[1]:
+            return match[0]
+        return b'"%b":%b' % (match[2], values.get(next(following), b"null"))
+
+    return _member().sub(put_back, answer)
+
+
+def _withheld(answer: bytes) -> Iterator[tuple[str, str]]:
+    """Yield the member and the row's uuid of each secret that was withheld, in their order."""
+    row = ""
+    for match in _member().finditer(answer):
+        if match[1]:
+            row = match[1].decode()
+        else:
+            yield match[2].decode(), row
+
+
+async def _read(
+    connection: DatabaseConnection, rows: Collection[UUID]
+) -> dict[tuple[str, str], bytes]:
+    """Return the secrets of these rows as JSON, by member and uuid."""
+    values: dict[tuple[str, str], bytes] = {}
+    for entity in discovered().values():
+        for member, sql in secret_statements(entity).secrets.items():
+            for row in await connection.fetch(sql, rows):
+                values[member, str(row["uuid"])] = row["value"]
+    return values

@@ -12,14 +12,14 @@ from app.errors import AmbiguousId, NotFound
 from app.model.entity import Entity, Row
 from app.model.schemas import can_be_stored, known_uuid
 from app.rules import labels
-from app.sql.reads import (
+from app.sql.reads import statements
+from app.sql.show_reads import (
     LABEL_CLASHES,
     SHOW_BY_LABEL,
     SHOW_BY_UUID,
     SHOW_TAG_BY_LABEL,
     SHOW_TAG_BY_UUID,
     members,
-    statements,
 )
 
 

@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 
 from app.changelog.log import FORMER_LABEL
 from app.database.database import DatabaseConnection
-from app.entities import discovered
+from app.entities import device_types, discovered
 from app.errors import Invalid
 from app.model.entity import (
     DeviceReference,
@@ -247,11 +247,6 @@ async def find_uuids(
         rows = await connection.fetch(statements(target).alike, production, tidy_label(key))
     exact = [row["uuid"] for row in rows if row["uuid"] == as_uuid]
     return exact or [row["uuid"] for row in rows]
-
-
-def device_types() -> list[type[Row]]:
-    """Return the types of device that live in a production."""
-    return [entity for entity in discovered().values() if issubclass(entity, Entity)]
 
 
 def device_type(word: str) -> type[Row] | None:

@@ -17,7 +17,9 @@ from app.changelog.log import Actor
 from app.entities import discovered, root
 from app.errors import BulkFailed, Conflict, LogTrimmed, NotFound, VersionConflict
 from app.model.entity import Row
+from app.model.secret_fields import public, secret_members
 from app.rules.merge import Start, differing
+from app.rules.wording import member_words
 from app.store import many_writes
 from app.store.conflicts import ClientView
 from app.store.delete import delete
@@ -147,6 +149,7 @@ async def _take_back(
 ) -> bytes:
     """Write what an update's fields were before it. Raises Conflict, and what ``update`` does."""
     entity, stored = change.entity, values_of(change.entity, row.members)
+    _refuse_secret(change)
     before = values_of(entity, {name: pair[0] for name, pair in change.changes.items()})
     if not before:
         raise Conflict(f"Change {change.seq} has changed no field that could go back.")
@@ -159,11 +162,22 @@ async def _take_back(
         raise VersionConflict(
             f"This {entity.noun} was deleted since: restore it, then undo change {change.seq}.",
             error=entity.conflict_error, reason="deleted", currentVersion=row.version,
-            clientVersion=change.version, serverData=row.members, conflicts=[],
+            clientVersion=change.version, serverData=public(entity, row.members), conflicts=[],
             restore=f"/api/{entity.collection}/{row.uuid}/restore",
         )  # fmt: skip
     edit = Edit(values, actor, Start(version=change.version))
     return await update(context, entity, str(row.uuid), edit)
+
+
+def _refuse_secret(change: LoggedChange) -> None:
+    """Raise Conflict for a change of a secret: undone in part, it would seem undone."""
+    if secrets := sorted(secret_members(change.entity) & change.changes.keys()):
+        words = " and ".join(map(member_words, secrets))
+        raise Conflict(
+            f"Change {change.seq} changed the {words}, and secrets do not go back: no log holds "
+            f"them. Enter it anew. For what else was changed, restore version {change.version - 1} "
+            "with its `fields`."
+        )
 
 
 async def _refuse_changed(context: WriteContext, change: LoggedChange, row: StoredRow) -> None:

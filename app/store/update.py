@@ -7,12 +7,14 @@ from uuid import UUID
 
 from pydantic_core import to_json
 
+from app.changelog import former_secrets
 from app.changelog.log import FORMER_LABEL, FORMER_LABELS, Actor
 from app.database.database import DatabaseConnection
 from app.entities import root
 from app.errors import AmbiguousId, NotFound, PreconditionFailed, VersionMissing, WrongProduction
 from app.model.entity import Entity, Row
 from app.model.schemas import can_be_stored, known_uuid, refuse_unbounded
+from app.model.secret_fields import logged_changes, public
 from app.rules import labels
 from app.rules.etags import allows, entity_tag
 from app.rules.merge import Base, Start, merge, touched
@@ -173,7 +175,9 @@ class RowChange:
     async def write(self, context: WriteContext) -> bytes:
         """Write the values and log them; return the row as JSON."""
         entity, row, edit, stored = self.entity, self.row, self.edit, self.stored
-        changes = entity.on_wire({n: [stored.get(n), new] for n, new in self.values.items()})
+        pairs = {n: [stored.get(n), new] for n, new in self.values.items()}
+        changes = logged_changes(entity, pairs)
+        await former_secrets.remember(context.connection, entity, row.uuid, row.members, pairs)
         sql = write_statements(entity).update
         lists: Iterable[bytes] = ()
         if not entity.parts.keys().isdisjoint(self.values):
@@ -198,7 +202,7 @@ def refuse_other_tag(entity: type[Row], row: StoredRow, match: bytes) -> None:
         raise PreconditionFailed(
             f"This {entity.noun} is no longer the one that If-Match names: look at it again.",
             currentVersion=row.version,
-            serverData=row.members,
+            serverData=public(entity, row.members),
         )
 
 

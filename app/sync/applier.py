@@ -26,6 +26,7 @@ from app.errors import (
 )
 from app.model.entity import Row
 from app.model.schemas import known_uuid
+from app.model.secret_fields import public
 from app.rules.merge import Start
 from app.sql.writes import write_statements
 from app.store import parts
@@ -276,6 +277,6 @@ class MutationApplier:
             f"This {entity.noun} was deleted by {who or 'somebody'}: restore it and send this "
             "again, or drop it.",
             error=entity.conflict_error, reason="deleted", currentVersion=row["version"],
-            clientVersion=start.version, serverData=row, conflicts=[],
+            clientVersion=start.version, serverData=public(entity, row), conflicts=[],
             restore=f"/api/{entity.collection}/{row['uuid']}/restore",
         )  # fmt: skip

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from app.entities import discovered
+from app.entities import device_types, discovered
 from app.errors import Invalid, NotFound
 from app.model.entity import PartReference, Row, label_field
 from app.store import parts
 from app.store.edit import Edit
-from app.store.references import device_type, device_types
+from app.store.references import device_type
 
 _REJECTED: Final = "is what this batch calls a row that was refused or is gone"
 

@@ -13,7 +13,8 @@ from typing import Final
 from app.database.embedded_home import pg_bin
 from app.database.url import DatabaseUrl
 from app.entities import discovered
-from app.sql.reads import SHOW_BY_UUID, statements
+from app.sql.reads import statements
+from app.sql.show_reads import SHOW_BY_UUID
 from scripts.benchmarks.load import ANSWER_SECONDS, LoadFailed, Measurement
 from scripts.benchmarks.serving import Stage
 from scripts.benchmarks.show import Show

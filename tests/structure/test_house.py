@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import get_args
 
 from app.entities import discovered
+from app.model.entity import Entity
 from app.settings import PROJECT
 
 MODULES = sorted((PROJECT / "app").rglob("*.py"))
@@ -209,3 +211,21 @@ def project_files() -> Iterator[Path]:
             folders[:] = [name for name in folders if not name.startswith(kept)]
         paths = (Path(folder, name) for name in files)
         yield from (p for p in paths if not p.relative_to(PROJECT).parts[0].startswith(kept))
+
+
+def test_what_is_named_like_a_secret_is_declared_one() -> None:
+    like = re.compile(r"(^|_)(key|passphrase|password|pin|secret|token|credentials?)(_|$)")
+    for entity in discovered().values():
+        named = {field for field in entity.model_fields if like.search(field)}
+        assert named <= set(entity.secrets), entity.__name__
+        parts = [field for each in entity.parts.values() for field in each.columns()]
+        assert not list(filter(like.search, parts)), "a part has no secrets"
+
+
+def test_a_secret_is_an_optional_text_of_a_row_in_a_show() -> None:
+    """What keeps it from view expects that: of the list of shows, for one, nothing is kept."""
+    for entity in discovered().values():
+        fields = [entity.model_fields[name].annotation for name in entity.secrets]
+        assert all(type(None) in get_args(field) and "str" in str(field) for field in fields)
+        assert not fields or issubclass(entity, Entity)
+        assert not {*entity.secrets} & {*entity.unique, *entity.synonyms.values(), *entity.ends()}

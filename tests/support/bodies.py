@@ -50,7 +50,7 @@ def named(entity: type[Row]) -> str:
 def minimal(entity: type[Row], **members: Any) -> dict[str, Any]:
     """Return the least that a create takes."""
     fields = create_schema(entity).model_fields.items()
-    needed = {name for name, field in fields if field.is_required()} - {"production_id"}
+    needed = [n for n, field in fields if field.is_required() and n != "production_id"]
     values = {name: _least(entity, name) for name in needed}
     return {entity.wire(name): value for name, value in values.items()} | members
 
@@ -68,7 +68,8 @@ def full(entity: type[Row], **members: Any) -> dict[str, Any]:
     skipped |= {label_field(name) for name in (*entity.references(), *entity.part_references)}
     skipped |= {*entity.ends(), *entity.ends().values()}
     made = {
-        entity.wire(name): _least(entity, name) if name in entity.unique
+        entity.wire(name): _least(entity, name)
+        if name in entity.unique
         else value(field.annotation, name)
         for name, field in create_schema(entity).model_fields.items()
         if name not in skipped

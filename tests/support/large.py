@@ -87,6 +87,7 @@ def _key(of: str, n: str) -> str:
 
 _SHOW: Final = _key(table(root()), "n / {rows}")
 _SOME: Final = next(e for e in discovered().values() if issubclass(e, Entity))
+_UNIQUE: Final = {name for entity in discovered().values() for name in entity.unique}
 _COUNTED: Final = "1 + n % {rows}"
 _LOGGED: Final = {
     "production_uuid": _SHOW,
@@ -158,4 +159,6 @@ def _must_be_filled(column: sa.Column[object]) -> bool:
 def _required(column: sa.Column[object]) -> str:
     if isinstance(column.type, sa.Enum):
         return f"'{column.type.enums[0]}'"
+    if column.name in _UNIQUE:
+        return "'A word ' || n"
     return "'A word'" if isinstance(column.type, sa.String) else "1"

@@ -98,7 +98,7 @@ class Change(BaseModel):
     entityData: Any
     """The row as it was after the change."""
     changes: dict[str, list[Any]]
-    """For each member that changed its value before and after."""
+    """For each member that changed its value before and after; of a secret neither."""
     blind: bool
     """Whether the writer did not say which version the edit started from."""
     userId: str

@@ -1,16 +1,19 @@
 """The routes of what a device owns, as a whole list: its ports, read and written at once."""
 
+from functools import cache, partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Response
-from pydantic import Field, create_model
+from pydantic import BaseModel, Field, create_model
 
-from app.api.dependencies import DatabaseDep, RequestIdDep, WriterDep
+from app.api.dependencies import DatabaseDep, IdempotentWriterDep, RequestIdDep
+from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.json_requests import JsonRoute, actor_in
 from app.api.openapi import answers
 from app.api.responses import json_response
+from app.api.routes.formats import VideoFormat
 from app.api.routes.routers import Names, names_of
-from app.errors import BadRequest, Conflict, Invalid, NotFound
+from app.errors import BadRequest, Conflict, Invalid, KeyReused, NotFound
 from app.model.entity import Entity
 from app.model.fields import NO_NUL, MaybeLine
 from app.model.schemas import DeleteBody, Key, read_schema
@@ -38,6 +41,19 @@ def routers() -> list[APIRouter]:
     return [_router(kind) for kind in owned_types() if issubclass(kind, Entity)]
 
 
+@cache
+def _answer(entity: type[Entity]) -> type[BaseModel]:
+    """Return the model of a row in the list of its device."""
+    video = Field(description="The format that is on it, where `formatUuid` names one.")
+    members: Any = {"format": (Annotated[VideoFormat | None, video], ...)}
+    return create_model(
+        f"{entity.__name__}OfDevice",
+        __base__=read_schema(entity),
+        __doc__=entity.__doc__,
+        **members,
+    )
+
+
 def _router(entity: type[Entity]) -> APIRouter:
     name = names_of(entity, entity.collection)
     router = APIRouter(
@@ -49,7 +65,7 @@ def _router(entity: type[Entity]) -> APIRouter:
 
 
 def _add_read(router: APIRouter, entity: type[Entity], name: Names) -> None:
-    schema: Any = list[read_schema(entity)]  # type: ignore[misc]  # made at run time
+    schema: Any = list[_answer(entity)]  # type: ignore[misc]  # made at run time
 
     @router.get(
         "/{device}",
@@ -63,7 +79,7 @@ def _add_read(router: APIRouter, entity: type[Entity], name: Names) -> None:
 
 
 def _add_write(router: APIRouter, entity: type[Entity], name: Names) -> None:
-    schema: Any = list[read_schema(entity)]  # type: ignore[misc]  # made at run time
+    schema: Any = list[_answer(entity)]  # type: ignore[misc]  # made at run time
     body_model: Any = create_model(
         f"{entity.__name__}List", __base__=DeviceList, __doc__=DeviceList.__doc__
     )
@@ -77,15 +93,18 @@ def _add_write(router: APIRouter, entity: type[Entity], name: Names) -> None:
             "`specPortUuid`, else its direction and label. One that is left out is deleted; where "
             "a connection names it, it stays with `isUnlisted`."
         ),
-        responses=answers(schema, BadRequest, NotFound, Conflict, Invalid),
+        responses=answers(schema, BadRequest, NotFound, Conflict, Invalid, KeyReused),
+        openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
     )
     async def sync_device(
-        device: Device, body: body_model, writer: WriterDep, request_id: RequestIdDep
+        device: Device, body: body_model, writer: IdempotentWriterDep, request_id: RequestIdDep
     ) -> Response:
         if body.production_id is None or body.ports is None:
             raise BadRequest("Send productionId, and ports: the whole list of the device.")
-        rows = await writer.in_transaction(
-            body.production_id, write_list, entity, device, body.production_id, body.ports,
-            actor_in(body, request_id),
+        work = partial(
+            write_list, entity=entity, device=device, production=body.production_id,
+            items=body.ports, actor=actor_in(body, request_id),
         )  # fmt: skip
-        return json_response(rows, request_body=body)
+        return await writer.write(
+            body.production_id, work, partial(json_response, request_body=body)
+        )

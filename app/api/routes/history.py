@@ -48,7 +48,7 @@ class HistoryEntry(BaseModel):
     blind: bool
     """Whether the writer did not say which version the edit started from."""
     changes: dict[str, list[Any]]
-    """For each member that changed its value before and after."""
+    """For each member that changed its value before and after; of a secret neither."""
     entity: Any = None
     """The row as it was after the change, where it was asked for."""
 

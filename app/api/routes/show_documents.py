@@ -23,6 +23,7 @@ from app.entities import root
 from app.errors import AmbiguousId, Conflict, Invalid, KeyReused, NotFound
 from app.model.fields import MaybeLine, MaybeMoment
 from app.model.schemas import DeleteBody, MaybeLabel, read_schema
+from app.model.secret_fields import public_schema
 from app.rules.etags import entity_tag
 from app.shows import copying, show_document
 from app.shows.references_within import Document, lists_of
@@ -35,8 +36,8 @@ _MOST: Final = 1_000
 _SLOT: Final = "the making of whole shows"
 """What these writes wait for among themselves, one at a time in each process."""
 _EXPORTED: Final = (
-    "All that `POST /api/productions/import` needs to make the same show elsewhere. History and "
-    "people who are there are not in it."
+    "All that `POST /api/productions/import` needs to make the same show elsewhere. History, "
+    "secrets and people who are there are not in it."
 )
 _IMPORT: Final = (
     "All of it or nothing. With `uuids=new` every row gets a new key, and the show the next free "
@@ -89,9 +90,20 @@ class ShowCopy(DeleteBody):
 _FORMAT: Final[dict[str, Any]] = {
     "format": (Annotated[int, Field(description="The number of this shape of documents.")], ...)
 }
+_WITHOUT_SECRETS: Final[dict[str, Any]] = {
+    name: (
+        Annotated[
+            list[public_schema(kind)],  # type: ignore[misc]  # made at run time
+            Field(description="Without their secrets."),
+        ],
+        None,
+    )
+    for name, kind in lists_of().items()
+    if kind.secrets
+}
 ShowDocument: Final = create_model(
     "ShowDocument", __base__=show_model(), __doc__="A show with its rows, as the import takes it.",
-    **_FORMAT,
+    **_FORMAT, **_WITHOUT_SECRETS,
 )  # fmt: skip
 
 

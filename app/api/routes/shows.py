@@ -17,7 +17,7 @@ from app.model.entity import Entity
 from app.model.schemas import LabelHolder, read_schema
 from app.releases.migrations import revisions
 from app.rules.etags import fingerprint, list_tag, matches
-from app.sql.reads import SHOW_BY_UUID, members
+from app.sql.show_reads import SHOW_BY_UUID, members
 from app.store import read
 
 router: Final = APIRouter(prefix=f"/{root().collection}", tags=[root().noun], route_class=FastRoute)

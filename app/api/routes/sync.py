@@ -1,6 +1,7 @@
 """The routes of offline work: a batch is answered with outcomes and the feed, and listed later."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Final, Union
 from uuid import UUID
 
@@ -25,7 +26,8 @@ from app.api.routes.routers import production_router
 from app.changelog.events import production_of
 from app.entities import discovered
 from app.errors import Conflict, Invalid, KeyReused, NotFound, SignalbookError, SyncFailed
-from app.model.schemas import WireMoment, read_schema
+from app.model.schemas import WireMoment
+from app.model.secret_fields import public_json, public_schema
 from app.store.many_writes import first_error
 from app.sync import batch, records
 from app.sync.mutations import MutationOutcome, MutationStep, Status, Sync, read_steps
@@ -57,7 +59,7 @@ class Resync(AnswerModel):
 
 
 _ENTITY: Final[Any] = Union[  # noqa: UP007  # made at run time
-    tuple(read_schema(entity) for entity in discovered().values())
+    tuple(public_schema(entity) for entity in discovered().values())
 ]
 _MUTATION: Final[dict[str, Any]] = {
     "mutationId": (Annotated[str | None, Field(description="The name of the mutation.")], ...)
@@ -139,6 +141,8 @@ def _result(step: MutationStep, outcome: MutationOutcome) -> bytes:
     name = b'"index":%d,"mutationId":%b' % (step.number, to_json(step.mutation_id))
     key = f"/{step.key}" if step.key and step.op != "create" else ""
     path = f"/api/{step.collection}{key}" if step.collection else "/api"
+    if outcome.entity:
+        outcome = replace(outcome, entity=public_json(step.entity, outcome.entity))
     return outcome_json(name, outcome, path)
 
 

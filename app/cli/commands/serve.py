@@ -9,6 +9,7 @@ from app.database.dial import reject_pooler
 from app.database.url import DatabaseUrl
 from app.releases.migrations import alembic_runner as migrations
 from app.releases.migrations.observer import Observer
+from app.releases.product import load_shipped
 from app.settings import Settings
 
 
@@ -31,3 +32,5 @@ async def _prepare(settings: Settings, url: str) -> None:
     await migrations.upgrade(url, say=say, observer=patience)
     async with load_show.opened(settings, url) as database:
         await load_show.load_sample_if_empty(database, say)
+        async with database.connection() as connection:
+            say(f"What ships with this version: {await load_shipped(connection)}.")

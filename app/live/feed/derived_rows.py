@@ -20,6 +20,7 @@ from app.database.database import Database, DatabaseConnection
 from app.entities import discovered, root
 from app.live.feed.entries import Derived, FeedEntry
 from app.model.entity import Entity, Row
+from app.model.secret_fields import public
 from app.sql.projection import live, projection, table
 from app.sql.reads import statements
 from app.sql.registry import statement
@@ -159,4 +160,5 @@ async def _all_rows(connection: DatabaseConnection, production: UUID) -> list[De
 
 
 def _derived(entity: type[Row], body: Mapping[str, Any]) -> Derived:
-    return Derived(entity.collection, entity.entity_type, body["uuid"], body)
+    row = public(entity, body)
+    return Derived(entity.collection, entity.entity_type, body["uuid"], row)

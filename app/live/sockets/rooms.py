@@ -6,7 +6,7 @@ socket is then told to load what it may have missed.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import UUID
@@ -74,6 +74,11 @@ class Rooms:
 
     def __contains__(self, socket: str) -> bool:
         return socket in self._keys
+
+    @property
+    def sockets(self) -> Collection[str]:
+        """Every socket that is connected, whatever it watches."""
+        return self._keys.keys()
 
     def add(self, socket: str) -> None:
         self._keys[socket] = {}

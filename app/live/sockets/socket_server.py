@@ -18,9 +18,11 @@ from app.errors import NotFound, SignalbookError, Unauthorized
 from app.live.feed.hub import Hub
 from app.live.feed.listener import Listener
 from app.live.shutdown import Shutdown
+from app.live.sockets.installation_events import InstallationEvents
 from app.live.sockets.limits import SocketLimits
 from app.live.sockets.production_list import ProductionListRoom
 from app.live.sockets.rooms import Rooms
+from app.live.sockets.send_queue import event
 from app.live.sockets.sessions import SessionServer
 from app.live.sockets.socket_requests import ChangeAnnouncement, Join, Leave, SocketRequest
 from app.settings import Settings
@@ -44,6 +46,7 @@ class SocketServer:
         self.sessions.on("*", self._on_event)
         self._rooms: Rooms
         self._list: ProductionListRoom
+        self._installation: InstallationEvents
         self._events: dict[str, tuple[type[SocketRequest], Handler]] = {}
 
     def attach(self, database: Database, listener: Listener, hub: Hub) -> None:
@@ -51,6 +54,7 @@ class SocketServer:
         send_queue, limits = self.sessions.send_queue, self._limits
         rooms = self._rooms = Rooms(database, listener, hub, send_queue, limits)
         self._list = ProductionListRoom(hub, send_queue, limits)
+        self._installation = InstallationEvents(database, listener, self._send_to_all)
         self._events = {
             "production-list:join": (SocketRequest, self._join_list),
             "production-list:leave": (SocketRequest, self._leave_list),
@@ -62,7 +66,10 @@ class SocketServer:
     @asynccontextmanager
     async def running(self, shutdown: Shutdown) -> AsyncIterator[None]:
         """Serve while the block runs; end every socket when the service begins to stop."""
-        async with self._rooms.running(), self._list.running(), self.sessions.running(shutdown):
+        async with (
+            self._rooms.running(), self._list.running(), self._installation.running(),
+            self.sessions.running(shutdown),
+        ):  # fmt: skip
             yield
 
     def _allows_origin(self, origin: str, environ: dict[str, Any]) -> bool:
@@ -99,6 +106,12 @@ class SocketServer:
         except Exception:  # noqa: BLE001  # an error of ours must not end a connection
             _log.exception("unforeseen", event_name=name if name in self._events else "?")
             return SignalbookError("Something failed here; it has been logged.").acknowledgement()
+
+    def _send_to_all(self, name: str, payload: str) -> None:
+        packet = event(name, payload)
+        for socket in tuple(self._rooms.sockets):
+            if queue := self.sessions.send_queue(socket):
+                queue.put_nowait(packet)
 
     async def _join_list(self, socket: str, _: SocketRequest) -> dict[str, Any]:
         if socket in self._rooms:  # it may have gone meanwhile

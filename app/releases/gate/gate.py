@@ -27,6 +27,7 @@ from app.releases.gate.stages import (
     check_approval,
     check_drift,
     connect,
+    load_contents,
     make_plan,
     policy,
     prove_statements,
@@ -50,7 +51,7 @@ T = TypeVar("T")
 
 STAGES: Final = (
     connect, read_position, check_drift, prove_statements, make_plan, policy, rehearse,
-    check_approval, apply_plan, verify, start_soak,
+    check_approval, apply_plan, verify, load_contents, start_soak,
 )  # fmt: skip
 # These mind the wall clock statement by statement, and leave nothing half done.
 OWN_CLOCK: Final = (connect, apply_plan, roll_back)

@@ -68,10 +68,14 @@ class Ledger:
         """Return whether the gate ever ran on this database, so that its tables are there."""
         return bool(await self.fetch_value("SELECT to_regclass('release_facts') IS NOT NULL"))
 
-    async def are_empty(self, names: Sequence[str]) -> bool:
-        """Return whether none of these tables holds a row, deleted ones included."""
-        for row in await self.fetch_rows(_THERE, names):
-            if await self.fetch_value(f'SELECT EXISTS (SELECT FROM public."{row["name"]}")'):
+    async def are_empty(self, tables: Mapping[str, str]) -> bool:
+        """Return whether none of these tables holds a row for which its SQL condition is true.
+
+        Deleted rows count.
+        """
+        for row in await self.fetch_rows(_THERE, [*tables]):
+            rows = f'SELECT FROM public."{row["name"]}" WHERE {tables[row["name"]]}'
+            if await self.fetch_value(f"SELECT EXISTS ({rows})"):
                 return False
         return True
 

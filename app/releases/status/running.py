@@ -155,7 +155,7 @@ def _cancelling(
     again = "rollback" if word == "rollback" else "resume"
     after = f"python -m app release {again} goes on from there."
     if statement is None:
-        if stage in {"apply", "rollback", "verify", "soak"}:
+        if stage in {"apply", "rollback", "verify", "contents", "soak"}:
             return True, f"Safe: it is between two statements, all before is committed; {after}"
         return True, "Safe: nothing of the live schema is being changed; run the release again."
     if statement.kind in {"batch", "backfill"}:

@@ -1,4 +1,4 @@
-"""Stage 11: the soak starts, in which the running service watches for errors and drift."""
+"""Stage 12: the soak starts, in which the running service watches for errors and drift."""
 
 from typing import Final
 
