@@ -5,8 +5,9 @@ from typing import Any
 import httpx
 import pytest
 
+from app.entities import device_types
 from app.model.entity import Row
-from tests.support.bodies import SCOPED, SOME_UUID, minimal
+from tests.support.bodies import SOME_UUID, minimal
 
 
 @pytest.fixture
@@ -178,7 +179,7 @@ def words_of(entity: type[Row]) -> list[str]:
     return sorted({*names, *plain, *(f"{name}S".upper() for name in plain)})
 
 
-SPELLINGS = [(entity, word) for entity in SCOPED for word in words_of(entity)]
+SPELLINGS = [(entity, word) for entity in device_types() for word in words_of(entity)]
 
 
 @pytest.mark.parametrize(("entity", "word"), SPELLINGS, ids=[word for _, word in SPELLINGS])

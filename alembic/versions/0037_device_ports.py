@@ -56,7 +56,8 @@ def upgrade() -> None:
         add_foreign_key(
             steps, "device_ports", "production_uuid", "productions", actions="ON DELETE CASCADE"
         )
-        for columns in ("device_uuid", "id", "production_uuid, created_at, uuid"):
+        build_index(steps, "device_ports", Index("device_uuid"))
+        for columns in ("id", "production_uuid, created_at, uuid"):
             build_index(steps, "device_ports", Index(columns, LIVE))
 
 

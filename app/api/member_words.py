@@ -19,7 +19,7 @@ from app.entities import discovered
 from app.model.entity import Row, label_field
 from app.model.schemas import DeleteBody
 
-_SUFFIXES: Final = ("", "Create", "Update", "Updated", "BulkRow", "Public")
+_SUFFIXES: Final = ("", "Create", "Update", "Updated", "BulkRow", "Public", "OfDevice")
 _COMMON: Final[Mapping[str, str]] = {
     "productionId": "The label of the show that the row belongs to; a request may send its uuid.",
     "unresolved": "The ends that are text only: no row of the show has that label.",

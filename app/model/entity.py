@@ -278,7 +278,8 @@ class Entity(Row):
         return (
             live_index("production_uuid", "created_at", "uuid"),
             live_index("id"),
-            *(live_index(device.uuid) for device in cls.device_references if device.is_owner),
+            # Of deleted rows as well: they come back with their device.
+            *(sa.Index(None, device.uuid) for device in cls.device_references if device.is_owner),
             *(unique_index(cls.collection.replace("-", "_"), field) for field in cls.unique),
         )
 

@@ -13,15 +13,18 @@ from uuid import UUID
 import httpx
 
 from app.entities import discovered
-from tests.support.bodies import SCOPED, optional
+from tests.support.bodies import SCOPED, minimal, optional
 from tests.support.recorded import Fate, History, Write
 from tests.support.senders import Sender
 
 Row = dict[str, Any]
 FEW: Final = 5  # rows of a collection that everybody edits
-_ENDS: Final = {"sourceOutputId", "intermediateId", "destinationId"}
+_ENDS: Final = {"sourceOutputId", "intermediateId", "destinationId", "deviceId", "deviceType"}
 _TEXTS: Final = {
-    kind.collection: [m for m, word in optional(kind).items() if word == "str" and m not in _ENDS]
+    kind.collection: [
+        *(m for m, word in optional(kind).items() if word == "str" and m not in _ENDS),
+        *(m for m, value in minimal(kind).items() if value == "A name"),
+    ]
     for kind in discovered().values()
 }
 

@@ -72,7 +72,7 @@ def _add_read(router: APIRouter, entity: type[Entity], name: Names) -> None:
         operation_id=f"list_{name.many}_of_device",
         summary=f"List every {entity.noun} of a device",
         description="Inputs first, then in the order of their labels; an unknown device has none.",
-        responses=answers(schema),
+        responses=answers(schema, Invalid),
     )
     async def list_of_device(database: DatabaseDep, device: Device) -> Response:
         return json_response(await read_list(database, entity, device))
