@@ -36,7 +36,7 @@ TYPES = "|".join([*discovered(), *(a for e in discovered().values() for a in e.p
 def shape(path: str) -> str:
     """Return a path with all that may differ from one row or type to another as ``{}``."""
     path = re.sub(rf"(?<=/)({TYPES})(?=/|$)", "{}", re.split(r"[?…]", path)[0].rstrip("/.,:)"))
-    return re.sub(r"\{\w*\}|(?<=/)[A-Z0-9][\w%]*", "{}", path)
+    return re.sub(r"\{\w*\}|(?<=/)[0-9a-f]{8}-[0-9a-f-]{27}|(?<=/)[A-Z0-9][\w%]*", "{}", path)
 
 
 def paths(page: Path) -> Iterator[str]:

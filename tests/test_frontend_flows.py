@@ -7,8 +7,15 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tests.test_shipped import loaded
+
 Row = dict[str, Any]
 Make = Callable[..., Row]
+
+
+@pytest.fixture(autouse=True)
+async def shipped(shared_database: str) -> None:
+    await loaded(shared_database)
 
 
 def listed(client: httpx.Client, collection: str, show: Row) -> list[Row]:

@@ -34,7 +34,7 @@ async def delete(
     refuse_other_tag(entity, row, match)
     for other in discovered().values():
         row = await _clear_references(context, other, entity, row, actor)
-    row = await owned_rows.delete_with(context, row, actor)
+    row = await owned_rows.delete_with(context, entity, row, actor)
     await context.write(
         write_statements(entity).delete,
         row.production, row.seq, row.uuid, row.version, actor.row_value,

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from app.changelog.log import Actor
-from app.entities import discovered
+from app.entities import device_types, discovered
 from app.model.entity import DeviceReference, Row
 from app.rules import labels
 from app.sql.projection import all_devices, table
@@ -76,19 +76,24 @@ async def label_of(
     return f"{stem}{max((number or 0 for number in numbers), default=0) + 1}"
 
 
-async def followers(context: WriteContext, row: StoredRow, label: str) -> list[Follower]:
+async def followers(
+    context: WriteContext, entity: type[Row], row: StoredRow, label: str
+) -> list[Follower]:
     """Return the rows whose label begins with that of their device, which gets another."""
-    rows = await _rows(context, row, "live")
+    rows = await _rows(context, entity, row, "live")
     following = [each for each in rows if _follows(each, row.label)]
     if following:
         context.require_lock()
     return [_renamed(each, row.label, label) for each in following]
 
 
-async def delete_with(context: WriteContext, row: StoredRow, actor: Actor) -> StoredRow:
+async def delete_with(
+    context: WriteContext, entity: type[Row], row: StoredRow, actor: Actor
+) -> StoredRow:
     """Delete the rows that live with a device, each logged; return it with its new seq."""
+    owned_now = await _rows(context, entity, row, "live")
     for kind in owned_types():
-        rows = [uuid for owned, uuid, _ in await _rows(context, row, "live") if owned is kind]
+        rows = [uuid for owned, uuid, _ in owned_now if owned is kind]
         for uuid in rows:
             context.require_lock()
             owned = await context.read(kind, str(uuid))
@@ -113,13 +118,18 @@ async def deleted_with(
     """
     if owner_of(entity):
         await context.connection.execute(owned_statements(entity).owned["clear"], row.uuid)
-    dead = await _rows(context, row, "dead")
+    dead = await _rows(context, entity, row, "dead")
     return [
         _renamed(each, row.label, label) if _follows(each, row.label) else each for each in dead
     ]
 
 
-async def _rows(context: WriteContext, row: StoredRow, name: str) -> list[Follower]:
+async def _rows(
+    context: WriteContext, entity: type[Row], row: StoredRow, name: str
+) -> list[Follower]:
+    """Return what a device owns; what is no device owns nothing."""
+    if entity not in device_types():
+        return []
     return [
         (kind, owned["uuid"], owned["id"])
         for kind in owned_types()

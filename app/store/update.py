@@ -61,7 +61,7 @@ async def update(context: WriteContext, entity: type[Row], key: str, edit: Edit)
     label = change.values.get("id") or row.label
     if label == row.label:
         return await change.write(context)
-    followers = await owned_rows.followers(context, row, label)
+    followers = await owned_rows.followers(context, entity, row, label)
     body = await change.write(context)
     for kind, follower, new in followers:
         await _relabel(context, kind, follower, new, edit.actor)
