@@ -275,7 +275,7 @@ async def _insert_by_uuid(connection: asyncpg.Connection, table: str, show: Any)
 
 
 async def new_service_edits_the_installation(older: OlderService, now: legacy.Columns) -> None:
-    """Give a device a kind that the older service lacks; what that service then says counts."""
+    """Write a kind of device that the older service lacks; what that service then says counts."""
     await older.an_installation()
     if "kind" in now["equipment_specs"]:
         await older.update("equipment_specs", "device", kind="MEDIA_SERVER", category="RECORDER")

@@ -72,8 +72,8 @@ def without_foreign_keys(should: Snapshot, tables: Collection[str]) -> Snapshot:
 
 def _without_foreign_keys(table: Table) -> Table:
     keys = table.constraints_of("foreign key").keys()
-    kept = {name: c for name, c in table.constraints.items() if name not in keys}
-    return replace(table, constraints=kept)
+    others = {name: c for name, c in table.constraints.items() if name not in keys}
+    return replace(table, constraints=others)
 
 
 async def create(connection: AsyncConnection, missing: Missing) -> None:

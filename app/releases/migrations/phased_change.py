@@ -175,12 +175,10 @@ class ExpandAndSwitch(Expand):
     """Both in one revision, for a small table that no other points at."""
 
     def upgrade(self) -> None:
-        """Expand, then switch."""
         super().upgrade()
         Switch(table=self.table).upgrade()
 
     def downgrade(self) -> None:
-        """Switch back, then drop the new columns."""
         Switch(table=self.table).downgrade()
         super().downgrade()
 

@@ -108,7 +108,7 @@ class LiveSteps(Steps):
         return driver is None or bool(driver.is_closed())
 
     def close(self) -> None:
-        """Give the connection back; one that is gone is thrown away."""
+        """Return the connection to its pool; one that is gone is thrown away."""
         if self.is_closed:
             self._connection.invalidate()
         else:
