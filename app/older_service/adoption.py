@@ -121,14 +121,14 @@ async def adopt(
 
 def _words(revision: str, others: Sequence[str], created: Sequence[str]) -> str:
     stay = f" {len(others)} tables that are not ours stay as they are." if others else ""
-    created = ""
+    also = ""
     if created:
-        created = (
+        also = (
             f" {count(created)} that its version lacks were created, empty: {', '.join(created)}. "
             "Do not bring the older service up to date from here on: its own migrations would "
             "create them too."
         )
-    return f"Adopted: the database is at {revision} from now on.{stay}{created} Next: release plan."
+    return f"Adopted: the database is at {revision} from now on.{stay}{also} Next: release plan."
 
 
 async def _read_held(holder: AsyncConnection, role: str | None) -> Snapshot:
