@@ -8,6 +8,7 @@ from typing import Final
 import asyncpg
 
 from app.database.url import DatabaseUrl
+from app.installation.shipped_devices import OURS
 from app.releases.migrations.alembic_runner import upgrade
 from app.releases.migrations.revisions import history
 from tests import foreign_tables, older_rows
@@ -91,11 +92,20 @@ async def columns(connection: asyncpg.Connection) -> Columns:
     return grouped
 
 
+_SHIPPED: Final = f"s.last_modified_by = '{OURS}'"
+_OLDER: Final = {
+    "equipment_specs": f" WHERE (SELECT {_SHIPPED} FROM equipment_specs s WHERE s.id = t.id) "
+    "IS NOT TRUE",
+    "equipment_io_ports": f" WHERE NOT EXISTS (SELECT FROM equipment_specs s WHERE {_SHIPPED} "
+    "AND s.id = t.equipment_id)",
+}
+
+
 async def contents(connection: asyncpg.Connection, older: Columns) -> dict[str, tuple[int, str]]:
     """Return each table's row count and a hash of its ``older`` columns, whatever holds them now.
 
     Times are compared as instants in UTC; a text key that is gone is read through its uuid. Tables
-    without older columns are left out.
+    without older columns are left out, and so are the devices that a release has loaded.
     """
     now = await columns(connection)
     answer = {}
@@ -105,9 +115,10 @@ async def contents(connection: asyncpg.Connection, older: Columns) -> dict[str, 
             for name in older[table]
             if name not in {"completion_note", "more_info"} or name in now[table]
         )
+        rows = f"SELECT {chosen} FROM {table} t{_OLDER.get(table, '')}"
         found = await connection.fetchrow(
             "SELECT count(*), md5(string_agg(to_json(r)::text, E'\\n'"
-            f' ORDER BY r.id COLLATE "C")) FROM (SELECT {chosen} FROM {table} t) r'
+            f' ORDER BY r.id COLLATE "C")) FROM ({rows}) r'
         )
         assert found is not None
         answer[table] = (found[0], found[1])

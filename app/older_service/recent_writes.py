@@ -4,10 +4,14 @@ from typing import Final
 
 from app.releases.ledger.ledger import Ledger
 
+# Only of what belongs to a show: of equipment and formats nobody keeps a log, and no contract
+# takes any of it away.
 _VERSIONED: Final = """SELECT quote_ident(c.relname) AS name FROM pg_class c
   WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
     AND 3 = (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attisdropped
       AND a.attname IN ('uuid', 'version', 'updated_at'))
+    AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attisdropped
+      AND a.attname IN ('production_uuid', 'change_seq'))
     AND to_regclass('public.changes') IS NOT NULL ORDER BY 1"""
 # The older service writes rows without an entry in our log. Its times have no zone and are UTC, as
 # which "epoch" reads them. A few minutes ahead is a clock; more is a wrong value, not a late write.
