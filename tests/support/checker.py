@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from app.entities import discovered
+from app.model.secret_fields import public
 from tests.support import told
 from tests.support.recorded import Entry, History, Write
 from tests.support.told import difference, labels
@@ -137,6 +138,7 @@ class _Matching:
             yield f"REFUSED BUT LOGGED: {name}: the answer was that nothing is written"
         # What the answer to an update adds is not of the row.
         answer = write.answer and {m: v for m, v in write.answer.items() if m != "labelClash"}
+        answer = answer and public(discovered()[entry["collection"]], answer)
         if answer is not None and answer != entry["entityData"]:
             yield f"NOT AS ANSWERED: {name}: {difference(answer, entry['entityData'])}"
         yield from self._values(write, entry)
