@@ -68,6 +68,8 @@ def fates(client: httpx.Client) -> dict[str, Any]:
         for name in health.json()["resources"]
         if name not in {"changes", "installation", "productions", "show"}
     }
+    for name in ("equipment", "formats", "settings"):
+        lists[name] = client.get(f"/api/{name}").status_code
     return {"health": health.status_code, "body": health.json(), "lists": lists}
 
 
