@@ -182,9 +182,9 @@ class Writer(Desk):
             writes.append(write)
             data = values | {"version": seen}
             operations.append({"op": "update", "key": row["uuid"], "data": data})
-        uuid = self._uuid()
-        writes.append(Write(name, kind.collection, "CREATE", uuid, "unknown", minimal(kind)))
-        operations.append({"op": "create", "data": minimal(kind) | {"uuid": uuid}})
+        uuid, values = self._uuid(), minimal(kind)
+        writes.append(Write(name, kind.collection, "CREATE", uuid, "unknown", values))
+        operations.append({"op": "create", "data": values | {"uuid": uuid}})
         return writes, operations
 
     async def renumber(self) -> None:
