@@ -13,16 +13,17 @@ from tests.legacy import connected, quiet
 from tests.older_service import OlderService
 from tests.support.service import service
 
-BEFORE, REVISION = "0022_presence", "0023_connections_devices"
+BEFORE, REVISION = "0032_vision_switchers_switch", "0033_connections_devices"
 Row = dict[str, Any]
 
 
 async def older_show(connection: Any) -> OlderService:
-    """Make a show of the older service: one connection that is whole, and three that are not."""
+    """Make a show of the older service: two connections that are whole, and three that are not."""
     older = OlderService(connection, "x")
     for table, name in (
         ("productions", "show"), ("ccus", "ccu a"), ("cameras", "CAM 1"), ("sources", "source"),
         ("source_outputs", "source-OUT1"), ("sends", "DST 1"), ("sends", "DST 2"),
+        ("routers", "RTR 1"),
     ):  # fmt: skip
         await older.insert(table, name)
     whole = {
@@ -31,6 +32,8 @@ async def older_show(connection: Any) -> OlderService:
         "source_output_id": older.id("source-OUT1"),
     }  # fmt: skip
     await older.insert("connections", "whole", **whole)
+    router = {"destination_type": "Router", "destination_id": older.id("RTR 1")}
+    await older.insert("connections", "routed", **whole | router)
     await older.insert("connections", "text", **whole | {"destination_type": "BANANA"})
     await older.insert("connections", "lost", **whole | {"destination_id": "NOBODY"})
     await older.insert("connections", "loose", **whole | {"source_output_id": "NO OUTPUT"})
@@ -61,11 +64,14 @@ async def test_what_names_one_row_gets_its_uuid_and_the_rest_is_listed(empty_dat
         with service(empty_database) as client:
             rows, sends = listed(client, "connections"), listed(client, "sends")
             cameras, sources = listed(client, "cameras"), listed(client, "sources")
+            routers = listed(client, "routers")
         (output,) = sources["source"]["outputs"]
         assert unresolved(rows) == {
-            "whole": [], "text": ["destination"], "lost": ["destination"], "loose": ["sourceOutput"]
+            "whole": [], "routed": [], "text": ["destination"], "lost": ["destination"],
+            "loose": ["sourceOutput"],
         }  # fmt: skip
         assert rows["whole"]["destinationUuid"] == sends["DST 1"]["uuid"]
+        assert rows["routed"]["destinationUuid"] == routers["RTR 1"]["uuid"]
         assert rows["text"]["destinationUuid"] is None
         for name in ("whole", "text", "lost"):
             assert rows[name]["intermediateUuid"] == cameras["CAM 1"]["uuid"]
@@ -119,9 +125,10 @@ def revision_words() -> dict[str, tuple[str, ...]]:
 
 
 def test_the_revision_takes_the_words_that_the_service_takes() -> None:
-    """Those of devices that were there when it was written; the others keep their texts."""
     words, kinds = revision_words(), {str(kind.__tablename__): kind for kind in device_types()}
-    assert kinds.keys() & words.keys() == words.keys() - {"checklist_items", "connections"}
-    for name in kinds.keys() & words.keys():
-        for word in words[name]:
-            assert device_type(word) is kinds[name]
+    assert words.keys() == kinds.keys()
+    for name, kind in kinds.items():
+        assert {device_type(word) for word in words[name]} == {kind}
+        spelled = (kind.entity_type, kind.collection, kind.event_type, kind.prefix, kind.noun)
+        for word in (*spelled, *kind.path_aliases):
+            assert "".join(filter(str.isalnum, word.lower())) in words[name], word

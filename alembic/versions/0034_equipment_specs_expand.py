@@ -3,7 +3,7 @@
 ``kind`` is a category that the older service's enum lacks; the enum then holds the nearest that it
 has. Where the older service changes the category, that one counts.
 
-Revision 0034_equipment_specs_expand, after 0033_vision_switchers_switch.
+Revision 0034_equipment_specs_expand, after 0033_connections_devices.
 """
 
 from typing import Final
@@ -12,7 +12,7 @@ from app.releases.migrations.phased_change import AddKey
 from app.releases.migrations.steps import beside
 
 revision = "0034_equipment_specs_expand"
-down_revision = "0033_vision_switchers_switch"
+down_revision = "0033_connections_devices"
 branch_labels = None
 depends_on = None
 

@@ -2,15 +2,15 @@
 
 Until the contract the older service's index holds deleted rows too: an address stays taken.
 
-Revision 0026_ip_addresses_switch, after 0025_cam_switchers_switch.
+Revision 0025_ip_addresses_switch, after 0024_cam_switchers_switch.
 """
 
 from app.releases.migrations.ddl import LIVE, Index, build_index, drop_index
 from app.releases.migrations.phased_change import ExpandAndSwitch, production_of
 from app.releases.migrations.steps import beside
 
-revision = "0026_ip_addresses_switch"
-down_revision = "0025_cam_switchers_switch"
+revision = "0025_ip_addresses_switch"
+down_revision = "0024_cam_switchers_switch"
 branch_labels = None
 depends_on = None
 

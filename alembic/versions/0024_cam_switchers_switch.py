@@ -1,22 +1,22 @@
-"""Routers get their uuid, and what else the new service keeps of them.
+"""Camera switchers get their uuid, and what else the new service keeps of them.
 
-Revision 0031_routers_switch, after 0030_records_switch.
+Revision 0024_cam_switchers_switch, after 0023_productions_numbers.
 """
 
 from app.releases.migrations.phased_change import ExpandAndSwitch, production_of
 
-revision = "0031_routers_switch"
-down_revision = "0030_records_switch"
+revision = "0024_cam_switchers_switch"
+down_revision = "0023_productions_numbers"
 branch_labels = None
 depends_on = None
 
 phase = "switch"
-table = "routers"
+table = "cam_switchers"
 
 step = ExpandAndSwitch(
-    table="routers",
+    table="cam_switchers",
     columns={"field_versions": "jsonb", "equipment_uuid": "uuid"},
-    links=[production_of("routers")],
+    links=[production_of("cam_switchers")],
 )
 
 

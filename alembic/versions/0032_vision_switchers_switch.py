@@ -1,22 +1,22 @@
-"""Records get their uuid, and what else the new service keeps of them.
+"""Vision switchers get their uuid, and what else the new service keeps of them.
 
-Revision 0030_records_switch, after 0029_projection_screens_switch.
+Revision 0032_vision_switchers_switch, after 0031_streams_switch.
 """
 
 from app.releases.migrations.phased_change import ExpandAndSwitch, production_of
 
-revision = "0030_records_switch"
-down_revision = "0029_projection_screens_switch"
+revision = "0032_vision_switchers_switch"
+down_revision = "0031_streams_switch"
 branch_labels = None
 depends_on = None
 
 phase = "switch"
-table = "records"
+table = "vision_switchers"
 
 step = ExpandAndSwitch(
-    table="records",
+    table="vision_switchers",
     columns={"field_versions": "jsonb", "equipment_uuid": "uuid"},
-    links=[production_of("records")],
+    links=[production_of("vision_switchers")],
 )
 
 

@@ -1,22 +1,22 @@
-"""Vision switchers get their uuid, and what else the new service keeps of them.
+"""Records get their uuid, and what else the new service keeps of them.
 
-Revision 0033_vision_switchers_switch, after 0032_streams_switch.
+Revision 0029_records_switch, after 0028_projection_screens_switch.
 """
 
 from app.releases.migrations.phased_change import ExpandAndSwitch, production_of
 
-revision = "0033_vision_switchers_switch"
-down_revision = "0032_streams_switch"
+revision = "0029_records_switch"
+down_revision = "0028_projection_screens_switch"
 branch_labels = None
 depends_on = None
 
 phase = "switch"
-table = "vision_switchers"
+table = "records"
 
 step = ExpandAndSwitch(
-    table="vision_switchers",
+    table="records",
     columns={"field_versions": "jsonb", "equipment_uuid": "uuid"},
-    links=[production_of("vision_switchers")],
+    links=[production_of("records")],
 )
 
 

@@ -1,12 +1,12 @@
 """LED screens get their uuid, and what else the new service keeps of them.
 
-Revision 0027_led_screens_switch, after 0026_ip_addresses_switch.
+Revision 0026_led_screens_switch, after 0025_ip_addresses_switch.
 """
 
 from app.releases.migrations.phased_change import ExpandAndSwitch, production_of
 
-revision = "0027_led_screens_switch"
-down_revision = "0026_ip_addresses_switch"
+revision = "0026_led_screens_switch"
+down_revision = "0025_ip_addresses_switch"
 branch_labels = None
 depends_on = None
 

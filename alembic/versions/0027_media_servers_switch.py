@@ -1,12 +1,12 @@
 """Media servers get their uuid, and what else the new service keeps of them.
 
-Revision 0028_media_servers_switch, after 0027_led_screens_switch.
+Revision 0027_media_servers_switch, after 0026_led_screens_switch.
 """
 
 from app.releases.migrations.phased_change import ExpandAndSwitch, production_of
 
-revision = "0028_media_servers_switch"
-down_revision = "0027_led_screens_switch"
+revision = "0027_media_servers_switch"
+down_revision = "0026_led_screens_switch"
 branch_labels = None
 depends_on = None
 

@@ -1,22 +1,22 @@
-"""Camera switchers get their uuid, and what else the new service keeps of them.
+"""Streams get their uuid, and what else the new service keeps of them.
 
-Revision 0025_cam_switchers_switch, after 0024_productions_numbers.
+Revision 0031_streams_switch, after 0030_routers_switch.
 """
 
 from app.releases.migrations.phased_change import ExpandAndSwitch, production_of
 
-revision = "0025_cam_switchers_switch"
-down_revision = "0024_productions_numbers"
+revision = "0031_streams_switch"
+down_revision = "0030_routers_switch"
 branch_labels = None
 depends_on = None
 
 phase = "switch"
-table = "cam_switchers"
+table = "streams"
 
 step = ExpandAndSwitch(
-    table="cam_switchers",
+    table="streams",
     columns={"field_versions": "jsonb", "equipment_uuid": "uuid"},
-    links=[production_of("cam_switchers")],
+    links=[production_of("streams")],
 )
 
 

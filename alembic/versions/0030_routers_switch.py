@@ -1,22 +1,22 @@
-"""Streams get their uuid, and what else the new service keeps of them.
+"""Routers get their uuid, and what else the new service keeps of them.
 
-Revision 0032_streams_switch, after 0031_routers_switch.
+Revision 0030_routers_switch, after 0029_records_switch.
 """
 
 from app.releases.migrations.phased_change import ExpandAndSwitch, production_of
 
-revision = "0032_streams_switch"
-down_revision = "0031_routers_switch"
+revision = "0030_routers_switch"
+down_revision = "0029_records_switch"
 branch_labels = None
 depends_on = None
 
 phase = "switch"
-table = "streams"
+table = "routers"
 
 step = ExpandAndSwitch(
-    table="streams",
+    table="routers",
     columns={"field_versions": "jsonb", "equipment_uuid": "uuid"},
-    links=[production_of("streams")],
+    links=[production_of("routers")],
 )
 
 

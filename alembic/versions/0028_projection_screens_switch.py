@@ -1,12 +1,12 @@
 """Projectors get their uuid, and what else the new service keeps of them.
 
-Revision 0029_projection_screens_switch, after 0028_media_servers_switch.
+Revision 0028_projection_screens_switch, after 0027_media_servers_switch.
 """
 
 from app.releases.migrations.phased_change import ExpandAndSwitch, production_of
 
-revision = "0029_projection_screens_switch"
-down_revision = "0028_media_servers_switch"
+revision = "0028_projection_screens_switch"
+down_revision = "0027_media_servers_switch"
 branch_labels = None
 depends_on = None
 

@@ -4,7 +4,7 @@ A text that names exactly one live row gets its uuid, now and whenever the older
 Where this service writes a uuid, the older finds the label of that day. What names no row, or
 several, stays as it is and is listed.
 
-Revision 0023_connections_devices, after 0022_presence.
+Revision 0033_connections_devices, after 0032_vision_switchers_switch.
 """
 
 from app.releases.migrations import ddl
@@ -12,8 +12,8 @@ from app.releases.migrations.backfill import Backfill, fill
 from app.releases.migrations.migration_session import ACROSS_TABLES
 from app.releases.migrations.steps import Steps, beside
 
-revision = "0023_connections_devices"
-down_revision = "0022_presence"
+revision = "0033_connections_devices"
+down_revision = "0032_vision_switchers_switch"
 branch_labels = None
 depends_on = None
 
@@ -25,12 +25,25 @@ COLUMNS = {"intermediate_uuid": "uuid", "source_output_uuid": "uuid"}
 # What people write for each type, without what is neither letter nor digit; "" is no type at all.
 WORDS = {
     "cable_snakes": ("cablesnake", "cablesnakes", "snake", "snakes"),
+    "cam_switchers": (
+        "camswitcher",
+        "camswitchers",
+        "camsw",
+        "camsws",
+        "cameraswitcher",
+        "cameraswitchers",
+    ),
     "cameras": ("camera", "cameras", "cam", "cams"),
     "ccus": ("ccu", "ccus"),
-    "checklist_items": ("checklistitem", "checklistitems", "chk", "chks"),
-    "connections": ("connection", "connections", "con", "cons"),
+    "led_screens": ("ledscreen", "ledscreens", "led", "leds"),
+    "media_servers": ("mediaserver", "mediaservers", "media", "medias"),
+    "projection_screens": ("projectionscreen", "projectionscreens", "projector", "projectors"),
+    "records": ("record", "records", "rec", "recs"),
+    "routers": ("router", "routers", "rtr", "rtrs"),
     "sends": ("send", "sends"),
     "sources": ("source", "sources", "src", "srcs", "computer", "computers"),
+    "streams": ("stream", "streams"),
+    "vision_switchers": ("visionswitcher", "visionswitchers", "vsw", "vsws"),
 }
 WORD = "regexp_replace(lower(normalize(coalesce({kind}, ''), NFKC)), '[^[:alnum:]]', '', 'g')"
 NAMED = " UNION ALL ".join(

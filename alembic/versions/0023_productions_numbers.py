@@ -2,14 +2,14 @@
 
 A label ends in a number ("SHOW 12"); the index holds what stands before it, and the number.
 
-Revision 0024_productions_numbers, after 0023_connections_devices.
+Revision 0023_productions_numbers, after 0022_presence.
 """
 
 from app.releases.migrations.ddl import Index, build_index, drop_index
 from app.releases.migrations.steps import beside
 
-revision = "0024_productions_numbers"
-down_revision = "0023_connections_devices"
+revision = "0023_productions_numbers"
+down_revision = "0022_presence"
 branch_labels = None
 depends_on = None
 
