@@ -53,6 +53,28 @@ def test_its_bytes_are_those_of_the_lists(
     assert whole.headers["content-type"] == "application/json"
 
 
+RARE = [entity for entity in SCOPED if entity.is_rare]
+
+
+@pytest.mark.parametrize("entity", RARE, ids=named)
+@pytest.mark.parametrize("key", ["uuid", "id"])
+def test_the_first_row_of_a_rare_type_is_in_the_next_answer(
+    client: httpx.Client, make: Make, production: dict[str, Any], entity: type[Row], key: str
+) -> None:
+    """A show without such rows is read by a shorter statement."""
+    name = next(name for name, kind in members().items() if kind is entity)
+
+    def shown() -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = client.get(path(production[key])).json()[name]
+        return rows
+
+    assert shown() == []
+    row = make(entity.collection, **minimal(entity))
+    assert shown() == [row]
+    client.delete(f"/api/{entity.collection}/{row['uuid']}").raise_for_status()
+    assert shown() == []
+
+
 def _member(client: httpx.Client, name: str, kind: type[Row], production: dict[str, Any]) -> bytes:
     listed = f"/api/{kind.collection}/production/{production['uuid']}"
     one = f"/api/{kind.collection}/{production['uuid']}"

@@ -15,6 +15,7 @@ class CamSwitcher(Entity, table=True):
     entity_type: ClassVar[str] = "camSwitcher"
     event_type: ClassVar[str] = "CAM_SWITCHER"
     prefix: ClassVar[str] = "CAMSW"
+    is_rare: ClassVar[bool] = True
     allow_duplicate_labels: ClassVar[bool] = True
     example: ClassVar[Mapping[str, Any]] = {"name": "CAMERA SWITCHER"}
 

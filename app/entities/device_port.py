@@ -25,6 +25,7 @@ class DevicePort(Entity, table=True):
     event_type: ClassVar[str] = "DEVICE_PORT"
     prefix: ClassVar[str] = "PORT"
     is_device: ClassVar[bool] = False
+    is_rare: ClassVar[bool] = True
     allow_duplicate_labels: ClassVar[bool] = True
     device_references: ClassVar[tuple[DeviceReference, ...]] = (
         DeviceReference(

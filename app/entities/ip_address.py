@@ -16,6 +16,7 @@ class IpAddress(Entity, table=True):
     event_type: ClassVar[str] = "IP_ADDRESS"
     prefix: ClassVar[str] = "IP"
     is_device: ClassVar[bool] = False
+    is_rare: ClassVar[bool] = True
     allow_duplicate_labels: ClassVar[bool] = True
     unique: ClassVar[tuple[str, ...]] = ("ip",)
     example: ClassVar[Mapping[str, Any]] = {

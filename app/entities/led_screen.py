@@ -17,6 +17,7 @@ class LedScreen(Entity, table=True):
     entity_type: ClassVar[str] = "ledScreen"
     event_type: ClassVar[str] = "LED_SCREEN"
     prefix: ClassVar[str] = "LED"
+    is_rare: ClassVar[bool] = True
     allow_duplicate_labels: ClassVar[bool] = True
     list_order: ClassVar[tuple[str, ...]] = ("sort_order",)
     example: ClassVar[Mapping[str, Any]] = {

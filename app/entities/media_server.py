@@ -17,6 +17,7 @@ class MediaServer(Entity, table=True):
     entity_type: ClassVar[str] = "mediaServer"
     event_type: ClassVar[str] = "MEDIA_SERVER"
     prefix: ClassVar[str] = "MEDIA"
+    is_rare: ClassVar[bool] = True
     allow_duplicate_labels: ClassVar[bool] = True
     example: ClassVar[Mapping[str, Any]] = {
         "id": "1A", "name": "MEDIA 1A", "pairNumber": 1, "isBackup": False,

@@ -15,6 +15,7 @@ class ProjectionScreen(Entity, table=True):
     entity_type: ClassVar[str] = "projectionScreen"
     event_type: ClassVar[str] = "PROJECTION_SCREEN"
     prefix: ClassVar[str] = "PROJECTOR"
+    is_rare: ClassVar[bool] = True
     allow_duplicate_labels: ClassVar[bool] = True
     example: ClassVar[Mapping[str, Any]] = {
         "name": "MAIN PROJECTOR", "manufacturer": "Barco", "model": "UDX-4K32",

@@ -25,6 +25,7 @@ class ProjectionSurface(Entity, table=True):
     event_type: ClassVar[str] = "PROJECTION_SURFACE"
     prefix: ClassVar[str] = "SURFACE"
     is_device: ClassVar[bool] = False
+    is_rare: ClassVar[bool] = True
     allow_duplicate_labels: ClassVar[bool] = True
     example: ClassVar[Mapping[str, Any]] = {
         "name": "CENTER SCREEN", "widthM": 6.1, "heightM": 3.43, "surfaceType": "FRONT",

@@ -15,6 +15,7 @@ class Record(Entity, table=True):
     entity_type: ClassVar[str] = "record"
     event_type: ClassVar[str] = "RECORD"
     prefix: ClassVar[str] = "REC"
+    is_rare: ClassVar[bool] = True
     allow_duplicate_labels: ClassVar[bool] = True
     example: ClassVar[Mapping[str, Any]] = {"name": "PROGRAM", "format": "ProRes 422"}
 

@@ -15,6 +15,7 @@ class Router(Entity, table=True):
     entity_type: ClassVar[str] = "router"
     event_type: ClassVar[str] = "ROUTER"
     prefix: ClassVar[str] = "RTR"
+    is_rare: ClassVar[bool] = True
     allow_duplicate_labels: ClassVar[bool] = True
     example: ClassVar[Mapping[str, Any]] = {"name": "MAIN ROUTER"}
 

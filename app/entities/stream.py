@@ -15,6 +15,7 @@ class Stream(Entity, table=True):
     entity_type: ClassVar[str] = "stream"
     event_type: ClassVar[str] = "STREAM"
     prefix: ClassVar[str] = "STREAM"
+    is_rare: ClassVar[bool] = True
     allow_duplicate_labels: ClassVar[bool] = True
     secrets: ClassVar[tuple[str, ...]] = ("stream_key",)
     example: ClassVar[Mapping[str, Any]] = {

@@ -15,6 +15,7 @@ class VisionSwitcher(Entity, table=True):
     entity_type: ClassVar[str] = "visionSwitcher"
     event_type: ClassVar[str] = "VISION_SWITCHER"
     prefix: ClassVar[str] = "VSW"
+    is_rare: ClassVar[bool] = True
     allow_duplicate_labels: ClassVar[bool] = True
     example: ClassVar[Mapping[str, Any]] = {"name": "SCREENS", "inputs": 16, "outputs": 8, "mes": 4}
 

@@ -19,6 +19,7 @@ answer schemas, SQL, change log, health check and tests. It may say:
 - ``parts``: lists stored in a table of their own (see ``PartList``);
 - ``part_references``: fields that point at a part (see ``PartReference``);
 - ``is_device``: whether a signal may enter or leave it, so that a path may name it;
+- ``is_rare``: most shows have no row of it, so that reading a whole show first asks for any;
 - ``device_references``: fields that name a device of any type (see ``DeviceReference``);
 - ``port_names``: fields that name a port of a device (see ``PortName``);
 - ``same_by``: by which fields a row in a whole list of its device is one that is there;
@@ -175,6 +176,7 @@ class Row(SQLModel):
     parts: ClassVar[Mapping[str, PartList]] = {}
     part_references: ClassVar[Mapping[str, PartReference]] = {}
     is_device: ClassVar[bool] = True
+    is_rare: ClassVar[bool] = False
     device_references: ClassVar[tuple[DeviceReference, ...]] = ()
     port_names: ClassVar[Mapping[str, PortName]] = {}
     same_by: ClassVar[tuple[tuple[str, ...], ...]] = ()
