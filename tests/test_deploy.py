@@ -95,7 +95,7 @@ def test_the_image_has_a_python_that_the_project_supports() -> None:
 def test_the_image_holds_the_code_and_nothing_else() -> None:
     sources = {word for rest in _said(BUILD, "COPY") for word in rest.split()[:-1]}
     locks = {"requirements.lock", "requirements-embedded.lock"}
-    assert sources == {*locks, "pyproject.toml", "alembic", "app"}
+    assert sources == {*locks, "pyproject.toml", "LICENSE", "sbom.cdx.json", "alembic", "app"}
     removed = {w for run in _said(BUILD, "RUN") for w in run.partition(" rm ")[2].split()}
     assert locks <= removed
     assert all(rest.startswith("--from=build /") for rest in _said(IMAGE, "COPY"))
