@@ -39,10 +39,14 @@ SHOW: Final = json.loads(SAMPLE.read_text())
 
 
 def _environment(settings: dict[str, str]) -> dict[str, str]:
-    """Return this process's environment with these settings and no others."""
+    """Return this process's environment with these settings and no others.
+
+    On a busy machine an examination of the whole database may take longer than a platform waits.
+    """
     ours = {name.upper() for name in Settings.model_fields}
     kept = {name: value for name, value in os.environ.items() if name.upper() not in ours}
-    return {**kept, "COLUMNS": "200", "PYTHONPATH": str(PROJECT), "PORT": "0", **settings}
+    return {**kept, "COLUMNS": "200", "PYTHONPATH": str(PROJECT), "PORT": "0",
+            "HEALTH_TIMEOUT": "60", **settings}  # fmt: skip
 
 
 def _run(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:

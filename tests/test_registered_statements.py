@@ -16,6 +16,7 @@ from app.all_statements import required_statements
 from app.installation.lists import LISTS
 from app.model.entity import Row
 from app.releases.migrations import version_row
+from app.releases.status import recheck
 from app.retention import AGING, EXPIRING, Retention
 from app.settings import PROJECT
 from app.sql.registry import CATALOGUE, statement, statements_of
@@ -51,8 +52,9 @@ SESSION: Final = {
     r"\s*SELECT\s+t\.oid,.*": "what the driver asks of types",
     r"WITH RECURSIVE typeinfo_tree.*": "the same of types that it does not know",
 }
-RELEASES: Final = {version_row.FORM, version_row.ROWS}
-"""What /health asks of the release step's own table; a database without it is not served."""
+RELEASES: Final = {version_row.FORM, version_row.ROWS, recheck.THERE}
+"""What /health and the look for drift ask of the release step's own tables: whether they are there,
+and what the first holds. A database without them is not served, or has no soak."""
 
 
 def test_the_list_of_modules_with_statements_is_complete() -> None:

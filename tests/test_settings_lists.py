@@ -43,6 +43,13 @@ def client(own_database: str) -> Iterator[httpx.Client]:
         yield served
 
 
+@pytest.fixture(scope="module")
+def unchanged(shared_database: str) -> Iterator[httpx.Client]:
+    """A service for what is refused: its lists stay as they are."""
+    with service(shared_database) as served:
+        yield served
+
+
 def path(words: WordList, end: str = "") -> str:
     return f"{ROOT}/{words.path}{end}"
 
@@ -256,8 +263,8 @@ async def test_older_rows_survive(client: httpx.Client, own_database: str, words
     ids=repr,
 )  # fmt: skip
 @every
-def test_what_is_no_word_is_a_422(client: httpx.Client, words: WordList, name: Any) -> None:
-    answer = client.post(path(words), json=new_word(words, name))
+def test_what_is_no_word_is_a_422(unchanged: httpx.Client, words: WordList, name: Any) -> None:
+    answer = unchanged.post(path(words), json=new_word(words, name))
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["path"] in {"name", "rate"}
     assert len(answer.text) < 2_000
@@ -267,28 +274,28 @@ def test_what_is_no_word_is_a_422(client: httpx.Client, words: WordList, name: A
     "names", [None, "HDMI", {}, 1, [1], [None], [[]], ["\x00"], [""], ["x" * 2_000], ["x"] * 501]
 )
 @every
-def test_what_is_no_order_is_a_422(client: httpx.Client, words: WordList, names: Any) -> None:
-    answer = client.put(path(words, "/reorder"), json=order(words, names))
+def test_what_is_no_order_is_a_422(unchanged: httpx.Client, words: WordList, names: Any) -> None:
+    answer = unchanged.put(path(words, "/reorder"), json=order(words, names))
     assert answer.status_code == 422, answer.text
 
 
 @pytest.mark.parametrize("name", ["%00", "%0A", "", "%FF", "%2F%2F", "x" * 5_000, "reorder"])
 @every
 def test_what_nobody_added_cannot_be_removed(
-    client: httpx.Client, words: WordList, name: str
+    unchanged: httpx.Client, words: WordList, name: str
 ) -> None:
-    assert client.delete(path(words, f"/{name}")).status_code == 404
+    assert unchanged.delete(path(words, f"/{name}")).status_code == 404
 
 
 @pytest.mark.parametrize("content", [b"[]", b"1", b'"x"', b"null", b"", b"{}"])
-def test_json_of_another_shape_is_a_422(client: httpx.Client, content: bytes) -> None:
+def test_json_of_another_shape_is_a_422(unchanged: httpx.Client, content: bytes) -> None:
     for words in LISTS:
         for method, end in (("POST", ""), ("PUT", "/reorder")):
-            answer = client.request(method, path(words, end), content=content, headers=JSON)
+            answer = unchanged.request(method, path(words, end), content=content, headers=JSON)
             assert answer.status_code == 422
     if content != b"{}":
-        assert client.put(ROOT, content=content, headers=JSON).status_code == 422
-    assert client.put(ROOT, content=b"{", headers=JSON).status_code == 400
+        assert unchanged.put(ROOT, content=content, headers=JSON).status_code == 422
+    assert unchanged.put(ROOT, content=b"{", headers=JSON).status_code == 400
 
 
 def test_a_list_has_a_bound(client: httpx.Client, own_database: str) -> None:
@@ -515,12 +522,12 @@ for _ in range(150):
     ids=range(19),
 )  # fmt: skip
 def test_what_cannot_be_stored_is_a_422(
-    client: httpx.Client, body: dict[str, Any], where: str
+    unchanged: httpx.Client, body: dict[str, Any], where: str
 ) -> None:
-    answer = client.put(ROOT, json=body)
+    answer = unchanged.put(ROOT, json=body)
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["path"] == where
-    assert "theme" not in stored(client)
+    assert "theme" not in stored(unchanged)
 
 
 def test_settings_have_a_bound(client: httpx.Client, own_database: str) -> None:

@@ -24,7 +24,7 @@ from app.releases.schema.snapshot import from_json
 DRIFT: Final = "drift"
 _SOURCE: Final = "the serving app's look at the live schema"
 _REVISION: Final = "SELECT version_num FROM alembic_version"
-_THERE: Final = """SELECT to_regclass('alembic_version') IS NOT NULL
+THERE: Final = """SELECT to_regclass('alembic_version') IS NOT NULL
   AND to_regclass('release_looks') IS NOT NULL"""
 HOLDERS: Final = lock_holders_sql(GATE_LOCK, MIGRATION_LOCK)
 # One process gets the turn, and looks for all of them.
@@ -43,7 +43,7 @@ async def recheck(
     MigrationContended when the catalogue is locked.
     """
     ledger = Ledger(connection)
-    if not await ledger.fetch_value(_THERE):
+    if not await ledger.fetch_value(THERE):
         return None
     standing = await soak.current(ledger, clock)
     if standing is None or not standing.watched(await soak.time(ledger, clock)):
