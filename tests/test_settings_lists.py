@@ -45,7 +45,7 @@ def client(own_database: str) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def unchanged(shared_database: str) -> Iterator[httpx.Client]:
-    """A service for what is refused: its lists stay as they are."""
+    """Serve what only asks for refusals: the lists stay as they are."""
     with service(shared_database) as served:
         yield served
 
