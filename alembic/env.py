@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import SQLModel
 
+import app.access.access_tables
 import app.changelog.log
 import app.entities  # a model that is not imported would have its table dropped
 import app.installation.tables

@@ -25,7 +25,7 @@ from tests.support.remembered import remembered
 # An expand and switch together, the last switch with a new table beside it, and a contract: what
 # the gate does of every kind. scripts/adoption-drill takes all of them this way.
 GATED: Final = frozenset(
-    {"0004_cable_snakes_switch", "0039_productions_switch", "0040_cable_snakes_contract"}
+    {"0004_cable_snakes_switch", "0040_productions_switch", "0041_cable_snakes_contract"}
 )
 SIZES: Final = Sizes(cameras=300, sources=300, events=2_000)
 WORDS: Final = {"adopt": gate.ADOPT, "--contract": gate.STAGES}

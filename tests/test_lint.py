@@ -21,7 +21,7 @@ from app.releases.sql.effects import describe
 
 KNOWN: Final = {"cameras", "ccus", "events"}
 EXPAND: Final = "0007_cameras_expand"
-CONTRACT: Final = "0041_cameras_contract"
+CONTRACT: Final = "0042_cameras_contract"
 
 # A way and the statements that run that way, one step after another.
 Steps = Sequence[tuple[Way, tuple[str, ...]]]

@@ -34,8 +34,8 @@ from tests import legacy, older_rows
 from tests.legacy import connected, quiet
 from tests.support.databases import execute
 
-FIRST_CONTRACT: Final = "0040_cable_snakes_contract"
-LAST_WAY_BACK: Final = "0039_productions_switch"
+FIRST_CONTRACT: Final = "0041_cable_snakes_contract"
+LAST_WAY_BACK: Final = "0040_productions_switch"
 
 
 @pytest.fixture

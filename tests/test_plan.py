@@ -682,4 +682,4 @@ def test_our_contracts_destroy_and_nothing_before_them_does() -> None:
     phases = {revision.name: revision.phase for revision in revisions.history()}
     destroying = {s.revision for s in statements_from_code(NAMES) if s.destroys}
     assert {phases[name] for name in destroying} == {"contract"}
-    assert "0040_cable_snakes_contract" in destroying
+    assert "0041_cable_snakes_contract" in destroying

@@ -340,10 +340,10 @@ GROUPS: Final[dict[str, tuple[tuple[str, ...], Phase]]] = {
         ("0036_formats", "0037_device_ports", "0038_projection_surfaces"),
         "expand",
     ),
-    "the last switch": (("0039_productions_switch",), "switch"),
-    "the first contract": (("0040_cable_snakes_contract",), "contract"),
-    "the contract of addresses": (("0049_ip_addresses_contract",), "contract"),
-    "the last contract": (("0057_productions_contract",), "contract"),
+    "the last switch": (("0040_productions_switch",), "switch"),
+    "the first contract": (("0041_cable_snakes_contract",), "contract"),
+    "the contract of addresses": (("0050_ip_addresses_contract",), "contract"),
+    "the last contract": (("0058_productions_contract",), "contract"),
 }
 
 

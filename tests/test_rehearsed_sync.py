@@ -138,10 +138,10 @@ def constraint(table: str, definition: str) -> Bad:
 
 
 POINTS: Final[dict[str, tuple[str, ...]]] = {
-    "beside the older service": ("0038_projection_surfaces", "0039_productions_switch"),
-    "at the first contract": ("0039_productions_switch", "0040_cable_snakes_contract"),
-    "between the contracts": ("0043_connections_contract", "0044_sources_contract"),
-    "at the last contract": ("0056_vision_switchers_contract", "0057_productions_contract"),
+    "beside the older service": ("0038_projection_surfaces", "0040_productions_switch"),
+    "at the first contract": ("0040_productions_switch", "0041_cable_snakes_contract"),
+    "between the contracts": ("0044_connections_contract", "0045_sources_contract"),
+    "at the last contract": ("0057_vision_switchers_contract", "0058_productions_contract"),
 }
 
 
@@ -326,7 +326,7 @@ async def test_the_gate_makes_it_and_stops_where_it_fails(image: Image, live: st
 
 
 async def test_the_gate_keeps_it_as_evidence(older: str) -> None:
-    await upgrade(older, "0056_vision_switchers_contract", say=legacy.quiet)
+    await upgrade(older, "0057_vision_switchers_contract", say=legacy.quiet)
     ended = await ran(
         older, gate.REHEARSE, word="rehearse", anew=True, contract=True,
         override="it served for a month", who="anna",

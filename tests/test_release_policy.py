@@ -14,7 +14,7 @@ from tests.support.as_gate import upgrade_as_gate
 from tests.support.databases import Server, execute
 from tests.support.gates import approved, ran, rows
 
-CONTRACT = "0040_cable_snakes_contract"
+CONTRACT = "0041_cable_snakes_contract"
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ async def test_there_is_no_way_back_from_a_contract(empty_database: str) -> None
     await execute(
         empty_database,
         "UPDATE release_plans SET plan ="
-        " jsonb_set(plan, '{before}', '\"0056_vision_switchers_contract\"')",
+        " jsonb_set(plan, '{before}', '\"0057_vision_switchers_contract\"')",
     )
     ended = await ran(empty_database, ROLLBACK, **WHO)
     assert ended.verdict.name == "REFUSED"

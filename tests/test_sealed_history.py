@@ -284,7 +284,7 @@ def test_two_heads_are_told_and_nothing_is_sealed(tmp_path: Path) -> None:
     image = Image(tmp_path)
     nothing = "def upgrade() -> None:\n    pass\n"
     for name in ("0058_here", "0058_there"):
-        image.revision(name, "0057_productions_contract", phase="expand", table=None, body=nothing)
+        image.revision(name, "0058_productions_contract", phase="expand", table=None, body=nothing)
     before = (tmp_path / "alembic" / sealed.SEALS).read_text()
     done = run(tmp_path, "app.releases.plan.seals", "seal")
     assert done.returncode == 1
@@ -300,7 +300,7 @@ def test_two_heads_are_told_and_nothing_is_sealed(tmp_path: Path) -> None:
          "0004_cable_snakes_switch"),
         ("column_sync.py", "NEW.{self.new} := text_to_list(", "NEW.{self.new} := to_jsonb(",
          "0015_checklist_items_expand"),
-        ("ddl.py", "ANALYZE {table}", "ANALYZE VERBOSE {table}", "0040_cable_snakes_contract"),
+        ("ddl.py", "ANALYZE {table}", "ANALYZE VERBOSE {table}", "0041_cable_snakes_contract"),
         ("backfill.py", "UPDATE {self.table}", "UPDATE ONLY {self.table}",
          "0002_productions_expand"),
     ],

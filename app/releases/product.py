@@ -13,6 +13,7 @@ from typing import Final, Protocol, cast
 import asyncpg
 from sqlmodel import SQLModel
 
+import app.access.access_tables
 import app.changelog.log
 import app.entities  # a table whose model is not imported would not be protected
 import app.installation.tables  # noqa: F401  # as above

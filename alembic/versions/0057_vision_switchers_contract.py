@@ -1,12 +1,12 @@
 """Vision switchers: what only the older service used is dropped.
 
-Revision 0056_vision_switchers_contract, after 0055_streams_contract.
+Revision 0057_vision_switchers_contract, after 0056_streams_contract.
 """
 
 from app.releases.migrations.phased_change import Contract, production_of
 
-revision = "0056_vision_switchers_contract"
-down_revision = "0055_streams_contract"
+revision = "0057_vision_switchers_contract"
+down_revision = "0056_streams_contract"
 branch_labels = None
 depends_on = None
 

@@ -1,12 +1,12 @@
 """Media servers: what only the older service used is dropped.
 
-Revision 0051_media_servers_contract, after 0050_led_screens_contract.
+Revision 0052_media_servers_contract, after 0051_led_screens_contract.
 """
 
 from app.releases.migrations.phased_change import Contract, production_of
 
-revision = "0051_media_servers_contract"
-down_revision = "0050_led_screens_contract"
+revision = "0052_media_servers_contract"
+down_revision = "0051_led_screens_contract"
 branch_labels = None
 depends_on = None
 

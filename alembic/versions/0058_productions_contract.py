@@ -1,13 +1,13 @@
 """Productions: what only the older service used is dropped.
 
-Revision 0057_productions_contract, after 0056_vision_switchers_contract.
+Revision 0058_productions_contract, after 0057_vision_switchers_contract.
 """
 
 from app.releases.migrations.ddl import LIVE, Index
 from app.releases.migrations.phased_change import Contract
 
-revision = "0057_productions_contract"
-down_revision = "0056_vision_switchers_contract"
+revision = "0058_productions_contract"
+down_revision = "0057_vision_switchers_contract"
 branch_labels = None
 depends_on = None
 

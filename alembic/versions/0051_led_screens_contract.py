@@ -1,12 +1,12 @@
 """LED screens: what only the older service used is dropped.
 
-Revision 0050_led_screens_contract, after 0049_ip_addresses_contract.
+Revision 0051_led_screens_contract, after 0050_ip_addresses_contract.
 """
 
 from app.releases.migrations.phased_change import Contract, production_of
 
-revision = "0050_led_screens_contract"
-down_revision = "0049_ip_addresses_contract"
+revision = "0051_led_screens_contract"
+down_revision = "0050_ip_addresses_contract"
 branch_labels = None
 depends_on = None
 

@@ -1,12 +1,12 @@
 """Productions: the primary key becomes uuid. This is the last switch: the new version can serve.
 
-Revision 0039_productions_switch, after 0038_projection_surfaces.
+Revision 0040_productions_switch, after 0039_access.
 """
 
 from app.releases.migrations.phased_change import Switch, production_of
 
-revision = "0039_productions_switch"
-down_revision = "0038_projection_surfaces"
+revision = "0040_productions_switch"
+down_revision = "0039_access"
 branch_labels = None
 depends_on = None
 

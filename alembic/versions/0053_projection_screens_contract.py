@@ -1,12 +1,12 @@
 """Projectors: what only the older service used is dropped.
 
-Revision 0052_projection_screens_contract, after 0051_media_servers_contract.
+Revision 0053_projection_screens_contract, after 0052_media_servers_contract.
 """
 
 from app.releases.migrations.phased_change import Contract, production_of
 
-revision = "0052_projection_screens_contract"
-down_revision = "0051_media_servers_contract"
+revision = "0053_projection_screens_contract"
+down_revision = "0052_media_servers_contract"
 branch_labels = None
 depends_on = None
 

@@ -1,12 +1,12 @@
 """Camera switchers: what only the older service used is dropped.
 
-Revision 0048_cam_switchers_contract, after 0047_events_contract.
+Revision 0049_cam_switchers_contract, after 0048_events_contract.
 """
 
 from app.releases.migrations.phased_change import Contract, production_of
 
-revision = "0048_cam_switchers_contract"
-down_revision = "0047_events_contract"
+revision = "0049_cam_switchers_contract"
+down_revision = "0048_events_contract"
 branch_labels = None
 depends_on = None
 

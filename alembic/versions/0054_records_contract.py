@@ -1,12 +1,12 @@
 """Records: what only the older service used is dropped.
 
-Revision 0053_records_contract, after 0052_projection_screens_contract.
+Revision 0054_records_contract, after 0053_projection_screens_contract.
 """
 
 from app.releases.migrations.phased_change import Contract, production_of
 
-revision = "0053_records_contract"
-down_revision = "0052_projection_screens_contract"
+revision = "0054_records_contract"
+down_revision = "0053_projection_screens_contract"
 branch_labels = None
 depends_on = None
 

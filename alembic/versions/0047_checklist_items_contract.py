@@ -1,13 +1,13 @@
 """Checklist items: what only the older service used is dropped.
 
-Revision 0046_checklist_items_contract, after 0045_sends_contract.
+Revision 0047_checklist_items_contract, after 0046_sends_contract.
 """
 
 from app.releases.migrations.column_sync import TextList
 from app.releases.migrations.phased_change import Contract, production_of
 
-revision = "0046_checklist_items_contract"
-down_revision = "0045_sends_contract"
+revision = "0047_checklist_items_contract"
+down_revision = "0046_sends_contract"
 branch_labels = None
 depends_on = None
 

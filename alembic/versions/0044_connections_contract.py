@@ -1,6 +1,6 @@
 """Connections: what only the older service used is dropped.
 
-Revision 0043_connections_contract, after 0042_ccus_contract.
+Revision 0044_connections_contract, after 0043_ccus_contract.
 """
 
 from app.releases.migrations.column_sync import Link
@@ -8,8 +8,8 @@ from app.releases.migrations.migration_session import ACROSS_TABLES
 from app.releases.migrations.phased_change import Contract, production_of
 from app.releases.migrations.steps import beside
 
-revision = "0043_connections_contract"
-down_revision = "0042_ccus_contract"
+revision = "0044_connections_contract"
+down_revision = "0043_ccus_contract"
 branch_labels = None
 depends_on = None
 

@@ -1,13 +1,13 @@
 """Cameras: what only the older service used is dropped.
 
-Revision 0041_cameras_contract, after 0040_cable_snakes_contract.
+Revision 0042_cameras_contract, after 0041_cable_snakes_contract.
 """
 
 from app.releases.migrations.column_sync import Link
 from app.releases.migrations.phased_change import Contract, production_of
 
-revision = "0041_cameras_contract"
-down_revision = "0040_cable_snakes_contract"
+revision = "0042_cameras_contract"
+down_revision = "0041_cable_snakes_contract"
 branch_labels = None
 depends_on = None
 

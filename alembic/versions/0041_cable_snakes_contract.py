@@ -3,13 +3,13 @@
 THE POINT OF NO RETURN: up to the revision before this one every migration downgrades with its data;
 this one and those after it do not. Run it only when the older service is retired.
 
-Revision 0040_cable_snakes_contract, after 0039_productions_switch.
+Revision 0041_cable_snakes_contract, after 0040_productions_switch.
 """
 
 from app.releases.migrations.phased_change import Contract, production_of
 
-revision = "0040_cable_snakes_contract"
-down_revision = "0039_productions_switch"
+revision = "0041_cable_snakes_contract"
+down_revision = "0040_productions_switch"
 branch_labels = None
 depends_on = None
 

@@ -1,22 +1,22 @@
-"""CCUs: what only the older service used is dropped.
+"""Streams: what only the older service used is dropped.
 
-Revision 0042_ccus_contract, after 0041_cameras_contract.
+Revision 0056_streams_contract, after 0055_routers_contract.
 """
 
 from app.releases.migrations.phased_change import Contract, production_of
 
-revision = "0042_ccus_contract"
-down_revision = "0041_cameras_contract"
+revision = "0056_streams_contract"
+down_revision = "0055_routers_contract"
 branch_labels = None
 depends_on = None
 
 phase = "contract"
-table = "ccus"
+table = "streams"
 
 step = Contract(
-    table="ccus",
-    links=[production_of("ccus")],
-    obsolete=["ccus_production_uuid_idx"],
+    table="streams",
+    links=[production_of("streams")],
+    obsolete=["streams_production_uuid_idx"],
 )
 
 

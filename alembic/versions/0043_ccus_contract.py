@@ -1,22 +1,22 @@
-"""Sends: what only the older service used is dropped.
+"""CCUs: what only the older service used is dropped.
 
-Revision 0045_sends_contract, after 0044_sources_contract.
+Revision 0043_ccus_contract, after 0042_cameras_contract.
 """
 
 from app.releases.migrations.phased_change import Contract, production_of
 
-revision = "0045_sends_contract"
-down_revision = "0044_sources_contract"
+revision = "0043_ccus_contract"
+down_revision = "0042_cameras_contract"
 branch_labels = None
 depends_on = None
 
 phase = "contract"
-table = "sends"
+table = "ccus"
 
 step = Contract(
-    table="sends",
-    links=[production_of("sends")],
-    obsolete=["sends_production_uuid_idx", "sends_type_idx"],
+    table="ccus",
+    links=[production_of("ccus")],
+    obsolete=["ccus_production_uuid_idx"],
 )
 
 

@@ -1,22 +1,22 @@
-"""Streams: what only the older service used is dropped.
+"""Routers: what only the older service used is dropped.
 
-Revision 0055_streams_contract, after 0054_routers_contract.
+Revision 0055_routers_contract, after 0054_records_contract.
 """
 
 from app.releases.migrations.phased_change import Contract, production_of
 
-revision = "0055_streams_contract"
-down_revision = "0054_routers_contract"
+revision = "0055_routers_contract"
+down_revision = "0054_records_contract"
 branch_labels = None
 depends_on = None
 
 phase = "contract"
-table = "streams"
+table = "routers"
 
 step = Contract(
-    table="streams",
-    links=[production_of("streams")],
-    obsolete=["streams_production_uuid_idx"],
+    table="routers",
+    links=[production_of("routers")],
+    obsolete=["routers_production_uuid_idx"],
 )
 
 

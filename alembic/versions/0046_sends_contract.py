@@ -1,22 +1,22 @@
-"""Routers: what only the older service used is dropped.
+"""Sends: what only the older service used is dropped.
 
-Revision 0054_routers_contract, after 0053_records_contract.
+Revision 0046_sends_contract, after 0045_sources_contract.
 """
 
 from app.releases.migrations.phased_change import Contract, production_of
 
-revision = "0054_routers_contract"
-down_revision = "0053_records_contract"
+revision = "0046_sends_contract"
+down_revision = "0045_sources_contract"
 branch_labels = None
 depends_on = None
 
 phase = "contract"
-table = "routers"
+table = "sends"
 
 step = Contract(
-    table="routers",
-    links=[production_of("routers")],
-    obsolete=["routers_production_uuid_idx"],
+    table="sends",
+    links=[production_of("sends")],
+    obsolete=["sends_production_uuid_idx", "sends_type_idx"],
 )
 
 

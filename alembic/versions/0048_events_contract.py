@@ -1,13 +1,13 @@
 """The older service's events: what only the older service used is dropped.
 
-Revision 0047_events_contract, after 0046_checklist_items_contract.
+Revision 0048_events_contract, after 0047_checklist_items_contract.
 """
 
 from app.releases.migrations.ddl import Index
 from app.releases.migrations.phased_change import Contract, production_of
 
-revision = "0047_events_contract"
-down_revision = "0046_checklist_items_contract"
+revision = "0048_events_contract"
+down_revision = "0047_checklist_items_contract"
 branch_labels = None
 depends_on = None
 

@@ -1,12 +1,12 @@
 """IP addresses: what only the older service used is dropped.
 
-Revision 0049_ip_addresses_contract, after 0048_cam_switchers_contract.
+Revision 0050_ip_addresses_contract, after 0049_cam_switchers_contract.
 """
 
 from app.releases.migrations.phased_change import Contract, production_of
 
-revision = "0049_ip_addresses_contract"
-down_revision = "0048_cam_switchers_contract"
+revision = "0050_ip_addresses_contract"
+down_revision = "0049_cam_switchers_contract"
 branch_labels = None
 depends_on = None
 

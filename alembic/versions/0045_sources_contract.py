@@ -1,13 +1,13 @@
 """Sources and their outputs: what only the older service used is dropped.
 
-Revision 0044_sources_contract, after 0043_connections_contract.
+Revision 0045_sources_contract, after 0044_connections_contract.
 """
 
 from app.releases.migrations.column_sync import Link
 from app.releases.migrations.phased_change import Contract, production_of
 
-revision = "0044_sources_contract"
-down_revision = "0043_connections_contract"
+revision = "0045_sources_contract"
+down_revision = "0044_connections_contract"
 branch_labels = None
 depends_on = None
 
