@@ -53,7 +53,7 @@ TABLES = {
     CONSTRAINT page_sessions_pkey PRIMARY KEY (uuid)
 )""",
     "access_audit": """CREATE TABLE access_audit (
-    number bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    uuid uuid NOT NULL DEFAULT gen_random_uuid(),
     at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
     event text NOT NULL,
     outcome text NOT NULL,
@@ -63,7 +63,7 @@ TABLES = {
     address text,
     request_id text,
     details jsonb,
-    CONSTRAINT access_audit_pkey PRIMARY KEY (number)
+    CONSTRAINT access_audit_pkey PRIMARY KEY (uuid)
 )""",
     "access_counts": """CREATE TABLE access_counts (
     bucket text NOT NULL,
@@ -75,7 +75,7 @@ TABLES = {
 INDEXES = {
     "access_memberships": "production_uuid",
     "page_sessions": "expires_at",
-    "access_audit": "at",
+    "access_audit": "at, uuid",
     "access_counts": "expires_at",
 }
 # A day is the least: who empties the audit cannot hide what they did today.

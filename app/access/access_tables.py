@@ -55,11 +55,13 @@ page_sessions: Final = sa.Table(
 # What happened with access. A trigger lets nobody change a row, or delete one that is young.
 access_audit: Final = sa.Table(
     "access_audit", metadata,
-    sa.Column("number", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column(
+        "uuid", sa.Uuid, primary_key=True, server_default=sa.text("gen_random_uuid()"),
+    ),
     _moment("at", now=True), _text("event"), _text("outcome"), _text("subject", nullable=True),
     _text("user_id", nullable=True), _text("user_name", nullable=True),
     _text("address", nullable=True), _text("request_id", nullable=True),
-    sa.Column("details", JSONB), sa.Index(None, "at"),
+    sa.Column("details", JSONB), sa.Index(None, "at", "uuid"),
 )  # fmt: skip
 
 # How often somebody was refused lately, over all processes.
