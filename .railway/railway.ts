@@ -30,6 +30,9 @@ export default defineRailway(() => {
       ENVIRONMENT: "production",
       // Both address families: networks that Railway made before 2025-10-16 have IPv6 only.
       HOST: "::",
+      // The edge, and where it names the client.
+      TRUSTED_PROXIES: "100.64.0.0/10",
+      PROXY_HEADER: "x-real-ip",
       // The private address, which costs nothing and does not leave the network.
       DATABASE_URL: database.env.DATABASE_URL,
       // Set by hand in the dashboard, and kept as they are there.

@@ -9,6 +9,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.routing import BaseRoute
 
 from app import VERSION
+from app.access.client_address import ProxyMiddleware
 from app.api import access, document, error_responses
 from app.api.fast_path import FastPath
 from app.api.idempotent import REPLAYED
@@ -176,3 +177,7 @@ def _add_middleware(
     )  # fmt: skip
     app.add_middleware(RequestLogMiddleware, incidents=app.state.incidents)
     app.add_middleware(SocketMiddleware, sockets=sockets, token=settings.access_token)
+    if settings.trusted_proxies:
+        app.add_middleware(
+            ProxyMiddleware, proxies=settings.trusted_proxies, header=settings.proxy_header
+        )

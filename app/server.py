@@ -65,10 +65,12 @@ def uvicorn_config(app: FastAPI, **options: Any) -> uvicorn.Config:
     """Return Uvicorn's configuration of this service.
 
     WebSockets are not compressed: messages are small, and each connection would hold some 100 kB.
-    They are not pinged either: Engine.IO has its own pings.
+    They are not pinged either: Engine.IO has its own pings. Proxies' headers are read
+    by ``app.access.client_address``: Uvicorn would believe anybody on loopback.
     """
     return uvicorn.Config(
-        app, access_log=False, server_header=False, http="httptools", ws=WebSockets,
+        app, access_log=False, server_header=False, proxy_headers=False,
+        http="httptools", ws=WebSockets,
         ws_max_size=SocketLimits().message, ws_per_message_deflate=False, ws_ping_interval=None,
         # A platform's proxy keeps idle connections for about 60 seconds: it must close first.
         timeout_keep_alive=75, **options,

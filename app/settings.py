@@ -3,11 +3,11 @@
 docs/operations.md documents each in a table; a test fails when the two differ.
 """
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -27,6 +27,19 @@ def _comma_separated(value: object) -> object:
     return [part for part in map(str.strip, value.split(",")) if part]
 
 
+def _proxies(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse what is no address, network or number of proxies, and all but one number."""
+    numbers = [part for part in parts if part.isdecimal()]
+    try:
+        for part in set(parts).difference(numbers):
+            ip_network(part)
+    except ValueError:
+        numbers.append("0")
+    if len(numbers) > 1 or any(int(number) < 1 for number in numbers):
+        raise ValueError("must be addresses, networks (10.0.0.0/8), and at most one number from 1")
+    return parts
+
+
 class Settings(BaseSettings):
     """The settings. Times are in seconds, sizes in bytes."""
 
@@ -42,6 +55,10 @@ class Settings(BaseSettings):
     operator_token: Token | None = None
     anonymous: Literal["none", "editor"] = "none"
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
+    trusted_proxies: Annotated[
+        tuple[str, ...], NoDecode, BeforeValidator(_comma_separated), AfterValidator(_proxies)
+    ] = ()
+    proxy_header: Literal["x-forwarded-for", "forwarded", "x-real-ip"] = "x-forwarded-for"
     server_name: str = "Signalbook"
     api_pages: bool = True
     pool_size: int = Field(default=10, ge=1, le=200)
@@ -140,6 +157,10 @@ def _in_words(error: ErrorDetails) -> str:
     if kind == "literal_error":
         return f"must be {context['expected']}"
     words = error["msg"].partition(" after validation")[0].replace(" items", " characters")
-    for theirs, ours in (("Input should be ", "must be "), ("Value should have ", "must have ")):
+    for theirs, ours in (
+        ("Input should be ", "must be "),
+        ("Value should have ", "must have "),
+        ("Value error, ", ""),
+    ):
         words = words.replace(theirs, ours)
     return words

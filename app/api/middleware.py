@@ -1,6 +1,7 @@
 """ASGI middleware, outermost first.
 
-Sockets, request log, CORS, access token, unhandled errors, HEAD, ignored members of a query.
+Client address (``app.access``), sockets, request log, CORS, access token,
+unhandled errors, HEAD, ignored members of a query.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.access.client_address import address_of
 from app.api.access import OPEN_PATHS, OPERATOR_PATHS, has_token, is_open
 from app.api.error_responses import problem_response
 from app.api.responses import IGNORED, header, ignored_names
@@ -72,6 +74,7 @@ class RequestLogMiddleware:
             _log.info(
                 "request", method=scope["method"], path=scope["path"], status=status,
                 ms=round((time.perf_counter() - start_time) * 1_000, 1), request_id=request_id,
+                address=address_of(scope),
             )  # fmt: skip
 
 
@@ -248,7 +251,7 @@ class SocketMiddleware:
         try:
             self._refuse(scope)
         except SignalbookError as error:
-            _log.info("socket refused", code=error.code)
+            _log.info("socket refused", code=error.code, address=address_of(scope))
             await problem_response(error, scope["path"])(scope, receive, send)
             return
         scope[TRUSTED] = self._token is None or has_token(scope, self._token)
