@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from app.equipment.device_catalogue import FOLDER, BadEntry, read_catalogue
-from app.equipment.links import CARRIES, FASTEST, LINKS, link_for
 from app.rules.formats import parse_format
+from app.rules.links import CARRIES, FASTEST, LINKS, link_for
 
 PAGE = """category = "{category}"
 

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from app.model.entity import Entity
 from app.model.fields import MaybeLine, MaybeUuid, Name
+from app.rules.signal_roles import SignalRole
 
 
 class CableSnake(Entity, table=True):
@@ -15,6 +16,7 @@ class CableSnake(Entity, table=True):
     entity_type: ClassVar[str] = "cableSnake"
     event_type: ClassVar[str] = "CABLE_SNAKE"
     prefix: ClassVar[str] = "SNAKE"
+    signal_role: ClassVar[SignalRole] = "TRUNK"
     example: ClassVar[Mapping[str, Any]] = {"name": "FIBER SNAKE 01", "model": "LC x 12"}
 
     name: Name

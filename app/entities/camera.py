@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from app.model.entity import Entity, reference
 from app.model.fields import MaybeFlag, MaybeLine, MaybeNumber, MaybeUuid, Name
+from app.rules.signal_roles import SignalRole
 
 
 class Camera(Entity, table=True):
@@ -15,6 +16,7 @@ class Camera(Entity, table=True):
     entity_type: ClassVar[str] = "camera"
     event_type: ClassVar[str] = "CAMERA"
     prefix: ClassVar[str] = "CAM"
+    signal_role: ClassVar[SignalRole] = "CAMERA"
     conflict_error: ClassVar[str] = "Conflict detected"
     example: ClassVar[Mapping[str, Any]] = {
         "name": "LONG LENS CENTER", "formatMode": "1080p59.94", "ccuId": "CCU 1", "maxZoom": 86,

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from app.model.entity import Entity, defaulted
 from app.model.fields import MaybeLine, MaybeRows, MaybeUuid, Name, Whole
+from app.rules.signal_roles import SignalRole
 
 
 class Ccu(Entity, table=True):
@@ -17,6 +18,7 @@ class Ccu(Entity, table=True):
     entity_type: ClassVar[str] = "ccu"
     event_type: ClassVar[str] = "CCU"
     prefix: ClassVar[str] = "CCU"
+    signal_role: ClassVar[SignalRole] = "CONTROL_UNIT"
     conflict_error: ClassVar[str] = "Conflict detected"
     deleted_by_label: ClassVar[bool] = True
     example: ClassVar[Mapping[str, Any]] = {

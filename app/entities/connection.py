@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from app.model.entity import DeviceReference, Entity, PartReference, PortName, reference
 from app.model.fields import MaybeJson, MaybeLine, MaybeUuid, Name
+from app.rules.signal_roles import SignalRole
 
 
 class Connection(Entity, table=True):
@@ -19,6 +20,7 @@ class Connection(Entity, table=True):
     entity_type: ClassVar[str] = "connection"
     event_type: ClassVar[str] = "CONNECTION"
     prefix: ClassVar[str] = "CON"
+    signal_role: ClassVar[SignalRole] = "PATH"
     is_device: ClassVar[bool] = False
     part_references: ClassVar[Mapping[str, PartReference]] = {
         "source_output_uuid": PartReference(reference="source_uuid", parts="outputs")

@@ -9,6 +9,7 @@ from sqlmodel import Field
 
 from app.model.entity import DeviceReference, Entity, defaulted
 from app.model.fields import Flag, MaybeLine, MaybeUuid, MaybeWhole, Name
+from app.rules.signal_roles import SignalRole
 
 _Direction = Annotated[Literal["INPUT", "OUTPUT"], Field(sa_type=sa.Text)]
 
@@ -24,6 +25,7 @@ class DevicePort(Entity, table=True):
     entity_type: ClassVar[str] = "devicePort"
     event_type: ClassVar[str] = "DEVICE_PORT"
     prefix: ClassVar[str] = "PORT"
+    signal_role: ClassVar[SignalRole] = "PORT"
     is_device: ClassVar[bool] = False
     is_rare: ClassVar[bool] = True
     allow_duplicate_labels: ClassVar[bool] = True

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from app.model.entity import Entity, defaulted
 from app.model.fields import MaybeJson, MaybeLine, MaybeNumber, MaybeUuid, MaybeWhole, Name, Whole
+from app.rules.signal_roles import SignalRole
 
 
 class LedScreen(Entity, table=True):
@@ -17,6 +18,7 @@ class LedScreen(Entity, table=True):
     entity_type: ClassVar[str] = "ledScreen"
     event_type: ClassVar[str] = "LED_SCREEN"
     prefix: ClassVar[str] = "LED"
+    signal_role: ClassVar[SignalRole] = "SINK"
     is_rare: ClassVar[bool] = True
     allow_duplicate_labels: ClassVar[bool] = True
     list_order: ClassVar[tuple[str, ...]] = ("sort_order",)

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from app.model.entity import Entity, defaulted
 from app.model.fields import Flag, MaybeLine, MaybeUuid, MaybeWhole, Name
+from app.rules.signal_roles import SignalRole
 
 
 class MediaServer(Entity, table=True):
@@ -17,6 +18,7 @@ class MediaServer(Entity, table=True):
     entity_type: ClassVar[str] = "mediaServer"
     event_type: ClassVar[str] = "MEDIA_SERVER"
     prefix: ClassVar[str] = "MEDIA"
+    signal_role: ClassVar[SignalRole] = "ORIGIN"
     is_rare: ClassVar[bool] = True
     allow_duplicate_labels: ClassVar[bool] = True
     example: ClassVar[Mapping[str, Any]] = {

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from app.model.entity import Entity
 from app.model.fields import MaybeLine, MaybeNumber, MaybeUuid, MaybeWhole, Name
+from app.rules.signal_roles import SignalRole
 
 
 class ProjectionScreen(Entity, table=True):
@@ -15,6 +16,7 @@ class ProjectionScreen(Entity, table=True):
     entity_type: ClassVar[str] = "projectionScreen"
     event_type: ClassVar[str] = "PROJECTION_SCREEN"
     prefix: ClassVar[str] = "PROJECTOR"
+    signal_role: ClassVar[SignalRole] = "SINK"
     is_rare: ClassVar[bool] = True
     allow_duplicate_labels: ClassVar[bool] = True
     example: ClassVar[Mapping[str, Any]] = {

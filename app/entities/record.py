@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from app.model.entity import Entity
 from app.model.fields import MaybeLine, MaybeUuid, Name
+from app.rules.signal_roles import SignalRole
 
 
 class Record(Entity, table=True):
@@ -15,6 +16,7 @@ class Record(Entity, table=True):
     entity_type: ClassVar[str] = "record"
     event_type: ClassVar[str] = "RECORD"
     prefix: ClassVar[str] = "REC"
+    signal_role: ClassVar[SignalRole] = "SINK"
     is_rare: ClassVar[bool] = True
     allow_duplicate_labels: ClassVar[bool] = True
     example: ClassVar[Mapping[str, Any]] = {"name": "PROGRAM", "format": "ProRes 422"}

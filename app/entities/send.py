@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from app.model.entity import Entity
 from app.model.fields import MaybeLine, MaybeNumber, MaybeUuid, MaybeWhole, Name
+from app.rules.signal_roles import SignalRole
 
 
 class Send(Entity, table=True):
@@ -19,6 +20,7 @@ class Send(Entity, table=True):
     entity_type: ClassVar[str] = "send"
     event_type: ClassVar[str] = "SEND"
     prefix: ClassVar[str] = "SEND"
+    signal_role: ClassVar[SignalRole] = "SINK"
     conflict_error: ClassVar[str] = "Conflict detected"
     allow_duplicate_labels: ClassVar[bool] = True
     synonyms: ClassVar[Mapping[str, str]] = {"output": "output_connector"}

@@ -10,6 +10,7 @@ from sqlmodel import Field, SQLModel
 
 from app.model.entity import Entity, PartList, defaulted
 from app.model.fields import Label, MaybeLine, MaybeNumber, MaybeUuid, MaybeWhole, Name, Whole
+from app.rules.signal_roles import SignalRole
 
 
 class SourceOutput(SQLModel, table=True):
@@ -51,6 +52,7 @@ class Source(Entity, table=True):
     entity_type: ClassVar[str] = "source"
     event_type: ClassVar[str] = "SOURCE"
     prefix: ClassVar[str] = "SRC"
+    signal_role: ClassVar[SignalRole] = "ORIGIN"
     conflict_error: ClassVar[str] = "Conflict"
     path_aliases: ClassVar[tuple[str, ...]] = ("computers",)
     parts: ClassVar[Mapping[str, PartList]] = {

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from app.model.entity import Entity
 from app.model.fields import MaybeLine, MaybeUuid, Name
+from app.rules.signal_roles import SignalRole
 
 
 class Stream(Entity, table=True):
@@ -15,6 +16,7 @@ class Stream(Entity, table=True):
     entity_type: ClassVar[str] = "stream"
     event_type: ClassVar[str] = "STREAM"
     prefix: ClassVar[str] = "STREAM"
+    signal_role: ClassVar[SignalRole] = "SINK"
     is_rare: ClassVar[bool] = True
     allow_duplicate_labels: ClassVar[bool] = True
     secrets: ClassVar[tuple[str, ...]] = ("stream_key",)

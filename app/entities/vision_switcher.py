@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from app.model.entity import Entity
 from app.model.fields import MaybeLine, MaybeUuid, MaybeWhole, Name
+from app.rules.signal_roles import SignalRole
 
 
 class VisionSwitcher(Entity, table=True):
@@ -15,6 +16,7 @@ class VisionSwitcher(Entity, table=True):
     entity_type: ClassVar[str] = "visionSwitcher"
     event_type: ClassVar[str] = "VISION_SWITCHER"
     prefix: ClassVar[str] = "VSW"
+    signal_role: ClassVar[SignalRole] = "PROCESSING"
     is_rare: ClassVar[bool] = True
     allow_duplicate_labels: ClassVar[bool] = True
     example: ClassVar[Mapping[str, Any]] = {"name": "SCREENS", "inputs": 16, "outputs": 8, "mes": 4}

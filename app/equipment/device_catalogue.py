@@ -11,8 +11,8 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from app.equipment.links import CARRIES, FASTEST, LINKS, link_for
 from app.rules.formats import parse_format
+from app.rules.links import CARRIES, FASTEST, LINKS, link_for
 
 FOLDER: Final = Path(__file__).with_name("catalogue")
 Category = Literal[

@@ -19,6 +19,7 @@ answer schemas, SQL, change log, health check and tests. It may say:
 - ``parts``: lists stored in a table of their own (see ``PartList``);
 - ``part_references``: fields that point at a part (see ``PartReference``);
 - ``is_device``: whether a signal may enter or leave it, so that a path may name it;
+- ``signal_role``: what its devices are to a signal (see ``app.rules.signal_roles``);
 - ``is_rare``: most shows have no row of it, so that reading a whole show first asks for any;
 - ``device_references``: fields that name a device of any type (see ``DeviceReference``);
 - ``port_names``: fields that name a port of a device (see ``PortName``);
@@ -46,6 +47,7 @@ from sqlalchemy.orm import declared_attr
 from sqlmodel import Field, SQLModel
 
 from app.model.fields import Label, MaybeLine, MaybeText
+from app.rules.signal_roles import SignalRole
 
 # The names that PostgreSQL itself would choose, so that a drift check finds no difference.
 metadata: Final = SQLModel.metadata
@@ -176,6 +178,7 @@ class Row(SQLModel):
     parts: ClassVar[Mapping[str, PartList]] = {}
     part_references: ClassVar[Mapping[str, PartReference]] = {}
     is_device: ClassVar[bool] = True
+    signal_role: ClassVar[SignalRole] = "PASSING"
     is_rare: ClassVar[bool] = False
     device_references: ClassVar[tuple[DeviceReference, ...]] = ()
     port_names: ClassVar[Mapping[str, PortName]] = {}

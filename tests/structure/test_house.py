@@ -23,6 +23,8 @@ PYTHON = [
 ]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 INDENTED = re.compile(r"^[ \t]+(import|from) ", re.MULTILINE)
+# Members and values of the answers about signal flow, which are words of the trade.
+SIGNAL_WORDS = {"signal": {"'cameras'", "'send'", "'source'"}}
 UNCLEAR = {"manager", "helper", "helpers", "utils", "util", "base", "data", "process", "common"}
 
 
@@ -158,7 +160,8 @@ def test_only_a_declaration_names_an_entity_type() -> None:
             n.module for n in ast.walk(module) if isinstance(n, ast.ImportFrom) and n.module
         }
         assert not [m for m in imported if m.startswith("app.entities.")], path.name
-        assert not quoted.findall(ast.unparse(_without_docstrings(module))), path.name
+        named = set(quoted.findall(ast.unparse(_without_docstrings(module))))
+        assert not named - SIGNAL_WORDS.get(path.relative_to(PROJECT / "app").parts[0], set()), path
 
 
 def _without_docstrings(module: ast.Module) -> ast.Module:

@@ -1,0 +1,1 @@
+"""Devices, ports, cables and channels of a show, and the paths that connections state."""
