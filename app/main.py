@@ -34,6 +34,7 @@ from app.api.routes import (
     history,
     show_documents,
     shows,
+    signal_flow,
     start_page,
     sync,
 )
@@ -53,6 +54,7 @@ from app.live.sockets.socket_server import SocketServer
 from app.live.sse.event_stream import EventStreams
 from app.retention import Retention
 from app.settings import Settings
+from app.shows.signal_reading import SignalReader
 from app.store.writer import Writer
 
 _CORS_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -71,6 +73,7 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
         database = Database(url, settings)
         await database.open()
         app.state.database = database
+        app.state.signals = SignalReader(database)
         app.state.writer = Writer(database, settings.pool_wait)
         try:
             retention = Retention(database, settings.log_retention_days)
@@ -155,6 +158,7 @@ def _routers() -> tuple[list[APIRouter], list[APIRouter]]:
     others = [
         *device_lists.routers(), *history.routers(), show_documents.router, changes.router,
         sync.router, bulk.router(), equipment.router, formats.router, settings_routes.router,
+        signal_flow.router,
     ]  # fmt: skip
     return fast, others
 

@@ -112,6 +112,7 @@ def record(client: httpx.Client) -> dict[str, Any]:
             _record_type(ask, entity, show)
     _record_show(ask, show)
     _record_ports(ask, show)
+    _record_signals(ask, show)
     _record_formats(ask)
     _record_settings(ask)
     _record_equipment(ask)
@@ -154,6 +155,14 @@ def _record_ports(ask: Recorder, show: str) -> None:
     names = ("uuid", "portLabel", "ioType", "direction")
     ports = [{name: port[name] for name in names} for port in ask("GET", path)]
     ask("POST", f"{path}/sync", {"productionId": show, "ports": ports, "userName": "Anna"})
+
+
+def _record_signals(ask: Recorder, show: str) -> None:
+    """Ask what the signal flow of the show is."""
+    send = ask("GET", f"/api/sends/production/{show}")[3]["uuid"]
+    ask("GET", f"/api/sends/{send}/trace")
+    ask("GET", f"/api/sends/{send}/impact")
+    ask("GET", f"/api/productions/{show}/checks")
 
 
 def _record_show(ask: Recorder, show: str) -> None:

@@ -98,6 +98,8 @@ def existing(
     }  # fmt: skip
 
     def keys(collection: str) -> dict[str, str]:
+        if collection == "{collection}":
+            return {"collection": "cameras", **keys("cameras")}
         if collection == "formats" and collection not in made:
             made[collection] = {"key": any_format(client)}
         if collection not in made:

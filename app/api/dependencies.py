@@ -21,6 +21,7 @@ from app.live.sse.event_stream import EventStreams
 from app.model.fields import NO_NUL
 from app.model.schemas import known_uuid
 from app.settings import Settings
+from app.shows.signal_reading import SignalReader
 from app.store.many_writes import find_in_show
 from app.store.writer import Writer
 
@@ -43,6 +44,7 @@ WriterDep = Annotated[Writer, Depends(_service("writer"))]
 CheckupDep = Annotated[Checkup, Depends(_service("checkup"))]
 HubDep = Annotated[Hub, Depends(_service("hub"))]
 ListenerDep = Annotated[Listener, Depends(_service("listener"))]
+SignalsDep = Annotated[SignalReader, Depends(_service("signals"))]
 StreamsDep = Annotated[EventStreams, Depends(_service("event_streams"))]
 
 

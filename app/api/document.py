@@ -16,7 +16,7 @@ from fastapi import FastAPI
 
 from app.api import member_words, problem_schemas
 from app.api.openapi import Problem
-from app.entities import discovered, root
+from app.entities import device_types, discovered, root
 from app.installation.lists import LISTS
 from app.installation.shipped_devices import shipped_devices
 from app.installation.system_formats import SYSTEM_FORMATS, system_uuid
@@ -61,6 +61,7 @@ _TAGS: Final = {
     "Formats": "The video formats to choose from: those that ship, and those of users.",
     "Settings": "What pages choose from, in lists, and what else they store for everybody.",
     "Equipment": "The devices that everybody can choose: those that ship, and those of users.",
+    "Signal flow": "Why a screen is black, what dies with a cable, whether a show is ready.",
     "Sync": "The work of a client that was offline, as one batch.",
     "Releases": "For operators: the state of the database's migrations.",
     "Health": "Whether the service can serve. No token is needed.",
@@ -246,10 +247,11 @@ def _path_example(path: str, name: str, examples: Mapping[str, Any]) -> str | in
         each: entity
         for entity in discovered().values()
         for each in (entity.collection, *entity.path_aliases)
-    }
+    } | {"{collection}": device_types()[0]}
     run = examples["SyncAnswer"]["runUuid"] if "/sync/" in path else examples["Run"]["id"]
     others: dict[str, str | int] = {
         "seq": 1, "milliseconds": "0", "run": run, "digest": examples["Run"]["digest"][:8],
+        "collection": device_types()[0].collection,
     }  # fmt: skip
     if name in others:
         return others[name]

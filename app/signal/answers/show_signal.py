@@ -17,7 +17,7 @@ class ShowSignal:
     """One state of a show, numbered ``seq``, that may be asked for its whole life."""
 
     def __init__(
-        self, show: Mapping[str, Any], kinds: Iterable[ShowKind], seq: int = 0,
+        self, show: Mapping[str, Any], kinds: Iterable[ShowKind], seq: int | None = None,
         table: RuleTable = DEFAULT_RULES,
     ) -> None:  # fmt: skip
         self.seq = seq

@@ -25,7 +25,7 @@ def check(
     return sorted(problems, key=lambda problem: SEVERITIES.index(problem.severity))
 
 
-def report(problems: list[FlowProblem], seq: int) -> dict[str, Any]:
+def report(problems: list[FlowProblem], seq: int | None) -> dict[str, Any]:
     """Return the answer of the checks; a show without errors is ready."""
     counts = Counter(problem.severity for problem in problems)
     return {

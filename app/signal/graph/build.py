@@ -109,6 +109,8 @@ class _ConnectionReading:
     def _port(
         self, device: GraphDevice, direction: Direction, name: str | None, within: str
     ) -> GraphNode:
+        if not name and direction == "INPUT" and device.role == "CONTROL_UNIT":
+            return camera_input(self.graph, device)
         if not name:
             only = self.devices.only_port(device, direction)
             return only or self.devices.further_port(device, direction, "", within)
