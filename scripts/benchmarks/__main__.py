@@ -19,6 +19,7 @@ from scripts.benchmarks import (
     push,
     report,
     show,
+    signals,
 )
 from scripts.benchmarks.agreement import Disagreement
 from scripts.benchmarks.contenders import OURS, contenders, grown
@@ -28,7 +29,7 @@ from scripts.benchmarks.serving import Stage
 from scripts.benchmarks.workloads import CONNECTIONS, GROWTH, RACES, WORKLOADS, Workload
 
 _MEMORY: Final = "memory"
-_NAMES: Final = (*RACES, _MEMORY, *live.PARTS)
+_NAMES: Final = (*RACES, _MEMORY, signals.PART, *live.PARTS)
 _PARTS: Final = ", ".join(_NAMES)
 _INTERRUPTED: Final = 130
 
@@ -68,7 +69,11 @@ def bench(
     effort = Effort(rounds, seconds, lambda text: typer.echo(text, err=True))
     try:
         parts = set(only or _NAMES)
-        sections = _report(parts, effort, requests, push_seconds, load.choose(generator))
+        sections = {}
+        if parts - {signals.PART}:
+            sections = _report(parts, effort, requests, push_seconds, load.choose(generator))
+        if signals.PART in parts:
+            sections[report.SIGNAL] = signals.measured(effort.say)
     except (LoadFailed, Disagreement, EmbeddedPostgresError) as failure:
         typer.echo(f"bench: {failure}", err=True)
         raise typer.Exit(1) from None

@@ -1,4 +1,7 @@
-"""What a graph is made of: devices, nodes (ports and channels), and the edges between them."""
+"""What a graph is made of: devices, nodes (ports and channels), and the edges between them.
+
+They are not frozen, which would double the time that it takes to make one.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,7 +35,7 @@ class Ref(NamedTuple):
         return self._asdict()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class GraphDevice:
     """A device of the show, a snake included; one without a row is typed by hand."""
 
@@ -43,7 +46,7 @@ class GraphDevice:
     """What a device that is typed by hand is called: "SCREEN PROCESSOR"."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class GraphNode:
     """A port of a device, or a channel of a snake. One that nobody named has the label ""."""
 
@@ -91,7 +94,7 @@ class CableRun:
         return f"{self.start.words} to {self.end.words}"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class GraphEdge:
     """A step of a signal: along a run, or by a route inside a device where ``run`` is None."""
 

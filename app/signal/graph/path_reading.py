@@ -6,7 +6,7 @@ destination. ``signalPath`` may list further devices and channels in the order o
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from app.signal.graph.elements import GraphDevice, Row
@@ -20,7 +20,7 @@ _MOST_STOPS: Final = 64
 """A path of more devices is not read on: signalPath is free JSON."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PathStop:
     """A device on the path: by which input the signal enters it, and by which output it leaves.
 
@@ -55,7 +55,8 @@ def read_path(row: Row, devices: ShowDevices) -> ConnectionPath:
         stops = _with_ports(stops, reading.between(between), last)
     if first is not None:
         output = row.get("sourceOutputUuid") or row.get("sourceOutputId")
-        stops = _ending_in(replace(first, leaves=output), stops, 0)
+        first.leaves = output
+        stops = _ending_in(first, stops, 0)
     if last is not None:
         stops = _ending_in(last, stops, -1)
     return ConnectionPath(list(_joined(stops)), reading.missing)
@@ -81,9 +82,10 @@ class _PathReading:
     def between(self, stop: PathStop) -> PathStop:
         enters, leaves = self.row.get("intermediateInput"), self.row.get("intermediateOutput")
         if stop.device is not None and stop.device.role == "TRUNK":
-            number = stop.channel or last_number(str(enters or leaves or ""))
-            return replace(stop, channel=number)
-        return replace(stop, enters=enters, leaves=leaves)
+            stop.channel = stop.channel or last_number(str(enters or leaves or ""))
+        else:
+            stop.enters, stop.leaves = enters, leaves
+        return stop
 
     def listed_stops(self) -> Iterator[PathStop]:
         """Yield what ``signalPath`` names, where it is a list of names or of objects with one."""
@@ -93,8 +95,11 @@ class _PathReading:
         for item in listed[:_MOST_STOPS]:
             text = _name_of(item)
             if text:
-                stop = replace(self._of_label(text, ""), is_listed=True)
-                yield _with_members(stop, item) if isinstance(item, Mapping) else stop
+                stop = self._of_label(text, "")
+                stop.is_listed = True
+                if isinstance(item, Mapping):
+                    _add_members(stop, item)
+                yield stop
 
     def _of_label(self, label: str, kind: str) -> PathStop:
         device = self.devices.by_uuid.get(label) or self.devices.labelled(label, kind)
@@ -116,16 +121,12 @@ def _name_of(item: Any) -> str:
     return ""
 
 
-def _with_members(stop: PathStop, item: Mapping[str, Any]) -> PathStop:
-    """Return a stop with the ports or the channel that its object names."""
+def _add_members(stop: PathStop, item: Mapping[str, Any]) -> None:
+    """Add the ports or the channel that an object of the list names."""
     channel = item.get("channel")
-    number = channel if isinstance(channel, int) and not isinstance(channel, bool) else None
-    return replace(
-        stop,
-        enters=_text(item.get("input")),
-        leaves=_text(item.get("output")),
-        channel=stop.channel or number,
-    )
+    if isinstance(channel, int) and not isinstance(channel, bool):
+        stop.channel = stop.channel or channel
+    stop.enters, stop.leaves = _text(item.get("input")), _text(item.get("output"))
 
 
 def _text(value: Any) -> str | None:
@@ -143,24 +144,24 @@ def _with_ports(stops: list[PathStop], between: PathStop, last: PathStop | None)
     """Return the stops with the ports of the device between, which is added where it is missing."""
     for place, stop in enumerate(stops):
         if _same(stop, between):
-            ported = replace(
-                between, enters=between.enters or stop.enters,
-                leaves=between.leaves or stop.leaves, channel=between.channel or stop.channel,
-            )  # fmt: skip
-            return [*stops[:place], ported, *stops[place + 1 :]]
+            _complete(between, stop)
+            return [*stops[:place], between, *stops[place + 1 :]]
     is_last_listed = bool(stops and last and _same(stops[-1], last))
     head, tail = (stops[:-1], stops[-1:]) if is_last_listed else (stops, [])
     return [*head, between, *tail]
+
+
+def _complete(stop: PathStop, listed: PathStop) -> None:
+    """Add the ports and the channel that the free list names of the same device."""
+    stop.enters, stop.leaves = stop.enters or listed.enters, stop.leaves or listed.leaves
+    stop.channel = stop.channel or listed.channel
 
 
 def _ending_in(end: PathStop, stops: list[PathStop], place: int) -> list[PathStop]:
     """Return the stops with an end that the connection names itself, once, with all its ports."""
     if stops and _same(stops[place], end):
         listed, stops = stops[place], stops[1:] if place == 0 else stops[:-1]
-        end = replace(
-            end, enters=end.enters or listed.enters, leaves=end.leaves or listed.leaves,
-            channel=end.channel or listed.channel,
-        )  # fmt: skip
+        _complete(end, listed)
     return [end, *stops] if place == 0 else [*stops, end]
 
 

@@ -3,13 +3,16 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
-from app.rules.labels import folded
+from app.rules import labels
 from app.rules.signal_roles import SignalRole
 from app.signal.graph.elements import Direction, GraphDevice, GraphNode, Ref, Row, ShowKind
 
 NOT_DEVICES: Final = frozenset({"", "PORT", "PATH"})
+# Ports of many devices are called alike, and paths name the same devices over and over.
+folded: Final = lru_cache(maxsize=16_384)(labels.folded)
 _LAST_NUMBER: Final = re.compile(r"([0-9]{1,9})\D*$")
 _LETTERS: Final = re.compile(r"[^A-Z0-9]")
 # What people type for a device that makes another format of what it gets.
@@ -118,7 +121,8 @@ class ShowDevices:
 
     def listed_port(self, device: GraphDevice, direction: Direction, name: str) -> GraphNode | None:
         """Return the port of a device that a row has and people name so."""
-        return self._by_name[device, direction].get(folded(name))
+        names = self._by_name[device, direction]
+        return names.get(name) or names.get(folded(name))
 
     def only_port(self, device: GraphDevice, direction: Direction) -> GraphNode | None:
         """Return the device's one port for pictures in that direction; None of several or none."""
@@ -191,8 +195,9 @@ _FAMILIES: Final = (
 
 def _names(port: GraphNode) -> set[str]:
     row = port.row
-    texts = (port.label, row.get("id"), row.get("portLabel"), row.get("label"), port.uuid)
-    return {folded(str(text)) for text in texts if text}
+    texts = {port.label, row.get("id"), row.get("portLabel"), row.get("label")}
+    names = {folded(str(text)) for text in texts if text}
+    return {*names, port.uuid} if port.uuid else names
 
 
 def _ref(kind: ShowKind, row: Row) -> Ref:
