@@ -1,9 +1,12 @@
-"""Runs work in the background of a block."""
+"""Runs work beside other work: in the background of a block, or a few pieces at a time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
+_AT_ONCE: Final = 20
 
 
 @asynccontextmanager
@@ -24,6 +27,14 @@ async def cancel(*tasks: asyncio.Task[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def unhurried(items: Iterable[T]) -> AsyncIterator[T]:
+    """Yield each item, and let others run after every few: no list holds up the event loop."""
+    for number, item in enumerate(items, 1):
+        yield item
+        if number % _AT_ONCE == 0:
+            await asyncio.sleep(0)
 
 
 class Tasks:

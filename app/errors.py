@@ -217,7 +217,7 @@ class LogTrimmed(SignalbookError, status=410, code="LOG_TRIMMED", error="Change 
 
 
 class BodyTooLarge(SignalbookError, status=413, code="BODY_TOO_LARGE", error="Body too large"):
-    """The body is larger than MAX_BODY_BYTES."""
+    """The body is larger than MAX_BODY_BYTES, or holds more values than may be parsed."""
 
 
 class UnsupportedMediaType(

@@ -10,7 +10,9 @@ from app.entities import root
 from app.live.feed.entries import Derived, FeedEntry
 from app.live.sockets.messages import Message, of_list, of_room
 from app.live.sockets.send_queue import event
+from app.live.sse.event_stream import change_event
 from app.model.entity import Entity, Row
+from app.model.row_size import LARGEST_PUSH
 from tests.support.bodies import ALL, SCOPED, named
 
 PLACE = UUID(int=7)
@@ -71,6 +73,31 @@ def test_rows_that_read_differently_bear_the_number_of_what_caused_it(entity: ty
         "entityType": other.entity_type, "entityId": "u-2", "entity": {"uuid": "u-2"},
         "userId": "ann", "userName": "Ann", "seq": 12, "derived": True,
     })  # fmt: skip
+
+
+def test_a_row_too_large_to_be_pushed_is_announced_with_its_version_and_path() -> None:
+    large = {"uuid": "u-1", "version": 3, "note": "x" * (LARGEST_PUSH + 1)}
+    camera, who = SCOPED[0], {"userId": "ann", "userName": "Ann", "seq": 12}
+    where = {"version": 3, "fetch": f"/api/{camera.collection}/u-1"}
+    raw = {"collection": camera.collection, "entityData": large, "changes": {"note": ["", "x"]}}
+    derived = Derived(camera.collection, camera.entity_type, "u-1", large)
+    written = entry(camera, "UPDATE", body=large, raw=raw, derived=(derived,))
+    own = {"entityType": camera.entity_type, "entityId": "u-1", "entity": None, **who, **where}
+    assert told(of_room(written)) == [
+        ("entity:updated", own), ("entity:updated", own | {"derived": True})
+    ]  # fmt: skip
+    show = entry(root(), "UPDATE", body=large)
+    ((_, flat),), ((_, wrapped),) = told(of_room(show)), told(of_list(show))
+    for event_ in (flat, wrapped):
+        assert (event_["version"], event_["fetch"]) == (3, "/api/productions/u-1")
+    assert (flat["entity"], wrapped["production"]) == (None, None)
+    streamed = [
+        json.loads(line.removeprefix("data: "))
+        for line in change_event(written).decode().splitlines()
+        if line.startswith("data: ")
+    ]
+    assert [each["entityData"] for each in streamed] == [None, None]
+    assert [each["fetch"] for each in streamed] == [where["fetch"]] * 2
 
 
 def test_an_event_is_written_as_socket_io_has_it() -> None:

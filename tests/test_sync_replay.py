@@ -168,7 +168,7 @@ async def run(
 ) -> BatchResult:
     """Do a batch as the route does."""
     said = Sync.model_validate({"mutations": batch, **members})
-    todo = read_steps(production["uuid"], said, Actor())
+    todo = await read_steps(production["uuid"], said, Actor())
     return await sync.run(context, production["uuid"], said, todo, Actor())
 
 

@@ -1,8 +1,10 @@
 """JSON requests: bounded in size, strictly parsed, and declared as JSON."""
 
+import asyncio
 import json
 from codecs import BOM_UTF8
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from fastapi import Request, Response
@@ -12,6 +14,7 @@ from starlette.types import Scope
 
 from app.changelog.log import Actor
 from app.errors import BodyTooLarge, UnsupportedMediaType
+from app.rules.json_bounds import refuse_beyond_bounds, refuse_many_values
 from app.rules.json_items import read_items
 from app.rules.json_text import read_json
 from app.store.many_writes import MOST
@@ -43,6 +46,7 @@ class JsonRequest(Request):
     """A request with a bounded body of strict JSON: no NaN, lone surrogate or endless nesting."""
 
     _bytes: bytes | None = None
+    _parsed: tuple[Any, str] | None = None
 
     async def body(self) -> bytes:
         """Read the body. Raises BodyTooLarge as soon as the limit is passed."""
@@ -64,22 +68,37 @@ class JsonRequest(Request):
         return self._bytes
 
     async def json(self) -> Any:
-        """Parse the body. Raises JSONDecodeError, which is answered with a 400.
+        """Parse the body. Raises BodyTooLarge and Invalid for more than it may hold.
 
-        Of a batch each item that cannot be parsed becomes an ``Unreadable``.
+        Raises JSONDecodeError, which is answered with a 400. Of a batch each item that cannot be
+        parsed becomes an ``Unreadable``.
         """
-        body = await self.body()
+        if self._parsed is None:
+            body = await self.body()
+            refuse_many_values(body)
+            items = _ITEMS.get(self.scope["path"].rpartition("/")[2])
+            parsed, reason = await self._parse(body, items)
+            refuse_beyond_bounds(parsed, but=items[0] if items else "")
+            self._parsed = parsed, reason
+        parsed, reason = self._parsed
+        if reason:
+            raise json.JSONDecodeError(reason, "", 0)
+        return parsed
+
+    async def _parse(self, body: bytes, items: tuple[str, int] | None) -> tuple[Any, str]:
+        """Return what the body says, or why it is not JSON."""
         try:
-            return read_json(body)
+            return read_json(body), ""
         except ValueError as error:
             reason = str(error)
-        items = _ITEMS.get(self.scope["path"].rpartition("/")[2])
         if items and json.detect_encoding(body).startswith("utf-8"):
             try:
-                return read_items(body.removeprefix(BOM_UTF8), *items)
+                # In a thread: Python reads what no parser does, and others are answered meanwhile.
+                content = body.removeprefix(BOM_UTF8)
+                return await asyncio.to_thread(read_items, content, *items), ""
             except ValueError as error:
                 reason = str(error)
-        raise json.JSONDecodeError(reason, "", 0)
+        return None, reason
 
 
 class JsonRoute(APIRoute):
@@ -94,7 +113,12 @@ class JsonRoute(APIRoute):
                 # fetch() declares a plain string as text; no other method would be preflighted.
                 declare_json(request.scope)
             strict = JsonRequest(request.scope, request.receive)
-            refuse_undeclared(request.scope, await strict.body())
+            body = await strict.body()
+            refuse_undeclared(request.scope, body)
+            if body and self.body_field:
+                # FastAPI would answer any error of ours with a 400, but for this one.
+                with suppress(json.JSONDecodeError):
+                    await strict.json()
             return await handle(strict)
 
         return handle_strictly

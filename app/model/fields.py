@@ -19,6 +19,7 @@ from pydantic import Field as Limits
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
+from app.rules.json_bounds import count_values
 from app.rules.labels import tidy, tidy_label
 
 INT4_MAX: Final = 2**31 - 1
@@ -26,6 +27,12 @@ INT4_MAX: Final = 2**31 - 1
 NUMBER_MAX: Final = 1e9
 # The last millisecond of the year 9999, as ECMAScript and ISO 8601 both can write it.
 EPOCH_MS_MAX: Final = 253_402_300_799_999
+# Characters of the longest text. A longer one is refused as it is: nobody tidies it first.
+LONGEST: Final = 100_000
+# What any client ever called a row. A label proper has 64.
+LONGEST_LABEL: Final = 1_000
+# Values in free JSON, so that neither a row nor its comparison with another is slow.
+MOST_FREE_VALUES: Final = 20_000
 # Levels of free JSON: parsers end at 200, and answers wrap a row in some more.
 DEEPEST: Final = 100
 # PostgreSQL's text cannot hold NUL.
@@ -43,12 +50,12 @@ def blank_to_none(value: object) -> object:
 
 
 def _tidy(value: object) -> object:
-    return tidy(value) if isinstance(value, str) else value
+    return tidy(value) if isinstance(value, str) and len(value) <= LONGEST else value
 
 
 def _tidy_label(value: object) -> object:
     """Tidy a label. Raises ValueError where nothing is left of what was typed."""
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or len(value) > LONGEST_LABEL:
         return value
     return tidy_label(value) or _refuse_blank()
 
@@ -59,7 +66,7 @@ def _refuse_blank() -> NoReturn:
 
 def _tidy_name(value: object) -> object:
     """Tidy a text that must say something. Raises ValueError where nothing is left of it."""
-    return tidy(value) or _refuse_blank() if isinstance(value, str) and value else value
+    return _tidy(value) or _refuse_blank() if isinstance(value, str) and value else value
 
 
 def _tidy_or_none(value: object) -> object:
@@ -87,8 +94,16 @@ def parse_moment(value: object) -> datetime:
         raise ValueError("not a date: send YYYY-MM-DD or ISO 8601") from None
 
 
-def storable_json(value: Any, path: str = "", depth: int = 0) -> Any:
-    """Return free JSON; raise ValueError for NUL, infinity, and what is nested beyond DEEPEST."""
+def storable_json(value: Any) -> Any:
+    """Return free JSON; raise ValueError for what cannot be stored, or is too much."""
+    if count_values(value, MOST_FREE_VALUES) > MOST_FREE_VALUES:
+        raise ValueError(f"more than {MOST_FREE_VALUES:,} values: keep fewer in one row")
+    _refuse_unstorable(value)
+    return value
+
+
+def _refuse_unstorable(value: Any, path: str = "", depth: int = 0) -> None:
+    """Raise ValueError for NUL, infinity, long numbers and what is nested beyond DEEPEST."""
     if depth == DEEPEST and isinstance(value, (dict, list)):
         raise ValueError(f"lists and objects may be nested {DEEPEST} deep")
     if isinstance(value, str) and "\x00" in value:
@@ -97,12 +112,11 @@ def storable_json(value: Any, path: str = "", depth: int = 0) -> Any:
         raise ValueError(f"the number at {path or 'the top'} is not finite")
     if isinstance(value, dict):
         for key, inner in value.items():
-            storable_json(key, path)
-            storable_json(inner, f"{path}.{key}", depth + 1)
+            _refuse_unstorable(key, path)
+            _refuse_unstorable(inner, f"{path}.{key}", depth + 1)
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            storable_json(inner, f"{path}.{index}", depth + 1)
-    return value
+            _refuse_unstorable(inner, f"{path}.{index}", depth + 1)
 
 
 def _maybe_moment(value: object) -> datetime | None:
@@ -110,7 +124,7 @@ def _maybe_moment(value: object) -> datetime | None:
 
 
 _Line = Annotated[str, StringConstraints(max_length=1_000, pattern=NO_NUL)]
-_Text = Annotated[str, StringConstraints(max_length=100_000, pattern=NO_NUL)]
+_Text = Annotated[str, StringConstraints(max_length=LONGEST, pattern=NO_NUL)]
 _Number = Annotated[float, Limits(strict=True, ge=-NUMBER_MAX, le=NUMBER_MAX, allow_inf_nan=False)]
 _Whole = Annotated[int, Limits(strict=True, ge=-INT4_MAX, le=INT4_MAX)]
 _EpochMs = Annotated[int, Limits(strict=True, ge=0, le=EPOCH_MS_MAX)]

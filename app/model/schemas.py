@@ -27,15 +27,27 @@ from sqlmodel.main import FieldInfoMetadata
 
 from app.errors import Invalid
 from app.model.entity import Entity, PartList, Row, label_field
-from app.model.fields import NO_NUL, Label, MaybeLine, MaybeUuid, blank_or, blank_to_none
+from app.model.fields import (
+    LONGEST_LABEL,
+    NO_NUL,
+    Label,
+    MaybeLine,
+    MaybeUuid,
+    blank_or,
+    blank_to_none,
+)
+from app.rules.json_bounds import LONGEST_TEXT
 
+MOST_PARTS: Final = 500
+"""Elements of a list that has a table of its own, as the outputs of a source."""
 _REQUEST: Final = ConfigDict(extra="allow", validate_by_name=True, validate_by_alias=True)
 _ANSWER: Final = ConfigDict(extra="forbid")
 
 Key = Annotated[str, StringConstraints(min_length=1, max_length=1_000, pattern=NO_NUL)]
 """What names a row in a request: its uuid or its label."""
 
-_AnyText = Annotated[str, StringConstraints(max_length=1_000_000, pattern=NO_NUL)]
+_AnyText = Annotated[str, StringConstraints(max_length=LONGEST_TEXT, pattern=NO_NUL)]
+_AnyLabel = Annotated[str, StringConstraints(max_length=LONGEST_LABEL, pattern=NO_NUL)]
 _MaybeAnyText = Annotated[_AnyText | None, BeforeValidator(blank_to_none)]
 MaybeLabel = Annotated[Label | None, BeforeValidator(blank_to_none)]
 WireMoment = Annotated[
@@ -130,7 +142,7 @@ def _with_default(annotation: Any, default: Any) -> Any:
 
 def _own_fields(entity: type[Row], *, create: bool) -> dict[str, Any]:
     """Return the members a client may write, each under its wire name and its synonyms."""
-    fields: dict[str, Any] = {"id": (MaybeLabel if create else _AnyText, _incoming("id", None))}
+    fields: dict[str, Any] = {"id": (MaybeLabel if create else _AnyLabel, _incoming("id", None))}
     for name in entity.editable()[1:]:
         field = entity.model_fields[name]
         also = tuple(word for word, target in entity.synonyms.items() if target == name)
@@ -143,7 +155,8 @@ def _own_fields(entity: type[Row], *, create: bool) -> dict[str, Any]:
         label = label_field(name)
         fields[label] = (MaybeLine, _incoming(label, None))
     for name, parts in entity.parts.items():
-        elements: Any = list[part_schema(parts)] | None  # type: ignore[misc]  # made at run time
+        rows: Any = list[part_schema(parts)]  # type: ignore[misc]  # made at run time
+        elements: Any = Annotated[rows, Field(max_length=MOST_PARTS)] | None
         fields[name] = (Annotated[elements, blank_or(elements)], _incoming(name, None))
     return fields
 
@@ -225,27 +238,6 @@ def read_schema(entity: type[Row]) -> type[BaseModel]:
         fields["productionId"] = (str, ...)
     fields["fieldVersions"] = (dict[str, Any], ...)
     return create_model(entity.__name__, __config__=_ANSWER, __doc__=entity.__doc__, **fields)
-
-
-class LabelHolder(BaseModel):
-    """A row that has a label."""
-
-    model_config = _ANSWER
-
-    uuid: str
-    """The key of the row."""
-    id: str
-    """Its label."""
-
-
-@cache
-def updated_schema(entity: type[Row]) -> type[BaseModel]:
-    """Return the model of an update's answer; ``labelClash`` lists who else has the new label."""
-    clash: Any = (list[LabelHolder], Field(default_factory=list))
-    name = f"{entity.__name__}Updated"
-    return create_model(
-        name, __base__=read_schema(entity), __doc__=entity.__doc__, labelClash=clash
-    )
 
 
 @cache

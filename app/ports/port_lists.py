@@ -4,6 +4,7 @@ A row of the list is one that is there by its uuid, else by what the declaration
 What the list leaves out is deleted, but for what another row of the show names: that is marked.
 """
 
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -105,7 +106,8 @@ async def write_list(
     before = from_json(await context.connection.fetchval(sql["list"], owner))
     writer = _ListWriter(context, entity, show, owner, actor)
     pairs = list(match(entity, before, items))
-    left_out = [row for row in before if row not in [row for row, _ in pairs]]
+    listed = {row["uuid"] for row, _ in pairs if row}
+    left_out = [row for row in before if row["uuid"] not in listed]
     used = {str(row["uuid"]) for row in await context.connection.fetch(sql["used"], owner)}
     for row in left_out:
         await writer.leave_out(row, is_used=row["uuid"] in used)
@@ -122,19 +124,22 @@ def match(
     entity: type[Row], before: Sequence[Members], items: Sequence[Members]
 ) -> Iterator[tuple[Members | None, Members]]:
     """Yield each item with the row that it is, each row once: by uuid, else by what is the same."""
-    free = {row["uuid"]: row for row in before}
     by_place: dict[int, Members] = {}
     keys: list[tuple[str, ...]] = [
         ("uuid",), *(tuple(map(entity.wire, names)) for names in entity.same_by),
     ]  # fmt: skip
     for names in keys:
+        matched = {row["uuid"] for row in by_place.values()}
+        same: dict[tuple[Any, ...], deque[Members]] = defaultdict(deque)
+        for row in before:
+            if row["uuid"] not in matched:
+                same[tuple(row[name] for name in names)].append(row)
         for place, item in enumerate(items):
-            key = [item.get(name) for name in names]
-            if place in by_place or not all(key):
+            key = tuple(item.get(name) for name in names)
+            if place in by_place or not all(value and isinstance(value, str) for value in key):
                 continue
-            same = (row for row in free.values() if [row[name] for name in names] == key)
-            if row := next(same, None):
-                by_place[place] = free.pop(row["uuid"])
+            if rows := same[key]:
+                by_place[place] = rows.popleft()
     return ((by_place.get(place), item) for place, item in enumerate(items))
 
 

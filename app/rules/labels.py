@@ -5,7 +5,7 @@ Two labels that look the same are the same: blanks, invisible characters and cas
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import count, product
@@ -28,6 +28,10 @@ _JOINER_RUNS: Final = re.compile(f"([{_JOINERS}])[{_JOINERS}]+")
 _FILLERS: Final = "\u034f\u115f\u1160\u2800\u3164\uffa0"
 # What one pass takes out may bring together what the next one joins.
 _PASSES: Final = 4
+# To bring marks of several classes into one order takes Python the square of their number.
+_MOST_MARKS: Final = 100
+# A joiner with an ASCII character, or nothing, at either side joins nothing.
+_IDLE_JOINERS: Final = re.compile(rf"(?<![^\x00-\x7f])[{_JOINERS}]+|[{_JOINERS}]+(?![^\x00-\x7f])")
 _MOST_SPELLINGS: Final = 256
 
 
@@ -47,14 +51,15 @@ def tidy(text: str) -> str:
 
 
 def _pass_over(text: str) -> str:
-    visible = "".join(c for c in text if c in _JOINERS or not _is_hidden(c))
-    visible = _JOINER_RUNS.sub(r"\1", visible)
-    joined = (
-        char
-        for before, char, after in zip(f" {visible}", visible, f"{visible[1:]} ", strict=False)
-        if char not in _JOINERS or not (before.isascii() or after.isascii())
-    )
-    return unicodedata.normalize("NFC", "".join(joined)).strip()
+    characters = set(text)
+    hidden = {ord(c): None for c in characters if c not in _JOINERS and _is_hidden(c)}
+    visible = text.translate(hidden) if hidden else text
+    if not characters.isdisjoint(_JOINERS):
+        visible = _IDLE_JOINERS.sub("", _JOINER_RUNS.sub(r"\1", visible))
+    marks = "".join(c for c in characters if unicodedata.combining(c))
+    if marks and re.search(f"[{marks}]{{{_MOST_MARKS},}}", visible):
+        return visible.strip()
+    return unicodedata.normalize("NFC", visible).strip()
 
 
 def _is_hidden(char: str) -> bool:
@@ -121,19 +126,24 @@ class Shape:
 
 
 def next_free(prefix: str, labels: Iterable[str]) -> str:
-    """Return the label after the highest one of that prefix; gaps are not refilled.
+    """Return the first of ``free_labels``.
 
     >>> next_free("CAM", ["CAM 1", "CAM 3", "ROBO 9"])
     'CAM 4'
     >>> next_free("CAM", ["CAM 01", "CAM 02"])
     'CAM 03'
     """
+    return next(free_labels(prefix, labels))
+
+
+def free_labels(prefix: str, labels: Iterable[str]) -> Iterator[str]:
+    """Yield the labels after the highest one of that prefix; gaps are not refilled."""
     used, (number, width) = list(labels), (0, 0)
     is_numbered = _numbered(prefix).fullmatch
     for label in used:
         if (match := is_numbered(label)) and (counted := int(match[1])) < BEYOND:
             number, width = max((number, width), (counted, _width(match[1])))
-    return _after(Shape(f"{prefix} ".lstrip(), number, width=width), used)
+    yield from _after(Shape(f"{prefix} ".lstrip(), number, width=width), used)
 
 
 @lru_cache(maxsize=64)
@@ -163,13 +173,13 @@ def suggestion(label: str, labels: Iterable[str], *, longest: int = 64) -> str:
         others = (other for one in used if (other := Shape.of(one)) and other.is_like(shape))
         highest = max(others, key=lambda other: (other.number, other.width))
         width = max(shape.width, highest.width)
-        free = _after(replace(shape, number=highest.number, width=width), used)
+        free = next(_after(replace(shape, number=highest.number, width=width), used))
     short = parse(label)[0][: longest - 20].strip()
     return free if len(free) <= longest else next_free(short, used)
 
 
-def _after(shape: Shape, used: Collection[str]) -> str:
-    """Return the first label after this one that nobody has."""
+def _after(shape: Shape, used: Collection[str]) -> Iterator[str]:
+    """Yield the labels after this one that nobody has."""
     in_use = {one.lower() for one in used}
     candidates = (str(replace(shape, number=number)) for number in count(shape.number + 1))
-    return next(label for label in candidates if label.lower() not in in_use)
+    return (label for label in candidates if label.lower() not in in_use)

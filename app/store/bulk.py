@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from app.changelog.log import Actor
-from app.errors import BrokenJson, SignalbookError
+from app.errors import BrokenJson, Invalid, SignalbookError
 from app.model.entity import Row
 from app.model.fields import MaybeLine
 from app.model.schemas import (
@@ -28,6 +28,7 @@ from app.model.schemas import (
     unknown_members,
     update_schema,
 )
+from app.rules.json_bounds import refuse_beyond_bounds
 from app.rules.json_items import Unreadable
 from app.sql.writes import write_statements
 from app.store import many_writes
@@ -103,7 +104,12 @@ def _read_leniently(
             raise ValueError(words)
         return FaultyOperation(BrokenJson(words))
     try:
+        refuse_beyond_bounds(value)
         operation: Operation = read(value)
+    except Invalid as beyond:
+        if atomic:
+            raise ValueError(beyond.message) from None
+        return FaultyOperation(beyond)
     except ValidationError as error:
         if atomic:
             raise

@@ -11,6 +11,7 @@ from uuid_utils.compat import uuid7
 from app.entities import root
 from app.errors import DuplicateId, NotFound, ProductionNotFound, WrongProduction
 from app.model.entity import Entity, Row
+from app.model.row_size import refuse_large_row
 from app.model.secret_fields import logged_changes
 from app.rules import labels
 from app.sql.reads import statements
@@ -44,12 +45,14 @@ async def create(context: WriteContext, entity: type[Row], edit: Edit) -> bytes:
     changes = {
         name: [None, value] for name, value in {**values, **lists}.items() if value is not None
     }
+    encoded, elements = to_json(values), list(parts.rows(entity, uuid, lists))
+    refuse_large_row(entity, {**values, **lists}, b"".join([encoded, *elements]))
     context.keys[str(uuid)] = target.production
     return await context.write(
         write_statements(entity).create,
-        target.production, target.seq, uuid, to_json(values), edit.actor.row_value,
+        target.production, target.seq, uuid, encoded, edit.actor.row_value,
         *log_values(logged_changes(entity, changes), edit.actor),
-        *parts.rows(entity, uuid, lists),
+        *elements,
     )  # fmt: skip
 
 

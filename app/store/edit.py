@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_snake
 from app.changelog.log import Actor
 from app.errors import Invalid
 from app.model.entity import Row
+from app.model.fields import LONGEST, LONGEST_LABEL
 from app.model.schemas import bounded, create_schema, invalid, unknown_members
 from app.rules.labels import tidy, tidy_label
 from app.rules.merge import Start, same
@@ -71,6 +72,8 @@ def _tidy_value(entity: type[Row], name: str, value: Any) -> Any:
         return value
     field = entity.model_fields.get(name)
     is_optional = field is None or type(None) in get_args(field.annotation)
+    if len(value) > (LONGEST_LABEL if name == "id" else LONGEST):
+        return value  # of an older service: it may stay as it is, and is refused as another
     text = tidy_label(value) if name == "id" else tidy(value)
     return text or (None if is_optional else text)
 

@@ -54,12 +54,13 @@ def _complete_list(
     ids = {element["uuid"]: element["id"] for element in before}
     used = {e["id"] for e in [*before, *submitted] if e.get("id")}
     fields = {to_camel(k): f.default for k, f in part_schema(parts).model_fields.items()}
+    ids_to_give = _free_ids(f"{label}-{parts.label}", used)
     defaults = {k: value for k, value in fields.items() if k != to_camel(parts.order)}
     elements = []
     for values in submitted:
         element = defaults | {to_camel(k): v for k, v in values.items()}
         own_id = element["id"] or ids.get(str(element["uuid"]))
-        element["id"] = own_id or _next_id(f"{label}-{parts.label}", used)
+        element["id"] = own_id or next(ids_to_give)
         element["uuid"] = str(element["uuid"] or uuids.get(element["id"]) or uuid7())
         elements.append(element)
     _refuse_duplicates(name, elements)
@@ -99,11 +100,11 @@ def other_labels(entity: type[Row], values: Values, stored: Values) -> list[str]
 def _with_new_ids(elements: list[Element], before: str, after: str) -> list[Element]:
     own = [_number_after(before, element.get("id")) for element in elements]
     used = {e["id"] for e, number in zip(elements, own, strict=True) if e.get("id") and not number}
-    renamed = []
+    renamed, free = [], _free_ids(after, used)
     for element, number in zip(elements, own, strict=True):
         new = f"{after}{number}"
         if number and new in used:
-            new = _next_id(after, used)
+            new = next(free)
         renamed.append({**element, "id": new} if number else element)
     return renamed
 
@@ -114,10 +115,12 @@ def _number_after(prefix: str, label: str | None) -> str | None:
     return match and match[1]
 
 
-def _next_id(prefix: str, used: set[str]) -> str:
-    free = labels.next_free(prefix, used).replace(f"{prefix} ", prefix)
-    used.add(free)
-    return free
+def _free_ids(prefix: str, used: set[str]) -> Iterator[str]:
+    """Yield ids that count on; each is in use from then on."""
+    for label in labels.free_labels(prefix, used):
+        free = label.replace(f"{prefix} ", prefix)
+        used.add(free)
+        yield free
 
 
 def _refuse_duplicates(name: str, elements: Iterable[Element]) -> None:

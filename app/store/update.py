@@ -1,6 +1,6 @@
 """Update a row: what the client changed is written, and what others changed meanwhile stays."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ from app.database.database import DatabaseConnection
 from app.entities import root
 from app.errors import AmbiguousId, NotFound, PreconditionFailed, VersionMissing, WrongProduction
 from app.model.entity import Entity, Row
+from app.model.row_size import refuse_large_row
 from app.model.schemas import can_be_stored, known_uuid, refuse_unbounded
 from app.model.secret_fields import logged_changes, public
 from app.rules import labels
@@ -179,18 +180,22 @@ class RowChange:
         changes = logged_changes(entity, pairs)
         await former_secrets.remember(context.connection, entity, row.uuid, row.members, pairs)
         sql = write_statements(entity).update
-        lists: Iterable[bytes] = ()
+        lists: Sequence[bytes] = ()
         if not entity.parts.keys().isdisjoint(self.values):
             sql = write_statements(entity).update_lists
-            lists = parts.rows(entity, row.uuid, stored | self.values)
+            lists = list(parts.rows(entity, row.uuid, stored | self.values))
         values = {n: value for n, value in self.values.items() if n not in entity.parts}
         # Without its uuid an end goes by its text, which is as old as the last write of it.
         for uuid, label in entity.ends().items():
             if uuid in values and values[uuid] is None:
                 values.setdefault(label, stored[label])
+        encoded = to_json(values)
+        refuse_large_row(
+            entity, stored | self.values, b"".join([encoded, *lists]), stored, len(row.body)
+        )
         return await context.write(
             sql,
-            row.production, row.seq, row.uuid, row.version, to_json(values), edit.actor.row_value,
+            row.production, row.seq, row.uuid, row.version, encoded, edit.actor.row_value,
             *log_values(changes, edit.actor, blind=edit.is_blind),
             list(changes), *lists,
         )  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, WrapValidator
 
+from app.background import unhurried
 from app.changelog.log import Actor
 from app.entities import discovered, root
 from app.errors import BrokenJson, Invalid, SignalbookError, VersionConflict
@@ -25,6 +26,7 @@ from app.model.schemas import (
     unknown_members,
     update_schema,
 )
+from app.rules.json_bounds import refuse_beyond_bounds
 from app.rules.json_items import Unreadable
 from app.store.edit import Edit, creation_from, edit_from, validate
 from app.store.many_writes import Outcome
@@ -126,6 +128,7 @@ def _read_leniently(value: Any, _: object) -> Mutation | MutationStep:
     try:
         if isinstance(value, Unreadable):
             raise BrokenJson(f"This mutation is not JSON: {value.reason}.")
+        refuse_beyond_bounds(value)
         return validate(Mutation, value)
     except SignalbookError as error:
         value = value.members if isinstance(value, Unreadable) else value
@@ -180,10 +183,13 @@ class Sync(RequestModel):
     """The same person once more, where an older client sends it so."""
 
 
-def read_steps(production: str, sync: Sync, actor: Actor) -> list[MutationStep]:
+async def read_steps(production: str, sync: Sync, actor: Actor) -> list[MutationStep]:
     """Read every mutation; ``actor`` is the author of those that name none."""
     mutations = cast("Sequence[Mutation | MutationStep]", sync.mutations)
-    return [_step(number, production, each, actor) for number, each in enumerate(mutations)]
+    return [
+        _step(number, production, each, actor)
+        async for number, each in unhurried(enumerate(mutations))
+    ]
 
 
 def _step(

@@ -14,6 +14,7 @@ from app.api.json_requests import actor_in
 from app.api.openapi import AnswerModel, answers, result_members
 from app.api.responses import json_response, outcome_json
 from app.api.routes.routers import names_of, production_router
+from app.background import unhurried
 from app.entities import discovered
 from app.errors import BulkFailed, Conflict, Invalid, KeyReused, NotFound
 from app.model.entity import Entity, Row
@@ -81,7 +82,10 @@ def _add_bulk(router: APIRouter, entity: type[Row], path: str) -> None:
         production: ProductionKey, body: Bulk, writer: IdempotentWriterDep, request_id: RequestIdDep
     ) -> Response:
         actor = actor_in(body, request_id)
-        steps = [bulk.read_step(entity, production, each, actor) for each in body.operations]
+        steps = [
+            bulk.read_step(entity, production, each, actor)
+            async for each in unhurried(body.operations)
+        ]
 
         async def work(context: WriteContext) -> list[BulkOutcome]:
             try:

@@ -39,8 +39,8 @@ from app.model.schemas import (
     create_schema,
     read_schema,
     update_schema,
-    updated_schema,
 )
+from app.model.updated_schema import updated_schema
 from app.releases.migrations import revisions
 from app.rules.etags import entity_tag, fingerprint, list_tag, matches
 from app.sql.reads import statements

@@ -14,7 +14,8 @@ from app.api.responses import ReadResponse, json_response
 from app.entities import root
 from app.errors import AmbiguousId, Invalid, NotFound
 from app.model.entity import Entity
-from app.model.schemas import LabelHolder, read_schema
+from app.model.schemas import read_schema
+from app.model.updated_schema import LabelHolder
 from app.releases.migrations import revisions
 from app.rules.etags import fingerprint, list_tag, matches
 from app.sql.show_reads import SHOW_BY_UUID, members

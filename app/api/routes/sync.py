@@ -105,7 +105,7 @@ async def sync(
 ) -> Response:  # fmt: skip
     """Run a batch."""
     actor = actor_in(body, request_id)
-    mutations = read_steps(production, body, actor)
+    mutations = await read_steps(production, body, actor)
     return await writer.write(
         production,
         lambda context: batch.run(context, production, body, mutations, actor),

@@ -28,6 +28,11 @@ class Derived:
     uuid: str
     body: Mapping[str, Any]
 
+    @property
+    def announcement(self) -> dict[str, Any]:
+        """Return what is pushed of the row where it is too large to be pushed itself."""
+        return _announcement(self.collection, self.uuid, self.body)
+
 
 @dataclass(frozen=True)
 class FeedEntry:
@@ -57,6 +62,15 @@ class FeedEntry:
     def read(cls, raw: Mapping[str, Any]) -> "FeedEntry":
         members = {field: raw[member] for field, member in _MEMBERS.items()}
         return cls(production=UUID(raw["productionUuid"]), raw=raw, **members)
+
+    @property
+    def announcement(self) -> dict[str, Any]:
+        """Return what is pushed of the row where it is too large to be pushed itself."""
+        return _announcement(self.collection, self.entity, self.body)
+
+
+def _announcement(collection: str, uuid: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {"version": (body or {}).get("version"), "fetch": f"/api/{collection}/{uuid}"}
 
 
 @dataclass(frozen=True)

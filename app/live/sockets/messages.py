@@ -11,6 +11,7 @@ from pydantic_core import to_json
 
 from app.entities import discovered, root
 from app.live.feed.entries import Derived, FeedEntry
+from app.model.row_size import LARGEST_PUSH
 
 _VERBS: Final = {"CREATE": "created", "UPDATE": "updated", "DELETE": "deleted"}
 
@@ -24,6 +25,13 @@ class Message(NamedTuple):
 
 def _message(name: str, /, **members: Any) -> Message:
     return Message(name, to_json(members).decode())
+
+
+def _with_row(source: FeedEntry | Derived, whole: Message, **members: Any) -> Message:
+    """Return the event with the whole row, or else with these members and where the row is."""
+    if len(whole.payload) <= LARGEST_PUSH:
+        return whole
+    return _message(whole.name, **members, **source.announcement)
 
 
 def of_room(entry: FeedEntry) -> Iterator[Message]:
@@ -44,14 +52,17 @@ def of_list(entry: FeedEntry) -> Iterator[Message]:
     if entry.operation == "DELETE":
         yield _message(name, **_production(entry))
     else:
-        yield _message(name, production=entry.body, **_author(entry))
+        whole = _message(name, production=entry.body, **_author(entry))
+        yield _with_row(entry, whole, production=None, **_production(entry))
 
 
 def _of_production(entry: FeedEntry) -> Message:
     """Return the production's event; those who watch see a restored one as updated."""
     if entry.operation == "DELETE":
         return _message("production:deleted", **_production(entry))
-    return _message("production:updated", **{**(entry.body or {}), "seq": entry.seq})
+    whole = _message("production:updated", **{**(entry.body or {}), "seq": entry.seq})
+    own = {"uuid": entry.entity, "id": entry.label, "entity": None, "seq": entry.seq}
+    return _with_row(entry, whole, **own)
 
 
 def _of_entity(entry: FeedEntry) -> Message:
@@ -59,13 +70,14 @@ def _of_entity(entry: FeedEntry) -> Message:
     if entry.operation == "DELETE":
         return _message(name, entityType=entry.entity_type, entityId=_key(entry), **_author(entry))
     more: Mapping[str, Any] = {"changes": entry.changes} if entry.operation == "UPDATE" else {}
-    return _message(name, entityType=entry.entity_type, entityId=entry.entity,
-                    entity=entry.body, **_author(entry), **more)  # fmt: skip
+    own = {"entityType": entry.entity_type, "entityId": entry.entity, **_author(entry)}
+    return _with_row(entry, _message(name, entity=entry.body, **own, **more), entity=None, **own)
 
 
 def _of_derived(entry: FeedEntry, derived: Derived) -> Message:
-    return _message("entity:updated", entityType=derived.entity_type, entityId=derived.uuid,
-                    entity=derived.body, **_author(entry), derived=True)  # fmt: skip
+    own = {"entityType": derived.entity_type, "entityId": derived.uuid, **_author(entry)}
+    whole = _message("entity:updated", entity=derived.body, **own, derived=True)
+    return _with_row(derived, whole, entity=None, **own, derived=True)
 
 
 def _key(entry: FeedEntry) -> str:

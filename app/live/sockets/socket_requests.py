@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from app.errors import Invalid
 from app.model.fields import NO_NUL, blank_to_none
 from app.model.schemas import Key
+from app.rules.json_bounds import refuse_beyond_bounds
 
 SYSTEM: Final = "system"
 """The user of what no user sends."""
@@ -26,8 +27,10 @@ class SocketRequest(BaseModel):
     @classmethod
     def read(cls, args: tuple[Any, ...]) -> Self:
         """Validate an event's first argument. Raises Invalid, which never contains the value."""
+        value = args[0] if args else {}
+        refuse_beyond_bounds(value)
         try:
-            return cls.model_validate(args[0] if args else {})
+            return cls.model_validate(value)
         except ValidationError as invalid:
             errors = [
                 {"path": ".".join(map(str, error["loc"])) or "payload", "message": error["msg"]}

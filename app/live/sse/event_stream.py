@@ -22,6 +22,7 @@ from app.errors import Busy, LogTrimmed, Unavailable
 from app.live.feed.entries import Derived, FeedEntry
 from app.live.feed.hub import Hub
 from app.live.shutdown import Shutdown
+from app.model.row_size import LARGEST_PUSH
 
 _log: Final = structlog.get_logger()
 # Sent at once, so that proxies and clients see an open stream; ``retry`` is in milliseconds.
@@ -124,7 +125,7 @@ class EventStream(StreamingResponse):
 
     async def _on_entries(self, entries: Sequence[FeedEntry]) -> None:
         await self._opened.wait()
-        for chunk in _chunks(map(_change_event, entries)):
+        for chunk in _chunks(map(change_event, entries)):
             await self._write(chunk)
 
     async def _on_trimmed(self, gap: LogTrimmed) -> None:
@@ -149,15 +150,22 @@ class EventStream(StreamingResponse):
                 self._over.set()
 
 
-def _change_event(entry: FeedEntry) -> bytes:
-    event = b"id: %d\nevent: change\ndata: %b\n\n" % (entry.seq, to_json(entry.raw))
+def change_event(entry: FeedEntry) -> bytes:
+    """Return what the stream says of an entry, and of the rows that read differently since."""
+    data = to_json(entry.raw)
+    if len(data) > LARGEST_PUSH:
+        data = to_json({**entry.raw, "entityData": None, "changes": {}, **entry.announcement})
+    event = b"id: %d\nevent: change\ndata: %b\n\n" % (entry.seq, data)
     return event + b"".join(map(_derived_event, entry.derived))
 
 
 def _derived_event(row: Derived) -> bytes:
-    data = {"collection": row.collection, "entityType": row.entity_type,
-            "entityId": row.uuid, "entityData": row.body}  # fmt: skip
-    return b"event: derived\ndata: %b\n\n" % to_json(data)
+    members = {"collection": row.collection, "entityType": row.entity_type,
+               "entityId": row.uuid, "entityData": row.body}  # fmt: skip
+    data = to_json(members)
+    if len(data) > LARGEST_PUSH:
+        data = to_json({**members, "entityData": None, **row.announcement})
+    return b"event: derived\ndata: %b\n\n" % data
 
 
 def _chunks(events: Iterable[bytes]) -> Iterator[bytes]:

@@ -58,7 +58,7 @@ class Client:
         """Push a batch; return the outcome of each mutation. Raise what the database raises."""
         members = {"mutations": mutations, "clientId": self._name, "since": self._since}
         batch = validate(Sync, members)
-        todo = read_steps(str(self.production), batch, _ACTOR)
+        todo = await read_steps(str(self.production), batch, _ACTOR)
         context = WriteContext(self._connection, locked=True)
         self.answer = await sync.run(context, str(self.production), batch, todo, _ACTOR)
         fates = list(zip(todo, self.answer.outcomes, strict=True))
