@@ -35,6 +35,8 @@ export default defineRailway(() => {
       PROXY_HEADER: "x-real-ip",
       // The private address, which costs nothing and does not leave the network.
       DATABASE_URL: database.env.DATABASE_URL,
+      // The domain that Railway shows for the service. Name further ones here, with commas between.
+      ALLOWED_HOSTS: "${{RAILWAY_PUBLIC_DOMAIN}}",
       // Set by hand in the dashboard, and kept as they are there.
       ACCESS_TOKEN: preserve(),
       OPERATOR_TOKEN: preserve(),

@@ -10,6 +10,8 @@ from starlette.routing import BaseRoute
 
 from app import VERSION
 from app.access.client_address import ProxyMiddleware
+from app.access.hosts import Hosts
+from app.access.origins import Origins
 from app.api import access, document, error_responses
 from app.api.fast_path import FastPath
 from app.api.idempotent import REPLAYED
@@ -40,6 +42,8 @@ from app.api.routes import (
 )
 from app.api.routes import health as health_routes
 from app.api.routes import settings as settings_routes
+from app.api.security_headers import SecurityHeadersMiddleware
+from app.api.site_check import SiteCheck, SiteMiddleware
 from app.database.database import Database
 from app.database.url import DatabaseUrl
 from app.health import check
@@ -167,6 +171,7 @@ def _add_middleware(
     app: FastAPI, settings: Settings, routes: list[BaseRoute], sockets: SessionServer
 ) -> None:
     """Add the layers, the innermost first."""
+    site = SiteCheck(Hosts(settings.allowed_hosts), Origins(settings))
     app.add_middleware(FastPath, prefix="/api", routes=routes)
     app.add_middleware(IgnoredQueryMiddleware)
     app.add_middleware(HeadMiddleware)
@@ -179,8 +184,10 @@ def _add_middleware(
         CorsMiddleware, allow_origins=settings.origins, allow_methods=_CORS_METHODS,
         allow_headers=_CORS_HEADERS, expose_headers=_CORS_EXPOSED, max_age=600,
     )  # fmt: skip
+    app.add_middleware(SiteMiddleware, check=site)
     app.add_middleware(RequestLogMiddleware, incidents=app.state.incidents)
-    app.add_middleware(SocketMiddleware, sockets=sockets, token=settings.access_token)
+    app.add_middleware(SocketMiddleware, sockets=sockets, site=site, token=settings.access_token)
+    app.add_middleware(SecurityHeadersMiddleware)
     if settings.trusted_proxies:
         app.add_middleware(
             ProxyMiddleware, proxies=settings.trusted_proxies, header=settings.proxy_header

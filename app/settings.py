@@ -3,6 +3,7 @@
 docs/operations.md documents each in a table; a test fails when the two differ.
 """
 
+import re
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,6 +13,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT = Path(__file__).resolve().parents[1]
+_HOST_NAME = re.compile(r"\*|(\*\.)?[\w-]+(\.[\w-]+)*|[\da-fA-F]*:[\da-fA-F:.]+", re.ASCII)
 # No header can carry white space around a token: it was pasted along with it.
 _Stripped = BeforeValidator(lambda value: value.strip() if isinstance(value, str) else value)
 Token = Annotated[SecretStr, _Stripped, Field(min_length=16)]
@@ -40,6 +42,13 @@ def _proxies(parts: tuple[str, ...]) -> tuple[str, ...]:
     return parts
 
 
+def _host_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse what no Host header can be compared with, such as an address with https:// before."""
+    if not all(_HOST_NAME.fullmatch(name) for name in names):
+        raise ValueError("must be names (show.example, *.show.example), addresses, or *; no ports")
+    return names
+
+
 class Settings(BaseSettings):
     """The settings. Times are in seconds, sizes in bytes."""
 
@@ -59,6 +68,9 @@ class Settings(BaseSettings):
         tuple[str, ...], NoDecode, BeforeValidator(_comma_separated), AfterValidator(_proxies)
     ] = ()
     proxy_header: Literal["x-forwarded-for", "forwarded", "x-real-ip"] = "x-forwarded-for"
+    allowed_hosts: Annotated[
+        tuple[str, ...], NoDecode, BeforeValidator(_comma_separated), AfterValidator(_host_names)
+    ] = ()
     server_name: str = "Signalbook"
     api_pages: bool = True
     pool_size: int = Field(default=10, ge=1, le=200)

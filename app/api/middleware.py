@@ -1,7 +1,7 @@
 """ASGI middleware, outermost first.
 
-Client address (``app.access``), sockets, request log, CORS, access token,
-unhandled errors, HEAD, ignored members of a query.
+Client address (``app.access``), security headers, sockets, request log, site check, CORS, access
+token, unhandled errors, HEAD, ignored members of a query. Some have modules of their own.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from app.access.client_address import address_of
 from app.api.access import OPEN_PATHS, OPERATOR_PATHS, has_token, is_open
 from app.api.error_responses import problem_response
 from app.api.responses import IGNORED, header, ignored_names
+from app.api.site_check import SiteCheck
 from app.errors import BadRequest, MethodNotAllowed, SignalbookError, Unauthorized, Unavailable
 from app.health.incidents import Incidents
 from app.live.sockets.sessions import TRUSTED, SessionServer
@@ -236,8 +237,10 @@ class SocketMiddleware:
     token comes in the first packet.
     """
 
-    def __init__(self, app: ASGIApp, sockets: SessionServer, token: SecretStr | None) -> None:
-        self.app, self._sockets = app, sockets
+    def __init__(
+        self, app: ASGIApp, sockets: SessionServer, site: SiteCheck, token: SecretStr | None
+    ) -> None:
+        self.app, self._sockets, self._site = app, sockets, site
         self._token = token.get_secret_value().encode() if token else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -258,6 +261,7 @@ class SocketMiddleware:
         await self._sockets.serve(scope, receive, send)
 
     def _refuse(self, scope: Scope) -> None:
+        self._site.refuse(scope)
         if scope["type"] == "http" and scope["method"] not in _SOCKET_METHODS.split(", "):
             raise MethodNotAllowed(scope["method"], _SOCKET_METHODS)
         query = parse_qs(scope["query_string"].decode("latin-1"))

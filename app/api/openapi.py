@@ -9,8 +9,8 @@ from app.api.problem_schemas import problems
 from app.errors import SignalbookError
 
 _ON_ANY_ROUTE: Final[tuple[type[SignalbookError], ...]] = (
-    SignalbookError, errors.BadRequest, errors.Unauthorized, errors.BodyTooLarge,
-    errors.UnsupportedMediaType, errors.Unavailable,
+    SignalbookError, errors.BadRequest, errors.Unauthorized, errors.Forbidden,
+    errors.BodyTooLarge, errors.UnsupportedMediaType, errors.Unavailable,
 )  # fmt: skip
 _TAG_HEADERS: Final = {
     name: {"description": description, "schema": {"type": "string"}}

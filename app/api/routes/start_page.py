@@ -11,6 +11,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from app.api import document
+from app.api.content_policy import CONTENT_POLICY, page_policy
 
 router: Final = APIRouter()
 ASSETS: Final = "/static-offline-docs"
@@ -27,8 +28,8 @@ _OPTIONS: Final = {
 # Swagger UI takes seconds to begin, and puts its own in this place.
 _PLACE: Final = '<div id="swagger-ui">'
 _MEANWHILE: Final = (
-    '<main style="font-family: sans-serif; padding: 3rem 1.5rem"><h1>Signalbook</h1>'
-    "<p>The pages of the API are being opened …</p></main>"
+    "<style>main { font-family: sans-serif; padding: 3rem 1.5rem }</style>"
+    "<main><h1>Signalbook</h1><p>The pages of the API are being opened …</p></main>"
 )
 
 
@@ -48,7 +49,7 @@ async def openapi_document(request: Request) -> Response:
 @router.get(_PAGES, include_in_schema=False)
 async def pages() -> Response:
     """Show the API's document, and try its operations."""
-    return HTMLResponse(_html())
+    return HTMLResponse(_html(), headers={CONTENT_POLICY: page_policy(_html())})
 
 
 @cache

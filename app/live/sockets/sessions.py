@@ -79,7 +79,9 @@ class SessionServer(socketio.AsyncServer):  # type: ignore[misc]  # the library 
     A session that breaks the protocol is ended as well, without a traceback.
     """
 
-    def __init__(self, limits: SocketLimits, allows_origin: Callable[[str, Any], bool]) -> None:
+    def __init__(
+        self, limits: SocketLimits, allows_origin: Callable[[str | None, Any], bool]
+    ) -> None:
         super().__init__(
             async_mode="asgi", async_handlers=False, logger=_SILENT, engineio_logger=_SILENT,
             cors_allowed_origins=allows_origin, cors_credentials=False,

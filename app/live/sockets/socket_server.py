@@ -8,11 +8,11 @@ import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import structlog
 from socketio.exceptions import ConnectionRefusedError as ConnectionRejected
 
+from app.access.origins import Origins
 from app.database.database import Database
 from app.errors import NotFound, SignalbookError, Unauthorized
 from app.live.feed.hub import Hub
@@ -39,7 +39,7 @@ class SocketServer:
         self._limits = limits or SocketLimits()
         token = settings.access_token
         self._token = token.get_secret_value().encode() if token else None
-        self._origins = frozenset(settings.origins)
+        self._origins = Origins(settings)
         self.sessions = SessionServer(self._limits, self._allows_origin)
         self.sessions.on("connect", self._on_connect)
         self.sessions.on("disconnect", self._on_disconnect)
@@ -72,10 +72,11 @@ class SocketServer:
         ):  # fmt: skip
             yield
 
-    def _allows_origin(self, origin: str, environ: dict[str, Any]) -> bool:
-        """Return whether a page of this origin may connect: our own, and those set in CORS."""
-        same = urlsplit(origin).netloc == environ.get("HTTP_HOST")
-        return same or "*" in self._origins or origin in self._origins
+    def _allows_origin(self, origin: str | None, environ: dict[str, Any]) -> bool:
+        """Whether a page of this origin may connect: who may connect may write."""
+        host, site = environ.get("HTTP_HOST", ""), environ.get("HTTP_SEC_FETCH_SITE", "")
+        parts = (host, origin or "", site)
+        return self._origins.may_write(*(part.encode("latin-1") for part in parts))
 
     async def _on_connect(self, socket: str, _environ: dict[str, Any], auth: Any) -> None:
         session = self.sessions.session_of(socket)
