@@ -14,6 +14,7 @@ from app.access.hosts import Hosts
 from app.access.origins import Origins
 from app.api import access, document, error_responses
 from app.api.fast_path import FastPath
+from app.api.frontend import Frontend
 from app.api.idempotent import REPLAYED
 from app.api.middleware import (
     AccessTokenMiddleware,
@@ -149,6 +150,10 @@ def _add_routes(app: FastAPI, settings: Settings) -> list[BaseRoute]:
     if settings.api_pages:
         app.include_router(start_page.router)
         app.mount(start_page.ASSETS, StaticFiles(directory=start_page.FILES))
+    if settings.frontend_dir:
+        app.router.default = Frontend(settings.frontend_dir, app.router.default)
+    elif settings.api_pages:
+        app.include_router(start_page.root)
     operators = [admin.router] if access.operators_exist(settings) else []
     for router in (*fast, *others, *operators):
         app.include_router(router, prefix="/api")

@@ -71,6 +71,7 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[
         tuple[str, ...], NoDecode, BeforeValidator(_comma_separated), AfterValidator(_host_names)
     ] = ()
+    frontend_dir: Path | None = None
     server_name: str = "Signalbook"
     api_pages: bool = True
     pool_size: int = Field(default=10, ge=1, le=200)

@@ -80,7 +80,7 @@ def test_the_platform_and_those_that_are_set_are_answered(shared_database: str) 
         for host, status in (
             ("healthcheck.railway.app", 200), ("show.example", 200), ("desk.local", 403),
         ):  # fmt: skip
-            for path in ("/health", "/api/productions", POLLING):
+            for path in ("/livez", "/api/productions", POLLING):
                 assert client.get(path, headers={"host": host}).status_code == status, (host, path)
 
 

@@ -14,6 +14,8 @@ from app.api import document
 from app.api.content_policy import CONTENT_POLICY, page_policy
 
 router: Final = APIRouter()
+root: Final = APIRouter()
+"""What stands at ``/`` where no web application does."""
 ASSETS: Final = "/static-offline-docs"
 """The path of Swagger UI's own files; ``FILES`` is the folder that holds them."""
 FILES: Final = Path(fastapi_offline.__file__).parent / "static"
@@ -33,7 +35,7 @@ _MEANWHILE: Final = (
 )
 
 
-@router.get("/", include_in_schema=False)
+@root.get("/", include_in_schema=False)
 async def start_page() -> Response:
     """Lead a browser to the pages; the body is for who follows no redirects, such as curl."""
     return JSONResponse(_LINKS, 307, {"location": _PAGES})
