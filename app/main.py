@@ -35,6 +35,7 @@ from app.api.routes import (
     equipment,
     formats,
     history,
+    memberships,
     show_documents,
     shows,
     signal_flow,
@@ -154,7 +155,7 @@ def _add_routes(app: FastAPI, settings: Settings) -> list[BaseRoute]:
         app.router.default = Frontend(settings.frontend_dir, app.router.default)
     elif settings.api_pages:
         app.include_router(start_page.root)
-    operators = [admin.router] if access.operators_exist(settings) else []
+    operators = [admin.router, memberships.router] if access.operators_exist(settings) else []
     for router in (*fast, *others, *operators):
         app.include_router(router, prefix="/api")
     return [route for router in fast for route in router.routes]
