@@ -7,6 +7,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tests.support.service import created
+
 Row = dict[str, Any]
 Make = Callable[..., Row]
 
@@ -233,3 +235,17 @@ def test_a_copied_show_has_its_ports(client: httpx.Client, make: Make, productio
     (copied,) = client.get(f"/api/ccus/production/{copy['uuid']}").json()
     ids = [row["id"] for row in ports_of(client, copied)]
     assert ids == [row["id"] for row in ports_of(client, ccu)]
+
+
+def test_a_list_leaves_the_ports_of_another_show_s_device_with_its_uuid(
+    client: httpx.Client,
+) -> None:
+    """Clients make uuids, so a device of another type and show may have the same."""
+    theirs, own = (created(client, "productions", name="A show") for _ in range(2))
+    uuid = created(client, "cameras", name="x", productionId=theirs["uuid"])["uuid"]
+    path, port = f"/api/device-ports/device/{uuid}", {"portLabel": "SDI 1", "direction": "OUTPUT"}
+    body = {"productionId": theirs["uuid"], "ports": [{**port, "ioType": "SDI"}]}
+    before = client.post(f"{path}/sync", json=body).raise_for_status().json()
+    created(client, "ccus", name="x", uuid=uuid, productionId=own["uuid"])
+    assert client.post(f"{path}/sync", json={"productionId": own["uuid"], "ports": []}).json() == []
+    assert client.get(path).json() == before

@@ -39,7 +39,10 @@ UNLISTED: Final = "is_unlisted"
 
 @dataclass(frozen=True)
 class ListStatements:
-    """The statements of a type that devices own; $1 is the device's uuid."""
+    """The statements of a type that devices own; $1 is the device's uuid.
+
+    $2 is the production to look into; for the first two it may be NULL: then all.
+    """
 
     whole: Mapping[str, str]
     """``list``: the live rows as JSON, inputs first, in the order of their labels. ``used``: the
@@ -55,13 +58,16 @@ def list_statements(entity: type[Row]) -> ListStatements:
     order = f" ORDER BY direction, {LABEL_PREFIX}, {LABEL_NUMBER}, id, uuid".replace(
         "(id", f"({own}.id"
     )
-    rows = projection(entity, f"{own}.{owner.uuid} = $1 AND {live(entity)}", order=order)
+    # Clients make uuids: a device of another production may have the same.
+    within = f"($2::uuid IS NULL OR {own}.production_uuid = $2)"
+    condition = f"{own}.{owner.uuid} = $1 AND {within} AND {live(entity)}"
+    rows = projection(entity, condition, order=order)
     devices = all_devices("id, uuid, production_uuid, is_deleted", owner.likely)
     return ListStatements({
         "list": "SELECT coalesce(json_agg(row_to_json(owned)), '[]') FROM (SELECT entity.*, "
         f"{format_of(FORMAT)} AS format FROM ({rows}) AS entity) AS owned",
-        "used": f"SELECT uuid FROM {own} WHERE {owner.uuid} = $1 AND NOT is_deleted AND "
-        f"({' OR '.join(_uses(own, owner))})",
+        "used": f"SELECT uuid FROM {own} WHERE {owner.uuid} = $1 AND {within} "
+        f"AND NOT is_deleted AND ({' OR '.join(_uses(own, owner))})",
         "device": f"SELECT id FROM ({devices}) AS device WHERE uuid = $1 AND production_uuid = $2 "
         "AND NOT is_deleted LIMIT 1",
     })  # fmt: skip
@@ -87,7 +93,7 @@ async def read_list(database: Database, entity: type[Row], device: str) -> bytes
     uuid = known_uuid(device)
     if uuid is None:
         return b"[]"
-    row = await database.row(list_statements(entity).whole["list"], uuid)
+    row = await database.row(list_statements(entity).whole["list"], uuid, None)
     return bytes(row[0]) if row else b"[]"
 
 
@@ -103,12 +109,14 @@ async def write_list(
     show = await lock_production(context, production)
     owner = await _find_device(context.connection, entity, device, show)
     sql = list_statements(entity).whole
-    before = from_json(await context.connection.fetchval(sql["list"], owner))
+    before = from_json(await context.connection.fetchval(sql["list"], owner, show.uuid))
     writer = _ListWriter(context, entity, show, owner, actor)
     pairs = list(match(entity, before, items))
     listed = {row["uuid"] for row, _ in pairs if row}
     left_out = [row for row in before if row["uuid"] not in listed]
-    used = {str(row["uuid"]) for row in await context.connection.fetch(sql["used"], owner)}
+    used = {
+        str(row["uuid"]) for row in await context.connection.fetch(sql["used"], owner, show.uuid)
+    }
     for row in left_out:
         await writer.leave_out(row, is_used=row["uuid"] in used)
     for place, (matching, item) in enumerate(pairs):
@@ -116,7 +124,7 @@ async def write_list(
             await writer.write(matching, item)
         except Invalid as error:
             raise _at_place(error, place) from None
-    body: bytes = await context.connection.fetchval(sql["list"], owner)
+    body: bytes = await context.connection.fetchval(sql["list"], owner, show.uuid)
     return body
 
 
