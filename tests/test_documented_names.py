@@ -16,7 +16,7 @@ import typer.main
 from app.__main__ import cli
 from app.entities import discovered
 from app.settings import PROJECT
-from scripts.openapi_document import text
+from tests.support.documents import DOCUMENT
 
 PAGES = [
     PROJECT / name
@@ -29,7 +29,7 @@ END = re.compile(r"(?<=[`\s]…)/[a-z][^\s`\"|]*")
 COMMAND = re.compile(r"python -m app((?:[ \\\n]+[^`\n]+)?)")
 
 
-ROUTES = set(re.findall(r'(?m)^    "(/[^"]*)": \{$', text()))
+ROUTES = {*DOCUMENT["paths"]}
 TYPES = "|".join([*discovered(), *(a for e in discovered().values() for a in e.path_aliases)])
 
 

@@ -17,9 +17,7 @@ import pytest
 from app.api import idempotent as once_route
 from app.api.routes import entities
 from app.database.database import Database
-from app.database.url import DatabaseUrl
 from app.errors import Busy, DatabaseAway, Invalid, WriteRace
-from app.main import create_app
 from app.model.entity import Row
 from app.retention import Retention
 from app.store import idempotency
@@ -29,10 +27,11 @@ from app.store.writer import Writer
 from tests.legacy import connected
 from tests.support import databases
 from tests.support.bodies import REPRESENTATIVES, SCOPED_REPRESENTATIVES, minimal, named
+from tests.support.documents import DOCUMENT
 from tests.support.ledgers import opened as ledger_opened
 from tests.support.ledgers import plan, proposed
 from tests.support.posts import OF_EACH_KIND, POSTS, Post
-from tests.support.service import created, service, settings
+from tests.support.service import created, service
 from tests.test_writer import opened
 
 Made = dict[str, Any]
@@ -315,10 +314,9 @@ async def test_a_decision_is_made_once(own_database: str, key: str) -> None:
 
 
 def test_every_post_documents_it_and_takes_it() -> None:
-    document = create_app(settings(), DatabaseUrl.parse("postgresql:///none")).openapi()
     found = {
         path: {p["name"]: p for p in methods["post"].get("parameters", [])}
-        for path, methods in document["paths"].items()
+        for path, methods in DOCUMENT["paths"].items()
         if "post" in methods
     }
     assert len(found) > len(POSTS) // 2

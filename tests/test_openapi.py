@@ -17,7 +17,7 @@ import httpx
 import pytest
 import schemathesis
 from fastapi import FastAPI
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -27,28 +27,17 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from app.api import document
-from app.database.url import DatabaseUrl
 from app.entities import discovered
 from app.installation.shipped_devices import shipped_devices
-from app.main import create_app
 from app.model.entity import Entity
 from app.model.fields import NO_NUL
 from app.releases.ledger import soak
 from scripts.openapi_document import FILE, text
 from tests.support.bodies import SCOPED, minimal
+from tests.support.documents import DOCUMENT, OPERATIONS
 from tests.support.ledgers import opened, plan, proposed
 from tests.support.service import service
-from tests.support.service import settings as service_settings
 
-# The schema is the application's own: it needs no database.
-DOCUMENT: dict[str, Any] = create_app(
-    service_settings(), DatabaseUrl.parse("postgresql:///none")
-).openapi()
-OPERATIONS = [
-    (path, method, operation)
-    for path, methods in DOCUMENT["paths"].items()
-    for method, operation in methods.items()
-]
 # The second mount of a collection and PATCH run the same code as the first and PUT.
 MOUNTS = "|".join(mount for entity in discovered().values() for mount in entity.path_aliases)
 schema = (
@@ -110,31 +99,38 @@ def existing(
     return keys
 
 
-# Its systematic phase is worked out for every operation while pytest collects, in every worker: a
-# minute and a half before the first test. Random cases reach the same code.
-schema.config.phases.coverage.enabled = False
-
-
-@schema.parametrize()
-@settings(
-    max_examples=int(os.environ.get("OPENAPI_EXAMPLES", "12")),
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
+# Schemathesis' own parametrising works out cases of every operation while pytest collects.
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [
+        (operation.path, operation.method)
+        for operation in (found.ok() for found in schema.get_all_operations())
+    ],
+    ids=str,
 )
 def test_no_request_meets_a_500_or_an_answer_outside_the_schema(
-    case: Any, root: str, existing: Callable[[str], dict[str, str]]
+    path: str, method: str, root: str, existing: Callable[[str], dict[str, str]]
 ) -> None:
-    # Every other request names what exists; random keys alone would only ever meet a 404.
-    if case.path_parameters and zlib.crc32(repr(case.body).encode("utf-8", "replace")) % 2:
-        known = existing(case.path.split("/")[2])
-        case.path_parameters.update((k, v) for k, v in known.items() if k in case.path_parameters)
-    answer = case.call(base_url=root)
-    case.validate_response(
-        answer,
-        checks=[not_a_server_error, status_code_conformance, content_type_conformance,
-                response_schema_conformance],
-        excluded_checks=[ignored_auth],
-    )  # fmt: skip
+    @given(case=schema[path][method].as_strategy())
+    @settings(
+        max_examples=int(os.environ.get("OPENAPI_EXAMPLES", "12")),
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    def send(case: Any) -> None:
+        # Every other request names what exists; random keys alone would only ever meet a 404.
+        if case.path_parameters and zlib.crc32(repr(case.body).encode("utf-8", "replace")) % 2:
+            known = existing(path.split("/")[2])
+            named = {k: v for k, v in known.items() if k in case.path_parameters}
+            case.path_parameters.update(named)
+        case.validate_response(
+            case.call(base_url=root),
+            checks=[not_a_server_error, status_code_conformance, content_type_conformance,
+                    response_schema_conformance],
+            excluded_checks=[ignored_auth],
+        )  # fmt: skip
+
+    send()
 
 
 def test_the_committed_document_is_this_one() -> None:

@@ -11,24 +11,17 @@ from jsonschema_rs import Draft202012Validator
 
 from app import errors
 from app.cli.load_show import SAMPLE, load, opened, read
-from app.database.url import DatabaseUrl
 from app.entities import discovered
 from app.errors import SignalbookError
 from app.installation.shipped import load_shipped
-from app.main import create_app
 from app.model.schemas import create_schema, update_schema
 from app.settings import PROJECT
 from tests.support.databases import Server
+from tests.support.documents import DOCUMENT, OPERATIONS
 from tests.support.service import service, settings
 from tests.test_installation_formats import load as load_formats
 
-DOCUMENT: dict[str, Any] = create_app(settings(), DatabaseUrl.parse("postgresql:///none")).openapi()
 SCHEMAS = DOCUMENT["components"]["schemas"]
-OPERATIONS = [
-    (path, method, operation)
-    for path, methods in DOCUMENT["paths"].items()
-    for method, operation in methods.items()
-]
 
 
 def test_every_member_and_parameter_is_described() -> None:
