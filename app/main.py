@@ -51,6 +51,7 @@ from app.database.url import DatabaseUrl
 from app.health import check
 from app.health.incidents import Incidents
 from app.health.soak_recorder import SoakRecorder
+from app.health.statement_proof import StatementProof
 from app.live.feed.hub import Hub
 from app.live.feed.listener import Listener
 from app.live.shutdown import Shutdown
@@ -99,7 +100,7 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
             await database.close()
 
     recorder, shutdown = SoakRecorder(_server_url(settings, url), settings.soak_check), Shutdown()
-    incidents = Incidents()
+    incidents, proof = Incidents(), StatementProof()
     sockets = SocketServer(settings, limits)
 
     app = _empty_app(lifespan)
@@ -109,7 +110,8 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
     app.state.incidents = incidents
 
     async def examine() -> check.Health:
-        return await check.examine(app.state.database, settings.health_timeout, incidents)
+        timeout = settings.health_timeout
+        return await check.examine(app.state.database, timeout, incidents, proof)
 
     app.state.checkup = check.Checkup(examine, settings.health_cache)
     _add_middleware(app, settings, _add_routes(app, settings), sockets.sessions)

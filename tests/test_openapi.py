@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from difflib import unified_diff
 from threading import Event
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -104,7 +104,8 @@ def existing(
     ("path", "method"),
     [
         (operation.path, operation.method)
-        for operation in (found.ok() for found in schema.get_all_operations())
+        for found in cast("Iterator[Any]", schema.get_all_operations())
+        if (operation := found.ok())
     ],
     ids=str,
 )

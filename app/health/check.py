@@ -1,9 +1,9 @@
 """Whether the service can really serve: found out as its requests would, not by a version number.
 
 The older service answered HEALTHY while its code used a column that no migration had made. So an
-examination opens a connection just as the pool does, prepares every statement of every collection
-on it, follows every name to its table, and makes a write that it rolls back. The errors of real
-requests in the last half minute count as well.
+examination opens a connection just as the pool does, follows every name to its table, prepares
+every statement of every collection (anew when the catalogue has changed), and makes a write that
+it rolls back. The errors of real requests in the last half minute count as well.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from app.database.database import Database
 from app.database.driver_errors import translate
 from app.errors import DatabaseAway, SchemaMismatch, SignalbookError
 from app.health.incidents import Incidents
+from app.health.statement_proof import StatementProof
 from app.health.write_trial import try_write
 from app.releases.ledger import signals
 from app.releases.migrations import revisions
@@ -74,13 +75,19 @@ class Health:
         return next(wrong, None) or self.failing or behind
 
 
-async def examine(database: Database, within: float, incidents: Incidents | None = None) -> Health:
-    """Examine the database as the service meets it, bounded by ``within`` seconds."""
+async def examine(
+    database: Database, within: float, incidents: Incidents | None = None,
+    proof: StatementProof | None = None,
+) -> Health:  # fmt: skip
+    """Examine the database as the service meets it, bounded by ``within`` seconds.
+
+    With a ``proof`` statements are prepared only where it does not hold any more.
+    """
     head, connection = revisions.head(), None
     try:
         async with asyncio.timeout(within):
             connection = await database.connect(lock_timeout=_LOCK_TIMEOUT)
-            health = await _examine_on(connection, database, head)
+            health = await _examine_on(connection, database, head, proof or StatementProof())
     except Exception as error:  # noqa: BLE001  # whatever stops the examination is its result
         health = Health(connection is not None, head=head, resources=_for_all(_words(error)))
     finally:
@@ -89,7 +96,9 @@ async def examine(database: Database, within: float, incidents: Incidents | None
     return replace(health, failing=incidents.summary(_AT_ONCE) if incidents else None)
 
 
-async def _examine_on(connection: asyncpg.Connection, database: Database, head: str) -> Health:
+async def _examine_on(
+    connection: asyncpg.Connection, database: Database, head: str, proof: StatementProof
+) -> Health:
     start = time.perf_counter()
     await connection.fetchval("SELECT 1")
     latency = round((time.perf_counter() - start) * 1_000, 2)
@@ -102,12 +111,12 @@ async def _examine_on(connection: asyncpg.Connection, database: Database, head: 
         words = "the database has no schema yet: run the migrations (python -m app release)"
         return replace(health, resources=_for_all(words))
     notes = await _settings_not_passed(database, connection)
-    resources, locked = await _resources(database, connection)
+    resources, locked = await _resources(database, connection, proof)
     return replace(health, resources=resources, notes=(*notes, *locked))
 
 
 async def _resources(
-    database: Database, connection: asyncpg.Connection
+    database: Database, connection: asyncpg.Connection, proof: StatementProof
 ) -> tuple[dict[str, str], list[str]]:
     """Return what is wrong with each collection, and notes on what was locked.
 
@@ -118,10 +127,23 @@ async def _resources(
     resources |= await _check_idle(database, needs)
     if any(word != "ok" for word in resources.values()):
         return resources, []
-    failed, locked = await _prepare_all(connection)
+    failed, locked = await _prove(connection, proof)
     if not failed and not locked:
         failed, locked = await _try_write(connection)
     return resources | failed, locked
+
+
+async def _prove(
+    connection: asyncpg.Connection, proof: StatementProof
+) -> tuple[dict[str, str], list[str]]:
+    """Prepare every statement, unless that was done against the same catalogue."""
+    if await proof.holds(connection):
+        return {}, []
+    fingerprint = await proof.fingerprint(connection)
+    failed, locked = await _prepare_all(connection)
+    if not failed and not locked:
+        await proof.remember(connection, fingerprint)
+    return failed, locked
 
 
 async def _prepare_all(connection: asyncpg.Connection) -> tuple[dict[str, str], list[str]]:

@@ -26,7 +26,8 @@ from tests.support.pgbouncer import pgbouncer
 def settings(**changes: Any) -> Settings:
     """Return the settings of tests: quick to notice, quiet, and never from the environment."""
     base: dict[str, Any] = {
-        "environment": "test", "health_cache": 0, "pool_size": 10, "log_level": "ERROR",
+        "environment": "test", "health_cache": 0, "health_timeout": 60.0, "pool_size": 10,
+        "log_level": "ERROR",
     }  # fmt: skip
     return Settings.model_construct(**{**Settings().model_dump(), **base, **changes})
 
