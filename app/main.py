@@ -10,14 +10,16 @@ from starlette.routing import BaseRoute
 
 from app import VERSION
 from app.access.client_address import ProxyMiddleware
+from app.access.credentials import Credentials
 from app.access.hosts import Hosts
+from app.access.memberships import CHANNEL
 from app.access.origins import Origins
-from app.api import access, document, error_responses
+from app.api import document, error_responses
 from app.api.fast_path import FastPath
 from app.api.frontend import Frontend
 from app.api.idempotent import REPLAYED
 from app.api.middleware import (
-    AccessTokenMiddleware,
+    CallerMiddleware,
     CorsMiddleware,
     HeadMiddleware,
     IgnoredQueryMiddleware,
@@ -44,6 +46,7 @@ from app.api.routes import (
 )
 from app.api.routes import health as health_routes
 from app.api.routes import settings as settings_routes
+from app.api.routes.access import ticket_routes
 from app.api.security_headers import SecurityHeadersMiddleware
 from app.api.site_check import SiteCheck, SiteMiddleware
 from app.database.database import Database
@@ -85,6 +88,7 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
         try:
             retention = Retention(database, settings.log_retention_days)
             listener = Listener(_server_url(settings, url))
+            _attach(credentials, database, listener)
             hub = Hub(database, listener, margin=_slowest_write(settings))
             app.state.listener, app.state.hub = listener, hub
             sockets.attach(database, listener, hub)
@@ -94,6 +98,7 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
                 hub.running(),
                 listener.running(),
                 sockets.running(shutdown),
+                credentials.running(),
             ):
                 yield
         finally:
@@ -101,20 +106,21 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
 
     recorder, shutdown = SoakRecorder(_server_url(settings, url), settings.soak_check), Shutdown()
     incidents, proof = Incidents(), StatementProof()
-    sockets = SocketServer(settings, limits)
+    credentials = Credentials(settings)
+    sockets = SocketServer(settings, credentials, limits)
 
     app = _empty_app(lifespan)
     app.state.settings, app.state.url, app.state.recorder = settings, url, recorder
-    app.state.shutdown = shutdown
-    app.state.event_streams = EventStreams(shutdown)
-    app.state.incidents = incidents
+    app.state.shutdown, app.state.credentials = shutdown, credentials
+    streams = EventStreams(shutdown, credentials.watches)
+    app.state.incidents, app.state.event_streams = incidents, streams
 
     async def examine() -> check.Health:
         timeout = settings.health_timeout
         return await check.examine(app.state.database, timeout, incidents, proof)
 
     app.state.checkup = check.Checkup(examine, settings.health_cache)
-    _add_middleware(app, settings, _add_routes(app, settings), sockets.sessions)
+    _add_middleware(app, settings, _add_routes(app, settings), sockets.sessions, credentials)
     error_responses.install(app)
     document.install(app)
     return app
@@ -133,6 +139,13 @@ def _empty_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]])
         telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,
     )
+
+
+def _attach(credentials: Credentials, database: Database, listener: Listener) -> None:
+    """Let credentials be read, and read anew when one changes or that might have been missed."""
+    credentials.attach(database)
+    listener.listen(CHANNEL, credentials.forget)
+    listener.on_connect(credentials.forget_all)
 
 
 def _server_url(settings: Settings, url: DatabaseUrl) -> DatabaseUrl:
@@ -157,8 +170,7 @@ def _add_routes(app: FastAPI, settings: Settings) -> list[BaseRoute]:
         app.router.default = Frontend(settings.frontend_dir, app.router.default)
     elif settings.api_pages:
         app.include_router(start_page.root)
-    operators = [admin.router, memberships.router] if access.operators_exist(settings) else []
-    for router in (*fast, *others, *operators):
+    for router in (*fast, *others):
         app.include_router(router, prefix="/api")
     return [route for router in fast for route in router.routes]
 
@@ -170,31 +182,29 @@ def _routers() -> tuple[list[APIRouter], list[APIRouter]]:
     others = [
         *device_lists.routers(), *history.routers(), show_documents.router, changes.router,
         sync.router, bulk.router(), equipment.router, formats.router, settings_routes.router,
-        signal_flow.router,
+        signal_flow.router, admin.router, memberships.router, ticket_routes.router,
     ]  # fmt: skip
     return fast, others
 
 
 def _add_middleware(
-    app: FastAPI, settings: Settings, routes: list[BaseRoute], sockets: SessionServer
-) -> None:
+    app: FastAPI, settings: Settings, routes: list[BaseRoute], sockets: SessionServer,
+    credentials: Credentials,
+) -> None:  # fmt: skip
     """Add the layers, the innermost first."""
     site = SiteCheck(Hosts(settings.allowed_hosts), Origins(settings))
     app.add_middleware(FastPath, prefix="/api", routes=routes)
     app.add_middleware(IgnoredQueryMiddleware)
     app.add_middleware(HeadMiddleware)
     app.add_middleware(UnhandledErrorMiddleware)
-    if settings.access_token is not None:
-        app.add_middleware(
-            AccessTokenMiddleware, token=settings.access_token, operator=settings.operator_token
-        )
+    app.add_middleware(CallerMiddleware, credentials=credentials)
     app.add_middleware(
         CorsMiddleware, allow_origins=settings.origins, allow_methods=_CORS_METHODS,
         allow_headers=_CORS_HEADERS, expose_headers=_CORS_EXPOSED, max_age=600,
     )  # fmt: skip
     app.add_middleware(SiteMiddleware, check=site)
     app.add_middleware(RequestLogMiddleware, incidents=app.state.incidents)
-    app.add_middleware(SocketMiddleware, sockets=sockets, site=site, token=settings.access_token)
+    app.add_middleware(SocketMiddleware, sockets=sockets, site=site, credentials=credentials)
     app.add_middleware(SecurityHeadersMiddleware)
     if settings.trusted_proxies:
         app.add_middleware(

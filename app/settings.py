@@ -6,10 +6,11 @@ docs/operations.md documents each in a table; a test fails when the two differ.
 import re
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -17,6 +18,10 @@ _HOST_NAME = re.compile(r"\*|(\*\.)?[\w-]+(\.[\w-]+)*|[\da-fA-F]*:[\da-fA-F:.]+"
 # No header can carry white space around a token: it was pasted along with it.
 _Stripped = BeforeValidator(lambda value: value.strip() if isinstance(value, str) else value)
 Token = Annotated[SecretStr, _Stripped, Field(min_length=16)]
+
+
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]
+_PEPPER_NAME: Final = re.compile("[A-Za-z0-9-]{1,40}")
 
 
 class BadSettings(Exception):
@@ -49,6 +54,36 @@ def _host_names(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _peppers(setting: SecretStr | None) -> dict[str, bytes]:
+    """Return the named peppers of ``name:secret,older:secret``, the newest first."""
+    parts = setting.get_secret_value().split(",") if setting else []
+    named = (part.strip().partition(":") for part in parts)
+    return {name: secret.encode() for name, _, secret in named}
+
+
+def _readable_peppers(setting: SecretStr | None) -> SecretStr | None:
+    named = _peppers(setting)
+    if setting and len(named) <= setting.get_secret_value().count(","):
+        raise PydanticCustomError("peppers", "must not name two alike")
+    if any(not _PEPPER_NAME.fullmatch(name) or len(named[name]) < 32 for name in named):
+        raise PydanticCustomError(
+            "peppers",
+            "must be NAME:SECRET, or several with commas between: names of letters, digits and "
+            "hyphens, secrets of at least 32 characters",
+        )
+    return setting
+
+
+def _safe_address(address: str | None) -> str | None:
+    """Refuse an issuer whose keys somebody on the way could replace."""
+    if address is not None:
+        parts = urlsplit(address)
+        is_local = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost"}
+        if not parts.hostname or (parts.scheme != "https" and not is_local):
+            raise PydanticCustomError("issuer", "must be an address with https")
+    return address
+
+
 class Settings(BaseSettings):
     """The settings. Times are in seconds, sizes in bytes."""
 
@@ -62,7 +97,14 @@ class Settings(BaseSettings):
     data_dir: Path = PROJECT / ".data"
     access_token: Token | None = None
     operator_token: Token | None = None
-    anonymous: Literal["none", "editor"] = "none"
+    token_peppers: Annotated[SecretStr | None, AfterValidator(_readable_peppers)] = None
+    anonymous: Literal["none", "viewer", "editor"] = "none"
+    oidc_issuer: Annotated[str | None, AfterValidator(_safe_address)] = None
+    oidc_audience: str | None = None
+    oidc_algorithms: Annotated[
+        tuple[Algorithm, ...], NoDecode, BeforeValidator(_comma_separated)
+    ] = ("RS256",)
+    oidc_role_claim: str | None = None
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
     trusted_proxies: Annotated[
         tuple[str, ...], NoDecode, BeforeValidator(_comma_separated), AfterValidator(_proxies)
@@ -106,6 +148,30 @@ class Settings(BaseSettings):
             return True
 
     @property
+    def trusts_local(self) -> bool:
+        """Whether all that comes from this machine may do all: no token guards anything yet."""
+        is_local = self.environment != "production" and not self.beyond_loopback
+        return is_local and self.anonymous != "viewer" and not self.has_authentication
+
+    @property
+    def has_authentication(self) -> bool:
+        """Whether a setting says who may come in."""
+        ours = (self.access_token, self.operator_token, self.token_peppers)
+        return any((*ours, self.oidc_issuer))
+
+    @property
+    def anonymous_role(self) -> str | None:
+        """The role of who sends no credential, None for none at all."""
+        if self.anonymous == "none":
+            return "editor" if self.trusts_local else None
+        return self.anonymous
+
+    @property
+    def peppers(self) -> dict[str, bytes]:
+        """The keys that hash the secrets of tokens, by name, the newest first."""
+        return _peppers(self.token_peppers)
+
+    @property
     def origins(self) -> tuple[str, ...]:
         """The origins that browsers may call from: outside production any, unless they are set."""
         return self.cors_origins or (() if self.environment == "production" else ("*",))
@@ -135,10 +201,21 @@ class Settings(BaseSettings):
 
     def refuse_exposed(self) -> None:
         """Raise BadSettings where others could edit or approve without a token of their own."""
-        if self.beyond_loopback and self.access_token is None and self.anonymous != "editor":
+        is_production = self.environment == "production"
+        is_closed = self.has_authentication or self.anonymous != "none"
+        if (self.beyond_loopback or is_production) and not is_closed:
+            reason = "In production a proxy may let others in"
+            if self.beyond_loopback:
+                reason = f"HOST={self.host} can be reached from other machines"
             raise BadSettings(
-                f"HOST={self.host} can be reached from other machines: set ACCESS_TOKEN (at least "
-                "16 characters), or say ANONYMOUS=editor if everybody may edit."
+                f"{reason}: set ACCESS_TOKEN (at least 16 characters), TOKEN_PEPPERS or "
+                "OIDC_ISSUER, or say ANONYMOUS=viewer or ANONYMOUS=editor if everybody may read, "
+                "or edit."
+            )
+        if self.oidc_issuer and not self.oidc_audience:
+            raise BadSettings(
+                "OIDC_AUDIENCE is not set: tokens that OIDC_ISSUER made for others would open this "
+                "service too. Set it to the audience of this service."
             )
         if self.operator_token is not None and self.operator_token == self.access_token:
             raise BadSettings(

@@ -122,6 +122,9 @@ def record(client: httpx.Client) -> dict[str, Any]:
     _record_operations(ask)
     _record_memberships(ask, show)
     ask.examples["stream_changes"] = _event(ask.examples["Feed"]["changes"][0])
+    # A real one would be another each time.
+    until = "2027-05-16T08:03:24.000Z"
+    ask.examples["Ticket"] = {"ticket": "WyJ0b2tlbjo0.u1Zx", "expiresAt": until}
     return _steady(ask.examples)
 
 

@@ -24,6 +24,7 @@ from tests.support.service import PlainClient
 from tests.support.sockets import tab
 
 PATIENCE: Final = 60  # seconds; a busy machine is slow, and a hanging process is not
+CREW: Final = "a-token-for-the-crew"
 NOWHERE: Final = "postgresql://somebody:hunter2hunter2@127.0.0.1:1/nothing"
 
 
@@ -43,7 +44,8 @@ class Served:
 
     def __init__(self, output: Path, url: str, **settings: str) -> None:
         environment = {"PATH": os.environ["PATH"], "ENVIRONMENT": "production", "PORT": "0",
-                       "DATABASE_URL": url, "POOL_SIZE": "3", **settings}  # fmt: skip
+                       "DATABASE_URL": url, "POOL_SIZE": "3",
+                       "ACCESS_TOKEN": CREW, **settings}  # fmt: skip
         self._output = output
         with output.open("wb") as sink:
             self.process = subprocess.Popen(
@@ -83,7 +85,8 @@ def served(folder: Path, url: str, **settings: str) -> Iterator[Served]:
 def misbehave(root: str) -> None:
     """Ask well and badly, and leave a request in its middle with a reset."""
     address = httpx.URL(root)
-    with PlainClient(base_url=root, timeout=PATIENCE) as client:
+    headers = {"authorization": f"Bearer {CREW}"}
+    with PlainClient(base_url=root, timeout=PATIENCE, headers=headers) as client:
         assert client.get("/health").status_code in {200, 503}
         client.get("/api/productions")
         client.post("/api/productions", content=b"{\xff")
@@ -104,7 +107,11 @@ async def test_production_says_nothing_but_json_and_ends_with_0(
     with served(tmp_path, own_database) as service:
         root = service.root()
         misbehave(root)
-        async with plain(base_url=root, timeout=PATIENCE) as client, tab(root) as watcher:
+        headers = {"authorization": f"Bearer {CREW}"}
+        async with (
+            plain(base_url=root, timeout=PATIENCE, headers=headers) as client,
+            tab(root, headers=headers) as watcher,
+        ):
             show = (await client.post("/api/productions", json={"name": "x"})).json()
             await watcher.join(show["id"])
             path = f"/api/productions/{show['uuid']}/changes/stream"
@@ -178,7 +185,7 @@ def _catches(pid: int, sent: signal.Signals) -> bool:
         ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL"),
         ({"DATABASE_URL": ""}, "DATABASE_URL is not set"),
         ({"DATABASE_URL": "postgresql://h:x/x"}, "DATABASE_URL"),
-        ({"HOST": "0.0.0.0"}, "ACCESS_TOKEN"),
+        ({"ACCESS_TOKEN": ""}, "ACCESS_TOKEN"),
         ({"PORT": "taken"}, "set HOST or PORT"),
     ],
 )
@@ -186,7 +193,12 @@ def test_a_failed_start_says_why_in_json(settings: dict[str, str], words: str) -
     with socket.create_server(("127.0.0.1", 0)) as holder:
         if settings.get("PORT") == "taken":
             settings = {"PORT": str(holder.getsockname()[1])}
-        environment = {"ENVIRONMENT": "production", "DATABASE_URL": NOWHERE, **settings}
+        environment = {
+            "ENVIRONMENT": "production",
+            "DATABASE_URL": NOWHERE,
+            "ACCESS_TOKEN": CREW,
+            **settings,
+        }
         done = forks.run("app", "serve", env=environment)
     assert done.returncode > 0
     (line,) = done.stderr.splitlines()

@@ -19,7 +19,8 @@ OURS: Final = {"base-image", "postgresql-programs"}
 # Each lets us pass a copy on beside our MIT licence. MPL-2.0 asks for the source of files that are
 # changed, and none is.
 ALLOWED: Final = {
-    "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MPL-2.0", "PSF-2.0", "PostgreSQL",
+    "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0",
+    "PostgreSQL",
 }  # fmt: skip
 # Packages whose metadata has no licence that programs read, with what their own text is.
 READ_BY_HAND: Final = {"protobuf": "BSD-3-Clause"}

@@ -9,6 +9,9 @@ from typing import Annotated, Any, cast
 
 from fastapi import Depends, Path, Query, Request
 
+from app.access.caller import Caller
+from app.access.credentials import Credentials
+from app.access.sender import Sender
 from app.api.idempotent import IdempotentWriter
 from app.api.responses import header
 from app.database.database import Database
@@ -42,6 +45,7 @@ DatabaseDep = Annotated[Database, Depends(_service("database"))]
 DatabaseUrlDep = Annotated[DatabaseUrl, Depends(_service("url"))]
 WriterDep = Annotated[Writer, Depends(_service("writer"))]
 CheckupDep = Annotated[Checkup, Depends(_service("checkup"))]
+CredentialsDep = Annotated[Credentials, Depends(_service("credentials"))]
 HubDep = Annotated[Hub, Depends(_service("hub"))]
 ListenerDep = Annotated[Listener, Depends(_service("listener"))]
 SignalsDep = Annotated[SignalReader, Depends(_service("signals"))]
@@ -52,9 +56,13 @@ async def _idempotent_writer(request: Request) -> IdempotentWriter:
     return IdempotentWriter(request, request.app.state.writer)
 
 
-async def _request_id(request: Request) -> str | None:
-    """Return the id that the request log uses for this request."""
-    return cast("str | None", request.scope.get("state", {}).get("request_id"))
+async def _sender(request: Request) -> Sender:
+    state = request.scope["state"]
+    return Sender(state["caller"], state.get("request_id"))
+
+
+async def _caller(request: Request) -> Caller:
+    return cast("Caller", request.scope["state"]["caller"])
 
 
 async def _url_path(request: Request) -> str:
@@ -89,7 +97,8 @@ def _path_part(name: str) -> Dependency:
 
 
 IdempotentWriterDep = Annotated[IdempotentWriter, Depends(_idempotent_writer)]
-RequestIdDep = Annotated[str | None, Depends(_request_id)]
+SenderDep = Annotated[Sender, Depends(_sender)]
+CallerDep = Annotated[Caller, Depends(_caller)]
 UrlPathDep = Annotated[str, Depends(_url_path)]
 IfMatchDep = Annotated[bytes, Depends(_header(b"if-match"))]
 IfNoneMatchDep = Annotated[bytes, Depends(_header(b"if-none-match"))]

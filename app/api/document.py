@@ -48,12 +48,12 @@ _CREDENTIALS: Final = {
     "accessToken": {
         "type": "http",
         "scheme": "bearer",
-        "description": "The service's ACCESS_TOKEN. Without that setting none is asked for.",
+        "description": "A token of a person or a device (`sb_…`), or the service's ACCESS_TOKEN.",
     },
     "operatorToken": {
         "type": "http",
         "scheme": "bearer",
-        "description": "The service's OPERATOR_TOKEN, for the routes under /api/admin.",
+        "description": "A token with the role operator, or the service's OPERATOR_TOKEN.",
     },
 }
 _TAGS: Final = {
@@ -63,7 +63,7 @@ _TAGS: Final = {
     "Equipment": "The devices that everybody can choose: those that ship, and those of users.",
     "Signal flow": "Why a screen is black, what dies with a cable, whether a show is ready.",
     "Sync": "The work of a client that was offline, as one batch.",
-    "Access": "For operators: who may do what in which production.",
+    "Access": "Tickets for event streams; for operators, who may do what in which production.",
     "Releases": "For operators: the state of the database's migrations.",
     "Health": "Whether the service can serve. No token is needed.",
 }

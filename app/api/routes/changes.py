@@ -14,7 +14,7 @@ from app.api.dependencies import (
     IdempotentWriterDep,
     Limit,
     ProductionKey,
-    RequestIdDep,
+    SenderDep,
     StreamsDep,
 )
 from app.api.idempotent import IDEMPOTENCY_KEY
@@ -208,12 +208,16 @@ _EVENT_STREAM: Final[dict[str, Any]] = {
     "description": "Server-sent events, without an end.",
     "content": {"text/event-stream": {"schema": {"type": "string"}}},
 }
+_TICKET: Final = {
+    "name": "ticket", "in": "query", "required": False, "schema": {"type": "string"},
+    "description": "In place of a token: what `POST /api/access/tickets` gave.",
+}  # fmt: skip
 
 
 @router.get("/changes/stream", operation_id="stream_changes",
             summary="Tell what changes in a production, live", description=_STREAM,
             responses={200: _EVENT_STREAM, **documented(NotFound, LogTrimmed, Invalid)},
-            response_class=Response)  # fmt: skip
+            response_class=Response, openapi_extra={"parameters": [_TICKET]})  # fmt: skip
 async def stream_changes(
     database: DatabaseDep, streams: StreamsDep, hub: HubDep, production: ProductionKey,
     since: MaybeSince = None, last_event_id: LastEventId = None,
@@ -249,11 +253,11 @@ bulk or a renumbering, the last one first: all of them, or none (409 `BULK_FAILE
              description=_UNDO, openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
              responses=answers(_Row, *_UNDO_ERRORS))  # fmt: skip
 async def undo_change(
-    writer: IdempotentWriterDep, request_id: RequestIdDep, production: ProductionKey, seq: Seq,
+    writer: IdempotentWriterDep, sender: SenderDep, production: ProductionKey, seq: Seq,
     body: DeleteBody | None = None,
 ) -> Response:  # fmt: skip
     """Undo one change."""
-    actor = actor_in(body or DeleteBody(), request_id)
+    actor = actor_in(body or DeleteBody(), sender)
     return await writer.write(
         production,
         partial(undo, production=production, seq=seq, actor=actor),
@@ -266,11 +270,11 @@ async def undo_change(
              openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
              responses=answers(UndoneRequest, *_UNDO_ERRORS))  # fmt: skip
 async def undo_whole_request(
-    writer: IdempotentWriterDep, request_id: RequestIdDep, production: ProductionKey, seq: Seq,
+    writer: IdempotentWriterDep, sender: SenderDep, production: ProductionKey, seq: Seq,
     body: DeleteBody | None = None,
 ) -> Response:  # fmt: skip
     """Undo every change of the request that wrote this one."""
-    actor = actor_in(body or DeleteBody(), request_id)
+    actor = actor_in(body or DeleteBody(), sender)
     return await writer.write(
         production,
         partial(undo_request, production=production, seq=seq, actor=actor),
