@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from app import retention
+from app.access import memberships, tokens, watches
 from app.all_statements import required_statements
 from app.changelog import events, feed, log
 from app.entities import discovered
@@ -40,6 +41,8 @@ GROWING: Final = {
     "everywhere": "run until the older service is retired, whose labels are unique everywhere",
     "changes: PRODUCTION": "in its last resort only: a deleted show's history, asked for by label",
     "changes: WITH_OLD_ENTRIES": "in the background, once an hour: whose log is to be trimmed",
+    "changes: EVERY_TOKEN": "an operator lists the tokens, at the command line",
+    "changes: LIST": "an operator lists the memberships of anybody in any show",
     "whole list": "formats belong to no show: where there are few, they are read whole",
     "deleted": "its last resort: only productions run it, where no live one has the label",
 }
@@ -96,6 +99,9 @@ _CONSTANTS: Final = {
         rooms,
         records,
         write_context,
+        tokens,
+        memberships,
+        watches,
     )
     for word, value in vars(module).items()
     if isinstance(value, str)

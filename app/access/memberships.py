@@ -32,7 +32,7 @@ GIVE: Final = statement(
     f"RETURNING subject) {_ANNOUNCED} given"
 )
 # Take from subject $1 its role in production $2; no row where it had none.
-TAKE: Final = statement(
+WITHDRAW: Final = statement(
     "WITH taken AS (DELETE FROM access_memberships WHERE subject = $1 AND production_uuid = $2 "
     f"RETURNING subject) {_ANNOUNCED} taken"
 )
@@ -93,7 +93,7 @@ async def give(
 
 async def take(connection: DatabaseConnection, subject: str, production: UUID) -> bool:
     """Take a subject's role in a production; return whether it had one."""
-    return bool(await connection.fetch(TAKE, subject, production))
+    return bool(await connection.fetch(WITHDRAW, subject, production))
 
 
 async def listed(

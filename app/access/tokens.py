@@ -37,7 +37,7 @@ ADD: Final = statement(
     "INSERT INTO access_tokens (key, secret_hash, pepper, label, user_id, user_name, role,"
     " every_production, created_by, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 )
-LIST: Final = statement(
+EVERY_TOKEN: Final = statement(
     "SELECT key, label, user_id, user_name, role, every_production, created_at, created_by,"
     " expires_at, last_used_at, revoked_at FROM access_tokens ORDER BY created_at, key"
 )

@@ -16,6 +16,7 @@ import asyncpg
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
+from app.access.access_tables import access_memberships, access_tokens
 from app.changelog.log import changes, older_events
 from app.database.url import DatabaseUrl
 from app.entities import discovered, root
@@ -77,6 +78,8 @@ def _filling(size: Size) -> Iterator[str]:
     yield _insert(sync_runs.name, _RUN, size, size.logged)
     yield _insert(sync_mutations.name, _MUTATION, size, size.logged)
     yield _insert(presence.name, _SEAT, size, size.logged)
+    yield _insert(access_tokens.name, {"key": "n", "secret_hash": "''"}, size, size.logged)
+    yield _insert(access_memberships.name, _MEMBERSHIP, size, size.logged)
 
 
 def _key(of: str, n: str) -> str:
@@ -116,6 +119,7 @@ _MUTATION: Final = {
     "at": _MOMENT,
 }
 _SEAT: Final = {"production_uuid": _SHOW, "socket_id": "n", "process": "n / 20"}
+_MEMBERSHIP: Final = {"subject": "'token:' || n", "production_uuid": _SHOW}
 _OLDER: Final = {
     "production_uuid": _SHOW,
     "entity_id": f"'{_SOME.prefix} ' || 1 + n % {{each}}",

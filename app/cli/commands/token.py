@@ -60,7 +60,7 @@ async def _uuids(context: WriteContext, productions: list[str] | None) -> list[U
 
 async def _list(database: Database, _: Settings, *, as_json: bool) -> None:
     async with database.connection() as connection:
-        rows = await connection.fetch(tokens.LIST)
+        rows = await connection.fetch(tokens.EVERY_TOKEN)
     if as_json:
         typer.echo(json.dumps([_described(row) for row in rows], ensure_ascii=False))
         return
