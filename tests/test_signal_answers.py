@@ -236,3 +236,14 @@ def test_a_patch_goes_by_a_device_that_converts() -> None:
         "MON 1 shows SRC 1 through SW 1 IN 2. Nothing"
     )
     assert not codes(show.signal())
+
+
+def test_a_patch_closes_no_circle() -> None:
+    """The output gets what would enter by the input that is asked for."""
+    show = ShowBuilder().matrix("routers", "RTR 1", 1, 1).matrix("routers", "RTR 2", 1, 1)
+    show.path(stop("RTR 1", "IN 1", "OUT 1"), stop("RTR 2", "IN 1", "OUT 1"))
+    signal = show.signal()
+    assert propose_patch(signal, thing(signal, "RTR 2"), thing(signal, "RTR 1")) is None
+    show.source("SRC 1")
+    signal = show.signal()
+    assert propose_patch(signal, thing(signal, "SRC 1"), thing(signal, "RTR 1")) is not None
