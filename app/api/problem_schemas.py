@@ -77,6 +77,11 @@ _OWN: Final[Mapping[type[SignalbookError], Mapping[str, Any]]] = {
             "description": "When renumbering: the rows that keep such a label.",
         },
     },
+    errors.BodyTooLarge: {
+        "limit": {
+            "type": "integer", "description": "How many of what `message` names there may be.",
+        },
+    },
     errors.AmbiguousId: {
         "candidates": {
             "type": "array", "description": "The rows that it may be, or the digests of plans.",

@@ -10,7 +10,7 @@ from typing import Final
 from app.settings import PROJECT
 from scripts.adoption_drill.gate import environment
 
-_SECONDS_TO_START: Final = 30
+_SECONDS_TO_START: Final = 120
 
 
 class NotServing(Exception):
