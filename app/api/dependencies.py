@@ -10,6 +10,7 @@ from typing import Annotated, Any, cast
 from fastapi import Depends, Path, Query, Request
 
 from app.access.caller import Caller
+from app.access.sender import Sender
 from app.api.idempotent import IdempotentWriter
 from app.api.responses import header
 from app.database.database import Database
@@ -51,9 +52,9 @@ async def _idempotent_writer(request: Request) -> IdempotentWriter:
     return IdempotentWriter(request, request.app.state.writer)
 
 
-async def _request_id(request: Request) -> str | None:
-    """Return the id that the request log uses for this request."""
-    return cast("str | None", request.scope.get("state", {}).get("request_id"))
+async def _sender(request: Request) -> Sender:
+    state = request.scope["state"]
+    return Sender(state["caller"], state.get("request_id"))
 
 
 async def _caller(request: Request) -> Caller:
@@ -92,7 +93,7 @@ def _path_part(name: str) -> Dependency:
 
 
 IdempotentWriterDep = Annotated[IdempotentWriter, Depends(_idempotent_writer)]
-RequestIdDep = Annotated[str | None, Depends(_request_id)]
+SenderDep = Annotated[Sender, Depends(_sender)]
 CallerDep = Annotated[Caller, Depends(_caller)]
 UrlPathDep = Annotated[str, Depends(_url_path)]
 IfMatchDep = Annotated[bytes, Depends(_header(b"if-match"))]

@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from app.access.sender import Sender
 from app.changelog.log import Actor
 from app.errors import BodyTooLarge, UnsupportedMediaType
 from app.rules.json_items import read_items
@@ -34,9 +35,9 @@ class NamesActor(Protocol):
     last_modified_by: str | None
 
 
-def actor_in(body: NamesActor, request_id: str | None) -> Actor:
-    """Return who sent a request, as its body says."""
-    return Actor(body.user_id, body.user_name, body.last_modified_by, request_id)
+def actor_in(body: NamesActor, sender: Sender) -> Actor:
+    """Return who a request's writes are attributed to."""
+    return sender.actor(body.user_id, body.user_name, body.last_modified_by)
 
 
 class JsonRequest(Request):

@@ -82,20 +82,40 @@ older_events: Final = sa.Table(
 
 @dataclass(frozen=True)
 class Actor:
-    """Who writes, as the row and the log have it."""
+    """Who writes, as the row and the log have it.
+
+    ``subject`` names the credential. Where that is one person's, ``is_proven``; else the user is
+    only what the request says.
+    """
 
     user_id: str | None = None
     user_name: str | None = None
     modified_by: str | None = None
     request_id: str | None = None
+    subject: str | None = None
+    is_proven: bool = False
 
     @property
     def row_value(self) -> str | None:
         """What ``last_modified_by`` becomes."""
         return self.modified_by or self.user_id or None
 
+    @property
+    def logged_request(self) -> str | None:
+        """The request as the log has it: its id, a blank, and the credential's subject.
+
+        So the log says which users are proven, those of ``token:`` and ``issuer:``, and which are
+        only hints. A request's id has no blank.
+        """
+        return f"{self.request_id} {self.subject}" if self.subject else self.request_id
+
     def or_else(self, other: "Actor") -> "Actor":
-        """Return this actor, in what it does not say the other: id and name belong together."""
+        """Return this actor, in what it does not say the other: id and name belong together.
+
+        One who is proven is nobody else, whatever this one says.
+        """
+        if other.is_proven:
+            return other
         person = self if self.user_id or self.user_name else other
         return replace(other, user_id=person.user_id, user_name=person.user_name,
                        modified_by=self.modified_by or other.modified_by)  # fmt: skip

@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_snake
 
+from app.access.sender import Sender
 from app.changelog.log import Actor
 from app.errors import Invalid
 from app.model.entity import Row
@@ -83,12 +84,12 @@ def validate(schema: type[M], members: Mapping[str, Any]) -> M:
         raise invalid(error.errors(include_input=False)) from None
 
 
-def edit_of(entity: type[Row], body: BaseModel, request_id: str | None = None) -> Edit:
+def edit_of(entity: type[Row], body: BaseModel, sender: Sender | None = None) -> Edit:
     """Return the edit that a validated body asks for."""
     members = {name: _plain(getattr(body, name)) for name in _submitted(body)}
     take = members.pop
     person = take("user_id", None), take("user_name", None), take("last_modified_by", None)
-    actor = Actor(*person, request_id)
+    actor = sender.actor(*person) if sender else Actor(*person)
     start = _start(entity, take("version", None), take("field_versions", None))
     uuid, production = take("uuid", None), take("production_id", None)
     values = {name: _on_wire(value) for name, value in members.items()}

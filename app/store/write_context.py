@@ -144,7 +144,7 @@ class WriteContext:
 def log_values(changes: Mapping[str, Any], actor: Actor, *, blind: bool = False) -> tuple[Any, ...]:
     """Return what a write tells the log: ``[before, after]`` by wire name, and who wrote."""
     who = (actor.user_id or "system", actor.user_name or "System")
-    return (to_json(changes).decode(), *who, actor.request_id, uuid7(), blind)
+    return (to_json(changes).decode(), *who, actor.logged_request, uuid7(), blind)
 
 
 async def remember(connection: DatabaseConnection, forms: Iterable[StaleForm]) -> None:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field, create_model
 from pydantic_core import from_json, to_json
 
-from app.api.dependencies import IdempotentWriterDep, ProductionKey, RequestIdDep
+from app.api.dependencies import IdempotentWriterDep, ProductionKey, SenderDep
 from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.json_requests import actor_in
 from app.api.openapi import AnswerModel, answers, result_members
@@ -78,9 +78,9 @@ def _add_bulk(router: APIRouter, entity: type[Row], path: str) -> None:
                  responses=answers(_answer_model(entity), NotFound, Conflict, Invalid, KeyReused),
                  openapi_extra={"parameters": [IDEMPOTENCY_KEY], **name.extra})  # fmt: skip
     async def edit_rows(
-        production: ProductionKey, body: Bulk, writer: IdempotentWriterDep, request_id: RequestIdDep
+        production: ProductionKey, body: Bulk, writer: IdempotentWriterDep, sender: SenderDep
     ) -> Response:
-        actor = actor_in(body, request_id)
+        actor = actor_in(body, sender)
         steps = [bulk.read_step(entity, production, each, actor) for each in body.operations]
 
         async def work(context: WriteContext) -> list[BulkOutcome]:
@@ -151,9 +151,9 @@ def _add_renumber(router: APIRouter, entity: type[Row], path: str) -> None:
                  openapi_extra={"parameters": [IDEMPOTENCY_KEY], **name.extra})  # fmt: skip
     async def renumber_rows(
         production: ProductionKey, body: Renumber, writer: IdempotentWriterDep,
-        request_id: RequestIdDep,
+        sender: SenderDep,
     ) -> Response:  # fmt: skip
-        actor = actor_in(body, request_id)
+        actor = actor_in(body, sender)
         return await writer.write(
             production,
             lambda context: renumber(context, entity, production, body, actor),

@@ -14,7 +14,7 @@ from app.api.dependencies import (
     IdempotentWriterDep,
     Limit,
     ProductionKey,
-    RequestIdDep,
+    SenderDep,
     StreamsDep,
 )
 from app.api.idempotent import IDEMPOTENCY_KEY
@@ -249,11 +249,11 @@ bulk or a renumbering, the last one first: all of them, or none (409 `BULK_FAILE
              description=_UNDO, openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
              responses=answers(_Row, *_UNDO_ERRORS))  # fmt: skip
 async def undo_change(
-    writer: IdempotentWriterDep, request_id: RequestIdDep, production: ProductionKey, seq: Seq,
+    writer: IdempotentWriterDep, sender: SenderDep, production: ProductionKey, seq: Seq,
     body: DeleteBody | None = None,
 ) -> Response:  # fmt: skip
     """Undo one change."""
-    actor = actor_in(body or DeleteBody(), request_id)
+    actor = actor_in(body or DeleteBody(), sender)
     return await writer.write(
         production,
         partial(undo, production=production, seq=seq, actor=actor),
@@ -266,11 +266,11 @@ async def undo_change(
              openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
              responses=answers(UndoneRequest, *_UNDO_ERRORS))  # fmt: skip
 async def undo_whole_request(
-    writer: IdempotentWriterDep, request_id: RequestIdDep, production: ProductionKey, seq: Seq,
+    writer: IdempotentWriterDep, sender: SenderDep, production: ProductionKey, seq: Seq,
     body: DeleteBody | None = None,
 ) -> Response:  # fmt: skip
     """Undo every change of the request that wrote this one."""
-    actor = actor_in(body or DeleteBody(), request_id)
+    actor = actor_in(body or DeleteBody(), sender)
     return await writer.write(
         production,
         partial(undo_request, production=production, seq=seq, actor=actor),

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, Field, create_model
 
-from app.api.dependencies import DatabaseDep, IdempotentWriterDep, RequestIdDep
+from app.api.dependencies import DatabaseDep, IdempotentWriterDep, SenderDep
 from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.json_requests import JsonRoute, actor_in
 from app.api.openapi import answers
@@ -97,13 +97,13 @@ def _add_write(router: APIRouter, entity: type[Entity], name: Names) -> None:
         openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
     )
     async def sync_device(
-        device: Device, body: body_model, writer: IdempotentWriterDep, request_id: RequestIdDep
+        device: Device, body: body_model, writer: IdempotentWriterDep, sender: SenderDep
     ) -> Response:
         if body.production_id is None or body.ports is None:
             raise BadRequest("Send productionId, and ports: the whole list of the device.")
         work = partial(
             write_list, entity=entity, device=device, production=body.production_id,
-            items=body.ports, actor=actor_in(body, request_id),
+            items=body.ports, actor=actor_in(body, sender),
         )  # fmt: skip
         return await writer.write(
             body.production_id, work, partial(json_response, request_body=body)

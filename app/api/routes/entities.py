@@ -14,7 +14,7 @@ from app.api.dependencies import (
     IfNoneMatchDep,
     KeyDep,
     ProductionDep,
-    RequestIdDep,
+    SenderDep,
     WriterDep,
 )
 from app.api.fast_path import FastRoute
@@ -30,7 +30,6 @@ from app.api.openapi import (
 )
 from app.api.responses import ReadResponse, created_response, json_response
 from app.api.routes.routers import Names, entity_routers
-from app.changelog.log import Actor
 from app.errors import AmbiguousId, Conflict, Invalid, KeyReused, NotFound, PreconditionFailed
 from app.model.entity import Entity, Row
 from app.model.fields import NO_NUL
@@ -148,9 +147,9 @@ def _add_create(router: APIRouter, entity: type[Row], name: Names) -> None:
         openapi_extra={"parameters": [IDEMPOTENCY_KEY], **name.extra},
     )
     async def create_row(
-        body: schema, writer: IdempotentWriterDep, request_id: RequestIdDep
+        body: schema, writer: IdempotentWriterDep, sender: SenderDep
     ) -> Response:
-        edit = edit_of(entity, body, request_id)
+        edit = edit_of(entity, body, sender)
         return await writer.write(
             edit.production or "",
             partial(create, entity=entity, edit=edit),
@@ -162,10 +161,10 @@ def _add_update(router: APIRouter, entity: type[Row], name: Names) -> None:
     schema: Any = update_schema(entity)
 
     async def update_row(
-        key: KeyDep, body: schema, writer: WriterDep, request_id: RequestIdDep,
+        key: KeyDep, body: schema, writer: WriterDep, sender: SenderDep,
         if_match: IfMatchDep,
     ) -> Response:  # fmt: skip
-        edit = replace(edit_of(entity, body, request_id), match=if_match)
+        edit = replace(edit_of(entity, body, sender), match=if_match)
         row = await writer.write(key, update, entity, key, edit)
         alternates = edit.alternate_values
         aliases = [alias for alias, field in entity.synonyms.items() if field in alternates]
@@ -190,18 +189,17 @@ def _add_delete(router: APIRouter, entity: type[Row], name: Names) -> None:
     async def delete_row(
         key: KeyDep,
         writer: WriterDep,
-        request_id: RequestIdDep,
+        sender: SenderDep,
         if_match: IfMatchDep,
         body: DeleteBody | None = None,
         userId: Person = None,  # noqa: N803  # the wire's name
         userName: Person = None,  # noqa: N803  # the wire's name
     ) -> Response:
         person = body or DeleteBody()
-        actor = Actor(
+        actor = sender.actor(
             person.user_id or userId or None,
             person.user_name or userName or None,
             person.last_modified_by,
-            request_id,
         )
         await writer.write(key, delete, entity, key, actor, if_match)
         return json_response(_DELETED, request_body=body)

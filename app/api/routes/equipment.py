@@ -11,7 +11,7 @@ from app.api.dependencies import (
     IfMatchDep,
     IfNoneMatchDep,
     KeyDep,
-    RequestIdDep,
+    SenderDep,
     WriterDep,
 )
 from app.api.idempotent import IDEMPOTENCY_KEY
@@ -95,10 +95,10 @@ async def get_equipment(
              responses={201: {"model": Equipment}, **documented(Conflict, Invalid, KeyReused)},
              openapi_extra={"parameters": [IDEMPOTENCY_KEY]})  # fmt: skip
 async def create_equipment(
-    body: EquipmentCreate, writer: IdempotentWriterDep, request_id: RequestIdDep
+    body: EquipmentCreate, writer: IdempotentWriterDep, sender: SenderDep
 ) -> Response:
     """Add it."""
-    edit = body.edit(request_id)
+    edit = body.edit(sender)
 
     async def create(context: WriteContext) -> bytes:
         async with context.connection.transaction():
@@ -108,11 +108,11 @@ async def create_equipment(
 
 
 async def update_equipment(
-    key: KeyDep, body: EquipmentUpdate, writer: WriterDep, request_id: RequestIdDep,
+    key: KeyDep, body: EquipmentUpdate, writer: WriterDep, sender: SenderDep,
     if_match: IfMatchDep,
 ) -> Response:  # fmt: skip
     """Change the device."""
-    edit = body.edit(request_id, if_match)
+    edit = body.edit(sender, if_match)
 
     async def update(context: WriteContext) -> bytes:
         return await equipment.update_device(context.connection, key, edit)

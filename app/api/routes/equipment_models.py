@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic import StringConstraints as Text
 from pydantic.alias_generators import to_camel
 
+from app.access.sender import Sender
 from app.api.json_requests import actor_in
 from app.api.openapi import AnswerModel
 from app.installation.categories import tidy_category
@@ -140,12 +141,12 @@ class EquipmentBody(DeleteBody):
     )
     """What else is known of it, in any shape."""
 
-    def edit(self, request_id: str | None, if_match: bytes = b"") -> DeviceEdit:
+    def edit(self, sender: Sender, if_match: bytes = b"") -> DeviceEdit:
         """Return what it says, as an edit."""
         names = {*type(self).model_fields} - {*DeleteBody.model_fields, "version"}
         members = self.model_dump(exclude_unset=True, include=names)
         version = getattr(self, "version", None)
-        return DeviceEdit(members, version, if_match, actor_in(self, request_id).row_value)
+        return DeviceEdit(members, version, if_match, actor_in(self, sender).row_value)
 
 
 class EquipmentCreate(EquipmentBody):

@@ -7,11 +7,13 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Response
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from app.access.sender import Sender
 from app.api.dependencies import (
     DatabaseDep,
     IdempotentWriterDep,
     IfMatchDep,
     IfNoneMatchDep,
+    SenderDep,
     WriterDep,
 )
 from app.api.idempotent import IDEMPOTENCY_KEY
@@ -87,9 +89,9 @@ class FormatMembers(DeleteBody):
     blanking: MaybeBlanking = None
     """Reduced blanking by VESA CVT 1.1 (RBv1), 1.2 (RBv2) or 2.0 (RBv3), or NONE."""
 
-    def edit(self, **start: Any) -> FormatEdit:
+    def edit(self, sender: Sender, **start: Any) -> FormatEdit:
         """Return what is said of the format; ``start`` is what it started from."""
-        person = actor_in(self, None).row_value
+        person = actor_in(self, sender).row_value
         return FormatEdit(self.h_res, self.v_res, self.frame_rate, self.is_interlaced,
                           self.blanking, person=person, **start)  # fmt: skip
 
@@ -173,7 +175,9 @@ async def get_format(database: DatabaseDep, key: Key, if_none_match: IfNoneMatch
              description="One that was deleted comes back under its old uuid.",
              responses={201: {"model": VideoFormat}, **documented(Conflict, Invalid, KeyReused)},
              openapi_extra={"parameters": [IDEMPOTENCY_KEY]})  # fmt: skip
-async def create_format(body: FormatCreate, writer: IdempotentWriterDep) -> Response:
+async def create_format(
+    body: FormatCreate, writer: IdempotentWriterDep, sender: SenderDep
+) -> Response:
     """Make a format of what was sent."""
     needed = {"hRes": body.h_res, "vRes": body.v_res, "frameRate": body.frame_rate}
     if missing := [name for name, value in needed.items() if value is None]:
@@ -182,18 +186,18 @@ async def create_format(body: FormatCreate, writer: IdempotentWriterDep) -> Resp
 
     async def create(context: WriteContext) -> bytes:
         context.require_lock()
-        return await formats.create_format(context.connection, body.edit())
+        return await formats.create_format(context.connection, body.edit(sender))
 
     return await writer.write(_SLOT, create, partial(created_response, body))
 
 
 async def update_format(
-    key: Key, body: FormatUpdate, writer: WriterDep, if_match: IfMatchDep
+    key: Key, body: FormatUpdate, writer: WriterDep, sender: SenderDep, if_match: IfMatchDep
 ) -> Response:
     """Change a format of users."""
 
     async def update(context: WriteContext) -> bytes:
-        edit = body.edit(version=body.version, if_match=if_match)
+        edit = body.edit(sender, version=body.version, if_match=if_match)
         return await formats.update_format(context.connection, known_uuid(key), edit)
 
     row = await writer.in_transaction(_SLOT, update)
@@ -219,11 +223,12 @@ for _method, _verb in (("PATCH", "update"), ("PUT", "put")):
                           **documented(NotFound, Forbidden, PreconditionFailed, Invalid)},
                openapi_extra={"parameters": [IF_MATCH]})  # fmt: skip
 async def delete_format(
-    key: Key, writer: WriterDep, if_match: IfMatchDep, body: DeleteBody | None = None,
-    userId: Person = None, userName: Person = None,  # noqa: ARG001, N803  # the wire's names
+    key: Key, writer: WriterDep, sender: SenderDep, if_match: IfMatchDep,
+    body: DeleteBody | None = None, userId: Person = None, userName: Person = None,  # noqa: ARG001, N803  # the wire's names
 ) -> Response:  # fmt: skip
     """Delete a format of users."""
-    person = actor_in(body or DeleteBody(), None).row_value or userId or None
+    said = body or DeleteBody()
+    person = sender.actor(said.user_id or userId or None, None, said.last_modified_by).row_value
 
     async def delete(context: WriteContext) -> None:
         await formats.delete_format(context.connection, known_uuid(key), person, if_match)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 
-from app.api.dependencies import DatabaseDep, IdempotentWriterDep, KeyDep, Limit, RequestIdDep
+from app.api.dependencies import DatabaseDep, IdempotentWriterDep, KeyDep, Limit, SenderDep
 from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.json_requests import actor_in
 from app.api.openapi import IN_SHOW, answers, path_parameter
@@ -103,11 +103,11 @@ def _add_restore(router: APIRouter, entity: type[Row], name: Names) -> None:
                      "parameters": [*_key_of(entity), IDEMPOTENCY_KEY], **name.extra,
                  })  # fmt: skip
     async def restore_row(
-        writer: IdempotentWriterDep, request_id: RequestIdDep, key: KeyDep,
+        writer: IdempotentWriterDep, sender: SenderDep, key: KeyDep,
         body: RestoreBody | None = None,
     ) -> Response:  # fmt: skip
         request = body or RestoreBody()
-        actor = actor_in(request, request_id)
+        actor = actor_in(request, sender)
         return await writer.write(
             key,
             partial(restore, entity=entity, key=key, request=request, actor=actor),

@@ -12,7 +12,7 @@ from app.api.dependencies import (
     DatabaseDep,
     IdempotentWriterDep,
     ProductionKey,
-    RequestIdDep,
+    SenderDep,
 )
 from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.json_requests import JsonRoute, actor_in
@@ -121,7 +121,7 @@ async def export_show(database: DatabaseDep, production: ProductionKey) -> Respo
              summary="Make a show of a document", description=_IMPORT, responses=_MADE,
              openapi_extra={"parameters": [IDEMPOTENCY_KEY]})  # fmt: skip
 async def import_show(
-    body: ShowImport, writer: IdempotentWriterDep, request_id: RequestIdDep, uuids: Uuids = "same"
+    body: ShowImport, writer: IdempotentWriterDep, sender: SenderDep, uuids: Uuids = "same"
 ) -> Response:
     """Make the show."""
     show = show_document.check({
@@ -130,7 +130,7 @@ async def import_show(
     _refuse_more_than_most(show)
     if uuids == "new":
         show = copying.with_new_uuids(show)
-    actor = actor_in(body, request_id)
+    actor = actor_in(body, sender)
     work = partial(show_document.load, document=show, actor=actor)
     return await writer.write(_SLOT, work, partial(_answer, body))
 
@@ -141,11 +141,11 @@ async def import_show(
              openapi_extra={"parameters": [IDEMPOTENCY_KEY]})  # fmt: skip
 async def copy_show(
     database: DatabaseDep, production: ProductionKey, writer: IdempotentWriterDep,
-    request_id: RequestIdDep, body: ShowCopy | None = None,
+    sender: SenderDep, body: ShowCopy | None = None,
 ) -> Response:  # fmt: skip
     """Make the copy."""
     body = body or ShowCopy()
-    actor = actor_in(body, request_id)
+    actor = actor_in(body, sender)
 
     async def copy(context: WriteContext) -> NewShow:
         context.require_lock()

@@ -13,7 +13,7 @@ from app.api.dependencies import (
     DatabaseDep,
     IdempotentWriterDep,
     ProductionKey,
-    RequestIdDep,
+    SenderDep,
     UrlPathDep,
 )
 from app.api.error_responses import problem_response
@@ -100,11 +100,11 @@ class SyncAnswer(AnswerModel):
              responses=answers(SyncAnswer, NotFound, Conflict, Invalid, KeyReused),
              openapi_extra={"parameters": [IDEMPOTENCY_KEY]})  # fmt: skip
 async def sync(
-    production: ProductionKey, body: Sync, writer: IdempotentWriterDep, request_id: RequestIdDep,
+    production: ProductionKey, body: Sync, writer: IdempotentWriterDep, sender: SenderDep,
     path: UrlPathDep,
 ) -> Response:  # fmt: skip
     """Run a batch."""
-    actor = actor_in(body, request_id)
+    actor = actor_in(body, sender)
     mutations = read_steps(production, body, actor)
     return await writer.write(
         production,

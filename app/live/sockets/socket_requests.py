@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from app.access.caller import Caller
 from app.errors import Invalid
 from app.model.fields import NO_NUL, blank_to_none
 from app.model.schemas import Key
@@ -34,6 +35,12 @@ class SocketRequest(BaseModel):
                 for error in invalid.errors(include_input=False, include_url=False)[:20]
             ]
         raise Invalid(errors)
+
+    def sent_by(self, caller: Caller) -> Self:
+        """Return it as the caller's: the user it names counts only with a shared credential."""
+        if caller.is_shared:
+            return self
+        return self.model_copy(update={"userId": caller.user_id, "userName": caller.user_name})
 
     @property
     def person(self) -> tuple[str, str]:

@@ -25,7 +25,7 @@ from app.live.sockets.limits import SocketLimits
 from app.live.sockets.production_list import ProductionListRoom
 from app.live.sockets.rooms import Rooms
 from app.live.sockets.send_queue import event
-from app.live.sockets.sessions import Session, SessionServer
+from app.live.sockets.sessions import SessionServer
 from app.live.sockets.socket_requests import ChangeAnnouncement, Join, Leave, SocketRequest
 from app.settings import Settings
 
@@ -83,7 +83,7 @@ class SocketServer:
     async def _on_connect(self, socket: str, _environ: dict[str, Any], auth: Any) -> None:
         session = self.sessions.session_of(socket)
         try:
-            caller = await self._caller(session, auth)
+            caller = await self._caller(socket, auth)
             least_roles.require(caller, Role.VIEWER)
         except SignalbookError as error:
             raise ConnectionRejected(error.message, error.acknowledgement()) from None
@@ -93,12 +93,12 @@ class SocketServer:
         session.cancel_timer()
         self._rooms.add(socket)
 
-    async def _caller(self, session: Session | None, auth: Any) -> Caller:
+    async def _caller(self, socket: str, auth: Any) -> Caller:
         """Return whom the connection's token names, else who has opened the session."""
         token = auth.get("token") if isinstance(auth, dict) else None
         if isinstance(token, str) and token:
             return await self._credentials.of_token(token.encode("utf-8", "replace"))
-        return (session and session.caller) or self._credentials.anonymous
+        return self._caller_of(socket)
 
     async def _on_disconnect(self, socket: str, _reason: str) -> None:
         self._rooms.remove(socket)
@@ -110,19 +110,18 @@ class SocketServer:
                 words = f"No event is called so: there are {', '.join(self._events)}."
                 raise NotFound(words, error="Unknown event")  # noqa: TRY301  # answered below
             schema, handle = self._events[name]
-            self._refuse_unless_allowed(socket, name)
-            return await handle(socket, schema.read(args))
+            caller = self._caller_of(socket)
+            least_roles.require(caller, least_roles.of_event(name))
+            return await handle(socket, schema.read(args).sent_by(caller))
         except SignalbookError as error:
             return error.acknowledgement()
         except Exception:  # noqa: BLE001  # an error of ours must not end a connection
             _log.exception("unforeseen", event_name=name if name in self._events else "?")
             return SignalbookError("Something failed here; it has been logged.").acknowledgement()
 
-    def _refuse_unless_allowed(self, socket: str, name: str) -> None:
-        """Raise Forbidden where the role of who connected is too low for an event."""
+    def _caller_of(self, socket: str) -> Caller:
         session = self.sessions.session_of(socket)
-        if session is not None and session.caller is not None:
-            least_roles.require(session.caller, least_roles.of_event(name))
+        return (session and session.caller) or self._credentials.anonymous
 
     def _send_to_all(self, name: str, payload: str) -> None:
         packet = event(name, payload)
