@@ -34,6 +34,7 @@ from app.api.routes import (
     equipment,
     formats,
     history,
+    memberships,
     show_documents,
     shows,
     start_page,
@@ -162,7 +163,7 @@ def _routers() -> tuple[list[APIRouter], list[APIRouter]]:
     others = [
         *device_lists.routers(), *history.routers(), show_documents.router, changes.router,
         sync.router, bulk.router(), equipment.router, formats.router, settings_routes.router,
-        admin.router,
+        admin.router, memberships.router,
     ]  # fmt: skip
     return fast, others
 

@@ -4,7 +4,7 @@ A socket's events are answered one after the other, so that joins and leaves kee
 An event that fails is answered with the error in its acknowledgement.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -37,6 +37,15 @@ Handler = Callable[[str, Any], Awaitable[dict[str, Any]]]
 class SocketServer:
     """Serves Socket.IO; one per process."""
 
+    EVENTS: Final[Mapping[str, type[SocketRequest]]] = {
+        "production-list:join": SocketRequest,
+        "production-list:leave": SocketRequest,
+        "production:join": Join,
+        "production:leave": Leave,
+        "production:change": ChangeAnnouncement,
+    }
+    """What a socket may send: the schema of each event's argument."""
+
     def __init__(
         self, settings: Settings, credentials: Credentials, limits: SocketLimits | None = None
     ) -> None:
@@ -50,7 +59,7 @@ class SocketServer:
         self._rooms: Rooms
         self._list: ProductionListRoom
         self._installation: InstallationEvents
-        self._events: dict[str, tuple[type[SocketRequest], Handler]] = {}
+        self._handlers: dict[str, Handler] = {}
 
     def attach(self, database: Database, listener: Listener, hub: Hub) -> None:
         """Set what to serve from. To be called before the listener runs."""
@@ -58,12 +67,12 @@ class SocketServer:
         rooms = self._rooms = Rooms(database, listener, hub, send_queue, limits)
         self._list = ProductionListRoom(hub, send_queue, limits)
         self._installation = InstallationEvents(database, listener, self._send_to_all)
-        self._events = {
-            "production-list:join": (SocketRequest, self._join_list),
-            "production-list:leave": (SocketRequest, self._leave_list),
-            "production:join": (Join, rooms.join),
-            "production:leave": (Leave, rooms.leave),
-            "production:change": (ChangeAnnouncement, rooms.change),
+        self._handlers = {
+            "production-list:join": self._join_list,
+            "production-list:leave": self._leave_list,
+            "production:join": rooms.join,
+            "production:leave": rooms.leave,
+            "production:change": rooms.change,
         }
 
     @asynccontextmanager
@@ -106,17 +115,17 @@ class SocketServer:
 
     async def _on_event(self, name: str, socket: str, *args: Any) -> dict[str, Any]:
         try:
-            if name not in self._events:
-                words = f"No event is called so: there are {', '.join(self._events)}."
+            if name not in self.EVENTS:
+                words = f"No event is called so: there are {', '.join(self.EVENTS)}."
                 raise NotFound(words, error="Unknown event")  # noqa: TRY301  # answered below
-            schema, handle = self._events[name]
             caller = self._caller_of(socket)
             least_roles.require(caller, least_roles.of_event(name))
-            return await handle(socket, schema.read(args).sent_by(caller))
+            request = self.EVENTS[name].read(args).sent_by(caller)
+            return await self._handlers[name](socket, request)
         except SignalbookError as error:
             return error.acknowledgement()
         except Exception:  # noqa: BLE001  # an error of ours must not end a connection
-            _log.exception("unforeseen", event_name=name if name in self._events else "?")
+            _log.exception("unforeseen", event_name=name if name in self.EVENTS else "?")
             return SignalbookError("Something failed here; it has been logged.").acknowledgement()
 
     def _caller_of(self, socket: str) -> Caller:
