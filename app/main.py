@@ -81,6 +81,8 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
             credentials.attach(database)
             listener.listen(CHANNEL, credentials.forget)
             listener.on_connect(credentials.forget_all)
+            listener.listen(CHANNEL, app.state.event_streams.recheck)
+            listener.on_connect(app.state.event_streams.recheck_all)
             hub = Hub(database, listener, margin=_slowest_write(settings))
             app.state.listener, app.state.hub = listener, hub
             sockets.attach(database, listener, hub)
@@ -103,7 +105,7 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
 
     app = _empty_app(lifespan)
     app.state.settings, app.state.url, app.state.recorder = settings, url, recorder
-    app.state.shutdown = shutdown
+    app.state.shutdown, app.state.credentials = shutdown, credentials
     app.state.event_streams = EventStreams(shutdown)
     app.state.incidents = incidents
 

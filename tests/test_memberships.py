@@ -31,7 +31,7 @@ def crew(shared_database: str) -> Iterator[httpx.Client]:
 @pytest.fixture
 def operator(crew: httpx.Client) -> Iterator[httpx.Client]:
     headers = {"authorization": f"Bearer {OPERATOR}"}
-    with PlainClient(base_url=crew.base_url, headers=headers) as client:
+    with PlainClient(base_url=crew.base_url, headers=headers, timeout=30) as client:
         yield client
 
 

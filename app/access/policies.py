@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from app.access.caller import Role
+from app.access.caller import Caller, Role
 from app.entities import by_path
+from app.errors import Forbidden, SignalbookError, Unauthorized
 from app.model.entity import Entity, Row
 from app.model.operation_names import names_of
 
@@ -103,6 +104,15 @@ def policy_of(operation: str) -> Policy:
     if policy is None:
         raise LookupError(f"{operation} has no policy: add its line to app/access/policies.py.")
     return policy
+
+
+def refusal(caller: Caller, least: Role) -> SignalbookError:
+    """Return the error for a role that is too low: Unauthorized where nobody known calls."""
+    if caller.is_anonymous:
+        return Unauthorized(
+            "Send an access token: Authorization: Bearer …, or with a socket auth: {token: …}."
+        )
+    return Forbidden(f"This needs the role {least.word}: ask an operator for it.")
 
 
 def _of_type(entity: type[Row], path: str) -> Iterator[tuple[str, Policy]]:

@@ -16,7 +16,8 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.error_responses import answer_error, answer_http, answer_invalid
-from app.api.json_requests import Handler, JsonRequest, declare_json, refuse_undeclared
+from app.api.json_requests import JsonRequest, declare_json, refuse_undeclared
+from app.api.permissions import Handler, guarded
 from app.errors import BrokenJson, SignalbookError
 
 _MISSING: Final = {"type": "missing", "loc": ("body",), "msg": "Field required", "input": None}
@@ -46,7 +47,7 @@ class FastRoute(APIRoute):
             declare_json(strict.scope)
             return await handle(strict)
 
-        return write if self.body_field else read
+        return guarded(self, write if self.body_field else read)
 
     def direct_handler(self) -> Handler:
         """Return a handler that does the same without FastAPI's way of solving parameters."""
@@ -75,7 +76,7 @@ class FastRoute(APIRoute):
             response: Response = await endpoint(**values)
             return response
 
-        return handle
+        return guarded(self, handle)
 
 
 async def _read_json(request: Request) -> Any:

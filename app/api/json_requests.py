@@ -2,7 +2,6 @@
 
 import json
 from codecs import BOM_UTF8
-from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
 from fastapi import Request, Response
@@ -11,6 +10,7 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from app.access.sender import Sender
+from app.api.permissions import Handler, guarded
 from app.changelog.log import Actor
 from app.errors import BodyTooLarge, UnsupportedMediaType
 from app.rules.json_items import read_items
@@ -18,7 +18,6 @@ from app.rules.json_text import read_json
 from app.store.many_writes import MOST
 from app.sync import mutations
 
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 JSON_TYPE: Final = "application/json"
 # By the last word of the path: the list whose items are read each for itself, and its most items.
 _ITEMS: Final = {
@@ -98,7 +97,7 @@ class JsonRoute(APIRoute):
             refuse_undeclared(request.scope, await strict.body())
             return await handle(strict)
 
-        return handle_strictly
+        return guarded(self, handle_strictly)
 
 
 def refuse_undeclared(scope: Scope, body: bytes) -> None:

@@ -4,7 +4,7 @@ A row of the list is one that is there by its uuid, else by what the declaration
 What the list leaves out is deleted, but for what another row of the show names: that is marked.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -38,7 +38,10 @@ UNLISTED: Final = "is_unlisted"
 
 @dataclass(frozen=True)
 class ListStatements:
-    """The statements of a type that devices own; $1 is the device's uuid."""
+    """The statements of a type that devices own; $1 is the device's uuid.
+
+    $2 are the productions to look into, NULL for all; of ``device`` it is one.
+    """
 
     whole: Mapping[str, str]
     """``list``: the live rows as JSON, inputs first, in the order of their labels. ``used``: the
@@ -54,13 +57,16 @@ def list_statements(entity: type[Row]) -> ListStatements:
     order = f" ORDER BY direction, {LABEL_PREFIX}, {LABEL_NUMBER}, id, uuid".replace(
         "(id", f"({own}.id"
     )
-    rows = projection(entity, f"{own}.{owner.uuid} = $1 AND {live(entity)}", order=order)
+    # Clients make uuids: a device of another production may have the same.
+    within = f"($2::uuid[] IS NULL OR {own}.production_uuid = ANY ($2))"
+    condition = f"{own}.{owner.uuid} = $1 AND {within} AND {live(entity)}"
+    rows = projection(entity, condition, order=order)
     devices = all_devices("id, uuid, production_uuid, is_deleted", owner.likely)
     return ListStatements({
         "list": "SELECT coalesce(json_agg(row_to_json(owned)), '[]') FROM (SELECT entity.*, "
         f"{format_of(FORMAT)} AS format FROM ({rows}) AS entity) AS owned",
-        "used": f"SELECT uuid FROM {own} WHERE {owner.uuid} = $1 AND NOT is_deleted AND "
-        f"({' OR '.join(_uses(own, owner))})",
+        "used": f"SELECT uuid FROM {own} WHERE {owner.uuid} = $1 AND {within} "
+        f"AND NOT is_deleted AND ({' OR '.join(_uses(own, owner))})",
         "device": f"SELECT id FROM ({devices}) AS device WHERE uuid = $1 AND production_uuid = $2 "
         "AND NOT is_deleted LIMIT 1",
     })  # fmt: skip
@@ -81,12 +87,15 @@ def _uses(own: str, owner: DeviceReference) -> Iterator[str]:
             )
 
 
-async def read_list(database: Database, entity: type[Row], device: str) -> bytes:
-    """Return what a device owns as a JSON array; ``[]`` for what is no device's uuid."""
+async def read_list(
+    database: Database, entity: type[Row], device: str, shows: Collection[UUID] | None = None
+) -> bytes:
+    """Return what a device owns, in some productions or in all, as a JSON array."""
     uuid = known_uuid(device)
     if uuid is None:
         return b"[]"
-    row = await database.row(list_statements(entity).whole["list"], uuid)
+    own = None if shows is None else list(shows)
+    row = await database.row(list_statements(entity).whole["list"], uuid, own)
     return bytes(row[0]) if row else b"[]"
 
 
@@ -102,11 +111,12 @@ async def write_list(
     show = await lock_production(context, production)
     owner = await _find_device(context.connection, entity, device, show)
     sql = list_statements(entity).whole
-    before = from_json(await context.connection.fetchval(sql["list"], owner))
+    own = [show.uuid]
+    before = from_json(await context.connection.fetchval(sql["list"], owner, own))
     writer = _ListWriter(context, entity, show, owner, actor)
     pairs = list(match(entity, before, items))
     left_out = [row for row in before if row not in [row for row, _ in pairs]]
-    used = {str(row["uuid"]) for row in await context.connection.fetch(sql["used"], owner)}
+    used = {str(row["uuid"]) for row in await context.connection.fetch(sql["used"], owner, own)}
     for row in left_out:
         await writer.leave_out(row, is_used=row["uuid"] in used)
     for place, (matching, item) in enumerate(pairs):
@@ -114,7 +124,7 @@ async def write_list(
             await writer.write(matching, item)
         except Invalid as error:
             raise _at_place(error, place) from None
-    body: bytes = await context.connection.fetchval(sql["list"], owner)
+    body: bytes = await context.connection.fetchval(sql["list"], owner, own)
     return body
 
 

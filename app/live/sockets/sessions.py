@@ -19,7 +19,6 @@ from engineio import packet as engine_packet
 from pydantic_core import to_json
 from starlette.types import Message, Receive, Scope, Send
 
-from app.access.caller import Caller
 from app.background import Tasks
 from app.errors import BadRequest, Busy, SignalbookError, TooFast, Unavailable
 from app.live.shutdown import Shutdown
@@ -47,8 +46,6 @@ class Session:
         self.abort: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.ended = False
-        self.caller: Caller | None = None
-        """Who has opened it; who it is can still be said with CONNECT."""
 
     def allows(self, size: int) -> bool:
         """Count a message; return whether there is a token for it: they come with time."""
@@ -190,7 +187,6 @@ class SessionServer(socketio.AsyncServer):  # type: ignore[misc]  # the library 
         await super()._handle_eio_connect(eio_sid, environ)
         session = self._sessions[eio_sid] = Session(eio_sid, self._limits)
         scope: Scope = environ["asgi.scope"]
-        session.caller = scope["state"]["caller"]
         scope[_SESSION] = session
         if scope["type"] == "websocket":
             session.abort = _abort(scope)

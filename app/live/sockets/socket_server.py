@@ -4,6 +4,7 @@ A socket's events are answered one after the other, so that joins and leaves kee
 An event that fails is answered with the error in its acknowledgement.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -12,14 +13,15 @@ from urllib.parse import urlsplit
 import structlog
 from socketio.exceptions import ConnectionRefusedError as ConnectionRejected
 
-from app.access import least_roles
-from app.access.caller import Caller, Role
 from app.access.credentials import Credentials
+from app.access.tokens import CHANNEL
+from app.background import Tasks, running
 from app.database.database import Database
-from app.errors import NotFound, SignalbookError
+from app.errors import Forbidden, NotFound, SignalbookError, Unauthorized
 from app.live.feed.hub import Hub
 from app.live.feed.listener import Listener
 from app.live.shutdown import Shutdown
+from app.live.sockets.callers import SocketCallers
 from app.live.sockets.installation_events import InstallationEvents
 from app.live.sockets.limits import SocketLimits
 from app.live.sockets.production_list import ProductionListRoom
@@ -50,7 +52,7 @@ class SocketServer:
         self, settings: Settings, credentials: Credentials, limits: SocketLimits | None = None
     ) -> None:
         self._limits = limits or SocketLimits()
-        self._credentials = credentials
+        self._callers = SocketCallers(credentials)
         self._origins = frozenset(settings.origins)
         self.sessions = SessionServer(self._limits, self._allows_origin)
         self.sessions.on("connect", self._on_connect)
@@ -60,12 +62,16 @@ class SocketServer:
         self._list: ProductionListRoom
         self._installation: InstallationEvents
         self._handlers: dict[str, Handler] = {}
+        self._renewals = Tasks()
 
     def attach(self, database: Database, listener: Listener, hub: Hub) -> None:
         """Set what to serve from. To be called before the listener runs."""
         send_queue, limits = self.sessions.send_queue, self._limits
-        rooms = self._rooms = Rooms(database, listener, hub, send_queue, limits)
-        self._list = ProductionListRoom(hub, send_queue, limits)
+        callers = self._callers
+        rooms = self._rooms = Rooms(database, listener, hub, send_queue, callers, limits)
+        self._list = ProductionListRoom(hub, send_queue, callers, limits)
+        listener.listen(CHANNEL, self._renew_later)
+        listener.on_connect(self._renew_all)
         self._installation = InstallationEvents(database, listener, self._send_to_all)
         self._handlers = {
             "production-list:join": self._join_list,
@@ -80,57 +86,76 @@ class SocketServer:
         """Serve while the block runs; end every socket when the service begins to stop."""
         async with (
             self._rooms.running(), self._list.running(), self._installation.running(),
-            self.sessions.running(shutdown),
+            self.sessions.running(shutdown), running(self._keep_renewing()),
         ):  # fmt: skip
             yield
+        await self._renewals.cancel()
 
     def _allows_origin(self, origin: str, environ: dict[str, Any]) -> bool:
         """Return whether a page of this origin may connect: our own, and those set in CORS."""
         same = urlsplit(origin).netloc == environ.get("HTTP_HOST")
         return same or "*" in self._origins or origin in self._origins
 
-    async def _on_connect(self, socket: str, _environ: dict[str, Any], auth: Any) -> None:
+    async def _on_connect(self, socket: str, environ: dict[str, Any], auth: Any) -> None:
         session = self.sessions.session_of(socket)
         try:
-            caller = await self._caller(socket, auth)
-            least_roles.require(caller, Role.VIEWER)
+            await self._callers.add(socket, environ["asgi.scope"], auth)
         except SignalbookError as error:
             raise ConnectionRejected(error.message, error.acknowledgement()) from None
         if session is None or session.ended:
+            self._callers.remove(socket)
             raise ConnectionRejected("The connection has ended.")
-        session.caller = caller
         session.cancel_timer()
         self._rooms.add(socket)
-
-    async def _caller(self, socket: str, auth: Any) -> Caller:
-        """Return whom the connection's token names, else who has opened the session."""
-        token = auth.get("token") if isinstance(auth, dict) else None
-        if isinstance(token, str) and token:
-            return await self._credentials.of_token(token.encode("utf-8", "replace"))
-        return self._caller_of(socket)
 
     async def _on_disconnect(self, socket: str, _reason: str) -> None:
         self._rooms.remove(socket)
         self._list.leave(socket)
+        self._callers.remove(socket)
+
+    def _renew_later(self, subject: str | None) -> None:
+        """Look anew at what a subject may do; at all of them where none is named."""
+        for socket in self._callers.with_subject(subject):
+            self._renewals.start(self._renew(socket))
+
+    async def _renew_all(self, _: object) -> None:
+        self._renew_later(None)
+
+    async def _keep_renewing(self) -> None:
+        """Look at everybody now and then: credentials expire, and an announcement may be lost."""
+        while True:
+            await asyncio.sleep(self._limits.recheck)
+            for socket in self._callers.with_subject(None):
+                await self._renew(socket)
+
+    async def _renew(self, socket: str) -> None:
+        """End a socket whose credential is no longer valid, or whose holder may see nothing."""
+        session = self.sessions.session_of(socket)
+        try:
+            before, caller = await self._callers.renew(socket)
+        except (Unauthorized, Forbidden) as error:
+            if session is not None:
+                self.sessions.end(session.name, error)
+        except (SignalbookError, KeyError):
+            return  # it has gone, or the database is away: it is looked at again soon
+        else:
+            self._rooms.expel_from_others(socket)
+            if (before.role, before.memberships) != (caller.role, caller.memberships):
+                self._list.resync(socket)
 
     async def _on_event(self, name: str, socket: str, *args: Any) -> dict[str, Any]:
         try:
             if name not in self.EVENTS:
                 words = f"No event is called so: there are {', '.join(self.EVENTS)}."
                 raise NotFound(words, error="Unknown event")  # noqa: TRY301  # answered below
-            caller = self._caller_of(socket)
-            least_roles.require(caller, least_roles.of_event(name))
-            request = self.EVENTS[name].read(args).sent_by(caller)
+            self._callers.require(socket, name)
+            request = self.EVENTS[name].read(args).sent_by(self._callers.of(socket))
             return await self._handlers[name](socket, request)
         except SignalbookError as error:
             return error.acknowledgement()
         except Exception:  # noqa: BLE001  # an error of ours must not end a connection
             _log.exception("unforeseen", event_name=name if name in self.EVENTS else "?")
             return SignalbookError("Something failed here; it has been logged.").acknowledgement()
-
-    def _caller_of(self, socket: str) -> Caller:
-        session = self.sessions.session_of(socket)
-        return (session and session.caller) or self._credentials.anonymous
 
     def _send_to_all(self, name: str, payload: str) -> None:
         packet = event(name, payload)

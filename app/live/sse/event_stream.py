@@ -6,9 +6,9 @@ slowly falls behind and costs no memory. One that takes nothing at all is discon
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
@@ -44,10 +44,24 @@ class EventStreams:
     heartbeat: float = 15.0
     patience: float = 30.0
     open: int = 0
+    checks: dict[asyncio.Event, str] = field(default_factory=dict)
+    """What lets a stream ask whether it may go on, with the subject that reads it."""
+
+    def recheck(self, subject: str) -> None:
+        """Let the streams of a subject ask whether they may go on."""
+        for check in [check for check, reader in self.checks.items() if reader == subject]:
+            check.set()
+
+    async def recheck_all(self, _: object = None) -> None:
+        """Let all streams ask whether they may go on."""
+        for check in tuple(self.checks):
+            check.set()
 
     @contextmanager
-    def count(self, end: Callable[[], None]) -> Iterator[None]:
+    def count(self, end: Callable[[], None], check: asyncio.Event, subject: str) -> Iterator[None]:
         """Count a stream while the block runs; ``end`` is called when the service stops.
+
+        ``check`` is set when what ``subject`` may do has changed.
 
         Raises Busy if there are as many as there may be, Unavailable while the service stops.
         """
@@ -57,15 +71,20 @@ class EventStreams:
             raise Busy(f"This process serves {self.open} streams and takes no more: try again in a "
                        "moment, or ask for the changes without a stream.")  # fmt: skip
         self.open += 1
+        self.checks[check] = subject
         try:
             with self.shutdown.on_begin(end):
                 yield
         finally:
             self.open -= 1
+            del self.checks[check]
 
 
 class EventStream(StreamingResponse):
     """The response that sends a production's changes after ``since``, or from now on.
+
+    It ends when ``may_go_on`` returns false: that is asked with each heartbeat, and as soon as what
+    ``subject`` may do has changed.
 
     Before its first byte it raises NotFound, LogTrimmed, Busy and Unavailable.
     """
@@ -73,10 +92,13 @@ class EventStream(StreamingResponse):
     media_type = "text/event-stream"
 
     def __init__(
-        self, streams: EventStreams, hub: Hub, production: UUID, since: int | None
-    ) -> None:
+        self, streams: EventStreams, hub: Hub, production: UUID, since: int | None,
+        subject: str, may_go_on: Callable[[], Awaitable[bool]],
+    ) -> None:  # fmt: skip
         super().__init__((), headers=_HEADERS)
         self._streams, self._hub, self._production, self._since = streams, hub, production, since
+        self._subject, self._may_go_on = subject, may_go_on
+        self._check = asyncio.Event()
         self._opened, self._over = asyncio.Event(), asyncio.Event()
         self._sending = asyncio.Lock()
         self._stalled = False
@@ -86,7 +108,7 @@ class EventStream(StreamingResponse):
     ) -> None:  # fmt: skip
         """Send until the client leaves or takes nothing, or the service stops."""
         self._send = send
-        with self._streams.count(self._over.set):
+        with self._streams.count(self._over.set, self._check, self._subject):
             subscription = await self._hub.subscribe(
                 self._production, self._on_entries, self._since, on_trimmed=self._on_trimmed
             )
@@ -119,7 +141,12 @@ class EventStream(StreamingResponse):
 
     async def _keep_alive(self) -> None:
         while True:
-            await asyncio.sleep(self._streams.heartbeat)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._streams.heartbeat):
+                    await self._check.wait()
+            self._check.clear()
+            if not await self._may_go_on():
+                self._over.set()
             await self._write(_HEARTBEAT)
 
     async def _on_entries(self, entries: Sequence[FeedEntry]) -> None:
