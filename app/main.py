@@ -41,6 +41,7 @@ from app.api.routes import (
 )
 from app.api.routes import health as health_routes
 from app.api.routes import settings as settings_routes
+from app.api.routes.access import ticket_routes
 from app.database.database import Database
 from app.database.url import DatabaseUrl
 from app.health import check
@@ -78,8 +79,7 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
             retention = Retention(database, settings.log_retention_days)
             listener = Listener(_server_url(settings, url))
             credentials.attach(database)
-            listener.listen(CHANNEL, credentials.forget)
-            listener.on_connect(credentials.forget_all)
+            _hear_of_changes(credentials, listener)
             hub = Hub(database, listener, margin=_slowest_write(settings))
             app.state.listener, app.state.hub = listener, hub
             sockets.attach(database, listener, hub)
@@ -89,10 +89,10 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
                 hub.running(),
                 listener.running(),
                 sockets.running(shutdown),
+                credentials.running(),
             ):
                 yield
         finally:
-            await credentials.close()
             await database.close()
 
     recorder, shutdown = SoakRecorder(_server_url(settings, url), settings.soak_check), Shutdown()
@@ -102,8 +102,8 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
 
     app = _empty_app(lifespan)
     app.state.settings, app.state.url, app.state.recorder = settings, url, recorder
-    app.state.shutdown = shutdown
-    app.state.event_streams = EventStreams(shutdown)
+    app.state.shutdown, app.state.credentials = shutdown, credentials
+    app.state.event_streams = EventStreams(shutdown, credentials.watches)
     app.state.incidents = incidents
 
     async def examine() -> check.Health:
@@ -130,6 +130,12 @@ def _empty_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]])
         telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,
     )
+
+
+def _hear_of_changes(credentials: Credentials, listener: Listener) -> None:
+    """Let credentials be looked at anew when one changes, or when that might have been missed."""
+    listener.listen(CHANNEL, credentials.forget)
+    listener.on_connect(credentials.forget_all)
 
 
 def _server_url(settings: Settings, url: DatabaseUrl) -> DatabaseUrl:
@@ -162,7 +168,7 @@ def _routers() -> tuple[list[APIRouter], list[APIRouter]]:
     others = [
         *device_lists.routers(), *history.routers(), show_documents.router, changes.router,
         sync.router, bulk.router(), equipment.router, formats.router, settings_routes.router,
-        admin.router,
+        admin.router, ticket_routes.router,
     ]  # fmt: skip
     return fast, others
 

@@ -7,6 +7,7 @@ import re
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -18,6 +19,7 @@ _Stripped = BeforeValidator(lambda value: value.strip() if isinstance(value, str
 Token = Annotated[SecretStr, _Stripped, Field(min_length=16)]
 
 
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]
 _PEPPER_NAME: Final = re.compile("[A-Za-z0-9-]{1,40}")
 
 
@@ -64,6 +66,16 @@ def _readable_peppers(setting: SecretStr | None) -> SecretStr | None:
     return setting
 
 
+def _safe_address(address: str | None) -> str | None:
+    """Refuse an issuer whose keys somebody on the way could replace."""
+    if address is not None:
+        parts = urlsplit(address)
+        is_local = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost"}
+        if not parts.hostname or (parts.scheme != "https" and not is_local):
+            raise PydanticCustomError("issuer", "must be an address with https")
+    return address
+
+
 class Settings(BaseSettings):
     """The settings. Times are in seconds, sizes in bytes."""
 
@@ -79,6 +91,12 @@ class Settings(BaseSettings):
     operator_token: Token | None = None
     token_peppers: Annotated[SecretStr | None, AfterValidator(_readable_peppers)] = None
     anonymous: Literal["none", "viewer", "editor"] = "none"
+    oidc_issuer: Annotated[str | None, AfterValidator(_safe_address)] = None
+    oidc_audience: str | None = None
+    oidc_algorithms: Annotated[
+        tuple[Algorithm, ...], NoDecode, BeforeValidator(_comma_separated)
+    ] = ("RS256",)
+    oidc_role_claim: str | None = None
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
     trusted_proxies: Annotated[
         tuple[str, ...], NoDecode, BeforeValidator(_comma_separated), AfterValidator(_proxies)
@@ -121,8 +139,13 @@ class Settings(BaseSettings):
     def trusts_local(self) -> bool:
         """Whether all that comes from this machine may do all: no token guards anything yet."""
         is_local = self.environment != "production" and not self.beyond_loopback
-        tokens = (self.access_token, self.operator_token, self.token_peppers)
-        return is_local and self.anonymous != "viewer" and not any(tokens)
+        return is_local and self.anonymous != "viewer" and not self.has_authentication
+
+    @property
+    def has_authentication(self) -> bool:
+        """Whether a setting says who may come in."""
+        ours = (self.access_token, self.operator_token, self.token_peppers)
+        return any((*ours, self.oidc_issuer))
 
     @property
     def anonymous_role(self) -> str | None:
@@ -166,10 +189,21 @@ class Settings(BaseSettings):
 
     def refuse_exposed(self) -> None:
         """Raise BadSettings where others could edit or approve without a token of their own."""
-        if self.beyond_loopback and self.access_token is None and self.anonymous != "editor":
+        is_production = self.environment == "production"
+        is_closed = self.has_authentication or self.anonymous != "none"
+        if (self.beyond_loopback or is_production) and not is_closed:
+            reason = "In production a proxy may let others in"
+            if self.beyond_loopback:
+                reason = f"HOST={self.host} can be reached from other machines"
             raise BadSettings(
-                f"HOST={self.host} can be reached from other machines: set ACCESS_TOKEN (at least "
-                "16 characters), or say ANONYMOUS=editor if everybody may edit."
+                f"{reason}: set ACCESS_TOKEN (at least 16 characters), TOKEN_PEPPERS or "
+                "OIDC_ISSUER, or say ANONYMOUS=viewer or ANONYMOUS=editor if everybody may read, "
+                "or edit."
+            )
+        if self.oidc_issuer and not self.oidc_audience:
+            raise BadSettings(
+                "OIDC_AUDIENCE is not set: tokens that OIDC_ISSUER made for others would open this "
+                "service too. Set it to the audience of this service."
             )
         if self.operator_token is not None and self.operator_token == self.access_token:
             raise BadSettings(

@@ -106,8 +106,9 @@ def test_origins_come_from_the_settings(shared_database: str) -> None:
 )  # fmt: skip
 @pytest.mark.parametrize(
     ("said", "open_to_all"),
-    [({}, False), ({"ANONYMOUS": "editor"}, True), ({"ACCESS_TOKEN": TOKEN}, True)],
-)
+    [({}, False), ({"ANONYMOUS": "editor"}, True), ({"ANONYMOUS": "viewer"}, True),
+     ({"ACCESS_TOKEN": TOKEN}, True), ({"TOKEN_PEPPERS": f"one:{'p' * 32}"}, True)],
+)  # fmt: skip
 def test_beyond_loopback_takes_a_token_or_a_word(
     monkeypatch: pytest.MonkeyPatch, host: str, exposed: bool, said: dict[str, str],
     open_to_all: bool,
@@ -118,4 +119,48 @@ def test_beyond_loopback_takes_a_token_or_a_word(
         with pytest.raises(BadSettings, match="ACCESS_TOKEN"):
             load_settings().refuse_exposed()
     else:
+        load_settings().refuse_exposed()
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    if open_to_all:
+        load_settings().refuse_exposed()
+    else:  # on loopback as well: a proxy may stand there
+        with pytest.raises(BadSettings, match="ANONYMOUS"):
+            load_settings().refuse_exposed()
+
+
+def test_who_is_anonymous_may_what_the_setting_says(shared_database: str) -> None:
+    with service(shared_database, anonymous="viewer", environment="production") as client:
+        assert client.get("/api/productions").status_code == 200
+        written = client.post("/api/productions", json={"name": "x"})
+        assert (written.status_code, written.json()["code"]) == (401, "UNAUTHORIZED")
+        wrong = client.get("/api/productions", headers={"authorization": "Bearer wrong"})
+        assert wrong.status_code == 401
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["x", "x:short", f"a b:{'p' * 32}", f"one:{'p' * 32},one:{'q' * 32}", f"one:{'p' * 32},",
+     f":{'p' * 32}"],
+)  # fmt: skip
+def test_peppers_that_cannot_be_read_stop_the_start(
+    monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    monkeypatch.setenv("TOKEN_PEPPERS", wrong)
+    with pytest.raises(BadSettings, match=r"^TOKEN_PEPPERS must") as refused:
+        load_settings()
+    assert "p" * 32 not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [({"OIDC_ISSUER": "http://login.example"}, "OIDC_ISSUER must"),
+     ({"OIDC_ISSUER": "https://login.example"}, "OIDC_AUDIENCE is not set"),
+     ({"OIDC_ALGORITHMS": "HS256"}, "OIDC_ALGORITHMS"), ({"OIDC_ALGORITHMS": "none"}, "OIDC")],
+)  # fmt: skip
+def test_an_issuer_that_could_be_forged_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, said: dict[str, str], words: str
+) -> None:
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(BadSettings, match=words):
         load_settings().refuse_exposed()

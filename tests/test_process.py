@@ -43,7 +43,8 @@ class Served:
 
     def __init__(self, output: Path, url: str, **settings: str) -> None:
         environment = {"PATH": os.environ["PATH"], "ENVIRONMENT": "production", "PORT": "0",
-                       "DATABASE_URL": url, "POOL_SIZE": "3", **settings}  # fmt: skip
+                       "DATABASE_URL": url, "POOL_SIZE": "3",
+                       "ACCESS_TOKEN": "a-token-for-the-crew", **settings}  # fmt: skip
         self._output = output
         with output.open("wb") as sink:
             self.process = subprocess.Popen(
@@ -178,7 +179,7 @@ def _catches(pid: int, sent: signal.Signals) -> bool:
         ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL"),
         ({"DATABASE_URL": ""}, "DATABASE_URL is not set"),
         ({"DATABASE_URL": "postgresql://h:x/x"}, "DATABASE_URL"),
-        ({"HOST": "0.0.0.0"}, "ACCESS_TOKEN"),
+        ({"ACCESS_TOKEN": ""}, "ACCESS_TOKEN"),
         ({"PORT": "taken"}, "set HOST or PORT"),
     ],
 )
@@ -186,7 +187,12 @@ def test_a_failed_start_says_why_in_json(settings: dict[str, str], words: str) -
     with socket.create_server(("127.0.0.1", 0)) as holder:
         if settings.get("PORT") == "taken":
             settings = {"PORT": str(holder.getsockname()[1])}
-        environment = {"ENVIRONMENT": "production", "DATABASE_URL": NOWHERE, **settings}
+        environment = {
+            "ENVIRONMENT": "production",
+            "DATABASE_URL": NOWHERE,
+            "ACCESS_TOKEN": "a-token-for-the-crew",
+            **settings,
+        }
         done = forks.run("app", "serve", env=environment)
     assert done.returncode > 0
     (line,) = done.stderr.splitlines()

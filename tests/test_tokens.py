@@ -138,7 +138,7 @@ async def test_its_last_use_is_noted(guarded: httpx.Client, shared_database: str
     assert guarded.get("/api/productions", headers=bearer(token)).status_code == 200
     async with open_connection(shared_database) as connection, asyncio.timeout(60):
         used = "SELECT last_used_at FROM access_tokens WHERE key = $1"
-        while await connection.fetchval(used, key_of(token)) is None:  # noqa: ASYNC110
+        while await connection.fetchval(used, key_of(token)) is None:  # noqa: ASYNC110  # as above
             await asyncio.sleep(0.05)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import IntEnum
 from typing import Final, Self
 from uuid import UUID
@@ -30,6 +31,7 @@ class Caller:
     ``setting:ACCESS_TOKEN`` or ``anonymous``. ``role`` is the role everywhere, None where only
     ``memberships`` count, by production. ``is_shared`` when several people hold the credential, so
     that a body's ``userId`` is all that tells them apart. Who sends no credential counts so too.
+    At ``expires_at`` the credential ends.
     """
 
     subject: str
@@ -38,6 +40,7 @@ class Caller:
     role: Role | None
     memberships: Mapping[UUID, Role]
     is_shared: bool = False
+    expires_at: datetime | None = None
 
     @classmethod
     def nobody(cls, role: Role | None) -> Self:

@@ -1,20 +1,29 @@
 """Who calls: found by the credential of a request, once, before anything else is done."""
 
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from hashlib import sha256
 from typing import Final
+from urllib.parse import parse_qs
 
 from starlette.types import Scope
 
-from app.access import tokens
+from app.access import tickets, tokens
 from app.access.caller import Caller, Role
+from app.access.issuer import Issuer
 from app.access.peppers import Peppers
-from app.access.shared_tokens import SharedTokens
+from app.access.shared_tokens import SETTING, SharedTokens
 from app.access.token_cache import TokenCache
+from app.access.watches import SUBJECT, Watches
 from app.background import Tasks
 from app.database.database import Database
-from app.errors import Unauthorized
-from app.settings import Settings
+from app.errors import Unauthorized, Unavailable
+from app.settings import BadSettings, Settings
 
+_STREAMS: Final = "/changes/stream"
+"""How the paths of event streams end."""
+_TICKETS: Final = "tickets"
 _TOUCHED: Final = 60.0
 """Seconds between two notes of a token's last use."""
 
@@ -27,6 +36,8 @@ class Credentials:
         self._cache = TokenCache()
         self._touched: dict[str, float] = {}
         self._touching = Tasks()
+        self._issuer = Issuer(settings) if settings.oidc_issuer else None
+        self.watches = Watches()
         self._database: Database | None = None
         self.trusts_local = settings.trusts_local
         """Whether requests of this machine may use the operators' routes without a token."""
@@ -38,17 +49,27 @@ class Credentials:
         self._database = database
         self._cache.clear()
 
-    async def close(self) -> None:
-        """Wait for what is still written of the last uses."""
-        await self._touching.wait()
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Look after those who stay connected while the block runs, then finish what is begun."""
+        assert self._database is not None, "it was attached"
+        try:
+            async with self.watches.running(self._database):
+                yield
+        finally:
+            await self._touching.wait()
+            if self._issuer is not None:
+                await self._issuer.close()
 
     def forget(self, subject: str) -> None:
         """Look at a subject's credential anew, since it has changed."""
-        self._cache.forget(subject.removeprefix(tokens.SUBJECT))
+        self._cache.forget(subject.removeprefix(SUBJECT))
+        self.watches.look()
 
     async def forget_all(self, _: object = None) -> None:
         """Look at every credential anew, since changes may not have been announced here."""
         self._cache.clear()
+        self.watches.look()
 
     async def caller(self, scope: Scope) -> Caller:
         """Return who sends a request.
@@ -62,16 +83,61 @@ class Credentials:
                 if scheme.lower() == b"bearer":
                     return await self.of_token(token.strip())
                 break
+        if b"ticket=" in scope["query_string"] and scope["path"].endswith(_STREAMS):
+            return await self._of_ticket(scope["query_string"])
         return self.anonymous
 
     async def of_token(self, token: bytes) -> Caller:
         """Return who calls with a token. Raises Unauthorized, and what the database raises."""
         if shared := self._shared.find(token):
             return shared
-        parts = tokens.read(token.decode("ascii", "replace"))
+        text = token.decode("ascii", "replace")
+        if self._issuer is not None and text.count(".") == 2:
+            return await self._of_issuer(self._issuer, text)
+        parts = tokens.read(text)
         if parts is None:
             raise Unauthorized("This is no valid access token: ask an operator for one.")
         return self._cache.find(*parts) or await self._look_up(*parts)
+
+    def ticket(self, caller: Caller) -> str:
+        """Return a ticket with which the caller can open an event stream."""
+        try:
+            return tickets.issue(caller, self._peppers.keys(_TICKETS)[0])
+        except BadSettings as missing:
+            raise Unavailable(str(missing)) from None
+
+    async def _of_ticket(self, query: bytes) -> Caller:
+        """Return whose ticket a query holds, as that credential is now. Raises Unauthorized."""
+        ticket = parse_qs(query.decode("latin-1")).get("ticket", [""])[0]
+        try:
+            caller = tickets.read(ticket, self._peppers.keys(_TICKETS))
+        except BadSettings:
+            raise Unauthorized("There are no tickets here: send an access token.") from None
+        if caller.is_anonymous:
+            return self.anonymous
+        if caller.subject.startswith(SUBJECT):
+            assert self._database is not None, "requests come while the service runs"
+            key = caller.subject.removeprefix(SUBJECT)
+            row = await self._database.row(tokens.FIND, key)
+            if row is None:
+                raise Unauthorized("The token of this ticket is gone: ask an operator for another.")
+            return tokens.holder(row, key)
+        if caller.subject.startswith(SETTING):
+            shared = self._shared.of_subject(caller.subject)
+            if shared is None:
+                raise Unauthorized("The token of this ticket is gone: ask an operator for another.")
+            return shared
+        return caller
+
+    async def _of_issuer(self, issuer: Issuer, token: str) -> Caller:
+        key = sha256(token.encode()).hexdigest()
+        if caller := self._cache.find(key, token):
+            return caller
+        generation = self._cache.generation
+        caller = await issuer.caller(token)
+        until = caller.expires_at.timestamp() if caller.expires_at else None
+        self._cache.put(key, token, caller, until, generation)
+        return caller
 
     async def _look_up(self, key: str, secret: str) -> Caller:
         assert self._database is not None, "requests come while the service runs"

@@ -7,6 +7,7 @@ from app.errors import Forbidden, Unauthorized
 
 OPERATOR_PATHS: Final = "/api/admin/"
 """What the paths of operators begin with."""
+_TICKETS: Final = "/api/access/tickets"
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _WRITING_EVENTS: Final = frozenset({"production:change"})
 
@@ -15,7 +16,7 @@ def of_request(method: str, path: str) -> Role:
     """Return the least role that a request needs."""
     if path.startswith(OPERATOR_PATHS):
         return Role.OPERATOR
-    return Role.VIEWER if method in _READING else Role.EDITOR
+    return Role.VIEWER if method in _READING or path == _TICKETS else Role.EDITOR
 
 
 def of_event(name: str) -> Role:

@@ -23,6 +23,8 @@ class Peppers:
 
     def __init__(self, settings: Settings) -> None:
         self._named = settings.peppers
+        tokens = (settings.operator_token, settings.access_token)
+        self._others = [token.get_secret_value().encode() for token in tokens if token]
         is_production = settings.environment == "production"
         self._file: Path | None = None if is_production else settings.data_dir / _FILE
 
@@ -42,6 +44,16 @@ class Peppers:
             self._read_local()
         pepper = self._named.get(name, b"")
         return hmac.compare_digest(_hash(pepper, secret), stored) and bool(pepper)
+
+    def keys(self, purpose: str) -> list[bytes]:
+        """Return the keys with which something else is signed, the newest first.
+
+        They are the same in every process of the installation. Raises BadSettings as ``hash_new``.
+        """
+        if not self._named and not self._others:
+            self._make_local()
+        secrets = [*self._named.values(), *self._others]
+        return [hmac.digest(secret, purpose.encode(), sha256) for secret in secrets]
 
     def _make_local(self) -> None:
         if self._file is None:

@@ -1,9 +1,13 @@
 """The two tokens of settings, ACCESS_TOKEN and OPERATOR_TOKEN, which several people may hold."""
 
 import hmac
+from typing import Final
 
 from app.access.caller import Caller, Role
 from app.settings import Settings
+
+SETTING: Final = "setting:"
+"""What the subject of a token of settings begins with."""
 
 
 class SharedTokens:
@@ -20,6 +24,11 @@ class SharedTokens:
             if token is not None
         ]
 
+    def of_subject(self, subject: str) -> Caller | None:
+        """Return the caller with a subject, where that token is still set."""
+        callers = (caller for _, caller in self._callers)
+        return next((caller for caller in callers if caller.subject == subject), None)
+
     def find(self, token: bytes) -> Caller | None:
         """Return who calls with a token. Each comparison takes the same time either way."""
         for own, caller in self._callers:
@@ -29,4 +38,4 @@ class SharedTokens:
 
 
 def _caller(name: str, role: Role) -> Caller:
-    return Caller(f"setting:{name}", None, None, role, {}, is_shared=True)
+    return Caller(f"{SETTING}{name}", None, None, role, {}, is_shared=True)

@@ -17,13 +17,13 @@ from pydantic_core import from_json
 
 from app.access.caller import Caller, Role
 from app.access.peppers import Peppers
+from app.access.watches import SUBJECT
 from app.database.database import DatabaseConnection
 from app.errors import Unauthorized
 from app.sql.registry import statement
 
 CHANNEL: Final = "signalbook_access"
 """Announces a subject whose credential or memberships have changed."""
-SUBJECT: Final = "token:"
 _FORM: Final = re.compile(r"sb_([A-Za-z0-9]{16})\.([A-Za-z0-9_-]{32,128})")
 _KEY: Final = string.ascii_letters + string.digits  # no hyphen: a command would read an option
 
@@ -77,8 +77,8 @@ class NewToken:
 
 def read(token: str) -> tuple[str, str] | None:
     """Return key and secret of what looks like a token."""
-    found = _FORM.fullmatch(token)
-    return (found[1], found[2]) if found else None
+    parts = _FORM.fullmatch(token)
+    return (parts[1], parts[2]) if parts else None
 
 
 async def create(connection: DatabaseConnection, peppers: Peppers, new: NewToken) -> str:
@@ -107,6 +107,11 @@ def verified(row: Any, key: str, secret: str, peppers: Peppers) -> Caller:
     is_right = peppers.matches(row["pepper"] if row else "", secret, stored)
     if row is None or not is_right:
         raise Unauthorized("This access token is not known here: ask an operator for another.")
+    return holder(row, key)
+
+
+def holder(row: Any, key: str) -> Caller:
+    """Return whose token a row is. Raises Unauthorized for one that is no longer valid."""
     if row["revoked_at"] is not None:
         raise Unauthorized("This access token was revoked: ask an operator for another.")
     if row["expires_at"] is not None and row["expires_at"] <= datetime.now(UTC):
@@ -114,4 +119,7 @@ def verified(row: Any, key: str, secret: str, peppers: Peppers) -> Caller:
     role = Role[row["role"].upper()] if row["every_production"] else None
     of_members = from_json(row["memberships"] or b"{}")
     memberships = {UUID(uuid): Role[word.upper()] for uuid, word in of_members.items()}
-    return Caller(f"{SUBJECT}{key}", row["user_id"], row["user_name"], role, memberships)
+    return Caller(
+        f"{SUBJECT}{key}", row["user_id"], row["user_name"], role, memberships,
+        expires_at=row["expires_at"],
+    )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Annotated, Any, cast
 from fastapi import Depends, Path, Query, Request
 
 from app.access.caller import Caller
+from app.access.credentials import Credentials
 from app.access.sender import Sender
 from app.api.idempotent import IdempotentWriter
 from app.api.responses import header
@@ -43,6 +44,7 @@ DatabaseDep = Annotated[Database, Depends(_service("database"))]
 DatabaseUrlDep = Annotated[DatabaseUrl, Depends(_service("url"))]
 WriterDep = Annotated[Writer, Depends(_service("writer"))]
 CheckupDep = Annotated[Checkup, Depends(_service("checkup"))]
+CredentialsDep = Annotated[Credentials, Depends(_service("credentials"))]
 HubDep = Annotated[Hub, Depends(_service("hub"))]
 ListenerDep = Annotated[Listener, Depends(_service("listener"))]
 StreamsDep = Annotated[EventStreams, Depends(_service("event_streams"))]

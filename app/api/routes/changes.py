@@ -208,12 +208,16 @@ _EVENT_STREAM: Final[dict[str, Any]] = {
     "description": "Server-sent events, without an end.",
     "content": {"text/event-stream": {"schema": {"type": "string"}}},
 }
+_TICKET: Final = {
+    "name": "ticket", "in": "query", "required": False, "schema": {"type": "string"},
+    "description": "In place of a token: what `POST /api/access/tickets` gave.",
+}  # fmt: skip
 
 
 @router.get("/changes/stream", operation_id="stream_changes",
             summary="Tell what changes in a production, live", description=_STREAM,
             responses={200: _EVENT_STREAM, **documented(NotFound, LogTrimmed, Invalid)},
-            response_class=Response)  # fmt: skip
+            response_class=Response, openapi_extra={"parameters": [_TICKET]})  # fmt: skip
 async def stream_changes(
     database: DatabaseDep, streams: StreamsDep, hub: HubDep, production: ProductionKey,
     since: MaybeSince = None, last_event_id: LastEventId = None,

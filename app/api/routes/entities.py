@@ -146,9 +146,7 @@ def _add_create(router: APIRouter, entity: type[Row], name: Names) -> None:
         responses={201: {"model": read_schema(entity)}, **_CREATE_ERRORS},
         openapi_extra={"parameters": [IDEMPOTENCY_KEY], **name.extra},
     )
-    async def create_row(
-        body: schema, writer: IdempotentWriterDep, sender: SenderDep
-    ) -> Response:
+    async def create_row(body: schema, writer: IdempotentWriterDep, sender: SenderDep) -> Response:
         edit = edit_of(entity, body, sender)
         return await writer.write(
             edit.production or "",

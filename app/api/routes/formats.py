@@ -224,11 +224,12 @@ for _method, _verb in (("PATCH", "update"), ("PUT", "put")):
                openapi_extra={"parameters": [IF_MATCH]})  # fmt: skip
 async def delete_format(
     key: Key, writer: WriterDep, sender: SenderDep, if_match: IfMatchDep,
-    body: DeleteBody | None = None, userId: Person = None, userName: Person = None,  # noqa: ARG001, N803  # the wire's names
+    body: DeleteBody | None = None,
+    userId: Person = None, userName: Person = None,  # noqa: ARG001, N803  # the wire's names
 ) -> Response:  # fmt: skip
     """Delete a format of users."""
-    said = body or DeleteBody()
-    person = sender.actor(said.user_id or userId or None, None, said.last_modified_by).row_value
+    named = body or DeleteBody()
+    person = sender.actor(named.user_id or userId or None, None, named.last_modified_by).row_value
 
     async def delete(context: WriteContext) -> None:
         await formats.delete_format(context.connection, known_uuid(key), person, if_match)

@@ -90,16 +90,15 @@ def _door(settings: Settings) -> str:
     settings.refuse_exposed()
     if not settings.beyond_loopback:
         return "only this machine can reach the service"
-    return "other machines need the access token" if settings.access_token else "open to everybody"
+    if settings.anonymous != "none":
+        return f"whoever reaches the service without a token is {settings.anonymous}"
+    return "other machines need an access token"
 
 
 def _tokens(settings: Settings) -> Iterator[Diagnosis]:
-    """Say what a production without tokens means: on loopback it starts all the same."""
-    if settings.environment == "production" and not settings.access_token:
-        words = "no ACCESS_TOKEN is set: who reaches the service, through a proxy too, may edit"
-        yield Diagnosis("note", is_well=True, words=words)
+    """Say what a production without an operator's token of its own means."""
     if settings.environment == "production" and not settings.operator_token:
-        words = "no OPERATOR_TOKEN is set: the routes under /api/admin do not exist"
+        words = "no OPERATOR_TOKEN is set: python -m app token create --role operator makes another"
         yield Diagnosis("note", is_well=True, words=words)
 
 

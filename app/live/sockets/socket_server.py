@@ -6,6 +6,7 @@ An event that fails is answered with the error in its acknowledgement.
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -16,7 +17,7 @@ from app.access import least_roles
 from app.access.caller import Caller, Role
 from app.access.credentials import Credentials
 from app.database.database import Database
-from app.errors import NotFound, SignalbookError
+from app.errors import NotFound, SignalbookError, Unauthorized
 from app.live.feed.hub import Hub
 from app.live.feed.listener import Listener
 from app.live.shutdown import Shutdown
@@ -91,6 +92,10 @@ class SocketServer:
             raise ConnectionRejected("The connection has ended.")
         session.caller = caller
         session.cancel_timer()
+        ended = Unauthorized("The token of this connection is no longer valid: send another.")
+        self._credentials.watches.add(
+            socket, caller, partial(self.sessions.end, session.name, ended)
+        )
         self._rooms.add(socket)
 
     async def _caller(self, socket: str, auth: Any) -> Caller:
@@ -101,6 +106,7 @@ class SocketServer:
         return self._caller_of(socket)
 
     async def _on_disconnect(self, socket: str, _reason: str) -> None:
+        self._credentials.watches.remove(socket)
         self._rooms.remove(socket)
         self._list.leave(socket)
 

@@ -17,6 +17,8 @@ from pydantic_core import to_json
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from app.access.caller import Caller
+from app.access.watches import Watches
 from app.background import running
 from app.errors import Busy, LogTrimmed, Unavailable
 from app.live.feed.entries import Derived, FeedEntry
@@ -40,14 +42,17 @@ class EventStreams:
     """
 
     shutdown: Shutdown
+    watches: Watches
     most: int = 1_000
     heartbeat: float = 15.0
     patience: float = 30.0
     open: int = 0
 
     @contextmanager
-    def count(self, end: Callable[[], None]) -> Iterator[None]:
-        """Count a stream while the block runs; ``end`` is called when the service stops.
+    def count(self, caller: Caller, end: Callable[[], None]) -> Iterator[None]:
+        """Count a stream while the block runs.
+
+        ``end`` is called when the service stops, or the caller's credential is no longer valid.
 
         Raises Busy if there are as many as there may be, Unavailable while the service stops.
         """
@@ -58,7 +63,7 @@ class EventStreams:
                        "moment, or ask for the changes without a stream.")  # fmt: skip
         self.open += 1
         try:
-            with self.shutdown.on_begin(end):
+            with self.shutdown.on_begin(end), self.watches.watching(caller, end):
                 yield
         finally:
             self.open -= 1
@@ -81,12 +86,10 @@ class EventStream(StreamingResponse):
         self._sending = asyncio.Lock()
         self._stalled = False
 
-    async def __call__(
-        self, scope: Scope, receive: Receive, send: Send,  # noqa: ARG002  # ASGI's shape
-    ) -> None:  # fmt: skip
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the client leaves or takes nothing, or the service stops."""
         self._send = send
-        with self._streams.count(self._over.set):
+        with self._streams.count(scope["state"]["caller"], self._over.set):
             subscription = await self._hub.subscribe(
                 self._production, self._on_entries, self._since, on_trimmed=self._on_trimmed
             )
