@@ -9,6 +9,7 @@ from typing import Annotated, Any, cast
 
 from fastapi import Depends, Path, Query, Request
 
+from app.access.audit import Audit
 from app.access.caller import Caller
 from app.access.credentials import Credentials
 from app.access.sender import Sender
@@ -47,6 +48,7 @@ CheckupDep = Annotated[Checkup, Depends(_service("checkup"))]
 CredentialsDep = Annotated[Credentials, Depends(_service("credentials"))]
 HubDep = Annotated[Hub, Depends(_service("hub"))]
 ListenerDep = Annotated[Listener, Depends(_service("listener"))]
+AuditDep = Annotated[Audit, Depends(_service("audit"))]
 StreamsDep = Annotated[EventStreams, Depends(_service("event_streams"))]
 
 
