@@ -32,6 +32,7 @@ from app.api.routes import (
     equipment,
     formats,
     history,
+    memberships,
     show_documents,
     shows,
     start_page,
@@ -142,7 +143,7 @@ def _add_routes(app: FastAPI, settings: Settings) -> list[BaseRoute]:
     if settings.api_pages:
         app.include_router(start_page.router)
         app.mount(start_page.ASSETS, StaticFiles(directory=start_page.FILES))
-    operators = [admin.router] if access.operators_exist(settings) else []
+    operators = [admin.router, memberships.router] if access.operators_exist(settings) else []
     for router in (*fast, *others, *operators):
         app.include_router(router, prefix="/api")
     return [route for router in fast for route in router.routes]

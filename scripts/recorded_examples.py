@@ -119,6 +119,7 @@ def record(client: httpx.Client) -> dict[str, Any]:
     for path in ("/health", "/livez", "/api/health", "/api/server/info"):
         ask("GET", path)
     _record_operations(ask)
+    _record_memberships(ask, show)
     ask.examples["stream_changes"] = _event(ask.examples["Feed"]["changes"][0])
     return _steady(ask.examples)
 
@@ -297,6 +298,13 @@ def _record_operations(ask: Recorder) -> None:
         **decision, "id": 1, "digest": run["digest"], "at": run["finishedAt"], "rehearsal": 1,
         "destroys": None, "valid": True,
     }  # fmt: skip
+
+
+def _record_memberships(ask: Recorder, show: str) -> None:
+    """Grant somebody a role in the show, and take it again."""
+    path, subject = "/api/admin/memberships", "issuer:anna@example.com"
+    ask("PUT", path, {"subject": subject, "production": show, "role": "editor"})
+    ask("DELETE", f"{path}?subject={subject}&production={show}")
 
 
 def _shortened(value: Any) -> Any:

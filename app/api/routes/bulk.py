@@ -13,10 +13,11 @@ from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.json_requests import actor_in
 from app.api.openapi import AnswerModel, answers, result_members
 from app.api.responses import json_response, outcome_json
-from app.api.routes.routers import names_of, production_router
+from app.api.routes.routers import production_router
 from app.entities import discovered
 from app.errors import BulkFailed, Conflict, Invalid, KeyReused, NotFound
 from app.model.entity import Entity, Row
+from app.model.operation_names import names_of
 from app.model.schemas import read_schema
 from app.store import bulk
 from app.store.bulk import Bulk, BulkOutcome, BulkStep, Status, Undone

@@ -12,10 +12,10 @@ from app.api.json_requests import JsonRoute, actor_in
 from app.api.openapi import answers
 from app.api.responses import json_response
 from app.api.routes.formats import VideoFormat
-from app.api.routes.routers import Names, names_of
 from app.errors import BadRequest, Conflict, Invalid, KeyReused, NotFound
 from app.model.entity import Entity
 from app.model.fields import NO_NUL, MaybeLine
+from app.model.operation_names import Names, names_of
 from app.model.schemas import DeleteBody, Key, read_schema
 from app.ports.port_lists import read_list, write_list
 from app.store.many_writes import MOST

@@ -29,11 +29,12 @@ from app.api.openapi import (
     path_parameter,
 )
 from app.api.responses import ReadResponse, created_response, json_response
-from app.api.routes.routers import Names, entity_routers
+from app.api.routes.routers import entity_routers
 from app.changelog.log import Actor
 from app.errors import AmbiguousId, Conflict, Invalid, KeyReused, NotFound, PreconditionFailed
 from app.model.entity import Entity, Row
 from app.model.fields import NO_NUL
+from app.model.operation_names import Names
 from app.model.schemas import (
     DeleteBody,
     create_schema,

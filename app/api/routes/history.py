@@ -11,9 +11,10 @@ from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.json_requests import actor_in
 from app.api.openapi import IN_SHOW, answers, path_parameter
 from app.api.responses import json_response
-from app.api.routes.routers import Names, entity_routers
+from app.api.routes.routers import entity_routers
 from app.errors import AmbiguousId, Conflict, Invalid, KeyReused, LogTrimmed, NotFound
 from app.model.entity import Entity, Row
+from app.model.operation_names import Names
 from app.model.schemas import WireMoment, read_schema
 from app.store import history
 from app.store.history import RestoreBody, restore

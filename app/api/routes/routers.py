@@ -1,8 +1,6 @@
 """Routers for every entity type, and for what belongs to one production."""
 
-import re
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
@@ -10,23 +8,7 @@ from fastapi.routing import APIRoute
 from app.api.json_requests import JsonRoute
 from app.entities import discovered, root
 from app.model.entity import Row
-
-
-class Names(NamedTuple):
-    """What the operations on a path are named by: ``get_camera``, ``list_cameras``.
-
-    ``alias_of`` is the path that does the same, empty for an entity type's own.
-    """
-
-    one: str
-    many: str
-    alias_of: str = ""
-
-    @property
-    def extra(self) -> dict[str, Any]:
-        """What the OpenAPI document says of each operation besides."""
-        return {"x-alias-of": self.alias_of} if self.alias_of else {}
-
+from app.model.operation_names import Names, names_of
 
 AddRoutes = Callable[[APIRouter, type[Row], Names], None]
 
@@ -46,14 +28,6 @@ def entity_routers(
             add(router, entity, names_of(entity, path))
             routers.append(router)
     return routers
-
-
-def names_of(entity: type[Row], path: str) -> Names:
-    """Return the names for operations on one of an entity type's paths."""
-    many = path.replace("-", "_")
-    if path == entity.collection:
-        return Names(re.sub("(?<!^)([A-Z])", r"_\1", entity.__name__).lower(), many)
-    return Names(many.removesuffix("s"), many, f"/api/{entity.collection}")
 
 
 def production_router(*tags: str) -> APIRouter:

@@ -5,7 +5,7 @@ An event that fails is answered with the error in its acknowledgement.
 """
 
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -35,6 +35,15 @@ Handler = Callable[[str, Any], Awaitable[dict[str, Any]]]
 class SocketServer:
     """Serves Socket.IO; one per process."""
 
+    EVENTS: Final[Mapping[str, type[SocketRequest]]] = {
+        "production-list:join": SocketRequest,
+        "production-list:leave": SocketRequest,
+        "production:join": Join,
+        "production:leave": Leave,
+        "production:change": ChangeAnnouncement,
+    }
+    """What a socket may send: the schema of each event's argument."""
+
     def __init__(self, settings: Settings, limits: SocketLimits | None = None) -> None:
         self._limits = limits or SocketLimits()
         token = settings.access_token
@@ -47,7 +56,7 @@ class SocketServer:
         self._rooms: Rooms
         self._list: ProductionListRoom
         self._installation: InstallationEvents
-        self._events: dict[str, tuple[type[SocketRequest], Handler]] = {}
+        self._handlers: dict[str, Handler] = {}
 
     def attach(self, database: Database, listener: Listener, hub: Hub) -> None:
         """Set what to serve from. To be called before the listener runs."""
@@ -55,12 +64,12 @@ class SocketServer:
         rooms = self._rooms = Rooms(database, listener, hub, send_queue, limits)
         self._list = ProductionListRoom(hub, send_queue, limits)
         self._installation = InstallationEvents(database, listener, self._send_to_all)
-        self._events = {
-            "production-list:join": (SocketRequest, self._join_list),
-            "production-list:leave": (SocketRequest, self._leave_list),
-            "production:join": (Join, rooms.join),
-            "production:leave": (Leave, rooms.leave),
-            "production:change": (ChangeAnnouncement, rooms.change),
+        self._handlers = {
+            "production-list:join": self._join_list,
+            "production-list:leave": self._leave_list,
+            "production:join": rooms.join,
+            "production:leave": rooms.leave,
+            "production:change": rooms.change,
         }
 
     @asynccontextmanager
@@ -96,15 +105,14 @@ class SocketServer:
 
     async def _on_event(self, name: str, socket: str, *args: Any) -> dict[str, Any]:
         try:
-            if name not in self._events:
-                words = f"No event is called so: there are {', '.join(self._events)}."
+            if name not in self.EVENTS:
+                words = f"No event is called so: there are {', '.join(self.EVENTS)}."
                 raise NotFound(words, error="Unknown event")  # noqa: TRY301  # answered below
-            schema, handle = self._events[name]
-            return await handle(socket, schema.read(args))
+            return await self._handlers[name](socket, self.EVENTS[name].read(args))
         except SignalbookError as error:
             return error.acknowledgement()
         except Exception:  # noqa: BLE001  # an error of ours must not end a connection
-            _log.exception("unforeseen", event_name=name if name in self._events else "?")
+            _log.exception("unforeseen", event_name=name if name in self.EVENTS else "?")
             return SignalbookError("Something failed here; it has been logged.").acknowledgement()
 
     def _send_to_all(self, name: str, payload: str) -> None:
