@@ -128,11 +128,11 @@ class Unauthorized(
     SignalbookError, status=401, code="UNAUTHORIZED", error="Unauthorized",
     headers={"www-authenticate": "Bearer"},
 ):  # fmt: skip
-    """No credential, or a wrong one."""
+    """No credential, or one that is wrong, revoked or expired."""
 
 
 class Forbidden(SignalbookError, status=403, code="FORBIDDEN", error="Forbidden"):
-    """Nobody may change what ships with the service; or only this machine may request this."""
+    """The role is too low; or only this machine may request this; or it ships with the service."""
 
 
 class NotFound(SignalbookError, status=404, code="NOT_FOUND", error="Not found"):

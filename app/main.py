@@ -10,11 +10,13 @@ from starlette.routing import BaseRoute
 
 from app import VERSION
 from app.access.client_address import ProxyMiddleware
-from app.api import access, document, error_responses
+from app.access.credentials import Credentials
+from app.access.tokens import CHANNEL
+from app.api import document, error_responses
 from app.api.fast_path import FastPath
 from app.api.idempotent import REPLAYED
 from app.api.middleware import (
-    AccessTokenMiddleware,
+    CallerMiddleware,
     CorsMiddleware,
     HeadMiddleware,
     IgnoredQueryMiddleware,
@@ -76,6 +78,9 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
         try:
             retention = Retention(database, settings.log_retention_days)
             listener = Listener(_server_url(settings, url))
+            credentials.attach(database)
+            listener.listen(CHANNEL, credentials.forget)
+            listener.on_connect(credentials.forget_all)
             hub = Hub(database, listener, margin=_slowest_write(settings))
             app.state.listener, app.state.hub = listener, hub
             sockets.attach(database, listener, hub)
@@ -88,11 +93,13 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
             ):
                 yield
         finally:
+            await credentials.close()
             await database.close()
 
     recorder, shutdown = SoakRecorder(_server_url(settings, url), settings.soak_check), Shutdown()
     incidents = Incidents()
-    sockets = SocketServer(settings, limits)
+    credentials = Credentials(settings)
+    sockets = SocketServer(settings, credentials, limits)
 
     app = _empty_app(lifespan)
     app.state.settings, app.state.url, app.state.recorder = settings, url, recorder
@@ -104,7 +111,8 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
         return await check.examine(app.state.database, settings.health_timeout, incidents)
 
     app.state.checkup = check.Checkup(examine, settings.health_cache)
-    _add_middleware(app, settings, _add_routes(app, settings), sockets.sessions)
+    routes = _add_routes(app, settings)
+    _add_middleware(app, settings, routes, sockets.sessions, credentials)
     error_responses.install(app)
     document.install(app)
     return app
@@ -143,8 +151,7 @@ def _add_routes(app: FastAPI, settings: Settings) -> list[BaseRoute]:
     if settings.api_pages:
         app.include_router(start_page.router)
         app.mount(start_page.ASSETS, StaticFiles(directory=start_page.FILES))
-    operators = [admin.router, memberships.router] if access.operators_exist(settings) else []
-    for router in (*fast, *others, *operators):
+    for router in (*fast, *others):
         app.include_router(router, prefix="/api")
     return [route for router in fast for route in router.routes]
 
@@ -156,28 +163,27 @@ def _routers() -> tuple[list[APIRouter], list[APIRouter]]:
     others = [
         *device_lists.routers(), *history.routers(), show_documents.router, changes.router,
         sync.router, bulk.router(), equipment.router, formats.router, settings_routes.router,
+        admin.router, memberships.router,
     ]  # fmt: skip
     return fast, others
 
 
 def _add_middleware(
-    app: FastAPI, settings: Settings, routes: list[BaseRoute], sockets: SessionServer
-) -> None:
+    app: FastAPI, settings: Settings, routes: list[BaseRoute], sockets: SessionServer,
+    credentials: Credentials,
+) -> None:  # fmt: skip
     """Add the layers, the innermost first."""
     app.add_middleware(FastPath, prefix="/api", routes=routes)
     app.add_middleware(IgnoredQueryMiddleware)
     app.add_middleware(HeadMiddleware)
     app.add_middleware(UnhandledErrorMiddleware)
-    if settings.access_token is not None:
-        app.add_middleware(
-            AccessTokenMiddleware, token=settings.access_token, operator=settings.operator_token
-        )
+    app.add_middleware(CallerMiddleware, credentials=credentials)
     app.add_middleware(
         CorsMiddleware, allow_origins=settings.origins, allow_methods=_CORS_METHODS,
         allow_headers=_CORS_HEADERS, expose_headers=_CORS_EXPOSED, max_age=600,
     )  # fmt: skip
     app.add_middleware(RequestLogMiddleware, incidents=app.state.incidents)
-    app.add_middleware(SocketMiddleware, sockets=sockets, token=settings.access_token)
+    app.add_middleware(SocketMiddleware, sockets=sockets, credentials=credentials)
     if settings.trusted_proxies:
         app.add_middleware(
             ProxyMiddleware, proxies=settings.trusted_proxies, header=settings.proxy_header

@@ -3,18 +3,22 @@
 docs/operations.md documents each in a table; a test fails when the two differ.
 """
 
+import re
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT = Path(__file__).resolve().parents[1]
 # No header can carry white space around a token: it was pasted along with it.
 _Stripped = BeforeValidator(lambda value: value.strip() if isinstance(value, str) else value)
 Token = Annotated[SecretStr, _Stripped, Field(min_length=16)]
+
+
+_PEPPER_NAME: Final = re.compile("[A-Za-z0-9-]{1,40}")
 
 
 class BadSettings(Exception):
@@ -40,6 +44,26 @@ def _proxies(parts: tuple[str, ...]) -> tuple[str, ...]:
     return parts
 
 
+def _peppers(setting: SecretStr | None) -> dict[str, bytes]:
+    """Return the named peppers of ``name:secret,older:secret``, the newest first."""
+    parts = setting.get_secret_value().split(",") if setting else []
+    named = (part.strip().partition(":") for part in parts)
+    return {name: secret.encode() for name, _, secret in named}
+
+
+def _readable_peppers(setting: SecretStr | None) -> SecretStr | None:
+    named = _peppers(setting)
+    if setting and len(named) <= setting.get_secret_value().count(","):
+        raise PydanticCustomError("peppers", "must not name two alike")
+    if any(not _PEPPER_NAME.fullmatch(name) or len(named[name]) < 32 for name in named):
+        raise PydanticCustomError(
+            "peppers",
+            "must be NAME:SECRET, or several with commas between: names of letters, digits and "
+            "hyphens, secrets of at least 32 characters",
+        )
+    return setting
+
+
 class Settings(BaseSettings):
     """The settings. Times are in seconds, sizes in bytes."""
 
@@ -53,7 +77,8 @@ class Settings(BaseSettings):
     data_dir: Path = PROJECT / ".data"
     access_token: Token | None = None
     operator_token: Token | None = None
-    anonymous: Literal["none", "editor"] = "none"
+    token_peppers: Annotated[SecretStr | None, AfterValidator(_readable_peppers)] = None
+    anonymous: Literal["none", "viewer", "editor"] = "none"
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
     trusted_proxies: Annotated[
         tuple[str, ...], NoDecode, BeforeValidator(_comma_separated), AfterValidator(_proxies)
@@ -91,6 +116,25 @@ class Settings(BaseSettings):
             return not ip_address(self.host).is_loopback
         except ValueError:
             return True
+
+    @property
+    def trusts_local(self) -> bool:
+        """Whether all that comes from this machine may do all: no token guards anything yet."""
+        is_local = self.environment != "production" and not self.beyond_loopback
+        tokens = (self.access_token, self.operator_token, self.token_peppers)
+        return is_local and self.anonymous != "viewer" and not any(tokens)
+
+    @property
+    def anonymous_role(self) -> str | None:
+        """The role of who sends no credential, None for none at all."""
+        if self.anonymous == "none":
+            return "editor" if self.trusts_local else None
+        return self.anonymous
+
+    @property
+    def peppers(self) -> dict[str, bytes]:
+        """The keys that hash the secrets of tokens, by name, the newest first."""
+        return _peppers(self.token_peppers)
 
     @property
     def origins(self) -> tuple[str, ...]:

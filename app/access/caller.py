@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final, Self
 from uuid import UUID
+
+_ANONYMOUS: Final = "anonymous"
 
 
 class Role(IntEnum):
@@ -26,7 +29,7 @@ class Caller:
     ``subject`` is stable and names the credential: ``token:<key>``, ``issuer:<sub>``,
     ``setting:ACCESS_TOKEN`` or ``anonymous``. ``role`` is the role everywhere, None where only
     ``memberships`` count, by production. ``is_shared`` when several people hold the credential, so
-    that a body's ``userId`` is all that tells them apart.
+    that a body's ``userId`` is all that tells them apart. Who sends no credential counts so too.
     """
 
     subject: str
@@ -35,6 +38,16 @@ class Caller:
     role: Role | None
     memberships: Mapping[UUID, Role]
     is_shared: bool = False
+
+    @classmethod
+    def nobody(cls, role: Role | None) -> Self:
+        """Return who calls without a credential, and may do what ``role`` says."""
+        return cls(_ANONYMOUS, None, None, role, {}, is_shared=True)
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether no credential was sent."""
+        return self.subject == _ANONYMOUS
 
     @property
     def sees_all(self) -> bool:

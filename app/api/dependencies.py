@@ -9,6 +9,7 @@ from typing import Annotated, Any, cast
 
 from fastapi import Depends, Path, Query, Request
 
+from app.access.caller import Caller
 from app.api.idempotent import IdempotentWriter
 from app.api.responses import header
 from app.database.database import Database
@@ -55,6 +56,10 @@ async def _request_id(request: Request) -> str | None:
     return cast("str | None", request.scope.get("state", {}).get("request_id"))
 
 
+async def _caller(request: Request) -> Caller:
+    return cast("Caller", request.scope["state"]["caller"])
+
+
 async def _url_path(request: Request) -> str:
     return request.url.path
 
@@ -88,6 +93,7 @@ def _path_part(name: str) -> Dependency:
 
 IdempotentWriterDep = Annotated[IdempotentWriter, Depends(_idempotent_writer)]
 RequestIdDep = Annotated[str | None, Depends(_request_id)]
+CallerDep = Annotated[Caller, Depends(_caller)]
 UrlPathDep = Annotated[str, Depends(_url_path)]
 IfMatchDep = Annotated[bytes, Depends(_header(b"if-match"))]
 IfNoneMatchDep = Annotated[bytes, Depends(_header(b"if-none-match"))]

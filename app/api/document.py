@@ -48,12 +48,12 @@ _CREDENTIALS: Final = {
     "accessToken": {
         "type": "http",
         "scheme": "bearer",
-        "description": "The service's ACCESS_TOKEN. Without that setting none is asked for.",
+        "description": "A token of a person or a device (`sb_…`), or the service's ACCESS_TOKEN.",
     },
     "operatorToken": {
         "type": "http",
         "scheme": "bearer",
-        "description": "The service's OPERATOR_TOKEN, for the routes under /api/admin.",
+        "description": "A token with the role operator, or the service's OPERATOR_TOKEN.",
     },
 }
 _TAGS: Final = {

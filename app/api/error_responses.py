@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
-from app.api.access import OPERATOR_PATHS
+from app.access.least_roles import OPERATOR_PATHS
 from app.api.problem_schemas import PROBLEM_TYPE
 from app.entities import discovered
 from app.errors import (

@@ -1,7 +1,7 @@
 """ASGI middleware, outermost first.
 
-Client address (``app.access``), sockets, request log, CORS, access token,
-unhandled errors, HEAD, ignored members of a query.
+Client address (``app.access``), sockets, request log, CORS, who calls, unhandled errors, HEAD,
+ignored members of a query.
 """
 
 import asyncio
@@ -14,20 +14,21 @@ from urllib.parse import parse_qs, parse_qsl
 import structlog
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from pydantic import SecretStr
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.access.caller import Caller
 from app.access.client_address import address_of
-from app.api.access import OPEN_PATHS, OPERATOR_PATHS, has_token, is_open
-from app.api.error_responses import problem_response
+from app.access.credentials import Credentials
+from app.api.access import OPEN_PATHS, is_open, refuse_unless_allowed
+from app.api.error_responses import answer_error, problem_response
 from app.api.responses import IGNORED, header, ignored_names
-from app.errors import BadRequest, MethodNotAllowed, SignalbookError, Unauthorized, Unavailable
+from app.errors import BadRequest, MethodNotAllowed, SignalbookError, Unavailable
 from app.health.incidents import Incidents
-from app.live.sockets.sessions import TRUSTED, SessionServer
+from app.live.sockets.sessions import SessionServer
 
 _log: Final = structlog.get_logger()
 _ID_LENGTH: Final = 64
@@ -201,44 +202,46 @@ def _documented_names(route: APIRoute) -> Iterator[str]:
             yield parameter["name"]
 
 
-class AccessTokenMiddleware:
-    """Refuses requests without the access token, or on their own paths the ``operator`` token."""
+class CallerMiddleware:
+    """Finds out who calls, puts them into the scope, and refuses what they may not call at all."""
 
-    def __init__(self, app: ASGIApp, token: SecretStr, operator: SecretStr | None = None) -> None:
-        self.app = app
-        self._token = token.get_secret_value().encode()
-        self._operator = operator.get_secret_value().encode() if operator else None
+    def __init__(self, app: ASGIApp, credentials: Credentials) -> None:
+        self.app, self._credentials = app, credentials
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket" and not has_token(scope, self._token):
-            await send({"type": "websocket.close", "code": 1008})
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
             return
-        if scope["type"] == "http" and not self._may_pass(scope):
-            error = Unauthorized("Send the access token: Authorization: Bearer …")
-            await problem_response(error, scope["path"])(scope, receive, send)
+        try:
+            caller = await self._caller(scope)
+        except SignalbookError as error:
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008})
+            else:
+                response = await answer_error(Request(scope), error)
+                await response(scope, receive, send)
             return
+        scope.setdefault("state", {})["caller"] = caller
         await self.app(scope, receive, send)
 
-    def _may_pass(self, scope: Scope) -> bool:
-        path, operator = scope["path"], self._operator
-        is_free = is_open(path) or scope["method"] == "OPTIONS"
-        if is_free or has_token(scope, self._token):
-            return True
-        for_operators = path.startswith(OPERATOR_PATHS)
-        return operator is not None and for_operators and has_token(scope, operator)
+    async def _caller(self, scope: Scope) -> Caller:
+        if is_open(scope["path"]) or scope.get("method") == "OPTIONS":
+            return self._credentials.anonymous
+        caller = await self._credentials.caller(scope)
+        refuse_unless_allowed(scope, caller, trusts_local=self._credentials.trusts_local)
+        return caller
 
 
 class SocketMiddleware:
     """Hands requests for Socket.IO to ``sockets``, and all others on.
 
-    It stands outside the request log, which would log every poll. It also stands outside the check
-    of the access token: a browser cannot send an Authorization header with a WebSocket, so its
+    It stands outside the request log, which would log every poll. It also stands outside the
+    refusals of who calls: a browser cannot send an Authorization header with a WebSocket, so its
     token comes in the first packet.
     """
 
-    def __init__(self, app: ASGIApp, sockets: SessionServer, token: SecretStr | None) -> None:
-        self.app, self._sockets = app, sockets
-        self._token = token.get_secret_value().encode() if token else None
+    def __init__(self, app: ASGIApp, sockets: SessionServer, credentials: Credentials) -> None:
+        self.app, self._sockets, self._credentials = app, sockets, credentials
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"} or scope["path"] not in _SOCKETS:
@@ -249,23 +252,28 @@ class SocketMiddleware:
             await listed(scope, receive, send)
             return
         try:
-            self._refuse(scope)
+            is_new = self._admit(scope)
+            caller = await self._credentials.caller(scope) if is_new else None
         except SignalbookError as error:
             _log.info("socket refused", code=error.code, address=address_of(scope))
             await problem_response(error, scope["path"])(scope, receive, send)
             return
-        scope[TRUSTED] = self._token is None or has_token(scope, self._token)
+        scope.setdefault("state", {})["caller"] = caller
         await self._sockets.serve(scope, receive, send)
 
-    def _refuse(self, scope: Scope) -> None:
+    def _admit(self, scope: Scope) -> bool:
+        """Return whether a request begins a session. Raises what it is refused with."""
         if scope["type"] == "http" and scope["method"] not in _SOCKET_METHODS.split(", "):
             raise MethodNotAllowed(scope["method"], _SOCKET_METHODS)
         query = parse_qs(scope["query_string"].decode("latin-1"))
-        if self._token is not None and not _TOKEN_NAMES.isdisjoint(query):
+        needs_token = self._credentials.anonymous.role is None
+        if needs_token and not _TOKEN_NAMES.isdisjoint(query):
             raise BadRequest(
                 "Send the token in the auth of the connection, never in the address: "
                 "addresses are logged. Replace this token, as it may be known by now."
             )
         if "j" in query:
             raise BadRequest("Answers as scripts (JSONP) are not given: poll with XHR or fetch.")
-        self._sockets.admit(query.get("sid", [""])[0], websocket=scope["type"] == "websocket")
+        name = query.get("sid", [""])[0]
+        self._sockets.admit(name, websocket=scope["type"] == "websocket")
+        return not name

@@ -10,9 +10,9 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import to_json
 
-from app.api.access import OperatorRoute
 from app.api.dependencies import DatabaseUrlDep, IdempotentWriterDep, Limit, SettingsDep
 from app.api.idempotent import IDEMPOTENCY_KEY
+from app.api.json_requests import JsonRoute
 from app.api.openapi import answers, documented
 from app.api.responses import json_response
 from app.errors import Conflict, Forbidden, Invalid, KeyReused, NotFound
@@ -28,7 +28,7 @@ from app.releases.status.status import reading, status
 from app.store.write_context import WriteContext
 
 OpenLedger = Callable[[], AbstractAsyncContextManager[Ledger]]
-router: Final = APIRouter(prefix="/admin", tags=["Releases"], route_class=OperatorRoute)
+router: Final = APIRouter(prefix="/admin", tags=["Releases"], route_class=JsonRoute)
 Look = Annotated[bool, Query(
     description="Look at the live schema now, instead of giving the last look at it. Where that "
     "cannot be done within the second, `drift` is null and named in `unread`."

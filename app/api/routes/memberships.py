@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.access import memberships
 from app.access.caller import Role
-from app.api.access import OperatorRoute
 from app.api.dependencies import DatabaseDep, WriterDep
+from app.api.json_requests import JsonRoute
 from app.api.openapi import answers
 from app.api.responses import json_response
 from app.changelog.events import production_of
@@ -19,7 +19,7 @@ from app.model.schemas import Key, RequestModel, WireMoment
 from app.store.write_context import WriteContext
 
 router: Final = APIRouter(
-    prefix="/admin/memberships", tags=["Access"], route_class=OperatorRoute
+    prefix="/admin/memberships", tags=["Access"], route_class=JsonRoute
 )  # fmt: skip
 _SUBJECT: Final = "token:<key>, or issuer:<sub> for who signs in with the issuer."
 Subject = Annotated[str, Field(min_length=1, max_length=500, pattern=NO_NUL)]

@@ -19,6 +19,7 @@ from engineio import packet as engine_packet
 from pydantic_core import to_json
 from starlette.types import Message, Receive, Scope, Send
 
+from app.access.caller import Caller
 from app.background import Tasks
 from app.errors import BadRequest, Busy, SignalbookError, TooFast, Unavailable
 from app.live.shutdown import Shutdown
@@ -30,8 +31,6 @@ _SILENT: Final = logging.getLogger("signalbook.socketio")
 _SILENT.setLevel(logging.CRITICAL + 1)
 _SESSION: Final = "signalbook.session"
 _REJECTED_POLL: Final = 1.0  # seconds for a poll to fetch the rejection
-# True in the scope of a request that needs no token, or has it.
-TRUSTED: Final = "signalbook.trusted"
 # The web server puts this into the scope of a WebSocket: it ends the connection without waiting.
 ABORT: Final = "signalbook.abort"
 _BINARY: Final = ("5", "6")
@@ -47,7 +46,9 @@ class Session:
         self._tokens, self._counted_at = limits.at_once, self._loop.time()
         self.abort: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self.trusted = self.ended = False
+        self.ended = False
+        self.caller: Caller | None = None
+        """Who has opened it; who it is can still be said with CONNECT."""
 
     def allows(self, size: int) -> bool:
         """Count a message; return whether there is a token for it: they come with time."""
@@ -189,7 +190,7 @@ class SessionServer(socketio.AsyncServer):  # type: ignore[misc]  # the library 
         await super()._handle_eio_connect(eio_sid, environ)
         session = self._sessions[eio_sid] = Session(eio_sid, self._limits)
         scope: Scope = environ["asgi.scope"]
-        session.trusted = bool(scope.get(TRUSTED))
+        session.caller = scope["state"]["caller"]
         scope[_SESSION] = session
         if scope["type"] == "websocket":
             session.abort = _abort(scope)

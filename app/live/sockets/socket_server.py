@@ -4,7 +4,6 @@ A socket's events are answered one after the other, so that joins and leaves kee
 An event that fails is answered with the error in its acknowledgement.
 """
 
-import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -13,8 +12,11 @@ from urllib.parse import urlsplit
 import structlog
 from socketio.exceptions import ConnectionRefusedError as ConnectionRejected
 
+from app.access import least_roles
+from app.access.caller import Caller, Role
+from app.access.credentials import Credentials
 from app.database.database import Database
-from app.errors import NotFound, SignalbookError, Unauthorized
+from app.errors import NotFound, SignalbookError
 from app.live.feed.hub import Hub
 from app.live.feed.listener import Listener
 from app.live.shutdown import Shutdown
@@ -23,7 +25,7 @@ from app.live.sockets.limits import SocketLimits
 from app.live.sockets.production_list import ProductionListRoom
 from app.live.sockets.rooms import Rooms
 from app.live.sockets.send_queue import event
-from app.live.sockets.sessions import SessionServer
+from app.live.sockets.sessions import Session, SessionServer
 from app.live.sockets.socket_requests import ChangeAnnouncement, Join, Leave, SocketRequest
 from app.settings import Settings
 
@@ -44,10 +46,11 @@ class SocketServer:
     }
     """What a socket may send: the schema of each event's argument."""
 
-    def __init__(self, settings: Settings, limits: SocketLimits | None = None) -> None:
+    def __init__(
+        self, settings: Settings, credentials: Credentials, limits: SocketLimits | None = None
+    ) -> None:
         self._limits = limits or SocketLimits()
-        token = settings.access_token
-        self._token = token.get_secret_value().encode() if token else None
+        self._credentials = credentials
         self._origins = frozenset(settings.origins)
         self.sessions = SessionServer(self._limits, self._allows_origin)
         self.sessions.on("connect", self._on_connect)
@@ -88,16 +91,23 @@ class SocketServer:
 
     async def _on_connect(self, socket: str, _environ: dict[str, Any], auth: Any) -> None:
         session = self.sessions.session_of(socket)
-        if session is None or not (session.trusted or self._has_token(auth)):
-            error = Unauthorized("Send the access token with the connection: auth: {token: …}.")
-            raise ConnectionRejected(error.message, error.acknowledgement())
+        try:
+            caller = await self._caller(session, auth)
+            least_roles.require(caller, Role.VIEWER)
+        except SignalbookError as error:
+            raise ConnectionRejected(error.message, error.acknowledgement()) from None
+        if session is None or session.ended:
+            raise ConnectionRejected("The connection has ended.")
+        session.caller = caller
         session.cancel_timer()
         self._rooms.add(socket)
 
-    def _has_token(self, auth: Any) -> bool:
+    async def _caller(self, session: Session | None, auth: Any) -> Caller:
+        """Return whom the connection's token names, else who has opened the session."""
         token = auth.get("token") if isinstance(auth, dict) else None
-        secret = token.encode("utf-8", "replace") if isinstance(token, str) else b""
-        return hmac.compare_digest(secret, self._token or b"\0")
+        if isinstance(token, str) and token:
+            return await self._credentials.of_token(token.encode("utf-8", "replace"))
+        return (session and session.caller) or self._credentials.anonymous
 
     async def _on_disconnect(self, socket: str, _reason: str) -> None:
         self._rooms.remove(socket)
@@ -108,12 +118,19 @@ class SocketServer:
             if name not in self.EVENTS:
                 words = f"No event is called so: there are {', '.join(self.EVENTS)}."
                 raise NotFound(words, error="Unknown event")  # noqa: TRY301  # answered below
+            self._refuse_unless_allowed(socket, name)
             return await self._handlers[name](socket, self.EVENTS[name].read(args))
         except SignalbookError as error:
             return error.acknowledgement()
         except Exception:  # noqa: BLE001  # an error of ours must not end a connection
             _log.exception("unforeseen", event_name=name if name in self.EVENTS else "?")
             return SignalbookError("Something failed here; it has been logged.").acknowledgement()
+
+    def _refuse_unless_allowed(self, socket: str, name: str) -> None:
+        """Raise Forbidden where the role of who connected is too low for an event."""
+        session = self.sessions.session_of(socket)
+        if session is not None and session.caller is not None:
+            least_roles.require(session.caller, least_roles.of_event(name))
 
     def _send_to_all(self, name: str, payload: str) -> None:
         packet = event(name, payload)
