@@ -27,6 +27,7 @@ from app.api.middleware import (
 from app.api.responses import IGNORED
 from app.api.routes import (
     admin,
+    audit,
     bulk,
     changes,
     device_lists,
@@ -76,9 +77,8 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
         app.state.database = database
         app.state.writer = Writer(database, settings.pool_wait)
         try:
-            retention = Retention(database, settings.log_retention_days)
+            retention = _retention(database, settings)
             listener = Listener(_server_url(settings, url))
-            credentials.attach(database)
             listener.listen(CHANNEL, credentials.forget)
             listener.on_connect(credentials.forget_all)
             hub = Hub(database, listener, margin=_slowest_write(settings))
@@ -89,11 +89,11 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
                 retention.running(),
                 hub.running(),
                 listener.running(),
+                credentials.running(database),
                 sockets.running(shutdown),
             ):
                 yield
         finally:
-            await credentials.close()
             await database.close()
 
     recorder, shutdown = SoakRecorder(_server_url(settings, url), settings.soak_check), Shutdown()
@@ -105,7 +105,7 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
     app.state.settings, app.state.url, app.state.recorder = settings, url, recorder
     app.state.shutdown = shutdown
     app.state.event_streams = EventStreams(shutdown)
-    app.state.incidents = incidents
+    app.state.incidents, app.state.audit = incidents, credentials.audit
 
     async def examine() -> check.Health:
         return await check.examine(app.state.database, settings.health_timeout, incidents)
@@ -116,6 +116,10 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
     error_responses.install(app)
     document.install(app)
     return app
+
+
+def _retention(database: Database, settings: Settings) -> Retention:
+    return Retention(database, settings.log_retention_days, settings.audit_retention_days)
 
 
 def _empty_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
@@ -163,7 +167,7 @@ def _routers() -> tuple[list[APIRouter], list[APIRouter]]:
     others = [
         *device_lists.routers(), *history.routers(), show_documents.router, changes.router,
         sync.router, bulk.router(), equipment.router, formats.router, settings_routes.router,
-        admin.router, memberships.router,
+        admin.router, memberships.router, audit.router,
     ]  # fmt: skip
     return fast, others
 

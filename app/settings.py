@@ -31,19 +31,6 @@ def _comma_separated(value: object) -> object:
     return [part for part in map(str.strip, value.split(",")) if part]
 
 
-def _proxies(parts: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse what is no address, network or number of proxies, and all but one number."""
-    numbers = [part for part in parts if part.isdecimal()]
-    try:
-        for part in set(parts).difference(numbers):
-            ip_network(part)
-    except ValueError:
-        numbers.append("0")
-    if len(numbers) > 1 or any(int(number) < 1 for number in numbers):
-        raise ValueError("must be addresses, networks (10.0.0.0/8), and at most one number from 1")
-    return parts
-
-
 def _peppers(setting: SecretStr | None) -> dict[str, bytes]:
     """Return the named peppers of ``name:secret,older:secret``, the newest first."""
     parts = setting.get_secret_value().split(",") if setting else []
@@ -62,6 +49,21 @@ def _readable_peppers(setting: SecretStr | None) -> SecretStr | None:
             "hyphens, secrets of at least 32 characters",
         )
     return setting
+
+
+def _proxies(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse what is no address, network or number of proxies, and all but one number."""
+    numbers = [part for part in parts if part.isdecimal()]
+    try:
+        for part in set(parts).difference(numbers):
+            ip_network(part)
+    except ValueError:
+        numbers.append("0")
+    if len(numbers) > 1 or any(int(number) < 1 for number in numbers):
+        raise PydanticCustomError(
+            "proxies", "must be addresses, networks (10.0.0.0/8), and at most one number from 1"
+        )
+    return parts
 
 
 class Settings(BaseSettings):
@@ -104,6 +106,8 @@ class Settings(BaseSettings):
     soak_hours: float = Field(default=24.0, ge=0)
     soak_check: float = Field(default=300.0, gt=0)
     log_retention_days: int = Field(default=0, ge=0, le=36_500)
+    audit_retention_days: int = Field(default=365, ge=0, le=36_500)
+    refusals_per_minute: int = Field(default=60, ge=1, le=1_000_000)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] | None = None
 
@@ -201,10 +205,6 @@ def _in_words(error: ErrorDetails) -> str:
     if kind == "literal_error":
         return f"must be {context['expected']}"
     words = error["msg"].partition(" after validation")[0].replace(" items", " characters")
-    for theirs, ours in (
-        ("Input should be ", "must be "),
-        ("Value should have ", "must have "),
-        ("Value error, ", ""),
-    ):
+    for theirs, ours in (("Input should be ", "must be "), ("Value should have ", "must have ")):
         words = words.replace(theirs, ours)
     return words

@@ -27,12 +27,12 @@ SUBJECT: Final = "token:"
 _FORM: Final = re.compile(r"sb_([A-Za-z0-9]{16})\.([A-Za-z0-9_-]{32,128})")
 _KEY: Final = string.ascii_letters + string.digits  # no hyphen: a command would read an option
 
-# The token with the key $1, and the roles of its memberships by production.
+# The tokens with the keys $1, each with the roles of its memberships by production.
 FIND: Final = statement(
-    "SELECT secret_hash, pepper, user_id, user_name, role, every_production, expires_at,"
+    "SELECT key, secret_hash, pepper, user_id, user_name, role, every_production, expires_at,"
     " revoked_at, (SELECT json_object_agg(production_uuid, m.role) FROM access_memberships m"
     "  WHERE m.subject = 'token:' || t.key) AS memberships"
-    " FROM access_tokens t WHERE key = $1"
+    " FROM access_tokens t WHERE key = ANY ($1::text[])"
 )
 ADD: Final = statement(
     "INSERT INTO access_tokens (key, secret_hash, pepper, label, user_id, user_name, role,"
@@ -77,8 +77,8 @@ class NewToken:
 
 def read(token: str) -> tuple[str, str] | None:
     """Return key and secret of what looks like a token."""
-    found = _FORM.fullmatch(token)
-    return (found[1], found[2]) if found else None
+    parts = _FORM.fullmatch(token)
+    return (parts[1], parts[2]) if parts else None
 
 
 async def create(connection: DatabaseConnection, peppers: Peppers, new: NewToken) -> str:

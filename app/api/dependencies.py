@@ -9,6 +9,7 @@ from typing import Annotated, Any, cast
 
 from fastapi import Depends, Path, Query, Request
 
+from app.access.audit import Audit
 from app.access.caller import Caller
 from app.api.idempotent import IdempotentWriter
 from app.api.responses import header
@@ -44,6 +45,7 @@ WriterDep = Annotated[Writer, Depends(_service("writer"))]
 CheckupDep = Annotated[Checkup, Depends(_service("checkup"))]
 HubDep = Annotated[Hub, Depends(_service("hub"))]
 ListenerDep = Annotated[Listener, Depends(_service("listener"))]
+AuditDep = Annotated[Audit, Depends(_service("audit"))]
 StreamsDep = Annotated[EventStreams, Depends(_service("event_streams"))]
 
 

@@ -62,7 +62,7 @@ _TAGS: Final = {
     "Settings": "What pages choose from, in lists, and what else they store for everybody.",
     "Equipment": "The devices that everybody can choose: those that ship, and those of users.",
     "Sync": "The work of a client that was offline, as one batch.",
-    "Access": "For operators: who may do what in which production.",
+    "Access": "For operators: who may do what in which production, and what happened.",
     "Releases": "For operators: the state of the database's migrations.",
     "Health": "Whether the service can serve. No token is needed.",
 }

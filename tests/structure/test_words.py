@@ -22,8 +22,8 @@ SEALED = {"app/releases/migrations/ddl.py: called"}
 SHARED_NAMES = {
     "errors", "schemas", "production_list",
     # A route and what it asks; a stage, a word of the command line and what they run.
-    "bulk", "compare", "drift", "equipment", "events", "feed", "formats", "health", "history",
-    "memberships", "status", "stream", "sync",
+    "audit", "bulk", "compare", "drift", "equipment", "events", "feed", "formats", "health",
+    "history", "memberships", "status", "stream", "sync",
     # The process's own, and what the contract calls so: those of the installation's pages.
     "settings",
 }  # fmt: skip

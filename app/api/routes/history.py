@@ -3,10 +3,18 @@
 from functools import partial
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
-from app.api.dependencies import DatabaseDep, IdempotentWriterDep, KeyDep, Limit, RequestIdDep
+from app.access.audit import of_request
+from app.api.dependencies import (
+    AuditDep,
+    DatabaseDep,
+    IdempotentWriterDep,
+    KeyDep,
+    Limit,
+    RequestIdDep,
+)
 from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.json_requests import actor_in
 from app.api.openapi import IN_SHOW, answers, path_parameter
@@ -104,13 +112,16 @@ def _add_restore(router: APIRouter, entity: type[Row], name: Names) -> None:
                      "parameters": [*_key_of(entity), IDEMPOTENCY_KEY], **name.extra,
                  })  # fmt: skip
     async def restore_row(
-        writer: IdempotentWriterDep, request_id: RequestIdDep, key: KeyDep,
-        body: RestoreBody | None = None,
+        http: Request, writer: IdempotentWriterDep, request_id: RequestIdDep, key: KeyDep,
+        audit: AuditDep, body: RestoreBody | None = None,
     ) -> Response:  # fmt: skip
         request = body or RestoreBody()
         actor = actor_in(request, request_id)
-        return await writer.write(
+        response = await writer.write(
             key,
             partial(restore, entity=entity, key=key, request=request, actor=actor),
             lambda row: json_response(row, request_body=body),
         )
+        if response.status_code == 200:
+            audit.note(of_request(http.scope, "row.restored", type=entity.collection, key=key))
+        return response

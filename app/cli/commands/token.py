@@ -9,6 +9,7 @@ from uuid import UUID
 import typer
 
 from app.access import tokens
+from app.access.audit import AuditEntry, note_in
 from app.access.caller import Role
 from app.access.peppers import Peppers
 from app.cli.load_show import opened
@@ -48,6 +49,11 @@ async def _create(
             datetime.now(UTC) + timedelta(days=days) if days else None,
         )  # fmt: skip
         token = await tokens.create(connection, Peppers(settings), new)
+        await note_in(connection, AuditEntry(
+            "token.created", user_name=who,
+            details={"token": token[3:].partition(".")[0], "label": label, "role": role,
+                     "productions": productions, "days": days},
+        ))  # fmt: skip
     typer.echo(token)
     say(f"This is the token of {label}: keep it now, it is shown only this once.")
 
@@ -83,9 +89,12 @@ def _state(row: Any) -> str:
     return f"last used {used:%Y-%m-%d %H:%M} UTC" if used else "never used"
 
 
-async def _revoke(database: Database, _: Settings, *, key: str) -> None:
+async def _revoke(database: Database, _: Settings, *, key: str, who: str) -> None:
     async with database.transaction() as connection:
         label = await connection.fetchval(tokens.REVOKE, key)
+        if label is not None:
+            details = {"token": key, "label": label}
+            await note_in(connection, AuditEntry("token.revoked", user_name=who, details=details))
     if label is None:
         words = "There is no valid token with that key: token list shows them."
         raise NotFound(words, error="No such token")

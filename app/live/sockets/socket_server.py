@@ -106,7 +106,8 @@ class SocketServer:
         """Return whom the connection's token names, else who has opened the session."""
         token = auth.get("token") if isinstance(auth, dict) else None
         if isinstance(token, str) and token:
-            return await self._credentials.of_token(token.encode("utf-8", "replace"))
+            address = session.address if session else "unknown"
+            return await self._credentials.of_token(token.encode("utf-8", "replace"), address)
         return (session and session.caller) or self._credentials.anonymous
 
     async def _on_disconnect(self, socket: str, _reason: str) -> None:
