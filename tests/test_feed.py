@@ -80,16 +80,16 @@ def test_pages_follow_each_other_without_gap_or_overlap(
 def test_a_page_of_large_rows_is_shorter_and_the_cursor_leads_on(
     client: httpx.Client, production: dict[str, Any], make: Any
 ) -> None:
-    rows = 4
+    rows = 10
     for _ in range(rows):
-        make("connections", destinationType="router", signalPath=["x" * (LARGEST // 3)])
+        make("connections", destinationType="router", signalPath=["x" * (LARGEST // 8)])
     cursor, pages = 1, []
     while cursor < 1 + rows:
         page = feed(client, production["id"], since=cursor, limit=1_000).json()
         assert page["more"] is (page["next"] < page["latest"])
         pages.append([entry["seq"] for entry in page["changes"]])
         cursor = page["next"]
-    assert pages == [[2, 3, 4], [5]]
+    assert pages == [[*range(2, 10)], [10, 11]]
 
 
 @pytest.mark.parametrize(

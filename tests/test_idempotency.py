@@ -317,7 +317,8 @@ def test_every_post_documents_it_and_takes_it() -> None:
     found = {
         path: {p["name"]: p for p in methods["post"].get("parameters", [])}
         for path, methods in DOCUMENT["paths"].items()
-        if "post" in methods
+        # A ticket that is lost is asked for again, and none is stored.
+        if "post" in methods and path != "/api/access/tickets"
     }
     assert len(found) > len(POSTS) // 2
     for path, parameters in found.items():

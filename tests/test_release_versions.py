@@ -52,7 +52,7 @@ def served(image: Image, url: str) -> Iterator[httpx.Client]:
     process = image.start("serve", DATABASE_URL=url, PORT=0, HEALTH_CACHE=0)
     try:
         assert process.stderr is not None
-        line = process.stderr.readline()
+        line = next(line for line in process.stderr if "serves on" in line)
         with PlainClient(base_url=line.split()[-1], timeout=20) as client:
             yield client
     finally:
