@@ -74,7 +74,7 @@ _ROUTES: Final[Mapping[str, Policy]] = {
     "create_format": _WRITE, "update_format": _WRITE, "put_format": _WRITE, "delete_format": _WRITE,
     "get_settings": _READ, "update_settings": _WRITE, "put_settings": _WRITE,
 
-    "create_ticket": _READ,
+    "create_ticket": _READ, "get_session": _READ,
 
     "get_migration_status": _OPERATE, "list_releases": _OPERATE, "get_release": _OPERATE,
     "get_release_plan": _OPERATE, "decide_release_plan": _OPERATE,
