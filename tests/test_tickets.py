@@ -2,20 +2,29 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import asyncpg
 import httpx
 import pytest
 from pydantic import SecretStr
 
 from app.access import tickets
 from app.access.caller import Caller, Role
+from app.access.peppers import Peppers
+from app.access.watches import Watches
+from app.database.database import Database
+from app.database.url import DatabaseUrl
 from app.errors import Unauthorized
+from tests.support.databases import execute
 from tests.support.service import PlainClient, ServiceClient, created, service
+from tests.support.service import settings as service_settings
 from tests.support.sockets import tab
-from tests.test_tokens import PEPPERS, bearer, made, revoke
+from tests.test_tokens import PEPPERS, bearer, key_of, made, revoke
 
 CREW: Final = "a-token-for-the-crew"
 KEY: Final = b"k" * 32
@@ -85,9 +94,13 @@ def test_a_ticket_stands_in_no_log(
 
 
 def test_a_ticket_ends_and_cannot_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    caller = Caller("token:abc", "ann", "Ann", Role.VIEWER, {})
+    until = datetime.now(UTC) + timedelta(hours=1)
+    caller = Caller("issuer:abc", "ann", "Ann", Role.VIEWER, {}, expires_at=until)
     got = tickets.issue(caller, KEY)
-    assert tickets.read(got, [b"other", KEY]) == caller
+    assert tickets.read(got, [b"other", KEY]) == caller, "its stream ends when the token does"
+    over = replace(caller, expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    with pytest.raises(Unauthorized, match="sign in again"):
+        tickets.read(tickets.issue(over, KEY), [KEY])
     content, _, signature = got.partition(".")
     more = tickets.issue(Caller("token:abc", "ann", "Ann", Role.OPERATOR, {}), b"other")
     for wrong in (f"{content}x.{signature}", f"{more.partition('.')[0]}.{signature}", more, "",
@@ -97,6 +110,20 @@ def test_a_ticket_ends_and_cannot_be_changed(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("time.time", lambda: datetime.now(UTC).timestamp() + tickets.SECONDS + 2)
     with pytest.raises(Unauthorized, match="has expired"):
         tickets.read(got, [KEY])
+
+
+@pytest.mark.parametrize("stronger", [
+    {"operator_token": SecretStr("a-token-for-operators")}, {"token_peppers": PEPPERS},
+], ids=["an operator's", "a pepper"])  # fmt: skip
+def test_who_holds_the_crews_token_signs_no_ticket_where_there_is_a_stronger_secret(
+    stronger: dict[str, SecretStr],
+) -> None:
+    crew = SecretStr(CREW)
+    of_crew = Peppers(service_settings(environment="production", access_token=crew))
+    both = Peppers(service_settings(environment="production", access_token=crew, **stronger))
+    forged = tickets.issue(Caller("issuer:x", "x", "x", Role.OPERATOR, {}), *of_crew.keys("t"))
+    with pytest.raises(Unauthorized, match="no ticket of ours"):
+        tickets.read(forged, both.keys("t"))
 
 
 # What lives on
@@ -123,12 +150,51 @@ async def test_a_token_that_expires_ends_its_sockets(
     guarded: ServiceClient, shared_database: str
 ) -> None:
     root = str(guarded.base_url).rstrip("/")
-    soon = datetime.now(UTC) + timedelta(seconds=5)
-    token = await made(shared_database, expires_at=soon)
+    token = await made(shared_database)
+    expire = "UPDATE access_tokens SET expires_at = CURRENT_TIMESTAMP WHERE key = $1"
     async with tab(root, auth={"token": token}) as one:
+        await execute(shared_database, expire, key_of(token))
         async with asyncio.timeout(60):
             await one.ended.wait()
-        assert datetime.now(UTC) >= soon
+
+
+class _FailsOnce(Database):
+    """A database whose driver fails, once, in a way that nobody has foreseen."""
+
+    has_failed = False
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
+        if not self.has_failed:
+            self.has_failed = True
+            raise RuntimeError("unforeseen")
+        async with super().connection() as connection:
+            yield connection
+
+
+async def test_a_look_that_fails_is_not_the_last_one(own_database: str) -> None:
+    database = _FailsOnce(DatabaseUrl.parse(own_database), service_settings())
+    await database.open()
+    watches, is_over = Watches(seconds=0.05), asyncio.Event()
+    with watches.watching(Caller("token:none", "x", "x", Role.VIEWER, {}), is_over.set):
+        async with watches.running(database), asyncio.timeout(60):
+            await is_over.wait()
+    assert database.has_failed
+    await database.close()
+
+
+async def test_an_issuers_token_ends_when_it_expires(own_database: str) -> None:
+    """It is no row of ours, so nothing is announced."""
+    database = Database(DatabaseUrl.parse(own_database), service_settings())
+    watches, is_over = Watches(seconds=0.05), asyncio.Event()
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    over, valid = (Caller(f"issuer:{name}", name, name, Role.VIEWER, {}) for name in "ab")
+    with (
+        watches.watching(replace(over, expires_at=past), is_over.set),
+        watches.watching(valid, lambda: pytest.fail("it is valid")),
+    ):
+        async with watches.running(database), asyncio.timeout(60):
+            await is_over.wait()
 
 
 async def test_a_revoked_token_ends_its_streams(

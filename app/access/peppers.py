@@ -23,8 +23,8 @@ class Peppers:
 
     def __init__(self, settings: Settings) -> None:
         self._named = settings.peppers
-        tokens = (settings.operator_token, settings.access_token)
-        self._others = [token.get_secret_value().encode() for token in tokens if token]
+        shared = settings.operator_token or settings.access_token
+        self._shared = [shared.get_secret_value().encode()] if shared else []
         is_production = settings.environment == "production"
         self._file: Path | None = None if is_production else settings.data_dir / _FILE
 
@@ -48,11 +48,13 @@ class Peppers:
     def keys(self, purpose: str) -> list[bytes]:
         """Return the keys with which something else is signed, the newest first.
 
-        They are the same in every process of the installation. Raises BadSettings as ``hash_new``.
+        They are the same in every process of the installation. They come from the peppers, which
+        nobody who calls holds. Where none is set they come from the shared token that may most: its
+        holders could sign nothing that they may not do anyway. Raises BadSettings as ``hash_new``.
         """
-        if not self._named and not self._others:
+        if not self._named and not self._shared:
             self._make_local()
-        secrets = [*self._named.values(), *self._others]
+        secrets = list(self._named.values()) or self._shared
         return [hmac.digest(secret, purpose.encode(), sha256) for secret in secrets]
 
     def _make_local(self) -> None:

@@ -9,6 +9,7 @@ import json
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
 
@@ -22,8 +23,9 @@ SECONDS: Final = 60
 def issue(caller: Caller, key: bytes) -> str:
     """Return a ticket of a caller, signed with ``key``."""
     role = caller.role.word if caller.role else None
+    ends = caller.expires_at.timestamp() if caller.expires_at else None
     content = json.dumps([
-        caller.subject, caller.user_id, caller.user_name, role, int(time.time()) + SECONDS,
+        caller.subject, caller.user_id, caller.user_name, role, ends, int(time.time()) + SECONDS,
     ]).encode()  # fmt: skip
     return f"{_text(content)}.{_text(_signature(key, content))}"
 
@@ -34,11 +36,14 @@ def read(ticket: str, keys: Sequence[bytes]) -> Caller:
     signed = [hmac.compare_digest(_signature(key, content), signature) for key in keys]
     if not any(signed):
         raise Unauthorized("This is no ticket of ours: ask for one at /api/access/tickets.")
-    subject, user_id, user_name, word, until = json.loads(content)
+    subject, user_id, user_name, word, ends, until = json.loads(content)
     if until < time.time():
         raise Unauthorized("This ticket has expired: ask for another at /api/access/tickets.")
     role = Role[word.upper()] if word else None
-    return Caller(subject, user_id, user_name, role, {})
+    expires_at = datetime.fromtimestamp(ends, UTC) if ends else None
+    if expires_at and expires_at <= datetime.now(UTC):
+        raise Unauthorized("The token of this ticket has expired: sign in again.")
+    return Caller(subject, user_id, user_name, role, {}, expires_at=expires_at)
 
 
 def _parts(ticket: str) -> tuple[bytes, bytes]:

@@ -10,10 +10,11 @@ from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Final
 
+import structlog
+
 from app.access.caller import Caller
 from app.background import running
 from app.database.database import Database
-from app.errors import SignalbookError
 from app.sql.registry import statement
 
 SUBJECT: Final = "token:"
@@ -24,6 +25,7 @@ VALID: Final = statement(
     " AND (expires_at IS NULL OR expires_at > CURRENT_TIMESTAMP)"
 )
 End = Callable[[], object]
+_log: Final = structlog.get_logger()
 
 
 class Watches:
@@ -64,8 +66,10 @@ class Watches:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), self._seconds)
             self._changed.clear()
-            with suppress(SignalbookError):  # the database is away: nothing was revoked there
+            try:
                 await self._end_invalid(database)
+            except Exception as error:  # noqa: BLE001  # else nobody would be ended any more
+                _log.warning("credentials not looked at", reason=type(error).__name__)
 
     async def _end_invalid(self, database: Database) -> None:
         watched = tuple(self._watched.values())
