@@ -46,6 +46,8 @@ def serve(
     config = uvicorn_config(
         app, log_config=None, loop="uvloop", timeout_graceful_shutdown=settings.drain
     )
+    if settings.missing_names:
+        _log.warning("names", words=settings.missing_names)
     root = _root(settings, listener.getsockname()[1])
     if settings.json_logs:
         _log.info("serving", url=root)

@@ -183,6 +183,16 @@ class Settings(BaseSettings):
             return self.environment == "production"
         return self.log_format == "json"
 
+    @property
+    def missing_names(self) -> str | None:
+        """What production without ALLOWED_HOSTS leads to, None where that is set or not needed."""
+        if self.environment != "production" or self.allowed_hosts:
+            return None
+        return (
+            "ALLOWED_HOSTS is not set: whoever opens the service by a public name is answered 403, "
+            "while /health is well. Set it to that name (show.example), or to *."
+        )
+
     def refuse_without_database(self) -> None:
         """Raise BadSettings in production without a database: the embedded one is not for it."""
         if self.environment == "production" and self.database_url is None:

@@ -51,6 +51,7 @@ def test_a_database_that_lacks_its_migrations_names_the_command(empty_database: 
     ({"POOL_SIZE": "many"}, "settings", "POOL_SIZE must be a whole number"),
     ({"HOST": "0.0.0.0"}, "door", "set ACCESS_TOKEN"),
     ({"ENVIRONMENT": "production"}, "door", "set ACCESS_TOKEN"),
+    ({"ENVIRONMENT": "production"}, "names", "ALLOWED_HOSTS is not set"),
     ({"HOST": "192.0.2.1", "ANONYMOUS": "editor"}, "port", "set HOST or PORT"),
     ({"DATABASE_URL": "postgresql://u:s3cret@127.0.0.1:1/x"}, "database", "does not answer"),
     ({"DATABASE_URL": "mysql://u:s3cret@db/x"}, "database", "DATABASE_URL"),

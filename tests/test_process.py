@@ -126,6 +126,8 @@ async def test_production_says_nothing_but_json_and_ends_with_0(
         assert service.process.wait(PATIENCE) == 0
         lines = service.lines()
     assert [line["event"] for line in lines].count("serving") == 1
+    (warning,) = [line["words"] for line in lines if line["event"] == "names"]
+    assert "ALLOWED_HOSTS is not set" in warning
     requests = [line for line in lines if line["event"] == "request"]
     assert {line["status"] for line in requests} >= {200, 201, 400, 404}
     assert any(line.get("logger") == "uvicorn.error" for line in lines)

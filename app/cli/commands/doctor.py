@@ -59,6 +59,8 @@ def _examined() -> Iterator[Diagnosis]:
         return
     yield Diagnosis("settings", is_well=True, words=f"read; {settings.environment}")
     yield _diagnose("door", lambda: _door(settings))
+    if settings.missing_names:
+        yield Diagnosis("names", is_well=False, words=settings.missing_names)
     yield from _tokens(settings)
     yield _diagnose("port", lambda: _port(settings))
     if settings.database_url is None:
