@@ -161,30 +161,33 @@ def _slowest_write(settings: Settings) -> float:
 
 def _add_routes(app: FastAPI, settings: Settings) -> list[BaseRoute]:
     """Add the routes. Return those under /api that the fast path looks at."""
-    fast, others = _routers()
-    app.include_router(health_routes.router)
+    fast, others = _routes()
+    app.router.routes.extend(health_routes.router.routes)
     if settings.api_pages:
-        app.include_router(start_page.router)
+        app.router.routes.extend(start_page.router.routes)
         app.mount(start_page.ASSETS, StaticFiles(directory=start_page.FILES))
     if settings.frontend_dir:
         app.router.default = Frontend(settings.frontend_dir, app.router.default)
     elif settings.api_pages:
-        app.include_router(start_page.root)
-    for router in (*fast, *others):
-        app.include_router(router, prefix="/api")
-    return [route for router in fast for route in router.routes]
+        app.router.routes.extend(start_page.root.routes)
+    app.router.routes.extend([*fast, *others])
+    return fast
 
 
 @cache
-def _routers() -> tuple[list[APIRouter], list[APIRouter]]:
-    """Return the routers that the fast path looks at, and the others. To make them takes long."""
+def _routes() -> tuple[list[BaseRoute], list[BaseRoute]]:
+    """Return the routes that the fast path looks at, and the others. To make them takes long."""
     fast = [*entities.routers(), shows.router]
     others = [
         *device_lists.routers(), *history.routers(), show_documents.router, changes.router,
         sync.router, bulk.router(), equipment.router, formats.router, settings_routes.router,
         signal_flow.router, admin.router, memberships.router, ticket_routes.router,
     ]  # fmt: skip
-    return fast, others
+    return _of(fast), _of(others)
+
+
+def _of(routers: list[APIRouter]) -> list[BaseRoute]:
+    return [route for router in routers for route in router.routes]
 
 
 def _add_middleware(
@@ -193,7 +196,7 @@ def _add_middleware(
 ) -> None:  # fmt: skip
     """Add the layers, the innermost first."""
     site = SiteCheck(Hosts(settings.allowed_hosts), Origins(settings))
-    app.add_middleware(FastPath, prefix="/api", routes=routes)
+    app.add_middleware(FastPath, routes=routes)
     app.add_middleware(IgnoredQueryMiddleware)
     app.add_middleware(HeadMiddleware)
     app.add_middleware(UnhandledErrorMiddleware)

@@ -14,7 +14,6 @@ from typing import Any, Final, cast
 import structlog
 import uvicorn
 from fastapi import FastAPI
-from fastapi.routing import iter_route_contexts
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from app.background import Tasks
@@ -39,8 +38,6 @@ def serve(
     """
     listener = listen(settings)
     app = create_app(settings, url)
-    # FastAPI puts routes together when a request first looks at them. None is to wait for it.
-    list(iter_route_contexts(app.routes))
     # What exists now lives as long as the process. Collecting it would only delay requests.
     gc.freeze()
     config = uvicorn_config(

@@ -6,13 +6,12 @@ tests run against it, and odd requests are compared with the answers of the appl
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final, cast, get_args
+from typing import Any, Final, cast
 from uuid import uuid4
 
 import httpx
 import pytest
 
-from app.api.dependencies import KeyDep
 from app.api.fast_path import FastPath
 from app.database.url import DatabaseUrl
 from app.main import create_app
@@ -175,11 +174,3 @@ def test_shows_are_answered_the_same(
             same(fast, client, method, path)
     for key in KEYS:
         same(fast, client, "GET", f"/api/productions/{key}/show")
-
-
-def test_an_overridden_dependency_is_heeded(shared_database: str) -> None:
-    app = create_app(settings(), DatabaseUrl.parse(shared_database))
-    (depends,) = get_args(KeyDep)[1:]
-    app.dependency_overrides[depends.dependency] = lambda: SOME_UUID
-    with running(app) as root:
-        assert SOME_UUID in httpx.get(f"{root}/api/cameras/x").json()["message"]

@@ -89,16 +89,16 @@ async def _read_json(request: Request) -> Any:
 
 
 class FastPath:
-    """Answers requests to the fast ``routes`` below a prefix, and hands everything else on."""
+    """Answers requests to the fast ``routes``, and hands everything else on."""
 
-    def __init__(self, app: ASGIApp, prefix: str, routes: Iterable[BaseRoute]) -> None:
+    def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:
         self.app = app
         # By method and path; by method, and path before and after the parameter.
         self._fixed: dict[tuple[str, str], tuple[FastRoute, Handler]] = {}
         self._keyed: dict[tuple[str, str, str], tuple[str, FastRoute, Handler]] = {}
         for route in routes:
             if isinstance(route, FastRoute):
-                path, handler = f"{prefix}{route.path}", route.direct_handler()
+                path, handler = route.path, route.direct_handler()
                 before, opening, rest = path.partition("/{")
                 name, _, ending = rest.partition("}")
                 for method in route.methods or ():
@@ -111,8 +111,7 @@ class FastPath:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or hand the request on."""
         call = self._find(scope) if scope["type"] == "http" else None
-        # Overrides are for tests, and FastAPI's own way knows them.
-        if call is None or scope["app"].dependency_overrides:
+        if call is None:
             await self.app(scope, receive, send)
             return
         scope["route"], handler, scope["path_params"] = call

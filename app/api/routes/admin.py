@@ -6,15 +6,15 @@ from functools import partial
 from typing import Annotated, Any, Final, Literal, cast
 
 import asyncpg
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import to_json
 
 from app.api.dependencies import DatabaseUrlDep, IdempotentWriterDep, Limit, SettingsDep
 from app.api.idempotent import IDEMPOTENCY_KEY
-from app.api.json_requests import JsonRoute
 from app.api.openapi import answers, documented
 from app.api.responses import json_response
+from app.api.routes.routers import api_router
 from app.errors import Conflict, Forbidden, Invalid, KeyReused, NotFound
 from app.model.fields import NO_NUL
 from app.releases.ledger.decisions import decide
@@ -28,7 +28,7 @@ from app.releases.status.status import reading, status
 from app.store.write_context import WriteContext
 
 OpenLedger = Callable[[], AbstractAsyncContextManager[Ledger]]
-router: Final = APIRouter(prefix="/admin", tags=["Releases"], route_class=JsonRoute)
+router: Final = api_router("/admin", "Releases")
 Look = Annotated[bool, Query(
     description="Look at the live schema now, instead of giving the last look at it. Where that "
     "cannot be done within the second, `drift` is null and named in `unread`."

@@ -8,10 +8,11 @@ from pydantic import BaseModel, Field, create_model
 
 from app.api.dependencies import DatabaseDep, IdempotentWriterDep, SenderDep
 from app.api.idempotent import IDEMPOTENCY_KEY
-from app.api.json_requests import JsonRoute, actor_in
+from app.api.json_requests import actor_in
 from app.api.openapi import answers
 from app.api.responses import json_response
 from app.api.routes.formats import VideoFormat
+from app.api.routes.routers import api_router
 from app.errors import BadRequest, Conflict, Invalid, KeyReused, NotFound
 from app.model.entity import Entity
 from app.model.fields import NO_NUL, MaybeLine
@@ -56,9 +57,7 @@ def _answer(entity: type[Entity]) -> type[BaseModel]:
 
 def _router(entity: type[Entity]) -> APIRouter:
     name = names_of(entity, entity.collection)
-    router = APIRouter(
-        prefix=f"/{entity.collection}/device", tags=[entity.noun], route_class=JsonRoute
-    )
+    router = api_router(f"/{entity.collection}/device", entity.noun)
     _add_read(router, entity, name)
     _add_write(router, entity, name)
     return router

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from app.api.dependencies import (
     DatabaseDep,
@@ -15,11 +15,11 @@ from app.api.dependencies import (
     WriterDep,
 )
 from app.api.idempotent import IDEMPOTENCY_KEY
-from app.api.json_requests import JsonRoute
 from app.api.openapi import IF_MATCH, IF_NONE_MATCH, conditional, documented, path_parameter
 from app.api.responses import ReadResponse, created_response, json_response
 from app.api.routes.entities import Deleted, Person
 from app.api.routes.equipment_models import Equipment, EquipmentCreate, EquipmentUpdate
+from app.api.routes.routers import api_router
 from app.errors import Conflict, Invalid, KeyReused, NotFound, PreconditionFailed
 from app.installation import equipment
 from app.installation.equipment import DeviceEdit, DeviceFilter
@@ -30,7 +30,7 @@ from app.releases.migrations import revisions
 from app.rules.etags import entity_tag, fingerprint, list_tag, matches
 from app.store.write_context import WriteContext
 
-router: Final = APIRouter(prefix="/equipment", tags=["Equipment"], route_class=JsonRoute)
+router: Final = api_router("/equipment", "Equipment")
 _SLOT: Final = "the equipment"
 """What these writes wait for among themselves, in each process."""
 _DELETED: Final = b'{"success":true}'

@@ -4,7 +4,7 @@ from fractions import Fraction
 from functools import partial
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from app.access.sender import Sender
@@ -17,10 +17,11 @@ from app.api.dependencies import (
     WriterDep,
 )
 from app.api.idempotent import IDEMPOTENCY_KEY
-from app.api.json_requests import JsonRoute, actor_in
+from app.api.json_requests import actor_in
 from app.api.openapi import IF_MATCH, IF_NONE_MATCH, AnswerModel, conditional, documented
 from app.api.responses import ReadResponse, created_response, json_response
 from app.api.routes.entities import Deleted, Person
+from app.api.routes.routers import api_router
 from app.errors import (
     BadRequest,
     Conflict,
@@ -38,7 +39,7 @@ from app.rules.etags import entity_tag, matches
 from app.rules.formats import MOST_PIXELS, Blanking, rate_of_json
 from app.store.write_context import WriteContext
 
-router: Final = APIRouter(prefix="/formats", tags=["Formats"], route_class=JsonRoute)
+router: Final = api_router("/formats", "Formats")
 _DELETED: Final = b'{"success":true}'
 _SLOT: Final = "the formats"
 """What these writes wait for among themselves, in each process."""

@@ -3,24 +3,22 @@
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.access import memberships
 from app.access.caller import Role
 from app.api.dependencies import DatabaseDep, WriterDep
-from app.api.json_requests import JsonRoute
 from app.api.openapi import answers
 from app.api.responses import json_response
+from app.api.routes.routers import api_router
 from app.changelog.events import production_of
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.model.fields import NO_NUL
 from app.model.schemas import Key, RequestModel, WireMoment
 from app.store.write_context import WriteContext
 
-router: Final = APIRouter(
-    prefix="/admin/memberships", tags=["Access"], route_class=JsonRoute
-)  # fmt: skip
+router: Final = api_router("/admin/memberships", "Access")
 _SUBJECT: Final = "token:<key>, or issuer:<sub> for who signs in with the issuer."
 Subject = Annotated[str, Field(min_length=1, max_length=500, pattern=NO_NUL)]
 OneSubject = Annotated[Subject, Query(description=_SUBJECT)]

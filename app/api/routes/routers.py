@@ -1,6 +1,7 @@
-"""Routers for every entity type, and for what belongs to one production."""
+"""Routers under ``/api``: any, one for every entity type, one for what belongs to a production."""
 
 from collections.abc import Callable
+from typing import Any
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
@@ -11,6 +12,20 @@ from app.model.entity import Row
 from app.model.operation_names import Names, names_of
 
 AddRoutes = Callable[[APIRouter, type[Row], Names], None]
+
+
+def api_router(
+    path: str = "", *tags: str, route_class: type[APIRoute] = JsonRoute, **how: Any
+) -> APIRouter:
+    """Return a router whose routes are below ``/api`` and ``path``.
+
+    Its routes are complete, so that an application takes them as they are: to include a router
+    would build each route a second time.
+    """
+    return APIRouter(
+        prefix=f"/api{path}", tags=[*tags], route_class=route_class,
+        strict_content_type=False, **how,
+    )  # fmt: skip
 
 
 def entity_routers(
@@ -24,7 +39,7 @@ def entity_routers(
     for entity in discovered().values():
         for path in (entity.collection, *entity.path_aliases):
             tag = entity.noun if path == entity.collection else f"{entity.noun} ({path})"
-            router = APIRouter(prefix=f"/{path}{suffix}", tags=[tag], route_class=route_class)
+            router = api_router(f"/{path}{suffix}", tag, route_class=route_class)
             add(router, entity, names_of(entity, path))
             routers.append(router)
     return routers
@@ -32,5 +47,4 @@ def entity_routers(
 
 def production_router(*tags: str) -> APIRouter:
     """Return a router under a production's path."""
-    prefix = f"/{root().collection}/{{production}}"
-    return APIRouter(prefix=prefix, tags=[*tags], route_class=JsonRoute)
+    return api_router(f"/{root().collection}/{{production}}", *tags)

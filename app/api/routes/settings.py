@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 from pydantic import (
     AfterValidator,
     AliasChoices,
@@ -15,9 +15,9 @@ from pydantic import (
 
 from app.api.dependencies import DatabaseDep, IdempotentWriterDep, IfNoneMatchDep, WriterDep
 from app.api.idempotent import IDEMPOTENCY_KEY
-from app.api.json_requests import JsonRoute
 from app.api.openapi import IF_NONE_MATCH, answers, conditional, documented
 from app.api.responses import ReadResponse, json_response
+from app.api.routes.routers import api_router
 from app.errors import Conflict, Invalid, KeyReused, NotFound
 from app.installation import list_edits, lists, settings
 from app.installation.lists import LISTS, WordList
@@ -27,7 +27,7 @@ from app.rules.etags import entity_tag, matches
 from app.rules.formats import rate_of_json, rate_text
 from app.store.write_context import WriteContext
 
-router: Final = APIRouter(prefix="/settings", tags=["Settings"], route_class=JsonRoute)
+router: Final = api_router("/settings", "Settings")
 _SLOT: Final = "the settings"
 """What these writes wait for among themselves, in each process."""
 Name = Annotated[str, Path(description="The word, percent-encoded: a slash is %2F.")]

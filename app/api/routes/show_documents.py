@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import Field, create_model
 from pydantic_core import from_json
 
@@ -15,9 +15,10 @@ from app.api.dependencies import (
     SenderDep,
 )
 from app.api.idempotent import IDEMPOTENCY_KEY
-from app.api.json_requests import JsonRoute, actor_in
+from app.api.json_requests import actor_in
 from app.api.openapi import answers, documented
 from app.api.responses import json_response
+from app.api.routes.routers import api_router
 from app.api.routes.shows import show_model
 from app.entities import root
 from app.errors import AmbiguousId, Conflict, Invalid, KeyReused, NotFound
@@ -30,7 +31,7 @@ from app.shows.references_within import Document, lists_of
 from app.shows.show_document import NewShow
 from app.store.write_context import WriteContext
 
-router: Final = APIRouter(prefix=f"/{root().collection}", tags=[root().noun], route_class=JsonRoute)
+router: Final = api_router(f"/{root().collection}", root().noun)
 _MOST: Final = 1_000
 """Rows of one request, as of a bulk: nobody else can make a show meanwhile."""
 _SLOT: Final = "the making of whole shows"

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel, Field, create_model
 
 from app.api import openapi
 from app.api.dependencies import DatabaseDep, IfNoneMatchDep, ProductionDep
 from app.api.fast_path import FastRoute
 from app.api.responses import ReadResponse, json_response
+from app.api.routes.routers import api_router
 from app.entities import root
 from app.errors import AmbiguousId, Invalid, NotFound
 from app.model.entity import Entity
@@ -21,7 +22,7 @@ from app.rules.etags import fingerprint, list_tag, matches
 from app.sql.show_reads import SHOW_BY_UUID, members
 from app.store import read
 
-router: Final = APIRouter(prefix=f"/{root().collection}", tags=[root().noun], route_class=FastRoute)
+router: Final = api_router(f"/{root().collection}", root().noun, route_class=FastRoute)
 _PRODUCTION: Final = openapi.path_parameter("production", "The production's uuid or label.")
 _COLLECTIONS: Final = openapi.parameter(
     "collections", "query",

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Annotated, Any, Final, NamedTuple
 
-from fastapi import APIRouter, HTTPException, Path, Query, Response
+from fastapi import HTTPException, Path, Query, Response
 from pydantic_core import from_json, to_json
 
 from app.api import openapi
@@ -15,8 +15,8 @@ from app.api.dependencies import (
     ProductionDep,
     SignalsDep,
 )
-from app.api.json_requests import JsonRoute
 from app.api.responses import ReadResponse
+from app.api.routes.routers import api_router
 from app.api.signal_schemas import SignalChecks, SignalImpact, SignalTrace
 from app.database.database import Database
 from app.entities import by_path, root
@@ -33,7 +33,7 @@ from app.signal.checks.report import report
 from app.signal.checks.rule_table import RULES, Severity
 from app.store import read
 
-router: Final = APIRouter(tags=["Signal flow"], route_class=JsonRoute)
+router: Final = api_router("", "Signal flow")
 _KEY: Final = openapi.path_parameter(
     "key", "The row's uuid, or its label where exactly one live row holds it."
 )

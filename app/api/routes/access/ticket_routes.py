@@ -3,18 +3,18 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel
 from pydantic_core import to_json
 
 from app.access import tickets
 from app.api.dependencies import CallerDep, CredentialsDep
-from app.api.json_requests import JsonRoute
 from app.api.openapi import documented
 from app.api.responses import json_response
+from app.api.routes.routers import api_router
 from app.model.schemas import WireMoment
 
-router: Final = APIRouter(prefix="/access", tags=["Access"], route_class=JsonRoute)
+router: Final = api_router("/access", "Access")
 
 
 class Ticket(BaseModel):
