@@ -46,7 +46,7 @@ from app.api.routes import (
 )
 from app.api.routes import health as health_routes
 from app.api.routes import settings as settings_routes
-from app.api.routes.access import ticket_routes
+from app.api.routes.access import session_routes, sign_in, ticket_routes
 from app.api.security_headers import SecurityHeadersMiddleware
 from app.api.site_check import SiteCheck, SiteMiddleware
 from app.database.database import Database
@@ -162,7 +162,7 @@ def _slowest_write(settings: Settings) -> float:
 def _add_routes(app: FastAPI, settings: Settings) -> list[BaseRoute]:
     """Add the routes. Return those under /api that the fast path looks at."""
     fast, others = _routes()
-    app.router.routes.extend(health_routes.router.routes)
+    app.router.routes.extend([*health_routes.router.routes, *sign_in.router.routes])
     if settings.api_pages:
         app.router.routes.extend(start_page.router.routes)
         app.mount(start_page.ASSETS, StaticFiles(directory=start_page.FILES))
@@ -182,6 +182,7 @@ def _routes() -> tuple[list[BaseRoute], list[BaseRoute]]:
         *device_lists.routers(), *history.routers(), show_documents.router, changes.router,
         sync.router, bulk.router(), equipment.router, formats.router, settings_routes.router,
         signal_flow.router, admin.router, memberships.router, ticket_routes.router,
+        session_routes.router,
     ]  # fmt: skip
     return _of(fast), _of(others)
 
@@ -200,7 +201,9 @@ def _add_middleware(
     app.add_middleware(IgnoredQueryMiddleware)
     app.add_middleware(HeadMiddleware)
     app.add_middleware(UnhandledErrorMiddleware)
-    app.add_middleware(CallerMiddleware, credentials=credentials)
+    app.add_middleware(
+        CallerMiddleware, credentials=credentials, has_frontend=bool(settings.frontend_dir)
+    )
     app.add_middleware(
         CorsMiddleware, allow_origins=settings.origins, allow_methods=_CORS_METHODS,
         allow_headers=_CORS_HEADERS, expose_headers=_CORS_EXPOSED, max_age=600,

@@ -18,6 +18,7 @@ from uuid import UUID
 
 import structlog
 
+from app.access import page_sessions
 from app.background import running
 from app.database.database import Database
 from app.sql.registry import statement
@@ -47,7 +48,9 @@ TRIM: Final = statement(
 )
 # Each statement removes a batch of rows and counts them as ``removed``; 0 ends it.
 # Rows that expire by themselves, whatever the settings.
-EXPIRING: Final = {"idempotency keys": idempotency.PRUNE}
+EXPIRING: Final = {
+    "idempotency keys": idempotency.PRUNE, "page sessions": page_sessions.PRUNE,
+}  # fmt: skip
 # Rows that go with the log, but not before they are ``records.LEAST_DAYS`` old; $1 is the days.
 AGING: Final = {"sync runs": records.FORGET_RUNS, "sync mutations": records.FORGET_MUTATIONS}
 

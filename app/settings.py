@@ -114,6 +114,8 @@ class Settings(BaseSettings):
         tuple[str, ...], NoDecode, BeforeValidator(_comma_separated), AfterValidator(_host_names)
     ] = ()
     frontend_dir: Path | None = None
+    page_session_hours: float = Field(default=12.0, gt=0, le=8_760)
+    page_session_slides: bool = True
     server_name: str = "Signalbook"
     api_pages: bool = True
     pool_size: int = Field(default=10, ge=1, le=200)

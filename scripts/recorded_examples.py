@@ -125,6 +125,10 @@ def record(client: httpx.Client) -> dict[str, Any]:
     # A real one would be another each time.
     until = "2027-05-16T08:03:24.000Z"
     ask.examples["Ticket"] = {"ticket": "WyJ0b2tlbjo0.u1Zx", "expiresAt": until}
+    # Nobody has a token here, so nobody would be signed in.
+    ask.examples["PageSession"] = {
+        "userId": "anna", "userName": "Anna", "role": "editor", "signedIn": True,
+    }  # fmt: skip
     return _steady(ask.examples)
 
 

@@ -31,7 +31,7 @@ class Caller:
     ``setting:ACCESS_TOKEN`` or ``anonymous``. ``role`` is the role everywhere, None where only
     ``memberships`` count, by production. ``is_shared`` when several people hold the credential, so
     that a body's ``userId`` is all that tells them apart. Who sends no credential counts so too.
-    At ``expires_at`` the credential ends.
+    At ``expires_at`` the credential ends. ``session`` is the signed-in browser that it came by.
     """
 
     subject: str
@@ -41,6 +41,7 @@ class Caller:
     memberships: Mapping[UUID, Role]
     is_shared: bool = False
     expires_at: datetime | None = None
+    session: UUID | None = None
 
     @classmethod
     def nobody(cls, role: Role | None) -> Self:

@@ -6,12 +6,14 @@ from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import Final
 from urllib.parse import parse_qs
+from uuid import UUID
 
 from starlette.types import Scope
 
 from app.access import tickets, tokens
 from app.access.caller import Caller, Role
 from app.access.issuer import Issuer
+from app.access.page_sessions import SESSION, PageSessions
 from app.access.peppers import Peppers
 from app.access.shared_tokens import SETTING, SharedTokens
 from app.access.token_cache import TokenCache
@@ -34,6 +36,7 @@ class Credentials:
     def __init__(self, settings: Settings) -> None:
         self._shared, self._peppers = SharedTokens(settings), Peppers(settings)
         self._cache = TokenCache()
+        self.pages = PageSessions(settings, self._shared, self._peppers)
         self._touched: dict[str, float] = {}
         self._touching = Tasks()
         self._issuer = Issuer(settings) if settings.oidc_issuer else None
@@ -48,6 +51,7 @@ class Credentials:
     def attach(self, database: Database) -> None:
         self._database = database
         self._cache.clear()
+        self.pages.attach(database)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -58,17 +62,23 @@ class Credentials:
                 yield
         finally:
             await self._touching.wait()
+            await self.pages.close()
             if self._issuer is not None:
                 await self._issuer.close()
 
     def forget(self, subject: str) -> None:
         """Look at a subject's credential anew, since it has changed."""
+        self.pages.forget()
+        if subject.startswith(SESSION):
+            self.watches.end_session(UUID(subject.removeprefix(SESSION)))
+            return
         self._cache.forget(subject.removeprefix(SUBJECT))
         self.watches.look()
 
     async def forget_all(self, _: object = None) -> None:
         """Look at every credential anew, since changes may not have been announced here."""
         self._cache.clear()
+        self.pages.forget()
         self.watches.look()
 
     async def caller(self, scope: Scope) -> Caller:
@@ -85,7 +95,7 @@ class Credentials:
                 break
         if b"ticket=" in scope["query_string"] and scope["path"].endswith(_STREAMS):
             return await self._of_ticket(scope["query_string"])
-        return self.anonymous
+        return await self.pages.caller(scope) or self.anonymous
 
     async def of_token(self, token: bytes) -> Caller:
         """Return who calls with a token. Raises Unauthorized, and what the database raises."""

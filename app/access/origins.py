@@ -5,7 +5,7 @@ of them where a page is not encrypted, say with Origin which page it is. What is
 neither, and no page can make it send anything.
 """
 
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from app.access.hosts import address_of_name, is_of_network
@@ -36,6 +36,17 @@ class Origins:
 
     def _is_named(self, origin: bytes) -> bool:
         return origin in self._named or (self._network and _is_near(origin))
+
+
+def is_own_page(scope: Any) -> bool:
+    """Whether a page of our own origin sends a request, or a link leads to one of our pages."""
+    values = dict(scope["headers"])
+    site = values.get(b"sec-fetch-site", b"")
+    if site:
+        is_link = values.get(b"sec-fetch-mode") == b"navigate" and scope.get("method") == "GET"
+        return site in _OWN or is_link
+    origin, host = values.get(b"origin", b""), values.get(b"host", b"")
+    return not origin or _authority(origin) == host.decode("latin-1").lower()
 
 
 def _authority(origin: bytes) -> str:

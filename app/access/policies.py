@@ -52,8 +52,8 @@ _WRITE_SHOW: Final = Policy(Role.EDITOR, Shows.PATH)
 _WORDS: Final = (("connector_type", "connector_types"), ("source_type", "source_types"),
                  ("frame_rate", "frame_rates"), ("resolution", "resolutions"))  # fmt: skip
 
-OPEN_PAGES: Final = frozenset({"/", "/docs", "/openapi.json"})
-"""Pages that are no operation of the API: they describe it, and anybody may read them."""
+OPEN_PAGES: Final = frozenset({"/", "/docs", "/openapi.json", "/sign-in", "/sign-out"})
+"""Pages that are no operation of the API: they describe it or sign a browser in, for anybody."""
 _ROUTES: Final[Mapping[str, Policy]] = {
     "get_health": OPEN, "get_liveness": OPEN, "get_api_health": OPEN, "get_server_info": OPEN,
 
@@ -74,7 +74,7 @@ _ROUTES: Final[Mapping[str, Policy]] = {
     "create_format": _WRITE, "update_format": _WRITE, "put_format": _WRITE, "delete_format": _WRITE,
     "get_settings": _READ, "update_settings": _WRITE, "put_settings": _WRITE,
 
-    "create_ticket": _READ,
+    "create_ticket": _READ, "get_session": _READ,
 
     "get_migration_status": _OPERATE, "list_releases": _OPERATE, "get_release": _OPERATE,
     "get_release_plan": _OPERATE, "decide_release_plan": _OPERATE,

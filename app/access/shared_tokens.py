@@ -36,6 +36,10 @@ class SharedTokens:
                 return caller
         return None
 
+    def token_of(self, subject: str) -> bytes:
+        """Return the token of a subject, empty where none is set."""
+        return next((token for token, caller in self._callers if caller.subject == subject), b"")
+
 
 def _caller(name: str, role: Role) -> Caller:
     return Caller(f"{SETTING}{name}", None, None, role, {}, is_shared=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Final
+from uuid import UUID
 
 import structlog
 
@@ -56,6 +57,12 @@ class Watches:
     def look(self) -> None:
         """Look at all now: a credential has changed."""
         self._changed.set()
+
+    def end_session(self, session: UUID) -> None:
+        """End the connections of a browser that has signed out."""
+        for caller, end in tuple(self._watched.values()):
+            if caller.session == session:
+                end()
 
     def running(self, database: Database) -> AbstractAsyncContextManager[None]:
         """Look again and again while the block runs."""

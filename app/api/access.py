@@ -19,7 +19,7 @@ from app.errors import Forbidden
 
 OPEN_PATHS: Final = frozenset({"/health", "/livez", "/api/health", "/api/server/info"})
 """Served without a token: the platform and the frontend have none yet."""
-_PAGES: Final = frozenset({"/", "/docs", "/openapi.json"})
+_PAGES: Final = frozenset({"/docs", "/openapi.json", "/sign-in", "/sign-out"})
 _PAGES_ASSETS: Final = "/static-offline-docs/"
 _FORWARDED: Final = re.compile(
     "x-forwarded-.*|forwarded|via|cf-connecting-ip|true-client-ip|x-client-ip|x-real-ip"
@@ -29,7 +29,7 @@ _SAME_SITE: Final = frozenset({"same-origin", "none"})
 
 
 def is_open(path: str) -> bool:
-    """Whether a path is served without a token: health, and the pages that describe the API."""
+    """Whether a path is served without a token: health, the API's pages, and signing in."""
     return path in OPEN_PATHS or path in _PAGES or path.startswith(_PAGES_ASSETS)
 
 

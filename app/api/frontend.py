@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import structlog
 from starlette.datastructures import Headers
@@ -40,6 +41,20 @@ _EACH_TIME: Final = "private, no-cache"
 def is_reserved(path: str) -> bool:
     """Whether a path is the service's own, whatever application it serves."""
     return bool(_RESERVED.fullmatch(path))
+
+
+def is_page(scope: Scope) -> bool:
+    """Whether somebody opens a page of the application."""
+    is_read = scope["type"] == "http" and scope["method"] in {"GET", "HEAD"}
+    return is_read and not is_reserved(scope["path"]) and b"text/html" in header(scope, b"accept")
+
+
+def sign_in_redirect(scope: Scope) -> Response:
+    """Return the way to the sign-in page, and from there back here."""
+    path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
+    there = quote(f"{path}?{query}" if query else path, safe="")
+    headers = {"location": f"/sign-in?next={there}", "cache-control": "no-store"}
+    return Response(status_code=303, headers=headers)
 
 
 class _File:

@@ -25,9 +25,10 @@ from app.access.client_address import address_of
 from app.access.credentials import Credentials
 from app.api.access import OPEN_PATHS, is_open, refuse_unless_allowed
 from app.api.error_responses import answer_error, problem_response
+from app.api.frontend import is_page, sign_in_redirect
 from app.api.responses import IGNORED, header, ignored_names
 from app.api.site_check import SiteCheck
-from app.errors import BadRequest, MethodNotAllowed, SignalbookError, Unavailable
+from app.errors import BadRequest, MethodNotAllowed, SignalbookError, Unauthorized, Unavailable
 from app.health.incidents import Incidents
 from app.live.sockets.sessions import SessionServer
 
@@ -206,8 +207,8 @@ def _documented_names(route: APIRoute) -> Iterator[str]:
 class CallerMiddleware:
     """Finds out who calls, puts them into the scope, and refuses what they may not call at all."""
 
-    def __init__(self, app: ASGIApp, credentials: Credentials) -> None:
-        self.app, self._credentials = app, credentials
+    def __init__(self, app: ASGIApp, credentials: Credentials, *, has_frontend: bool) -> None:
+        self.app, self._credentials, self._has_frontend = app, credentials, has_frontend
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -218,6 +219,8 @@ class CallerMiddleware:
         except SignalbookError as error:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008})
+            elif self._has_frontend and isinstance(error, Unauthorized) and is_page(scope):
+                await sign_in_redirect(scope)(scope, receive, send)
             else:
                 response = await answer_error(Request(scope), error)
                 await response(scope, receive, send)
@@ -226,7 +229,9 @@ class CallerMiddleware:
         await self.app(scope, receive, send)
 
     async def _caller(self, scope: Scope) -> Caller:
-        if is_open(scope["path"]) or scope.get("method") == "OPTIONS":
+        path = scope["path"]
+        is_start = path == "/" and not self._has_frontend
+        if is_start or is_open(path) or scope.get("method") == "OPTIONS":
             return self._credentials.anonymous
         caller = await self._credentials.caller(scope)
         refuse_unless_allowed(scope, caller, trusts_local=self._credentials.trusts_local)

@@ -16,7 +16,7 @@ import asyncpg
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from app.access.access_tables import access_memberships, access_tokens
+from app.access.access_tables import access_memberships, access_tokens, page_sessions
 from app.changelog.log import changes, older_events
 from app.database.url import DatabaseUrl
 from app.entities import discovered, root
@@ -80,6 +80,8 @@ def _filling(size: Size) -> Iterator[str]:
     yield _insert(presence.name, _SEAT, size, size.logged)
     yield _insert(access_tokens.name, {"key": "n", "secret_hash": "''"}, size, size.logged)
     yield _insert(access_memberships.name, _MEMBERSHIP, size, size.logged)
+    session = {"uuid": "gen_random_uuid()", "expires_at": _MOMENT}
+    yield _insert(page_sessions.name, session, size, size.logged)
 
 
 def _key(of: str, n: str) -> str:

@@ -1,0 +1,108 @@
+"""Signing in with a browser: a small page that takes a token and gives a cookie."""
+
+import re
+from html import escape
+from typing import Final
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter, Request
+from starlette.responses import HTMLResponse, Response
+
+from app.access.shared_tokens import SETTING
+from app.access.watches import SUBJECT
+from app.api.content_policy import CONTENT_POLICY, page_policy
+from app.api.dependencies import CredentialsDep
+from app.errors import BodyTooLarge, SignalbookError, Unauthorized
+
+router: Final = APIRouter(include_in_schema=False)
+_SIGN_IN: Final = "/sign-in"
+_SIGN_OUT: Final = "/sign-out"
+_LONGEST_FORM: Final = 8_192
+# A path of our own: what begins with two slashes, or a backslash, is another host to a browser.
+_OWN_PATH: Final = re.compile(r"/(?![/\\])[!-~]*", re.ASCII)
+_NOT_KEPT: Final = {"cache-control": "no-store"}
+_STYLE: Final = (
+    "body{font:16px/1.5 sans-serif;max-width:24rem;margin:15vh auto;padding:0 1rem}"
+    "input,button{font:inherit;width:100%;padding:.5rem;margin:.25rem 0;box-sizing:border-box}"
+    "[role=alert]{color:#b00020}"
+)
+_PAGE: Final = (
+    '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Signalbook</title>'
+    '<meta name="viewport" content="width=device-width"><style>{style}</style></head>'
+    "<body><h1>Signalbook</h1>{alert}"
+    '<form method="post" action="{action}">{fields}<button>{button}</button></form></body></html>'
+)
+_CREDENTIAL_FIELD: Final = (
+    '<label for="token">Your access token</label><input id="token" name="token" type="password" '
+    'autocomplete="current-password" required autofocus><input type="hidden" name="next" '
+    'value="{there}">'
+)
+
+
+@router.get(_SIGN_IN)
+async def sign_in_page(request: Request) -> Response:
+    """Ask for a token."""
+    return _ask(request.query_params.get("next", ""))
+
+
+@router.post(_SIGN_IN)
+async def sign_in(request: Request, credentials: CredentialsDep) -> Response:
+    """Begin a session with a token, and lead to where its holder wanted to go."""
+    form = await _form(request)
+    try:
+        caller = await credentials.of_token(form.get("token", "").strip().encode())
+        if not caller.subject.startswith((SUBJECT, SETTING)):
+            raise Unauthorized("Sign in with an access token of this service: sb_….")
+    except SignalbookError as error:
+        return _ask(form.get("next", ""), error)
+    is_secure = request.scope["scheme"] == "https"
+    cookie = await credentials.pages.start(caller, secure=is_secure)
+    headers = {"location": _own_path(form.get("next", "")), "set-cookie": cookie, **_NOT_KEPT}
+    return Response(status_code=303, headers=headers)
+
+
+@router.get(_SIGN_OUT)
+async def sign_out_page() -> Response:
+    """Ask whether to sign out: a link alone must not do it."""
+    return _page(action=_SIGN_OUT, fields="", button="Sign out")
+
+
+@router.post(_SIGN_OUT)
+async def sign_out(request: Request, credentials: CredentialsDep) -> Response:
+    """End the session, in all tabs of the browser."""
+    cookie = await credentials.pages.end(request.scope)
+    headers = {"location": _SIGN_IN, "set-cookie": cookie, **_NOT_KEPT}
+    return Response(status_code=303, headers=headers)
+
+
+def _ask(there: str, error: SignalbookError | None = None) -> Response:
+    fields = _CREDENTIAL_FIELD.format(there=escape(_own_path(there)))
+    return _page(action=_SIGN_IN, fields=fields, button="Sign in", error=error)
+
+
+def _page(
+    *, action: str, fields: str, button: str, error: SignalbookError | None = None
+) -> Response:
+    alert = f'<p role="alert">{escape(error.message)}</p>' if error else ""
+    page = _PAGE.format(style=_STYLE, alert=alert, action=action, fields=fields, button=button)
+    headers = {CONTENT_POLICY: page_policy(page), **_NOT_KEPT}
+    if error:
+        headers |= error.headers
+        headers.pop("www-authenticate", None)  # this page asks itself
+    return HTMLResponse(page, error.status if error else 200, headers)
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """Return the fields of a form. Raises BodyTooLarge."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _LONGEST_FORM:
+            raise BodyTooLarge("A token is shorter than that.")
+    fields = parse_qs(body.decode("ascii", "replace"), errors="replace")
+    return {name: values[0] for name, values in fields.items()}
+
+
+def _own_path(there: str) -> str:
+    """Return where to go after signing in, and never to another site."""
+    return there if _OWN_PATH.fullmatch(there) else "/"
