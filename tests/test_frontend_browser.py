@@ -8,11 +8,14 @@ import asyncio
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 from pydantic import SecretStr
 
 from app.access.memberships import CHANNEL
@@ -36,12 +39,18 @@ document.getElementById("save").onclick = async () => {
     body: JSON.stringify({name: document.getElementById("name").value}),
   });
   state.textContent = answer.ok ? "saved" : `kept: ${answer.status} ${(await answer.json()).code}`;
+  if (answer.ok && live.textContent == "gone") connect();
 };
-const socket = new WebSocket(`ws://${location.host}/socket.io/?EIO=4&transport=websocket`);
-socket.onmessage = ({data}) => {
-  if (data.startsWith("0")) socket.send("40");
-  if (data.startsWith("4")) document.getElementById("socket").textContent = data.slice(0, 2);
+const live = document.getElementById("socket");
+const connect = () => {
+  const socket = new WebSocket(`ws://${location.host}/socket.io/?EIO=4&transport=websocket`);
+  socket.onmessage = ({data}) => {
+    if (data.startsWith("0")) socket.send("40");
+    if (data.startsWith("40")) live.textContent = "live";
+  };
+  socket.onclose = () => { live.textContent = "gone"; };
 };
+connect();
 state.textContent = "ready";
 """
 EXPIRE: Final = (
@@ -69,6 +78,29 @@ def root(shared_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
     (folder / "assets" / "app-Diw4gTda.js").write_text(SCRIPT)
     with service(shared_database, access_token=SecretStr(CREW), frontend_dir=folder) as client:
         yield str(client.base_url).rstrip("/")
+
+
+@pytest.fixture
+def neighbour() -> Iterator[str]:
+    """Serve the page of somebody else on this machine, and yield its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        """Answers everything with one page."""
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<!doctype html><title>A neighbour</title>")
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
 
 
 @pytest.fixture
@@ -120,7 +152,9 @@ def test_nothing_typed_is_lost_when_a_session_ends(
     page: Page, root: str, shared_database: str
 ) -> None:
     complaints: list[str] = []
+    requests: list[Request] = []
     page.on("console", lambda message: complaints.append(message.text))
+    page.context.on("request", lambda one: requests.append(one))  # noqa: PLW0108  # it is marked
     page.goto(f"{root}/shows/SHOW%201?tab=cameras")
     expect(page).to_have_url(f"{root}/sign-in?next=%2Fshows%2FSHOW%25201%3Ftab%3Dcameras")
     sign_in(page, "a-wrong-token-of-nobody")
@@ -130,13 +164,14 @@ def test_nothing_typed_is_lost_when_a_session_ends(
     expect(page.locator("#state")).to_have_text("ready")
     expect(page).to_have_title("Begun within the page")
     expect(page.locator("body")).to_have_css("color", "rgb(1, 2, 3)")
-    expect(page.locator("#socket")).to_have_text("40")
+    expect(page.locator("#socket")).to_have_text("live")
     page.fill("#name", "Saved at once")
     save(page, "saved")
 
     page.fill("#name", "Typed for an hour")
     run_apart(expire_sessions(shared_database))
     until_refused(page, root)
+    expect(page.locator("#socket")).to_have_text("gone")
     save(page, "kept: 401 UNAUTHORIZED")
     expect(page.locator("#name")).to_have_value("Typed for an hour")
 
@@ -145,18 +180,25 @@ def test_nothing_typed_is_lost_when_a_session_ends(
     sign_in(another)
     expect(another.locator("#state")).to_have_text("ready")
     save(page, "saved")
+    expect(page.locator("#socket")).to_have_text("live")
     assert {"Saved at once", "Typed for an hour"} <= set(names(root))
     assert not [text for text in complaints if "Content Security Policy" in text]
 
     another.goto(f"{root}/sign-out")
     another.get_by_role("button", name="Sign out").click()
     expect(another.get_by_label("Your access token")).to_be_visible()
+    expect(page.locator("#socket")).to_have_text("gone")
     page.fill("#name", "Typed when signed out")
     save(page, "kept: 401 UNAUTHORIZED")
     expect(page.locator("#name")).to_have_value("Typed when signed out")
     another.goto(f"{root}/shows")
     expect(another.get_by_label("Your access token")).to_be_visible()
     assert "Typed when signed out" not in names(root)
+    assert requests
+    assert not [one.url for one in requests if "authorization" in one.all_headers()]
+    assert {
+        urlsplit(one.url).path for one in requests if CREW in one.url + (one.post_data or "")
+    } == {"/sign-in"}
 
 
 def test_what_is_smuggled_into_the_page_does_not_run(page: Page, root: str) -> None:
@@ -172,3 +214,28 @@ def test_what_is_smuggled_into_the_page_does_not_run(page: Page, root: str) -> N
     page.evaluate("() => new Promise((done) => setTimeout(done, 200))")
     assert page.evaluate("() => window.smuggled") is None
     assert page.evaluate("() => document.cookie") == "", "no script reads the cookie"
+
+
+def test_a_page_at_another_port_writes_nothing_in_the_name_of_who_is_signed_in(
+    page: Page, root: str, neighbour: str
+) -> None:
+    """To a browser it is the same site, so that the cookie comes along."""
+    page.goto(root)
+    sign_in(page)
+    expect(page.locator("#state")).to_have_text("ready")
+    [cookie] = page.context.cookies()
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Lax")
+    page.goto(neighbour)
+    with page.expect_navigation() as answer:
+        page.evaluate(
+            """(address) => {
+              document.body.innerHTML = `<form method="post" enctype="text/plain"
+                action="${address}"><input name='{"name": "By a neighbour", "x": "' value='"}'>`;
+              document.forms[0].submit();
+            }""",
+            f"{root}/api/productions",
+        )
+    assert answer.value
+    assert cookie["name"] in answer.value.request.all_headers()["cookie"]
+    assert answer.value.status == 401
+    assert "By a neighbour" not in names(root)
