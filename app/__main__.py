@@ -14,7 +14,7 @@ from typing import Annotated, Final
 import typer
 
 from app import VERSION, json_lines
-from app.cli import commands, release, token_words
+from app.cli import audit_words, commands, release, token_words
 
 # A shell completes one word, so there is no completion for ``python -m app``.
 _COMMAND: Final = os.environ.get("SIGNALBOOK_COMMAND", "")
@@ -29,6 +29,7 @@ cli = typer.Typer(
     rich_markup_mode=None,  # plain lines: a command in a box cannot be copied
 )
 cli.add_typer(token_words.words, name="token", short_help="The tokens of people and devices.")
+cli.add_typer(audit_words.words, name="audit", short_help="What happened with access.")
 cli.add_typer(release.words, name="release", short_help="The gate before every deploy.")
 
 

@@ -33,6 +33,7 @@
     ├── Invalid                         422  INVALID
     ├── KeyReused                       422  IDEMPOTENCY_KEY_REUSED
     ├── TooFast                         429  TOO_FAST
+    ├── TooManyRefusals                 429  TOO_MANY_REFUSALS
     └── Unavailable                     503  UNAVAILABLE
         ├── DatabaseAway                     DATABASE_AWAY
         ├── Busy                             BUSY
@@ -246,6 +247,10 @@ class KeyReused(
 
 class TooFast(SignalbookError, status=429, code="TOO_FAST", error="Too many events"):
     """A socket sends more events at once than it may."""
+
+
+class TooManyRefusals(SignalbookError, status=429, code="TOO_MANY_REFUSALS", error="Throttled"):
+    """Too many wrong credentials came from one address, or for one token."""
 
 
 class Unavailable(

@@ -46,7 +46,7 @@ from app.api.routes import (
 )
 from app.api.routes import health as health_routes
 from app.api.routes import settings as settings_routes
-from app.api.routes.access import session_routes, sign_in, ticket_routes
+from app.api.routes.access import audit_routes, session_routes, sign_in, ticket_routes
 from app.api.security_headers import SecurityHeadersMiddleware
 from app.api.site_check import SiteCheck, SiteMiddleware
 from app.database.database import Database
@@ -86,7 +86,7 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
         app.state.signals = SignalReader(database)
         app.state.writer = Writer(database, settings.pool_wait)
         try:
-            retention = Retention(database, settings.log_retention_days)
+            retention = _retention(database, settings)
             listener = Listener(_server_url(settings, url))
             _attach(credentials, database, listener)
             hub = Hub(database, listener, margin=_slowest_write(settings))
@@ -124,6 +124,10 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
     error_responses.install(app)
     document.install(app)
     return app
+
+
+def _retention(database: Database, settings: Settings) -> Retention:
+    return Retention(database, settings.log_retention_days, settings.audit_retention_days)
 
 
 def _empty_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
@@ -182,7 +186,7 @@ def _routes() -> tuple[list[BaseRoute], list[BaseRoute]]:
         *device_lists.routers(), *history.routers(), show_documents.router, changes.router,
         sync.router, bulk.router(), equipment.router, formats.router, settings_routes.router,
         signal_flow.router, admin.router, memberships.router, ticket_routes.router,
-        session_routes.router,
+        session_routes.router, audit_routes.router,
     ]  # fmt: skip
     return _of(fast), _of(others)
 

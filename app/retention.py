@@ -19,6 +19,8 @@ from uuid import UUID
 import structlog
 
 from app.access import page_sessions
+from app.access.audit import audit_entries
+from app.access.refusals import throttle
 from app.background import running
 from app.database.database import Database
 from app.sql.registry import statement
@@ -50,14 +52,18 @@ TRIM: Final = statement(
 # Rows that expire by themselves, whatever the settings.
 EXPIRING: Final = {
     "idempotency keys": idempotency.PRUNE, "page sessions": page_sessions.PRUNE,
+    "refusal counts": throttle.FORGET_COUNTS,
 }  # fmt: skip
 # Rows that go with the log, but not before they are ``records.LEAST_DAYS`` old; $1 is the days.
 AGING: Final = {"sync runs": records.FORGET_RUNS, "sync mutations": records.FORGET_MUTATIONS}
+AUDIT: Final = "audit entries"
 
 
 @dataclass(frozen=True)
 class Retention:
     """Removes log entries older than ``days``, none if that is 0, and expired rows.
+
+    Entries of the audit have ``audit_days`` of their own, 0 for no end.
 
     Times in seconds: until the ``first`` round, when there is more important work before; between
     two rounds, ``every``; and the ``pause`` between two batches.
@@ -65,6 +71,7 @@ class Retention:
 
     database: Database
     days: int
+    audit_days: int = 0
     first: float = 60.0
     every: float = 3_600.0
     pause: float = 0.2
@@ -106,12 +113,15 @@ class Retention:
         return removed
 
     async def prune(self, what: str) -> int:
-        """Remove expired rows, of ``EXPIRING`` or ``AGING``, log one line, and return how many.
+        """Remove expired rows, log one line, and return how many.
 
-        Several processes may do so at once. Raises what the database does.
+        ``what`` is a word of ``EXPIRING`` or ``AGING``, or ``AUDIT``. Several processes may do so
+        at once. Raises what the database does.
         """
         removed, days = 0, max(self.days, records.LEAST_DAYS)
-        sql, args = (AGING[what], [days]) if what in AGING else (EXPIRING[what], [])
+        sql, args = (AGING[what], [days]) if what in AGING else (EXPIRING.get(what, ""), [])
+        if what == AUDIT:
+            sql, args = audit_entries.FORGET_ENTRIES, [self.audit_days]
         try:
             while (row := await self.database.row(sql, *args)) and row["removed"]:
                 removed += row["removed"]
@@ -126,7 +136,8 @@ class Retention:
         while True:
             if self.days:
                 await self._attempt("trim the log", self.trim())
-            for what in (*EXPIRING, *(AGING if self.days else ())):
+            audited = (AUDIT,) if self.audit_days else ()
+            for what in (*EXPIRING, *(AGING if self.days else ()), *audited):
                 await self._attempt(f"prune the {what}", self.prune(what))
             await asyncio.sleep(self.every)
 

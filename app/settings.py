@@ -136,6 +136,8 @@ class Settings(BaseSettings):
     soak_hours: float = Field(default=24.0, ge=0)
     soak_check: float = Field(default=300.0, gt=0)
     log_retention_days: int = Field(default=0, ge=0, le=36_500)
+    audit_retention_days: int = Field(default=365, ge=0, le=36_500)
+    refusals_per_minute: int = Field(default=60, ge=1, le=1_000_000)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] | None = None
 

@@ -752,6 +752,8 @@ async def test_what_was_withheld_is_not_approved(own_database: str) -> None:
             answer = client.post(DECISIONS, json={**DECISION, "decision": "withhold"})
             assert (answer.status_code, answer.json()["decision"]) == (201, "withheld")
             assert client.get(PLAN).json()["decision"]["valid"] is False
+    audit = "SELECT event FROM access_audit ORDER BY at"
+    assert await databases.column(own_database, audit) == ["release.approved", "release.withheld"]
 
 
 @pytest.mark.parametrize("passed", [None, False])

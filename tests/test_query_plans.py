@@ -13,6 +13,8 @@ import pytest
 
 from app import retention
 from app.access import memberships, tokens, watches
+from app.access.audit import audit_entries
+from app.access.refusals import throttle
 from app.all_statements import required_statements
 from app.changelog import events, feed, log
 from app.entities import discovered
@@ -42,6 +44,8 @@ GROWING: Final = {
     "changes: PRODUCTION": "in its last resort only: a deleted show's history, asked for by label",
     "changes: WITH_OLD_ENTRIES": "in the background, once an hour: whose log is to be trimmed",
     "changes: EVERY_TOKEN": "an operator lists the tokens, at the command line",
+    "changes: PAGE_OF_ENTRIES": "an operator reads the audit: as many entries as they ask for",
+    "changes: FORGET_ENTRIES": "in the background, once an hour: a batch of the audit's oldest",
     "changes: LIST": "an operator lists the memberships of anybody in any show",
     "whole list": "formats belong to no show: where there are few, they are read whole",
     "deleted": "its last resort: only productions run it, where no live one has the label",
@@ -102,6 +106,8 @@ _CONSTANTS: Final = {
         tokens,
         memberships,
         watches,
+        audit_entries,
+        throttle,
     )
     for word, value in vars(module).items()
     if isinstance(value, str)

@@ -17,7 +17,7 @@ from app.installation.lists import LISTS
 from app.model.entity import Row
 from app.releases.migrations import version_row
 from app.releases.status import recheck
-from app.retention import AGING, EXPIRING, Retention
+from app.retention import AGING, AUDIT, EXPIRING, Retention
 from app.settings import PROJECT
 from app.sql.registry import CATALOGUE, statement, statements_of
 from tests.support.bodies import ALL, SCOPED, full, minimal, named
@@ -204,9 +204,9 @@ async def test_what_is_read_pushed_and_removed_runs_only_registered_statements(
                     answer = await client.get(path.replace(show["id"], key))
                     assert answer.status_code in {200, 404}, answer.text
     async with opened(own_database) as database:
-        retention = Retention(database, 1, pause=0)
+        retention = Retention(database, 1, audit_days=1, pause=0)
         await retention.trim()
-        for what in (*EXPIRING, *AGING):
+        for what in (*EXPIRING, *AGING, AUDIT):
             await retention.prune(what)
     assert unregistered(texts) == set()
 

@@ -95,6 +95,8 @@ async def test_a_contract_names_what_it_destroys(serving: str) -> None:
     await approved(serving, waiting, destroys="cable_snakes")
     ended = await ran(serving)
     assert (ended.verdict, ended.revision) == (Verdict.DONE, CONTRACT), ended
+    noted = await rows(serving, "SELECT details->'revisions'->>0 FROM access_audit")
+    assert [row[0] for row in noted] == [CONTRACT]
 
 
 async def test_a_contract_whose_expand_nobody_watched_is_refused(serving: str) -> None:

@@ -121,13 +121,13 @@ async def test_a_token_that_was_right_costs_no_statement(
     headers = bearer(await made(shared_database))
     asked: list[str] = []
     database = guarded.service_app.state.database
-    row = database.row
+    rows = database.rows
 
     async def counted(sql: str, *args: Any) -> Any:
         asked.append(sql)
-        return await row(sql, *args)
+        return await rows(sql, *args)
 
-    monkeypatch.setattr(database, "row", counted)
+    monkeypatch.setattr(database, "rows", counted)
     for _ in range(3):
         assert guarded.get("/api/productions", headers=headers).status_code == 200
     assert asked.count(tokens.FIND) == 1
@@ -152,7 +152,7 @@ async def test_who_belongs_to_some_shows_has_no_role_elsewhere(
         await connection.set_type_codec(
             "json", schema="pg_catalog", encoder=bytes, decoder=bytes, format="binary"
         )
-        row = await connection.fetchrow(tokens.FIND, key_of(token))
+        row = await connection.fetchrow(tokens.FIND, [key_of(token)])
     peppers = Peppers(settings(token_peppers=PEPPERS))
     caller = tokens.verified(row, *tokens.read(token) or ("", ""), peppers)
     assert (caller.role, caller.role_in(UUID(show["uuid"]))) == (None, Role.EDITOR)

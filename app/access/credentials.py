@@ -1,20 +1,25 @@
 """Who calls: found by the credential of a request, once, before anything else is done."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final, NoReturn
 from urllib.parse import parse_qs
 from uuid import UUID
 
 from starlette.types import Scope
 
 from app.access import tickets, tokens
+from app.access.audit.audit_entries import REFUSED, AuditEntry
+from app.access.audit.audit_writer import Audit
 from app.access.caller import Caller, Role
+from app.access.client_address import address_of
 from app.access.issuer import Issuer
 from app.access.page_sessions import SESSION, PageSessions
 from app.access.peppers import Peppers
+from app.access.refusals.throttle import Throttle, ThrottleLimits
+from app.access.refusals.token_lookups import TokenLookups
 from app.access.shared_tokens import SETTING, SharedTokens
 from app.access.token_cache import TokenCache
 from app.access.watches import SUBJECT, Watches
@@ -35,13 +40,15 @@ class Credentials:
 
     def __init__(self, settings: Settings) -> None:
         self._shared, self._peppers = SharedTokens(settings), Peppers(settings)
-        self._cache = TokenCache()
+        self._cache, self._lookups = TokenCache(), TokenLookups(self._find)
         self.pages = PageSessions(settings, self._shared, self._peppers)
         self._touched: dict[str, float] = {}
         self._touching = Tasks()
         self._issuer = Issuer(settings) if settings.oidc_issuer else None
         self.watches = Watches()
         self._database: Database | None = None
+        self.audit = Audit()
+        self.throttle = Throttle(ThrottleLimits(refusals=settings.refusals_per_minute))
         self.trusts_local = settings.trusts_local
         """Whether requests of this machine may use the operators' routes without a token."""
         word = settings.anonymous_role
@@ -58,9 +65,14 @@ class Credentials:
         """Look after those who stay connected while the block runs, then finish what is begun."""
         assert self._database is not None, "it was attached"
         try:
-            async with self.watches.running(self._database):
+            database = self._database
+            async with (
+                self.audit.running(database), self.throttle.running(database),
+                self.watches.running(database),
+            ):  # fmt: skip
                 yield
         finally:
+            await self._lookups.close()
             await self._touching.wait()
             await self.pages.close()
             if self._issuer is not None:
@@ -91,23 +103,28 @@ class Credentials:
             if name == b"authorization":
                 scheme, _, token = value.partition(b" ")
                 if scheme.lower() == b"bearer":
-                    return await self.of_token(token.strip())
+                    return await self.of_token(token.strip(), address_of(scope))
                 break
         if b"ticket=" in scope["query_string"] and scope["path"].endswith(_STREAMS):
-            return await self._of_ticket(scope["query_string"])
+            return await self._of_ticket(scope["query_string"], address_of(scope))
         return await self.pages.caller(scope) or self.anonymous
 
-    async def of_token(self, token: bytes) -> Caller:
-        """Return who calls with a token. Raises Unauthorized, and what the database raises."""
+    async def of_token(self, token: bytes, address: str) -> Caller:
+        """Return who calls with a token.
+
+        Raises Unauthorized, TooManyRefusals where that was raised often for the address or the
+        token, and what the database raises.
+        """
         if shared := self._shared.find(token):
             return shared
         text = token.decode("ascii", "replace")
         if self._issuer is not None and text.count(".") == 2:
-            return await self._of_issuer(self._issuer, text)
+            return await self._of_issuer(self._issuer, text, address)
         parts = tokens.read(text)
         if parts is None:
-            raise Unauthorized("This is no valid access token: ask an operator for one.")
-        return self._cache.find(*parts) or await self._look_up(*parts)
+            error = Unauthorized("This is no valid access token: ask an operator for one.")
+            self._refuse(error, address)
+        return self._cache.find(*parts) or await self._look_up(*parts, address)
 
     def ticket(self, caller: Caller) -> str:
         """Return a ticket with which the caller can open an event stream."""
@@ -116,7 +133,13 @@ class Credentials:
         except BadSettings as missing:
             raise Unavailable(str(missing)) from None
 
-    async def _of_ticket(self, query: bytes) -> Caller:
+    async def _of_ticket(self, query: bytes, address: str) -> Caller:
+        try:
+            return await self._find_holder(query)
+        except Unauthorized as error:
+            self._refuse(error, address)
+
+    async def _find_holder(self, query: bytes) -> Caller:
         """Return whose ticket a query holds, as that credential is now. Raises Unauthorized."""
         ticket = parse_qs(query.decode("latin-1")).get("ticket", [""])[0]
         try:
@@ -126,9 +149,8 @@ class Credentials:
         if caller.is_anonymous:
             return self.anonymous
         if caller.subject.startswith(SUBJECT):
-            assert self._database is not None, "requests come while the service runs"
             key = caller.subject.removeprefix(SUBJECT)
-            row = await self._database.row(tokens.FIND, key)
+            row = await self._lookups.row(key)
             if row is None:
                 raise Unauthorized("The token of this ticket is gone: ask an operator for another.")
             return tokens.holder(row, key)
@@ -139,21 +161,41 @@ class Credentials:
             return shared
         return caller
 
-    async def _of_issuer(self, issuer: Issuer, token: str) -> Caller:
+    async def _of_issuer(self, issuer: Issuer, token: str, address: str) -> Caller:
         key = sha256(token.encode()).hexdigest()
         if caller := self._cache.find(key, token):
             return caller
         generation = self._cache.generation
-        caller = await issuer.caller(token)
+        try:
+            caller = await issuer.caller(token)
+        except Unauthorized as error:
+            self._refuse(error, address)
         until = caller.expires_at.timestamp() if caller.expires_at else None
         self._cache.put(key, token, caller, until, generation)
         return caller
 
-    async def _look_up(self, key: str, secret: str) -> Caller:
+    def _refuse(self, error: Unauthorized, address: str, key: str | None = None) -> NoReturn:
+        """Note and count a wrong credential; ``key`` is that of a token that exists."""
+        subject = f"{SUBJECT}{key}" if key else None
+        details = {"code": error.code, "reason": error.message}
+        entry = AuditEntry("credential", REFUSED, subject, address=address, details=details)
+        self.audit.note_refusal(entry)
+        self.throttle.refuse(address, key)
+        raise error
+
+    async def _find(self, keys: Sequence[str]) -> dict[str, Any]:
         assert self._database is not None, "requests come while the service runs"
+        return {row["key"]: row for row in await self._database.rows(tokens.FIND, keys)}
+
+    async def _look_up(self, key: str, secret: str, address: str) -> Caller:
+        if self.throttle.holds_up(address):
+            await self._lookups.tick()
         generation = self._cache.generation
-        row = await self._database.row(tokens.FIND, key)
-        caller = tokens.verified(row, key, secret, self._peppers)
+        row = await self._lookups.row(key)
+        try:
+            caller = tokens.verified(row, key, secret, self._peppers)
+        except Unauthorized as error:
+            self._refuse(error, address, key if row else None)
         expires_at = row["expires_at"].timestamp() if row and row["expires_at"] else None
         self._cache.put(key, secret, caller, expires_at, generation)
         if self._touched.get(key, 0.0) + _TOUCHED <= time.monotonic():

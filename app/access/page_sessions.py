@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 from itsdangerous import BadSignature, URLSafeSerializer
 from pydantic_core import from_json
 
+from app.access.audit.audit_entries import note_in, of_caller
 from app.access.caller import Caller, Role
 from app.access.memberships import CHANNEL
 from app.access.origins import is_own_page
@@ -61,8 +62,8 @@ EXTEND: Final = statement(
 )
 END: Final = statement(
     "WITH ended AS (UPDATE page_sessions SET ended_at = CURRENT_TIMESTAMP"
-    "  WHERE uuid = $1 AND ended_at IS NULL RETURNING uuid)"
-    f" SELECT pg_notify('{CHANNEL}', '{SESSION}' || uuid) FROM ended"
+    "  WHERE uuid = $1 AND ended_at IS NULL RETURNING uuid, subject, user_id, user_name)"
+    f" SELECT subject, user_id, user_name, pg_notify('{CHANNEL}', '{SESSION}' || uuid) FROM ended"
 )
 # Remove a batch of sessions that are over since a day: nobody wonders about them any more.
 PRUNE: Final = statement(
@@ -94,8 +95,8 @@ class PageSessions:
         """Look at every session anew: one has ended, or a token has changed."""
         self._cache.clear()
 
-    async def start(self, caller: Caller, *, secure: bool) -> str:
-        """Begin a session of who has sent a token. Return the ``Set-Cookie`` header.
+    async def start(self, caller: Caller, scope: Any) -> str:
+        """Begin a session of who has sent a token, and note it. Return the ``Set-Cookie`` header.
 
         Raises Unavailable where no pepper is set that could sign it.
         """
@@ -105,18 +106,21 @@ class PageSessions:
         except BadSettings as missing:
             raise Unavailable(str(missing)) from None
         who = (caller.user_id or "", caller.user_name or "")
-        async with self._connected.connection() as connection:
+        async with self._connected.transaction() as connection:
             await connection.execute(START, uuid, caller.subject, *who, float(self._seconds))
-        return _set_cookie(cookie, secure=secure)
+            await note_in(connection, of_caller(caller, scope, "session.started"))
+        return _set_cookie(cookie, secure=_is_secure(scope))
 
     async def end(self, scope: Any) -> str:
         """End the session of a request, if it has one. Return the ``Set-Cookie`` header."""
         if (cookie := _cookie(scope)) and (read := self._read(cookie)):
-            async with self._connected.connection() as connection:
-                await connection.execute(END, read[0])
+            async with self._connected.transaction() as connection:
+                if ended := await connection.fetchrow(END, read[0]):
+                    person = (ended["user_id"] or None, ended["user_name"] or None)
+                    holder = Caller(ended["subject"], *person, None, {})
+                    await note_in(connection, of_caller(holder, scope, "session.ended"))
             self.forget()
-        secure = scope["scheme"] in {"https", "wss"}
-        return f"{_set_cookie('', secure=secure)}; Max-Age=0"
+        return f"{_set_cookie('', secure=_is_secure(scope))}; Max-Age=0"
 
     async def caller(self, scope: Any) -> Caller | None:
         """Return whose page sends a request; None without a valid session.
@@ -184,6 +188,10 @@ def _caller(row: Any) -> Caller:
     return Caller(row["subject"], row["user_id"], row["user_name"], role, memberships)
 
 
+def _is_secure(scope: Any) -> bool:
+    return scope["scheme"] in {"https", "wss"}
+
+
 def _set_cookie(value: str, *, secure: bool) -> str:
     """Return a cookie that scripts cannot read and other sites' pages do not send."""
     name, more = (_SECURE, "; Secure") if secure else (_PLAIN, "")
@@ -192,7 +200,7 @@ def _set_cookie(value: str, *, secure: bool) -> str:
 
 def _cookie(scope: Any) -> str:
     """Return the value of our cookie, "" without one. Over HTTPS only the secure one counts."""
-    name = _SECURE if scope["scheme"] in {"https", "wss"} else _PLAIN
+    name = _SECURE if _is_secure(scope) else _PLAIN
     for key, value in scope["headers"]:
         if key == b"cookie":
             for part in value.decode("latin-1").split(";"):

@@ -79,6 +79,7 @@ _ROUTES: Final[Mapping[str, Policy]] = {
     "get_migration_status": _OPERATE, "list_releases": _OPERATE, "get_release": _OPERATE,
     "get_release_plan": _OPERATE, "decide_release_plan": _OPERATE,
     "list_memberships": _OPERATE, "give_membership": _OPERATE, "take_membership": _OPERATE,
+    "list_audit": _OPERATE,
 }  # fmt: skip
 EVENTS: Final[Mapping[str, Policy]] = {
     "production-list:join": Policy(Role.VIEWER, Shows.ALL_OWN),

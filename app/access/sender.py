@@ -8,10 +8,11 @@ from app.changelog.log import Actor
 
 @dataclass(frozen=True)
 class Sender:
-    """Who sends a request, and the id that the request log uses for it."""
+    """Who sends a request, the id that the request log uses for it, and from which address."""
 
     caller: Caller
     request_id: str | None = None
+    address: str | None = None
 
     def actor(
         self, user_id: str | None = None, user_name: str | None = None,
@@ -20,6 +21,7 @@ class Sender:
         """Return who writes. What a body says of it counts only where several people may call."""
         caller = self.caller
         if caller.is_shared:
-            return Actor(user_id, user_name, modified_by, self.request_id, caller.subject)
-        person = caller.user_id, caller.user_name
-        return Actor(*person, None, self.request_id, caller.subject, is_proven=True)
+            person, is_proven = (user_id, user_name, modified_by), False
+        else:
+            person, is_proven = (caller.user_id, caller.user_name, None), True
+        return Actor(*person, self.request_id, caller.subject, is_proven, self.address)

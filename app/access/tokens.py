@@ -16,6 +16,7 @@ from uuid import UUID
 from pydantic_core import from_json
 
 from app.access import memberships
+from app.access.audit.audit_entries import AuditEntry, note_in
 from app.access.caller import Caller, Role
 from app.access.peppers import Peppers
 from app.access.watches import SUBJECT
@@ -26,12 +27,12 @@ from app.sql.registry import statement
 _FORM: Final = re.compile(r"sb_([A-Za-z0-9]{16})\.([A-Za-z0-9_-]{32,128})")
 _KEY: Final = string.ascii_letters + string.digits  # no hyphen: a command would read an option
 
-# The token with the key $1, and the roles of its memberships by production.
+# The tokens with the keys $1, each with the roles of its memberships by production.
 FIND: Final = statement(
-    "SELECT secret_hash, pepper, user_id, user_name, role, every_production, expires_at,"
+    "SELECT key, secret_hash, pepper, user_id, user_name, role, every_production, expires_at,"
     " revoked_at, (SELECT json_object_agg(production_uuid, m.role) FROM access_memberships m"
     "  WHERE m.subject = 'token:' || t.key) AS memberships"
-    " FROM access_tokens t WHERE key = $1"
+    " FROM access_tokens t WHERE key = ANY ($1::text[])"
 )
 ADD: Final = statement(
     "INSERT INTO access_tokens (key, secret_hash, pepper, label, user_id, user_name, role,"
@@ -88,6 +89,14 @@ async def create(connection: DatabaseConnection, peppers: Peppers, new: NewToken
     for production in new.productions or ():
         subject = f"{SUBJECT}{key}"
         await memberships.give(connection, subject, production, new.role, new.created_by)
+    details = {
+        "token": key, "label": new.label, "role": new.role.word,
+        "productions": None if new.productions is None else [str(u) for u in new.productions],
+        "expires": new.expires_at and new.expires_at.isoformat(),
+    }  # fmt: skip
+    await note_in(
+        connection, AuditEntry("token.created", user_name=new.created_by, details=details)
+    )
     return f"sb_{key}.{secret}"
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, cast
 from fastapi import Depends, Path, Query, Request
 
 from app.access.caller import Caller
+from app.access.client_address import address_of
 from app.access.credentials import Credentials
 from app.access.sender import Sender
 from app.api.idempotent import IdempotentWriter
@@ -58,7 +59,7 @@ async def _idempotent_writer(request: Request) -> IdempotentWriter:
 
 async def _sender(request: Request) -> Sender:
     state = request.scope["state"]
-    return Sender(state["caller"], state.get("request_id"))
+    return Sender(state["caller"], state.get("request_id"), address_of(request.scope))
 
 
 async def _caller(request: Request) -> Caller:

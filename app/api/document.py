@@ -63,7 +63,7 @@ _TAGS: Final = {
     "Equipment": "The devices that everybody can choose: those that ship, and those of users.",
     "Signal flow": "Why a screen is black, what dies with a cable, whether a show is ready.",
     "Sync": "The work of a client that was offline, as one batch.",
-    "Access": "Tickets for event streams; for operators, who may do what in which production.",
+    "Access": "Tickets; for operators: who may do what, and what happened with access.",
     "Releases": "For operators: the state of the database's migrations.",
     "Health": "Whether the service can serve. No token is needed.",
 }

@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
+from app.access.audit.audit_entries import REFUSED, of_request
 from app.access.least_roles import OPERATOR_PATHS
 from app.api.problem_schemas import PROBLEM_TYPE
 from app.entities import discovered
@@ -19,6 +20,7 @@ from app.errors import (
     BadRequest,
     BrokenJson,
     DiskFull,
+    Forbidden,
     MethodNotAllowed,
     NotFound,
     OutOfMemory,
@@ -70,6 +72,11 @@ async def answer_error(request: Request, error: Exception) -> Response:
     if error.__cause__ is not None and not request.url.path.startswith(OPERATOR_PATHS):
         recorder: SoakRecorder = request.app.state.recorder
         recorder.note(error.__cause__, f"{request.method} {_template(request)}")
+    if isinstance(error, Forbidden):
+        room = "/".join(request.url.path.split("/")[:3])
+        details = {"code": error.code, "method": request.method, "path": room}
+        note = of_request(request.scope, "forbidden", REFUSED, **details)
+        request.app.state.credentials.audit.note_refusal(note)
     if code := incident(error):
         request.app.state.incidents.count_failure(code)
     if error.status >= 500 and error.__cause__ is not None:

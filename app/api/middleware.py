@@ -20,7 +20,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.access.caller import Caller
 from app.access.client_address import address_of
 from app.access.credentials import Credentials
 from app.api.access import OPEN_PATHS, is_open, refuse_unless_allowed
@@ -215,7 +214,7 @@ class CallerMiddleware:
             await self.app(scope, receive, send)
             return
         try:
-            caller = await self._caller(scope)
+            await self._admit(scope)
         except SignalbookError as error:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008})
@@ -225,17 +224,17 @@ class CallerMiddleware:
                 response = await answer_error(Request(scope), error)
                 await response(scope, receive, send)
             return
-        scope.setdefault("state", {})["caller"] = caller
         await self.app(scope, receive, send)
 
-    async def _caller(self, scope: Scope) -> Caller:
-        path = scope["path"]
+    async def _admit(self, scope: Scope) -> None:
+        """Put the caller into the scope. Raises what the request is refused with."""
+        state, path = scope.setdefault("state", {}), scope["path"]
         is_start = path == "/" and not self._has_frontend
         if is_start or is_open(path) or scope.get("method") == "OPTIONS":
-            return self._credentials.anonymous
-        caller = await self._credentials.caller(scope)
+            state["caller"] = self._credentials.anonymous
+            return
+        caller = state["caller"] = await self._credentials.caller(scope)
         refuse_unless_allowed(scope, caller, trusts_local=self._credentials.trusts_local)
-        return caller
 
 
 class SocketMiddleware:

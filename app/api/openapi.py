@@ -10,7 +10,7 @@ from app.errors import SignalbookError
 
 _ON_ANY_ROUTE: Final[tuple[type[SignalbookError], ...]] = (
     SignalbookError, errors.BadRequest, errors.Unauthorized, errors.Forbidden,
-    errors.BodyTooLarge, errors.UnsupportedMediaType, errors.Unavailable,
+    errors.BodyTooLarge, errors.UnsupportedMediaType, errors.TooManyRefusals, errors.Unavailable,
 )  # fmt: skip
 _TAG_HEADERS: Final = {
     name: {"description": description, "schema": {"type": "string"}}

@@ -85,7 +85,7 @@ class Actor:
     """Who writes, as the row and the log have it.
 
     ``subject`` names the credential. Where that is one person's, ``is_proven``; else the user is
-    only what the request says.
+    only what the request says. ``address`` is the client's, which only the audit has.
     """
 
     user_id: str | None = None
@@ -94,6 +94,7 @@ class Actor:
     request_id: str | None = None
     subject: str | None = None
     is_proven: bool = False
+    address: str | None = None
 
     @property
     def row_value(self) -> str | None:

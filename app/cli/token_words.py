@@ -23,6 +23,7 @@ class RoleWord(Enum):
 
 
 Label = Annotated[str, typer.Argument(help="What the token is for: Anna's laptop.")]
+Who = Annotated[str, typer.Option("--who", help="Your name; it is kept.")]
 Json = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
@@ -43,7 +44,7 @@ def create(
     days: Annotated[
         int | None, typer.Option(min=1, max=36_500, help="How long it lasts; else until revoked.")
     ] = None,
-    who: Annotated[str, typer.Option("--who", help="Your name; it is kept.")] = "command line",
+    who: Who = "command line",
 ) -> None:
     """Make a token and print it, this once: only a hash of it is stored."""
     commands.run(
@@ -61,6 +62,7 @@ def list_tokens(as_json: Json = False) -> None:
 @words.command()
 def revoke(
     key: Annotated[str, typer.Argument(help="The token's key, the part between sb_ and the dot.")],
+    who: Who = "command line",
 ) -> None:
     """Revoke a token: whoever is connected with it is disconnected within seconds."""
-    commands.run("token", word="revoke", key=key)
+    commands.run("token", word="revoke", key=key, who=who)

@@ -127,6 +127,17 @@ class Database:
         pool.release(connection)
         return row
 
+    async def rows(self, sql: str, *args: object) -> list[asyncpg.Record]:
+        """Run one statement that only reads, in autocommit, as ``row`` does; return its rows."""
+        try:
+            async with self.connection() as connection:
+                return await connection.fetch(sql, *args)
+        except DatabaseAway as error:
+            if not isinstance(error.__cause__, CLOSED_WHILE_IDLE):
+                raise
+        async with self.connection() as connection:
+            return await connection.fetch(sql, *args)
+
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
         """Borrow a connection in autocommit."""

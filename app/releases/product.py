@@ -8,7 +8,7 @@ need no import.
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import asyncpg
 from sqlmodel import SQLModel
@@ -17,6 +17,7 @@ import app.access.access_tables
 import app.changelog.log
 import app.entities  # a table whose model is not imported would not be protected
 import app.installation.tables  # noqa: F401  # as above
+from app.access.audit import audit_entries
 from app.all_statements import required_statements
 from app.installation import shipped
 from app.releases.ledger.ledger import Ledger
@@ -28,8 +29,8 @@ from app.sql.session_fitness import grants as grants_of
 from app.sync.rehearsal.round_trip import RoundTrip
 
 __all__ = [
-    "MODELS", "RoundTrip", "Statements", "grants", "load_shipped", "older_service", "other_clients",
-    "own_tables", "required_statements", "session_faults", "statement_faults",
+    "MODELS", "RoundTrip", "Statements", "grants", "load_shipped", "note", "older_service",
+    "other_clients", "own_tables", "required_statements", "session_faults", "statement_faults",
 ]  # fmt: skip
 
 Statements = Mapping[str, tuple[str, ...]]
@@ -111,3 +112,10 @@ async def other_clients(url: str, schema: Snapshot) -> dict[str, Probe]:
     if older_service is None:
         return {}
     return {"the older service": await older_service.make_probe(url, schema)}
+
+
+async def note(ledger: Ledger, event: str, who: str, **details: Any) -> None:
+    """Note in the audit what an operator did, once the database has one."""
+    if await ledger.fetch_value("SELECT to_regclass('public.access_audit') IS NOT NULL"):
+        entry = audit_entries.AuditEntry(event, user_name=who, details=details)
+        await ledger.execute(audit_entries.ADD_ENTRIES, audit_entries.as_json(entry))

@@ -12,6 +12,7 @@ from pydantic import Field
 from pydantic.alias_generators import to_camel
 from pydantic_core import from_json, to_json
 
+from app.access.audit.audit_entries import note_in, of_actor
 from app.changelog.log import Actor
 from app.database.database import Database
 from app.entities import root
@@ -115,7 +116,7 @@ class RestoreBody(DeleteBody):
 async def restore(
     context: WriteContext, entity: type[Row], key: str, request: RestoreBody, actor: Actor
 ) -> bytes:
-    """Write what differs from the version asked for, log it, and return the row as JSON.
+    """Write what differs from the version asked for, log and note it; return the row as JSON.
 
     Raises NotFound, AmbiguousId, LogTrimmed, Conflict for a row of a deleted production,
     DuplicateId (with ``suggestedId``), and Invalid for what may not be written today.
@@ -125,8 +126,20 @@ async def restore(
     row = await _read_any(context, entity, key)
     _refuse_partly(row, request)
     refuse_in_deleted_production(entity, row)
+    body = await _bring_back(context, entity, row, names, request.version, actor)
+    if body != row.body:
+        details = {"type": entity.collection, "key": str(row.uuid), "version": request.version}
+        await note_in(context.connection, of_actor(actor, "row.restored", **details))
+    return body
+
+
+async def _bring_back(
+    context: WriteContext, entity: type[Row], row: StoredRow, names: Sequence[str],
+    version: int | None, actor: Actor,
+) -> bytes:  # fmt: skip
+    """Return the row as it was at a version, written where it is another; its own for None."""
     stored = values_of(entity, row.members)
-    earlier = await _values_at(context, entity, row, request.version)
+    earlier = await _values_at(context, entity, row, version)
     if row.is_deleted:
         return await _undelete(context, entity, row, {**stored, **earlier}, actor)
     if not earlier:

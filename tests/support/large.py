@@ -16,7 +16,13 @@ import asyncpg
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from app.access.access_tables import access_memberships, access_tokens, page_sessions
+from app.access.access_tables import (
+    access_audit,
+    access_counts,
+    access_memberships,
+    access_tokens,
+    page_sessions,
+)
 from app.changelog.log import changes, older_events
 from app.database.url import DatabaseUrl
 from app.entities import discovered, root
@@ -82,6 +88,9 @@ def _filling(size: Size) -> Iterator[str]:
     yield _insert(access_memberships.name, _MEMBERSHIP, size, size.logged)
     session = {"uuid": "gen_random_uuid()", "expires_at": _MOMENT}
     yield _insert(page_sessions.name, session, size, size.logged)
+    yield _insert(access_audit.name, {"at": _MOMENT}, size, size.logged)
+    count = {"bucket": "n", "expires_at": _MOMENT}
+    yield _insert(access_counts.name, count, size, size.logged)
 
 
 def _key(of: str, n: str) -> str:

@@ -1,15 +1,16 @@
 """The routes of operators: the migration status, the gate's runs, its plans and decisions."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Annotated, Any, Final, Literal, cast
 
 import asyncpg
-from fastapi import Depends, Path, Query, Response
+from fastapi import Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import to_json
 
+from app.access.audit.audit_entries import note_in, of_request
 from app.api.dependencies import DatabaseUrlDep, IdempotentWriterDep, Limit, SettingsDep
 from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.openapi import answers, documented
@@ -127,14 +128,22 @@ async def plan(open_ledger: OpenLedgerDep, digest: Digest) -> Response:
              responses={201: {"model": Decided},
                         **documented(Forbidden, NotFound, Conflict, Invalid, KeyReused)},
              openapi_extra={"parameters": [IDEMPOTENCY_KEY]})  # fmt: skip
-async def decision(writer: IdempotentWriterDep, digest: Digest, body: DecisionBody) -> Response:
+async def decision(
+    request: Request, writer: IdempotentWriterDep, digest: Digest, body: DecisionBody
+) -> Response:
     """Approve the plan after its last rehearsal, or withhold it. The gate's next run obeys."""
 
-    def work(context: WriteContext) -> Awaitable[Row]:
-        return decide(
-            cast("asyncpg.Connection", context.connection), digest, body.decision,
-            who=body.who, why=body.why, destroys=body.destroys,
-        )  # fmt: skip
+    async def work(context: WriteContext) -> Row:
+        connection = cast("asyncpg.Connection", context.connection)
+        async with connection.transaction():
+            stored = await decide(
+                connection, digest, body.decision,
+                who=body.who, why=body.why, destroys=body.destroys,
+            )  # fmt: skip
+            details = {"plan": stored["digest"], "who": body.who, "why": body.why}
+            event = f"release.{stored['decision']}"
+            await note_in(context.connection, of_request(request.scope, event, **details))
+        return stored
 
     def respond(stored: Row) -> Response:
         return _answer(Decided(**stored, valid=stored["decision"] == "approved"), 201)

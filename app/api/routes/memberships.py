@@ -3,10 +3,11 @@
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from fastapi import Query, Response
+from fastapi import Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.access import memberships
+from app.access.audit.audit_entries import note_in, of_request
 from app.access.caller import Role
 from app.api.dependencies import DatabaseDep, WriterDep
 from app.api.openapi import answers
@@ -88,7 +89,7 @@ async def list_memberships(
             responses=answers(list[Membership], Forbidden, NotFound, Conflict, Invalid),
             )  # fmt: skip
 async def give_membership(
-    database: DatabaseDep, writer: WriterDep, body: MembershipBody
+    request: Request, database: DatabaseDep, writer: WriterDep, body: MembershipBody
 ) -> Response:
     """Grant the role, and answer with all that the subject has."""
     production = await production_of(database, body.production)
@@ -97,6 +98,8 @@ async def give_membership(
     async def give(context: WriteContext) -> bytes:
         connection = context.connection
         await memberships.give(connection, body.subject, production, role, _OPERATOR)
+        details = {"to": body.subject, "production": str(production), "role": body.role}
+        await note_in(connection, of_request(request.scope, "membership.given", **details))
         return await memberships.listed(connection, body.subject, None, 10_000)
 
     return _answer(await writer.in_transaction(body.subject, give))
@@ -106,13 +109,19 @@ async def give_membership(
                description="It counts from now on: their sockets leave it, their streams end.",
                responses=answers(TakenMembership, Forbidden, NotFound, Invalid))  # fmt: skip
 async def take_membership(
-    database: DatabaseDep, writer: WriterDep, subject: OneSubject, production: Show
-) -> Response:
+    request: Request, database: DatabaseDep, writer: WriterDep, subject: OneSubject,
+    production: Show,
+) -> Response:  # fmt: skip
     """Take the role. Raises NotFound where there is none."""
     uuid = await production_of(database, production)
 
     async def take(context: WriteContext) -> bool:
-        return await memberships.take(context.connection, subject, uuid)
+        had_one = await memberships.take(context.connection, subject, uuid)
+        if had_one:
+            details = {"of": subject, "production": str(uuid)}
+            entry = of_request(request.scope, "membership.taken", **details)
+            await note_in(context.connection, entry)
+        return had_one
 
     if not await writer.in_transaction(subject, take):
         raise NotFound(f"{subject!r} has no role of its own in production {production!r}.")

@@ -9,6 +9,7 @@ from uuid import UUID
 import typer
 
 from app.access import tokens
+from app.access.audit.audit_entries import AuditEntry, note_in
 from app.access.caller import Role
 from app.access.peppers import Peppers
 from app.cli.load_show import opened
@@ -83,9 +84,12 @@ def _state(row: Any) -> str:
     return f"last used {used:%Y-%m-%d %H:%M} UTC" if used else "never used"
 
 
-async def _revoke(database: Database, _: Settings, *, key: str) -> None:
+async def _revoke(database: Database, _: Settings, *, key: str, who: str) -> None:
     async with database.transaction() as connection:
         label = await connection.fetchval(tokens.REVOKE, key)
+        if label is not None:
+            details = {"token": key, "label": label}
+            await note_in(connection, AuditEntry("token.revoked", user_name=who, details=details))
     if label is None:
         words = "There is no valid token with that key: token list shows them."
         raise NotFound(words, error="No such token")

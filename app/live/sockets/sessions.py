@@ -20,6 +20,7 @@ from pydantic_core import to_json
 from starlette.types import Message, Receive, Scope, Send
 
 from app.access.caller import Caller
+from app.access.client_address import address_of
 from app.background import Tasks
 from app.errors import BadRequest, Busy, SignalbookError, TooFast, Unavailable
 from app.live.shutdown import Shutdown
@@ -47,6 +48,7 @@ class Session:
         self.abort: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.ended = False
+        self.address = "unknown"
         self.caller: Caller | None = None
         """Who has opened it; who it is can still be said with CONNECT."""
 
@@ -192,7 +194,7 @@ class SessionServer(socketio.AsyncServer):  # type: ignore[misc]  # the library 
         await super()._handle_eio_connect(eio_sid, environ)
         session = self._sessions[eio_sid] = Session(eio_sid, self._limits)
         scope: Scope = environ["asgi.scope"]
-        session.caller = scope["state"]["caller"]
+        session.caller, session.address = scope["state"]["caller"], address_of(scope)
         scope[_SESSION] = session
         if scope["type"] == "websocket":
             session.abort = _abort(scope)
@@ -252,7 +254,9 @@ class SessionServer(socketio.AsyncServer):  # type: ignore[misc]  # the library 
             return
         session.ended = True
         if error is not None:
-            _log.info("socket dropped", code=error.code, reason=error.message)
+            _log.info(
+                "socket dropped", code=error.code, reason=error.message, address=session.address
+            )
         self._endings.start(self._close(name, error))
 
     async def _close(self, name: str, error: SignalbookError | None) -> None:

@@ -112,7 +112,9 @@ class SocketServer:
         """Return whom the connection's token names, else who has opened the session."""
         token = auth.get("token") if isinstance(auth, dict) else None
         if isinstance(token, str) and token:
-            return await self._credentials.of_token(token.encode("utf-8", "replace"))
+            session = self.sessions.session_of(socket)
+            address = session.address if session else "unknown"
+            return await self._credentials.of_token(token.encode("utf-8", "replace"), address)
         return self._caller_of(socket)
 
     async def _on_disconnect(self, socket: str, _reason: str) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
 
+from app.access.client_address import address_of
 from app.access.shared_tokens import SETTING
 from app.access.watches import SUBJECT
 from app.api.content_policy import CONTENT_POLICY, page_policy
@@ -48,15 +49,14 @@ async def sign_in_page(request: Request) -> Response:
 @router.post(_SIGN_IN)
 async def sign_in(request: Request, credentials: CredentialsDep) -> Response:
     """Begin a session with a token, and lead to where its holder wanted to go."""
-    form = await _form(request)
+    form, address = await _form(request), address_of(request.scope)
     try:
-        caller = await credentials.of_token(form.get("token", "").strip().encode())
+        caller = await credentials.of_token(form.get("token", "").strip().encode(), address)
         if not caller.subject.startswith((SUBJECT, SETTING)):
             raise Unauthorized("Sign in with an access token of this service: sb_….")
     except SignalbookError as error:
         return _ask(form.get("next", ""), error)
-    is_secure = request.scope["scheme"] == "https"
-    cookie = await credentials.pages.start(caller, secure=is_secure)
+    cookie = await credentials.pages.start(caller, request.scope)
     headers = {"location": _own_path(form.get("next", "")), "set-cookie": cookie, **_NOT_KEPT}
     return Response(status_code=303, headers=headers)
 

@@ -13,7 +13,7 @@ from app.releases.migrations.revisions import history
 from app.releases.output import GateOutput
 from app.releases.plan.plan import Plan
 from app.releases.plan.seals import hash_of
-from app.releases.product import own_tables
+from app.releases.product import note, own_tables
 from app.releases.schema.introspection.introspect import read_snapshot
 from app.releases.schema.snapshot import fingerprint
 from app.releases.verdict import Stopped, Verdict
@@ -52,6 +52,10 @@ async def run(
     for statement in plan.statements:
         if statement.sql.startswith("GRANT "):
             await ledger.execute(statement.sql)
+    if plan.is_final:
+        # Before it counts as applied: a run that is killed here notes it again.
+        revisions = list(plan.revisions)
+        await note(ledger, "release.contract", order.who, plan=plan.digest, revisions=revisions)
     await ledger.plan_is(plan.digest, "applied")
     return Applied(
         f"{plan.target} in {migration.seconds:.1f} s; the longest that anyone waited for us: "

@@ -10,6 +10,7 @@ from app.releases.ledger.ledger import Ledger
 from app.releases.migrations.revisions import history
 from app.releases.output import GateOutput
 from app.releases.plan.plan import Plan, from_json
+from app.releases.product import note
 from app.releases.verdict import Stopped, Verdict
 
 NAME: Final = "rollback"
@@ -37,6 +38,7 @@ async def run(order: Order, ledger: Ledger, output: GateOutput, position: Positi
         if half_done:
             await restore_version_row(ledger)
     words = f"rolled back by {order.who}: {order.why}"
+    await note(ledger, "release.rollback", order.who, plan=last.digest, why=order.why)
     await ledger.taken_back(last.digest, last.revisions, words)
     return Applied(
         f"{last.target} taken back in {migration.seconds:.1f} s",

@@ -1,0 +1,1 @@
+"""What wrong credentials cost: they are counted, throttled, and looked up together."""
