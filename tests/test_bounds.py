@@ -9,13 +9,20 @@ from asyncio import events
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 import httpx
 import pytest
 
 from app.database.url import DatabaseUrl
 from app.main import create_app
-from app.rules.json_bounds import MOST_ITEMS, MOST_MEMBERS, MOST_VALUES
+from app.rules.json_bounds import (
+    MOST_DIGITS,
+    MOST_ITEMS,
+    MOST_MEMBERS,
+    MOST_VALUES,
+    MOST_VALUES_OF_ONE,
+)
 from tests.legacy import connected
 from tests.support.hostile_bodies import VALUES, Place, places, send, show_keys
 from tests.support.service import settings
@@ -102,20 +109,27 @@ async def test_a_refusal_names_the_path_and_the_limit(http: httpx.AsyncClient) -
         (b"{%b}" % b",".join(b'"%d":1' % n for n in range(MOST_MEMBERS + 1)), "signalPath",
          f"at most {MOST_MEMBERS:,} members"),
         (b"[%b]" % b",".join([b"[%b1]" % (b"1," * 4_999)] * 5), "signalPath", "20,000 values"),
+        (VALUES["whole numbers of 4,000 digits"](), "body", f"at most {MOST_DIGITS:,} digits"),
     ):  # fmt: skip
         answer = await send(http, place, value)
         assert answer.status_code == 422, answer.text[:300]
         error = answer.json()["errors"][0]
         assert (error["path"], words in error["message"]) == (path, True), error
+    digits = await send(http, place, b'["%b"%b]' % (b"9" * (MOST_DIGITS + 1), b" " * 50_000))
+    assert digits.status_code == 200, "within a text they are no number"
     answer = await send(http, place, VALUES["whole numbers"]())
     assert (answer.status_code, answer.json()["limit"]) == (413, MOST_VALUES)
 
 
+@pytest.mark.parametrize(("bad", "words"), [
+    ({"outputs": [{}] * (MOST_ITEMS + 1)}, "data.outputs"),
+    ({"outputs": [[1] * (MOST_ITEMS - 1)] * 9}, f"at most {MOST_VALUES_OF_ONE:,} values"),
+])  # fmt: skip
 async def test_one_item_of_a_batch_beyond_the_limits_spoils_no_other(
-    http: httpx.AsyncClient,
+    http: httpx.AsyncClient, bad: dict[str, Any], words: str
 ) -> None:
     show = (await show_keys(http)).show
-    data = [{"name": "good"}, {"name": "bad", "outputs": [{}] * (MOST_ITEMS + 1)}]
+    data = [{"name": "good"}, {"name": "bad", **bad}]
     operations = [{"op": "create", "data": each} for each in data]
     answer = await http.post(
         f"/api/productions/{show}/ccus/bulk", json={"atomic": False, "operations": operations}
@@ -126,9 +140,10 @@ async def test_one_item_of_a_batch_beyond_the_limits_spoils_no_other(
         for n, each in enumerate(data)
     ]
     answer = await http.post(f"/api/productions/{show}/sync", json={"mutations": mutations})
-    good, bad = answer.json()["results"]
-    assert [good["status"], bad["status"], bad["mutationId"]] == ["applied", "rejected", "m1"]
-    assert "data.outputs" in bad["error"]["message"]
+    done, refused = answer.json()["results"]
+    assert [done["status"], refused["status"]] == ["applied", "rejected"]
+    assert refused["mutationId"] == "m1"
+    assert words in refused["error"]["message"]
 
 
 async def test_a_row_has_a_size_and_an_older_one_that_is_larger_may_shrink(

@@ -10,8 +10,10 @@ from typing import Any, Final
 
 from app.errors import BodyTooLarge, Invalid
 
-MOST_VALUES: Final = 100_000
+MOST_VALUES: Final = 60_000
 """Values of one body: members of objects and items of lists."""
+MOST_VALUES_OF_ONE: Final = 40_000
+"""Values of one operation of a bulk edit, and of one mutation of offline work."""
 MOST_CONTAINERS: Final = 50_000
 """Objects and lists of one body."""
 MOST_ITEMS: Final = 5_000
@@ -26,19 +28,27 @@ LARGEST_NUMBER: Final = 1e40
 """PostgreSQL writes a number out, and 1e308 has 309 digits. So a number beyond is refused."""
 SMALLEST_NUMBER: Final = 1e-40
 """Nearer to zero than this is refused for the same reason, but for zero itself."""
+MOST_DIGITS: Final = 300
+"""Digits in a row. The parser's time grows with the square of a whole number's length."""
 
 # The parser ends at this depth, so what is nested deeper costs nothing and is answered by it.
 _PARSED_DEPTH: Final = 200
 _MOST_BRACKETS: Final = 1_000_000
 _ALL: Final = bytes(range(256))
 _NO_BRACKETS: Final = _ALL.translate(None, b"[]{}")
+_ZEROS: Final = _ALL.translate(bytes.maketrans(b"123456789", b"000000000"))
 _DOWN_AND_UP: Final = bytes(1 if char in b"[{" else 0 for char in _ALL)
 
 
 def refuse_many_values(body: bytes) -> None:
-    """Raise BodyTooLarge for a JSON text of more values than may be parsed."""
+    """Raise BodyTooLarge for a JSON text of more values than may be parsed.
+
+    Raises Invalid for numbers that take long to parse.
+    """
     if len(body) <= MOST_CONTAINERS:
         return  # each value has at least one character
+    if _has_long_number(body) and _has_long_number(_without_texts(body)):
+        raise Invalid.at("body", f"a number has at most {MOST_DIGITS:,} digits")
     values, containers = _counts(body)
     if values <= MOST_VALUES and containers <= MOST_CONTAINERS:
         return
@@ -50,6 +60,11 @@ def refuse_many_values(body: bytes) -> None:
         containers > _MOST_BRACKETS or not _is_nested_too_deep(outside)
     ):
         raise _too_many(MOST_CONTAINERS, "objects and lists")
+
+
+def _has_long_number(text: bytes) -> bool:
+    # Between the digits of UTF-16 stand zero bytes.
+    return b"0" * (MOST_DIGITS + 1) in text.translate(_ZEROS, b"\0")
 
 
 def _too_many(limit: int, what: str) -> BodyTooLarge:
@@ -80,11 +95,14 @@ def _is_nested_too_deep(outside: bytes) -> bool:
     return any(depth > _PARSED_DEPTH for depth in accumulate(steps))
 
 
-def refuse_beyond_bounds(value: Any, *, but: str = "") -> None:
+def refuse_beyond_bounds(value: Any, *, but: str = "", most: int = MOST_VALUES) -> None:
     """Raise Invalid, with the path, where a parsed value holds more than it may.
 
-    The items of the list named ``but`` are left out: a batch looks at each for itself.
+    The items of the list named ``but`` are left out: a batch looks at each for itself, and lets it
+    hold at most ``most`` values.
     """
+    if most < MOST_VALUES and count_values(value, most) > most:
+        raise Invalid.at("body", f"holds at most {most:,} values; this is more")
     if but and isinstance(value, dict) and isinstance(value.get(but), list):
         value = {name: inner for name, inner in value.items() if name != but}
     try:
@@ -144,7 +162,9 @@ def count_values(value: Any, most: int) -> int:
     count, rest = 1, [value]
     while rest and count <= most:
         inner = rest.pop()
-        if isinstance(inner, (dict, list)):
+        if type(inner) is dict:
+            inner = [*inner.values()]
+        if type(inner) is list:
             count += len(inner)
-            rest.extend(inner.values() if isinstance(inner, dict) else inner)
+            rest += [each for each in inner if type(each) is dict or type(each) is list]
     return count

@@ -28,7 +28,7 @@ from app.model.schemas import (
     unknown_members,
     update_schema,
 )
-from app.rules.json_bounds import refuse_beyond_bounds
+from app.rules.json_bounds import MOST_VALUES_OF_ONE, refuse_beyond_bounds
 from app.rules.json_items import Unreadable
 from app.sql.writes import write_statements
 from app.store import many_writes
@@ -104,7 +104,7 @@ def _read_leniently(
             raise ValueError(words)
         return FaultyOperation(BrokenJson(words))
     try:
-        refuse_beyond_bounds(value)
+        refuse_beyond_bounds(value, most=MOST_VALUES_OF_ONE)
         operation: Operation = read(value)
     except Invalid as beyond:
         if atomic:

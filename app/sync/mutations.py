@@ -26,7 +26,7 @@ from app.model.schemas import (
     unknown_members,
     update_schema,
 )
-from app.rules.json_bounds import refuse_beyond_bounds
+from app.rules.json_bounds import MOST_VALUES_OF_ONE, refuse_beyond_bounds
 from app.rules.json_items import Unreadable
 from app.store.edit import Edit, creation_from, edit_from, validate
 from app.store.many_writes import Outcome
@@ -128,7 +128,7 @@ def _read_leniently(value: Any, _: object) -> Mutation | MutationStep:
     try:
         if isinstance(value, Unreadable):
             raise BrokenJson(f"This mutation is not JSON: {value.reason}.")
-        refuse_beyond_bounds(value)
+        refuse_beyond_bounds(value, most=MOST_VALUES_OF_ONE)
         return validate(Mutation, value)
     except SignalbookError as error:
         value = value.members if isinstance(value, Unreadable) else value
