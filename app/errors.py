@@ -14,6 +14,7 @@
     ├── Forbidden                       403  FORBIDDEN
     ├── NotFound                        404  NOT_FOUND
     ├── MethodNotAllowed                405  METHOD_NOT_ALLOWED
+    ├── RequestTooSlow                  408  REQUEST_TOO_SLOW
     ├── Conflict                        409  CONFLICT
     │   ├── DuplicateId                      DUPLICATE_ID
     │   ├── DuplicateUuid                    DUPLICATE_UUID
@@ -33,7 +34,9 @@
     ├── Invalid                         422  INVALID
     ├── KeyReused                       422  IDEMPOTENCY_KEY_REUSED
     ├── TooFast                         429  TOO_FAST
+    │   └── TooManyFromAddress               TOO_MANY_FROM_ADDRESS
     ├── TooManyRefusals                 429  TOO_MANY_REFUSALS
+    ├── HeadTooLarge                    431  HEAD_TOO_LARGE
     └── Unavailable                     503  UNAVAILABLE
         ├── DatabaseAway                     DATABASE_AWAY
         ├── Busy                             BUSY
@@ -44,8 +47,7 @@
         └── SchemaMismatch                   SCHEMA_MISMATCH
 
 The body is ``application/problem+json``. Its ``error`` is the short text that the frontend shows,
-its ``message`` the sentence that says what to do. A subclass has what its base has, unless its
-class statement says otherwise.
+its ``message`` the sentence that says what to do. A subclass has what its base has, or says so.
 """
 
 from collections.abc import Mapping, Sequence
@@ -67,16 +69,14 @@ class SignalbookError(Exception):
         headers: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         super().__init_subclass__()
-        cls.code = code
-        cls.status = status or cls.status
+        cls.code, cls.status = code, status or cls.status
         cls.error = error or cls.error
         cls.headers = headers or cls.headers
 
     def __init__(self, message: str, *, error: str | None = None, **members: Any) -> None:
         super().__init__(message)
-        self.message = message
+        self.message, self.members = message, members
         self.error = error or type(self).error
-        self.members = members
 
     def body(self, instance: str) -> dict[str, Any]:
         """Return the problem+json members; ``instance`` is the path of the request."""
@@ -89,7 +89,7 @@ class SignalbookError(Exception):
     def acknowledgement(self) -> dict[str, Any]:
         """Return what the acknowledgement of a socket's event says of it."""
         names = ("oldest", "latest", "resync", "candidates")
-        more = {name: value for name, value in self.members.items() if name in names}
+        more = {name: self.members[name] for name in names if name in self.members}
         return {"error": self.error, "message": self.message, "code": self.code, **more}
 
 
@@ -148,6 +148,10 @@ class MethodNotAllowed(
     def __init__(self, method: str, allow: str) -> None:
         super().__init__(f"{method[:100]!r} is not possible here: this path takes {allow}.")
         self.headers = {"allow": allow}
+
+
+class RequestTooSlow(SignalbookError, status=408, code="REQUEST_TOO_SLOW", error="Too slow"):
+    """The head or the body of the request came too slowly, and the connection is closed."""
 
 
 class Conflict(SignalbookError, status=409, code="CONFLICT", error="Conflict"):
@@ -245,12 +249,20 @@ class KeyReused(
     """The Idempotency-Key was sent before, with another request."""
 
 
-class TooFast(SignalbookError, status=429, code="TOO_FAST", error="Too many events"):
+class TooFast(SignalbookError, status=429, code="TOO_FAST", error="Too many at once"):
     """A socket sends more events at once than it may."""
+
+
+class TooManyFromAddress(TooFast, code="TOO_MANY_FROM_ADDRESS", headers={"retry-after": "10"}):
+    """The client's address has too many connections, or sockets without a CONNECT."""
 
 
 class TooManyRefusals(SignalbookError, status=429, code="TOO_MANY_REFUSALS", error="Throttled"):
     """Too many wrong credentials came from one address, or for one token."""
+
+
+class HeadTooLarge(SignalbookError, status=431, code="HEAD_TOO_LARGE", error="Headers too large"):
+    """The head of the request has more bytes or lines than it may, and the connection is closed."""
 
 
 class Unavailable(
@@ -286,10 +298,3 @@ class PoolerInTheWay(Unavailable, code="POOLER", headers={"retry-after": "10"}):
 
 class SchemaMismatch(Unavailable, code="SCHEMA_MISMATCH"):
     """The database lacks what this version of the code needs."""
-
-
-class WriteRace(Exception):
-    """Internal retry signal, never sent to a client: the write starts again, under a lock.
-
-    The row changed after it was read, or the write touches several rows.
-    """

@@ -15,14 +15,16 @@ from typing import Any, Final, cast
 import structlog
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from app.background import Tasks
 from app.database.url import DatabaseUrl
 from app.live.shutdown import Shutdown
 from app.live.sockets.limits import SocketLimits
-from app.live.sockets.sessions import ABORT
 from app.main import create_app
+from app.protocol.connections import Connections
+from app.protocol.http import BoundedHttp
+from app.protocol.open_files import raise_open_files
+from app.protocol.websockets import WebSockets
 from app.settings import BadSettings, Settings
 
 _log: Final = structlog.get_logger()
@@ -45,8 +47,9 @@ def serve(
     # What exists now lives as long as the process. Collecting it would only delay requests.
     gc.freeze()
     config = uvicorn_config(
-        app, log_config=None, loop="uvloop", timeout_graceful_shutdown=settings.drain
-    )
+        app, raise_open_files(), log_config=None, loop="uvloop",
+        timeout_graceful_shutdown=settings.drain,
+    )  # fmt: skip
     if settings.missing_names:
         _log.warning("names", words=settings.missing_names)
     root = _root(settings, listener.getsockname()[1])
@@ -73,41 +76,21 @@ async def _warn_if_unhealthy(app: FastAPI) -> None:
         _log.warning("unhealthy", cause=report.cause)
 
 
-def uvicorn_config(app: FastAPI, **options: Any) -> uvicorn.Config:
-    """Return Uvicorn's configuration of this service.
+def uvicorn_config(app: FastAPI, open_files: int, **options: Any) -> uvicorn.Config:
+    """Return Uvicorn's configuration of this service, which may have so many files open.
 
     WebSockets are not compressed: messages are small, and each connection would hold some 100 kB.
     They are not pinged either: Engine.IO has its own pings. Proxies' headers are read
     by ``app.access.client_address``: Uvicorn would believe anybody on loopback.
     """
+    settings: Settings = app.state.settings
+    connections = Connections(settings, open_files)
     return uvicorn.Config(
         app, access_log=False, server_header=False, proxy_headers=False,
-        http="httptools", ws=WebSockets,
+        http=cast("Any", partial(BoundedHttp, connections=connections)), ws=WebSockets,
         ws_max_size=SocketLimits().message, ws_per_message_deflate=False, ws_ping_interval=None,
-        # A platform's proxy keeps idle connections for about 60 seconds: it must close first.
-        timeout_keep_alive=75, **options,
+        timeout_keep_alive=cast("int", settings.keep_alive_timeout), **options,
     )  # fmt: skip
-
-
-class WebSockets(WebSocketsSansIOProtocol):
-    """Uvicorn's sans-I/O protocol, which the application can abort.
-
-    It reads on only when the application has received the last message. Uvicorn will remove its
-    older one. Aborting ends a connection whose client does not read.
-    """
-
-    def handle_connect(self, event: Any) -> None:
-        """Begin a connection, with its abort function in the scope."""
-        super().handle_connect(event)
-        scope = getattr(self, "scope", None)
-        if scope is not None:
-            scope["extensions"][ABORT] = {"now": self.transport.abort}
-
-    async def send(self, message: Any) -> None:
-        """Send. A refused handshake is complete, so that it is not logged as an error."""
-        await super().send(message)
-        if self.initial_response is not None and self.close_sent:
-            self.handshake_complete = True
 
 
 class Server(uvicorn.Server):

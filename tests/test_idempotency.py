@@ -17,7 +17,8 @@ import pytest
 from app.api import idempotent as once_route
 from app.api.routes import entities
 from app.database.database import Database
-from app.errors import Busy, DatabaseAway, Invalid, WriteRace
+from app.database.pool import WriteRace
+from app.errors import Busy, DatabaseAway, Invalid
 from app.model.entity import Row
 from app.retention import Retention
 from app.store import idempotency

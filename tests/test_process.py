@@ -92,6 +92,7 @@ def misbehave(root: str) -> None:
         client.post("/api/productions", content=b"{\xff")
         client.request("TRACE", "/nothing%0A", params={"a": "\x00"})
         client.get("/socket.io/?EIO=9&transport=x")
+        client.get("/livez", headers={"upgrade": "h2c", "connection": "upgrade"})
     for sent in MISBEHAVIOUR:
         with socket.create_connection((address.host, address.port or 80)) as raw:
             raw.sendall(sent)
@@ -130,6 +131,7 @@ async def test_production_says_nothing_but_json_and_ends_with_0(
     assert "ALLOWED_HOSTS is not set" in warning
     requests = [line for line in lines if line["event"] == "request"]
     assert {line["status"] for line in requests} >= {200, 201, 400, 404}
+    assert "connection refused" in {line["event"] for line in lines}
     assert any(line.get("logger") == "uvicorn.error" for line in lines)
     assert not [line for line in lines if line["level"] in {"error", "critical"}]
 

@@ -16,9 +16,10 @@ import pytest
 from pydantic_core import from_json
 
 from app.database.database import Database, DatabaseConnection
+from app.database.pool import WriteRace
 from app.database.url import DatabaseUrl
 from app.entities import device_types, discovered, root
-from app.errors import Busy, SignalbookError, WriteRace
+from app.errors import Busy, SignalbookError
 from app.model.entity import Row
 from app.model.schemas import create_schema
 from app.sql.writes import CHANNEL

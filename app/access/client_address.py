@@ -6,6 +6,7 @@ and only as far as the proxies that TRUSTED_PROXIES names: nobody chooses the ad
 they are logged and counted.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
@@ -55,22 +56,75 @@ def network_of(address: str) -> str:
     return address
 
 
+class AddressCounts:
+    """Counts what there is of each address at a time, of IPv6 for each /64.
+
+    ``most`` is how many of one address there may be, 0 for any number.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._counts: Counter[str] = Counter()
+
+    def add(self, address: str) -> int:
+        """Count one more; return how many there are."""
+        network = network_of(address)
+        self._counts[network] += 1
+        return self._counts[network]
+
+    def remove(self, address: str) -> None:
+        """Take one off the count."""
+        network = network_of(address)
+        self._counts[network] -= 1
+        if self._counts[network] <= 0:
+            del self._counts[network]
+
+    def hold(self, address: str) -> Callable[[], None]:
+        """Count one more until what this returns is called, which may be more than once."""
+        self.add(address)
+        addresses = [address]
+        return lambda: self.remove(addresses.pop()) if addresses else None
+
+    def is_full(self, address: str) -> bool:
+        """Whether there may be no more of this address."""
+        return self.is_beyond(self._counts[network_of(address)] + 1)
+
+    def is_beyond(self, count: int, by: int = 0) -> bool:
+        """Whether a count is more than is allowed, and ``by`` more than that."""
+        return bool(self._most) and count > self._most + by
+
+
+class Proxies:
+    """The proxies that are believed: addresses, networks, or one number, wherever they are.
+
+    With both, at most so many proxies of these networks are passed; with neither any.
+    """
+
+    def __init__(self, proxies: Sequence[str]) -> None:
+        self._networks = [ip_network(part) for part in proxies if not part.isdecimal()]
+        numbers = [int(part) for part in proxies if part.isdecimal()]
+        self.most = min(numbers, default=_ANY_NUMBER)
+
+    def trusts(self, address: IPv4Address | IPv6Address | str) -> bool:
+        """Whether a connection from there is a proxy's."""
+        if not self._networks:
+            return True
+        parsed = _parsed(address) if isinstance(address, str) else address
+        return parsed is not None and any(parsed in network for network in self._networks)
+
+
 class ProxyMiddleware:
     """Puts the client's own address and scheme into the scope of what trusted proxies hand on.
 
-    ``proxies`` are addresses, networks, or one number: of proxies, wherever they are. With both, at
-    most so many proxies of these networks are passed. ``header`` is the one that they write:
-    "x-forwarded-for", "forwarded" or "x-real-ip". The others are not read, as a proxy hands on
-    unchanged what it does not know.
+    ``header`` is the one that they write: "x-forwarded-for", "forwarded" or "x-real-ip". The others
+    are not read, as a proxy hands on unchanged what it does not know.
     """
 
     def __init__(
         self, app: Callable[..., Awaitable[None]], proxies: Sequence[str], header: str
     ) -> None:
         self._app, self._header = app, header.encode()
-        self._networks = [ip_network(part) for part in proxies if not part.isdecimal()]
-        numbers = [int(part) for part in proxies if part.isdecimal()]
-        self._most = min(numbers, default=_ANY_NUMBER)
+        self._proxies = Proxies(proxies)
 
     def __call__(self, scope: Scope, receive: Any, send: Any) -> Awaitable[None]:
         """Hand the request on."""
@@ -78,20 +132,17 @@ class ProxyMiddleware:
             self._look_behind(scope)
         return self._app(scope, receive, send)
 
-    def _trusts(self, address: IPv4Address | IPv6Address) -> bool:
-        return not self._networks or any(address in network for network in self._networks)
-
     def _look_behind(self, scope: Scope) -> None:
         address = _parsed(scope["client"][0])
-        if address is None or not self._trusts(address):
+        if address is None or not self._proxies.trusts(address):
             return
         steps = _names(scope, self._header)
-        for _, text in zip(range(self._most), steps, strict=False):
+        for _, text in zip(range(self._proxies.most), steps, strict=False):
             claimed = _parsed(text)
             if claimed is None:
                 break
             address = claimed
-            if not self._trusts(address):
+            if not self._proxies.trusts(address):
                 break
         scope["client"] = (str(address), 0)
         if _is_secure(scope, self._header):

@@ -284,5 +284,5 @@ class SocketMiddleware:
         if "j" in query:
             raise BadRequest("Answers as scripts (JSONP) are not given: poll with XHR or fetch.")
         name = query.get("sid", [""])[0]
-        self._sockets.admit(name, websocket=scope["type"] == "websocket")
+        self._sockets.admit(name, address_of(scope), websocket=scope["type"] == "websocket")
         return not name

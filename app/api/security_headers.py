@@ -20,8 +20,8 @@ _ALWAYS: Final = (
 _POLICY: Final = (CONTENT_POLICY.encode(), ANSWERS.encode())
 _STRICT_TRANSPORT: Final = (b"strict-transport-security", b"max-age=31536000")
 # Put together once: they go out with every answer. By whether it has a policy of its own.
-_PLAIN: Final = {True: _ALWAYS, False: (*_ALWAYS, _POLICY)}
-_SECURE: Final = {own: (*headers, _STRICT_TRANSPORT) for own, headers in _PLAIN.items()}
+PLAIN: Final = {True: _ALWAYS, False: (*_ALWAYS, _POLICY)}
+_SECURE: Final = {own: (*headers, _STRICT_TRANSPORT) for own, headers in PLAIN.items()}
 _STARTS: Final = frozenset({"http.response.start", "websocket.http.response.start"})
 
 
@@ -35,7 +35,7 @@ class SecurityHeadersMiddleware:
         """Hand the request on."""
         if scope["type"] == "lifespan":
             return self.app(scope, receive, send)
-        by_policy = _SECURE if scope["scheme"] in {"https", "wss"} else _PLAIN
+        by_policy = _SECURE if scope["scheme"] in {"https", "wss"} else PLAIN
 
         async def send_guarded(message: Message) -> None:
             if message["type"] in _STARTS:

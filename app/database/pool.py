@@ -13,9 +13,16 @@ from contextlib import asynccontextmanager
 import asyncpg
 from asyncpg import exceptions as pg
 
-from app.errors import DatabaseAway, SignalbookError, WriteRace
+from app.errors import DatabaseAway, SignalbookError
 
 Connect = Callable[[], Awaitable[asyncpg.Connection]]
+
+
+class WriteRace(Exception):
+    """Internal retry signal, never sent to a client: the write starts again, under a lock.
+
+    The row changed after it was read, or the write touches several rows.
+    """
 
 
 def is_usable_after(error: BaseException) -> bool:

@@ -30,8 +30,9 @@ from pydantic_core import from_json, to_json
 
 from app.database.database import DatabaseConnection
 from app.database.driver_errors import translate
+from app.database.pool import WriteRace
 from app.entities import discovered
-from app.errors import Invalid, KeyReused, SignalbookError, WriteRace
+from app.errors import Invalid, KeyReused, SignalbookError
 from app.model.entity import Row
 from app.model.secret_fields import secret_members
 from app.sql.projection import table

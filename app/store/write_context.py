@@ -20,7 +20,8 @@ from uuid_utils.compat import uuid7
 
 from app.changelog.log import Actor
 from app.database.database import DatabaseConnection
-from app.errors import AmbiguousId, WriteRace
+from app.database.pool import WriteRace
+from app.errors import AmbiguousId
 from app.model.entity import Row
 from app.sql.registry import statement
 from app.sql.writes import write_statements

@@ -14,7 +14,8 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 from uuid import UUID
 
 from app.database.database import Database, DatabaseConnection
-from app.errors import Busy, SignalbookError, WriteRace
+from app.database.pool import WriteRace
+from app.errors import Busy, SignalbookError
 from app.store.write_context import StaleForm, WriteContext, remember
 
 T = TypeVar("T")

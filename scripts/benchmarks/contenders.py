@@ -34,7 +34,8 @@ _EDITORS: Final = frozenset({"editors-1", "editors-100"})
 _GROWTH: Final = frozenset(workload.name for workload in WORKLOADS if workload.table == GROWTH)
 
 SERVE: Final = (sys.executable, "-m", "scripts.benchmarks.imaged", "serve")
-QUIET: Final = {"LOG_LEVEL": "WARNING"}
+# All clients of a benchmark have one address.
+QUIET: Final = {"LOG_LEVEL": "WARNING", "CONNECTIONS_PER_ADDRESS": "0"}
 TEXTBOOK: Final = "scripts.benchmarks.textbook"
 OURS: Final = Contender(
     targets.OURS,

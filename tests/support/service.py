@@ -52,7 +52,7 @@ cast("Any", uvicorn.server).asyncio = _Hasty()
 def running(app: FastAPI) -> Iterator[str]:
     """Serve an application on a port of the loopback; give its root URL."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=512)
-    config = uvicorn_config(app, log_config=None, timeout_graceful_shutdown=2)
+    config = uvicorn_config(app, 10_000, log_config=None, timeout_graceful_shutdown=2)
     server = Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()

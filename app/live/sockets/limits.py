@@ -12,6 +12,8 @@ class SocketLimits:
     """Times are in seconds, sizes in bytes, except where another unit is named."""
 
     sockets: int = 5_000
+    handshakes_per_address: int = 100
+    """Connections of one address that have not sent CONNECT yet; 0 for any number."""
     rooms: int = 50
     """Productions that one socket may watch."""
     message: int = LARGEST_BROADCAST + 16_000

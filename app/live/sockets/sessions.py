@@ -20,9 +20,9 @@ from pydantic_core import to_json
 from starlette.types import Message, Receive, Scope, Send
 
 from app.access.caller import Caller
-from app.access.client_address import address_of
+from app.access.client_address import AddressCounts, address_of
 from app.background import Tasks
-from app.errors import BadRequest, Busy, SignalbookError, TooFast, Unavailable
+from app.errors import BadRequest, Busy, SignalbookError, TooFast, TooManyFromAddress, Unavailable
 from app.live.shutdown import Shutdown
 from app.live.sockets.limits import SocketLimits
 from app.live.sockets.send_queue import BoundedEngine, SendQueue, event
@@ -49,6 +49,8 @@ class Session:
         self._timer: asyncio.TimerHandle | None = None
         self.ended = False
         self.address = "unknown"
+        self.greeted: Callable[[], None] = lambda: None
+        """To be called once it has sent CONNECT, or has ended without."""
         self.caller: Caller | None = None
         """Who has opened it; who it is can still be said with CONNECT."""
 
@@ -95,6 +97,7 @@ class SessionServer(socketio.AsyncServer):  # type: ignore[misc]  # the library 
         self.eio.bounds = limits.packets, limits.waiting
         self._limits = limits
         self._sessions: dict[str, Session] = {}
+        self._handshakes = AddressCounts(limits.handshakes_per_address)
         self._endings = Tasks()
         self._stopped = True
 
@@ -129,12 +132,14 @@ class SessionServer(socketio.AsyncServer):  # type: ignore[misc]  # the library 
 
     # Requests
 
-    def admit(self, name: str, *, websocket: bool) -> None:
-        """Raise Unavailable, Busy or BadRequest for a request that may not come in."""
+    def admit(self, name: str, address: str, *, websocket: bool) -> None:
+        """Raise Unavailable, Busy, TooManyFromAddress or BadRequest for who may not come in."""
         if self._stopped:
             raise Unavailable("The service is starting or stopping: try again in a moment.")
         if not name and len(self._sessions) >= self._limits.sockets:
             raise Busy(f"This process holds {self._limits.sockets} sockets, and takes no more.")
+        if not name and self._handshakes.is_full(address):
+            raise TooManyFromAddress("Your address has begun many sockets: let them CONNECT first.")
         session = self._sessions.get(name)
         if websocket and session is not None and session.abort is not None:
             raise BadRequest("This session runs on another WebSocket already.")
@@ -195,6 +200,7 @@ class SessionServer(socketio.AsyncServer):  # type: ignore[misc]  # the library 
         session = self._sessions[eio_sid] = Session(eio_sid, self._limits)
         scope: Scope = environ["asgi.scope"]
         session.caller, session.address = scope["state"]["caller"], address_of(scope)
+        session.greeted = self._handshakes.hold(session.address)
         scope[_SESSION] = session
         if scope["type"] == "websocket":
             session.abort = _abort(scope)
@@ -239,6 +245,7 @@ class SessionServer(socketio.AsyncServer):  # type: ignore[misc]  # the library 
             if session := self._sessions.pop(eio_sid, None):
                 session.ended = True
                 session.cancel_timer()
+                session.greeted()
                 if session.abort is not None:
                     session.call_later(self._limits.goodbye, session.abort_connection)
             if socket := self.eio.sockets.get(eio_sid):

@@ -50,7 +50,8 @@ class SocketServer:
     def __init__(
         self, settings: Settings, credentials: Credentials, limits: SocketLimits | None = None
     ) -> None:
-        self._limits = limits or SocketLimits()
+        per_address = settings.handshakes_per_address
+        self._limits = limits or SocketLimits(handshakes_per_address=per_address)
         self._credentials = credentials
         self._origins = Origins(settings)
         self.sessions = SessionServer(self._limits, self._allows_origin)
@@ -102,6 +103,7 @@ class SocketServer:
             raise ConnectionRejected("The connection has ended.")
         session.caller = caller
         session.cancel_timer()
+        session.greeted()
         ended = Unauthorized("The token of this connection is no longer valid: send another.")
         self._credentials.watches.add(
             socket, caller, partial(self.sessions.end, session.name, ended)
