@@ -19,30 +19,29 @@
     │   ├── DuplicateId                      DUPLICATE_ID
     │   ├── DuplicateUuid                    DUPLICATE_UUID
     │   ├── DuplicateValue                   DUPLICATE_VALUE
+    │   ├── InputInUse, ChannelInUse         INPUT_IN_USE, CHANNEL_IN_USE
     │   ├── AmbiguousId                      AMBIGUOUS_ID
     │   ├── VersionConflict                  VERSION_CONFLICT
-    │   ├── BulkFailed                       BULK_FAILED
-    │   ├── SyncFailed                       SYNC_FAILED
+    │   ├── BulkFailed, SyncFailed           BULK_FAILED, SYNC_FAILED
     │   ├── MutationReused                   MUTATION_REUSED
-    │   ├── PlanClosed                       PLAN_CLOSED
-    │   ├── NotRehearsed                     NOT_REHEARSED
+    │   ├── PlanClosed, NotRehearsed         PLAN_CLOSED, NOT_REHEARSED
     │   └── Destroys                         DESTROYS
     ├── PreconditionFailed              412  PRECONDITION_FAILED
     ├── LogTrimmed                      410  LOG_TRIMMED
     ├── BodyTooLarge                    413  BODY_TOO_LARGE
     ├── UnsupportedMediaType            415  UNSUPPORTED_MEDIA_TYPE
     ├── Invalid                         422  INVALID
+    │   ├── SelfLoop, SameDirection          SELF_LOOP, SAME_DIRECTION
+    │   └── ChannelOutOfRange                CHANNEL_OUT_OF_RANGE
     ├── KeyReused                       422  IDEMPOTENCY_KEY_REUSED
     ├── TooFast                         429  TOO_FAST
     │   └── TooManyFromAddress               TOO_MANY_FROM_ADDRESS
     ├── TooManyRefusals                 429  TOO_MANY_REFUSALS
     ├── HeadTooLarge                    431  HEAD_TOO_LARGE
     └── Unavailable                     503  UNAVAILABLE
-        ├── DatabaseAway                     DATABASE_AWAY
-        ├── Busy                             BUSY
+        ├── DatabaseAway, Busy               DATABASE_AWAY, BUSY
         ├── TooManyConnections               TOO_MANY_CONNECTIONS
-        ├── OutOfMemory                      OUT_OF_MEMORY
-        ├── DiskFull                         DISK_FULL
+        ├── OutOfMemory, DiskFull            OUT_OF_MEMORY, DISK_FULL
         ├── PoolerInTheWay                   POOLER
         └── SchemaMismatch                   SCHEMA_MISMATCH
 

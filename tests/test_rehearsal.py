@@ -340,6 +340,7 @@ GROUPS: Final[dict[str, tuple[tuple[str, ...], Phase]]] = {
         ("0036_formats", "0037_device_ports", "0038_projection_surfaces"),
         "expand",
     ),
+    "legs and channels": (("0061_connection_legs", "0062_cable_snakes_channels"), "expand"),
     "the last switch": (("0040_productions_switch",), "switch"),
     "the first contract": (("0041_cable_snakes_contract",), "contract"),
     "the contract of addresses": (("0050_ip_addresses_contract",), "contract"),

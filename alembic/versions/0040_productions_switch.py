@@ -1,12 +1,12 @@
 """Productions: the primary key becomes uuid. This is the last switch: the new version can serve.
 
-Revision 0040_productions_switch, after 0039_access.
+Revision 0040_productions_switch, after 0062_cable_snakes_channels.
 """
 
 from app.releases.migrations.phased_change import Switch, production_of
 
 revision = "0040_productions_switch"
-down_revision = "0039_access"
+down_revision = "0062_cable_snakes_channels"
 branch_labels = None
 depends_on = None
 

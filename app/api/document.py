@@ -220,8 +220,9 @@ def _share_refusals(operation: dict[str, Any], shared: dict[str, Any]) -> None:
             continue
         schema = content["schema"]
         errors = [each["$ref"].rpartition("/")[2] for each in schema.get("oneOf", [schema])]
-        # Of two errors both names, of a whole family that of its head.
-        name = "Or".join(errors) if len(errors) <= _FEW else errors[0]
+        # Of two errors both names, of whole families those of their heads.
+        names = errors if len(errors) <= _FEW else problem_schemas.heads(errors)
+        name = "Or".join(names)
         if shared.setdefault(name, response) != response:
             raise ValueError(f"Two different responses would be called {name}.")
         operation["responses"][status] = {"$ref": f"#/components/responses/{name}"}

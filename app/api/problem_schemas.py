@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from app import errors
 from app.errors import SignalbookError
+from app.rules import leg_errors
 
 PROBLEM_TYPE: Final = "application/problem+json"
 REFUSAL: Final = "Refusal"
@@ -42,6 +43,11 @@ _FIELD: Final = {
 _ROW: Final = {
     "currentVersion": {"type": "integer", "description": "The row's version now."},
     "serverData": {**_OBJECT, "description": "The row as it is stored now."},
+}
+
+_USED: Final = {
+    "usedBy": {**_OBJECT, "description": "The connection that uses it, by `uuid` and `id`."},
+    "lastModifiedBy": {"type": ["string", "null"], "description": "Who wrote that one last."},
 }
 
 # What every error has.
@@ -82,6 +88,8 @@ _OWN: Final[Mapping[type[SignalbookError], Mapping[str, Any]]] = {
             "type": "integer", "description": "How many of what `message` names there may be.",
         },
     },
+    leg_errors.InputInUse: _USED,
+    leg_errors.ChannelInUse: _USED,
     errors.AmbiguousId: {
         "candidates": {
             "type": "array", "description": "The rows that it may be, or the digests of plans.",
@@ -169,12 +177,19 @@ def problems(kinds: Iterable[type[SignalbookError]]) -> dict[int | str, dict[str
 
 def schemas() -> dict[str, dict[str, Any]]:
     """Return the schema of every error, by its name in the document."""
-    kinds = [SignalbookError]
-    for narrower in SignalbookError.__subclasses__():
-        kinds += _with_kinds(narrower)
+    kinds = _with_kinds_of_all()
     of_one = {each.code: each for kind in _OF_ONE for each in _with_kinds(kind)}
     refusal = {"description": "Why one of many operations was refused.", **_one_of(of_one)}
     return {_name(kind): _schema(kind) for kind in kinds} | {REFUSAL: refusal}
+
+
+def heads(names: Sequence[str]) -> list[str]:
+    """Return those of the named errors that are no kind of another of them."""
+    kinds = {_name(kind): kind for kind in _with_kinds_of_all() if _name(kind) in names}
+    return [
+        name for name in names
+        if not any(issubclass(kinds[name], each) for each in kinds.values() if each != kinds[name])
+    ]  # fmt: skip
 
 
 def _with_kinds(kind: type[SignalbookError]) -> Iterator[type[SignalbookError]]:
@@ -183,6 +198,13 @@ def _with_kinds(kind: type[SignalbookError]) -> Iterator[type[SignalbookError]]:
     if kind is not SignalbookError:
         for narrower in kind.__subclasses__():
             yield from _with_kinds(narrower)
+
+
+def _with_kinds_of_all() -> list[type[SignalbookError]]:
+    kinds = [SignalbookError]
+    for narrower in SignalbookError.__subclasses__():
+        kinds += _with_kinds(narrower)
+    return kinds
 
 
 def _name(kind: type[SignalbookError]) -> str:

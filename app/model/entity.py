@@ -12,24 +12,20 @@ answer schemas, SQL, change log, health check and tests. It may say:
 - ``path_aliases``: further paths that serve the same rows;
 - ``synonyms``: ``{wire name: field}`` for members that answers have twice, and requests either way;
 - ``wire_names``: ``{field: wire name}`` where the wire name is not the field's in camel case;
-- ``allow_duplicate_labels``: a create with a label already in use is accepted;
-- ``delete_is_idempotent``: deleting a deleted row succeeds, since several clients do it;
+- ``allow_duplicate_labels``, ``delete_is_idempotent``: a label in use, a second delete are fine;
 - ``deleted_by_label``: a push about a deleted row has its label instead of its uuid;
 - ``version_required``: an update must say what it started from;
 - ``parts``: lists stored in a table of their own (see ``PartList``);
 - ``part_references``: fields that point at a part (see ``PartReference``);
-- ``is_device``: whether a signal may enter or leave it, so that a path may name it;
-- ``signal_role``: what its devices are to a signal (see ``app.rules.signal_roles``);
+- ``is_device``, ``signal_role``: whether a path may name it, and what it is to a signal;
 - ``is_rare``: most shows have no row of it, so that reading a whole show first asks for any;
-- ``device_references``: fields that name a device of any type (see ``DeviceReference``);
-- ``port_names``: fields that name a port of a device (see ``PortName``);
+- ``device_references``, ``port_names``: fields that name a device of any type, or a port of one;
 - ``same_by``: by which fields a row in a whole list of its device is one that is there;
-- ``list_order``: fields that lists are ordered by, before the time of making;
-- ``unique``: fields whose value one live row of a production has at most;
+- ``list_order``: fields that lists are ordered by; ``unique``: whose value one live row may have;
 - ``hidden``: columns that no client reads or writes;
 - ``secrets``: texts that who may edit sees, and nobody else (see ``app.model.secret_fields``);
 - ``ticks``: fields that say that something was done; a copied show begins without them;
-- ``before_write``: adjusts the values of a write, for rules between fields.
+- ``before_write``, ``after_merge``: rules between fields, before and after others' edits are in.
 """
 
 from collections.abc import Mapping
@@ -81,12 +77,14 @@ class PartList:
 
     ``model`` holds the rows, ``owner`` is its column that names the entity, ``label`` the word
     in the ids the server assigns ("SRC 1-OUT2"), ``order`` the column the list is sorted by.
+    The elements of one that ``is_path`` are cables from port to port (``app.store.legs``).
     """
 
     model: type[SQLModel]
     owner: str
     label: str
     order: str
+    is_path: bool = False
 
     def columns(self) -> dict[str, FieldInfo]:
         """Return the columns that go over the wire, with their declarations."""
@@ -223,6 +221,10 @@ class Row(SQLModel):
     @classmethod
     def before_write(cls, before: Mapping[str, Any] | None, values: dict[str, Any]) -> None:
         """Adjust ``values`` (field name to value) of a write; ``before`` is None on create."""
+
+    @classmethod
+    def after_merge(cls, row: Mapping[str, Any], values: dict[str, Any]) -> None:
+        """Add the fields that follow from the lists in ``values``; ``row`` is the one before."""
 
     @classmethod
     @cache

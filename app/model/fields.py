@@ -156,6 +156,12 @@ MaybeLine = Annotated[_Line | None, BeforeValidator(_tidy_or_none), Field(sa_typ
 MaybeText = Annotated[_Text | None, BeforeValidator(_tidy_or_none), Field(sa_type=sa.Text)]
 MaybeNumber = Annotated[_Number | None, blank_or(_Number), Field(sa_type=sa.Double)]
 MaybeWhole = Annotated[_Whole | None, blank_or(_Whole), Field(sa_type=sa.Integer)]
+_Length = Annotated[float, Limits(strict=True, ge=0, le=NUMBER_MAX, allow_inf_nan=False)]
+MaybeLength = Annotated[_Length | None, blank_or(_Length), Field(sa_type=sa.Double)]
+"""A length in its own unit: a :data:`LengthUnit` stands beside it."""
+
+_Unit = Literal["ft", "m"]
+LengthUnit = Annotated[_Unit | None, blank_or(_Unit), Field(sa_type=sa.Text)]
 MaybeEpochMs = Annotated[_EpochMs | None, blank_or(_EpochMs), Field(sa_type=sa.BigInteger)]
 """Milliseconds since 1970-01-01 UTC."""
 

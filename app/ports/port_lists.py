@@ -81,6 +81,12 @@ def _uses(own: str, owner: DeviceReference) -> Iterator[str]:
             f"AND other.{field} IN ({own}.id, {own}.port_label, {own}.uuid::text)"
             for field, name in other.port_names.items()
         ]
+        names += [
+            f"EXISTS (SELECT FROM {parts.model.__tablename__} AS leg WHERE leg.{parts.owner} = "
+            f"other.uuid AND {own}.uuid IN (leg.from_port_uuid, leg.to_port_uuid))"
+            for parts in other.parts.values()
+            if parts.is_path
+        ]
         if names:
             yield (
                 f"EXISTS (SELECT FROM {table(other)} AS other WHERE other.production_uuid = "

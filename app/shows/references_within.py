@@ -59,6 +59,9 @@ def self_contained(document: Document) -> tuple[dict[str, Any], list[str]]:
             if lost := _lost_members(kind, row, own):
                 rows[index] = {**row, **dict.fromkeys(lost)}
                 paths += [f"{name}.{index}.{member}" for member in sorted(lost) if row.get(member)]
+            for member, place, lost_part in _lost_ends(kind, rows[index], own):
+                rows[index] = _without(rows[index], member, place, lost_part)
+                paths += [f"{name}.{index}.{member}.{place}.{end}" for end in lost_part]
         for index in _repeated_labels(kind, rows):
             rows[index] = {**rows[index], "id": None}
             paths.append(f"{name}.{index}.id")
@@ -95,6 +98,31 @@ def _lost_members(kind: type[Row], row: Any, own: Collection[UUID]) -> set[str]:
         if of_ours and end in (row.get("unresolved") or ()):
             lost.add(kind.wire(device.label))
     return lost & {*row, *(kind.wire(name) for name in ends)}
+
+
+def _lost_ends(
+    kind: type[Row], row: Any, own: Collection[UUID]
+) -> Iterator[tuple[str, int, list[str]]]:
+    """Yield the places in lists of cables whose members name what is not in the document."""
+    for name, parts in kind.parts.items():
+        elements = row.get(name) if parts.is_path and _is_object(row) else None
+        members = [to_camel(column) for column in parts.columns() if column.endswith("_uuid")]
+        for place, element in enumerate(elements if isinstance(elements, list) else ()):
+            lost = [
+                member for member in members
+                if _is_object(element) and isinstance(element.get(member), str)
+                and element[member] and known_uuid(element[member]) not in own
+            ]  # fmt: skip
+            if lost:
+                yield name, place, lost
+
+
+def _without(row: Any, member: str, place: int, lost: Sequence[str]) -> dict[str, Any]:
+    elements = list(row[member])
+    elements[place] = {**elements[place], **dict.fromkeys(lost)}
+    if "snakeUuid" in lost:
+        elements[place]["channel"] = None
+    return {**row, member: elements}
 
 
 def _repeated_labels(kind: type[Row], rows: Sequence[Any]) -> Iterator[int]:

@@ -116,6 +116,11 @@ def object_or_empty(column: str) -> str:
     return f"CASE jsonb_typeof({column}) WHEN 'object' THEN {column} ELSE '{{}}' END"
 
 
+def part_rows(entity: type[Row], parts: PartList) -> str:
+    """Return the SQL of a list of parts as JSON, as answers have it."""
+    return _part_list(table(entity), parts, "")
+
+
 def _part_list(owner: str, parts: PartList, step: str) -> str:
     name = str(parts.model.__tablename__)
     source = f"{step} AS {name}" if step else name

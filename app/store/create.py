@@ -19,6 +19,7 @@ from app.sql.registry import statement
 from app.sql.writes import write_statements
 from app.store import owned_rows, parts, references
 from app.store.edit import Edit
+from app.store.legs.leg_settling import settle_legs
 from app.store.many_writes import is_key_of
 from app.store.write_context import StoredRow, WriteContext, log_values
 
@@ -42,6 +43,10 @@ async def create(context: WriteContext, entity: type[Row], edit: Edit) -> bytes:
     entity.before_write(None, values)
     await parts.forget_foreign_uuids(context.connection, entity, values)
     lists = parts.complete(entity, values, {}, {})
+    legs, views = await settle_legs(
+        context.connection, entity, (target.production, uuid), {}, lists
+    )
+    lists, values = lists | legs, values | views
     changes = {
         name: [None, value] for name, value in {**values, **lists}.items() if value is not None
     }

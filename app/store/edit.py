@@ -136,7 +136,8 @@ def _submitted(body: BaseModel) -> Iterable[str]:
 def _plain(value: Any) -> Any:
     """Return nested bodies as dictionaries of what was sent."""
     if isinstance(value, BaseModel):
-        return value.model_dump(exclude_unset=True)
+        members = value.model_dump(exclude_unset=True)
+        return {name: _on_wire(inner) for name, inner in members.items()}
     return [_plain(inner) for inner in value] if isinstance(value, list) else value
 
 

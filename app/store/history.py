@@ -27,6 +27,7 @@ from app.sql.writes import write_statements
 from app.store import owned_rows, parts, references
 from app.store.create import assign_label, find_target
 from app.store.edit import Edit
+from app.store.legs.leg_settling import settle_legs
 from app.store.read import find_row
 from app.store.update import update
 from app.store.write_context import StoredRow, WriteContext, log_values
@@ -252,6 +253,10 @@ async def _undelete(
         values["id"] = await assign_label(context, entity, target, values["id"])
     entity.before_write(None, values)
     lists = parts.complete(entity, values, stored, {})
+    legs, views = await settle_legs(
+        context.connection, entity, (row.production, row.uuid), {}, lists
+    )
+    lists, values = lists | legs, values | views
     new = differing(stored, {**values, **lists})
     refuse_unbounded(entity, new)
     changes = logged_changes(entity, {n: [stored.get(n), value] for n, value in new.items()})

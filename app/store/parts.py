@@ -171,7 +171,7 @@ async def forget_foreign_uuids(
         uuids = [element["uuid"] for element in elements if element.get("uuid")]
         if not uuids:
             continue
-        owners = {row["uuid"]: row["owner"] for row in await connection.fetch(sql, uuids)}
+        owners = {str(row["uuid"]): row["owner"] for row in await connection.fetch(sql, uuids)}
         copied = {owners[e["uuid"]] for e in elements if e.get("uuid") in owners}
         values[name] = [
             {**element, "uuid": None} if element.get("uuid") in owners else element

@@ -24,6 +24,7 @@ from app.sql.writes import write_statements
 from app.store import owned_rows, parts, references
 from app.store.conflicts import ClientView
 from app.store.edit import Edit, tidy_values
+from app.store.legs.leg_settling import settle_legs
 from app.store.read import find_uuid
 from app.store.stale_forms import OldValues, old_versions, stale_form
 from app.store.write_context import StaleForm, StoredRow, WriteContext, log_values
@@ -128,6 +129,10 @@ class RowChange:
             is_renamed = values.get("id") not in {None, stored["id"]}
             followers = {n: theirs[n] for n in entity.parts if is_renamed}
             merged = parts.in_order(entity, followers | merged, stored)
+            if not conflicts:
+                key = self.row.production, self.row.uuid
+                legs, views = await settle_legs(connection, entity, key, stored, merged)
+                merged |= {**legs, **views}
         self.values = merged
         refuse_unbounded(entity, merged)
         return conflicts

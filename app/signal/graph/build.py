@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from app.signal.graph.elements import (
+    CableRun,
     Direction,
     GraphDevice,
     GraphNode,
@@ -13,9 +14,10 @@ from app.signal.graph.elements import (
     ShowKind,
 )
 from app.signal.graph.flow_graph import Fault, FlowGraph, StatedPath
-from app.signal.graph.path_reading import PathStop, read_path
+from app.signal.graph.path_reading import read_path
+from app.signal.graph.path_stops import PathStop
 from app.signal.graph.show_devices import family_of, is_reference
-from app.signal.graph.snakes import METRES_A_FOOT
+from app.signal.graph.snakes import METRES_A_FOOT, length_in_metres
 
 _CAMERA_INPUT: Final = "CAMERA"
 """What the input of a control unit is called where no port of it says so."""
@@ -52,6 +54,7 @@ class _ConnectionReading:
         self.nodes: list[GraphNode] = []
         self.waiting: list[GraphNode] = []
         self.stated: list[GraphDevice] = []
+        self.metres: float | None = None
 
     def add(self) -> None:
         """Add the connection's path to the graph."""
@@ -61,6 +64,8 @@ class _ConnectionReading:
             self.graph.faults.append(Fault("DELETED_DEVICE", self.ref, words))
         last = len(path.stops) - 1
         for place, stop in enumerate(path.stops):
+            if stop.metres is not None:
+                self.metres = (self.metres or 0) + stop.metres
             if stop.device is not None and stop.device.role == "TRUNK":
                 self._ride(stop)
             else:
@@ -128,11 +133,18 @@ class _ConnectionReading:
             self.nodes.append(channels.pop(0))
         if self.nodes and self.nodes[-1] is not end:
             start = self.nodes[-1]
-            self.graph.add_run(start, channels, end, self.ref)
+            self._measure(self.graph.add_run(start, channels, end, self.ref))
             if start.device is end.device and start.direction == "OUTPUT":
                 words = f"{self.ref.label} leads from {start.words} back into {end.words}"
                 self.graph.faults.append(Fault("SELF_LOOP", self.ref, words))
         self.nodes += [*channels, end]
+
+    def _measure(self, run: CableRun) -> None:
+        """Add the lengths of the legs, and of the trunks that they ride, to a run."""
+        metres, self.metres = self.metres, None
+        if metres is not None:
+            trunks = sum(length_in_metres(channel.device) or 0 for channel in run.channels)
+            run.metres = max(run.metres or 0, metres + trunks)
 
 
 def _add_camera_cable(graph: FlowGraph, camera: GraphDevice) -> None:

@@ -1,15 +1,18 @@
 """A connection's members read into the ordered path that they state.
 
-The older members name a source with an output, a device between with an input and an output, and a
-destination. ``signalPath`` may list further devices and channels in the order of the signal.
+Legs come first. The older members name a source with an output, a device between with an input
+and an output, and a destination. ``signalPath`` may list further devices and channels in the order
+of the signal.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from app.signal.graph.elements import GraphDevice, Row
+from app.signal.graph.elements import Row
+from app.signal.graph.leg_reading import read_legs
+from app.signal.graph.path_stops import ConnectionPath, PathStop
 from app.signal.graph.show_devices import ShowDevices, last_number
 
 _CHANNEL: Final = re.compile(
@@ -20,32 +23,11 @@ _MOST_STOPS: Final = 64
 """A path of more devices is not read on: signalPath is free JSON."""
 
 
-@dataclass(slots=True)
-class PathStop:
-    """A device on the path: by which input the signal enters it, and by which output it leaves.
-
-    ``channel`` is that of a snake. What has no device is ``typed`` by hand, is ``missing`` where it
-    was deleted, and is ``listed`` where only the free list of the path names it.
-    """
-
-    device: GraphDevice | None
-    typed: str = ""
-    enters: str | None = None
-    leaves: str | None = None
-    channel: int | None = None
-    is_missing: bool = False
-    is_listed: bool = False
-
-
-class ConnectionPath(NamedTuple):
-    """The stops of a connection in order, and the devices that it names in vain, by member."""
-
-    stops: list[PathStop]
-    missing: dict[str, str]
-
-
 def read_path(row: Row, devices: ShowDevices) -> ConnectionPath:
-    """Return the path that a connection's members state."""
+    """Return the path that a connection states: by its legs, else by its older members."""
+    legs = row.get("legs")
+    if isinstance(legs, list) and legs:
+        return read_legs(legs, devices)
     reading = _PathReading(row, devices, {})
     first = reading.device("sourceUuid", "sourceId", None)
     between = reading.device("intermediateUuid", "intermediateId", row.get("intermediateType"))

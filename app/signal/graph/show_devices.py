@@ -55,6 +55,12 @@ class ShowDevices:
         self._by_label[folded(device.ref.label)].append(device)
         if device.ref.uuid:
             self.by_uuid[device.ref.uuid] = device
+        if device.role == "TRUNK":
+            for row in device.row.get("channels") or ():
+                channel = GraphNode(
+                    device, "CHANNEL", str(row["number"]), row["uuid"], device.ref.collection, row
+                )
+                self._channels[device][row["number"]] = self.port_by_uuid[row["uuid"]] = channel
 
     def _add_port(self, kind: ShowKind, row: Row) -> None:
         device = self.by_uuid.get(row.get("deviceUuid") or "") or self.labelled(

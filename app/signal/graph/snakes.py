@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from app.signal.graph.elements import GraphDevice
+from app.signal.graph.elements import GraphDevice, Row
 
 METRES_A_FOOT: Final = 0.3048
 _CHANNELS: Final = re.compile(r"(?:([0-9]{1,4})\s*)?[x\u00d7]\s*([0-9]{1,4})\b", re.IGNORECASE)
@@ -17,18 +17,33 @@ _OPTICAL: Final = re.compile(r"\b(?:LC|SC|ST|FIBER|FIBRE|OPTICALCON|311M)\b", re
 def channel_count(snake: GraphDevice, listed: int) -> int | None:
     """Return how many channels a snake has; ``listed`` is the highest one that a row names.
 
-    Crews write it into the model: "75' SDI 16 x 16", "LC x 12". None where nobody says.
+    Its row says it, else crews write it into the model: "75' SDI 16 x 16", "LC x 12". None where
+    nobody says.
     """
+    stated = snake.row.get("channelCount")
+    if isinstance(stated, int):
+        return stated
     match = _CHANNELS.search(_words(snake))
     return int(match[2]) if match else listed or None
 
 
 def length_in_metres(snake: GraphDevice) -> float | None:
-    """Return the length that stands in a snake's model, None where none does."""
+    """Return the length of a snake: its row's, else what stands in its model; None of neither."""
+    stated = metres_of(snake.row)
+    if stated is not None:
+        return stated
     match = _LENGTH.search(_words(snake))
     if match is None:
         return None
     return float(match[1]) * (METRES_A_FOOT if match["feet"] else 1)
+
+
+def metres_of(row: Row) -> float | None:
+    """Return the length that a row states in its unit, which is feet where it says none."""
+    length = row.get("length")
+    if not isinstance(length, int | float):
+        return None
+    return length * (1 if row.get("lengthUnit") == "m" else METRES_A_FOOT)
 
 
 def is_optical(snake: GraphDevice) -> bool:
@@ -37,4 +52,4 @@ def is_optical(snake: GraphDevice) -> bool:
 
 
 def _words(snake: GraphDevice) -> str:
-    return str(snake.row.get("model") or "")
+    return f"{snake.row.get('connector') or ''} {snake.row.get('model') or ''}".strip()
