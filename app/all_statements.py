@@ -6,7 +6,7 @@ So nobody can ask for the statements before they are there. ``/health`` and the 
 from typing import Final
 
 from app import retention
-from app.access import memberships, tokens, watches
+from app.access import memberships, own_rows, tokens, watches
 from app.access.audit import audit_entries
 from app.access.refusals import throttle
 from app.changelog import events, feed, former_secrets, log
@@ -32,7 +32,8 @@ MODULES = (
     reads, show_reads, writes, history, port_lists, owned_rows, write_context, log, former_secrets,
     feed, events, retention, idempotency, create, records, hub, derived_rows, production_list,
     presence, broadcast, rooms_sql, announcements, equipment_sql, formats, lists, settings,
-    shipped_devices, system_formats, memberships, tokens, watches, audit_entries, throttle,
+    shipped_devices, system_formats, memberships, own_rows, tokens, watches, audit_entries,
+    throttle,
 )  # fmt: skip
 """The modules with statements; a test finds one that is missing."""
 _OWNERS: Final = (CHANGE_LOG, SHOW, INSTALLATION)

@@ -88,7 +88,7 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
         try:
             retention = _retention(database, settings)
             listener = Listener(_server_url(settings, url))
-            _attach(credentials, database, listener)
+            _attach(credentials, streams, database, listener)
             hub = Hub(database, listener, margin=_slowest_write(settings))
             app.state.listener, app.state.hub = listener, hub
             sockets.attach(database, listener, hub)
@@ -145,11 +145,14 @@ def _empty_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]])
     )
 
 
-def _attach(credentials: Credentials, database: Database, listener: Listener) -> None:
+def _attach(
+    credentials: Credentials, streams: EventStreams, database: Database, listener: Listener
+) -> None:
     """Let credentials be read, and read anew when one changes or that might have been missed."""
     credentials.attach(database)
     listener.listen(CHANNEL, credentials.forget)
     listener.on_connect(credentials.forget_all)
+    streams.attach(listener)
 
 
 def _server_url(settings: Settings, url: DatabaseUrl) -> DatabaseUrl:

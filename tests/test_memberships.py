@@ -30,7 +30,7 @@ def crew(shared_database: str) -> Iterator[httpx.Client]:
 @pytest.fixture
 def operator(crew: httpx.Client) -> Iterator[httpx.Client]:
     headers = {"authorization": f"Bearer {OPERATOR}"}
-    with PlainClient(base_url=crew.base_url, headers=headers) as client:
+    with PlainClient(base_url=crew.base_url, headers=headers, timeout=30) as client:
         yield client
 
 
@@ -103,7 +103,7 @@ async def test_what_is_remembered_is_forgotten_when_it_changes(
     async with database.transaction() as connection:
         assert await take(connection, subject, uuid)
         assert not await take(connection, subject, uuid)
-    await memberships.forget_all()
+    memberships.forget_all()
     assert await memberships.of(subject) == {}
 
 

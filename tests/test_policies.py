@@ -68,7 +68,7 @@ def test_reading_takes_a_viewer_and_writing_an_editor(app: FastAPI) -> None:
 
 def test_what_has_a_show_in_its_path_finds_it_there(app: FastAPI) -> None:
     places = {Shows.PATH: "{production}", Shows.LIST: "{production}", Shows.ROW: "{key}",
-              Shows.DEVICE: "{device}"}  # fmt: skip
+              Shows.ANY_ROW: "{collection}/{key}", Shows.DEVICE: "{device}"}  # fmt: skip
     for path, operation in operations(app):
         policy = policies.policy_of(operation) if operation else policies.OPEN
         if policy.shows in places:

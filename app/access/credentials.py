@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Final, NoReturn
 from urllib.parse import parse_qs
@@ -16,6 +17,7 @@ from app.access.audit.audit_writer import Audit
 from app.access.caller import Caller, Role
 from app.access.client_address import address_of
 from app.access.issuer import Issuer
+from app.access.memberships import Memberships
 from app.access.page_sessions import SESSION, PageSessions
 from app.access.peppers import Peppers
 from app.access.refusals.throttle import Throttle, ThrottleLimits
@@ -44,6 +46,7 @@ class Credentials:
         self.pages = PageSessions(settings, self._shared, self._peppers)
         self._touched: dict[str, float] = {}
         self._touching = Tasks()
+        self._memberships: Memberships | None = None
         self._issuer = Issuer(settings) if settings.oidc_issuer else None
         self.watches = Watches()
         self._database: Database | None = None
@@ -57,6 +60,7 @@ class Credentials:
 
     def attach(self, database: Database) -> None:
         self._database = database
+        self._memberships = Memberships(database)
         self._cache.clear()
         self.pages.attach(database)
 
@@ -85,11 +89,15 @@ class Credentials:
             self.watches.end_session(UUID(subject.removeprefix(SESSION)))
             return
         self._cache.forget(subject.removeprefix(SUBJECT))
+        if self._memberships is not None:
+            self._memberships.forget(subject)
         self.watches.look()
 
     async def forget_all(self, _: object = None) -> None:
         """Look at every credential anew, since changes may not have been announced here."""
         self._cache.clear()
+        if self._memberships is not None:
+            self._memberships.forget_all()
         self.pages.forget()
         self.watches.look()
 
@@ -126,6 +134,16 @@ class Credentials:
             self._refuse(error, address)
         return self._cache.find(*parts) or await self._look_up(*parts, address)
 
+    async def renewed(self, caller: Caller) -> Caller:
+        """Return a caller with the memberships that they have now.
+
+        Whether the credential is still valid is not asked: ``watches`` ends who holds an old one.
+        """
+        if caller.is_shared:
+            return caller
+        assert self._memberships is not None, "it was attached"
+        return replace(caller, memberships=await self._memberships.of(caller.subject))
+
     def ticket(self, caller: Caller) -> str:
         """Return a ticket with which the caller can open an event stream."""
         try:
@@ -159,12 +177,12 @@ class Credentials:
             if shared is None:
                 raise Unauthorized("The token of this ticket is gone: ask an operator for another.")
             return shared
-        return caller
+        return await self.renewed(caller)
 
     async def _of_issuer(self, issuer: Issuer, token: str, address: str) -> Caller:
         key = sha256(token.encode()).hexdigest()
         if caller := self._cache.find(key, token):
-            return caller
+            return await self.renewed(caller)
         generation = self._cache.generation
         try:
             caller = await issuer.caller(token)
@@ -172,7 +190,7 @@ class Credentials:
             self._refuse(error, address)
         until = caller.expires_at.timestamp() if caller.expires_at else None
         self._cache.put(key, token, caller, until, generation)
-        return caller
+        return await self.renewed(caller)
 
     def _refuse(self, error: Unauthorized, address: str, key: str | None = None) -> NoReturn:
         """Note and count a wrong credential; ``key`` is that of a token that exists."""

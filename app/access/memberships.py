@@ -78,7 +78,7 @@ class Memberships:
         self._generation += 1
         self._remembered.pop(subject, None)
 
-    async def forget_all(self, _: object = None) -> None:
+    def forget_all(self) -> None:
         """Read everybody's anew, since announcements may have been lost."""
         self._generation += 1
         self._remembered.clear()

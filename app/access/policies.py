@@ -7,10 +7,12 @@ without a line.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from typing import Final
 
-from app.access.caller import Role
+from app.access.caller import Caller, Role
 from app.entities import by_path
+from app.errors import Forbidden, SignalbookError, Unauthorized
 from app.model.entity import Entity, Row
 from app.model.operation_names import names_of
 
@@ -24,6 +26,7 @@ class Shows(Enum):
     PATH = "the path names the production"
     LIST = "the path names the production, and an unknown one has no rows"
     ROW = "the path names a row of it"
+    ANY_ROW = "the path names a row of it, and its type by the collection"
     DEVICE = "the path has the uuid of a device of it, and an unknown one has no rows"
     BODY = "the body names the production"
 
@@ -60,7 +63,8 @@ _ROUTES: Final[Mapping[str, Policy]] = {
     "get_show": _READ_SHOW, "list_label_clashes": _READ_SHOW, "export_production": _READ_SHOW,
     "list_events": _READ_SHOW, "list_entity_events": _READ_SHOW, "list_events_since": _READ_SHOW,
     "check_signals": _READ_SHOW,
-    "trace_signal": Policy(Role.VIEWER, Shows.ROW), "get_impact": Policy(Role.VIEWER, Shows.ROW),
+    "trace_signal": Policy(Role.VIEWER, Shows.ANY_ROW),
+    "get_impact": Policy(Role.VIEWER, Shows.ANY_ROW),
     "list_changes": _READ_SHOW, "stream_changes": _READ_SHOW,
     "list_sync_runs": _READ_SHOW, "get_sync_run": _READ_SHOW,
     "copy_production": _WRITE_SHOW, "undo_change": _WRITE_SHOW,
@@ -91,7 +95,8 @@ EVENTS: Final[Mapping[str, Policy]] = {
 """What a socket may send, by the name of the event. To leave what was not joined does nothing."""
 
 
-def routes() -> dict[str, Policy]:
+@cache
+def routes() -> Mapping[str, Policy]:
     """Return the policy of every operation by its id."""
     table = dict(_ROUTES)
     for one, many in _WORDS:
@@ -108,6 +113,15 @@ def policy_of(operation: str) -> Policy:
     if policy is None:
         raise LookupError(f"{operation} has no policy: add its line to app/access/policies.py.")
     return policy
+
+
+def refusal(caller: Caller, least: Role) -> SignalbookError:
+    """Return the error for a role that is too low: Unauthorized where nobody known calls."""
+    if caller.is_anonymous:
+        return Unauthorized(
+            "Send an access token: Authorization: Bearer …, or with a socket auth: {token: …}."
+        )
+    return Forbidden(f"This needs the role {least.word}: ask an operator for it.")
 
 
 def _of_type(entity: type[Row], path: str) -> Iterator[tuple[str, Policy]]:

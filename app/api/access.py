@@ -13,14 +13,14 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from app.access import least_roles
-from app.access.caller import Caller, Role
 from app.errors import Forbidden
 
 OPEN_PATHS: Final = frozenset({"/health", "/livez", "/api/health", "/api/server/info"})
 """Served without a token: the platform and the frontend have none yet."""
 _PAGES: Final = frozenset({"/docs", "/openapi.json", "/sign-in", "/sign-out"})
 _PAGES_ASSETS: Final = "/static-offline-docs/"
+OPERATOR_PATHS: Final = "/api/admin/"
+"""What the paths of operators begin with."""
 _FORWARDED: Final = re.compile(
     "x-forwarded-.*|forwarded|via|cf-connecting-ip|true-client-ip|x-client-ip|x-real-ip"
 )
@@ -33,16 +33,8 @@ def is_open(path: str) -> bool:
     return path in OPEN_PATHS or path in _PAGES or path.startswith(_PAGES_ASSETS)
 
 
-def refuse_unless_allowed(scope: Scope, caller: Caller, *, trusts_local: bool) -> None:
-    """Raise Unauthorized or Forbidden where the caller may not send this request."""
-    least = least_roles.of_request(scope.get("method", "GET"), scope["path"])
-    if least is Role.OPERATOR and caller.is_anonymous and trusts_local:
-        _refuse_remote(scope)
-    else:
-        least_roles.require(caller, least)
-
-
-def _refuse_remote(scope: Scope) -> None:
+def refuse_remote(scope: Scope) -> None:
+    """Raise Forbidden for a request that does not look as if this machine itself had sent it."""
     headers = Headers(scope=scope)
     hosts, origin = headers.getlist("host"), headers.get("origin")
     scheme = scope["scheme"]

@@ -4,16 +4,19 @@ Each is an async function of the request alone, so that FastAPI calls it without
 fast path can call it as well. They run with every request, so they ask the scope itself.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Annotated, Any, cast
+from uuid import UUID
 
 from fastapi import Depends, Path, Query, Request
 
-from app.access.caller import Caller
+from app.access.caller import Caller, Role
 from app.access.client_address import address_of
 from app.access.credentials import Credentials
 from app.access.sender import Sender
 from app.api.idempotent import IdempotentWriter
+from app.api.permissions import caller_of, find_production, role_of, shows_of, still_sees
 from app.api.responses import header
 from app.database.database import Database
 from app.database.url import DatabaseUrl
@@ -30,6 +33,8 @@ from app.store.many_writes import find_in_show
 from app.store.writer import Writer
 
 Dependency = Callable[[Request], Coroutine[Any, Any, Any]]
+StillSees = Callable[[UUID], Awaitable[bool]]
+FindProduction = Callable[[str | None], Awaitable[str | None]]
 
 
 def _service(name: str) -> Dependency:
@@ -44,7 +49,6 @@ def _service(name: str) -> Dependency:
 SettingsDep = Annotated[Settings, Depends(_service("settings"))]
 DatabaseDep = Annotated[Database, Depends(_service("database"))]
 DatabaseUrlDep = Annotated[DatabaseUrl, Depends(_service("url"))]
-WriterDep = Annotated[Writer, Depends(_service("writer"))]
 CheckupDep = Annotated[Checkup, Depends(_service("checkup"))]
 CredentialsDep = Annotated[Credentials, Depends(_service("credentials"))]
 HubDep = Annotated[Hub, Depends(_service("hub"))]
@@ -53,8 +57,21 @@ SignalsDep = Annotated[SignalReader, Depends(_service("signals"))]
 StreamsDep = Annotated[EventStreams, Depends(_service("event_streams"))]
 
 
+async def _writer(request: Request) -> Writer:
+    writer, shows = request.scope["app"].state.writer, shows_of(caller_of(request))
+    return cast("Writer", writer if shows is None else writer.limited_to(shows))
+
+
 async def _idempotent_writer(request: Request) -> IdempotentWriter:
-    return IdempotentWriter(request, request.app.state.writer)
+    return IdempotentWriter(request, await _writer(request))
+
+
+async def _sees_secrets(request: Request) -> bool:
+    return role_of(request) >= Role.EDITOR
+
+
+async def _body_production(request: Request) -> FindProduction:
+    return partial(find_production, request)
 
 
 async def _sender(request: Request) -> Sender:
@@ -63,7 +80,11 @@ async def _sender(request: Request) -> Sender:
 
 
 async def _caller(request: Request) -> Caller:
-    return cast("Caller", request.scope["state"]["caller"])
+    return caller_of(request)
+
+
+async def _still_sees(request: Request) -> StillSees:
+    return partial(still_sees, request)
 
 
 async def _url_path(request: Request) -> str:
@@ -97,9 +118,16 @@ def _path_part(name: str) -> Dependency:
     return part
 
 
+WriterDep = Annotated[Writer, Depends(_writer)]
 IdempotentWriterDep = Annotated[IdempotentWriter, Depends(_idempotent_writer)]
 SenderDep = Annotated[Sender, Depends(_sender)]
 CallerDep = Annotated[Caller, Depends(_caller)]
+FindProductionDep = Annotated[FindProduction, Depends(_body_production)]
+"""Finds the production that a body names, for who may write there."""
+StillSeesDep = Annotated[StillSees, Depends(_still_sees)]
+"""Asks anew whether the caller sees a production, while an answer is being sent."""
+SeesSecretsDep = Annotated[bool, Depends(_sees_secrets)]
+"""Whether the caller may edit, and so sees what only editors see."""
 UrlPathDep = Annotated[str, Depends(_url_path)]
 IfMatchDep = Annotated[bytes, Depends(_header(b"if-match"))]
 IfNoneMatchDep = Annotated[bytes, Depends(_header(b"if-none-match"))]

@@ -13,7 +13,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from app.access.audit.audit_entries import REFUSED, of_request
-from app.access.least_roles import OPERATOR_PATHS
+from app.api.access import OPERATOR_PATHS
 from app.api.problem_schemas import PROBLEM_TYPE
 from app.entities import discovered
 from app.errors import (

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.error_responses import answer_error, answer_http, answer_invalid
 from app.api.json_requests import Handler, JsonRequest, declare_json, refuse_undeclared
+from app.api.permissions import admit, policy_for
 from app.errors import BrokenJson, SignalbookError
 
 _MISSING: Final = {"type": "missing", "loc": ("body",), "msg": "Field required", "input": None}
@@ -31,15 +32,17 @@ class FastRoute(APIRoute):
 
     def get_route_handler(self) -> Handler:
         """Return FastAPI's handler, held to the same answers as ``direct_handler``."""
-        handle = super().get_route_handler()
+        handle, policy = super().get_route_handler(), policy_for(self)
 
         async def read(request: Request) -> Response:
             # The router lets a path end in a line break. Such a path names nothing to read.
             if request.scope["path"].endswith("\n") and not self.path.endswith("}"):
                 raise HTTPException(404)
+            await admit(request, policy)
             return await handle(request)
 
         async def write(request: Request) -> Response:
+            await admit(request, policy)
             strict = JsonRequest(request.scope, request.receive)
             await _read_json(strict)
             # What may be declared otherwise, such as text/json, FastAPI would not parse.
@@ -51,6 +54,7 @@ class FastRoute(APIRoute):
     def direct_handler(self) -> Handler:
         """Return a handler that does the same without FastAPI's way of solving parameters."""
         endpoint, dependant, body_field = self.endpoint, self.dependant, self.body_field
+        policy = policy_for(self)
         assert not [*dependant.query_params, *dependant.header_params, *dependant.cookie_params]
         assert all(field.field_info.annotation is str for field in dependant.path_params)
         assert all(use.name and not use.dependencies for use in dependant.dependencies)
@@ -60,6 +64,7 @@ class FastRoute(APIRoute):
         ]
 
         async def handle(request: Request) -> Response:
+            await admit(request, policy)
             values: dict[str, Any] = {}
             for name in parameters:
                 values[name] = request.scope["path_params"][name]

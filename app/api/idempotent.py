@@ -6,11 +6,16 @@ response. Its route documents ``openapi_extra={"parameters": [IDEMPOTENCY_KEY]}`
 
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
+from uuid import UUID
 
 from fastapi import Request, Response
+from pydantic_core import from_json
 
+from app.access import memberships
+from app.access.caller import Role
 from app.api.error_responses import answer_error
 from app.api.openapi import parameter
+from app.api.permissions import caller_of
 from app.errors import SignalbookError
 from app.store import idempotency
 from app.store.idempotency import HEADER, LONGEST, KeptAnswer
@@ -45,7 +50,11 @@ class IdempotentWriter:
         values = [value for name, value in headers if name == _NAME]
         if not values:
             return respond(await self._writer.write(key, work))
-        claim = idempotency.key_of(values), await self._fingerprint()
+        own_key, caller = idempotency.key_of(values), caller_of(self._request)
+        if not caller.is_anonymous:
+            # Each has keys of their own: nobody is sent the answer to another. No key has blanks.
+            own_key = f"{caller.subject} {own_key}"
+        claim = own_key, await self._fingerprint()
 
         async def write_once(context: WriteContext) -> KeptAnswer:
             async def write_first() -> KeptAnswer:
@@ -58,6 +67,28 @@ class IdempotentWriter:
         answer = await self._writer.in_transaction(key, write_once)
         replayed = {REPLAYED: "true"} if answer.replayed else {}
         return Response(answer.body, answer.status, headers={**answer.headers, **replayed})
+
+    async def make_show(
+        self, key: str, work: Work[T], respond: Callable[[T], Response], row: Callable[[T], bytes]
+    ) -> Response:
+        """Write as ``write`` does what makes a production; ``row`` returns it as JSON.
+
+        Who sees only some productions becomes its editor in the same transaction.
+        """
+        caller = caller_of(self._request)
+        if caller.sees_all:
+            return await self.write(key, work, respond)
+
+        async def make_own(context: WriteContext) -> T:
+            result = await work(context)
+            uuid, by = UUID(from_json(row(result))["uuid"]), caller.subject
+            await memberships.give(context.connection, by, uuid, Role.EDITOR, by)
+            return result
+
+        try:
+            return await self.write(key, make_own, respond)
+        finally:  # the announcement may come later than the next request
+            self._request.app.state.credentials.forget(caller.subject)
 
     async def _fingerprint(self) -> str:
         scope = self._request.scope

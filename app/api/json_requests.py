@@ -13,6 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from app.access.sender import Sender
+from app.api.permissions import admit, policy_for
 from app.changelog.log import Actor
 from app.errors import BodyTooLarge, UnsupportedMediaType
 from app.rules.json_bounds import refuse_beyond_bounds, refuse_many_values
@@ -107,9 +108,10 @@ class JsonRoute(APIRoute):
 
     def get_route_handler(self) -> Handler:
         """Wrap FastAPI's handler so that it parses the body strictly."""
-        handle = super().get_route_handler()
+        handle, policy = super().get_route_handler(), policy_for(self)
 
         async def handle_strictly(request: Request) -> Response:
+            await admit(request, policy)
             if request.method == "DELETE":
                 # fetch() declares a plain string as text; no other method would be preflighted.
                 declare_json(request.scope)

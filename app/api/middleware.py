@@ -20,9 +20,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.access.caller import Caller, Role
 from app.access.client_address import address_of
 from app.access.credentials import Credentials
-from app.api.access import OPEN_PATHS, is_open, refuse_unless_allowed
+from app.access.policies import refusal
+from app.api.access import OPEN_PATHS, OPERATOR_PATHS, is_open, refuse_remote
 from app.api.error_responses import answer_error, problem_response
 from app.api.frontend import is_page, sign_in_redirect
 from app.api.responses import IGNORED, header, ignored_names
@@ -204,7 +206,7 @@ def _documented_names(route: APIRoute) -> Iterator[str]:
 
 
 class CallerMiddleware:
-    """Finds out who calls, puts them into the scope, and refuses what they may not call at all."""
+    """Finds out who calls and puts them into the scope; refuses who sends no credential."""
 
     def __init__(self, app: ASGIApp, credentials: Credentials, *, has_frontend: bool) -> None:
         self.app, self._credentials, self._has_frontend = app, credentials, has_frontend
@@ -234,7 +236,12 @@ class CallerMiddleware:
             state["caller"] = self._credentials.anonymous
             return
         caller = state["caller"] = await self._credentials.caller(scope)
-        refuse_unless_allowed(scope, caller, trusts_local=self._credentials.trusts_local)
+        if caller.is_anonymous:
+            if self._credentials.trusts_local and path.startswith(OPERATOR_PATHS):
+                refuse_remote(scope)
+                state["caller"] = Caller.nobody(Role.OPERATOR)
+            elif caller.role is None:
+                raise refusal(caller, Role.VIEWER)
 
 
 class SocketMiddleware:
@@ -260,13 +267,12 @@ class SocketMiddleware:
             await listed(scope, receive, send)
             return
         try:
-            is_new = self._admit(scope)
-            caller = await self._credentials.caller(scope) if is_new else None
+            if self._admit(scope):  # a wrong token is refused before there is a session
+                await self._credentials.caller(scope)
         except SignalbookError as error:
             _log.info("socket refused", code=error.code, address=address_of(scope))
             await problem_response(error, scope["path"])(scope, receive, send)
             return
-        scope.setdefault("state", {})["caller"] = caller
         await self._sockets.serve(scope, receive, send)
 
     def _admit(self, scope: Scope) -> bool:

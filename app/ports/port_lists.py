@@ -5,7 +5,7 @@ What the list leaves out is deleted, but for what another row of the show names:
 """
 
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -41,7 +41,7 @@ UNLISTED: Final = "is_unlisted"
 class ListStatements:
     """The statements of a type that devices own; $1 is the device's uuid.
 
-    $2 is the production to look into; for the first two it may be NULL: then all.
+    $2 are the productions to look into, NULL for all; of ``device`` it is one.
     """
 
     whole: Mapping[str, str]
@@ -59,7 +59,7 @@ def list_statements(entity: type[Row]) -> ListStatements:
         "(id", f"({own}.id"
     )
     # Clients make uuids: a device of another production may have the same.
-    within = f"($2::uuid IS NULL OR {own}.production_uuid = $2)"
+    within = f"($2::uuid[] IS NULL OR {own}.production_uuid = ANY ($2))"
     condition = f"{own}.{owner.uuid} = $1 AND {within} AND {live(entity)}"
     rows = projection(entity, condition, order=order)
     devices = all_devices("id, uuid, production_uuid, is_deleted", owner.likely)
@@ -94,12 +94,15 @@ def _uses(own: str, owner: DeviceReference) -> Iterator[str]:
             )
 
 
-async def read_list(database: Database, entity: type[Row], device: str) -> bytes:
-    """Return what a device owns as a JSON array; ``[]`` for what is no device's uuid."""
+async def read_list(
+    database: Database, entity: type[Row], device: str, shows: Collection[UUID] | None = None
+) -> bytes:
+    """Return what a device owns, in some productions or in all, as a JSON array."""
     uuid = known_uuid(device)
     if uuid is None:
         return b"[]"
-    row = await database.row(list_statements(entity).whole["list"], uuid, None)
+    own = None if shows is None else list(shows)
+    row = await database.row(list_statements(entity).whole["list"], uuid, own)
     return bytes(row[0]) if row else b"[]"
 
 
@@ -115,14 +118,13 @@ async def write_list(
     show = await lock_production(context, production)
     owner = await _find_device(context.connection, entity, device, show)
     sql = list_statements(entity).whole
-    before = from_json(await context.connection.fetchval(sql["list"], owner, show.uuid))
+    own = [show.uuid]
+    before = from_json(await context.connection.fetchval(sql["list"], owner, own))
     writer = _ListWriter(context, entity, show, owner, actor)
     pairs = list(match(entity, before, items))
     listed = {row["uuid"] for row, _ in pairs if row}
     left_out = [row for row in before if row["uuid"] not in listed]
-    used = {
-        str(row["uuid"]) for row in await context.connection.fetch(sql["used"], owner, show.uuid)
-    }
+    used = {str(row["uuid"]) for row in await context.connection.fetch(sql["used"], owner, own)}
     for row in left_out:
         await writer.leave_out(row, is_used=row["uuid"] in used)
     for place, (matching, item) in enumerate(pairs):
@@ -130,7 +132,7 @@ async def write_list(
             await writer.write(matching, item)
         except Invalid as error:
             raise _at_place(error, place) from None
-    body: bytes = await context.connection.fetchval(sql["list"], owner, show.uuid)
+    body: bytes = await context.connection.fetchval(sql["list"], owner, own)
     return body
 
 

@@ -50,12 +50,15 @@ async def export(database: Database, production: str) -> bytes:
     What the service counts itself, such as versions and times, is in it and is not read again.
     Secrets are not in it, since a document goes from hand to hand.
     """
-    lists = (await read.show(database, production)).members
-    kinds = kinds_by_name()
-    members = [
-        b'"%b":%b' % (name.encode(), public_json(kinds[name], rows)) for name, rows in lists.items()
-    ]
+    lists = without_secrets((await read.show(database, production)).members)
+    members = [b'"%b":%b' % (name.encode(), rows) for name, rows in lists.items()]
     return b'{"format":%d,%b}' % (FORMAT, b",".join(members))
+
+
+def without_secrets(lists: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the members of a show, each as JSON, without their secrets."""
+    kinds = kinds_by_name()
+    return {name: public_json(kinds[name], rows) for name, rows in lists.items()}
 
 
 def check(document: Any) -> Document:

@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic_core import to_json
 from uuid_utils.compat import uuid7
 
+from app.access.own_rows import OWN_LABELS
 from app.entities import root
 from app.errors import DuplicateId, NotFound, ProductionNotFound, WrongProduction
 from app.model.entity import Entity, Row
@@ -82,6 +83,8 @@ class LabelTarget:
     used: Collection[str]
     everywhere: bool
     """Whether a label must be free in every production: an older service looks rows up by it."""
+    is_whole: bool = False
+    """Whether ``used`` are all that count: the productions that the writer sees."""
 
 
 async def find_target(
@@ -93,6 +96,9 @@ async def find_target(
         context.require_lock()
         await context.connection.execute(_PRODUCTIONS_LOCK)
         row = await context.connection.fetchrow(sql.target, labels.spellings(label or ""))
+        if context.own_shows is not None and not row["everywhere"]:
+            own = await context.connection.fetchval(OWN_LABELS, list(context.own_shows))
+            return LabelTarget(uuid, 0, own, everywhere=False, is_whole=True)
         return LabelTarget(uuid, 0, row["taken"], row["everywhere"])
     key = production or ""
     try:
@@ -113,32 +119,35 @@ async def assign_label(
         used = ever_used = await labels_everywhere(context, entity, label)
     elif label and (entity.allow_duplicate_labels or not used):
         return label
-    elif label or not issubclass(entity, Entity):
+    elif not target.is_whole and (label or not issubclass(entity, Entity)):
         scope = target.production if issubclass(entity, Entity) else _prefix(entity, label)
         live, ever_used, _ = await context.connection.fetchrow(statements(entity).labels, scope)
         used = [*target.used, *live]
     is_taken = label is not None and labels.folded(label) in set(map(labels.folded, used))
     if not label or (is_taken and entity.allow_duplicate_labels):
         return await _first_free(
-            context, entity, ever_used, lambda used: labels.next_free(entity.prefix, used)
-        )
+            context, entity, target, ever_used,
+            lambda used: labels.next_free(entity.prefix, used),
+        )  # fmt: skip
     if not is_taken:
         return label
-    free = await _first_free(context, entity, used, lambda used: labels.suggestion(label, used))
+    free = await _first_free(
+        context, entity, target, used, lambda used: labels.suggestion(label, used)
+    )
     raise DuplicateId(f"{label!r} is taken: {free!r} is free.", suggestedId=free)
 
 
 async def _first_free(
-    context: WriteContext, entity: type[Row], used: Collection[str],
+    context: WriteContext, entity: type[Row], target: LabelTarget, used: Collection[str],
     choose: Callable[[Collection[str]], str],
 ) -> str:  # fmt: skip
     """Choose a label; where ``used`` are not all there are, until it is one that nobody has."""
     while True:
         label = choose(used)
-        if issubclass(entity, Entity):
+        if issubclass(entity, Entity) or target.is_whole:
             return label
-        target = write_statements(entity).target
-        row = await context.connection.fetchrow(target, labels.spellings(label))
+        sql = write_statements(entity).target
+        row = await context.connection.fetchrow(sql, labels.spellings(label))
         if not row["taken"] and not row["given_up"]:
             return label
         used = [*used, label]

@@ -1,11 +1,12 @@
 """Reads entities: one statement in autocommit, whose bytes are the answer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
+from app.access.own_rows import OWN_SHOWS
 from app.database.database import Database, DatabaseConnection
 from app.entities import root
 from app.errors import AmbiguousId, NotFound
@@ -54,6 +55,12 @@ async def list_all(database: Database, entity: type[Row], production: str = "") 
         )  # fmt: skip
     else:
         row = await database.row(sql.list)
+    return Listed(row["body"], _state(row)) if row else Listed(b"[]", "")
+
+
+async def own_productions(database: Database, shows: Collection[UUID]) -> Listed:
+    """Return the live ones of some productions as a JSON array."""
+    row = await database.row(OWN_SHOWS, list(shows))
     return Listed(row["body"], _state(row)) if row else Listed(b"[]", "")
 
 

@@ -67,7 +67,7 @@ async def update(context: WriteContext, entity: type[Row], key: str, edit: Edit)
     body = await change.write(context)
     for kind, follower, new in followers:
         await _relabel(context, kind, follower, new, edit.actor)
-    return await _with_clash(context.connection, entity, row, label, body)
+    return await _with_clash(context, entity, row, label, body)
 
 
 async def _relabel(
@@ -84,11 +84,14 @@ class Clashing(bytes):
 
 
 async def _with_clash(
-    connection: DatabaseConnection, entity: type[Row], row: StoredRow, label: str, body: bytes
+    context: WriteContext, entity: type[Row], row: StoredRow, label: str, body: bytes
 ) -> bytes:
     """Name the others that have a row's new label, as it may be meant: a person is told."""
-    scope = label if issubclass(entity, Entity) else labels.spellings(label)
-    holders = await connection.fetch(statements(entity).alike, row.production, scope)
+    is_scoped, own = issubclass(entity, Entity), context.own_shows
+    scope = label if is_scoped else labels.spellings(label)
+    holders = await context.connection.fetch(statements(entity).alike, row.production, scope)
+    if own is not None and not is_scoped:
+        holders = [holder for holder in holders if holder["uuid"] in own]
     others = [{"uuid": r["uuid"], "id": r["id"]} for r in holders if r["uuid"] != row.uuid]
     return Clashing(b'%b,"labelClash":%b}' % (body[:-1], to_json(others))) if others else body
 

@@ -9,7 +9,7 @@ A writer that lost such a race, or that has several rows to write, starts again 
 that locks the production first. There nobody can overtake it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
@@ -87,6 +87,8 @@ class WriteContext:
     connection: DatabaseConnection
     locked: bool = False
     locked_productions: set[UUID] = field(default_factory=set)
+    own_shows: Collection[UUID] | None = None
+    """The productions that the writer sees, None for all: no other one is told of."""
     keys: dict[str, UUID] = field(default_factory=dict)
     """The production of each key that the write has met."""
     stale_forms: list[StaleForm] = field(default_factory=list)

@@ -8,9 +8,9 @@ may be any name of a production, and one that is not known yet has a queue of it
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Concatenate, Final, ParamSpec, TypeVar
+from typing import Concatenate, Final, ParamSpec, Self, TypeVar
 from uuid import UUID
 
 from app.database.database import Database, DatabaseConnection
@@ -80,8 +80,16 @@ class WriteQueue:
 class Writer:
     """Runs writes; ``wait`` is how many seconds one may wait for its slot."""
 
-    def __init__(self, database: Database, wait: float) -> None:
-        self._database, self._queue = database, WriteQueue(wait)
+    def __init__(
+        self, database: Database, wait: float, queue: WriteQueue | None = None,
+        own_shows: Collection[UUID] | None = None,
+    ) -> None:  # fmt: skip
+        self._database, self._wait = database, wait
+        self._queue, self._own_shows = queue or WriteQueue(wait), own_shows
+
+    def limited_to(self, shows: Collection[UUID]) -> Self:
+        """Return a writer for who sees these productions alone; both have one queue."""
+        return type(self)(self._database, self._wait, self._queue, shows)
 
     async def write(self, key: str, work: Work[P, T], *args: P.args, **named: P.kwargs) -> T:
         """Run ``work`` with a context and these arguments until no other write overtakes it.
@@ -153,7 +161,8 @@ class Writer:
         self, connection: DatabaseConnection, forms: list[StaleForm], *, locked: bool = False
     ) -> Iterator[WriteContext]:
         """Provide a context, and remember in the end the keys that the write has met."""
-        context = WriteContext(connection, locked=locked, stale_forms=forms)
+        own = self._own_shows
+        context = WriteContext(connection, locked=locked, own_shows=own, stale_forms=forms)
         try:
             yield context
         finally:

@@ -9,12 +9,14 @@ from fastapi import Header, Path, Query, Response
 from pydantic import BaseModel
 
 from app.api.dependencies import (
+    CallerDep,
     DatabaseDep,
     HubDep,
     IdempotentWriterDep,
     Limit,
     ProductionKey,
     SenderDep,
+    StillSeesDep,
     StreamsDep,
 )
 from app.api.idempotent import IDEMPOTENCY_KEY
@@ -220,12 +222,13 @@ _TICKET: Final = {
             response_class=Response, openapi_extra={"parameters": [_TICKET]})  # fmt: skip
 async def stream_changes(
     database: DatabaseDep, streams: StreamsDep, hub: HubDep, production: ProductionKey,
-    since: MaybeSince = None, last_event_id: LastEventId = None,
+    caller: CallerDep, still_sees: StillSeesDep, since: MaybeSince = None,
+    last_event_id: LastEventId = None,
 ) -> Response:  # fmt: skip
     """Open the stream. Raises NotFound where there is no such production."""
     uuid = await events.production_of(database, production)
     start = since if last_event_id is None else _parse_event_id(last_event_id)
-    return EventStream(streams, hub, uuid, start)
+    return EventStream(streams, hub, uuid, start, caller, partial(still_sees, uuid))
 
 
 def _parse_event_id(last_event_id: str) -> int:

@@ -6,10 +6,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, Field, create_model
 
-from app.api.dependencies import DatabaseDep, IdempotentWriterDep, SenderDep
+from app.api.dependencies import (
+    CallerDep,
+    DatabaseDep,
+    FindProductionDep,
+    IdempotentWriterDep,
+    SenderDep,
+)
 from app.api.idempotent import IDEMPOTENCY_KEY
 from app.api.json_requests import actor_in
 from app.api.openapi import answers
+from app.api.permissions import shows_of
 from app.api.responses import json_response
 from app.api.routes.formats import VideoFormat
 from app.api.routes.routers import api_router
@@ -73,8 +80,8 @@ def _add_read(router: APIRouter, entity: type[Entity], name: Names) -> None:
         description="Inputs first, then in the order of their labels; an unknown device has none.",
         responses=answers(schema, Invalid),
     )
-    async def list_of_device(database: DatabaseDep, device: Device) -> Response:
-        return json_response(await read_list(database, entity, device))
+    async def list_of_device(database: DatabaseDep, device: Device, caller: CallerDep) -> Response:
+        return json_response(await read_list(database, entity, device, shows_of(caller)))
 
 
 def _add_write(router: APIRouter, entity: type[Entity], name: Names) -> None:
@@ -96,14 +103,14 @@ def _add_write(router: APIRouter, entity: type[Entity], name: Names) -> None:
         openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
     )
     async def sync_device(
-        device: Device, body: body_model, writer: IdempotentWriterDep, sender: SenderDep
-    ) -> Response:
+        device: Device, body: body_model, writer: IdempotentWriterDep, sender: SenderDep,
+        find_production: FindProductionDep,
+    ) -> Response:  # fmt: skip
         if body.production_id is None or body.ports is None:
             raise BadRequest("Send productionId, and ports: the whole list of the device.")
+        production = await find_production(body.production_id) or ""
         work = partial(
-            write_list, entity=entity, device=device, production=body.production_id,
+            write_list, entity=entity, device=device, production=production,
             items=body.ports, actor=actor_in(body, sender),
         )  # fmt: skip
-        return await writer.write(
-            body.production_id, work, partial(json_response, request_body=body)
-        )
+        return await writer.write(production, work, partial(json_response, request_body=body))

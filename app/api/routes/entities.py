@@ -7,13 +7,17 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 
+from app.access.caller import Caller
 from app.api.dependencies import (
+    CallerDep,
     DatabaseDep,
+    FindProductionDep,
     IdempotentWriterDep,
     IfMatchDep,
     IfNoneMatchDep,
     KeyDep,
     ProductionDep,
+    SeesSecretsDep,
     SenderDep,
     WriterDep,
 )
@@ -30,6 +34,7 @@ from app.api.openapi import (
 )
 from app.api.responses import ReadResponse, created_response, json_response
 from app.api.routes.routers import entity_routers
+from app.database.database import Database
 from app.errors import AmbiguousId, Conflict, Invalid, KeyReused, NotFound, PreconditionFailed
 from app.model.entity import Entity, Row
 from app.model.fields import NO_NUL
@@ -40,6 +45,7 @@ from app.model.schemas import (
     read_schema,
     update_schema,
 )
+from app.model.secret_fields import public_json
 from app.model.updated_schema import updated_schema
 from app.releases.migrations import revisions
 from app.rules.etags import entity_tag, fingerprint, list_tag, matches
@@ -91,7 +97,7 @@ def _add_routes(router: APIRouter, entity: type[Row], name: Names) -> None:
 
 def _add_list(router: APIRouter, entity: type[Row], name: Names) -> None:
     version = fingerprint(statements(entity).list, revisions.head())
-
+    public_version = fingerprint(f"public {statements(entity).list}", revisions.head())
     scoped = issubclass(entity, Entity)
     schema: Any = list[read_schema(entity)]  # type: ignore[misc]  # made at run time
     order = "oldest first; an unknown production has none" if scoped else "newest first"
@@ -108,14 +114,30 @@ def _add_list(router: APIRouter, entity: type[Row], name: Names) -> None:
         },
     )
     async def list_rows(
-        database: DatabaseDep, production: ProductionDep, if_none_match: IfNoneMatchDep
-    ) -> Response:
+        database: DatabaseDep, production: ProductionDep, if_none_match: IfNoneMatchDep,
+        caller: CallerDep, sees_secrets: SeesSecretsDep,
+    ) -> Response:  # fmt: skip
+        if not scoped and not caller.sees_all:
+            return await _own_productions(database, caller, if_none_match, version)
+        is_public = not sees_secrets and bool(entity.secrets)
+        own_version = public_version if is_public else version
         if if_none_match:
-            etag = list_tag(await read.state_token(database, entity, production), version)
+            etag = list_tag(await read.state_token(database, entity, production), own_version)
             if matches(if_none_match, etag):
                 return ReadResponse(None, etag, compressible=True)
         rows = await read.list_all(database, entity, production)
-        return ReadResponse([rows.body], list_tag(rows.state, version), compressible=True)
+        body = public_json(entity, rows.body) if is_public else rows.body
+        return ReadResponse([body], list_tag(rows.state, own_version), compressible=True)
+
+
+async def _own_productions(
+    database: Database, caller: Caller, if_none_match: bytes, version: str
+) -> Response:
+    """List the productions of who sees only some: neither body nor tag tells of any other."""
+    rows = await read.own_productions(database, caller.memberships.keys())
+    etag = list_tag(rows.state, version)
+    body = None if matches(if_none_match, etag) else [rows.body]
+    return ReadResponse(body, etag, compressible=True)
 
 
 def _add_get(router: APIRouter, entity: type[Row], name: Names) -> None:
@@ -128,9 +150,12 @@ def _add_get(router: APIRouter, entity: type[Row], name: Names) -> None:
         openapi_extra={"parameters": [*_key_of(entity), IF_NONE_MATCH], **name.extra},
     )
     async def get_row(
-        database: DatabaseDep, key: KeyDep, if_none_match: IfNoneMatchDep
-    ) -> Response:
+        database: DatabaseDep, key: KeyDep, if_none_match: IfNoneMatchDep,
+        sees_secrets: SeesSecretsDep,
+    ) -> Response:  # fmt: skip
         row = await read.get(database, entity, key)
+        if not sees_secrets:
+            row = public_json(entity, row)
         etag = entity_tag(row)
         return ReadResponse(None if matches(if_none_match, etag) else [row], etag)
 
@@ -147,13 +172,18 @@ def _add_create(router: APIRouter, entity: type[Row], name: Names) -> None:
         responses={201: {"model": read_schema(entity)}, **_CREATE_ERRORS},
         openapi_extra={"parameters": [IDEMPOTENCY_KEY], **name.extra},
     )
-    async def create_row(body: schema, writer: IdempotentWriterDep, sender: SenderDep) -> Response:
+    async def create_row(
+        body: schema, writer: IdempotentWriterDep, sender: SenderDep,
+        find_production: FindProductionDep,
+    ) -> Response:  # fmt: skip
         edit = edit_of(entity, body, sender)
-        return await writer.write(
-            edit.production or "",
-            partial(create, entity=entity, edit=edit),
-            partial(created_response, body),
-        )
+        respond = partial(created_response, body)
+        if not issubclass(entity, Entity):
+            work = partial(create, entity=entity, edit=edit)
+            return await writer.make_show("", work, respond, bytes)
+        edit = replace(edit, production=await find_production(edit.production))
+        work = partial(create, entity=entity, edit=edit)
+        return await writer.write(edit.production or "", work, respond)
 
 
 def _add_update(router: APIRouter, entity: type[Row], name: Names) -> None:

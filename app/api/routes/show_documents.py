@@ -133,7 +133,7 @@ async def import_show(
         show = copying.with_new_uuids(show)
     actor = actor_in(body, sender)
     work = partial(show_document.load, document=show, actor=actor)
-    return await writer.write(_SLOT, work, partial(_answer, body))
+    return await writer.make_show(_SLOT, work, partial(_answer, body), _row)
 
 
 @router.post("/{production}/copy", status_code=201, operation_id="copy_production",
@@ -154,7 +154,7 @@ async def copy_show(
         return await show_document.load(context, _changed(exported, body), actor)
 
     _require_lists(body.collections or ())
-    return await writer.write(_SLOT, copy, partial(_answer, body))
+    return await writer.make_show(_SLOT, copy, partial(_answer, body), _row)
 
 
 def _changed(show: Document, body: ShowCopy) -> Document:
@@ -186,6 +186,10 @@ def _require_lists(names: Sequence[str]) -> None:
         if name not in lists_of():
             choices = ", ".join(lists_of())
             raise Invalid.at(f"collections.{index}", f"{name[:100]!r} is none of {choices}")
+
+
+def _row(new_show: NewShow) -> bytes:
+    return new_show.production
 
 
 def _answer(body: DeleteBody, new_show: NewShow) -> Response:

@@ -8,7 +8,7 @@ from fastapi import Depends, Request, Response
 from pydantic import BaseModel, Field, create_model
 
 from app.api import openapi
-from app.api.dependencies import DatabaseDep, IfNoneMatchDep, ProductionDep
+from app.api.dependencies import DatabaseDep, IfNoneMatchDep, ProductionDep, SeesSecretsDep
 from app.api.fast_path import FastRoute
 from app.api.responses import ReadResponse, json_response
 from app.api.routes.routers import api_router
@@ -19,6 +19,7 @@ from app.model.schemas import read_schema
 from app.model.updated_schema import LabelHolder
 from app.releases.migrations import revisions
 from app.rules.etags import fingerprint, list_tag, matches
+from app.shows.show_document import without_secrets
 from app.sql.show_reads import SHOW_BY_UUID, members
 from app.store import read
 
@@ -76,16 +77,17 @@ CollectionsDep = Annotated[tuple[str, ...] | None, Depends(_collections)]
             openapi_extra={"parameters": _PARAMETERS})  # fmt: skip
 async def get_show(
     database: DatabaseDep, production: ProductionDep, collections: CollectionsDep,
-    if_none_match: IfNoneMatchDep,
+    if_none_match: IfNoneMatchDep, sees_secrets: SeesSecretsDep,
 ) -> Response:  # fmt: skip
     """Answer with the show, or 304 where the client has its newest state."""
-    version = _version(collections)
+    version = _version(collections, sees_secrets=sees_secrets)
     if if_none_match:
         etag = list_tag(await read.show_state_token(database, production), version)
         if matches(if_none_match, etag):
             return ReadResponse(None, etag, compressible=True)
     show = await read.show(database, production, collections)
-    return ReadResponse(_pieces(show.members), list_tag(show.state, version), compressible=True)
+    lists = show.members if sees_secrets else without_secrets(show.members)
+    return ReadResponse(_pieces(lists), list_tag(show.state, version), compressible=True)
 
 
 class LabelClash(openapi.AnswerModel):
@@ -110,9 +112,10 @@ async def list_label_clashes(database: DatabaseDep, production: ProductionDep) -
 
 
 @lru_cache(maxsize=256)
-def _version(collections: tuple[str, ...] | None) -> str:
+def _version(collections: tuple[str, ...] | None, *, sees_secrets: bool) -> str:
     """Return what tells this choice of collections, as this code answers it, from others."""
-    return fingerprint(f"{SHOW_BY_UUID}\n{collections}", revisions.head())
+    public = "" if sees_secrets else "\npublic"
+    return fingerprint(f"{SHOW_BY_UUID}\n{collections}{public}", revisions.head())
 
 
 def _pieces(lists: Mapping[str, bytes]) -> list[bytes]:

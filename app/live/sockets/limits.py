@@ -35,6 +35,8 @@ class SocketLimits:
     """How long an empty room stays open."""
     retry: float = 1.0
     """Between two tries while the database does not answer."""
+    recheck: float = 10.0
+    """Between two looks at what the holders of sockets may do."""
     sweep: float = 5.0
     """Between two searches for the presence rows of dead processes."""
     ping_interval: float = 25.0

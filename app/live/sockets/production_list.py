@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
+from uuid import UUID
 
 import structlog
 from pydantic_core import to_json
@@ -13,6 +14,7 @@ from app.entities import root
 from app.live.feed.entries import FeedEntry
 from app.live.feed.hub import Hub
 from app.live.feed.subscription import Subscription
+from app.live.sockets.callers import SocketCallers
 from app.live.sockets.limits import SocketLimits
 from app.live.sockets.messages import of_list
 from app.live.sockets.send_queue import FindQueue, event
@@ -26,8 +28,11 @@ class ProductionListRoom:
     It unsubscribes a moment after the last socket has left, as pages come and go.
     """
 
-    def __init__(self, hub: Hub, send_queue: FindQueue, limits: SocketLimits) -> None:
+    def __init__(
+        self, hub: Hub, send_queue: FindQueue, callers: SocketCallers, limits: SocketLimits
+    ) -> None:
         self._hub, self._send_queue, self._limits = hub, send_queue, limits
+        self._callers = callers
         self.sockets: set[str] = set()
         self._task: asyncio.Task[None] | None = None
         self._first_try = asyncio.Event()
@@ -80,17 +85,25 @@ class ProductionListRoom:
             else:
                 self._first_try.set()
                 if late:
-                    self._send("resync", to_json({"resync": f"/api/{root().collection}"}).decode())
+                    for socket in tuple(self.sockets):
+                        self.resync(socket)
                 return subscription
 
     async def _on_entries(self, entries: Sequence[FeedEntry]) -> None:
         for entry in entries:
             for message in of_list(entry):
-                self._send(*message)
+                self._send(entry.production, *message)
             await asyncio.sleep(0)  # so that sockets can send before the next is queued
 
-    def _send(self, name: str, payload: str) -> None:
+    def resync(self, socket: str) -> None:
+        """Let a socket load the list anew, if it watches it."""
+        if socket in self.sockets and (queue := self._send_queue(socket)):
+            content = to_json({"resync": f"/api/{root().collection}"}).decode()
+            queue.put_nowait(event("resync", content))
+
+    def _send(self, production: UUID, name: str, payload: str) -> None:
+        """Send an event about a production to those for whom it exists."""
         packet = event(name, payload)
         for socket in tuple(self.sockets):
-            if queue := self._send_queue(socket):
+            if self._callers.sees(socket, production) and (queue := self._send_queue(socket)):
                 queue.put_nowait(packet)

@@ -14,8 +14,12 @@ from uuid import UUID
 import asyncpg
 from pydantic_core import from_json, to_json
 
+from app.access import own_rows
+from app.access.caller import Role
+from app.access.policies import refusal
 from app.background import Tasks
 from app.database.database import Database
+from app.entities import root
 from app.errors import (
     AmbiguousId,
     BadRequest,
@@ -28,6 +32,7 @@ from app.live.feed.entries import Page, read_page
 from app.live.feed.hub import Hub
 from app.live.feed.listener import Listener
 from app.live.sockets.broadcast import Broadcast, require_small
+from app.live.sockets.callers import SocketCallers
 from app.live.sockets.limits import SocketLimits
 from app.live.sockets.pending_joins import PendingJoins
 from app.live.sockets.presence import People, Presence
@@ -47,10 +52,10 @@ class Rooms:
 
     def __init__(
         self, database: Database, listener: Listener, hub: Hub, send_queue: FindQueue,
-        limits: SocketLimits,
+        callers: SocketCallers, limits: SocketLimits,
     ) -> None:  # fmt: skip
         self._database, self._hub, self._limits = database, hub, limits
-        self._send_queue = send_queue
+        self._send_queue, self._callers = send_queue, callers
         self._presence = Presence(database, listener, self._on_presence, limits.sweep)
         self._broadcast = Broadcast(database, listener, self._on_broadcast)
         self._rooms: dict[UUID, Room] = {}
@@ -105,7 +110,10 @@ class Rooms:
     async def _join(
         self, socket: str, request: Join, still_wanted: Callable[[], bool]
     ) -> dict[str, Any]:
-        room, start = await self._find_room(request.productionId), None
+        key = request.productionId
+        sees_all = self._callers.of(socket).sees_all
+        own_key = key if sees_all else await self._find_own(socket, key)
+        room, start = await self._find_room(own_key), None
         if request.since is not None:
             start = await read_page(self._database, room.uuid, request.since, limit=0)
         keys = self._keys.get(socket)
@@ -113,8 +121,11 @@ class Rooms:
             raise Unavailable("The connection has ended, or the service stops: join again.")
         if room.uuid not in keys and len(keys) >= self._limits.rooms:
             raise BadRequest(f"One socket may watch {self._limits.rooms} productions: leave one.")
-        keys.setdefault(room.uuid, set()).add(canonical_key(request.productionId))
-        room.add_key(request.productionId)
+        if not self._callers.sees(socket, room.uuid):  # it was taken meanwhile
+            raise _not_found(key)
+        keys.setdefault(room.uuid, set()).add(canonical_key(key))
+        if sees_all:  # for who sees only some, another show may have that label
+            room.add_key(key)
         ack = _enter(room, socket, start)
         self._presence.enter(room.uuid, socket, request.person)
         if (people := self._presence.last_sent.get(room.uuid)) is not None:
@@ -133,12 +144,15 @@ class Rooms:
     async def change(self, socket: str, request: ChangeAnnouncement) -> dict[str, Any]:
         """Send an announcement to the others who watch a production.
 
-        Raises NotJoined, Invalid, BodyTooLarge, and what the database does; by then the sockets of
-        this process have it.
+        Raises NotJoined, Forbidden, Invalid, BodyTooLarge, and what the database does; by then the
+        sockets of this process have it.
         """
         room, text = self._joined_room(socket, request.productionId), request.text()
         if room is None:
             raise NotJoined("Join the production before you tell others who watch it.")
+        caller = self._callers.of(socket)
+        if (caller.role_in(room.uuid) or 0) < Role.EDITOR:
+            raise refusal(caller, Role.EDITOR)
         require_small(text)
         room.send(_CHANGE, text, exclude=socket)
         await self._broadcast.send(room.uuid, text)
@@ -170,6 +184,28 @@ class Rooms:
             task.add_done_callback(lambda _: self._opening.pop(uuid, None))
         return await asyncio.shield(task)
 
+    async def _find_own(self, socket: str, key: str) -> str:
+        """Return the uuid of a production that who holds a socket may see.
+
+        Raises ProductionNotFound and AmbiguousId.
+        """
+        shows = self._callers.of(socket).memberships
+        rows = await own_rows.find(self._database, root(), key, shows)
+        if not rows:
+            raise _not_found(key)
+        if len(rows) > 1:
+            raise AmbiguousId(f"Several productions are called {key!r}: use the uuid.")
+        return str(rows[0]["uuid"])
+
+    def expel_from_others(self, socket: str) -> None:
+        """Let a socket watch no more what its holder may not see any more, and send it word."""
+        for uuid in [uuid for uuid in self._keys.get(socket, ())
+                     if not self._callers.sees(socket, uuid)]:  # fmt: skip
+            del self._keys[socket][uuid]
+            self._leave(self._rooms[uuid], socket)
+            error = _not_found(str(uuid))
+            self._send(socket, "refused", {**error.acknowledgement(), "productionId": str(uuid)})
+
     async def _find_production(self, key: str) -> tuple[UUID, str, int]:
         async with self._database.connection() as connection:
             rows: Sequence[asyncpg.Record] = []
@@ -179,7 +215,7 @@ class Rooms:
             if not rows and (alike := await connection.fetch(BY_SPELLINGS, labels.spellings(key))):
                 rows = alike if len(alike) > 1 else await connection.fetch(BY_LABEL, alike[0]["id"])
         if not rows:
-            raise ProductionNotFound(f"No production is called {key!r}.", productionId=key)
+            raise _not_found(key)
         if len(rows) > 1:
             raise AmbiguousId(f"Several productions are called {key!r}: use the uuid.")
         if former := rows[0].get("former"):
@@ -224,6 +260,10 @@ class Rooms:
     def _send(self, socket: str, name: str, payload: Any) -> None:
         if queue := self._send_queue(socket):
             queue.put_nowait(event(name, to_json(payload).decode()))
+
+
+def _not_found(key: str) -> ProductionNotFound:
+    return ProductionNotFound(f"No production is called {key!r}.", productionId=key)
 
 
 def _enter(room: Room, socket: str, start: Page | None) -> dict[str, Any]:

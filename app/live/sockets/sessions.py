@@ -19,7 +19,6 @@ from engineio import packet as engine_packet
 from pydantic_core import to_json
 from starlette.types import Message, Receive, Scope, Send
 
-from app.access.caller import Caller
 from app.access.client_address import AddressCounts, address_of
 from app.background import Tasks
 from app.errors import BadRequest, Busy, SignalbookError, TooFast, TooManyFromAddress, Unavailable
@@ -51,8 +50,6 @@ class Session:
         self.address = "unknown"
         self.greeted: Callable[[], None] = lambda: None
         """To be called once it has sent CONNECT, or has ended without."""
-        self.caller: Caller | None = None
-        """Who has opened it; who it is can still be said with CONNECT."""
 
     def allows(self, size: int) -> bool:
         """Count a message; return whether there is a token for it: they come with time."""
@@ -199,7 +196,7 @@ class SessionServer(socketio.AsyncServer):  # type: ignore[misc]  # the library 
         await super()._handle_eio_connect(eio_sid, environ)
         session = self._sessions[eio_sid] = Session(eio_sid, self._limits)
         scope: Scope = environ["asgi.scope"]
-        session.caller, session.address = scope["state"]["caller"], address_of(scope)
+        session.address = address_of(scope)
         session.greeted = self._handshakes.hold(session.address)
         scope[_SESSION] = session
         if scope["type"] == "websocket":

@@ -6,9 +6,9 @@ slowly falls behind and costs no memory. One that takes nothing at all is discon
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
@@ -18,11 +18,13 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.access.caller import Caller
+from app.access.memberships import CHANNEL
 from app.access.watches import Watches
 from app.background import running
 from app.errors import Busy, LogTrimmed, Unavailable
 from app.live.feed.entries import Derived, FeedEntry
 from app.live.feed.hub import Hub
+from app.live.feed.listener import Listener
 from app.live.shutdown import Shutdown
 from app.model.row_size import LARGEST_PUSH
 
@@ -48,12 +50,34 @@ class EventStreams:
     heartbeat: float = 15.0
     patience: float = 30.0
     open: int = 0
+    checks: dict[asyncio.Event, str] = field(default_factory=dict)
+    """What lets a stream ask whether it may go on, with the subject that reads it."""
+
+    def attach(self, listener: Listener) -> None:
+        """Look anew at who reads when their memberships change."""
+        listener.listen(CHANNEL, self._recheck)
+        listener.on_connect(self._recheck_all)
+
+    def _recheck(self, subject: str) -> None:
+        """Let the streams of a subject ask whether they may go on."""
+        for check in [check for check, reader in self.checks.items() if reader == subject]:
+            check.set()
+
+    async def _recheck_all(self, _: object = None) -> None:
+        """Let all streams ask whether they may go on."""
+        for check in tuple(self.checks):
+            check.set()
 
     @contextmanager
-    def count(self, caller: Caller, end: Callable[[], None]) -> Iterator[None]:
+    def count(
+        self, caller: Caller, end: Callable[[], None], check: asyncio.Event
+    ) -> Iterator[None]:
         """Count a stream while the block runs.
 
         ``end`` is called when the service stops, or the caller's credential is no longer valid.
+        ``check`` is set when what the caller may do has changed.
+
+        ``check`` is set when what ``subject`` may do has changed.
 
         Raises Busy if there are as many as there may be, Unavailable while the service stops.
         """
@@ -63,15 +87,20 @@ class EventStreams:
             raise Busy(f"This process serves {self.open} streams and takes no more: try again in a "
                        "moment, or ask for the changes without a stream.")  # fmt: skip
         self.open += 1
+        self.checks[check] = caller.subject
         try:
             with self.shutdown.on_begin(end), self.watches.watching(caller, end):
                 yield
         finally:
             self.open -= 1
+            del self.checks[check]
 
 
 class EventStream(StreamingResponse):
     """The response that sends a production's changes after ``since``, or from now on.
+
+    It ends when ``may_go_on`` returns false: that is asked with each heartbeat, and as soon as what
+    ``caller`` may do has changed.
 
     Before its first byte it raises NotFound, LogTrimmed, Busy and Unavailable.
     """
@@ -79,18 +108,23 @@ class EventStream(StreamingResponse):
     media_type = "text/event-stream"
 
     def __init__(
-        self, streams: EventStreams, hub: Hub, production: UUID, since: int | None
-    ) -> None:
+        self, streams: EventStreams, hub: Hub, production: UUID, since: int | None,
+        caller: Caller, may_go_on: Callable[[], Awaitable[bool]],
+    ) -> None:  # fmt: skip
         super().__init__((), headers=_HEADERS)
         self._streams, self._hub, self._production, self._since = streams, hub, production, since
+        self._caller, self._may_go_on = caller, may_go_on
+        self._check = asyncio.Event()
         self._opened, self._over = asyncio.Event(), asyncio.Event()
         self._sending = asyncio.Lock()
         self._stalled = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(
+        self, scope: Scope, receive: Receive, send: Send,  # noqa: ARG002  # ASGI's shape
+    ) -> None:  # fmt: skip
         """Send until the client leaves or takes nothing, or the service stops."""
         self._send = send
-        with self._streams.count(scope["state"]["caller"], self._over.set):
+        with self._streams.count(self._caller, self._over.set, self._check):
             subscription = await self._hub.subscribe(
                 self._production, self._on_entries, self._since, on_trimmed=self._on_trimmed
             )
@@ -123,7 +157,12 @@ class EventStream(StreamingResponse):
 
     async def _keep_alive(self) -> None:
         while True:
-            await asyncio.sleep(self._streams.heartbeat)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._streams.heartbeat):
+                    await self._check.wait()
+            self._check.clear()
+            if not await self._may_go_on():
+                self._over.set()
             await self._write(_HEARTBEAT)
 
     async def _on_entries(self, entries: Sequence[FeedEntry]) -> None:
