@@ -54,6 +54,8 @@ from http import HTTPStatus
 from typing import Any, ClassVar
 from uuid import UUID
 
+from app.masking import masked
+
 
 class SignalbookError(Exception):
     """Something that nobody foresaw. All other errors are kinds of it."""
@@ -69,27 +71,25 @@ class SignalbookError(Exception):
     ) -> None:  # fmt: skip
         super().__init_subclass__()
         cls.code, cls.status = code, status or cls.status
-        cls.error = error or cls.error
-        cls.headers = headers or cls.headers
+        cls.error, cls.headers = error or cls.error, headers or cls.headers
 
     def __init__(self, message: str, *, error: str | None = None, **members: Any) -> None:
         super().__init__(message)
-        self.message, self.members = message, members
-        self.error = error or type(self).error
+        self.message, self.members, self.error = message, members, error or type(self).error
 
     def body(self, instance: str) -> dict[str, Any]:
         """Return the problem+json members; ``instance`` is the path of the request."""
         return {
             "type": "about:blank", "title": HTTPStatus(self.status).phrase, "status": self.status,
-            "detail": self.message, "instance": instance, "error": self.error,
-            "message": self.message, "code": self.code, **self.members,
+            "detail": masked(self.message), "instance": masked(instance), "error": self.error,
+            "message": masked(self.message), "code": self.code, **self.members,
         }  # fmt: skip
 
     def acknowledgement(self) -> dict[str, Any]:
         """Return what the acknowledgement of a socket's event says of it."""
         names = ("oldest", "latest", "resync", "candidates")
         more = {name: self.members[name] for name in names if name in self.members}
-        return {"error": self.error, "message": self.message, "code": self.code, **more}
+        return {"error": self.error, "message": masked(self.message), "code": self.code, **more}
 
 
 class BadRequest(SignalbookError, status=400, code="BAD_REQUEST", error="Bad request"):

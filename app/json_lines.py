@@ -1,7 +1,7 @@
 """Turns what Python and libraries print by themselves into lines of JSON, like those of our log.
 
 A machine that reads the log of a service can read neither a warning nor a traceback. This module
-needs the standard library alone, so that it can begin before anything else is imported.
+needs little but the standard library, so that it can begin before anything else is imported.
 """
 
 import json
@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final
+
+from app.masking import masked
 
 SERVICE: Final = logging.getLogger("signalbook")
 """Logs what the service says of itself when its own log may not be set up yet."""
@@ -29,7 +31,7 @@ class JsonFormatter(logging.Formatter):
         }  # fmt: skip
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line)
+        return masked(json.dumps(line))
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -30,6 +30,7 @@ from app.errors import (
     TooManyConnections,
 )
 from app.health.soak_recorder import SoakRecorder
+from app.masking import masked
 from app.model.schemas import invalid
 from app.releases.ledger import signals
 
@@ -106,7 +107,7 @@ def _template(request: Request) -> str:
         if value in parts:
             last = len(parts) - 1 - parts[::-1].index(value)
             parts[last] = f"{{{name}}}"
-    return "/".join(parts)
+    return masked("/".join(parts))
 
 
 async def answer_invalid(request: Request, error: Exception) -> Response:

@@ -32,6 +32,7 @@ from app.api.site_check import SiteCheck
 from app.errors import BadRequest, MethodNotAllowed, SignalbookError, Unauthorized, Unavailable
 from app.health.incidents import Incidents
 from app.live.sockets.sessions import SessionServer
+from app.masking import masked
 
 _log: Final = structlog.get_logger()
 _ID_LENGTH: Final = 64
@@ -87,7 +88,9 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             if len(value) <= _ID_LENGTH and value.replace(b"-", b"").isalnum():
-                return str(value, "ascii")
+                own = str(value, "ascii")
+                if own == masked(own):
+                    return own
             break
     return token_hex(16)
 

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.error_responses import problem_json
 from app.api.json_requests import JSON_TYPE
+from app.masking import masked
 from app.model.schemas import unknown_members
 from app.rules.etags import entity_tag
 from app.store.many_writes import Outcome
@@ -107,7 +108,7 @@ def json_response(
 def ignored_names(names: Iterable[str], more: str = "") -> str:
     """Return what the header says of ignored names, each once; ``more`` is what it said before."""
     listed = [part for part in more.split(", ") if part]
-    quoted = dict.fromkeys([*listed, *(quote(name[:100], safe="") for name in names)])
+    quoted = dict.fromkeys([*listed, *(quote(masked(name)[:100], safe="") for name in names)])
     short = ", ".join(list(quoted)[:_IGNORED_NAMES])
     return short if len(short) <= _IGNORED_LENGTH else short[:_IGNORED_LENGTH] + "..."
 

@@ -15,6 +15,7 @@ from app.access.caller import Caller
 from app.access.client_address import Scope, address_of
 from app.changelog.log import Actor
 from app.database.database import DatabaseConnection
+from app.masking import masked
 from app.sql.projection import MOMENT
 from app.sql.registry import statement
 
@@ -121,4 +122,4 @@ def as_json(*entries: AuditEntry) -> str:
 def _clean(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    return value[:_LONGEST].replace("\0", "�").encode("utf-8", "replace").decode()
+    return masked(value)[:_LONGEST].replace("\0", "�").encode("utf-8", "replace").decode()
