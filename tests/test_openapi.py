@@ -18,6 +18,7 @@ import pytest
 import schemathesis
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
+from pydantic import SecretStr
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -48,9 +49,16 @@ schema = (
 )
 
 
+# Most callers may do what they ask; some have no token, or one that is none.
+ALL, OPERATORS = "a-token-for-everybody", "a-token-for-operators"
+CALLERS = (None, "no-token-of-this-service", *[ALL] * 2, *[OPERATORS] * 4)
+
+
 @pytest.fixture(scope="module")
-def root(client: httpx.Client) -> str:
-    return str(client.base_url)
+def root(shared_database: str) -> Iterator[str]:
+    tokens = {"access_token": SecretStr(ALL), "operator_token": SecretStr(OPERATORS)}
+    with service(shared_database, **tokens) as served:
+        yield str(served.base_url)
 
 
 @pytest.fixture(scope="module")
@@ -119,8 +127,11 @@ def test_no_request_meets_a_500_or_an_answer_outside_the_schema(
         suppress_health_check=list(HealthCheck),
     )
     def send(case: Any) -> None:
+        chosen = zlib.crc32(repr(case.body).encode("utf-8", "replace"))
+        if token := CALLERS[chosen // 2 % len(CALLERS)]:
+            case.headers["Authorization"] = f"Bearer {token}"
         # Every other request names what exists; random keys alone would only ever meet a 404.
-        if case.path_parameters and zlib.crc32(repr(case.body).encode("utf-8", "replace")) % 2:
+        if case.path_parameters and chosen % 2:
             known = existing(path.split("/")[2])
             named = {k: v for k, v in known.items() if k in case.path_parameters}
             case.path_parameters.update(named)
