@@ -18,11 +18,13 @@ import pytest
 import schemathesis
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
+from hypothesis.stateful import run_state_machine_as_test
 from pydantic import SecretStr
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     ignored_auth,
+    positive_data_acceptance,
     response_schema_conformance,
     status_code_conformance,
 )
@@ -143,6 +145,28 @@ def test_no_request_meets_a_500_or_an_answer_outside_the_schema(
         )  # fmt: skip
 
     send()
+
+
+def test_what_follows_from_an_answer_meets_no_500_either(root: str) -> None:
+    """Schemathesis sees which answers name the keys of others, and goes from one to the next.
+
+    What the schema allows may still be refused: rules between members are not in it.
+    """
+    linked = schema.include(path_regex=r"^/api/(productions|ccus|cameras)(/\{[^/]+\})?$")
+    linked.config.update(base_url=root)
+
+    class Steps(linked.as_state_machine()):  # type: ignore[misc]  # made at run time
+        def get_call_kwargs(self, case: Any) -> dict[str, Any]:
+            return {"headers": {"Authorization": f"Bearer {OPERATORS}"}}
+
+        def validate_response(self, response: Any, case: Any, **_: Any) -> None:
+            excluded = [ignored_auth, positive_data_acceptance]
+            case.validate_response(response, excluded_checks=excluded)
+
+    run_state_machine_as_test(
+        Steps,
+        settings=settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck)),
+    )
 
 
 def test_the_committed_document_is_this_one() -> None:
