@@ -10,7 +10,7 @@ from tests.support.service import ServiceClient, service
 
 POST = "/api/productions"
 JSON = "Content-Type: application/json"
-LARGE = 20_000_000
+LARGE = 1_500_000
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_what_stands_behind_a_body_is_bounded_as_a_head(client: httpx.Client) ->
     ("length", "parts"),
     [
         ("Content-Length: 1000000", in_parts(b"x", 1_000_000)),
-        (f"Content-Length: {LARGE}", in_parts(b"x")),
+        ("Content-Length: 20000000", in_parts(b"x", 20_000_000)),
         ("Transfer-Encoding: chunked", [b"f4240\r\n", *in_parts(b"x", 1_000_000), b"\r\n"] * 9),
     ],
     ids=["whole", "large", "endless"],

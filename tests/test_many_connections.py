@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from app.live.sockets.limits import SocketLimits
-from tests.support.lines import head, line, rest
+from tests.support.lines import answered, head, line, rest
 from tests.support.processes import plain
 from tests.support.service import service
 from tests.support.sockets import served, tab
@@ -35,10 +35,10 @@ def test_an_address_with_too_many_connections_is_a_429(shared_database: str) -> 
                 assert int(answer.headers["retry-after"]) > 0
             assert made.get("/livez").status_code == 200
         asked = head(made, "GET", "/livez", "Connection: close")
-        until(lambda: answered(made, asked) == 200)
+        until(lambda: asked_there(made, asked) == 200)
 
 
-def answered(made: httpx.Client, asked: bytes) -> int:
+def asked_there(made: httpx.Client, asked: bytes) -> int:
     """Ask from there; return the status."""
     with line(made, THERE) as again:
         again.sendall(asked)
@@ -79,13 +79,11 @@ def test_who_says_nothing_goes_when_there_is_no_room(shared_database: str) -> No
     with service(shared_database, max_connections=20) as made, ExitStack() as stack:
         asked = head(made, "GET", "/livez")
         waiting = stack.enter_context(line(made))
-        waiting.sendall(asked)
-        assert waiting.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        assert answered(waiting, asked) == 200
         silent = [stack.enter_context(line(made, f"127.0.0.{n + 3}")) for n in range(60)]
         assert made.get("/livez").status_code == 200
         assert [rest(one).status for one in silent[:40]] == [0] * 40
-        waiting.sendall(asked)
-        assert waiting.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        assert answered(waiting, asked) == 200
 
 
 def test_handshakes_without_a_connect_are_bounded_by_address(shared_database: str) -> None:

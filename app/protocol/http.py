@@ -23,8 +23,9 @@ from app.protocol.connections import Connections
 from app.protocol.websockets import WebSockets
 
 _log: Final = structlog.get_logger()
-_LINGER: Final = 1.0
-_LINGER_BYTES: Final = 8_000_000
+_LINGER: Final = 2.0
+_LINGER_BYTES: Final = 2_000_000
+"""What is dropped between two looks: to drop all that a client can send would hold up others."""
 _PIPELINE: Final = 16
 """Requests that one connection may send before the first of them is answered."""
 _BETWEEN: Final = 4
@@ -184,8 +185,15 @@ class BoundedHttp(HttpToolsProtocol):
                 self.refuse(RequestTooSlow(f"The body comes with less than {rate}."))
         elif self._stage is _Stage.WHOLE and waited >= self._bounds.keep_alive_timeout:
             self.transport.close()
-        elif self._stage is _Stage.CLOSING and waited >= _LINGER:
+        elif self._stage is _Stage.CLOSING:
+            self._drop_more(waited)
+
+    def _drop_more(self, waited: float) -> None:
+        if waited >= _LINGER:
             self.transport.abort()
+        else:
+            self._unread = 0
+            self.flow.resume_reading()
 
     def _is_clients_turn(self) -> bool:
         """Whether it is the client that is waited for, and not this service."""

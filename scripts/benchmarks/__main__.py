@@ -12,6 +12,7 @@ from app.database.embedded_home import EmbeddedPostgresError
 from scripts.benchmarks import (
     footprints,
     growth,
+    hostile,
     live,
     load,
     machine,
@@ -29,7 +30,7 @@ from scripts.benchmarks.serving import Stage
 from scripts.benchmarks.workloads import CONNECTIONS, GROWTH, RACES, WORKLOADS, Workload
 
 _MEMORY: Final = "memory"
-_NAMES: Final = (*RACES, _MEMORY, signals.PART, *live.PARTS)
+_NAMES: Final = (*RACES, _MEMORY, signals.PART, hostile.PART, *live.PARTS)
 _PARTS: Final = ", ".join(_NAMES)
 _INTERRUPTED: Final = 130
 
@@ -60,7 +61,7 @@ def bench(
     """Measure Signalbook beside other servers on the same rows, in turn, over loopback.
 
     Starts all it needs: a PostgreSQL in a temporary folder and each server as one process. A full
-    run takes about 26 minutes, with --requests 1000000 about 6 more; a quick one about 10.
+    run takes about 30 minutes, with --requests 1000000 about 6 more; a quick one about 10.
     """
     if quick:
         rounds, seconds, requests, push_seconds = 2, 1, min(requests, 20_000), min(push_seconds, 5)
@@ -118,6 +119,7 @@ def _report(
             footprint = memory.footprint(stage, requests, effort.say)
             tables.append(footprints.table(started, footprint, requests))
         live_tables = live.measured(parts, stage, effort, push_seconds)
+        strangers = hostile.measured(stage, effort) if hostile.PART in parts else ""
     compared = report.tables(outcome.results, outcome.titles)
     sections = {}
     if compared or tables:
@@ -126,6 +128,12 @@ def _report(
     if live_tables:
         preface = f"`{live.command(parts, effort, push_seconds)}`, over loopback."
         sections[report.LIVE] = "\n\n".join([preface, *about, *live_tables])
+    if strangers:
+        command = (
+            f"scripts/bench --only hostile --rounds {effort.rounds} --seconds {effort.seconds}"
+        )
+        preface = f"`{command}`, over loopback; medians of the rounds."
+        sections[report.HOSTILE] = "\n\n".join([preface, *about, strangers])
     return sections
 
 

@@ -13,7 +13,7 @@ from scripts.benchmarks.workloads import GROWTH, WORKLOADS, Workload
 
 PAGE: Final = Path("docs/performance.md")
 _WIDTH: Final = 100
-SERVING, LIVE, SIGNAL = "bench", "bench-live", "bench-signal"
+SERVING, LIVE, SIGNAL, HOSTILE = "bench", "bench-live", "bench-signal", "bench-hostile"
 """The page's sections, by the name in their markers."""
 _INTRODUCTION: Final = """# Performance
 
@@ -74,7 +74,7 @@ def write(text: str, section: str, page: Path = PAGE) -> None:
     begin_mark, end_mark = (f"<!-- {section}:{end} -->" for end in ("begin", "end"))
     page.parent.mkdir(exist_ok=True)
     if not page.exists():
-        page.write_text(_INTRODUCTION + "".join(map(_empty, (SERVING, LIVE, SIGNAL))))
+        page.write_text(_INTRODUCTION + "".join(map(_empty, (SERVING, LIVE, SIGNAL, HOSTILE))))
     before, begin, rest = page.read_text().partition(begin_mark)
     _, end, after = rest.partition(end_mark)
     if not begin or not end:

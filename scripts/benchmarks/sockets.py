@@ -60,7 +60,7 @@ def measure(stage: Stage, idle: int, say: Callable[[str], None]) -> CrowdResult 
     """
     if not Path("/proc/self/status").exists():
         return None
-    with _files(), server(stage, SERVE, QUIET) as service, aside("crowd") as crowd:
+    with open_files(), server(stage, SERVE, QUIET) as service, aside("crowd") as crowd:
         productions = [_production(service, camera) for camera in stage.show.edited]
         joined = {"origin": service.origin, "productions": productions}
         crowd.ask({**joined, "sockets": 1}, _JOIN_SECONDS)
@@ -87,7 +87,7 @@ def measure(stage: Stage, idle: int, say: Callable[[str], None]) -> CrowdResult 
 
 
 @contextmanager
-def _files() -> Iterator[None]:
+def open_files() -> Iterator[None]:
     """Allow as many open files as there are sockets, here and in started processes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = max(soft, _FILES)

@@ -53,6 +53,20 @@ def send(made: socket.socket, *parts: bytes) -> None:
         return
 
 
+def answered(made: socket.socket, asked: bytes) -> int:
+    """Ask, read one answer whole, and give its status."""
+    made.sendall(asked)
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += made.recv(1)
+        assert received
+    top = received.decode().lower()
+    missing = int(top.partition("content-length: ")[2].partition("\r")[0])
+    while missing:
+        missing -= len(made.recv(missing))
+    return int(top.split()[1])
+
+
 def rest(made: socket.socket) -> Answer:
     """Read until the service closes the connection."""
     received = b""
