@@ -46,7 +46,13 @@ from app.api.routes import (
 )
 from app.api.routes import health as health_routes
 from app.api.routes import settings as settings_routes
-from app.api.routes.access import audit_routes, session_routes, sign_in, ticket_routes
+from app.api.routes.access import (
+    audit_routes,
+    issuer_sign_in,
+    session_routes,
+    sign_in,
+    ticket_routes,
+)
 from app.api.security_headers import SecurityHeadersMiddleware
 from app.api.site_check import SiteCheck, SiteMiddleware
 from app.database.database import Database
@@ -169,7 +175,8 @@ def _slowest_write(settings: Settings) -> float:
 def _add_routes(app: FastAPI, settings: Settings) -> list[BaseRoute]:
     """Add the routes. Return those under /api that the fast path looks at."""
     fast, others = _routes()
-    app.router.routes.extend([*health_routes.router.routes, *sign_in.router.routes])
+    open_routers = [health_routes.router, sign_in.router, issuer_sign_in.router]
+    app.router.routes.extend(_of(open_routers))
     if settings.api_pages:
         app.router.routes.extend(start_page.router.routes)
         app.mount(start_page.ASSETS, StaticFiles(directory=start_page.FILES))

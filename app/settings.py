@@ -105,6 +105,9 @@ class Settings(BaseSettings):
         tuple[Algorithm, ...], NoDecode, BeforeValidator(_comma_separated)
     ] = ("RS256",)
     oidc_role_claim: str | None = None
+    oidc_client_id: str | None = None
+    oidc_client_secret: SecretStr | None = None
+    oidc_scopes: str = "openid profile email"
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
     trusted_proxies: Annotated[
         tuple[str, ...], NoDecode, BeforeValidator(_comma_separated), AfterValidator(_proxies)
@@ -236,15 +239,29 @@ class Settings(BaseSettings):
                 "OIDC_ISSUER, or say ANONYMOUS=viewer or ANONYMOUS=editor if everybody may read, "
                 "or edit."
             )
-        if self.oidc_issuer and not self.oidc_audience:
-            raise BadSettings(
-                "OIDC_AUDIENCE is not set: tokens that OIDC_ISSUER made for others would open this "
-                "service too. Set it to the audience of this service."
-            )
+        self._refuse_half_an_issuer(is_production=is_production)
         if self.operator_token is not None and self.operator_token == self.access_token:
             raise BadSettings(
                 "OPERATOR_TOKEN is the same as ACCESS_TOKEN, so that everybody who may edit could "
                 "approve a release: set another."
+            )
+
+    def _refuse_half_an_issuer(self, *, is_production: bool) -> None:
+        if self.oidc_issuer and not (self.oidc_audience or self.oidc_client_id):
+            raise BadSettings(
+                "OIDC_AUDIENCE is not set: tokens that OIDC_ISSUER made for others would open this "
+                "service too. Set it to the audience of this service, or OIDC_CLIENT_ID if only "
+                "browsers are to sign in."
+            )
+        if self.oidc_client_id and not self.oidc_issuer:
+            raise BadSettings(
+                "OIDC_ISSUER is not set, and OIDC_CLIENT_ID is a client of it: set both or none."
+            )
+        keys = (self.token_peppers, self.access_token, self.operator_token)
+        if self.oidc_client_id and is_production and not any(keys):
+            raise BadSettings(
+                "TOKEN_PEPPERS is not set: in production the sessions of browsers are signed with "
+                "it. Set it to a name, a colon and a secret of at least 32 characters."
             )
 
 

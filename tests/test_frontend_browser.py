@@ -20,6 +20,7 @@ from pydantic import SecretStr
 
 from app.access.memberships import CHANNEL
 from app.releases.connection.open_connection import open_connection
+from tests.support.issuers import CLIENT, SECRET, Issuer, serving_issuer
 from tests.support.service import PlainClient, service
 
 CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -71,12 +72,23 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def root(shared_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def issuer() -> Iterator[Issuer]:
+    with serving_issuer() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def root(
+    shared_database: str, tmp_path_factory: pytest.TempPathFactory, issuer: Issuer
+) -> Iterator[str]:
     folder: Path = tmp_path_factory.mktemp("dist")
     (folder / "assets").mkdir()
     (folder / "index.html").write_text(INDEX)
     (folder / "assets" / "app-Diw4gTda.js").write_text(SCRIPT)
-    with service(shared_database, access_token=SecretStr(CREW), frontend_dir=folder) as client:
+    with service(
+        shared_database, access_token=SecretStr(CREW), frontend_dir=folder, oidc_issuer=issuer.url,
+        oidc_client_id=CLIENT, oidc_client_secret=SecretStr(SECRET), oidc_role_claim="role",
+    ) as client:  # fmt: skip
         yield str(client.base_url).rstrip("/")
 
 
@@ -199,6 +211,15 @@ def test_nothing_typed_is_lost_when_a_session_ends(
     assert {
         urlsplit(one.url).path for one in requests if CREW in one.url + (one.post_data or "")
     } == {"/sign-in"}
+
+
+def test_who_signs_in_at_the_issuer_is_back_at_their_page(page: Page, root: str) -> None:
+    page.goto(f"{root}/shows")
+    page.get_by_role("link", name="Sign in at 127.0.0.1").click()
+    expect(page).to_have_url(f"{root}/shows")
+    expect(page.locator("#socket")).to_have_text("live")
+    page.fill("#name", "Typed by Ann")
+    save(page, "saved")
 
 
 def test_what_is_smuggled_into_the_page_does_not_run(page: Page, root: str) -> None:

@@ -1,79 +1,23 @@
 """Tokens of another issuer: only those that it made for us, with its own keys."""
 
-import json
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final
+from typing import Any
 
 import httpx
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
-from jwt.algorithms import RSAAlgorithm
 
-from app.access import issuer as issuers
+from app.access.oidc import issuer as issuers
+from tests.support.issuers import AUDIENCE, Issuer, serving_issuer
 from tests.support.service import ServiceClient, service
 from tests.test_tokens import bearer
-
-AUDIENCE: Final = "signalbook"
-
-
-@cache
-def private_key(name: str) -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
-
-
-def published(name: str) -> dict[str, Any]:
-    key = RSAAlgorithm.to_jwk(private_key(name).public_key(), as_dict=True)
-    return {**key, "kid": name, "use": "sig", "alg": "RS256"}
-
-
-@dataclass
-class Issuer:
-    """An issuer on the loopback; ``keys`` are the names of those that it publishes."""
-
-    url: str
-    keys: list[str] = field(default_factory=lambda: ["one"])
-    is_away: bool = False
-
-    def token(self, key: str = "one", algorithm: str = "RS256", **claims: Any) -> str:
-        said = {"iss": self.url, "aud": AUDIENCE, "sub": "ann", "name": "Ann", "role": "editor",
-                "exp": int(time.time()) + 600, **claims}  # fmt: skip
-        said = {name: value for name, value in said.items() if value is not None}
-        secret: Any = private_key(key) if algorithm == "RS256" else None
-        return jwt.encode(said, secret, algorithm=algorithm, headers={"kid": key})
 
 
 @pytest.fixture(scope="module")
 def issuer() -> Iterator[Issuer]:
-    class Handler(BaseHTTPRequestHandler):
-        """Answers with the discovery document and the keys."""
-
-        def do_GET(self) -> None:
-            document: Any = {"issuer": made.url, "jwks_uri": f"{made.url}/keys"}
-            if self.path == "/keys":
-                document = {"keys": [published(name) for name in made.keys]}
-            content = json.dumps(document).encode()
-            self.send_response(503 if made.is_away else 200)
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made = Issuer(f"http://127.0.0.1:{server.server_address[1]}")
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield made
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving_issuer() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

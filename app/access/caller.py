@@ -8,6 +8,8 @@ from typing import Final, Self
 from uuid import UUID
 
 _ANONYMOUS: Final = "anonymous"
+ISSUER: Final = "issuer:"
+"""What the subject of somebody whom an issuer names begins with; the issuer's subject follows."""
 
 
 class Role(IntEnum):

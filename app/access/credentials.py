@@ -16,8 +16,9 @@ from app.access.audit.audit_entries import REFUSED, AuditEntry
 from app.access.audit.audit_writer import Audit
 from app.access.caller import Caller, Role
 from app.access.client_address import address_of
-from app.access.issuer import Issuer
 from app.access.memberships import Memberships
+from app.access.oidc.authorization import Authorization
+from app.access.oidc.issuer import Issuer
 from app.access.page_sessions import SESSION, PageSessions
 from app.access.peppers import Peppers
 from app.access.refusals.throttle import Throttle, ThrottleLimits
@@ -27,7 +28,7 @@ from app.access.token_cache import TokenCache
 from app.access.watches import SUBJECT, Watches
 from app.background import Tasks
 from app.database.database import Database
-from app.errors import Unauthorized, Unavailable
+from app.errors import Forbidden, Unauthorized, Unavailable
 from app.settings import BadSettings, Settings
 
 _STREAMS: Final = "/changes/stream"
@@ -48,6 +49,10 @@ class Credentials:
         self._touching = Tasks()
         self._memberships: Memberships | None = None
         self._issuer = Issuer(settings) if settings.oidc_issuer else None
+        self.authorization: Authorization | None = None
+        """Signs browsers in at the issuer, where the settings name a client of it."""
+        if self._issuer and settings.oidc_client_id:
+            self.authorization = Authorization(settings, self._issuer, self._peppers)
         self.watches = Watches()
         self._database: Database | None = None
         self.audit = Audit()
@@ -143,6 +148,14 @@ class Credentials:
             return caller
         assert self._memberships is not None, "it was attached"
         return replace(caller, memberships=await self._memberships.of(caller.subject))
+
+    async def refuse_without_role(self, caller: Caller) -> None:
+        """Raise Forbidden where somebody whom the issuer names may do nothing here."""
+        if caller.role is None and not (await self.renewed(caller)).memberships:
+            raise Forbidden(
+                f"The issuer knows you as {caller.user_name}, but you have no role here: ask an "
+                f"operator for one, and say that you are {caller.subject}."
+            )
 
     def ticket(self, caller: Caller) -> str:
         """Return a ticket with which the caller can open an event stream."""

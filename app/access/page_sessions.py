@@ -1,7 +1,8 @@
-"""Sessions of pages: browsers that signed in with a token, and are known by a cookie.
+"""Sessions of pages: browsers that signed in, and are known by a cookie.
 
 The cookie names a row, and is signed. Who calls is read from the token that they signed in with, so
-that a session ends with its token, and may what the token may now.
+that a session ends with its token, and may what the token may now. What an issuer said of somebody
+counts until the session ends, so that such a session never lasts longer than it was to.
 """
 
 import hmac
@@ -16,7 +17,8 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from pydantic_core import from_json
 
 from app.access.audit.audit_entries import note_in, of_caller
-from app.access.caller import Caller, Role
+from app.access.caller import ISSUER, Caller, Role
+from app.access.cookies import cookie_header, cookie_value
 from app.access.memberships import CHANNEL
 from app.access.origins import is_own_page
 from app.access.peppers import Peppers
@@ -33,26 +35,27 @@ SESSION: Final = "session:"
 _PAUSE: Final = 60
 """Seconds between two notes that a session is used."""
 _PURPOSE: Final = "page sessions"
-_SECURE: Final = "__Host-signalbook"
-_PLAIN: Final = "signalbook"
+_COOKIE: Final = "signalbook"
 _BATCH: Final = 1_000
+_OF_ISSUER: Final = f"s.subject LIKE '{ISSUER}%'"
 _VALID: Final = "ended_at IS NULL AND s.expires_at > CURRENT_TIMESTAMP"
 
-# Begin a session $1 of a caller that lasts $5 seconds.
+# Begin a session $1 of a caller $2 that lasts $3 seconds. $6 is what an issuer says of the role.
 START: Final = statement(
-    "INSERT INTO page_sessions (uuid, subject, user_id, user_name, expires_at)"
-    " VALUES ($1, $2, $3, $4, CURRENT_TIMESTAMP + make_interval(secs => $5))"
-    " RETURNING expires_at"
+    "INSERT INTO page_sessions (uuid, subject, expires_at, user_id, user_name, role)"
+    " VALUES ($1, $2, CURRENT_TIMESTAMP + make_interval(secs => $3), $4, $5, $6)"
 )
 # The session $1 with what its token may now; no row where either has ended.
 FIND: Final = statement(
-    "SELECT s.subject, s.user_id, s.user_name, t.role, t.every_production,"
+    "SELECT s.subject, s.user_id, s.user_name,"
+    f" CASE WHEN {_OF_ISSUER} THEN s.role WHEN t.every_production THEN t.role END AS role,"
     " least(s.expires_at, t.expires_at) AS expires_at,"
     " (SELECT json_object_agg(production_uuid, m.role) FROM access_memberships m"
     "  WHERE m.subject = s.subject) AS memberships"
     " FROM page_sessions s LEFT JOIN access_tokens t"
     "  ON s.subject LIKE 'token:%' AND t.key = substr(s.subject, 7)"
-    f" WHERE s.uuid = $1 AND {_VALID} AND (s.subject LIKE 'setting:%' OR t.revoked_at IS NULL"
+    f" WHERE s.uuid = $1 AND {_VALID}"
+    f"  AND (s.subject LIKE 'setting:%' OR {_OF_ISSUER} OR t.revoked_at IS NULL"
     "  AND t.key IS NOT NULL AND (t.expires_at IS NULL OR t.expires_at > CURRENT_TIMESTAMP))"
 )
 # Let the session $1 last $2 seconds from now.
@@ -81,6 +84,7 @@ class PageSessions:
         self._shared, self._peppers = shared, peppers
         self._seconds = settings.page_session_hours * 3_600
         self._slides = settings.page_session_slides
+        self._issuer = f"{settings.oidc_issuer} {settings.oidc_client_id}".encode()
         self._cache, self._extending = TokenCache(), Tasks()
         self._database: Database | None = None
 
@@ -96,7 +100,9 @@ class PageSessions:
         self._cache.clear()
 
     async def start(self, caller: Caller, scope: Any) -> str:
-        """Begin a session of who has sent a token, and note it. Return the ``Set-Cookie`` header.
+        """Begin a session of who has proven to be ``caller``, and note it.
+
+        Return the ``Set-Cookie`` header.
 
         Raises Unavailable where no pepper is set that could sign it.
         """
@@ -105,29 +111,29 @@ class PageSessions:
             cookie = self._signer().dumps([uuid.hex, self._proofs(caller.subject)[0]])
         except BadSettings as missing:
             raise Unavailable(str(missing)) from None
-        who = (caller.user_id or "", caller.user_name or "")
+        who = (caller.user_id or "", caller.user_name or "", caller.role and caller.role.word)
         async with self._connected.transaction() as connection:
-            await connection.execute(START, uuid, caller.subject, *who, float(self._seconds))
+            await connection.execute(START, uuid, caller.subject, float(self._seconds), *who)
             await note_in(connection, of_caller(caller, scope, "session.started"))
-        return _set_cookie(cookie, secure=_is_secure(scope))
+        return cookie_header(_COOKIE, cookie, scope)
 
     async def end(self, scope: Any) -> str:
         """End the session of a request, if it has one. Return the ``Set-Cookie`` header."""
-        if (cookie := _cookie(scope)) and (read := self._read(cookie)):
+        if (cookie := cookie_value(_COOKIE, scope)) and (read := self._read(cookie)):
             async with self._connected.transaction() as connection:
                 if ended := await connection.fetchrow(END, read[0]):
                     person = (ended["user_id"] or None, ended["user_name"] or None)
                     holder = Caller(ended["subject"], *person, None, {})
                     await note_in(connection, of_caller(holder, scope, "session.ended"))
             self.forget()
-        return f"{_set_cookie('', secure=_is_secure(scope))}; Max-Age=0"
+        return cookie_header(_COOKIE, "", scope, "; Max-Age=0")
 
     async def caller(self, scope: Any) -> Caller | None:
         """Return whose page sends a request; None without a valid session.
 
         The cookie of a page that is not our own counts for nothing, except to open our page.
         """
-        cookie = _cookie(scope)
+        cookie = cookie_value(_COOKIE, scope)
         if not cookie or not is_own_page(scope):
             return None
         return self._cache.find(_payload(cookie), cookie) or await self._look_up(cookie)
@@ -139,12 +145,13 @@ class PageSessions:
             return None
         uuid, proof = read
         if not any(hmac.compare_digest(proof, own) for own in self._proofs(row["subject"])):
-            return None  # the token of settings that they signed in with is another now
+            return None  # the token or the issuer that they signed in with is another now
         expires_at: datetime = row["expires_at"]
         caller = self._shared.of_subject(row["subject"]) or _caller(row)
         caller = replace(caller, session=uuid, expires_at=expires_at)
         self._cache.put(_payload(cookie), cookie, caller, expires_at.timestamp(), generation)
-        if self._slides and expires_at.timestamp() < time.time() + self._seconds - _PAUSE:
+        slides = self._slides and not caller.subject.startswith(ISSUER)
+        if slides and expires_at.timestamp() < time.time() + self._seconds - _PAUSE:
             self._extending.start(self._extend(uuid))
         return caller
 
@@ -166,9 +173,10 @@ class PageSessions:
         return UUID(hex=name), proof
 
     def _proofs(self, subject: str) -> list[str]:
-        """Return what changes when a token of settings does, by each key; "" for all others."""
-        token, keys = self._shared.token_of(subject), self._peppers.keys(_PURPOSE)
-        return [hmac.new(key, token, sha256).hexdigest()[:32] if token else "" for key in keys]
+        """Return what changes when a token or the issuer of settings does, by each key."""
+        proven = self._issuer if subject.startswith(ISSUER) else self._shared.token_of(subject)
+        keys = self._peppers.keys(_PURPOSE)
+        return [hmac.new(key, proven, sha256).hexdigest()[:32] for key in keys]
 
     def _signer(self) -> URLSafeSerializer:
         """Return what signs cookies. Raises BadSettings where there is no key for it."""
@@ -182,29 +190,7 @@ def _payload(cookie: str) -> str:
 
 
 def _caller(row: Any) -> Caller:
-    role = Role[row["role"].upper()] if row["every_production"] else None
+    role = Role[row["role"].upper()] if row["role"] else None
     of_members = from_json(row["memberships"] or b"{}")
     memberships = {UUID(uuid): Role[word.upper()] for uuid, word in of_members.items()}
     return Caller(row["subject"], row["user_id"], row["user_name"], role, memberships)
-
-
-def _is_secure(scope: Any) -> bool:
-    return scope["scheme"] in {"https", "wss"}
-
-
-def _set_cookie(value: str, *, secure: bool) -> str:
-    """Return a cookie that scripts cannot read and other sites' pages do not send."""
-    name, more = (_SECURE, "; Secure") if secure else (_PLAIN, "")
-    return f"{name}={value}; Path=/; HttpOnly; SameSite=Lax{more}"
-
-
-def _cookie(scope: Any) -> str:
-    """Return the value of our cookie, "" without one. Over HTTPS only the secure one counts."""
-    name = _SECURE if _is_secure(scope) else _PLAIN
-    for key, value in scope["headers"]:
-        if key == b"cookie":
-            for part in value.decode("latin-1").split(";"):
-                own, _, text = part.strip().partition("=")
-                if own == name:
-                    return str(text)
-    return ""

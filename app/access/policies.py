@@ -55,7 +55,9 @@ _WRITE_SHOW: Final = Policy(Role.EDITOR, Shows.PATH)
 _WORDS: Final = (("connector_type", "connector_types"), ("source_type", "source_types"),
                  ("frame_rate", "frame_rates"), ("resolution", "resolutions"))  # fmt: skip
 
-OPEN_PAGES: Final = frozenset({"/", "/docs", "/openapi.json", "/sign-in", "/sign-out"})
+OPEN_PAGES: Final = frozenset({
+    "/", "/docs", "/openapi.json", "/sign-in", "/sign-in/callback", "/sign-in/issuer", "/sign-out",
+})  # fmt: skip
 """Pages that are no operation of the API: they describe it or sign a browser in, for anybody."""
 _ROUTES: Final[Mapping[str, Policy]] = {
     "get_health": OPEN, "get_liveness": OPEN, "get_api_health": OPEN, "get_server_info": OPEN,

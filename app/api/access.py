@@ -17,7 +17,9 @@ from app.errors import Forbidden
 
 OPEN_PATHS: Final = frozenset({"/health", "/livez", "/api/health", "/api/server/info"})
 """Served without a token: the platform and the frontend have none yet."""
-_PAGES: Final = frozenset({"/docs", "/openapi.json", "/sign-in", "/sign-out"})
+_PAGES: Final = frozenset({
+    "/docs", "/openapi.json", "/sign-in", "/sign-in/callback", "/sign-in/issuer", "/sign-out",
+})  # fmt: skip
 _PAGES_ASSETS: Final = "/static-offline-docs/"
 OPERATOR_PATHS: Final = "/api/admin/"
 """What the paths of operators begin with."""

@@ -1,0 +1,1 @@
+"""OpenID Connect: tokens of another issuer, and browsers that sign in there."""
