@@ -31,6 +31,8 @@ SOME_UUID: Final = str(UUID(int=0x018F_0000_0000_7000_8000_0000_0000_0001))
 _VALUES: Final[dict[str, Any]] = {
     "PLANNING": "READY",
     "SourceOutputInput": [{"connector": "HDMI", "hRes": 1920, "rate": 59.94}],
+    "SnakeChannelInput": [{"number": 7, "connectorA": "SDI", "direction": "A>B", "feed": "CAM 1"}],
+    "ConnectionLegInput": [],  # the other members of a path would follow them
     "datetime": "2027-03-01T08:30:00.000Z",
     "UUID": SOME_UUID,
     "dict": [{"id": "A", "Free Key": {"deep": [1, None, "é"]}}],
