@@ -78,6 +78,7 @@ READS = (
     "/api/productions/{show}/label-clashes", "/api/productions/{show}/sync/runs",
     "/api/cameras/production/{show}", "/api/cameras/{row}", "/api/cameras/{row}/history",
     "/api/cameras/CAM 7?production={show}", "/api/device-ports/device/{row}",
+    "/api/productions/{show}/checks", "/api/cameras/{row}/trace", "/api/cameras/{row}/impact",
 )  # fmt: skip
 _DELETING = {"operations": [{"op": "delete", "key": "x"}]}
 WRITES: Final[tuple[tuple[str, str, Any], ...]] = (

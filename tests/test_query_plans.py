@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from app import retention
-from app.access import memberships, tokens, watches
+from app.access import memberships, own_rows, tokens, watches
 from app.access.audit import audit_entries
 from app.access.refusals import throttle
 from app.all_statements import required_statements
@@ -105,6 +105,7 @@ _CONSTANTS: Final = {
         write_context,
         tokens,
         memberships,
+        own_rows,
         watches,
         audit_entries,
         throttle,

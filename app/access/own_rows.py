@@ -64,7 +64,8 @@ def own_row_statements(entity: type[Row]) -> OwnRowStatements:
     own = f"{name}.production_uuid" if is_scoped else f"{name}.uuid"
     joined = f"{name} JOIN productions ON productions.uuid = {own}" if is_scoped else name
     select = f"SELECT {name}.uuid, {own} AS production, productions.id AS show FROM {joined} WHERE"
-    within = f"{own} = ANY ($2::uuid[])"
+    # Of the productions, not of the rows: else PostgreSQL would read all productions to join them.
+    within = "productions.uuid = ANY ($2::uuid[])"
     return OwnRowStatements(
         own_by_uuid=f"{select} {name}.uuid = $1 AND {within}",
         own_by_label=f"{select} {within} AND {few_labelled(entity, _MOST, '$1::text[]')}",
