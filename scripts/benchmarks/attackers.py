@@ -17,6 +17,9 @@ from scripts.benchmarks.aside import answer
 _HOST: Final = b"HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 _POST: Final = b"POST /api/productions " + _HOST + b"Content-Type: application/json\r\n"
 _POLL: Final = b"GET /socket.io/?EIO=4&transport=polling " + _HOST + b"Connection: close\r\n\r\n"
+_NUMBER: Final = b"0" * 43  # the length of a token's secret
+_TOKEN: Final = b"Authorization: Bearer sb_0000000000000000." + _NUMBER + b"\r\n"
+_GUESS: Final = b"GET /api/productions " + _HOST + _TOKEN + b"Connection: close\r\n\r\n"
 _AGAIN: Final = 0.2
 _FOREVER: Final = 10**9
 _ADDRESSES: Final = 4
@@ -26,7 +29,8 @@ _ADDRESSES: Final = 4
 class Attack:
     """What each of ``connections`` sends: an opening, and pieces with a pause before each.
 
-    A connection that is ended is opened again, ``most`` connections in all.
+    A connection that is ended is opened again, ``most`` connections in all. The 43 zeros of an
+    opening become its number.
     """
 
     title: str
@@ -55,6 +59,7 @@ ATTACKS: Final = {
         "10 bodies of 100 MB", 10, _POST + b"Content-Length: 100000000\r\n\r\n", b"x" * 100_000,
         1_000,
     ),
+    "guesses": Attack("2,000 wrong tokens of 8 callers", 8, _GUESS, again=0.0, most=2_000),
     "handshakes": Attack("5,000 handshakes of 8 pollers", 8, _POLL, again=0.0, most=5_000),
 }  # fmt: skip
 
@@ -84,7 +89,7 @@ class Attackers:
     async def _keep_on(self, attack: Attack, origin: str, number: int) -> None:
         place = urlsplit(origin)
         source = (f"127.0.1.{1 + number % _ADDRESSES}", 0)
-        while next(self._opened) < attack.most:
+        while (opened := next(self._opened)) < attack.most:
             try:
                 reader, writer = await asyncio.open_connection(
                     place.hostname, place.port, local_addr=source
@@ -94,7 +99,7 @@ class Attackers:
                 continue
             ended = asyncio.create_task(_read(reader))
             try:
-                await _send(writer, attack, ended)
+                await _send(writer, attack, opened, ended)
             except OSError:
                 pass
             finally:
@@ -111,8 +116,10 @@ async def _read(reader: asyncio.StreamReader) -> None:
         return
 
 
-async def _send(writer: asyncio.StreamWriter, attack: Attack, ended: asyncio.Task[None]) -> None:
-    writer.write(attack.opening)
+async def _send(
+    writer: asyncio.StreamWriter, attack: Attack, number: int, ended: asyncio.Task[None]
+) -> None:
+    writer.write(attack.opening.replace(_NUMBER, b"%043d" % number))
     for _ in range(attack.pieces):
         if ended.done():
             return
