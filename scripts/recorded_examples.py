@@ -129,6 +129,18 @@ def record(client: httpx.Client) -> dict[str, Any]:
     ask.examples["PageSession"] = {
         "userId": "anna", "userName": "Anna", "role": "editor", "signedIn": True,
     }  # fmt: skip
+    # The credentials and addresses of the recording would be of no use to anybody.
+    ask.examples["AuditPage"] = {
+        "entries": [{
+            "uuid": "01a2a6f0-9d31-7c52-8f3a-5f2f0c1b7e44", "at": "2027-05-16T08:03:24.000Z",
+            "event": "token.created", "outcome": "ok", "subject": "setting:OPERATOR_TOKEN",
+            "userId": "operator", "userName": "Operator", "address": "203.0.113.7",
+            "requestId": "0d8fb7107f9f4999026dbbebf8e454d6",
+            "details": {"token": "k7m2q9x4t1w8z3c6", "label": "Truck 1", "role": "editor",
+                        "productions": None, "expires": None},
+        }],
+        "next": None,
+    }  # fmt: skip
     return _steady(ask.examples)
 
 
