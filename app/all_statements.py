@@ -9,7 +9,7 @@ from app import retention
 from app.access import memberships, own_rows, tokens, watches
 from app.access.audit import audit_entries
 from app.access.refusals import throttle
-from app.changelog import events, feed, former_secrets, log
+from app.changelog import changed_rows, events, feed, former_secrets, log
 from app.entities import discovered
 from app.installation import (
     announcements,
@@ -30,9 +30,10 @@ from app.sync import records
 
 MODULES = (
     reads, show_reads, writes, history, port_lists, owned_rows, write_context, log, former_secrets,
-    feed, events, retention, idempotency, create, records, hub, derived_rows, production_list,
-    presence, broadcast, rooms_sql, announcements, equipment_sql, formats, lists, settings,
-    shipped_devices, system_formats, memberships, own_rows, tokens, watches, audit_entries,
+    feed, changed_rows, events, retention, idempotency, create, records, hub, derived_rows,
+    production_list, presence, broadcast, rooms_sql, announcements, equipment_sql, formats, lists,
+    settings, shipped_devices, system_formats, memberships, own_rows, tokens, watches,
+    audit_entries,
     throttle,
 )  # fmt: skip
 """The modules with statements; a test finds one that is missing."""

@@ -40,7 +40,6 @@ from app.api.routes import (
     memberships,
     show_documents,
     shows,
-    signal_flow,
     start_page,
     sync,
 )
@@ -53,6 +52,7 @@ from app.api.routes.access import (
     sign_in,
     ticket_routes,
 )
+from app.api.routes.signal import diagram_routes, signal_flow
 from app.api.security_headers import SecurityHeadersMiddleware
 from app.api.site_check import SiteCheck, SiteMiddleware
 from app.database.database import Database
@@ -70,6 +70,7 @@ from app.live.sockets.socket_server import SocketServer
 from app.live.sse.event_stream import EventStreams
 from app.retention import Retention
 from app.settings import Settings
+from app.shows.diagrams import DiagramReader
 from app.shows.signal_reading import SignalReader
 from app.store.writer import Writer
 
@@ -88,8 +89,8 @@ def create_app(settings: Settings, url: DatabaseUrl, limits: SocketLimits | None
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         database = Database(url, settings)
         await database.open()
-        app.state.database = database
-        app.state.signals = SignalReader(database)
+        app.state.database, app.state.signals = database, SignalReader(database)
+        app.state.diagrams = DiagramReader(database, app.state.signals)
         app.state.writer = Writer(database, settings.pool_wait)
         try:
             retention = _retention(database, settings)
@@ -195,8 +196,8 @@ def _routes() -> tuple[list[BaseRoute], list[BaseRoute]]:
     others = [
         *device_lists.routers(), *history.routers(), show_documents.router, changes.router,
         sync.router, bulk.router(), equipment.router, formats.router, settings_routes.router,
-        signal_flow.router, admin.router, memberships.router, ticket_routes.router,
-        session_routes.router, audit_routes.router,
+        signal_flow.router, diagram_routes.router, admin.router, memberships.router,
+        ticket_routes.router, session_routes.router, audit_routes.router,
     ]  # fmt: skip
     return _of(fast), _of(others)
 

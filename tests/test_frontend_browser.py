@@ -5,7 +5,6 @@ sockets of its own origin.
 """
 
 import asyncio
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,15 +14,15 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect
 from pydantic import SecretStr
 
 from app.access.memberships import CHANNEL
 from app.releases.connection.open_connection import open_connection
+from tests.support.browser import chromium_running
 from tests.support.issuers import CLIENT, SECRET, Issuer, serving_issuer
 from tests.support.service import PlainClient, service
 
-CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser")
 CREW: Final = "a-token-of-the-crew"
 PATIENCE: Final = 60_000
 INDEX: Final = """<!doctype html><html><head><title>Shows</title>
@@ -62,13 +61,8 @@ EXPIRE: Final = (
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium here: apt-get install chromium")
-    with sync_playwright() as playwright:
-        # As root there is no sandbox; nothing but this application is opened.
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium_running() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

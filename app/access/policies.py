@@ -64,7 +64,8 @@ _ROUTES: Final[Mapping[str, Policy]] = {
 
     "get_show": _READ_SHOW, "list_label_clashes": _READ_SHOW, "export_production": _READ_SHOW,
     "list_events": _READ_SHOW, "list_entity_events": _READ_SHOW, "list_events_since": _READ_SHOW,
-    "check_signals": _READ_SHOW,
+    "check_signals": _READ_SHOW, "draw_diagram": _READ_SHOW, "get_diagram_as_json": _READ_SHOW,
+    "get_diagram_as_mermaid": _READ_SHOW, "get_diagram_as_dot": _READ_SHOW,
     "trace_signal": Policy(Role.VIEWER, Shows.ANY_ROW),
     "get_impact": Policy(Role.VIEWER, Shows.ANY_ROW),
     "list_changes": _READ_SHOW, "stream_changes": _READ_SHOW,

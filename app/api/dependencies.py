@@ -28,6 +28,7 @@ from app.live.sse.event_stream import EventStreams
 from app.model.fields import NO_NUL
 from app.model.schemas import known_uuid
 from app.settings import Settings
+from app.shows.diagrams import DiagramReader
 from app.shows.signal_reading import SignalReader
 from app.store.many_writes import find_in_show
 from app.store.writer import Writer
@@ -53,6 +54,7 @@ CheckupDep = Annotated[Checkup, Depends(_service("checkup"))]
 CredentialsDep = Annotated[Credentials, Depends(_service("credentials"))]
 HubDep = Annotated[Hub, Depends(_service("hub"))]
 ListenerDep = Annotated[Listener, Depends(_service("listener"))]
+DiagramsDep = Annotated[DiagramReader, Depends(_service("diagrams"))]
 SignalsDep = Annotated[SignalReader, Depends(_service("signals"))]
 StreamsDep = Annotated[EventStreams, Depends(_service("event_streams"))]
 

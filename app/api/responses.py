@@ -44,13 +44,16 @@ _CODING: Final = re.compile(_NAME + _WEIGHT, re.ASCII)
 class ReadResponse(Response):
     """JSON in pieces, which are sent without being joined; or a 304 where there are none.
 
+    ``headers`` are those of a body, its type above all, where that is not JSON.
+
     ``etag`` is "" where the state of the answer is not known. A ``compressible`` answer is sent as
     gzip to clients that take it, so its tag must be weak.
     """
 
     def __init__(
-        self, pieces: Sequence[bytes] | None, etag: str = "", *, compressible: bool = False
-    ) -> None:
+        self, pieces: Sequence[bytes] | None, etag: str = "", *, compressible: bool = False,
+        headers: Sequence[tuple[bytes, bytes]] = (_JSON,),
+    ) -> None:  # fmt: skip
         self.status_code = 304 if pieces is None else 200
         self.background = None
         self.raw_headers = []
@@ -58,7 +61,7 @@ class ReadResponse(Response):
             self.raw_headers += [(b"etag", etag.encode()), _PRIVATE]
         if compressible:
             self.raw_headers.append(_VARY)
-        self._pieces, self._compressible = pieces, compressible
+        self._pieces, self._compressible, self._of_body = pieces, compressible, headers
 
     async def __call__(
         self, scope: Scope, receive: Receive, send: Send,  # noqa: ARG002  # ASGI's signature
@@ -73,7 +76,7 @@ class ReadResponse(Response):
                 pieces = [await gzipped(pieces)]
                 headers.append(_GZIPPED)
             length = sum(map(len, pieces))
-            headers += [(b"content-length", str(length).encode()), _JSON]
+            headers += [(b"content-length", str(length).encode()), *self._of_body]
         start = {"type": "http.response.start", "status": self.status_code, "headers": headers}
         await send(start)
         last = len(pieces) - 1

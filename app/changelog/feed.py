@@ -39,12 +39,12 @@ _LAST: Final = (
     f"WHERE before < {LARGEST}"
 )
 _ENTRIES: Final = f"{ENTRY} AND seq > $2 AND seq <= ({_LAST}) ORDER BY seq"
-_OLDEST: Final = "SELECT seq FROM changes WHERE production_uuid = place.uuid ORDER BY seq LIMIT 1"
+OLDEST: Final = "SELECT seq FROM changes WHERE production_uuid = place.uuid ORDER BY seq LIMIT 1"
 # The entries of production $1 after number $2, at most $3: as JSON, and the last one's number.
 # Fewer where they are large; then the last number is below the latest.
 FEED: Final = statement(
     "SELECT place.change_seq AS latest, "
-    f"coalesce(({_OLDEST}), place.change_seq + 1) AS oldest, page.entries, page.last "
+    f"coalesce(({OLDEST}), place.change_seq + 1) AS oldest, page.entries, page.last "
     "FROM productions AS place, LATERAL (SELECT coalesce(json_agg(row_to_json(entry) "
     "ORDER BY entry.seq), '[]') AS entries, coalesce(max(entry.seq), $2::bigint) AS last "
     f"FROM ({_ENTRIES}) AS entry) AS page WHERE place.uuid = $1"

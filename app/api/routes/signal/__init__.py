@@ -1,0 +1,1 @@
+"""The routes of the signal flow: what it answers, and its diagrams."""
