@@ -25,7 +25,7 @@ from app.rules.signal_roles import SignalRole
 _Number = Annotated[int, Limits(strict=True, ge=1, le=10_000), Field(sa_type=sa.Integer)]
 _Direction = Literal["A>B", "B>A", "either"]
 _MaybeDirection = Annotated[_Direction | None, blank_or(_Direction), Field(sa_type=sa.Text)]
-_MaybeCount = Annotated[int | None, Limits(strict=True, ge=1, le=10_000), blank_or(int),
+_MaybeCount = Annotated[int | None, Limits(strict=True, ge=0, le=10_000), blank_or(int),
                         Field(sa_type=sa.Integer)]  # fmt: skip
 
 
