@@ -149,6 +149,8 @@ async def _find(
             if named is None:
                 raise not_found(root(), production)
             shows = [named["uuid"]]
+    if entity in {None, root()} and (own := known_uuid(key)) in shows:
+        return {"uuid": own, "production": own}  # a membership is of a production that there is
     return _one(key, await own_rows.find(database, entity or root(), key, shows))
 
 
